@@ -1,0 +1,230 @@
+"""Which groups each model is trained on, and with which seed.
+
+A design is a pure function: row (role, i) of a run depends on the run's seed, the role and i alone. A sweep can
+therefore be extended, split over machines or resumed without changing a row that exists.
+
+Three kinds:
+
+- `fixed` (Jain et al. 2022, section 2): exactly round(alpha K) of the K groups, uniformly at random. Every model
+  sees as many groups as every other, so the influences of a `fixed` design sum to zero: each says "better or worse
+  than an average group", not "better or worse than nothing".
+- `bernoulli`: each group on its own, with probability alpha.
+- `balanced`: columns of a Hadamard matrix with foldover (Plackett & Burman 1946; Box & Wilson 1951). Main effects
+  are orthogonal, each mask is followed by its complement, and the two share their training seed, so that what the
+  seed does to both cancels from the difference.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.config.schema import DesignKind, DesignSection
+from tui_influence.errors import ConfigError
+
+Mask = NDArray[np.bool_]
+
+MIN_GROUPS = 2
+"""A classifier needs two classes, and an influence something to compare with."""
+
+
+class Role(StrEnum):
+    """What a model is for. The value names its directory of records."""
+
+    ESTIMATE = "estimate"
+    """Influences are estimated from it."""
+    HELDOUT = "heldout"
+    """Predicted from the influences, to check them (LDS)."""
+
+
+_STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}
+_SPLIT_STREAM = 3
+_SUBSET_STREAM = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model to train.
+
+    Attributes:
+        role: what the model is for.
+        index: i, counted from 0 within the role.
+        mask: (K,) bool, the groups it is trained on.
+        seed: of everything random in its training.
+        cluster: rows of one role that share a cluster share their seed.
+    """
+
+    role: Role
+    index: int
+    mask: Mask
+    seed: int
+    cluster: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """How masks are drawn for K groups from one seed.
+
+    Raises:
+        ConfigError: fewer than two groups, or an alpha that keeps fewer than two groups or leaves none out.
+    """
+
+    kind: DesignKind
+    alpha: float
+    groups: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.groups < MIN_GROUPS:
+            raise ConfigError(f"a design needs at least {MIN_GROUPS} groups; the source has {self.groups}")
+        if self.kind == "fixed" and not MIN_GROUPS <= self.kept < self.groups:
+            raise ConfigError(
+                f"alpha = {self.alpha:g} keeps {self.kept} of {self.groups} groups: "
+                f"it must keep at least {MIN_GROUPS} and leave at least one out"
+            )
+        if self.groups == MIN_GROUPS:
+            raise ConfigError("with 2 groups no subset both trains a classifier and leaves a group out")
+
+    @property
+    def kept(self) -> int:
+        """Groups that a `fixed` mask keeps."""
+        return round(self.alpha * self.groups)
+
+    @property
+    def possible_masks(self) -> int:
+        """How many different masks the design can draw."""
+        if self.kind == "fixed":
+            return comb(self.groups, self.kept)
+        return (1 << self.groups) - 2 - self.groups  # not: none, all, a single one
+
+    def row(self, role: Role, index: int) -> Row:
+        """Row `index` of `role`."""
+        if self.kind == "balanced" and role is Role.ESTIMATE:
+            pair, second = divmod(index, 2)
+            mask = self._balanced_mask(pair)
+            return Row(role, index, ~mask if second else mask, self._seed(role, pair), pair)
+        rng = self._rng(role, index)
+        mask = _fixed_mask(rng, self.groups, self.kept) if self.kind == "fixed" else self._bernoulli_mask(rng)
+        return Row(role, index, mask, self._seed(role, index), index)
+
+    def rows(self, role: Role, count: int) -> list[Row]:
+        """The first `count` rows of `role`."""
+        return [self.row(role, index) for index in range(count)]
+
+    def _rng(self, role: Role, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, _STREAM[role], index))
+
+    def _seed(self, role: Role, index: int) -> int:
+        return int(np.random.SeedSequence((self.seed, _STREAM[role], index, 1)).generate_state(1, np.uint32)[0])
+
+    def _bernoulli_mask(self, rng: np.random.Generator) -> Mask:
+        while True:
+            mask = rng.random(self.groups) < self.alpha
+            if MIN_GROUPS <= mask.sum() < self.groups:
+                return mask
+
+    def _balanced_mask(self, pair: int) -> Mask:
+        """The first mask of a pair: a row of a Hadamard block whose columns and rows are shuffled for each block.
+
+        A block of order N >= K has N pairs. Each group gets a column of its own, each column and row a random sign.
+        """
+        order = _hadamard_order(self.groups)
+        block, position = divmod(pair, order)
+        rng = np.random.default_rng((self.seed, _STREAM[Role.ESTIMATE], 0, block, 2))
+        columns = rng.permutation(order)[: self.groups]
+        signs = rng.integers(0, 2, self.groups).astype(bool)
+        row = rng.permutation(order)[position]
+        # Sylvester's matrix, one row: H[r, c] = (-1) ** popcount(r & c).
+        odd = np.array([int(row & column).bit_count() % 2 == 1 for column in columns])
+        mask: Mask = odd ^ signs
+        kept = int(mask.sum())
+        if MIN_GROUPS <= kept <= self.groups - MIN_GROUPS:
+            return mask
+        # A degenerate pair (its complement keeps almost nothing) is replaced by a random half; only tiny K has any.
+        return _fixed_mask(
+            np.random.default_rng((self.seed, _STREAM[Role.ESTIMATE], pair, 3)), self.groups, self.groups // 2
+        )
+
+
+def design_of(section: DesignSection, groups: int, seed: int) -> Design:
+    """Return the design a config asks for, checked against the number of groups.
+
+    Raises:
+        ConfigError: the design is impossible for this many groups, or asks for more models than there are masks.
+    """
+    design = Design(section.kind, section.alpha, groups, seed)
+    if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
+        raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
+    asked = section.models + section.heldout
+    if asked > design.possible_masks:
+        raise ConfigError(
+            f"{asked} models are asked for, but only {design.possible_masks} different masks "
+            f"of {groups} groups exist at alpha = {section.alpha:g}"
+        )
+    return design
+
+
+def schedule(design: Design, models: int, heldout: int) -> list[Row]:
+    """All rows of a sweep in the order they are trained: held-out rows spread evenly among the others.
+
+    So that a run that is stopped early can already be checked.
+    """
+    rows: list[Row] = []
+    drawn = 0
+    for index in range(models):
+        rows.append(design.row(Role.ESTIMATE, index))
+        while drawn < (index + 1) * heldout // models:
+            rows.append(design.row(Role.HELDOUT, drawn))
+            drawn += 1
+    return rows
+
+
+def split_examples(labels: NDArray[np.int64], seed: int) -> Mask:
+    """Split a target's test examples into halves: influences come from one, gains are reported on the other.
+
+    Args:
+        labels: (n,) class of each example.
+        seed: of the run.
+
+    Returns:
+        (n,) bool, True for the `estimate` half; half of each class, the odd one out at random.
+    """
+    rng = np.random.default_rng((seed, _SPLIT_STREAM))
+    estimate = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        half = (len(members) + int(rng.integers(0, 2))) // 2
+        estimate[members[:half]] = True
+    return estimate
+
+
+def choose_per_class(labels: NDArray[np.int64], count: int, seed: int, stream: int = 0) -> NDArray[np.int64]:
+    """At most `count` examples of each class, drawn by `seed`, in their old order.
+
+    Args:
+        labels: (N,) class of each example.
+        count: examples a class; a class with fewer keeps all it has.
+        seed: of the run.
+        stream: tells draws of the same run apart.
+
+    Returns:
+        sorted positions.
+    """
+    rng = np.random.default_rng((seed, _SUBSET_STREAM, stream))
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, dtype=np.int64)
+
+
+def _fixed_mask(rng: np.random.Generator, groups: int, kept: int) -> Mask:
+    mask = np.zeros(groups, dtype=bool)
+    mask[rng.choice(groups, kept, replace=False)] = True
+    return mask
+
+
+def _hadamard_order(groups: int) -> int:
+    order = 1
+    while order < groups:
+        order *= 2
+    return order

@@ -1,0 +1,38 @@
+"""Text from outside, made safe to show: names of classes, files and runs are data, never instructions."""
+
+import unicodedata
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""Return `text` with every control, format and unassigned character shown as an escape.
+
+    Terminal escapes, line breaks, bidirectional overrides and zero-width characters become `\x1b`-style text,
+    so a class name cannot move the cursor, retitle the window or hide part of itself.
+
+    Args:
+        text: anything.
+        limit: the longest result in characters; a longer one ends in an ellipsis.
+    """
+    safe = "".join(char if unicodedata.category(char) not in _UNSAFE_CATEGORIES else _escape(char) for char in text)
+    if limit is not None and len(safe) > limit:
+        return safe[: max(limit - 1, 0)] + "…"
+    return safe
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Return `text` so that no spreadsheet runs it as a formula when a CSV is opened.
+
+    A leading `=`, `+`, `-`, `@` gets an apostrophe in front (OWASP, "CSV Injection"), control characters are escaped.
+    """
+    safe = printable(text)
+    return "'" + safe if safe.lstrip().startswith(_FORMULA_STARTS) else safe
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
