@@ -15,7 +15,6 @@ Three kinds:
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from math import comb
 
 import numpy as np
@@ -23,20 +22,12 @@ from numpy.typing import NDArray
 
 from tui_influence.config.schema import DesignKind, DesignSection
 from tui_influence.errors import ConfigError
+from tui_influence.roles import Role
 
 Mask = NDArray[np.bool_]
 
 MIN_GROUPS = 2
 """A classifier needs two classes, and an influence something to compare with."""
-
-
-class Role(StrEnum):
-    """What a model is for. The value names its directory of records."""
-
-    ESTIMATE = "estimate"
-    """Influences are estimated from it."""
-    HELDOUT = "heldout"
-    """Predicted from the influences, to check them (LDS)."""
 
 
 _STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}

@@ -23,9 +23,15 @@ class ExitCode(IntEnum):
 
 
 class TinflError(Exception):
-    """A problem with a one-line reason that its user can act on."""
+    """A problem with a one-line reason that its user can act on.
+
+    Attributes:
+        exit_code: what the shell is told.
+        details: further lines, where one line cannot name everything.
+    """
 
     exit_code = ExitCode.RUN_FAILED
+    details: tuple[str, ...] = ()
 
 
 class ConfigError(TinflError):

@@ -1,0 +1,81 @@
+"""`events.jsonl`: what happened to a run, a JSON object a line, appended by the supervisor alone."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from tui_influence.store.files import DiskFullError, refusal
+
+_LONGEST_LINE = 1 << 20
+
+
+class EventLog:
+    """The writer: one line at a time, each in a single write, never torn by a crash in the middle of another."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file: FileIO = path.open("ab", buffering=0)
+            if self._file.tell() and not _ends_with_newline(path):
+                self._file.write(b"\n")  # a line that a crash cut short stays alone on its line
+        except OSError as error:
+            raise refusal(error, "write", path) from error
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event with the time (seconds since 1970).
+
+        Raises:
+            DiskFullError: no space left; what was written before stands.
+        """
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}).encode() + b"\n"
+        start = self._file.tell()
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise refusal(error, "write", self._path) from error
+        if written != len(line):
+            os.ftruncate(self._file.fileno(), start)
+            raise DiskFullError(f"cannot write {self._path}: no space left on the disk")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield each complete event from a byte offset on, with the offset after it; skip lines that are not events.
+
+    A last line without its end is left for the next call.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while line := file.readline(_LONGEST_LINE):
+                if not line.endswith(b"\n"):
+                    return
+                start += len(line)
+                event = _parse(line)
+                if event is not None:
+                    yield event, start
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refusal(error, "read", path) from error
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

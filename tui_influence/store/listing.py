@@ -1,0 +1,62 @@
+"""Which records and failures a results directory holds, by file name alone: cheap enough to ask every second."""
+
+import os
+import re
+from collections.abc import Iterator
+
+from tui_influence.roles import Role
+from tui_influence.store.files import read_json, refusal
+from tui_influence.store.paths import Paths
+
+_RECORD = re.compile(r"(\d{7,})\.t(\d+)\.safetensors")
+_FAILURE = re.compile(r"(\d{7,})\.json")
+
+
+def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
+    """Yield (index, target) of every record file of a role, by name alone.
+
+    Raises:
+        ResultsError: the directory cannot be listed.
+    """
+    root = paths.records(role)
+    try:
+        with os.scandir(root) as blocks:
+            for block in blocks:
+                if not block.is_dir(follow_symlinks=False):
+                    continue
+                with os.scandir(block.path) as files:
+                    for file in files:
+                        match = _RECORD.fullmatch(file.name)
+                        if match:
+                            yield int(match[1]), int(match[2])
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refusal(error, "list", root) from error
+
+
+def completed(paths: Paths, role: Role, targets: int) -> set[int]:
+    """Return the rows of a role that have a record for every target."""
+    found: dict[int, int] = {}
+    for index, target in list_records(paths, role):
+        if target < targets:
+            found[index] = found.get(index, 0) + 1
+    return {index for index, count in found.items() if count == targets}
+
+
+def list_failures(paths: Paths, role: Role) -> set[int]:
+    """Return the rows of a role that were given up."""
+    try:
+        with os.scandir(paths.failures(role)) as files:
+            names = [file.name for file in files]
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise refusal(error, "list", paths.failures(role)) from error
+    return {int(match[1]) for name in names if (match := _FAILURE.fullmatch(name))}
+
+
+def failure_reason(paths: Paths, role: Role, index: int) -> str:
+    """Return why a row was given up, in one line."""
+    found = read_json(paths.failure(role, index), limit=1 << 20)
+    return str(found.get("reason", "unknown")) if isinstance(found, dict) else "unknown"

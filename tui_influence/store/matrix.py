@@ -1,0 +1,209 @@
+"""The compacted matrix: all records of a (role, target) as arrays, rebuilt from the records at any time.
+
+A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted`
+(m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with digests and training metrics.
+It is written beside the others and renamed whole, so a reader never sees half of one and two writers cannot collide.
+It is a cache: what it lacks is read from the records, and where it disagrees with its manifest it is ignored.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from tui_influence.designs import Mask
+from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
+from tui_influence.store.files import TEMPORARY_PREFIX, make_directory, read_json, refusal, write_json
+from tui_influence.store.listing import list_records
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import DamagedRecordError, Record, read_record
+from tui_influence.store.run_info import RunInfo
+
+WORTH_COMPACTING = 256
+"""Fewer records than this are read faster than a generation is written."""
+
+_ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the models of one role say about one target; row order is the order of `indices`.
+
+    Attributes:
+        indices: (m,) int64, ascending.
+        clusters: (m,) int64; models that share a cluster share their training seed.
+        masks: (m, K) bool.
+        margins: (m, n) float16, nats; often memory-mapped.
+        predicted: (m, n) uint16 classes; often memory-mapped.
+        metrics: of each model's training.
+        damaged: what was wrong with records that had to be left out.
+    """
+
+    indices: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    masks: Mask
+    margins: NDArray[np.float16]
+    predicted: NDArray[np.uint16]
+    metrics: list[dict[str, float]]
+    damaged: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs:
+    """Return the outputs of all models recorded so far, from the newest generation and the records it lacks.
+
+    Raises:
+        ResultsError: the directory cannot be read.
+    """
+    base = _newest(paths, info, role, target)
+    known = set(base.indices.tolist()) if base else set()
+    missing = sorted({i for i, t in list_records(paths, role) if t == target} - known)
+    if base and not missing:
+        return base
+    records, damaged = _read_all(paths, info, role, target, missing)
+    return _joined(base, records, info, target, tuple(damaged))
+
+
+def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
+    """Write a new generation if enough records have come since the last one, and drop the older ones.
+
+    Returns:
+        whether it wrote one.
+
+    Raises:
+        ResultsError: the disk is full or refuses; the older generation stands.
+    """
+    base = _newest(paths, info, role, target)
+    count = sum(1 for _, t in list_records(paths, role) if t == target)
+    if count - (len(base) if base else 0) < WORTH_COMPACTING:
+        return False
+    outputs = load_outputs(paths, info, role, target)
+    parent = paths.matrix(role, target)
+    make_directory(parent)
+    temporary = parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        try:
+            _write_generation(temporary, outputs, info)
+            final = parent / f"{len(outputs):08d}-{secrets.token_hex(4)}"
+            temporary.rename(final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise refusal(error, "write", parent) from error
+    for old in _generations(parent):
+        if old != final:
+            shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _write_generation(directory: Path, outputs: Outputs, info: RunInfo) -> None:
+    directory.mkdir()
+    for name in _ARRAYS:
+        array: NDArray[Any] = getattr(outputs, name)
+        target = open_memmap(directory / f"{name}.npy", mode="w+", dtype=array.dtype, shape=array.shape)
+        for start in range(0, len(array), 256):
+            target[start : start + 256] = array[start : start + 256]
+        target.flush()
+    write_json(
+        directory / "manifest.json",
+        {"identity": info.identity, "count": len(outputs), "metrics": outputs.metrics},
+    )
+
+
+def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs | None:
+    for directory in reversed(_generations(paths.matrix(role, target))):
+        try:
+            return _open_generation(directory, info, target)
+        except (ResultsError, OSError, ValueError, KeyError, TypeError):
+            continue  # replaced while we looked, or damaged: the records are the truth
+    return None
+
+
+def _open_generation(directory: Path, info: RunInfo, target: int) -> Outputs:
+    manifest = read_json(directory / "manifest.json")
+    arrays = {
+        name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("margins", "predicted")
+    } | {name: np.load(directory / f"{name}.npy", allow_pickle=False) for name in ("masks", "indices", "clusters")}
+    count, n, groups = manifest["count"], info.targets[target].test, len(info.source.groups)
+    expected = {
+        "margins": ((count, n), np.float16),
+        "predicted": ((count, n), np.uint16),
+        "masks": ((count, groups), np.bool_),
+        "indices": ((count,), np.int64),
+        "clusters": ((count,), np.int64),
+    }
+    for name, (shape, dtype) in expected.items():
+        if arrays[name].shape != shape or arrays[name].dtype != dtype:
+            raise ValueError(f"{name}: wrong type or shape")
+    if manifest["identity"] != info.identity or len(manifest["metrics"]) != count:
+        raise ValueError("made for another config")
+    return Outputs(**arrays, metrics=list(manifest["metrics"]))
+
+
+def _generations(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _read_all(
+    paths: Paths, info: RunInfo, role: Role, target: int, indices: Iterable[int]
+) -> tuple[list[Record], list[str]]:
+    records: list[Record] = []
+    damaged: list[str] = []
+    for index in indices:
+        try:
+            record = read_record(paths, role, index, target)
+            check_belongs(record, info)
+        except DamagedRecordError as error:
+            damaged.append(str(error))
+        else:
+            records.append(record)
+    return records, damaged
+
+
+def check_belongs(record: Record, info: RunInfo) -> None:
+    """Check that a record is of this run.
+
+    Raises:
+        DamagedRecordError: it was trained under another config, or does not fit the run's groups or examples.
+    """
+    groups, n = len(info.source.groups), info.targets[record.target].test
+    where = f"record {record.role.value} {record.index}"
+    if record.identity != info.identity:
+        raise DamagedRecordError(f"{where}: trained under another config")
+    if len(record.mask) != groups or len(record.margins) != n or len(record.predicted) != n:
+        raise DamagedRecordError(f"{where}: it does not fit {groups} groups and {n} examples")
+
+
+def _joined(
+    base: Outputs | None, records: list[Record], info: RunInfo, target: int, damaged: tuple[str, ...]
+) -> Outputs:
+    n, groups, m = info.targets[target].test, len(info.source.groups), len(records)
+    fresh = Outputs(
+        indices=np.array([record.index for record in records], dtype=np.int64),
+        clusters=np.array([record.cluster for record in records], dtype=np.int64),
+        masks=np.array([record.mask for record in records], dtype=np.bool_).reshape(m, groups),
+        margins=np.array([record.margins for record in records], dtype=np.float16).reshape(m, n),
+        predicted=np.array([record.predicted for record in records], dtype=np.uint16).reshape(m, n),
+        metrics=[record.metrics for record in records],
+        damaged=damaged,
+    )
+    if base is None:
+        return fresh
+    order = np.argsort(np.concatenate([base.indices, fresh.indices]), kind="stable")
+    merged = {name: np.concatenate([getattr(base, name), getattr(fresh, name)])[order] for name in _ARRAYS}
+    metrics = base.metrics + fresh.metrics
+    return Outputs(**merged, metrics=[metrics[position] for position in order], damaged=damaged)

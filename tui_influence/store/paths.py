@@ -1,0 +1,104 @@
+"""Where everything in a results directory is. Every name here is ours: none is read from a file or a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_influence.roles import Role
+
+RECORDS_PER_DIRECTORY = 1000
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The layout of a results directory."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """`run.json`: what the run is."""
+        return self.root / "run.json"
+
+    @property
+    def plan(self) -> Path:
+        """Masks, seeds and roles of all rows."""
+        return self.root / "plan.safetensors"
+
+    @property
+    def events(self) -> Path:
+        """What happened, a line each."""
+        return self.root / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.root / "lock"
+
+    @property
+    def owner(self) -> Path:
+        """Who holds the lock."""
+        return self.root / "owner.json"
+
+    @property
+    def heartbeat(self) -> Path:
+        """The supervisor's last word."""
+        return self.root / "heartbeat.json"
+
+    @property
+    def stop(self) -> Path:
+        """A request to stop."""
+        return self.root / "stop.json"
+
+    @property
+    def reserve(self) -> Path:
+        """Room kept so that a full disk can still be reported."""
+        return self.root / "reserve"
+
+    @property
+    def logs(self) -> Path:
+        """What the processes said."""
+        return self.root / "logs"
+
+    @property
+    def quarantine(self) -> Path:
+        """Damaged records, kept for inspection."""
+        return self.root / "quarantine"
+
+    def worker_log(self, worker: int) -> Path:
+        """One worker's log."""
+        return self.logs / f"worker-{worker}.log"
+
+    def target(self, target: int) -> Path:
+        """What is known of a target besides records: labels, split, thumbnails."""
+        return self.root / "targets" / str(target)
+
+    @property
+    def source(self) -> Path:
+        """What is known of the source: sample images of each group."""
+        return self.root / "source"
+
+    @property
+    def records_root(self) -> Path:
+        """All records."""
+        return self.root / "records"
+
+    def records(self, role: Role) -> Path:
+        """All records of a role."""
+        return self.records_root / role.value
+
+    def record(self, role: Role, index: int, target: int) -> Path:
+        """One record."""
+        block = index // RECORDS_PER_DIRECTORY
+        return self.records(role) / f"{block:04d}" / f"{index:07d}.t{target}.safetensors"
+
+    def failures(self, role: Role) -> Path:
+        """Rows that were given up."""
+        return self.root / "failed" / role.value
+
+    def failure(self, role: Role, index: int) -> Path:
+        """Why a row was given up."""
+        return self.failures(role) / f"{index:07d}.json"
+
+    def matrix(self, role: Role, target: int) -> Path:
+        """Generations of the compacted matrix."""
+        return self.root / "matrix" / f"{role.value}-t{target}"

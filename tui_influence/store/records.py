@@ -1,0 +1,174 @@
+"""One model's record for one target: the file that says the model is done.
+
+A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, and one
+metadata entry `tinfl`, JSON with the rest. It holds nothing that depends on when or where the model was trained, so
+training a row again gives the same bytes. The digest covers every value in it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from tui_influence.designs import Mask
+from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
+from tui_influence.store.files import make_directory, refusal, write_atomically
+from tui_influence.store.paths import Paths
+from tui_influence.text import printable
+
+MARGIN_LIMIT = 6e4
+"""float16 ends at 65,504; a margin beyond 60,000 nats means nothing more than "certain"."""
+
+
+class DamagedRecordError(ResultsError):
+    """A record whose content does not match its digest or its place."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one model says about one target.
+
+    Attributes:
+        role: what the model is for.
+        index: i within the role.
+        target: position of the target in the config.
+        seed: of the model's training.
+        cluster: models of a role with the same cluster share their seed.
+        identity: of the config and data it was trained under.
+        numerics: device kind, precision and threads: equal rows give equal bytes under equal numerics.
+        mask: (K,) bool, the groups it was trained on.
+        margins: (n,) float16, log p_y - log(1 - p_y) of each test example.
+        predicted: (n,) uint16, the class it predicts.
+        metrics: what training measured (losses, accuracies).
+    """
+
+    role: Role
+    index: int
+    target: int
+    seed: int
+    cluster: int
+    identity: str
+    numerics: str
+    mask: Mask
+    margins: NDArray[np.float16]
+    predicted: NDArray[np.uint16]
+    metrics: dict[str, float]
+
+
+def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
+    """Return margins as they are stored: float16, within +-60,000 nats."""
+    stored: NDArray[np.float16] = np.clip(margins, -MARGIN_LIMIT, MARGIN_LIMIT).astype(np.float16)
+    return stored
+
+
+def encode(record: Record) -> bytes:
+    """Return a record's file: the same record always gives the same bytes."""
+    header = _header(record)
+    header["digest"] = _digest(header, record)
+    tensors = {"margins": record.margins, "mask": record.mask, "predicted": record.predicted}
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    return save_tensors(contiguous, metadata={"tinfl": json.dumps(header, sort_keys=True)})
+
+
+def decode(content: bytes) -> Record:
+    """Return the record in a file's content.
+
+    Raises:
+        DamagedRecordError: it is truncated, altered, or no record.
+    """
+    try:
+        tensors = load_tensors(content)
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["tinfl"])
+        digest = header.pop("digest")
+        record = Record(
+            role=Role(header["role"]),
+            index=_integer(header["index"]),
+            target=_integer(header["target"]),
+            seed=_integer(header["seed"]),
+            cluster=_integer(header["cluster"]),
+            identity=str(header["identity"]),
+            numerics=str(header["numerics"]),
+            mask=_array(tensors["mask"], np.bool_),
+            margins=_array(tensors["margins"], np.float16),
+            predicted=_array(tensors["predicted"], np.uint16),
+            metrics={str(name): float(value) for name, value in header["metrics"].items()},
+        )
+        sound = digest == _digest(_header(record), record)
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedRecordError(f"not a record, or half of one ({type(error).__name__})") from error
+    if not sound:
+        raise DamagedRecordError("its content does not match its digest")
+    return record
+
+
+def write_record(paths: Paths, record: Record) -> Path:
+    """Write a record where it belongs; when this returns, it is on the disk.
+
+    Raises:
+        ResultsError: the disk is full or refuses.
+    """
+    path = paths.record(record.role, record.index, record.target)
+    make_directory(path.parent)
+    write_atomically(path, encode(record))
+    return path
+
+
+def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
+    """Read one record and check that it is whole and in its place.
+
+    Raises:
+        DamagedRecordError: it is not.
+        ResultsError: it cannot be read.
+    """
+    path = paths.record(role, index, target)
+    try:
+        record = decode(path.read_bytes())
+    except DamagedRecordError as error:
+        raise DamagedRecordError(f"{printable(str(path))}: {error}") from error
+    except OSError as error:
+        raise refusal(error, "read", path) from error
+    if (record.role, record.index, record.target) != (role, index, target):
+        raise DamagedRecordError(f"{printable(str(path))}: it is the record of another row")
+    return record
+
+
+def _header(record: Record) -> dict[str, Any]:
+    return {
+        "role": record.role.value,
+        "index": record.index,
+        "target": record.target,
+        "seed": record.seed,
+        "cluster": record.cluster,
+        "identity": record.identity,
+        "numerics": record.numerics,
+        "metrics": record.metrics,
+    }
+
+
+def _digest(header: dict[str, Any], record: Record) -> str:
+    digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
+    for array in (record.mask, record.margins, record.predicted):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("not a count")
+    return value
+
+
+def _array(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    if array.dtype != dtype or array.ndim != 1:
+        raise ValueError("wrong type or shape")
+    return array
