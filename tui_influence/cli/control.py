@@ -1,0 +1,60 @@
+"""`tinfl stop` and `tinfl resume`."""
+
+from typing import Annotated
+
+import typer
+
+from tui_influence.cli import diagnostics
+from tui_influence.cli.parameters import Devices, Foreground, Results, RetryFailed
+
+
+def stop(
+    results: Results,
+    now: Annotated[bool, typer.Option("--now", help="Do not finish the models in hand.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has stopped.")] = False,
+) -> None:
+    """Stop a run after the models in hand; a second time, at once."""
+    import time
+
+    from tui_influence.runs.control import Stop, request_stop
+    from tui_influence.runs.heartbeat import ACTIVE, observe
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    paths = Paths(results)
+    state = observe(paths)[0]
+    if not paths.run.exists() and state not in ACTIVE:
+        read_run_info(results)  # says what is wrong
+    if state not in ACTIVE:
+        diagnostics.say(f"not running ({state.value}); nothing to stop")
+        return
+    level = request_stop(paths, at_once=now)
+    if level is Stop.AT_ONCE:
+        diagnostics.say("stopping at once: models in hand are given up and will be trained again")
+    else:
+        diagnostics.say("stopping after the models in hand; once more to stop at once")
+    while wait and observe(paths)[0] in ACTIVE:
+        time.sleep(0.1)
+    diagnostics.say(f"next: tinfl resume {results}")
+
+
+def resume(
+    results: Results, foreground: Foreground = False, devices: Devices = None, retry_failed: RetryFailed = False
+) -> None:
+    """Go on with a run that was stopped, failed or lost its supervisor."""
+    from tui_influence.cli.sweep import check_against_results, start, with_devices
+    from tui_influence.config.loader import config_from_json
+    from tui_influence.errors import ResultsError
+    from tui_influence.runs.supervisor import Request
+    from tui_influence.store.run_info import read_run_info
+    from tui_influence.text import printable
+
+    info = read_run_info(results)
+    config = with_devices(config_from_json(info.config), devices)
+    if config.model.is_user_code:
+        raise ResultsError(
+            f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
+            "directory names it: start it again from your own config with `tinfl sweep`"
+        )
+    check_against_results(config, results)
+    start(Request(config, results, retry_failed=retry_failed), foreground=foreground)

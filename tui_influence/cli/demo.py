@@ -1,0 +1,104 @@
+"""`tinfl demo`: the embedded experiment, from nothing to a ranking that can be checked by eye."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_influence.cli import diagnostics, output
+from tui_influence.cli.parameters import Devices
+
+if TYPE_CHECKING:
+    from tui_influence.config.schema import Config
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import RunInfo
+
+_CONFIG = """\
+[run]
+name = "demo"
+seed = 0
+
+[source]
+kind = "builtin"
+name = "glyphs"
+
+[[target]]
+kind = "builtin"
+name = "digits"
+train_per_class = 10
+test_per_class = 200
+
+[design]
+kind = "balanced"
+models = 256
+heldout = 32
+
+[model]
+arch = "small-cnn"
+resolution = 14
+
+[train]
+epochs = 4
+batch_size = 128
+lr = 0.2
+"""
+
+
+def demo(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Where the results go.")] = Path("results/demo"),
+    models: Annotated[int | None, typer.Option(min=2, help="Train this many models instead.")] = None,
+    devices: Devices = None,
+) -> None:
+    """Run the embedded experiment: which printed characters help to read handwritten digits?"""
+    from tui_influence.cli.live import run_here
+    from tui_influence.cli.sweep import check_against_results, shown, with_devices
+    from tui_influence.runs.supervisor import Request
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    config = with_devices(demo_config(results, models), devices)
+    check_against_results(config, results)
+    diagnostics.say(
+        f"Training {config.design.models + config.design.heldout} networks, each on half of 36 printed characters,\n"
+        "and reading 2,000 handwritten digits with each after 10 labelled examples a digit."
+    )
+    run_here(Request(config, results))
+    paths, info = Paths(results), read_run_info(results)
+    for line in _answer(paths, info):
+        output.line(line)
+    where = shown(results)
+    diagnostics.say(f"\nnext: tinfl rank {where} --class 7     the characters that help to read one digit")
+    diagnostics.say(f"      tinfl rank {where} --csv demo.csv")
+    diagnostics.say("      tinfl init      a config for your own data")
+
+
+def demo_config(results: Path, models: int | None = None) -> "Config":
+    """Return the config of the embedded experiment."""
+    from tui_influence.config.loader import parse_config
+
+    config = parse_config(_CONFIG, "the embedded config")
+    design = config.design.model_copy(update={"models": models}) if models else config.design
+    return config.model_copy(update={"run": config.run.model_copy(update={"output": str(results)}), "design": design})
+
+
+def _answer(paths: "Paths", info: "RunInfo") -> list[str]:
+    """Return the ranking for the whole target, that of each digit, and what they show."""
+    from statistics import median
+
+    from tui_influence.cli.rank import show
+    from tui_influence.ranking import Question, rank_run
+
+    show(rank_run(paths, info, Question()).report, top=None)
+    lines = ["", "Most helpful printed characters for each handwritten digit:"]
+    places = []
+    for digit in info.targets[0].classes:
+        rows = rank_run(paths, info, Question(target_class=digit)).report.ranking.rows
+        places.append(next(row.rank for row in rows if row.group == digit))
+        lines.append(f"  {digit}   {'  '.join(row.group for row in rows[:6])}")
+    first = sum(place == 1 for place in places)
+    return [
+        *lines,
+        "",
+        f"For {first} of {len(places)} handwritten digits the printed character that helps most is the digit itself "
+        f"(median rank {median(places):g} of {len(info.source.groups)}).",
+    ]

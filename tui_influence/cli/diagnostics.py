@@ -1,0 +1,69 @@
+"""Everything on stderr, and the exit code. Nothing here may write to stdout: that is data.
+
+Errors are one line (and details below it, where one line cannot name everything); no traceback is ever shown for
+something a user can mend.
+"""
+
+import os
+import sys
+import traceback
+
+from tui_influence.errors import ExitCode, TinflError
+from tui_influence.text import printable
+
+_RED, _YELLOW, _DIM, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+_SHOWN_DETAILS = 50
+
+
+def say(text: str = "") -> None:
+    """Tell the user something."""
+    _write(text)
+
+
+def dim(text: str) -> None:
+    """Tell the user something that is not important."""
+    _write(_paint(text, _DIM))
+
+
+def warn(text: str) -> None:
+    """Tell the user something that should be looked into."""
+    _write(f"{_paint('warning:', _YELLOW)} {text}")
+
+
+def report(error: TinflError) -> ExitCode:
+    """Show what went wrong; return the exit code it means."""
+    _write(f"{_paint('error:', _RED)} {printable(str(error))}")
+    for line in error.details[:_SHOWN_DETAILS]:
+        _write(f"  {_safe_line(line)}")
+    if len(error.details) > _SHOWN_DETAILS:
+        _write(f"  ... and {len(error.details) - _SHOWN_DETAILS} more")
+    return error.exit_code
+
+
+def report_bug() -> ExitCode:
+    """Show an exception that nobody expected, whole, and say so."""
+    _write(traceback.format_exc().rstrip())
+    _write(f"{_paint('error:', _RED)} this is a bug in tinfl, not in what you did; please report the lines above")
+    return ExitCode.RUN_FAILED
+
+
+def is_terminal() -> bool:
+    """Whether somebody watches stderr."""
+    return sys.stderr.isatty()
+
+
+def _paint(text: str, colour: str) -> str:
+    plain = not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"{colour}{text}{_OFF}"
+
+
+def _safe_line(line: str) -> str:
+    return "\n  ".join(printable(part) for part in line.split("\n"))
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        return

@@ -1,0 +1,93 @@
+"""`tinfl doctor`: what works on this machine and in this terminal, and why something does not."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tui_influence import __version__
+from tui_influence.cli import output
+from tui_influence.cli.parameters import Json
+
+_LOGIND = Path("/etc/systemd/logind.conf")
+
+
+def doctor(json: Json = False) -> None:
+    """Say what works here, and why something does not."""
+    findings = [{"what": what, "ok": ok, "found": found} for what, ok, found in _findings()]
+    if json:
+        output.write_json(findings)
+        return
+    for finding in findings:
+        output.line(f"{'✔' if finding['ok'] else '✘'} {finding['what']:<10} {finding['found']}")
+
+
+def _findings() -> Iterator[tuple[str, bool, str]]:
+    yield "tinfl", True, f"{__version__}, Python {sys.version.split()[0]}"
+    yield _torch()
+    yield from _devices()
+    yield _colours()
+    yield _detaching()
+    yield _cache()
+
+
+def _torch() -> tuple[str, bool, str]:
+    try:
+        import torch
+        import torchvision  # type: ignore[import-untyped,unused-ignore]
+    except (ImportError, RuntimeError, OSError) as error:
+        return "torch", False, f"does not import: {error}"
+    return "torch", True, f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+
+
+def _devices() -> Iterator[tuple[str, bool, str]]:
+    from tui_influence.runs.devices import cpu_cores, cuda_devices
+    from tui_influence.training.numerics import choose
+
+    yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose('cpu', 'auto', 1)}"
+    count = cuda_devices()
+    if count:
+        import torch
+
+        for index in range(count):
+            free, total = torch.cuda.mem_get_info(index)
+            name = torch.cuda.get_device_name(index)
+            yield f"cuda:{index}", True, f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+    else:
+        yield "cuda", True, "no CUDA device; sweeps run on the CPU"
+
+
+def _colours() -> tuple[str, bool, str]:
+    if os.environ.get("NO_COLOR"):
+        return "colours", True, "off: NO_COLOR is set"
+    if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
+        return "colours", True, "24 bit"
+    if "256" in os.environ.get("TERM", ""):
+        return "colours", True, "256 (COLORTERM is not set; over SSH it often is not passed on: SendEnv COLORTERM)"
+    return "colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}"
+
+
+def _detaching() -> tuple[str, bool, str]:
+    """Whether a background run outlives the login session."""
+    if not shutil.which("loginctl") or not Path("/run/systemd/system").exists():
+        return "detaching", True, "background runs survive the terminal and the logout"
+    try:
+        text = _LOGIND.read_text()
+    except OSError:
+        text = ""
+    kills = any(line.replace(" ", "").lower() == "killuserprocesses=yes" for line in text.splitlines())
+    user = os.environ.get("USER", "")
+    if kills and not Path(f"/var/lib/systemd/linger/{user}").exists():
+        return "detaching", False, "systemd ends background runs at logout; remedy: loginctl enable-linger"
+    return "detaching", True, "background runs survive the terminal and the logout"
+
+
+def _cache() -> tuple[str, bool, str]:
+    from tui_influence.datasets import default_cache
+
+    cache = default_cache()
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    usage = shutil.disk_usage(existing)
+    ok = os.access(existing, os.W_OK)
+    return "cache", ok, f"{cache}, {usage.free / 2**30:.0f} GiB free" + ("" if ok else ", not writable")

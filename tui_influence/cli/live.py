@@ -1,0 +1,96 @@
+"""Progress on stderr: one line that is rewritten on a terminal, a plain line now and then anywhere else."""
+
+import shutil
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tui_influence.cli import diagnostics
+from tui_influence.cli.status import duration
+from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.text import printable
+
+if TYPE_CHECKING:
+    from tui_influence.runs.supervisor import Request
+
+_PLAIN_EVERY = 10.0
+
+
+class StageLine:
+    """Shows what a supervisor is doing; an `Observer`."""
+
+    def __init__(self) -> None:
+        self._terminal = diagnostics.is_terminal()
+        self._last = 0.0
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.clear()
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Show what is being prepared."""
+        self._show(f"{printable(what, 80)}" + (f" {done} of {total}" if total else ""))
+
+    def under_way(self, heartbeat: Heartbeat) -> None:
+        """Forget the preparation."""
+        self.clear()
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Show how many models are done and how long the rest takes."""
+        if heartbeat.state is State.PREPARING:
+            self._show(heartbeat.stage)
+            return
+        left = f", {duration(heartbeat.eta[0])} left" if heartbeat.eta and heartbeat.state is State.RUNNING else ""
+        failed = f", {heartbeat.failed} failed" if heartbeat.failed else ""
+        state = "" if heartbeat.state is State.RUNNING else f" ({heartbeat.state.value})"
+        accuracy = "".join(f", target {value:.1%}" for value in heartbeat.target_accuracy)
+        learnt = f", source {heartbeat.source_accuracy:.1%}" if heartbeat.source_accuracy is not None else ""
+        self._show(f"{heartbeat.done} of {heartbeat.total} models{state}{failed}{left}{learnt}{accuracy}")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._terminal and self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+        self._shown = ""
+
+    def _show(self, text: str) -> None:
+        now = time.monotonic()
+        if text == self._shown:
+            return
+        if self._terminal:
+            width = shutil.get_terminal_size().columns
+            sys.stderr.write("\r\x1b[K" + text[: width - 1])
+            sys.stderr.flush()
+        elif now - self._last >= _PLAIN_EVERY:
+            diagnostics.say(text)
+        else:
+            return
+        self._shown, self._last = text, now
+
+
+def run_here(request: "Request") -> Heartbeat:
+    """Run a supervisor in this process, with its progress shown.
+
+    Raises:
+        KeyboardInterrupt: it was asked to stop before it was done.
+        TinflError: it failed.
+    """
+    from tui_influence.runs.supervisor import supervise
+
+    with StageLine() as line:
+        last = supervise(request, line)
+    for warning in last.warnings:
+        diagnostics.warn(warning)
+    if last.failed:
+        diagnostics.warn(f"{last.failed} models failed and were left out; `tinfl status` says why")
+    if last.state is not State.DONE:
+        diagnostics.say(f"stopped with {last.done} of {last.total} models; next: tinfl resume {request.root}")
+        raise KeyboardInterrupt
+    return last

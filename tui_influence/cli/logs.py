@@ -1,0 +1,91 @@
+"""`tinfl logs`: what happened to a run, or what one of its processes said."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui_influence.cli import output
+from tui_influence.cli.parameters import Results
+from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.store.events import read_events
+from tui_influence.store.files import refusal
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import read_run_info
+from tui_influence.text import printable
+
+_POLL = 0.3
+
+
+def logs(
+    results: Results,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until the run ends.")] = False,
+    worker: Annotated[int | None, typer.Option(min=0, help="The log of this worker instead.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Start with this many lines.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="Write events as JSON lines.")] = False,
+) -> None:
+    """Show what happened to a run: one line an event."""
+    paths = Paths(results)
+    if not paths.events.exists():
+        read_run_info(results)  # says what is wrong, if anything is
+    source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths.events, json=json)
+    last: list[str] = []
+    waiting = False
+    for text in source:
+        if text is not None:
+            if waiting:
+                output.line(text)
+            else:
+                last = [*last[-(lines - 1) :], text] if lines > 1 else [text]
+            continue
+        if not waiting:
+            for line in last:
+                output.line(line)
+            waiting = True
+        if not follow or observe(paths)[0] not in ACTIVE:
+            return
+        time.sleep(_POLL)
+
+
+def _event_lines(path: Path, *, json: bool) -> Iterator[str | None]:
+    """Yield a line an event, and None whenever there is no more for now."""
+    import json as encoder
+
+    offset = 0
+    while True:
+        for event, after in read_events(path, offset):
+            offset = after
+            yield encoder.dumps(event) if json else _sentence(event)
+        yield None
+
+
+def _worker_lines(path: Path) -> Iterator[str | None]:
+    try:
+        with path.open("rb") as file:
+            while True:
+                line = file.readline(1 << 16)
+                yield printable(line.decode(errors="replace").rstrip("\r\n")) if line else None
+    except OSError as error:
+        raise refusal(error, "read", path) from error
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(event.get("time", 0))))
+    kind = str(event["event"])
+    row = f"{event.get('role')} {event.get('index')}" if "role" in event else ""
+    metrics = event.get("metrics") or [{}]
+    match kind:
+        case "model":
+            targets = ", ".join(f"{found.get('target_accuracy', float('nan')):.1%}" for found in metrics)
+            text = (
+                f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}; "
+                f"source {metrics[0].get('source_accuracy', float('nan')):.1%}, target {targets}"
+            )
+        case "failed" | "retry":
+            text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
+        case _:
+            rest = {key: value for key, value in event.items() if key not in ("time", "event")}
+            text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
+    return f"{stamp}  {printable(text)}"

@@ -1,0 +1,62 @@
+"""`tinfl rank`: from what has been recorded so far to a ranking of the source's groups."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tui_influence.cli import diagnostics, output
+from tui_influence.cli.parameters import Json, Results
+
+if TYPE_CHECKING:
+    from tui_influence.export.report import RankReport
+
+
+def rank(
+    results: Results,
+    target: Annotated[str | None, typer.Option(help="Target, by name; the first by default.")] = None,
+    target_class: Annotated[str | None, typer.Option("--class", help="One class of the target.")] = None,
+    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
+    estimator: Annotated[Literal["difference", "ridge"], typer.Option(help="How to estimate.")] = "difference",
+    output_kind: Annotated[
+        Literal["margin", "probability", "correct"], typer.Option(help="Which output is influenced.")
+    ] = "margin",
+    split: Annotated[
+        Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")
+    ] = "estimate",
+    top: Annotated[int | None, typer.Option(min=1, help="Show this many groups only.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
+    comments: Annotated[bool, typer.Option(help="Begin the CSV with lines that say what it is.")] = True,
+    json: Json = False,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+) -> None:
+    """Rank the source's classes by their influence on a target."""
+    from tui_influence.export.csv import rank_csv
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.export.json import rank_json
+    from tui_influence.ranking import Question, rank_run
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    question = Question(target, target_class, example, split, estimator, output_kind)
+    answer = rank_run(Paths(results), read_run_info(results), question)
+    report = answer.report
+    for note in answer.notes:
+        diagnostics.warn(note)
+    if csv is not None and str(csv) != "-":
+        write_text_atomically(csv, rank_csv(report, comments=comments, top=top))
+        diagnostics.say(f"wrote {csv}")
+    if csv is not None and str(csv) == "-":
+        output.write(rank_csv(report, comments=comments, top=top))
+    elif json:
+        output.line(rank_json(report, top=top))
+    elif csv is None:
+        show(report, top=top, ascii_only=ascii_only)
+
+
+def show(report: "RankReport", *, top: int | None, ascii_only: bool = False) -> None:
+    """Show a ranking on stdout as a table."""
+    from tui_influence.export.table import rank_table
+
+    console = output.console()
+    console.print(rank_table(report, top=top, width=console.width, ascii=ascii_only))

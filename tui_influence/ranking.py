@@ -1,0 +1,168 @@
+"""A question to a results directory, and its answer: which groups help or hurt, by how much, how surely.
+
+The one place where records meet estimators; the command line and the app both ask here.
+"""
+
+import difflib
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.report import Noun, RankReport
+from tui_influence.influence.ranking import Heldout, rank_groups
+from tui_influence.roles import Role
+from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
+from tui_influence.store.examples import Examples, read_examples
+from tui_influence.store.listing import list_failures
+from tui_influence.store.matrix import Outputs, load_outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run.
+
+    Attributes:
+        target: name of a target; None is the first.
+        target_class: name of one of its classes; None is all of them.
+        example: number of one test example, counted over all of them from 0; the split does not apply to it.
+        split: `estimate`, `evaluate` or `all` test examples.
+        estimator: `difference` or `ridge`.
+        output_kind: `margin`, `probability` or `correct`.
+    """
+
+    target: str | None = None
+    target_class: str | None = None
+    example: int | None = None
+    split: str = "estimate"
+    estimator: str = "difference"
+    output_kind: str = "margin"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A ranking, and what a reader of it should know besides.
+
+    Attributes:
+        report: the ranking and its circumstances.
+        notes: what is wrong with the data behind it: damaged records, sources that learnt nothing.
+    """
+
+    report: RankReport
+    notes: tuple[str, ...]
+
+
+def rank_run(paths: Paths, info: RunInfo, question: Question) -> Answer:
+    """Rank the groups of a run by what has been recorded so far.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: the run has no records yet, or cannot be read.
+    """
+    target = info.target_index(question.target)
+    examples = read_examples(paths, info, target)
+    columns = chosen_columns(info, target, examples, question)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, target)
+    if not len(outputs):
+        raise ResultsError(f"{printable(str(paths.root))}: no model has been recorded yet; see `tinfl status`")
+    heldout = load_outputs(paths, info, Role.HELDOUT, target)
+    ranking = rank_groups(
+        masks=outputs.masks,
+        margins=outputs.margins,
+        predicted=outputs.predicted,
+        labels=examples.labels,
+        group_names=info.source.groups,
+        columns=columns,
+        estimator=question.estimator,
+        kind=question.output_kind,
+        clusters=shared_seeds(outputs),
+        heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
+        seed=info.seed,
+    )
+    report = RankReport(
+        run=info.name,
+        config_hash=info.identity,
+        target=info.targets[target].name,
+        target_class=question.target_class,
+        example=question.example,
+        split="all" if question.example is not None else question.split,
+        design=info.design_label,
+        ranking=ranking,
+        n_failed=len(list_failures(paths, Role.ESTIMATE)),
+        noun=_noun(info),
+    )
+    return Answer(report, tuple(_notes(outputs, heldout)))
+
+
+def chosen_columns(info: RunInfo, target: int, examples: Examples, question: Question) -> NDArray[np.int64]:
+    """Return the test examples a question is about, by position.
+
+    Raises:
+        ConfigError: no such class, no such example, or none of that class in that half.
+    """
+    described = info.targets[target]
+    if question.example is not None:
+        if question.target_class is not None:
+            raise ConfigError("--class and --example exclude each other: an example has one class")
+        if not 0 <= question.example < described.test:
+            raise ConfigError(
+                f"no example {question.example}: target {printable(described.name)} has {described.test}, "
+                f"numbered 0 to {described.test - 1}"
+            )
+        return np.array([question.example], dtype=np.int64)
+    keep = {
+        "estimate": examples.estimate,
+        "evaluate": ~examples.estimate,
+        "all": np.ones(described.test, dtype=bool),
+    }[question.split]
+    if question.target_class is not None:
+        if question.target_class not in described.classes:
+            near = difflib.get_close_matches(question.target_class, described.classes, 1)
+            hint = f'; did you mean "{printable(near[0], 60)}"?' if near else ""
+            raise ConfigError(
+                f'target {printable(described.name)} has no class "{printable(question.target_class, 60)}"{hint}'
+            )
+        keep = keep & (examples.labels == described.classes.index(question.target_class))
+    columns = np.flatnonzero(keep)
+    if not len(columns):
+        raise ConfigError(f"no test examples to rank on in the {question.split} half")
+    return columns
+
+
+def shared_seeds(outputs: Outputs) -> NDArray[np.int64] | None:
+    """Return (m,) clusters if any two models share their training seed; None if all are independent."""
+    clusters = outputs.clusters
+    return clusters if len(np.unique(clusters)) < len(clusters) else None
+
+
+def _noun(info: RunInfo) -> Noun:
+    source = info.config.get("source")
+    match source.get("groups") if isinstance(source, dict) else "class":
+        case "class":
+            return "class"
+        case "example":
+            return "example"
+        case _:
+            return "group"
+
+
+def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
+    notes: list[str] = []
+    damaged = outputs.damaged + heldout.damaged
+    if damaged:
+        notes.append(
+            f"{len(damaged)} damaged records were left out (`tinfl resume` trains them again): {printable(damaged[0])}"
+        )
+    learnt = [
+        (found["source_loss"] / np.log(found["source_classes"]), found["source_accuracy"])
+        for found in outputs.metrics
+        if {"source_loss", "source_accuracy"} <= found.keys() and found.get("source_classes", 0) > 1
+    ]
+    if len(learnt) >= ENOUGH and fmean(loss for loss, _ in learnt) > UNLEARNT:
+        notes.append(unlearnt(fmean(accuracy for _, accuracy in learnt)))
+    return notes

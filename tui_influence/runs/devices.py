@@ -1,0 +1,74 @@
+"""Which devices a run's workers use, found out without loading torch into the supervisor."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tui_influence.config.schema import ComputeSection
+from tui_influence.errors import DeviceError
+
+WORKERS_PER_GPU = 4
+"""Small networks leave most of a GPU idle between kernels; four processes fill it."""
+
+_COUNT = "import torch; print(torch.cuda.device_count())"
+
+
+def cpu_cores() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cuda_devices() -> int:
+    """Return how many CUDA devices torch sees; 0 at once where there is no driver."""
+    if not (Path("/dev/nvidiactl").exists() or Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")):
+        return 0
+    try:
+        found = subprocess.run(
+            [sys.executable, "-P", "-c", _COUNT], capture_output=True, text=True, timeout=120, check=False
+        )
+        return int(found.stdout.strip() or 0)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return 0
+
+
+def worker_devices(compute: ComputeSection) -> list[str]:
+    """Return the device of each worker to start.
+
+    Raises:
+        DeviceError: a device is asked for that is not here.
+    """
+    if compute.devices == "auto":
+        count = cuda_devices()
+        devices = [f"cuda:{index}" for index in range(count)] or ["cpu"]
+    else:
+        devices = list(compute.devices)
+        _check(devices)
+    workers = {device: _workers(device, compute) for device in devices}
+    # Turn by turn, so that a plan shorter than the list still uses every device.
+    return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
+
+
+def _workers(device: str, compute: ComputeSection) -> int:
+    if compute.workers_per_device != "auto":
+        return compute.workers_per_device
+    if device == "cpu":
+        return max(1, cpu_cores() // compute.threads)
+    return max(1, min(WORKERS_PER_GPU, cpu_cores()))
+
+
+def _check(devices: list[str]) -> None:
+    if not devices:
+        raise DeviceError('compute.devices is empty: name at least one device, or use "auto"')
+    count = -1
+    for device in devices:
+        kind, _, index = device.partition(":")
+        if kind == "cpu" and not index:
+            continue
+        if kind != "cuda" or (index and not index.isdigit()):
+            raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
+        count = cuda_devices() if count < 0 else count
+        if int(index or 0) >= count:
+            here = f"{count} CUDA device{'' if count == 1 else 's'} here" if count else "no CUDA device here"
+            raise DeviceError(f'compute.devices: "{device}" is not available ({here})')

@@ -1,0 +1,133 @@
+"""The supervisor's last word, and what state of the run follows from it."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tui_influence.errors import ResultsError
+from tui_influence.runs.ownership import Owner, read_owner
+from tui_influence.store.files import read_json, write_json
+from tui_influence.store.paths import Paths
+
+SILENCE = 60.0
+"""Seconds without a heartbeat after which a supervisor on another machine counts as lost."""
+
+
+class State(StrEnum):
+    """The states of a run."""
+
+    QUEUED = "queued"
+    """Planned, never started."""
+    PREPARING = "preparing"
+    """Packing data, starting workers."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Asked to stop; the models in hand are being finished."""
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+    """The supervisor is gone without a last word: killed, or its machine went down. `resume` continues."""
+
+
+ACTIVE = (State.PREPARING, State.RUNNING, State.STOPPING)
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """One worker process.
+
+    Attributes:
+        worker: its number.
+        device: what it trains on.
+        pid: its process.
+        row: what it has in hand, such as "estimate 12"; empty when idle.
+        models: models it has finished.
+    """
+
+    worker: int
+    device: str
+    pid: int
+    row: str
+    models: int
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Progress of a run.
+
+    Attributes:
+        state: as the supervisor sees it.
+        time: of this word, seconds since 1970.
+        started: when the supervisor started.
+        done: models recorded, over all roles.
+        failed: models given up.
+        total: models planned.
+        models_per_hour: of this session; 0 until it is known.
+        eta: seconds left, with a 95% range; None until it is known.
+        source_accuracy: mean training accuracy of the source models of this session.
+        target_accuracy: mean test accuracy of each target, by position.
+        warnings: what a user should look into.
+        reason: why it failed.
+        stage: what is being prepared.
+        workers: one a process.
+    """
+
+    state: State
+    time: float
+    started: float
+    done: int = 0
+    failed: int = 0
+    total: int = 0
+    models_per_hour: float = 0.0
+    eta: tuple[float, float, float] | None = None
+    source_accuracy: float | None = None
+    target_accuracy: list[float] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reason: str = ""
+    stage: str = ""
+    workers: list[WorkerState] = field(default_factory=list)
+
+
+def write_heartbeat(paths: Paths, heartbeat: Heartbeat, *, durable: bool = False) -> None:
+    """Replace the heartbeat."""
+    write_json(paths.heartbeat, asdict(heartbeat), durable=durable)
+
+
+def read_heartbeat(paths: Paths) -> Heartbeat | None:
+    """Return the supervisor's last word; None if there is none that can be read."""
+    if not paths.heartbeat.exists():
+        return None
+    try:
+        found: dict[str, Any] = read_json(paths.heartbeat, limit=1 << 20)
+        found["state"] = State(found["state"])
+        found["workers"] = [WorkerState(**worker) for worker in found["workers"]]
+        found["eta"] = tuple(found["eta"]) if found["eta"] else None
+        return Heartbeat(**found)
+    except (ResultsError, KeyError, TypeError, ValueError):
+        return None
+
+
+def state_of(heartbeat: Heartbeat | None, owner: Owner | None, now: float | None = None) -> State:
+    """Return the state of a run from what its supervisor left and whether that supervisor lives.
+
+    Args:
+        heartbeat: the last word, if any.
+        owner: who wrote it, if known.
+        now: seconds since 1970.
+    """
+    if heartbeat is None:
+        return State.PREPARING if owner and owner.is_alive() else State.QUEUED if owner is None else State.LOST
+    if heartbeat.state not in ACTIVE:
+        return heartbeat.state
+    alive = owner.is_alive() if owner else False
+    if alive is None:  # on another machine: all we have is how long it has been silent
+        alive = (now if now is not None else time.time()) - heartbeat.time < SILENCE
+    return heartbeat.state if alive else State.LOST
+
+
+def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
+    """Return the state of a run, its heartbeat and its owner, cheaply."""
+    heartbeat, owner = read_heartbeat(paths), read_owner(paths)
+    return state_of(heartbeat, owner), heartbeat, owner

@@ -1,0 +1,186 @@
+"""What a sweep will cost, from a few timed training steps on every worker's device at once.
+
+    python -P -m tui_influence.runs.measure DEVICE THREADS [--allow-code]      (a config as JSON on stdin)
+
+A model's time is a line in its number of source steps, plus its transfers: two short trainings of different length
+give slope and intercept, a third the price of one more epoch of fine-tuning.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.config.loader import config_from_json, config_to_json
+from tui_influence.config.schema import Config
+from tui_influence.designs import design_of
+from tui_influence.errors import ExitCode, RunFailedError, TinflError
+from tui_influence.roles import Role
+from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.training.environment import worker_environment
+
+_SHORT, _LONG = 5, 25
+"""Source steps of the two timed trainings."""
+_RECORD_BYTES = 1024
+"""Of a record besides its arrays: names, metrics, digest."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep will cost.
+
+    Attributes:
+        seconds_per_model: on one worker, while the others train too.
+        workers: processes that train side by side.
+        models: to train, held-out ones included.
+        disk: bytes of records and of the compacted matrix.
+        numerics: what each device computes with.
+    """
+
+    seconds_per_model: float
+    workers: int
+    models: int
+    disk: int
+    numerics: list[str]
+
+    @property
+    def models_per_hour(self) -> float:
+        """Of all workers together."""
+        return 3600 * self.workers / self.seconds_per_model
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole sweep."""
+        return self.models * self.seconds_per_model / self.workers
+
+
+def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
+    """Time a few steps on all workers' devices at once.
+
+    Args:
+        config: of the sweep; the user's own, so its network may be their code.
+        data: its datasets.
+        devices: of each worker.
+
+    Raises:
+        TinflError: it cannot be trained; with the reason of the first worker that says so.
+    """
+    processes = []
+    for device in devices:
+        threads = config.compute.threads
+        command = [sys.executable, "-P", "-m", "tui_influence.runs.measure", device, str(threads)]
+        processes.append(
+            subprocess.Popen(
+                [*command, "--allow-code"] if config.model.is_user_code else command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | worker_environment(device, threads),
+            )
+        )
+    request = json.dumps(config_to_json(config)).encode()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(request)
+        process.stdin.close()
+        process.stdin = None
+    found = [_result(process) for process in processes]
+    return Cost(
+        seconds_per_model=float(np.mean([result["seconds"] for result in found])),
+        workers=len(devices),
+        models=config.design.models + config.design.heldout,
+        disk=_disk(config, data),
+        numerics=sorted({result["numerics"] for result in found}),
+    )
+
+
+def _result(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    out, err = process.communicate()
+    try:
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        lines = err.decode(errors="replace").strip().splitlines()
+        raise RunFailedError(f"a timed training ended early: {lines[-1] if lines else 'no message'}") from error
+    if "reason" in found:
+        failure = RunFailedError(found["reason"])
+        failure.exit_code = ExitCode(found["exit_code"])
+        raise failure
+    return found
+
+
+def _disk(config: Config, data: Datasets) -> int:
+    models = config.design.models + config.design.heldout
+    groups = len(data.groups.names)
+    # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
+    return sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
+
+
+def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:
+    """Return the expected seconds of one whole model on this device."""
+    from tui_influence.runs.worker import trainer_for
+
+    data = open_datasets(config)
+    design = design_of(config.design, len(data.groups.names), config.run.seed)
+    row = design.row(Role.ESTIMATE, 0)
+    kept = np.flatnonzero((data.groups.of < 0) | row.mask[data.groups.of])
+    batch = min(config.train.batch_size, len(kept))
+    steps = max(1, config.train.epochs * len(kept) // batch)
+    quick = config.model_copy(
+        update={"train": config.train.model_copy(update={"epochs": 1, "finetune_epochs": 1, "batch_size": batch})}
+    )
+    twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
+
+    def seconds(short: Config, source_steps: int) -> float:
+        trainer = trainer_for(short, _first(data, kept, source_steps * batch), device, threads)
+        everything = np.ones_like(row.mask)
+        trainer.run(everything, row.seed)
+        started = time.perf_counter()
+        trainer.run(everything, row.seed)
+        return time.perf_counter() - started
+
+    few, many = min(_SHORT, steps), min(_LONG, steps)
+    short = seconds(quick, few)
+    slope = max(0.0, (seconds(quick, many) - short) / (many - few)) if many > few else 0.0
+    fine = [target for target in config.target if target.transfer == "full-network"]
+    epoch = max(0.0, seconds(twice, few) - short) if fine and config.train.finetune_epochs > 1 else 0.0
+    total = short + slope * (steps - few) + epoch * (config.train.finetune_epochs - 1)
+    return {"seconds": total, "numerics": trainer_for(quick, data, device, threads).numerics}
+
+
+def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
+    """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
+    chosen = np.resize(kept, images)
+    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen])
+    return replace(data, source=source, groups=replace(data.groups, of=data.groups.of[chosen]))
+
+
+def main() -> int:
+    """Time one worker's device; the answer on stdout."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("device")
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--allow-code", action="store_true")
+    arguments = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    if arguments.allow_code:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads)
+    except TinflError as error:
+        found = {"reason": str(error), "exit_code": int(error.exit_code)}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""From a config to a results directory that is ready to be filled: `run.json`, the plan, what is kept of the data."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence import __version__
+from tui_influence.config.identity import identity
+from tui_influence.config.loader import config_to_json
+from tui_influence.config.schema import Config
+from tui_influence.datasets import thumbnails
+from tui_influence.designs import Row, design_of, schedule, split_examples
+from tui_influence.errors import ConfigError
+from tui_influence.runs.datasets import Datasets, Progress, open_datasets
+from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
+from tui_influence.store.files import make_directory
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import write_plan
+from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_run_info, write_run_info
+
+SAMPLES_PER_GROUP = 12
+"""Source images kept of each group, to be looked at later."""
+_THUMBNAIL_BYTES = 96 << 20
+"""Budget for the thumbnails of one target; they get smaller before they get fewer."""
+_PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
+
+
+def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, list[Row]]:
+    """Make or extend a results directory; calling it again changes nothing that exists.
+
+    Args:
+        config: of the run.
+        paths: where its results go; the caller owns the run.
+        progress: told about the slow parts.
+
+    Returns:
+        what the run is, and its rows in the order they are trained.
+
+    Raises:
+        DatasetError: a dataset is not as the config describes it.
+        ConfigError: the design is impossible, or the directory holds a run of other data.
+        ResultsError: the directory refuses.
+    """
+    data = open_datasets(config, progress)
+    design = design_of(config.design, len(data.groups.names), config.run.seed)
+    rows = schedule(design, config.design.models, config.design.heldout)
+    decided = identity(config, data.fingerprints(config))
+    previous = read_run_info(paths.root) if paths.run.exists() else None
+    if previous and previous.identity != decided:
+        raise ConfigError(f"{paths.root}: the datasets changed since this run was started: {_changed(previous, data)}")
+    if previous:
+        info = _replaced(previous, config)
+    else:
+        progress("keeping thumbnails", 0, 0)
+        info = _describe(config, data, paths, decided)
+    write_plan(paths, rows)
+    write_run_info(paths, info)
+    return info, rows
+
+
+def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> RunInfo:
+    make_directory(paths.root)
+    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
+    _keep_source(config, data, paths)
+    return RunInfo(
+        name=config.run.name,
+        identity=decided,
+        config=config_to_json(config),
+        seed=config.run.seed,
+        models=config.design.models,
+        heldout=config.design.heldout,
+        resolution=data.resolution,
+        channels=data.channels,
+        source=SourceInfo(
+            classes=list(data.source.classes),
+            groups=list(data.groups.names),
+            sizes=sizes.tolist(),
+            images=len(data.source),
+            fingerprint=data.source.fingerprint,
+            skipped=len(data.source.skipped),
+        ),
+        targets=[_keep_target(config, data, paths, position) for position in range(len(data.targets))],
+        versions=_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _keep_target(config: Config, data: Datasets, paths: Paths, position: int) -> TargetInfo:
+    section, images = config.target[position], data.targets[position]
+    n = len(images.test)
+    side = _thumbnail_side(n, data.channels)
+    pictures = thumbnails(section, "test", images.test, np.arange(n), side)
+    examples = Examples(
+        labels=images.test.labels,
+        estimate=split_examples(images.test.labels, config.run.seed),
+        names=images.test.names,
+    )
+    return TargetInfo(
+        name=section.name,
+        transfer=section.transfer,
+        classes=list(images.test.classes),
+        train=len(images.train),
+        test=n,
+        fingerprints=[images.train.fingerprint, images.test.fingerprint],
+        skipped=len(images.train.skipped) + len(images.test.skipped),
+        digests=write_examples(paths, position, examples, pictures),
+    )
+
+
+def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
+    groups = data.groups.of
+    order = np.argsort(groups, kind="stable")
+    chosen: list[int] = []
+    for group in range(len(data.groups.names)):
+        start, end = np.searchsorted(groups[order], [group, group + 1])
+        members = order[start:end]
+        step = max(1, len(members) // SAMPLES_PER_GROUP)
+        chosen.extend(members[::step][:SAMPLES_PER_GROUP].tolist())
+    positions = np.array(chosen, dtype=np.int64)
+    side = _thumbnail_side(len(positions), data.channels)
+    pictures = thumbnails(config.source, "source", data.source, positions, side)
+    write_source_thumbnails(paths, pictures, groups[positions])
+
+
+def _thumbnail_side(count: int, channels: int) -> int:
+    return int(min(64, max(16, (_THUMBNAIL_BYTES / max(1, count * channels)) ** 0.5)))
+
+
+def _replaced(previous: RunInfo, config: Config) -> RunInfo:
+    fields = {name: getattr(previous, name) for name in previous.__dataclass_fields__}
+    fields |= {
+        "config": config_to_json(config),
+        "models": config.design.models,
+        "heldout": config.design.heldout,
+    }
+    return RunInfo(**fields)
+
+
+def _changed(previous: RunInfo, data: Datasets) -> str:
+    changed = ["the source"] if previous.source.fingerprint != data.source.fingerprint else []
+    for old, new in zip(previous.targets, data.targets, strict=True):
+        if old.fingerprints != [new.train.fingerprint, new.test.fingerprint]:
+            changed.append(f"target {old.name}")
+    return ", ".join(changed) or "the settings of the run"
+
+
+def _versions() -> dict[str, str]:
+    found = {"tinfl": __version__, "python": sys.version.split()[0]}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    revision = _git_revision()
+    return {**found, "git": revision} if revision else found
+
+
+def _git_revision() -> str | None:
+    """The revision of this program, when it runs from a checkout of its own."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,71 @@
+"""Checking a results directory before a run goes on: damaged records are set aside, so that they are made again."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence.designs import Row
+from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
+from tui_influence.store.files import TEMPORARY_PREFIX, make_directory, refusal
+from tui_influence.store.listing import list_records
+from tui_influence.store.matrix import check_belongs
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import DamagedRecordError, Record, read_record
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
+
+_STALE = 600.0
+"""Seconds after which a temporary file belongs to nobody any more."""
+
+
+def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
+    """Read every record, and move those that are damaged or of another run to `quarantine/`.
+
+    Returns:
+        what was wrong, one line each.
+
+    Raises:
+        ResultsError: the directory refuses.
+    """
+    planned = {(row.role, row.index): row for row in rows}
+    damaged: list[str] = []
+    for role in Role:
+        for index, target in sorted(list_records(paths, role)):
+            row = planned.get((role, index))
+            if row is None or target >= len(info.targets):
+                continue  # beyond the plan: not ours to judge, and nobody reads it
+            try:
+                record = read_record(paths, role, index, target)
+                check_belongs(record, info)
+                _check_row(record, row)
+            except DamagedRecordError as error:
+                damaged.append(str(error))
+                _set_aside(paths, paths.record(role, index, target), role)
+    return damaged
+
+
+def remove_stale(paths: Paths) -> None:
+    """Remove temporary files that a crash left behind."""
+    now = time.time()
+    for directory, _, names in os.walk(paths.root):
+        for name in names:
+            path = Path(directory) / name
+            if name.startswith(TEMPORARY_PREFIX) and now - path.lstat().st_mtime > _STALE:
+                path.unlink(missing_ok=True)
+
+
+def _check_row(record: Record, row: Row) -> None:
+    if record.seed != row.seed or not np.array_equal(record.mask, row.mask):
+        raise DamagedRecordError(f"record {record.role.value} {record.index}: its mask or seed is not the plan's")
+
+
+def _set_aside(paths: Paths, path: Path, role: Role) -> None:
+    make_directory(paths.quarantine)
+    try:
+        path.rename(paths.quarantine / f"{role.value}-{time.time_ns()}-{path.name}")
+    except OSError as error:
+        raise ResultsError(f"{printable(str(path))} is damaged, and {refusal(error, 'move', path)}") from error

@@ -1,0 +1,92 @@
+"""What is still to be trained, and what is to be done when a model does not work."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from tui_influence.designs import Row
+from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
+from tui_influence.runs.protocol import Kind
+from tui_influence.store.files import make_directory, write_json
+from tui_influence.store.listing import completed, list_failures
+from tui_influence.store.paths import Paths
+
+
+class Work:
+    """The rows of a plan, by what has become of them."""
+
+    def __init__(self, paths: Paths, rows: Iterable[Row], targets: int, attempts: int) -> None:
+        """Find out what is left to do.
+
+        Args:
+            paths: of the run.
+            rows: the plan, in order.
+            targets: records a row has when it is done.
+            attempts: tries a row gets.
+
+        Raises:
+            ResultsError: the directory cannot be read.
+        """
+        self._paths, self._targets, self._attempts = paths, targets, attempts
+        plan = list(rows)
+        done = {role: completed(paths, role, targets) for role in Role}
+        failed = {role: list_failures(paths, role) - done[role] for role in Role}
+        self.total = len(plan)
+        self.done = sum(row.index in done[row.role] for row in plan)
+        self.failed = sum(row.index in failed[row.role] for row in plan)
+        self._tries: Counter[tuple[Role, int]] = Counter()
+        self._left = deque(row for row in plan if row.index not in done[row.role] | failed[row.role])
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def take(self) -> Row | None:
+        """Return the next row that has no record; None when there is none.
+
+        Looks at the disk: a worker whose supervisor was killed may have finished the row since.
+        """
+        while self._left:
+            row = self._left.popleft()
+            if not all(self._paths.record(row.role, row.index, t).exists() for t in range(self._targets)):
+                self._tries[row.role, row.index] += 1
+                return row
+            self.done += 1
+        return None
+
+    def put_back(self, row: Row) -> None:
+        """Return a row that was not begun or not finished through no fault of its own."""
+        self._tries[row.role, row.index] -= 1
+        self._left.appendleft(row)
+
+    def finish(self, row: Row) -> None:
+        """Note that a row is recorded."""
+        self.done += 1
+        self._paths.failure(row.role, row.index).unlink(missing_ok=True)
+
+    def fail(self, row: Row, kind: Kind, reason: str) -> bool:
+        """Note that a row did not work: it is tried again later, or given up.
+
+        Returns:
+            whether it is tried again.
+
+        Raises:
+            ResultsError: the failure cannot be recorded.
+        """
+        if kind is not Kind.DIVERGED and self._tries[row.role, row.index] < self._attempts:
+            self._left.append(row)
+            return True
+        path = self._paths.failure(row.role, row.index)
+        make_directory(path.parent)
+        write_json(path, {"role": row.role.value, "index": row.index, "kind": kind.value, "reason": reason})
+        self.failed += 1
+        return False
+
+
+def forget_failures(paths: Paths) -> None:
+    """Let rows that were given up be tried again."""
+    for role in Role:
+        for index in list_failures(paths, role):
+            try:
+                paths.failure(role, index).unlink(missing_ok=True)
+            except OSError as error:
+                raise ResultsError(f"cannot forget failures: {error.strerror}") from error

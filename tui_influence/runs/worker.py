@@ -1,0 +1,164 @@
+"""A worker process: takes rows from its supervisor, trains them, leaves a record each.
+
+    python -P -m tui_influence.runs.worker RESULTS DEVICE THREADS [--allow-code]
+
+It speaks `protocol` on the stdin and stdout it was given; anything a library prints goes to its log. When the
+supervisor is gone it finishes the model in hand, records it, and ends. `-P` keeps the current directory off the
+import path: nothing that lies in a results directory can be imported.
+"""
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from tui_influence.config.loader import config_from_json
+from tui_influence.config.schema import Config
+from tui_influence.designs import Row
+from tui_influence.errors import ConfigError, TinflError
+from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, Report, from_line, to_line
+from tui_influence.store.files import DiskFullError
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import read_plan
+from tui_influence.store.records import Record, as_margins, write_record
+from tui_influence.store.run_info import RunInfo, read_run_info
+from tui_influence.text import printable
+from tui_influence.training.data import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
+from tui_influence.training.trainer import Trainer
+
+
+def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Trainer:
+    """Return a trainer for a config's datasets on a device."""
+    source = SourceData(data.source.images, data.source.labels, len(data.source.classes), data.groups.of)
+    targets = [
+        TargetData(
+            section.transfer,
+            images.train.images,
+            images.train.labels,
+            images.test.images,
+            images.test.labels,
+            len(images.test.classes),
+        )
+        for section, images in zip(config.target, data.targets, strict=True)
+    ]
+    return Trainer(source, targets, config.model, config.train, device, threads)
+
+
+def serve(
+    paths: Paths,
+    info: RunInfo,
+    trainer: Trainer,
+    rows: dict[tuple[str, int], Row],
+    lines: Iterator[bytes],
+    say: IO[bytes],
+) -> None:
+    """Train what is asked for until nobody asks any more.
+
+    Args:
+        paths: of the run.
+        info: of the run.
+        trainer: on this worker's device.
+        rows: the plan, by role and index.
+        lines: assignments, one a line.
+        say: where reports go, one a line.
+    """
+    tell(say, Ready(trainer.numerics))
+    for line in lines:
+        asked: Assignment = from_line(line)
+        started = time.monotonic()
+        row = rows[asked.role, asked.index]
+        report: Report
+        try:
+            outcomes = trainer.run(row.mask, row.seed)
+            for target, outcome in enumerate(outcomes):
+                write_record(paths, _record(row, target, outcome, info, trainer.numerics))
+        except OutOfMemory as error:
+            report = Failed(row.role, row.index, Kind.MEMORY, str(error))
+        except TrainingFailed as error:
+            report = Failed(row.role, row.index, Kind.DIVERGED, str(error))
+        except DiskFullError as error:
+            report = Fatal(str(error), int(error.exit_code))
+        except TinflError as error:
+            report = Failed(row.role, row.index, Kind.ERROR, str(error))
+        except Exception as error:  # noqa: BLE001  (any model may fail in its own way; the sweep goes on and says so)
+            traceback.print_exc()
+            report = Failed(row.role, row.index, Kind.ERROR, f"{type(error).__name__}: {printable(str(error), 300)}")
+        else:
+            seconds = time.monotonic() - started
+            report = Done(row.role, row.index, seconds, [outcome.metrics for outcome in outcomes])
+        tell(say, report)
+        if isinstance(report, Fatal):
+            return
+
+
+def tell(say: IO[bytes], report: Report) -> None:
+    """Send a report; a supervisor that is gone is no reason to lose the model in hand."""
+    try:
+        say.write(to_line(report))
+        say.flush()
+    except BrokenPipeError:
+        sys.stderr.write("the supervisor is gone\n")
+
+
+def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: str) -> Record:
+    return Record(
+        role=row.role,
+        index=row.index,
+        target=target,
+        seed=row.seed,
+        cluster=row.cluster,
+        identity=info.identity,
+        numerics=numerics,
+        mask=row.mask,
+        margins=as_margins(outcome.margins),
+        predicted=outcome.predicted.astype(np.uint16),
+        metrics=outcome.metrics,
+    )
+
+
+def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[RunInfo, Trainer]:
+    import torch
+
+    torch.set_num_threads(threads)
+    info = read_run_info(root)
+    config = config_from_json(info.config)
+    if config.model.is_user_code:
+        if not allow_code:
+            raise ConfigError(f"the network {printable(config.model.arch)} is code: start the run from its own config")
+        sys.path.append(str(Path.cwd()))
+    data = open_datasets(config)
+    if data.source.fingerprint != info.source.fingerprint:
+        raise ConfigError("the source dataset changed since the run was prepared")
+    return info, trainer_for(config, data, device, threads)
+
+
+def main() -> int:
+    """Run one worker; the exit code says how it ended."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=Path)
+    parser.add_argument("device")
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--allow-code", action="store_true")
+    arguments = parser.parse_args()
+    say = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    paths = Paths(arguments.root)
+    try:
+        info, trainer = _start(arguments.root, arguments.device, arguments.threads, allow_code=arguments.allow_code)
+        rows = {(row.role.value, row.index): row for row in read_plan(paths)}
+    except TinflError as error:
+        tell(say, Fatal(str(error), int(error.exit_code)))
+        return int(error.exit_code)
+    serve(paths, info, trainer, rows, iter(sys.stdin.buffer.readline, b""), say)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
