@@ -1,0 +1,26 @@
+"""Every kind of input to packed arrays: uint8 images, memory-mapped, with labels, class names and a fingerprint.
+
+Nothing here imports torch, unless a torchvision dataset has to be read for the first time.
+"""
+
+from tui_influence.datasets.cache import default_cache
+from tui_influence.datasets.groups import groups_of
+from tui_influence.datasets.load import load_source, load_target, native_shape, reopen
+from tui_influence.datasets.problems import DatasetProblemsError
+from tui_influence.datasets.sets import Groups, ImageSet, ImageShape, TargetSet
+from tui_influence.datasets.thumbnails import thumbnails
+
+__all__ = [
+    "DatasetProblemsError",
+    "Groups",
+    "ImageSet",
+    "ImageShape",
+    "TargetSet",
+    "default_cache",
+    "groups_of",
+    "load_source",
+    "load_target",
+    "native_shape",
+    "reopen",
+    "thumbnails",
+]

@@ -1,0 +1,118 @@
+"""NumPy files."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_files import noise, npz, source
+
+from tui_influence.config.schema import NpzSource
+from tui_influence.datasets import ImageShape, native_shape
+from tui_influence.errors import DatasetError
+
+GREY = np.stack([noise(i, 8, 8, 1) for i in range(6)])
+COLOUR = np.stack([noise(i) for i in range(6)])
+
+
+@pytest.mark.parametrize("x", [GREY, GREY[..., None], COLOUR, np.asfortranarray(COLOUR)])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_read_as_they_are(tmp_path: Path, cache: Path, x: np.ndarray, save: object) -> None:
+    save(tmp_path / "d.npz", x=x, y=np.array([1, 0] * 3, np.uint8), classes=np.array(["cat", "dog"]))  # type: ignore[operator]
+    channels = 3 if x.shape[-1] == 3 else 1
+    images = source(tmp_path / "d.npz", cache, channels=channels)
+    assert np.array_equal(images.images, x.reshape(6, 8, 8, channels))
+    assert images.labels.tolist() == [1, 0] * 3
+    assert images.classes == ("cat", "dog")
+    assert images.names[:3] == ("dog/0", "cat/1", "dog/2")
+    assert native_shape(NpzSource(kind="npz", path=str(tmp_path / "d.npz"))) == ImageShape(8, channels)
+
+
+def test_without_names_the_classes_are_the_numbers_that_occur(tmp_path: Path, cache: Path) -> None:
+    images = source(npz(tmp_path / "d.npz", y=np.array([7, -1, 7, 30, 7, 7])), cache)
+    assert images.classes == ("-1", "7", "30")
+    assert images.labels.tolist() == [1, 0, 1, 2, 1, 1]
+
+
+def test_a_second_load_reads_no_pixels(tmp_path: Path, cache: Path, decodes: list[str]) -> None:
+    path = npz(tmp_path / "d.npz")
+    first = source(path, cache)
+    assert source(path, cache).fingerprint == first.fingerprint
+    assert len(decodes) == 6
+    npz(path, x=GREY[::-1])
+    assert source(path, cache).fingerprint != first.fingerprint
+
+
+Y = np.array([0, 1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": GREY.astype(np.float32)}, r"x is \(6, 8, 8\) float32; it must be uint8"),
+        ({"x": GREY[0]}, r"x is \(8, 8\) uint8; it must be \(N, H, W\)"),
+        ({"x": np.moveaxis(COLOUR, 3, 1)}, "channels come last"),
+        ({"x": np.zeros((6, 8, 8, 2), np.uint8)}, r"\(6, 8, 8, 2\) uint8"),
+        ({"x": GREY[:0], "y": Y[:0]}, "no images"),
+        ({"x": GREY[:, :0]}, "no images"),
+        ({"x": np.array([{}] * 6)}, "x is an array of Python objects"),
+        ({"y": Y.astype(float)}, r"y is \(6,\) float64; it must be \(N,\) whole numbers"),
+        ({"y": Y[:, None]}, r"y is \(6, 1\) int64"),
+        ({"y": np.array([True, False] * 3)}, r"y is \(6,\) bool"),
+        ({"y": np.array(["a", {}] * 3)}, "y is an array of Python objects"),
+        ({"y": Y[:4]}, "y is 4 long, but x has 6 images"),
+        ({"y": Y * 0}, "has 1 class: at least 2"),
+        ({"classes": np.array(["a"])}, r"3 labels outside the 1 class of `classes`: y\[1\] is 1"),
+        ({"classes": np.array(["a", "b"]), "y": -Y}, r"3 labels outside the 2 classes .*: y\[1\] is -1"),
+        ({"classes": np.array(["a", "b", "c"])}, "no readable image of c"),
+        ({"classes": np.array(["a", "a"])}, "names a more than once"),
+        ({"classes": np.array([1, 2])}, r"classes is \(2,\) int64; it must be \(K,\) text"),
+        ({"classes": np.array(["a", None])}, "classes is an array of Python objects"),
+    ],
+)
+def test_what_is_wrong_with_an_array_is_said_in_one_line(
+    tmp_path: Path, cache: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        source(npz(tmp_path / "d.npz", **arrays), cache)
+    assert str(caught.value).startswith(str(tmp_path / "d.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_arrays_are_named(tmp_path: Path, cache: Path) -> None:
+    np.savez(tmp_path / "d.npz", images=GREY, y=Y)
+    with pytest.raises(DatasetError, match=r"has no array x \(it has: images, y\)"):
+        source(tmp_path / "d.npz", cache)
+
+
+def test_a_file_that_is_no_archive_is_named(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "d.npz"
+    with pytest.raises(DatasetError, match=r"d\.npz does not exist"):
+        source(path, cache)
+    path.write_text("hello")
+    with pytest.raises(DatasetError, match=r"d\.npz is not an \.npz file"):
+        source(path, cache)
+
+
+def test_damage_is_noticed(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "d.npz"
+    np.savez(path, x=GREY, y=Y)
+    data = bytearray(path.read_bytes())
+    data[data.index(GREY[3].tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"d\.npz .*damaged: Bad CRC-32"):
+        source(path, cache)
+
+
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path, cache: Path) -> None:
+    npz(tmp_path / "d.npz")
+    with zipfile.ZipFile(tmp_path / "d.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    claim = b"(6, 800000000, 8), }"
+    members["x.npy"] = members["x.npy"].replace(b"(6, 8, 8), }".ljust(len(claim)), claim, 1)
+    assert claim in members["x.npy"]
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(DatasetError, match="x is truncated"):
+        source(tmp_path / "d.npz", cache)

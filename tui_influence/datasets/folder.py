@@ -1,0 +1,182 @@
+"""Folders of images, one sub-directory a class (the ImageFolder layout).
+
+Classes and images are in the order of their names. Hidden files and directories, and files whose extension is not an
+image's, are ignored; links are followed, each directory once a class, so a link that leads back is harmless.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tui_influence.datasets.images import EXTENSIONS, look
+from tui_influence.datasets.problems import BadImageError, counted, directory_problem, listed, shown
+from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
+from tui_influence.errors import DatasetError
+from tui_influence.text import printable
+
+_IGNORED_DIRECTORIES = frozenset({"__MACOSX"})
+_Identity = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _File:
+    """An image file: its path below the root, with `/`; size and time tell whether it has changed."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+class FolderOrigin:
+    """The images below one directory."""
+
+    def __init__(self, path: str) -> None:
+        self.root = Path(path).expanduser()
+        self.where = shown(path)
+
+    def stamp(self) -> str:
+        """Hash of the root and of every image's path, size and time."""
+        digest = hashlib.sha256(os.fsencode(self.root.resolve()))
+        for files in self._listing.values():
+            for file in files:
+                digest.update(b"\0%s\0%d %d" % (os.fsencode(file.name), file.size, file.mtime_ns))
+        return digest.hexdigest()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class directories."""
+        return tuple(self._listing)
+
+    def shape(self) -> ImageShape:
+        """The shape of the first image that can be read; the rest of the directory is not looked at."""
+        for folder in _class_folders(self.root):
+            for file in _images(self.root, folder):
+                try:
+                    return look(Sample(file.name, 0, self.root / file.name))
+                except BadImageError:
+                    continue
+        raise DatasetError(f"{self.where} has no readable image")
+
+    def count(self) -> int:
+        """How many images there are."""
+        return sum(map(len, self._listing.values()))
+
+    def samples(self) -> Iterator[Sample]:
+        """All images, class by class."""
+        for label, files in enumerate(self._listing.values()):
+            for file in files:
+                yield Sample(file.name, label, self.root / file.name)
+
+    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+        """Every class must have kept an image."""
+        require_every_class(self.where, self.classes, labels)
+        return self.classes, labels
+
+    def find(self, names: Iterable[str]) -> Iterator[Sample]:
+        """Images by their path below the root."""
+        for name in names:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise DatasetError(f"{printable(name)} is not an image of {self.where}")
+            yield Sample(name, 0, self.root / path)
+
+    @cached_property
+    def _listing(self) -> dict[str, list[_File]]:
+        folders = _class_folders(self.root)
+        if not folders:
+            loose = sum(1 for _ in _images(self.root, self.root))
+            hint = f"; it has {counted(loose, 'image')} itself" if loose else ""
+            raise DatasetError(f"{self.where} has no class folders (one sub-directory a class){hint}")
+        check_classes(self.where, tuple(folder.name for folder in folders))
+        listing = {folder.name: list(_images(self.root, folder)) for folder in folders}
+        empty = [printable(name) for name, files in listing.items() if not files]
+        if empty:
+            what = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
+            raise DatasetError(f"{self.where} has {what} (no images in it): {listed(empty)}")
+        return listing
+
+
+def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
+    """Refuse a dataset that declares a class and has no image of it.
+
+    Raises:
+        DatasetError: naming the classes.
+    """
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(missing):
+        names = [printable(classes[label]) for label in missing]
+        raise DatasetError(f"{where} has no readable image of {listed(names)}")
+
+
+def tree_stamp(root: Path, marker: str) -> str:
+    """Hash of path, size and time of every file below `root`, leaving out directories that hold a file `marker`."""
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for path, stat in sorted(_files(root, set(), marker), key=lambda found: os.fsencode(found[0])):
+        digest.update(b"\0%s\0%d %d" % (os.fsencode(path), stat[0], stat[1]))
+    return digest.hexdigest()
+
+
+def _class_folders(root: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(root) if _is_directory(entry)]
+
+
+def _images(root: Path, folder: Path) -> Iterator[_File]:
+    """Image files below a class directory, in order."""
+    start = len(str(root).rstrip("/")) + 1
+    seen = {_identity(root)} if folder != root else set()
+    for path, (size, mtime_ns) in _files(folder, seen, None, descend=folder != root):
+        if os.path.splitext(path)[1].lower() in EXTENSIONS:  # noqa: PTH122 - a million paths need no objects
+            yield _File(path[start:], size, mtime_ns)
+
+
+def _files(
+    folder: Path, seen: set[_Identity], marker: str | None, *, descend: bool = True
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Path, size and time (in ns) of the files below a directory, each directory once, hidden ones left out."""
+    here = _identity(folder)
+    if here in seen:
+        return
+    seen.add(here)
+    entries = _entries(folder)
+    if marker is not None and any(entry.name == marker for entry in entries):
+        return
+    for entry in entries:
+        if _is_directory(entry):
+            if descend:
+                yield from _files(Path(entry.path), seen, marker)
+            continue
+        try:
+            stat = entry.stat()
+        except OSError:
+            yield entry.path, (-1, -1)  # a link to nothing: reading it will say so
+        else:
+            yield entry.path, (stat.st_size, stat.st_mtime_ns)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a directory holds that is not hidden, in the order of the names."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise directory_problem(folder, error) from error
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir() and entry.name not in _IGNORED_DIRECTORIES
+    except OSError:
+        return False
+
+
+def _identity(folder: Path) -> _Identity:
+    try:
+        stat = folder.stat()
+    except OSError as error:
+        raise directory_problem(folder, error) from error
+    return stat.st_dev, stat.st_ino

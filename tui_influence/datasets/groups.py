@@ -1,0 +1,104 @@
+"""Groups: what is kept or left out as one.
+
+A CSV of groups has a header with the columns `path` and `group` (others are ignored). `path` is the name of an image:
+its path below the dataset's directory, or "class/index" in files without names. What is decided here:
+
+- an image that is not listed, or whose group is left blank, is in no group: every model is trained on it;
+- a path that no image has is an error, because it is most often a slip; but not if it was skipped as unreadable, nor
+  if `per_class` leaves images out (then a listed image may well not have been chosen);
+- groups are in the order of their names, and a group without images is no group.
+"""
+
+import csv
+import posixpath
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence.config.schema import Source
+from tui_influence.datasets.problems import DatasetProblemsError, counted, directory_problem, reason_of, shown
+from tui_influence.datasets.sets import Groups, ImageSet
+from tui_influence.errors import DatasetError
+from tui_influence.text import printable
+
+_COLUMNS = ("path", "group")
+
+
+def groups_of(section: Source, images: ImageSet) -> Groups:
+    """Return the groups that `section.groups` asks for.
+
+    Args:
+        section: `[source]` of the config: "class", "example", or a CSV file.
+        images: what `load_source` returned for it.
+
+    Raises:
+        DatasetError: the CSV cannot be read, or has wrong lines: all of them are in `details`.
+    """
+    if section.groups == "class":
+        return Groups(images.classes, images.labels.astype(np.int32))
+    if section.groups == "example":
+        return Groups(images.names, np.arange(len(images), dtype=np.int32))
+    group_of = _read(Path(section.groups).expanduser(), images, partial=section.per_class is not None)
+    names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
+    if not names:
+        raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")
+    number = {name: index for index, name in enumerate(names)} | {"": -1}
+    return Groups(names, np.array([number[group_of.get(name, "")] for name in images.names], dtype=np.int32))
+
+
+def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
+    """Return the group of each image listed; "" is none.
+
+    Args:
+        path: of the CSV.
+        images: that it speaks of.
+        partial: it may list images that are not among them.
+    """
+    where = shown(path)
+    known = set(images.names)
+    elsewhere = set(images.skipped)
+    group_of: dict[str, str] = {}
+    line_of: dict[str, int] = {}
+    problems: list[str] = []
+    for line, name, group in _rows(path):
+        if name is None or group is None:
+            problems.append(f"line {line} has no {'path' if name is None else 'group'}")
+        elif name not in known:
+            if name not in elsewhere and not partial:
+                problems.append(f"line {line}: the source has no image {printable(name)}")
+        elif group_of.setdefault(name, group) != group:
+            problems.append(f"line {line}: {printable(name)} was in another group on line {line_of[name]}")
+        else:
+            line_of.setdefault(name, line)
+    if problems:
+        more = f" ({counted(len(problems), 'problem')} in all)" if len(problems) > 1 else ""
+        raise DatasetProblemsError(f"{where}: {problems[0]}{more}", [f"{where}: {problem}" for problem in problems])
+    return group_of
+
+
+def _rows(path: Path) -> list[tuple[int, str | None, str | None]]:
+    """Return line number, image name and group of each row; None for what a row lacks."""
+    where = shown(path)
+    line = 1
+    rows: list[tuple[int, str | None, str | None]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [column.strip().lower() for column in next(reader, [])]
+            missing = [column for column in _COLUMNS if column not in header]
+            if missing:
+                raise DatasetError(f"{where}: line 1 must name the columns path and group; it has no {missing[0]}")
+            at_path, at_group = header.index("path"), header.index("group")
+            for row in reader:
+                line = reader.line_num
+                if row:
+                    name = row[at_path].strip() if at_path < len(row) else ""
+                    group = row[at_group].strip() if at_group < len(row) else None
+                    rows.append((line, posixpath.normpath(name) if name else None, group))
+            return rows
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{where} is not UTF-8 text (after line {line})") from error
+    except csv.Error as error:
+        raise DatasetError(f"{where}: line {line + 1} cannot be read: {reason_of(error)}") from error
+    except OSError as error:
+        raise directory_problem(path, error) from error

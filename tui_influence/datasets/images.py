@@ -1,0 +1,212 @@
+"""One image, from a file or from memory, to a square of pixels.
+
+Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side becomes the
+wanted side (antialiased, Lanczos), the middle is kept. Files are decoded with a fixed list of Pillow's decoders, and
+an image that declares more than `MAX_PIXELS` is never decoded.
+"""
+
+import math
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
+
+from tui_influence.datasets.problems import BadImageError, image_reason
+from tui_influence.datasets.sets import Images, ImageShape, Sample
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""The decoders in use. A file's name does not choose among them; its content does."""
+
+_JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
+_OTHERS = {".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+_NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".psd", ".svg"}
+EXTENSIONS = frozenset(_JPEG | _OTHERS | _NOT_READ)
+"""A file with another extension is not an image and is ignored. Images of a kind that cannot be read are listed all
+the same, and reported: leaving them out silently would change the data."""
+
+MAX_PIXELS = 89_478_485
+"""Pillow's limit for one image: a quarter of a gigabyte in RGB."""
+
+_DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
+_GREY = frozenset({"1", "L", "LA", "La", "F"}) | _DEEP
+_REDUCING_GAP = 3.0
+_JPEG_GAP = 2
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_KEYS = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+
+
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """No chatter about odd metadata on the terminal; a decompression bomb is an error, whoever opens the image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def render(sample: Sample, side: int, channels: int) -> Images:
+    """Return a sample as (side, side, channels) uint8.
+
+    Raises:
+        BadImageError: it cannot be read.
+        DatasetError: the machine is at fault.
+    """
+    try:
+        with _opened(sample) as image:
+            return square(image, side, channels)
+    except Exception as error:  # decoders of foreign data raise anything, and all of it means one thing
+        raise BadImageError(image_reason(error)) from error
+
+
+def thumbnail(sample: Sample, side: int) -> Images:
+    """Return a sample as (s, s, C) uint8, where s is its own shorter side, at most `side`, and C is its own.
+
+    Raises:
+        BadImageError: it cannot be read.
+        DatasetError: the machine is at fault.
+    """
+    try:
+        with _opened(sample) as image:
+            return square(image, min(side, *image.size), shape_of(image).channels)
+    except Exception as error:
+        raise BadImageError(image_reason(error)) from error
+
+
+def look(sample: Sample) -> ImageShape:
+    """Return the shape of a sample's image, from its header.
+
+    Raises:
+        BadImageError: it cannot be read.
+        DatasetError: the machine is at fault.
+    """
+    try:
+        with _opened(sample) as image:
+            return shape_of(image)
+    except Exception as error:
+        raise BadImageError(image_reason(error)) from error
+
+
+def shape_of(image: Image.Image) -> ImageShape:
+    """Return the shorter side of an image, and whether it is grey."""
+    return ImageShape(min(image.size), 1 if image.mode in _GREY else 3)
+
+
+def square(image: Image.Image, side: int, channels: int) -> Images:
+    """Scale the shorter side to `side`, keep the middle, turn as EXIF says, put transparency on white.
+
+    The middle is cut and scaled in one step, before turning: a centred square stays where it is.
+
+    Returns:
+        (side, side, channels) uint8.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    if image.format in {"JPEG", "MPO"}:  # the decoder itself can halve, quarter, ... for next to nothing
+        scale = _JPEG_GAP * side / min(image.size)
+        if scale < 1:
+            image.draft(mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    image.load()
+    turn = _turn(image)
+    flat = _eight_bit(image, mode)
+    width, height = flat.size
+    short = min(width, height)
+    if (width, height) != (side, side):
+        left, top = (width - short) / 2, (height - short) / 2
+        flat = flat.resize(
+            (side, side),
+            Image.Resampling.LANCZOS,
+            box=(left, top, left + short, top + short),
+            reducing_gap=_REDUCING_GAP,
+        )
+    if flat.mode != mode:
+        flat = _on_white(flat, mode)
+    if turn is not None:
+        flat = flat.transpose(turn)
+    return np.asarray(flat, dtype=np.uint8).reshape(side, side, channels)
+
+
+@contextmanager
+def _opened(sample: Sample) -> Iterator[Image.Image]:
+    """The image of a sample, not yet decoded if it is a file."""
+    content = sample.content
+    if isinstance(content, BadImageError):
+        raise content
+    if isinstance(content, Path):
+        with _opened_file(content) as file, Image.open(file, formats=FORMATS) as image:
+            yield _checked(image)
+    elif isinstance(content, Image.Image):
+        yield _checked(content)
+    else:
+        yield Image.fromarray(content[..., 0] if content.ndim == 3 and content.shape[-1] == 1 else content)
+
+
+def _opened_file(path: Path) -> BinaryIO:
+    """A regular file that is not empty. Opening a pipe must not wait for someone to write to it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    reason = None if stat.S_ISREG(status.st_mode) else "not a regular file"
+    if reason is None and status.st_size == 0:
+        reason = "empty file"
+    if reason is not None:
+        os.close(descriptor)
+        raise BadImageError(reason)
+    return os.fdopen(descriptor, "rb")
+
+
+def _checked(image: Image.Image) -> Image.Image:
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImageError(f"decompression bomb: {image.width} x {image.height} pixels")
+    if not image.width or not image.height:
+        raise BadImageError("no pixels")
+    return image
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to turn the image upright. Broken metadata are no reason to refuse the pixels."""
+    if image.format == "TIFF" or not any(key in image.info for key in _EXIF_KEYS):
+        return None  # Pillow turns a TIFF itself
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - whatever is wrong, there is no orientation to follow
+        return None
+    return _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+
+
+def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in `mode`, or with an alpha channel if it has transparency."""
+    if image.mode in _DEEP:
+        return _from_sixteen_bit(image).convert(mode)
+    if image.mode == "F":
+        raise BadImageError("floating-point pixels")
+    if image.has_transparency_data:
+        return image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _from_sixteen_bit(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits a pixel in 8: 65535 is white, whatever range is used."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise BadImageError("pixels of more than 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _on_white(image: Image.Image, mode: str) -> Image.Image:
+    colour = image.convert("RGBA")
+    white = Image.new("RGBA", colour.size, "white")
+    white.alpha_composite(colour)
+    return white.convert(mode)

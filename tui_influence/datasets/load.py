@@ -1,0 +1,155 @@
+"""Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence.config.schema import Source, Target
+from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.datasets.cache import Cache
+from tui_influence.datasets.folder import FolderOrigin
+from tui_influence.datasets.origins import origin_of, source_origin, target_origin
+from tui_influence.datasets.packing import Progress, pack, select
+from tui_influence.datasets.problems import listed
+from tui_influence.datasets.sets import ImageSet, ImageShape, Origin, TargetSet
+from tui_influence.designs import choose_per_class
+from tui_influence.errors import DatasetError
+from tui_influence.text import printable
+
+MAX_NATIVE_SIDE = 64
+_SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2
+
+
+def native_shape(section: Source | Target) -> ImageShape:
+    """Return the shape of a section's first image (of a target: its first training image), at most 64 pixels a side.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    shape = origin_of(section, "train" if hasattr(section, "transfer") else "source").shape()
+    return ImageShape(min(shape.side, MAX_NATIVE_SIDE), shape.channels)
+
+
+def load_source(
+    section: Source,
+    *,
+    seed: int,
+    resolution: int,
+    channels: int,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Return the source's images, memory-mapped from the cache; packed first if they have changed or are new.
+
+    Args:
+        section: `[source]` of the config.
+        seed: of the run; chooses the images if `per_class` limits them.
+        resolution: side that images are scaled to, in pixels.
+        channels: 1 (grey) or 3 (colour).
+        cache: where packed datasets are kept; `default_cache()` if left out.
+        progress: called with (images done, images in all) while packing.
+
+    Raises:
+        DatasetError: one line that says what is wrong with the data, or with the cache; with `details` where several
+            things are (`problems.DatasetProblemsError`).
+    """
+    store = Cache(cache)
+    images = pack(
+        source_origin(section),
+        resolution=resolution,
+        channels=channels,
+        on_bad_image=section.on_bad_image,
+        cache=store,
+        progress=progress,
+    )
+    return _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
+
+
+def load_target(
+    section: Target,
+    *,
+    seed: int,
+    resolution: int,
+    channels: int,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> TargetSet:
+    """Return a target's training and test images, with the same classes; as `load_source`.
+
+    `progress` is called for the training images, then for the test images.
+
+    Raises:
+        DatasetError: as `load_source`, or the classes of the two differ.
+    """
+    store = Cache(cache)
+    origins = target_origin(section, "train"), target_origin(section, "test")
+    _check_declared(section.name, *origins)
+    train, test = (
+        pack(
+            origin,
+            resolution=resolution,
+            channels=channels,
+            on_bad_image=section.on_bad_image,
+            cache=store,
+            progress=progress,
+        )
+        for origin in origins
+    )
+    test = _relabelled(section.name, test, train.classes, store)
+    return TargetSet(
+        train=_chosen(train, section.train_per_class, seed, _TRAIN_STREAM, store),
+        test=_chosen(test, section.test_per_class, seed, _TEST_STREAM, store),
+    )
+
+
+def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
+    """Return a set that was loaded before, by its fingerprint, without looking at the data it was made from.
+
+    For worker processes: the supervisor loads once, its workers map the same pages. `skipped` is empty here.
+    None if the cache no longer has it.
+    """
+    return Cache(cache).open(fingerprint, verify=False)
+
+
+def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:
+    """At most so many images of each class."""
+    if per_class is None:
+        return images
+    positions = choose_per_class(images.labels, per_class, seed, stream)
+    if len(positions) == len(images):
+        return images
+    return select(images, positions, images.labels[positions], images.classes, cache)
+
+
+def _check_declared(target: str, train: Origin, test: Origin) -> None:
+    """Compare what both say their classes are, before the work of packing them."""
+    declared = [
+        origin.classes
+        for origin in (train, test)
+        if isinstance(origin, FolderOrigin) or (isinstance(origin, NpzOrigin) and origin.named)
+    ]
+    if len(declared) == 2:
+        _check_same(target, *declared)
+
+
+def _relabelled(target: str, test: ImageSet, classes: tuple[str, ...], cache: Cache) -> ImageSet:
+    """Test images with labels in terms of the training images' classes, some of which they may lack."""
+    if test.classes == classes:
+        return test
+    number = {name: label for label, name in enumerate(classes)}
+    if not set(test.classes) <= set(number):
+        _check_same(target, classes, test.classes)
+    labels = np.array([number[name] for name in test.classes], dtype=np.int64)[test.labels]
+    return select(test, np.arange(len(test), dtype=np.int64), labels, classes, cache)
+
+
+def _check_same(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+    if train == test:
+        return
+    parts = [
+        f"only in {part}: {listed([printable(name) for name in mine if name not in set(other)])}"
+        for part, mine, other in (("training", train, test), ("test", test, train))
+        if set(mine) - set(other)
+    ] or ["they are in a different order"]
+    name = printable(target)
+    raise DatasetError(f'target "{name}": the classes of its training and test images differ ({"; ".join(parts)})')

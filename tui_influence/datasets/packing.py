@@ -1,0 +1,168 @@
+"""Packing: an origin's images, decoded and scaled in a few threads, streamed into the cache; once.
+
+No more than a few batches are in memory at any time, whatever the size of the dataset.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+
+from tui_influence.config.schema import OnBadImage
+from tui_influence.datasets.cache import Cache, Found, key_of
+from tui_influence.datasets.images import quiet_decoding, render
+from tui_influence.datasets.problems import BadImageError, unreadable_images
+from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
+from tui_influence.errors import DatasetError
+
+Progress = Callable[[int, int], None]
+
+_BATCH = 32
+_MIN_THREADS, _MAX_THREADS = 2, 16
+
+
+def threads() -> int:
+    """Return how many threads decode: one a core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cores, _MIN_THREADS), _MAX_THREADS)
+
+
+def pack(
+    origin: Origin,
+    *,
+    resolution: int,
+    channels: int,
+    on_bad_image: OnBadImage,
+    cache: Cache,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Return an origin's images at a resolution, from the cache if they have been packed before.
+
+    Raises:
+        DatasetError: the data are missing or malformed, images are unreadable (unless they are to be skipped), or the
+            cache cannot be written.
+    """
+    key = key_of(type(origin).__name__, origin.stamp(), resolution, channels)
+    found = cache.find(key) or _packed(origin, resolution, channels, on_bad_image, cache, key, progress)
+    if found.bad and on_bad_image == "error":
+        raise unreadable_images(origin.where, found.bad)
+    return replace(found.images, skipped=tuple(name for name, _ in found.bad))
+
+
+def select(images: ImageSet, positions: Labels, labels: Labels, classes: tuple[str, ...], cache: Cache) -> ImageSet:
+    """Return some images of a packed set, with labels in terms of `classes`: an entry of the cache of its own.
+
+    Args:
+        images: the set.
+        positions: (n,) which of them.
+        labels: (n,) their labels.
+        classes: what the labels mean.
+        cache: where the set comes from.
+
+    Raises:
+        DatasetError: the cache cannot be written.
+    """
+    key = key_of("select", images.fingerprint, positions.tolist(), labels.tolist(), classes)
+    found = cache.find(key)
+    if found is not None:
+        return replace(found.images, skipped=images.skipped)
+    height, width, channels = images.images.shape[1:]
+    with cache.writing((len(positions), height, width, channels), "a subset") as writer:
+        for start in range(0, len(positions), 1024):
+            writer.append(images.images[positions[start : start + 1024]])
+        names = tuple(images.names[position] for position in positions)
+        chosen = writer.finish(key, labels, classes, names)
+    return replace(chosen, skipped=images.skipped)
+
+
+@dataclass
+class _Batch:
+    """What became of a few samples."""
+
+    pixels: list[Images] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names) + len(self.bad)
+
+
+def _packed(
+    origin: Origin,
+    resolution: int,
+    channels: int,
+    on_bad_image: OnBadImage,
+    cache: Cache,
+    key: str,
+    progress: Progress | None,
+) -> Found:
+    """Pack, whether or not bad images are an error, so that skipping them later costs nothing."""
+    total = origin.count()
+    whole = _Batch()
+
+    def work(samples: list[Sample]) -> _Batch:
+        return _render_all(samples, resolution, channels)
+
+    with cache.writing((total, resolution, resolution, channels), origin.where) as writer:
+        with quiet_decoding():
+            for batch in _in_threads(work, _batches(origin.samples())):
+                if batch.pixels:
+                    writer.append(np.stack(batch.pixels))
+                whole.labels += batch.labels
+                whole.names += batch.names
+                whole.bad += batch.bad
+                if progress is not None:
+                    progress(len(whole), total)
+        if whole.bad and (on_bad_image == "error" and not whole.names):
+            raise unreadable_images(origin.where, whole.bad)
+        if not whole.names:
+            reason = f": all {total} are unreadable, such as {whole.bad[0][0]} ({whole.bad[0][1]})" if whole.bad else ""
+            raise DatasetError(f"{origin.where} has no images{reason}")
+        try:
+            classes, labels = origin.settle(np.array(whole.labels, dtype=np.int64))
+        except DatasetError:
+            if whole.bad and on_bad_image == "error":
+                raise unreadable_images(origin.where, whole.bad) from None
+            raise
+        images = writer.finish(key, labels, classes, tuple(whole.names), whole.bad)
+    return Found(images, tuple(whole.bad))
+
+
+def _render_all(samples: list[Sample], resolution: int, channels: int) -> _Batch:
+    batch = _Batch()
+    for sample in samples:
+        try:
+            pixels = render(sample, resolution, channels)
+        except BadImageError as error:
+            batch.bad.append((sample.name, str(error)))
+        else:
+            batch.pixels.append(pixels)
+            batch.labels.append(sample.label)
+            batch.names.append(sample.name)
+    return batch
+
+
+def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    iterator = iter(samples)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+def _in_threads(work: Callable[[list[Sample]], _Batch], batches: Iterable[list[Sample]]) -> Iterator[_Batch]:
+    """The results, in order, with a bounded number of batches under way."""
+    waiting: deque[Future[_Batch]] = deque()
+    pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) > 2 * threads():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,67 @@
+"""Thumbnails: a few images at their own quality, for people to look at. Models never see these."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tui_influence.config.schema import Source, Target
+from tui_influence.datasets.images import quiet_decoding, thumbnail
+from tui_influence.datasets.origins import Part, origin_of
+from tui_influence.datasets.packing import threads
+from tui_influence.datasets.problems import BadImageError
+from tui_influence.datasets.sets import Images, ImageSet, Sample
+from tui_influence.errors import DatasetError
+from tui_influence.text import printable
+
+
+def thumbnails(
+    section: Source | Target,
+    part: Part,
+    images: ImageSet,
+    positions: Sequence[int] | NDArray[np.int64],
+    side: int,
+) -> Images:
+    """Return squares of some images, made from the originals; only these are read.
+
+    An image smaller than the rest is enlarged without smoothing, so that its pixels stay what they are; none is
+    enlarged beyond the largest of them.
+
+    Args:
+        section: of the config, that `images` was loaded from.
+        part: "source", or "train" or "test" of a target.
+        images: what was loaded.
+        positions: (n,) which of `images`.
+        side: wanted, in pixels.
+
+    Returns:
+        (n, s, s, C) uint8: s is `side`, or the largest shorter side among the originals if that is less; C is 3 if
+        any of them has colour, else 1.
+
+    Raises:
+        DatasetError: an original is no longer there, or no longer readable.
+    """
+    names = [images.names[int(position)] for position in positions]
+    if not names:
+        return np.zeros((0, side, side, images.images.shape[-1]), dtype=np.uint8)
+
+    def work(sample: Sample) -> Images:
+        try:
+            return thumbnail(sample, side)
+        except BadImageError as error:
+            raise DatasetError(f"cannot read {printable(sample.name)}: {error}") from error
+
+    with quiet_decoding(), ThreadPoolExecutor(threads()) as pool:
+        made = list(pool.map(work, origin_of(section, part).find(names)))
+    size = max(pixels.shape[0] for pixels in made)
+    channels = max(pixels.shape[-1] for pixels in made)
+    return np.stack([_enlarged(pixels, size, channels) for pixels in made])
+
+
+def _enlarged(pixels: Images, side: int, channels: int) -> Images:
+    if pixels.shape[0] != side:
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        pixels = np.asarray(image.resize((side, side), Image.Resampling.NEAREST)).reshape(side, side, -1)
+    return np.broadcast_to(pixels, (side, side, channels))
