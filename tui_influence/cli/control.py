@@ -7,6 +7,9 @@ import typer
 from tui_influence.cli import diagnostics
 from tui_influence.cli.parameters import Devices, Foreground, Results, RetryFailed
 
+_PATIENCE = 10.0
+"""Seconds that `stop` waits for the supervisor to say that it has heard."""
+
 
 def stop(
     results: Results,
@@ -17,7 +20,7 @@ def stop(
     import time
 
     from tui_influence.runs.control import Stop, request_stop
-    from tui_influence.runs.heartbeat import ACTIVE, observe
+    from tui_influence.runs.heartbeat import ACTIVE, State, observe
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
@@ -33,8 +36,12 @@ def stop(
         diagnostics.say("stopping at once: models in hand are given up and will be trained again")
     else:
         diagnostics.say("stopping after the models in hand; once more to stop at once")
-    while wait and observe(paths)[0] in ACTIVE:
-        time.sleep(0.1)
+    heard = time.monotonic() + _PATIENCE
+    while (state := observe(paths)[0]) in ACTIVE and (wait or state is not State.STOPPING):
+        if not wait and time.monotonic() > heard:
+            diagnostics.warn("the supervisor has not answered yet; see `tinfl status`")
+            break
+        time.sleep(0.05)
     diagnostics.say(f"next: tinfl resume {results}")
 
 

@@ -1,6 +1,10 @@
-"""Asking a run to stop, from any process or machine that sees its directory."""
+"""Asking a run to stop: by a file, from any process or machine that sees its directory, or by a signal."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from types import FrameType
 
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import read_json, write_json
@@ -40,3 +44,31 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
 def clear_stop(paths: Paths) -> None:
     """Forget an old request, when a run starts."""
     paths.stop.unlink(missing_ok=True)
+
+
+class Signals:
+    """How often this process was asked to end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take in one signal."""
+        self._count += 1
+
+    @property
+    def level(self) -> Stop:
+        """What that asks of the run."""
+        return Stop(min(self._count, int(Stop.AT_ONCE)))
+
+
+@contextmanager
+def stop_signals() -> Iterator[Signals]:
+    """Take interrupts, terminations and hang-ups as requests to stop while the context lasts."""
+    asked = Signals()
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

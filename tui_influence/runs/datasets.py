@@ -1,8 +1,10 @@
-"""The datasets of a config, opened the same way by whoever prepares a run and by every worker."""
+"""The datasets of a config: packed by whoever prepares a run, mapped from the cache by every worker."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tui_influence.config.identity import identity
 from tui_influence.config.schema import Config
 from tui_influence.datasets import (
     Groups,
@@ -12,7 +14,10 @@ from tui_influence.datasets import (
     load_source,
     load_target,
     native_shape,
+    reopen,
 )
+from tui_influence.errors import ConfigError
+from tui_influence.store.run_info import RunInfo
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
@@ -37,8 +42,10 @@ class Datasets:
     channels: int
 
     def fingerprints(self, config: Config) -> dict[str, str]:
-        """Return the fingerprint of each packed part, by name."""
-        found = {"source": self.source.fingerprint}
+        """Return the fingerprint of each packed part, and of the grouping, by name."""
+        grouping = hashlib.blake2b(self.groups.of.tobytes(), digest_size=16)
+        grouping.update("\0".join(self.groups.names).encode())
+        found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
             found[f"{target.name}/train"] = images.train.fingerprint
             found[f"{target.name}/test"] = images.test.fingerprint
@@ -69,3 +76,22 @@ def open_datasets(config: Config, progress: Progress | None = None) -> Datasets:
         for target in config.target
     )
     return Datasets(source, groups_of(config.source, source), targets, resolution, channels)
+
+
+def reopen_datasets(config: Config, info: RunInfo) -> Datasets:
+    """Map the datasets of a run that was prepared on this cache, without looking at what they were packed from.
+
+    Raises:
+        DatasetError: the cache no longer has them, and they cannot be packed again.
+        ConfigError: they are not what the run was prepared with.
+    """
+    source = reopen(info.source.fingerprint)
+    halves = [[reopen(fingerprint) for fingerprint in target.fingerprints] for target in info.targets]
+    targets = tuple(TargetSet(train, test) for train, test in halves if train is not None and test is not None)
+    if source is None or len(targets) < len(info.targets):
+        data = open_datasets(config)
+    else:
+        data = Datasets(source, groups_of(config.source, source), targets, info.resolution, info.channels)
+    if identity(config, data.fingerprints(config)) != info.identity:
+        raise ConfigError("the datasets changed since the run was prepared")
+    return data

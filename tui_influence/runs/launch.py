@@ -62,9 +62,9 @@ def start(request: Request, observer: Observer) -> int:
                 return process.pid
             case "error":
                 process.wait()
-                error = RunFailedError(str(said["reason"]))
-                error.exit_code, error.details = ExitCode(said["exit_code"]), tuple(said["details"])
-                raise error
+                failure = RunFailedError(str(said["reason"]))
+                failure.exit_code, failure.details = ExitCode(said["exit_code"]), tuple(said["details"])
+                raise failure
     process.wait()
     raise RunFailedError(f"the supervisor ended before the run was under way; see {printable(str(log_path))}")
 

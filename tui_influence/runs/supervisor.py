@@ -5,27 +5,24 @@ killed at any moment: `resume` finds the records that exist and goes on with the
 """
 
 import os
-import selectors
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from tui_influence.config.schema import Config
 from tui_influence.designs import Row
 from tui_influence.errors import ExitCode, ResultsError, RunFailedError, TinflError
 from tui_influence.roles import Role
-from tui_influence.runs.control import Stop, clear_stop, stop_request
+from tui_influence.runs.control import Signals, Stop, clear_stop, stop_request, stop_signals
+from tui_influence.runs.crew import Crew, Ended
 from tui_influence.runs.devices import worker_devices
-from tui_influence.runs.heartbeat import Heartbeat, State, WorkerState, write_heartbeat
+from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import prepare
 from tui_influence.runs.progress import Progress
-from tui_influence.runs.protocol import Done, Failed, Fatal, Kind, Ready
+from tui_influence.runs.protocol import Done, Failed, Fatal, Kind, Ready, Report
 from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.runs.worker_process import WorkerProcess
@@ -86,30 +83,9 @@ def supervise(request: Request, observer: Observer) -> Heartbeat:
     """
     paths = Paths(request.root)
     make_directory(paths.root)
-    with Ownership(paths), _signals() as asked:
+    with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
         return _Supervisor(request, paths, observer, asked).run()
-
-
-class _Signals:
-    """How often the process was asked to end."""
-
-    count = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-
-
-@contextmanager
-def _signals() -> Iterator[_Signals]:
-    asked = _Signals()
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, asked) for number in wanted}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _StoppedEarlyError(Exception):
@@ -117,16 +93,17 @@ class _StoppedEarlyError(Exception):
 
 
 class _Supervisor:
-    def __init__(self, request: Request, paths: Paths, observer: Observer, asked: _Signals) -> None:
+    def __init__(self, request: Request, paths: Paths, observer: Observer, asked: Signals) -> None:
         self._request, self._paths, self._observer, self._asked = request, paths, observer, asked
         self._started = self._last_beat = time.time()
-        self._state, self._reason, self._stage = State.PREPARING, "", "starting"
+        self._state, self._stage = State.PREPARING, "starting"
         self._failure: TinflError | None = None
         self._events = EventLog(paths.events)
-        self._work: Work | None = None
+        compute = request.config.compute
+        self._crew = Crew(paths, compute.threads, allow_code=request.allow_code)
         self._progress = Progress(workers=0)
-        self._workers: list[WorkerProcess] = []
-        self._selector = selectors.DefaultSelector()
+        self._work: Work | None = None
+        self._false_starts = 0
 
     def run(self) -> Heartbeat:
         try:
@@ -134,25 +111,25 @@ class _Supervisor:
             write_atomically(self._paths.reserve, bytes(RESERVE))
             self._beat(force=True)
             info, rows = self._prepare()
-            self._work = Work(self._paths, rows, len(info.targets), self._request.config.compute.attempts)
-            self._events.write("prepared", total=self._work.total, done=self._work.done, failed=self._work.failed)
-            if len(self._work):
-                self._train(info)
-            elif self._state is State.PREPARING:
+            self._work = work = Work(self._paths, rows, len(info.targets), self._request.config.compute.attempts)
+            self._events.write("prepared", total=work.total, done=work.done, failed=work.failed)
+            if len(work):
+                self._train(info, work)
+            else:
                 self._state = State.DONE
-            self._compact(info)
+            if self._failure is None:
+                _compact(self._paths, info)
         except _StoppedEarlyError:
             self._state = State.STOPPED
         except TinflError as error:
-            self._fail(error)
+            self._failure = self._failure or error
         except BaseException as error:
-            self._fail(RunFailedError(f"the supervisor failed: {type(error).__name__}: {error}"))
+            self._failure = RunFailedError(f"the supervisor failed: {type(error).__name__}: {error}")
             raise
         finally:
-            self._end_workers()
+            self._crew.end(at_once=self._failure is not None or self._asked_to_stop() is Stop.AT_ONCE)
             last = self._last_word()
             self._events.close()
-            self._selector.close()
         if self._failure is not None:
             raise self._failure
         return last
@@ -176,87 +153,68 @@ class _Supervisor:
         self._stage = "starting workers"
         return info, rows
 
-    def _train(self, info: RunInfo) -> None:
-        assert self._work is not None
-        devices = worker_devices(self._request.config.compute)[: len(self._work)]
+    def _train(self, info: RunInfo, work: Work) -> None:
+        """Keep the workers busy until the work is done, or must stop."""
+        devices = worker_devices(self._request.config.compute)[: len(work)]
         self._progress.workers = len(devices)
         for number, device in enumerate(devices):
             self._start_worker(number, device)
-        compacted, false_starts = self._work.done, 0
-        while True:
+        compacted = work.done
+        while self._failure is None:
             level = self._asked_to_stop()
             if level is not Stop.NO and self._state is not State.STOPPING:
                 self._state = State.STOPPING
                 self._events.write("stopping")
-            if level is Stop.AT_ONCE or self._failure is not None:
+                self._beat(force=True)
+            if level is Stop.NO:
+                self._hand_out(work)
+            if level is Stop.AT_ONCE or (self._crew.is_idle and (level is not Stop.NO or not len(work))):
                 break
-            self._hand_out(stopping=level is not Stop.NO)
-            idle = not any(worker.row for worker in self._workers)
-            if idle and (level is not Stop.NO or not len(self._work)):
-                break
-            for key, _ in self._selector.select(TICK):
-                worker: WorkerProcess = key.fileobj  # type: ignore[assignment]
-                ready_before = worker.ready
-                alive = self._hear(worker)
-                if alive:
-                    continue
-                false_starts = 0 if ready_before else false_starts + 1
-                self._replace(worker, false_starts)
-            if self._work.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
-                compacted = self._work.done
-                self._compact(info)
+            for worker, said in self._crew.hear(TICK):
+                self._take_in(worker, said, work)
+            if work.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
+                compacted = work.done
+                _compact(self._paths, info)
             self._beat()
-        if self._failure is None:
-            left = len(self._work) or any(worker.row for worker in self._workers)
-            self._state = State.STOPPED if left else State.DONE
+        self._state = State.STOPPED if len(work) or not self._crew.is_idle else State.DONE
 
     def _start_worker(self, number: int, device: str) -> None:
-        compute = self._request.config.compute
-        worker = WorkerProcess(number, device, compute.threads, self._paths, allow_code=self._request.allow_code)
-        self._workers.append(worker)
-        self._selector.register(worker, selectors.EVENT_READ)
+        worker = self._crew.start(number, device)
         self._events.write("worker-started", worker=number, device=device, pid=worker.pid)
 
-    def _hand_out(self, *, stopping: bool) -> None:
-        assert self._work is not None
-        for worker in self._workers:
-            if not worker.ready or worker.row is not None or stopping:
-                continue
-            row = self._work.take()
-            if row is None:
-                return
-            worker.assign(row)
+    def _hand_out(self, work: Work) -> None:
+        for worker in self._crew:
+            if worker.ready and worker.row is None:
+                row = work.take()
+                if row is None:
+                    return
+                worker.assign(row)
 
-    def _hear(self, worker: WorkerProcess) -> bool:
-        """Take in what a worker says; False when it has ended."""
-        reports = worker.reports()
-        if reports is None:
-            return False
-        for report in reports:
-            match report:
-                case Ready():
-                    self._on_ready(worker, report)
-                case Done():
-                    self._on_done(worker, report)
-                case Failed():
-                    self._on_failed(worker, report.kind, report.reason)
-                case Fatal():
-                    self._failure = _error(report)
-        return True
+    def _take_in(self, worker: WorkerProcess, said: Report | Ended, work: Work) -> None:
+        match said:
+            case Ready():
+                self._on_ready(worker, said)
+            case Done():
+                self._on_done(worker, said, work)
+            case Failed():
+                self._on_failed(worker, said.kind, said.reason, work)
+            case Fatal():
+                self._failure = RunFailedError(said.reason)
+                self._failure.exit_code = ExitCode(said.exit_code)
+            case Ended():
+                self._on_ended(worker, said, work)
 
     def _on_ready(self, worker: WorkerProcess, report: Ready) -> None:
-        worker.ready = True
+        worker.ready, self._false_starts = True, 0
         self._events.write("worker-ready", worker=worker.worker, numerics=report.numerics)
         if self._state is State.PREPARING:
             self._state, self._stage = State.RUNNING, ""
             self._beat(force=True)
             self._observer.under_way(self._heartbeat())
 
-    def _on_done(self, worker: WorkerProcess, report: Done) -> None:
-        assert self._work is not None
-        if worker.row is None:
-            return
-        self._work.finish(worker.row)
+    def _on_done(self, worker: WorkerProcess, report: Done, work: Work) -> None:
+        assert worker.row is not None
+        work.finish(worker.row)
         self._progress.add(report)
         worker.row = None
         worker.models += 1
@@ -269,82 +227,53 @@ class _Supervisor:
             metrics=report.metrics,
         )
 
-    def _on_failed(self, worker: WorkerProcess, kind: Kind, reason: str) -> None:
-        assert self._work is not None
+    def _on_failed(self, worker: WorkerProcess, kind: Kind, reason: str, work: Work) -> None:
+        assert worker.row is not None
         row, worker.row = worker.row, None
-        if row is None:
-            return
-        again = self._work.fail(row, kind, reason)
+        again = work.fail(row, kind, reason)
         self._events.write(
             "retry" if again else "failed", role=row.role.value, index=row.index, worker=worker.worker, reason=reason
         )
-        enough = max(3, 2 * self._progress.workers)
-        if not again and not self._progress.seconds.count and self._work.failed >= min(enough, self._work.total):
-            self._failure = RunFailedError(f"the first {self._work.failed} models all failed; the last: {reason}")
+        hopeless = min(max(3, 2 * self._progress.workers), work.total)
+        if not again and not self._progress.seconds.count and work.failed >= hopeless:
+            self._failure = RunFailedError(f"the first {work.failed} models all failed; the last: {reason}")
 
-    def _replace(self, worker: WorkerProcess, false_starts: int) -> None:
-        """A worker has ended: try its model again, and start another in its place."""
-        assert self._work is not None
-        self._selector.unregister(worker)
-        self._workers.remove(worker)
-        how, words = worker.end(), worker.last_words()
-        self._events.write("worker-ended", worker=worker.worker, how=how, last=words)
+    def _on_ended(self, worker: WorkerProcess, ended: Ended, work: Work) -> None:
+        """Try the model that a dead worker had in hand again, and start another worker in its place."""
+        self._events.write("worker-ended", worker=worker.worker, how=ended.how, last=ended.words)
         if self._failure is not None:
             return
         if worker.row is not None:
-            self._on_failed(worker, Kind.ERROR, f"its worker was {how}" if "killed" in how else f"its worker: {how}")
-        if false_starts >= FALSE_STARTS:
-            self._failure = RunFailedError(f"workers end before they are ready ({how}): {words or 'no message'}")
-        elif len(self._work):
+            self._on_failed(worker, Kind.ERROR, f"its worker ended: {ended.how}", work)
+        self._false_starts += not worker.ready
+        if self._false_starts >= FALSE_STARTS:
+            self._failure = RunFailedError(
+                f"workers end before they are ready ({ended.how}): {ended.words or 'no message'}"
+            )
+        elif len(work) and self._state is not State.STOPPING:
             self._start_worker(worker.worker, worker.device)
 
-    def _end_workers(self) -> None:
-        at_once = self._failure is not None or self._asked_to_stop() is Stop.AT_ONCE
-        for worker in self._workers:
-            worker.kill() if at_once or not worker.ready else worker.release()
-        for worker in self._workers:
-            worker.end()
-        self._workers.clear()
-
     def _asked_to_stop(self) -> Stop:
-        return max(Stop(min(self._asked.count, int(Stop.AT_ONCE))), stop_request(self._paths))
-
-    def _compact(self, info: RunInfo) -> None:
-        if self._failure is None:
-            for role in Role:
-                for target in range(len(info.targets)):
-                    compact(self._paths, info, role, target)
-
-    def _fail(self, error: TinflError) -> None:
-        self._failure = self._failure or error
+        return max(self._asked.level, stop_request(self._paths))
 
     def _heartbeat(self) -> Heartbeat:
         work, progress = self._work, self._progress
-        left = work.total - work.done - work.failed if work else 0
+        done, failed, total = (work.done, work.failed, work.total) if work else (0, 0, 0)
         return Heartbeat(
             state=self._state,
             time=time.time(),
             started=self._started,
-            done=work.done if work else 0,
-            failed=work.failed if work else 0,
-            total=work.total if work else 0,
+            done=done,
+            failed=failed,
+            total=total,
             models_per_hour=progress.models_per_hour,
-            eta=progress.eta(left),
+            eta=progress.eta(total - done - failed),
             source_accuracy=progress.source_accuracy.mean if progress.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in progress.target_accuracy],
             warnings=progress.warnings(),
-            reason=self._reason,
+            reason=str(self._failure) if self._failure else "",
             stage=self._stage,
-            workers=[
-                WorkerState(
-                    worker.worker,
-                    worker.device,
-                    worker.pid,
-                    f"{worker.row.role.value} {worker.row.index}" if worker.row else "",
-                    worker.models,
-                )
-                for worker in self._workers
-            ],
+            workers=self._crew.states(),
         )
 
     def _beat(self, *, force: bool = False) -> None:
@@ -357,21 +286,20 @@ class _Supervisor:
         self._observer.beat(heartbeat)
 
     def _last_word(self) -> Heartbeat:
-        if self._failure is not None:
-            self._state, self._reason = State.FAILED, str(self._failure)
         self._stage = ""
+        if self._failure is not None:
+            self._state = State.FAILED
         self._paths.reserve.unlink(missing_ok=True)
         heartbeat = self._heartbeat()
         with suppress(ResultsError):  # a disk that is full to the last byte: the missing last word says "lost"
-            self._events.write(self._state.value, reason=self._reason)
+            self._events.write(self._state.value, reason=heartbeat.reason)
             write_heartbeat(self._paths, heartbeat, durable=True)
-        with suppress(OSError, ResultsError):
+        with suppress(OSError):
             clear_stop(self._paths)
         return heartbeat
 
 
-def _error(report: Fatal) -> TinflError:
-    """Return the error a worker ended with, with its exit code."""
-    error = RunFailedError(report.reason)
-    error.exit_code = ExitCode(report.exit_code)
-    return error
+def _compact(paths: Paths, info: RunInfo) -> None:
+    for role in Role:
+        for target in range(len(info.targets)):
+            compact(paths, info, role, target)

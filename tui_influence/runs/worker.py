@@ -22,7 +22,7 @@ from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.designs import Row
 from tui_influence.errors import ConfigError, TinflError
-from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.runs.datasets import Datasets, reopen_datasets
 from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, Report, from_line, to_line
 from tui_influence.store.files import DiskFullError
 from tui_influence.store.paths import Paths
@@ -78,7 +78,9 @@ def serve(
         try:
             outcomes = trainer.run(row.mask, row.seed)
             for target, outcome in enumerate(outcomes):
-                write_record(paths, _record(row, target, outcome, info, trainer.numerics))
+                # A worker that outlived its supervisor may have been first: the first copy stands.
+                if not paths.record(row.role, row.index, target).exists():
+                    write_record(paths, _record(row, target, outcome, info, trainer.numerics))
         except OutOfMemory as error:
             report = Failed(row.role, row.index, Kind.MEMORY, str(error))
         except TrainingFailed as error:
@@ -133,10 +135,7 @@ def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[
         if not allow_code:
             raise ConfigError(f"the network {printable(config.model.arch)} is code: start the run from its own config")
         sys.path.append(str(Path.cwd()))
-    data = open_datasets(config)
-    if data.source.fingerprint != info.source.fingerprint:
-        raise ConfigError("the source dataset changed since the run was prepared")
-    return info, trainer_for(config, data, device, threads)
+    return info, trainer_for(config, reopen_datasets(config, info), device, threads)
 
 
 def main() -> int:
@@ -161,4 +160,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # every record is on the disk; unloading torch would take seconds that a sweep waits for

@@ -1,0 +1,35 @@
+"""What the end-to-end tests share: one undisturbed run to compare with, and nothing left running."""
+
+import pytest
+
+from tests.e2e.program import kill_everything, record_bytes, tinfl, write_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Pack datasets into a cache of the test session, not the user's."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TINFL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A directory to run in; its run is ended afterwards."""
+    yield tmp_path
+    kill_everything(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The results directory of an undisturbed run. Tests must not change it."""
+    directory = tmp_path_factory.mktemp("finished")
+    tinfl("sweep", "--foreground", write_config(directory))
+    return directory / "results"
+
+
+@pytest.fixture(scope="session")
+def reference(finished) -> dict[str, bytes]:
+    """Every record of the undisturbed run."""
+    return record_bytes(finished)

@@ -1,0 +1,185 @@
+"""The main job by its command line: sweep, status, logs, stop, resume, rank."""
+
+import csv
+import json
+import os
+import signal
+
+import pytest
+
+from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for, write_config
+from tui_influence.roles import Role
+from tui_influence.store.paths import Paths
+
+
+def test_a_sweep_returns_when_it_is_under_way_and_outlives_its_terminal(here, reference):
+    said = tinfl("sweep", write_config(here)).stderr
+    assert "under way, 12 models to train on 2 workers" in said
+    assert f"tinfl status {here / 'results'}" in said
+    found = wait_for(here / "results", "done")
+    assert found["done"] == {"estimate": 10, "heldout": 2}
+    assert found["failed"] == {"estimate": 0, "heldout": 0}
+    assert record_bytes(here / "results") == reference
+
+
+def test_a_second_supervisor_is_refused(here):
+    config = write_config(here, epochs=40)
+    tinfl("sweep", config)
+    for command in ("sweep", "resume"):
+        refused = tinfl(command, config if command == "sweep" else here / "results", code=4)
+        assert "another supervisor is running it (pid " in refused.stderr
+
+
+def test_stop_finishes_the_models_in_hand_and_the_same_config_resumes(here, reference):
+    config = write_config(here)
+    tinfl("sweep", config)
+    tinfl("stop", here / "results", "--wait")
+    found = status(here / "results")
+    assert found["state"] in ("stopped", "done")
+    before = record_bytes(here / "results")
+    tinfl("sweep", "--foreground", config)
+    assert record_bytes(here / "results") == reference
+    assert before.items() <= reference.items()
+
+
+def test_stopping_twice_stops_at_once(here):
+    tinfl("sweep", write_config(here, epochs=2000))
+    assert "after the models in hand" in tinfl("stop", here / "results").stderr
+    assert status(here / "results")["state"] == "stopping"
+    assert "at once" in tinfl("stop", here / "results").stderr
+    assert wait_for(here / "results", "stopped")["done"] == {"estimate": 0, "heldout": 0}
+
+
+def test_an_interrupted_foreground_sweep_stops_and_says_how_to_go_on(here):
+    import subprocess
+    import sys
+    import time
+
+    config = write_config(here, models=60, epochs=8)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui_influence", "sweep", "--foreground", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    paths = Paths(here / "results")
+    while not (paths.events.exists() and '"worker-ready"' in paths.events.read_text()):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "tinfl resume" in said
+    assert "Traceback" not in said
+    assert status(here / "results")["state"] == "stopped"
+
+
+def test_a_lost_supervisor_is_noticed(here):
+    tinfl("sweep", write_config(here, epochs=2000))
+    os.kill(json.loads(Paths(here / "results").owner.read_text())["pid"], signal.SIGKILL)
+    assert status(here / "results")["state"] == "lost"
+    assert "lost" in tinfl("status", here / "results").stdout
+
+
+def test_a_changed_config_is_refused_naming_what_changed(here, finished):
+    config = write_config(here, epochs=3, output=finished)
+    refused = tinfl("sweep", config, code=2)
+    assert "train.epochs: 1 -> 3" in refused.stderr
+
+
+def test_more_models_extend_a_run_and_fewer_are_refused(here, reference):
+    tinfl("sweep", "--foreground", write_config(here, models=4))
+    first = record_bytes(here / "results")
+    refused = tinfl("sweep", write_config(here, models=3), code=2)
+    assert "not shortened" in refused.stderr
+    tinfl("sweep", "--foreground", write_config(here, models=10))
+    after = record_bytes(here / "results")
+    assert first.items() <= after.items()
+    assert after == reference
+
+
+def test_logs_tell_what_happened(finished):
+    said = tinfl("logs", finished, "-n", 100).stdout
+    assert said.count(" done in ") == 12
+    assert said.rstrip().endswith("done")
+    events = [json.loads(line) for line in tinfl("logs", finished, "--json", "-n", 3).stdout.splitlines()]
+    assert len(events) == 3
+    assert events[-1]["event"] == "done"
+    tinfl("logs", finished, "--worker", 0)
+
+
+def test_following_the_log_ends_with_the_run(here):
+    tinfl("sweep", write_config(here))
+    assert tinfl("logs", "-f", here / "results").stdout.rstrip().endswith("done")
+
+
+def test_a_ranking_in_all_its_forms(finished, tmp_path):
+    table = tinfl("rank", finished)
+    assert "Traceback" not in table.stderr
+    found = json.loads(tinfl("rank", finished, "--json").stdout)
+    assert [*found][:11] == [
+        "run", "target", "class", "estimator", "output", "design", "n_models", "reliability", "lds", "forecast", "rows"
+    ]  # fmt: skip
+    assert found["n_models"] == 10
+    assert len(found["rows"]) == 36
+    tinfl("rank", finished, "--csv", tmp_path / "rank.csv")
+    lines = (tmp_path / "rank.csv").read_text().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    assert [row["group"] for row in rows] == [row["group"] for row in found["rows"]]
+    assert tinfl("rank", finished, "--csv", "-", "--no-comments").stdout.splitlines()[0].startswith("rank,group")
+    one = json.loads(tinfl("rank", finished, "--class", "7", "--estimator", "ridge", "--json", "--top", 3).stdout)
+    assert one["class"] == "7"
+    assert len(one["rows"]) == 3
+    assert json.loads(tinfl("rank", finished, "--example", 5, "--output-kind", "probability", "--json").stdout)
+    assert json.loads(tinfl("rank", finished, "--split", "all", "--output-kind", "correct", "--json").stdout)
+
+
+@pytest.mark.parametrize("broken", ["nan", "crash"])
+def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, broken):
+    """The user's own network fails for one of its models: by a loss that is not finite, or by killing its process."""
+    (here / "mynet.py").write_text(
+        "import os, torch\n"
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, classes, channels, side):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.head = nn.Conv2d(channels, 8, 3, 2), nn.Linear(8, classes)\n"
+        "        self.bad = float(self.conv.weight.flatten()[0]) > 0.2\n"
+        "        self.register_buffer('worse', torch.tensor(float('nan') if self.bad else 1.0))\n"
+        "    def forward(self, x):\n"
+        "        if os.environ.get('BROKEN') == 'crash' and torch.isnan(self.worse): os.kill(os.getpid(), 9)\n"
+        "        x = self.conv(x).relu().mean((2, 3))\n"
+        "        return self.head(x * self.worse if self.training else x)\n"
+    )
+    config = write_config(here, swap={'"small-cnn"': '"mynet:Net"', "width = 0.5\n": ""})
+    tinfl("sweep", "--foreground", config, cwd=here, BROKEN=broken)
+    found = status(here / "results")
+    failed = sum(found["failed"].values())
+    assert found["state"] == "done"
+    assert 0 < failed < 12
+    assert sum(found["done"].values()) == 12 - failed
+    reason = found["failures"][0]["reason"]
+    assert ("finite" in reason) if broken == "nan" else ("SIGKILL" in reason)
+    refused = tinfl("resume", here / "results", cwd=here, code=3)
+    assert "is code (mynet:Net)" in refused.stderr
+    kill_everything(here / "results")
+
+
+def test_every_target_comes_from_the_same_source_model(here):
+    second = '[[target]]\nkind = "npz"\nname = "again"\ntrain = "{0}/t.npz"\ntest = "{0}/t.npz"\n[design]'
+    config = write_config(
+        here,
+        models=3,
+        swap={
+            "[design]": second.format(here) + "\n",
+            "train_per_class = 5": 'train_per_class = 5\ntransfer = "full-network"',
+        },
+    )
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    np.savez(here / "t.npz", x=rng.integers(0, 255, (20, 10, 10), dtype=np.uint8), y=np.arange(20) % 2)
+    tinfl("sweep", "--foreground", config)
+    paths = Paths(here / "results")
+    for index in range(3):
+        assert paths.record(Role.ESTIMATE, index, 0).exists()
+        assert paths.record(Role.ESTIMATE, index, 1).exists()
+    assert json.loads(tinfl("rank", here / "results", "--target", "again", "--json").stdout)["target"] == "again"

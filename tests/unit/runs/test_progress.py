@@ -1,0 +1,98 @@
+"""Rates, time left and warnings."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tui_influence.config.schema import ComputeSection
+from tui_influence.errors import DeviceError, ExitCode
+from tui_influence.roles import Role
+from tui_influence.runs import devices
+from tui_influence.runs.devices import worker_devices
+from tui_influence.runs.progress import Mean, Progress
+from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, from_line, to_line
+
+
+def done(seconds, loss=0.5, classes=10.0):
+    metrics = {"source_loss": loss, "source_classes": classes, "source_accuracy": 0.8, "target_accuracy": 0.6}
+    return Done(Role.ESTIMATE, 0, seconds, [metrics, metrics])
+
+
+def test_running_mean_and_error_agree_with_numpy():
+    values = np.random.default_rng(0).normal(3, 2, 50)
+    mean = Mean()
+    for value in values:
+        mean.add(float(value))
+    assert mean.mean == pytest.approx(values.mean())
+    assert mean.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(50))
+
+
+def test_eta_covers_what_really_happens():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        progress = Progress(workers=2)
+        for seconds in rng.gamma(4, 0.5, 20):
+            progress.add(done(float(seconds)))
+        _, low, high = progress.eta(100)
+        covered += low <= rng.gamma(4, 0.5, 100).sum() / 2 <= high
+    assert covered >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)
+    assert covered < 200
+
+
+def test_nothing_is_promised_before_it_is_known():
+    progress = Progress(workers=2)
+    assert progress.eta(10) is None
+    assert progress.models_per_hour == 0
+    progress.add(done(2.0))
+    assert progress.eta(10) is None
+    assert progress.models_per_hour == 3600
+    assert progress.target_accuracy[1].mean == 0.6
+
+
+@pytest.mark.parametrize(("loss", "warned"), [(0.5, False), (0.95 * math.log(10), True)])
+def test_an_unlearnt_source_is_warned_about(loss, warned):
+    progress = Progress(workers=1)
+    for _ in range(10):
+        progress.add(done(1.0, loss=loss))
+    assert bool(progress.warnings()) is warned
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ready("cpu fp32 1 thread"),
+        Done(Role.HELDOUT, 3, 1.5, [{"a": 1.0}]),
+        Failed(Role.ESTIMATE, 2, Kind.MEMORY, "no\nroom \x1b"),
+        Fatal("gone", 5),
+        Assignment(Role.ESTIMATE, 7),
+    ],
+)
+def test_messages_come_back_as_sent_on_one_line(message):
+    line = to_line(message)
+    assert line.count(b"\n") == 1
+    assert from_line(line) == message
+
+
+@pytest.mark.parametrize("line", [b"{}", b"[]", b"x", b'{"say": "Ready"}', b'{"say": "os.system"}'])
+def test_what_is_no_message_is_refused(line):
+    with pytest.raises(ValueError, match=r"."):
+        from_line(line)
+
+
+def test_devices_take_turns_so_that_a_short_plan_uses_all(monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 3)
+    compute = ComputeSection(devices=["cuda:0", "cuda:1", "cpu"], workers_per_device=2)
+    assert worker_devices(compute) == ["cuda:0", "cuda:1", "cpu"] * 2
+    assert worker_devices(ComputeSection(devices=["cpu"])) == ["cpu"] * 3
+    assert set(worker_devices(ComputeSection())) == {"cuda:0", "cuda:1"}
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "tpu", "cuda:x"])
+def test_a_device_that_is_not_here_is_refused(device, monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
+    with pytest.raises(DeviceError, match=device) as caught:
+        worker_devices(ComputeSection.model_construct(devices=[device]))
+    assert caught.value.exit_code is ExitCode.DEVICE

@@ -1,0 +1,96 @@
+"""Who owns a run, and what state that makes it."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from tui_influence.errors import AlreadyRunningError, ExitCode
+from tui_influence.runs.control import Stop, clear_stop, request_stop, stop_request
+from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State, observe, read_heartbeat, state_of, write_heartbeat
+from tui_influence.runs.ownership import Owner, Ownership, read_owner
+from tui_influence.store.paths import Paths
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path)
+
+
+def beat(state, **fields):
+    return Heartbeat(state, time=NOW, started=NOW - 100, **fields)
+
+
+def test_a_second_supervisor_is_refused_and_told_who_is_first(paths):
+    with Ownership(paths):
+        with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}") as caught, Ownership(paths):
+            pass
+        assert caught.value.exit_code is ExitCode.ALREADY_RUNNING
+    with Ownership(paths):
+        pass
+
+
+def test_the_lock_goes_with_a_killed_owner(paths):
+    code = (
+        "import sys, time; from pathlib import Path; from tui_influence.runs.ownership import Ownership;"
+        "from tui_influence.store.paths import Paths\n"
+        "with Ownership(Paths(Path(sys.argv[1]))): print('owned', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(paths.root)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"owned\n"
+    write_heartbeat(paths, replace(beat(State.RUNNING), time=time.time()))
+    assert observe(paths)[0] is State.RUNNING
+    process.kill()
+    process.wait()
+    assert observe(paths)[0] is State.LOST
+    with Ownership(paths):
+        assert read_owner(paths).pid == os.getpid()
+
+
+def test_a_recycled_pid_is_not_the_owner():
+    me = Owner.this_process()
+    assert me.is_alive()
+    assert not replace(me, started=me.started - 50).is_alive()
+    assert not replace(me, boot="another boot").is_alive()
+    assert replace(me, host="elsewhere").is_alive() is None
+
+
+@pytest.mark.parametrize("state", [State.PREPARING, State.RUNNING, State.STOPPING])
+def test_an_active_state_needs_a_living_owner(state):
+    me = Owner.this_process()
+    assert state_of(beat(state), me, NOW) is state
+    assert state_of(beat(state), replace(me, started=1.0), NOW) is State.LOST
+    elsewhere = replace(me, host="elsewhere")
+    assert state_of(beat(state), elsewhere, NOW + SILENCE - 1) is state
+    assert state_of(beat(state), elsewhere, NOW + SILENCE + 1) is State.LOST
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.STOPPED, State.FAILED])
+def test_a_last_word_stands_whoever_lives(state):
+    assert state_of(beat(state), None, NOW) is state
+
+
+def test_a_run_without_a_heartbeat_is_queued():
+    assert state_of(None, None) is State.QUEUED
+
+
+def test_a_heartbeat_comes_back_and_a_damaged_one_is_none(paths):
+    heartbeat = beat(State.RUNNING, eta=(1.0, 0.5, 2.0), target_accuracy=[0.5], warnings=["w"])
+    write_heartbeat(paths, heartbeat)
+    assert read_heartbeat(paths) == heartbeat
+    paths.heartbeat.write_text('{"state": "dancing"}')
+    assert read_heartbeat(paths) is None
+
+
+def test_stopping_twice_is_stopping_at_once(paths):
+    assert stop_request(paths) is Stop.NO
+    assert request_stop(paths) is Stop.AFTER_MODELS_IN_HAND
+    assert stop_request(paths) is Stop.AFTER_MODELS_IN_HAND
+    assert request_stop(paths) is Stop.AT_ONCE
+    clear_stop(paths)
+    assert request_stop(paths, at_once=True) is Stop.AT_ONCE

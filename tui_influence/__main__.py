@@ -1,0 +1,5 @@
+"""`python -m tui_influence` is `tinfl`."""
+
+from tui_influence.cli import main
+
+main()
