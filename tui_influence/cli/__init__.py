@@ -7,6 +7,6 @@ that `tinfl --help` and `tinfl status` answer at once.
 
 def main() -> None:
     """Run the command line (the `tinfl` script)."""
-    from tui_influence.cli.app import run
+    from tui_influence.cli.app import app
 
-    run()
+    app()

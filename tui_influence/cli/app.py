@@ -1,8 +1,8 @@
 """The commands, and what becomes of an error that reaches the top."""
 
-import sys
+from collections.abc import Callable
+from functools import wraps
 
-import click
 import typer
 
 from tui_influence import __version__
@@ -27,8 +27,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, check, sweep, status, logs, stop, resume, rank, doctor):
-    app.command()(command)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with every error it may raise turned into lines on stderr and an exit code."""
+
+    @wraps(command)
+    def run_command(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except (typer.Exit, typer.Abort):
+            raise
+        except TinflError as error:
+            raise typer.Exit(diagnostics.report(error)) from error
+        except KeyboardInterrupt as error:
+            diagnostics.say("interrupted")
+            raise typer.Exit(ExitCode.INTERRUPTED) from error
+        except BrokenPipeError as error:
+            output.give_up_on_closed_pipe()
+            raise typer.Exit(ExitCode.OK) from error
+        except Exception as error:
+            raise typer.Exit(diagnostics.report_bug()) from error
+
+    return run_command
+
+
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, doctor):
+    app.command()(_guarded(_command))
 
 
 def _version(wanted: bool) -> None:
@@ -42,30 +67,3 @@ def _main(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass
-
-
-def run() -> None:
-    """Run the command line and exit."""
-    sys.exit(int(_run()))
-
-
-def _run() -> int:
-    try:
-        code = app(standalone_mode=False)
-    except TinflError as error:
-        return diagnostics.report(error)
-    except click.exceptions.NoArgsIsHelpError as error:
-        diagnostics.say(error.format_message())
-        return ExitCode.USAGE
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        diagnostics.say("interrupted")
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        output.give_up_on_closed_pipe()
-        return ExitCode.OK
-    except Exception:  # noqa: BLE001  (the one place where a bug becomes an exit code)
-        return diagnostics.report_bug()
-    return code if isinstance(code, int) else ExitCode.OK

@@ -49,7 +49,7 @@ def rank(
     if csv is not None and str(csv) == "-":
         output.write(rank_csv(report, comments=comments, top=top))
     elif json:
-        output.line(rank_json(report, top=top))
+        output.write(rank_json(report, top=top))
     elif csv is None:
         show(report, top=top, ascii_only=ascii_only)
 
@@ -59,4 +59,5 @@ def show(report: "RankReport", *, top: int | None, ascii_only: bool = False) -> 
     from tui_influence.export.table import rank_table
 
     console = output.console()
-    console.print(rank_table(report, top=top, width=console.width, ascii=ascii_only))
+    height = console.height - 1 if output.is_terminal() else None
+    console.print(rank_table(report, top=top, width=console.width, height=height, ascii=ascii_only))

@@ -1,0 +1,44 @@
+"""The bytes are the contract. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/export, and read the diff."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.export.reports import NOISE, alphabet_report, few_models_report, nasty_report, printed
+from tui_influence import __version__
+from tui_influence.export.csv import rank_csv
+from tui_influence.export.json import rank_json
+
+GOLDEN = Path(__file__).parent / "golden"
+REGENERATE = "TINFL_REGENERATE"
+
+FORMATS = {
+    "rank.csv": lambda: rank_csv(nasty_report()),
+    "rank_without_comments.csv": lambda: rank_csv(nasty_report(), comments=False),
+    "rank.json": lambda: rank_json(nasty_report()),
+    "table_40.txt": lambda: printed(nasty_report(), 40),
+    "table_80.txt": lambda: printed(nasty_report(), 80),
+    "table_120.txt": lambda: printed(nasty_report(), 120),
+    "table_40_ascii.txt": lambda: printed(nasty_report(), 40, ascii=True),
+    "table_120_ascii.txt": lambda: printed(nasty_report(), 120, ascii=True),
+    "table_80_both_ends.txt": lambda: printed(alphabet_report(), 80, height=24),
+    "table_80_noise_top.txt": lambda: printed(alphabet_report(NOISE), 80, top=5),
+    "table_80_two_models.txt": lambda: printed(few_models_report(), 80),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_output_is_that_of_the_golden_file(name):
+    # The version is the one part that changes with every release.
+    text = re.sub(rf'(tinfl |"version": "){re.escape(__version__)}', r"\1VERSION", FORMATS[name]())
+    path = GOLDEN / name
+    if os.environ.get(REGENERATE):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+    assert text.encode("utf-8") == path.read_bytes()
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.name for path in GOLDEN.iterdir()} == set(FORMATS)

@@ -1,0 +1,48 @@
+"""Writing a result where the user asked for it: whole or not at all.
+
+A thin layer on `store.files`, for paths that are the user's own: a file that exists keeps its permissions, a link
+stays a link, one that may not be written is not replaced; devices and pipes (`/dev/stdout`, a FIFO) are written to.
+"""
+
+import os
+import stat
+from errno import EACCES, EISDIR
+from pathlib import Path
+
+from tui_influence.errors import ResultsError
+from tui_influence.store.files import refusal, write_atomically
+from tui_influence.text import printable
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, line ends as they are.
+
+    Raises:
+        ResultsError: no such directory, no permission, a full disk, a directory in the way; in one line.
+    """
+    try:
+        # ValueError: a NUL in the path, or a lone surrogate in the text.
+        content = text.encode("utf-8")
+        mode = _mode(path)
+        if mode is not None and stat.S_ISDIR(mode):
+            raise OSError(EISDIR, os.strerror(EISDIR))
+        if mode is not None and not os.access(path, os.W_OK):
+            raise OSError(EACCES, os.strerror(EACCES))
+        if mode is not None and not stat.S_ISREG(mode):
+            path.write_bytes(content)
+            return
+        file = Path(os.path.realpath(path))
+        write_atomically(file, content)
+        if mode is not None:
+            file.chmod(stat.S_IMODE(mode))
+    except OSError as error:
+        raise refusal(error, "write", path) from error
+    except ValueError as error:
+        raise ResultsError(f"cannot write {printable(str(path))}: {printable(str(error))}") from error
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None

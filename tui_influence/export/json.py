@@ -1,0 +1,101 @@
+"""A ranking as JSON, for scripts.
+
+Strict JSON (RFC 8259): NaN and infinities are null, everything outside printable ASCII is escaped, so the text is
+safe on any terminal and any encoding; a parser gives back the names as they are. The one exception is a lone
+surrogate (a file name that is not UTF-8), which strict parsers reject: it becomes the text `\\udcff`. Keys may be
+added, none is renamed or dropped.
+"""
+
+import json
+import re
+from typing import Any
+
+from tui_influence import __version__
+from tui_influence.export.report import RankReport, finite, first
+from tui_influence.influence.forecast import Forecast
+from tui_influence.influence.lds import LDS
+from tui_influence.influence.ranking import RankedGroup
+from tui_influence.influence.reliability import Reliability
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def rank_json(report: RankReport, *, top: int | None = None) -> str:
+    """Return the ranking as one JSON object, indented, with a final line end.
+
+    Args:
+        report: the ranking and what it is about.
+        top: keep the first so many groups in "rows"; None keeps all. "n_groups" counts them all.
+    """
+    ranking = report.ranking
+    document: dict[str, Any] = {
+        "run": _text(report.run),
+        "target": _text(report.target),
+        "class": None if report.target_class is None else _text(report.target_class),
+        "estimator": _text(ranking.estimator),
+        "output": str(ranking.output),
+        "design": _text(report.design),
+        "n_models": int(ranking.n_models),
+        "reliability": _reliability(ranking.reliability),
+        "lds": _lds(ranking.lds),
+        "forecast": _forecast(ranking.forecast),
+        "rows": [_row(row) for row in first(ranking.rows, top)],
+        "example": report.example,
+        "split": report.split,
+        "n_groups": len(ranking.rows),
+        "n_failed": report.n_failed,
+        "noise": report.is_noise(),
+        "meaning": _text(report.meaning()),
+        "verdict": _text(report.verdict()),
+        "config_hash": _text(report.config_hash),
+        "version": __version__,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _row(row: RankedGroup) -> dict[str, Any]:
+    return {
+        "rank": int(row.rank),
+        "group": _text(row.group),
+        "influence": finite(row.influence),
+        "se": finite(row.se),
+        "low": finite(row.low),
+        "high": finite(row.high),
+        "q": finite(row.q),
+        "n_with": int(row.n_with),
+        "n_without": int(row.n_without),
+    }
+
+
+def _reliability(reliability: Reliability | None) -> dict[str, Any] | None:
+    if reliability is None:
+        return None
+    return {
+        "value": finite(reliability.value),
+        "half": finite(reliability.half),
+        "low": finite(reliability.low),
+        "high": finite(reliability.high),
+        "n_splits": int(reliability.n_splits),
+    }
+
+
+def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
+    if forecast is None:
+        return None
+    return {
+        "target_reliability": finite(forecast.target_reliability),
+        "models": forecast.models,
+        "low": forecast.low,
+        "high": forecast.high,
+        "reason": _text(forecast.reason),
+    }
+
+
+def _lds(lds: LDS | None) -> dict[str, Any] | None:
+    if lds is None:
+        return None
+    return {"value": finite(lds.value), "low": finite(lds.low), "high": finite(lds.high), "n": int(lds.n)}
+
+
+def _text(text: str) -> str:
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
