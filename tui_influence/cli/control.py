@@ -26,8 +26,8 @@ def stop(
 
     paths = Paths(results)
     state = observe(paths)[0]
-    if not paths.run.exists() and state not in ACTIVE:
-        read_run_info(results)  # says what is wrong
+    if state not in ACTIVE:
+        read_run_info(results)  # says what is wrong, if anything is
     if state not in ACTIVE:
         diagnostics.say(f"not running ({state.value}); nothing to stop")
         return

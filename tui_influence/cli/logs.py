@@ -28,7 +28,7 @@ def logs(
 ) -> None:
     """Show what happened to a run: one line an event."""
     paths = Paths(results)
-    if not paths.events.exists():
+    if paths.run.exists() or not paths.events.exists():
         read_run_info(results)  # says what is wrong, if anything is
     source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths.events, json=json)
     last: list[str] = []

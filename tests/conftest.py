@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: one undisturbed run to compare with, and nothing left running."""
+"""What tests share: one undisturbed run to compare with, and a cache of their own."""
 
 import pytest
 

@@ -1,0 +1,216 @@
+"""Every mistake a user can make gets one clear line, the right exit code, and costs nothing."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.integration.command_line import refused, run
+from tui_influence.store.paths import Paths
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TINFL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def folder(root, classes=("cat", "dog"), images=3, side=12):
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for number in range(images):
+            pixels = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def folder_config(tmp_path, source=None, train=None, test=None, **design):
+    """A config of folders; those that are not given are made."""
+    source = source or folder(tmp_path / "source", ("a", "b", "c", "d", "e"))
+    train = train or folder(tmp_path / "train")
+    test = test or folder(tmp_path / "test")
+    lines = "\n".join(f"{key} = {value}" for key, value in ({"models": 4} | design).items())
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        f'[run]\nname = "x"\noutput = "{tmp_path / "results"}"\n'
+        f'[source]\nkind = "folder"\npath = "{source}"\n'
+        f'[[target]]\nname = "t"\nkind = "folder"\ntrain = "{train}"\ntest = "{test}"\n'
+        f'[design]\n{lines}\n[compute]\ndevices = ["cpu"]\n'
+    )
+    return path
+
+
+def check(path, reason):
+    return refused("check", "--no-time", path, code=2, reason=reason)
+
+
+def test_a_sound_config_is_accepted(tmp_path):
+    said = run("check", "--no-time", folder_config(tmp_path))
+    assert said.code == 0
+    assert "5 groups" in said.out
+
+
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_a_config_that_is_missing_or_unreadable(tmp_path, command):
+    refused(command, tmp_path / "none.toml", code=2, reason="none.toml")
+    refused(command, tmp_path, code=2, reason="directory")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    refused(command, tmp_path / "binary.toml", code=2, reason="UTF-8")
+
+
+def test_all_mistakes_of_a_config_are_said_at_once_with_their_places(tmp_path):
+    path = folder_config(tmp_path)
+    text = path.read_text().replace("models = 4", 'models = "four"\nalpha = 1\nkindd = "fixed"')
+    path.write_text(text + "worker = 2\n[trian]\nepochs = 1\n")
+    said = check(path, "5 problems")
+    for line, name in enumerate(path.read_text().splitlines(), 1):
+        if name.startswith(("models", "alpha", "kindd", "worker", "[trian]")):
+            assert f"{path}:{line}:" in said
+    assert "did you mean" in said.lower()
+
+
+@pytest.mark.parametrize("alpha", ["0.0", "1.0", "1", "0", "-0.5", "nan"])
+def test_an_alpha_that_leaves_nothing_to_compare(tmp_path, alpha):
+    check(folder_config(tmp_path, alpha=alpha), "alpha")
+
+
+def test_too_few_groups_and_too_many_models(tmp_path):
+    check(folder_config(tmp_path, models=200), "different masks")
+    config = folder_config(tmp_path, folder(tmp_path / "two"), tmp_path / "train", tmp_path / "test")
+    check(config, "2 groups")
+
+
+def test_data_that_are_not_as_described(tmp_path):
+    config = folder_config(tmp_path)
+    (tmp_path / "source" / "f").mkdir()
+    check(config, "f")
+    shutil.rmtree(tmp_path / "source" / "f")
+    (tmp_path / "source" / "a" / "bad1.png").write_text("no image")
+    (tmp_path / "source" / "b" / "bad2.jpg").write_bytes(b"\xff\xd8\xff")
+    said = check(config, "2 unreadable images")
+    assert "bad1.png" in said
+    assert "bad2.jpg" in said
+    config.write_text(config.read_text().replace("[source]\n", '[source]\non_bad_image = "skip"\n'))
+    accepted = run("check", "--no-time", config)
+    assert accepted.code == 0
+    assert "2 unreadable images skipped" in accepted.out
+
+
+def test_a_decompression_bomb_is_not_decoded(tmp_path):
+    config = folder_config(tmp_path)
+    Image.new("1", (30000, 30000)).save(tmp_path / "source" / "a" / "bomb.png")
+    check(config, "bomb.png")
+
+
+def test_a_target_whose_classes_differ_between_training_and_test(tmp_path):
+    config = folder_config(tmp_path, test=folder(tmp_path / "other", ("cat", "horse")))
+    said = check(config, "classes of its training and test images differ")
+    assert "horse" in said
+
+
+def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
+    config = folder_config(tmp_path)
+    text = config.read_text()
+    (tmp_path / "file").write_text("")
+    config.write_text(text.replace(str(tmp_path / "results"), str(tmp_path / "file")))
+    refused("sweep", config, code=3, reason="not a directory")
+    config.write_text(text.replace(str(tmp_path / "results"), "/proc/nowhere"))
+    refused("sweep", config, code=3, reason="/proc/nowhere")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    config.write_text(text.replace(str(tmp_path / "results"), str(tmp_path / "mine")))
+    refused("sweep", config, code=3, reason="not empty")
+    assert [entry.name for entry in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_device_that_is_not_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 0)
+    refused("check", folder_config(tmp_path), "--devices", "cuda:3", code=5, reason="cuda:3")
+
+
+@pytest.mark.parametrize("command", ["status", "rank", "logs", "resume", "stop"])
+def test_what_is_no_results_directory(tmp_path, command):
+    refused(command, tmp_path / "none", code=3, reason="no such results directory")
+    refused(command, tmp_path, code=3, reason="no run.json")
+    (tmp_path / "run.json").write_text('{"schema": 1}')
+    refused(command, tmp_path, code=3, reason="damaged")
+    (tmp_path / "run.json").write_text('{"schema": 99}')
+    refused(command, tmp_path, code=3, reason="newer version")
+
+
+def test_questions_that_do_not_fit_the_run(finished):
+    for arguments, code, reason in [
+        (["--target", "cifar"], 3, 'no target "cifar"'),
+        (["--class", "seven"], 2, 'no class "seven"'),
+        (["--example", "100000"], 2, "numbered 0 to 99"),
+        (["--example", "-1"], 2, "numbered 0 to 99"),
+        (["--class", "7", "--example", "1"], 2, "exclude each other"),
+        (["--csv", "/proc/x.csv"], 3, "/proc/x.csv"),
+        (["--csv", "/nowhere/x.csv"], 3, "/nowhere"),
+    ]:
+        refused("rank", finished, *arguments, code=code, reason=reason)
+    assert run("rank", finished, "--estimator", "magic").code == 2
+    assert run("rank", finished, "--split", "thirds").code == 2
+
+
+def test_a_half_copied_results_directory(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    shutil.rmtree(copy / "targets")
+    refused("rank", copy, code=3, reason="half copied")
+    (copy / "run.json").unlink()
+    refused("rank", copy, code=3, reason="half copied")
+
+
+def test_a_results_directory_without_records_yet(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    shutil.rmtree(copy / "records")
+    refused("rank", copy, code=3, reason="no model has been recorded yet")
+
+
+def test_names_made_to_harm_do_none(finished, tmp_path):
+    """A stranger's directory: names that are terminal escapes, formulas and paths."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    found = json.loads((copy / "run.json").read_text())
+    evil = ["\x1b]0;owned\x07", "=cmd|'/c calc'!A0", "../../etc/passwd", "\u202egnp.exe", "a\r\nb"]
+    found["source"]["groups"][: len(evil)] = evil
+    found["name"] = "\x1b[2Jevil"
+    found["targets"][0]["name"] = "../../../outside"
+    (copy / "run.json").write_text(json.dumps(found))
+    before = set(tmp_path.rglob("*"))
+    for arguments in (["rank", copy], ["rank", copy, "--csv", "-"], ["status", copy]):
+        said = run(*arguments)
+        assert said.code == 0
+        text = said.out + said.err
+        assert not [char for char in text if char in "\x1b\x07\r\u202e"]
+        assert not [line for line in text.splitlines() if line.split(",")[1:2] == ["=cmd|'/c calc'!A0"]]
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_code_named_by_a_results_directory_is_not_run(finished, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    found = json.loads((copy / "run.json").read_text())
+    found["config"]["model"]["arch"] = "evil:run"
+    (copy / "run.json").write_text(json.dumps(found))
+    (copy / "evil.py").write_text("raise SystemExit('executed')")
+    (copy / "numpy.py").write_text("raise SystemExit('executed')")
+    monkeypatch.chdir(copy)
+    refused("resume", copy, code=3, reason="is code (evil:run)")
+
+
+def test_modules_lying_in_the_directory_are_not_imported(finished, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    record = next(iter(Paths(copy).records_root.rglob("*.safetensors")))
+    record.unlink()
+    for module in ("numpy", "torch", "psutil", "json"):
+        (copy / f"{module}.py").write_text("raise SystemExit('executed')")
+    monkeypatch.chdir(copy)
+    said = run("resume", "--foreground", copy)
+    assert said.code == 0, said.err
+    assert record.exists()

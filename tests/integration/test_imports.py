@@ -1,0 +1,62 @@
+"""The import rules, held against what really gets loaded."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "textual", "rich", "term_image", "pandas")
+
+
+def loaded(code: str) -> set[str]:
+    """Return the top-level modules that are loaded after running some code in a fresh Python."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "influence.ranking",
+        "designs",
+        "store.matrix",
+        "store.records",
+        "config.loader",
+        "config.template",
+        "datasets",
+        "runs.supervisor",
+        "runs.launch",
+        "ranking",
+        "export.csv",
+        "export.json",
+        "training.environment",
+    ],
+)
+def test_reading_and_ranking_need_no_torch_and_no_screen(module):
+    assert not loaded(f"import tui_influence.{module}") & set(HEAVY)
+
+
+def test_training_never_loads_what_replaces_its_processes():
+    assert not loaded("import tui_influence.runs.worker") & {"term_image", "textual", "rich", "typer"}
+
+
+def running(*arguments: object) -> str:
+    """Code that runs the command line to its end."""
+    argv = ["tinfl", *map(str, arguments)]
+    return (
+        f"import sys; sys.argv = {argv!r}\n"
+        "try:\n    from tui_influence.cli import main; main()\nexcept SystemExit: pass"
+    )
+
+
+def test_help_loads_next_to_nothing():
+    assert not loaded(running("--help")) & {*HEAVY, "numpy", "pydantic", "scipy", "PIL"}
+
+
+def test_status_needs_no_numpy(finished):
+    assert not loaded(running("status", finished)) & {*HEAVY, "numpy", "scipy", "PIL"}
