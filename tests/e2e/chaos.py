@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e.program import processes_of, record_bytes, tinfl, wait_until
+from tests.e2e.program import processes_of, tinfl, wait_until
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.store.listing import list_records
@@ -62,31 +63,42 @@ def torment(config: Path, root: Path, rng: random.Random, *, rounds: int) -> dic
     return counts
 
 
-def fill_disk_and_resume(config: Path, root: Path) -> tuple[int, str, dict[str, bytes]]:
+def fill_disk_and_resume(config: Path, root: Path) -> str:
     """Run a sweep on a small file system, fill that to the last byte after the first record, make room and resume.
 
+    Everything happens in a mount namespace of its own, which needs no privilege and ends with the process.
+
     Returns:
-        exit code and messages of the sweep that ran out of space, and the records after the resume.
+        what the sweep that ran out of space said, with its exit code and the status after it. The records after the
+        resume are copied to `root`.
     """
+    command = [sys.executable, "-m", "tests.e2e.chaos", str(config), str(root)]
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", *command], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _fill_disk_and_resume(config: Path, root: Path) -> None:
     root.mkdir(parents=True)
-    paths, ballast = Paths(root), root / "logs" / "ballast"
+    kept = os.open(root, os.O_RDONLY)  # the directory below the mount
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(root)], check=True)
-    try:
-        command = [sys.executable, "-m", "tui_influence", "sweep", "--foreground", str(config)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda: _survivors(paths), "no record")
-        with suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1 << 12))
-        _, said = process.communicate(timeout=60)
-        before = _survivors(paths)
-        said += tinfl("status", root).stdout
-        ballast.unlink()
-        tinfl("resume", "--foreground", root)
-        _check_untouched(paths, before)
-        return process.returncode, said, record_bytes(root)
-    finally:
-        subprocess.run(["umount", "-l", str(root)], check=True)
+    paths, ballast = Paths(root), root / "logs" / "ballast"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui_influence", "sweep", "--foreground", str(config)], stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: _survivors(paths), "no record")
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
+    _, said = process.communicate(timeout=60)
+    before = _survivors(paths)
+    print(f"exit {process.returncode}", said, tinfl("status", root).stdout, sep="\n")
+    ballast.unlink()
+    tinfl("resume", "--foreground", root)
+    _check_untouched(paths, before)
+    shutil.copytree(root, f"/proc/self/fd/{kept}", dirs_exist_ok=True)
 
 
 def _survivors(paths: Paths) -> dict[str, tuple[int, int]]:
@@ -114,3 +126,7 @@ def _damage(paths: Paths, name: str, rng: random.Random) -> None:
         # Not in the margin of harmless bits: any flip inside the arrays or the header's text changes the record.
         content[rng.randrange(len(content) // 2, len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
+
+
+if __name__ == "__main__":
+    _fill_disk_and_resume(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -75,7 +75,7 @@ def _found(paths: Paths, state: State, heartbeat: Heartbeat | None, info: RunInf
 
 def _lines(found: dict[str, Any]) -> list[str]:
     state = State(found["state"])
-    name = printable(found["run"] or "(being prepared)", 60)
+    name = printable(found["run"] or "run", 60)
     lines = [f"{_MARK[state]} {name}: {state.value}" + (f", {found['stage']}" if found["stage"] else "")]
     if found["reason"]:
         lines.append(f"  why       {printable(found['reason'])}")

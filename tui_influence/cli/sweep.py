@@ -48,8 +48,12 @@ def start(request: "Request", *, foreground: bool) -> None:
         run_here(request)
         diagnostics.say(f"next: tinfl rank {shown(root)}")
         return
-    with StageLine() as line:
-        pid = start_in_background(request, line)
+    try:
+        with StageLine() as line:
+            pid = start_in_background(request, line)
+    except KeyboardInterrupt:
+        diagnostics.say(f"the run goes on in the background; to end it: tinfl stop {shown(root)}")
+        raise
     state, heartbeat, _ = observe(Paths(root))
     if state is State.DONE and heartbeat:
         diagnostics.say(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")

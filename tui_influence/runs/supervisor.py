@@ -236,6 +236,7 @@ class _Supervisor:
         )
         hopeless = min(max(3, 2 * self._progress.workers), work.total)
         if not again and not self._progress.seconds.count and work.failed >= hopeless:
+            forget_failures(self._paths)  # the fault is not theirs: once it is mended, they are to be trained
             self._failure = RunFailedError(f"the first {work.failed} models all failed; the last: {reason}")
 
     def _on_ended(self, worker: WorkerProcess, ended: Ended, work: Work) -> None:

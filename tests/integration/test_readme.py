@@ -1,0 +1,48 @@
+"""Every command in the README works, in its order."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import kill_everything, tinfl, wait_for, write_config
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    line.split(" #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+    if line.split(" #")[0].strip()
+]
+
+
+def test_the_readme_begins_with_its_two_commands():
+    assert COMMANDS[:2] == ["make demo", "make test"]
+    assert all(command.startswith(("make ", "tinfl ")) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
+def test_make_knows_its_targets(command):
+    done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_tinfl_command_of_the_readme_works(tmp_path):
+    """In one directory, one after the other; only the config is swapped for one that trains in seconds."""
+    try:
+        for command in COMMANDS:
+            program, *arguments = shlex.split(command)
+            if program != "tinfl":
+                continue
+            if arguments[0] == "rank":
+                wait_for(tmp_path / "results/my-run", "done")
+            tinfl(*arguments, cwd=tmp_path)
+            if arguments[0] == "init":
+                tinfl("check", "--no-time", "sweep.toml", cwd=tmp_path)
+                tiny = write_config(tmp_path, output="results/my-run").read_text()
+                (tmp_path / "sweep.toml").write_text(tiny.replace('name = "tiny"', 'name = "my-run"', 1))
+        assert (tmp_path / "ranking.csv").read_text().startswith("# ")
+    finally:
+        kill_everything(tmp_path / "results/my-run")
