@@ -14,7 +14,7 @@ from typing import Literal
 from tui_influence.influence.forecast import Forecast
 from tui_influence.influence.lds import LDS
 from tui_influence.influence.ranking import RankedGroup, Ranking
-from tui_influence.influence.reliability import Reliability, describe
+from tui_influence.influence.reliability import describe
 from tui_influence.text import printable
 
 SIGNIFICANT = 0.05
@@ -103,14 +103,35 @@ class RankReport:
     def verdict(self) -> str:
         """How far the order can be trusted: reliability, LDS and forecast, in sentences."""
         ranking = self.ranking
-        return " ".join(
-            [_reliability(ranking.reliability), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)]
-        )
+        return " ".join([self._reliability(), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)])
 
     def is_noise(self) -> bool:
-        """Whether the order is as good as chance, so that it may not be shown as a result."""
+        """Whether nothing here is more than chance: neither the order as a whole nor any single group.
+
+        A ranking whose reliability may be zero can still hold groups whose own effect is beyond doubt.
+        """
+        return self._order_is_noise() and not any(row.q < SIGNIFICANT for row in self.ranking.rows)
+
+    def _order_is_noise(self) -> bool:
         reliability = self.ranking.reliability
         return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+
+    def _reliability(self) -> str:
+        reliability = self.ranking.reliability
+        if reliability is None or not isfinite(reliability.value):
+            return (
+                "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
+            )
+        value = with_interval(reliability.value, reliability.low, reliability.high)
+        if self.is_noise():
+            return f"Reliability {value}, noise: the order cannot be told from chance."
+        if self._order_is_noise():
+            return (
+                f"Reliability {value}, uncertain: the {self.nouns} with q < {SIGNIFICANT:g} have an effect, "
+                "but the order of all as a whole cannot be told from chance yet."
+            )
+        word = describe(reliability)
+        return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
 
 def shown(name: str) -> str:
@@ -134,16 +155,6 @@ def with_interval(value: float, low: float, high: float) -> str:
     if isfinite(low) and isfinite(high):
         return f"{value:z.2f} [{low:z.2f}, {high:z.2f}]"
     return f"{value:z.2f}"
-
-
-def _reliability(reliability: Reliability | None) -> str:
-    if reliability is None or not isfinite(reliability.value):
-        return "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
-    value = with_interval(reliability.value, reliability.low, reliability.high)
-    word = describe(reliability)
-    if word == "noise":
-        return f"Reliability {value}, noise: the order cannot be told from chance."
-    return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
 
 def _lds(lds: LDS | None) -> str:

@@ -80,6 +80,13 @@ def nasty_report() -> RankReport:
     return report_of((*rows, constant(12, "in all"), constant(13, "in none", everywhere=False)))
 
 
+def noise_report(reliability: Reliability = NOISE) -> RankReport:
+    """A ranking in which nothing is more than chance."""
+    report = alphabet_report(reliability)
+    rows = tuple(replace(row, q=max(row.q, 0.2)) for row in report.ranking.rows)
+    return replace(report, ranking=replace(report.ranking, rows=rows))
+
+
 def alphabet_report(reliability: Reliability | None = GOOD) -> RankReport:
     """An ordinary ranking of 36 groups."""
     names = "37T958S261ZI0OBQF4RGEPULAYVMKNJWDHXC"

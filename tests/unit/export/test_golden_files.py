@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.export.reports import NOISE, alphabet_report, few_models_report, nasty_report, printed
+from tests.unit.export.reports import alphabet_report, few_models_report, nasty_report, noise_report, printed
 from tui_influence import __version__
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
@@ -24,7 +24,7 @@ FORMATS = {
     "table_40_ascii.txt": lambda: printed(nasty_report(), 40, ascii=True),
     "table_120_ascii.txt": lambda: printed(nasty_report(), 120, ascii=True),
     "table_80_both_ends.txt": lambda: printed(alphabet_report(), 80, height=24),
-    "table_80_noise_top.txt": lambda: printed(alphabet_report(NOISE), 80, top=5),
+    "table_80_noise_top.txt": lambda: printed(noise_report(), 80, top=5),
     "table_80_two_models.txt": lambda: printed(few_models_report(), 80),
 }
 

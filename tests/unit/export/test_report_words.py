@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report
+from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
 from tui_influence.export.report import with_interval
 from tui_influence.influence.estimators import Estimator
 from tui_influence.influence.forecast import Forecast
@@ -20,15 +20,22 @@ def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
 
 
 def test_verdict_of_noise_promises_no_number_of_models():
-    report = alphabet_report(NOISE)
+    report = noise_report()
     assert report.is_noise()
     assert "cannot be told from chance" in report.verdict()
     assert "cannot be told yet" in report.verdict()
 
 
 def test_a_value_whose_interval_holds_zero_is_noise_however_large():
-    assert alphabet_report(Reliability(0.6, 0.4, -0.1, 0.9, 20)).is_noise()
-    assert not alphabet_report(Reliability(0.2, 0.1, 0.05, 0.3, 20)).is_noise()
+    assert noise_report(Reliability(0.6, 0.4, -0.1, 0.9, 20)).is_noise()
+    assert not noise_report(Reliability(0.2, 0.1, 0.05, 0.3, 20)).is_noise()
+
+
+def test_a_group_beyond_doubt_makes_an_uncertain_order_no_noise():
+    report = alphabet_report(NOISE)
+    assert not report.is_noise()
+    assert "uncertain: the classes with q < 0.05 have an effect" in report.verdict()
+    assert "noise" not in report.verdict()
 
 
 def test_too_few_models_are_no_verdict_of_noise():

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from tests.unit.export.reports import (
     NAN,
-    NOISE,
     alphabet_report,
     constant,
     few_models_report,
     nasty_report,
+    noise_report,
     printed,
     report_of,
     row,
@@ -41,11 +41,11 @@ def group_lines(text: str) -> list[str]:
 
 
 def test_noise_is_announced_above_the_groups_and_has_no_colour():
-    text = printed(alphabet_report(NOISE), 80)
+    text = printed(noise_report(), 80)
     assert text.index("NOISE") < text.index("1  3 ")
     for colour in (BLUE, ORANGE):
         assert colour in coloured(alphabet_report())
-        assert colour not in coloured(alphabet_report(NOISE))
+        assert colour not in coloured(noise_report())
 
 
 @pytest.mark.parametrize("reliability", [None, Reliability(NAN, NAN, NAN, NAN, 1)])
@@ -113,7 +113,7 @@ def test_top_beyond_the_end_leaves_nothing_out(top):
 
 
 @pytest.mark.parametrize("height", [20, 23, 24, 25, 38, 50, 51, 52, 70])
-@pytest.mark.parametrize("report", [alphabet_report(), alphabet_report(NOISE)], ids=["good", "noise"])
+@pytest.mark.parametrize("report", [alphabet_report(), noise_report()], ids=["good", "noise"])
 def test_a_table_fits_the_height_and_fills_it(report, height):
     text = printed(report, 80, height=height)
     whole = printed(report, 80).count("\n")
