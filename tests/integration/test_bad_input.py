@@ -1,7 +1,11 @@
 """Every mistake a user can make gets one clear line, the right exit code, and costs nothing."""
 
+import importlib
 import json
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +127,38 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
     config.write_text(text.replace(str(tmp_path / "results"), str(tmp_path / "mine")))
     refused("sweep", config, code=3, reason="not empty")
     assert [entry.name for entry in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture
+def as_nobody():
+    """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
+    for module in ("ranking", "export.csv", "export.json", "export.table", "cli.starting", "runs.launch", "cli.live"):
+        importlib.import_module(f"tui_influence.{module}")
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+def test_directories_without_permission(tmp_path, as_nobody):
+    scratch = Path(tempfile.mkdtemp())
+    try:
+        config = scratch / "sweep.toml"
+        config.write_text(f'[run]\nname = "x"\noutput = "{scratch}/locked/results"\n[source]\nkind = "builtin"\n'
+                          '[[target]]\nkind = "builtin"\n[design]\nmodels = 4\n')  # fmt: skip
+        (scratch / "locked").mkdir(mode=0o555)
+        refused("sweep", config, code=3, reason="permission denied")
+        (scratch / "locked").chmod(0o000)
+        for command in ("sweep", "status", "rank", "logs", "stop", "resume"):
+            subject = config if command == "sweep" else scratch / "locked" / "results"
+            refused(command, subject, code=3, reason="permission denied")
+        config.chmod(0o000)
+        refused("check", config, code=2, reason="no permission to read it")
+    finally:
+        (scratch / "locked").chmod(0o755)
+        shutil.rmtree(scratch)
 
 
 def test_a_device_that_is_not_here(tmp_path, monkeypatch):

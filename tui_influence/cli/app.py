@@ -17,6 +17,7 @@ from tui_influence.cli.rank import rank
 from tui_influence.cli.status import status
 from tui_influence.cli.sweep import sweep
 from tui_influence.errors import ExitCode, TinflError
+from tui_influence.store.files import refusal
 
 app = typer.Typer(
     name="tinfl",
@@ -46,6 +47,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError as error:
             output.give_up_on_closed_pipe()
             raise typer.Exit(ExitCode.OK) from error
+        except OSError as error:
+            raise typer.Exit(diagnostics.report(refusal(error))) from error
         except Exception as error:
             raise typer.Exit(diagnostics.report_bug()) from error
 

@@ -22,7 +22,7 @@ def check(
 ) -> None:
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.live import StageLine
-    from tui_influence.cli.sweep import with_devices
+    from tui_influence.cli.starting import with_devices
     from tui_influence.config.loader import load_config
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import worker_devices

@@ -49,9 +49,10 @@ def resume(
     results: Results, foreground: Foreground = False, devices: Devices = None, retry_failed: RetryFailed = False
 ) -> None:
     """Go on with a run that was stopped, failed or lost its supervisor."""
-    from tui_influence.cli.sweep import check_against_results, start, with_devices
+    from tui_influence.cli.starting import start, with_devices
     from tui_influence.config.loader import config_from_json
     from tui_influence.errors import ResultsError
+    from tui_influence.runs.continuation import check_against_results
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.run_info import read_run_info
     from tui_influence.text import printable

@@ -51,7 +51,8 @@ def demo(
 ) -> None:
     """Run the embedded experiment: which printed characters help to read handwritten digits?"""
     from tui_influence.cli.live import run_here
-    from tui_influence.cli.sweep import check_against_results, shown, with_devices
+    from tui_influence.cli.starting import shown, with_devices
+    from tui_influence.runs.continuation import check_against_results
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info

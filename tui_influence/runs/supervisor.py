@@ -27,7 +27,7 @@ from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.runs.worker_process import WorkerProcess
 from tui_influence.store.events import EventLog
-from tui_influence.store.files import make_directory, write_atomically
+from tui_influence.store.files import make_directory, refusal, write_atomically
 from tui_influence.store.matrix import WORTH_COMPACTING, compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -123,6 +123,8 @@ class _Supervisor:
             self._state = State.STOPPED
         except TinflError as error:
             self._failure = self._failure or error
+        except OSError as error:
+            self._failure = self._failure or refusal(error)
         except BaseException as error:
             self._failure = RunFailedError(f"the supervisor failed: {type(error).__name__}: {error}")
             raise

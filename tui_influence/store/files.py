@@ -90,9 +90,9 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def refusal(error: OSError, verb: str, path: Path) -> ResultsError:
-    """Return the one-line reason for what the file system refused."""
-    where = printable(str(path))
+def refusal(error: OSError, verb: str = "use", path: Path | None = None) -> ResultsError:
+    """Return the one-line reason for what the file system refused; `path` is the error's own when not given."""
+    where = printable(str(path or error.filename or "a file"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"cannot {verb} {where}: no space left on the disk")
     return ResultsError(f"cannot {verb} {where}: {(error.strerror or str(error)).lower()}")

@@ -1,0 +1,56 @@
+"""Starting a run from the command line: what `sweep`, `resume` and `demo` share."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_influence.cli import diagnostics
+
+if TYPE_CHECKING:
+    from tui_influence.config.schema import Config
+    from tui_influence.runs.supervisor import Request
+
+
+def start(request: "Request", *, foreground: bool) -> None:
+    """Start a supervisor, in the background or here, and say what comes next."""
+    from tui_influence.cli.live import StageLine, run_here
+    from tui_influence.runs.heartbeat import State, observe
+    from tui_influence.runs.launch import start as start_in_background
+    from tui_influence.store.paths import Paths
+
+    root, name = request.root, request.config.run.name
+    if foreground:
+        run_here(request)
+        diagnostics.say(f"next: tinfl rank {shown(root)}")
+        return
+    try:
+        with StageLine() as line:
+            pid = start_in_background(request, line)
+    except KeyboardInterrupt:
+        diagnostics.say(f"the run goes on in the background; to end it: tinfl stop {shown(root)}")
+        raise
+    state, heartbeat, _ = observe(Paths(root))
+    if state is State.DONE and heartbeat:
+        diagnostics.say(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")
+        diagnostics.say(f"next: tinfl rank {shown(root)}")
+        return
+    workers = len(heartbeat.workers) if heartbeat else 0
+    left = heartbeat.total - heartbeat.done - heartbeat.failed if heartbeat else 0
+    diagnostics.say(f"{name}: under way, {left} models to train on {workers} worker{'' if workers == 1 else 's'}")
+    diagnostics.say(f"  pid  {pid}")
+    diagnostics.say(f"  log  {root / 'logs'}")
+    diagnostics.say(f"next: tinfl status {shown(root)}    tinfl logs -f {shown(root)}    tinfl stop {shown(root)}")
+    diagnostics.say(f"      tinfl rank {shown(root)}   works at any time")
+
+
+def with_devices(config: "Config", devices: str | None) -> "Config":
+    """Return the config with other devices than it names."""
+    if devices is None:
+        return config
+    wanted = "auto" if devices == "auto" else [device.strip() for device in devices.split(",") if device.strip()]
+    return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": wanted})})
+
+
+def shown(path: Path) -> str:
+    """Return a path as it can be pasted into a shell."""
+    return shlex.quote(str(path))

@@ -1,0 +1,55 @@
+"""Whether a config may go on in a results directory that exists, and as what."""
+
+from pathlib import Path
+
+from tui_influence.config.identity import differences
+from tui_influence.config.loader import config_from_json
+from tui_influence.config.schema import Config
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.runs.ownership import already_running
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import read_run_info
+
+OURS = {"logs", "lock", "owner.json", "heartbeat.json", "stop.json", "events.jsonl", "reserve", "targets", "source"}
+"""What a run that failed while it was being prepared leaves behind."""
+
+
+def check_against_results(config: Config, root: Path) -> str:
+    """Check that a config may go on in a results directory that exists.
+
+    Returns:
+        a line that says how it extends the run there, or nothing.
+
+    Raises:
+        ConfigError: the directory holds a run of another config; the differences are named.
+        AlreadyRunningError: it is being run.
+        ResultsError: it cannot be read, or is no results directory.
+    """
+    paths = Paths(root)
+    if root.exists() and not root.is_dir():
+        raise ResultsError(f"{root}: not a directory; choose another [run] output")
+    if observe(paths)[0] in ACTIVE:
+        raise already_running(paths)
+    if not paths.run.exists():
+        if root.exists() and any(entry.name not in OURS for entry in root.iterdir()):
+            raise ResultsError(f"{root}: not empty, and not a results directory; choose another [run] output")
+        return ""
+    info = read_run_info(root)
+    changed = differences(config_from_json(info.config), config)
+    if changed:
+        error = ConfigError(
+            f"{root} holds a run of another config ({len(changed)} difference{'' if len(changed) == 1 else 's'}); "
+            "choose another [run] output, or change it back"
+        )
+        error.details = tuple(changed)
+        raise error
+    models, heldout = config.design.models, config.design.heldout
+    if models < info.models or heldout < info.heldout:
+        raise ConfigError(
+            f"{root} was planned with {info.models} + {info.heldout} held-out models: "
+            f"a run can be extended, not shortened to {models} + {heldout} (stop it instead)"
+        )
+    if (models, heldout) != (info.models, info.heldout):
+        return f"extending the run from {info.models} + {info.heldout} held-out models to {models} + {heldout}"
+    return ""
