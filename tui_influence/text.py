@@ -2,7 +2,7 @@
 
 import unicodedata
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian locales
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -18,14 +18,15 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     safe = "".join(char if unicodedata.category(char) not in _UNSAFE_CATEGORIES else _escape(char) for char in text)
     if limit is not None and len(safe) > limit:
-        return safe[: max(limit - 1, 0)] + "…"
+        return safe[: limit - 1] + "…" if limit > 0 else ""
     return safe
 
 
 def spreadsheet_safe(text: str) -> str:
     """Return `text` so that no spreadsheet runs it as a formula when a CSV is opened.
 
-    A leading `=`, `+`, `-`, `@` gets an apostrophe in front (OWASP, "CSV Injection"), control characters are escaped.
+    A leading `=`, `+`, `-`, `@`, also a wide one, gets an apostrophe in front (OWASP, "CSV Injection"); control
+    characters are escaped.
     """
     safe = printable(text)
     return "'" + safe if safe.lstrip().startswith(_FORMULA_STARTS) else safe

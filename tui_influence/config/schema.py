@@ -2,31 +2,63 @@
 
 The models are frozen: a config is a value. `config.loader` makes one from TOML and turns what pydantic
 complains about into file, line and column. Nothing here touches the file system.
+
+Descriptions, defaults and examples are read by the messages and by the template that `tinfl init` writes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tui_influence.config.fields import (
+    Arch,
+    Arguments,
+    Count,
+    DataPath,
+    Device,
+    Groups,
+    Name,
+    PathText,
+    Positive,
+    PythonName,
+)
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
 DesignKind = Literal["fixed", "bernoulli", "balanced"]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+BALANCED_ALPHA = "balanced_alpha"
+SAME_NAME = "same_name"
+
+
+def balance_is_possible(kind: object, alpha: float) -> bool:
+    """Whether this kind of design can keep this fraction: a mask and its complement keep half each."""
+    return kind != "balanced" or alpha == 0.5
+
+
+def repeated(names: Sequence[str]) -> list[int]:
+    """Return the indices of names that came before; case does not tell names apart, as in some file systems."""
+    folded = [name.casefold() for name in names]
+    return [index for index, name in enumerate(folded) if name in folded[:index]]
 
 
 class Section(BaseModel):
-    """A table of the config: unknown keys are errors, numbers are not strings."""
+    """A table of the config: unknown keys are errors, text is not a number, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class RunSection(Section):
     """`[run]`: what the run is called and where its results go."""
 
-    name: Name = Field(description="name of the run, shown everywhere")
+    name: Name = Field(description="name of the run, shown everywhere", examples=["my-run"])
     seed: int = Field(0, ge=0, lt=2**63, description="the one seed everything random is drawn from")
-    output: str | None = Field(None, description="results directory (default: results/<name>)")
+    output: PathText | None = Field(
+        None, description="results directory (default: results/<name>)", examples=["results/my-run"]
+    )
 
 
 class _Images(Section):
@@ -36,24 +68,34 @@ class _Images(Section):
 
 
 class _SourceImages(_Images):
-    groups: str = Field(
+    groups: Groups = Field(
         "class",
-        min_length=1,
         description='what is kept or left out as one: "class", "example", or a CSV file with columns path,group',
     )
-    per_class: int | None = Field(None, ge=1, description="use at most this many images a class (seeded choice)")
+    per_class: Count | None = Field(
+        None,
+        ge=1,
+        description="at most this many images a class (seeded choice); all of them by default",
+        examples=[500],
+    )
 
 
 class _TargetImages(_Images):
-    name: Name = Field(description="name of the target")
+    name: Name = Field(description="name of the target", examples=["my-target"])
     transfer: Transfer = Field(
         "fixed-feature", description="fixed-feature (linear probe) or full-network (fine-tuning)"
     )
-    train_per_class: int | None = Field(
-        None, ge=1, description="labelled training images a class (seeded choice); all of them by default"
+    train_per_class: Count | None = Field(
+        None,
+        ge=1,
+        description="labelled training images a class (seeded choice); all of them by default",
+        examples=[100],
     )
-    test_per_class: int | None = Field(
-        None, ge=1, description="test images a class (seeded choice); all of them by default"
+    test_per_class: Count | None = Field(
+        None,
+        ge=1,
+        description="test images a class (seeded choice); all of them by default",
+        examples=[200],
     )
 
 
@@ -68,23 +110,25 @@ class FolderSource(_SourceImages):
     """`kind = "folder"`: one directory a class (ImageFolder layout)."""
 
     kind: Literal["folder"]
-    path: str = Field(description="directory with one sub-directory a class")
+    path: DataPath = Field(description="directory with one sub-directory a class", examples=["data/source/train"])
 
 
 class NpzSource(_SourceImages):
     """`kind = "npz"`: arrays `x` (N, H, W[, C]) uint8, `y` (N,) integers and optionally `classes` (K,) text."""
 
     kind: Literal["npz"]
-    path: str = Field(description=".npz file with x, y and optionally classes")
+    path: DataPath = Field(description=".npz file with x, y and optionally classes", examples=["data/source.npz"])
 
 
 class TorchvisionSource(_SourceImages):
     """`kind = "torchvision"`: a class of `torchvision.datasets`, already downloaded."""
 
     kind: Literal["torchvision"]
-    dataset: str = Field(description="name of the class in torchvision.datasets")
-    root: str = Field(description="its root directory")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="further arguments, such as train = true")
+    dataset: PythonName = Field(description="name of the class in torchvision.datasets", examples=["CIFAR100"])
+    root: DataPath = Field(description="its root directory", examples=["data/torchvision"])
+    arguments: Arguments = Field(
+        default_factory=dict, description="further arguments of that class", examples=[{"train": True}]
+    )
 
 
 class BuiltinTarget(_TargetImages):
@@ -98,30 +142,32 @@ class FolderTarget(_TargetImages):
     """`kind = "folder"`: a training and a test directory in ImageFolder layout."""
 
     kind: Literal["folder"]
-    train: str = Field(description="directory of labelled training images")
-    test: str = Field(description="directory of test images, whose predictions are explained")
+    train: DataPath = Field(description="directory of labelled training images", examples=["data/target/train"])
+    test: DataPath = Field(
+        description="directory of test images, whose predictions are explained", examples=["data/target/test"]
+    )
 
 
 class NpzTarget(_TargetImages):
     """`kind = "npz"`: a training and a test file."""
 
     kind: Literal["npz"]
-    train: str = Field(description=".npz file of labelled training images")
-    test: str = Field(description=".npz file of test images, whose predictions are explained")
+    train: DataPath = Field(description=".npz file of labelled training images", examples=["data/target-train.npz"])
+    test: DataPath = Field(
+        description=".npz file of test images, whose predictions are explained", examples=["data/target-test.npz"]
+    )
 
 
 class TorchvisionTarget(_TargetImages):
     """`kind = "torchvision"`: a class of `torchvision.datasets`, already downloaded."""
 
     kind: Literal["torchvision"]
-    dataset: str = Field(description="name of the class in torchvision.datasets")
-    root: str = Field(description="its root directory")
-    train: dict[str, Any] = Field(
+    dataset: PythonName = Field(description="name of the class in torchvision.datasets", examples=["CIFAR10"])
+    root: DataPath = Field(description="its root directory", examples=["data/torchvision"])
+    train: Arguments = Field(
         default_factory=lambda: {"train": True}, description="arguments that give the training images"
     )
-    test: dict[str, Any] = Field(
-        default_factory=lambda: {"train": False}, description="arguments that give the test images"
-    )
+    test: Arguments = Field(default_factory=lambda: {"train": False}, description="arguments that give the test images")
 
 
 Source = Annotated[BuiltinSource | FolderSource | NpzSource | TorchvisionSource, Field(discriminator="kind")]
@@ -133,60 +179,69 @@ class DesignSection(Section):
 
     kind: DesignKind = Field("fixed", description="fixed | bernoulli | balanced")
     alpha: float = Field(0.5, gt=0, lt=1, description="fraction of groups each model keeps")
-    models: int = Field(ge=1, description="models the influences are estimated from")
-    heldout: int = Field(0, ge=0, description="further models that check the estimate (LDS)")
+    models: Count = Field(ge=1, description="models the influences are estimated from", examples=[200])
+    heldout: Count = Field(0, ge=0, description="further models that check the estimate (LDS)")
 
     @model_validator(mode="after")
     def _balanced_keeps_half(self) -> "DesignSection":
-        if self.kind == "balanced" and self.alpha != 0.5:
-            raise ValueError("a balanced design keeps exactly half of the groups: alpha must be 0.5")
+        if not balance_is_possible(self.kind, self.alpha):
+            raise PydanticCustomError(BALANCED_ALPHA, "must be 0.5: a balanced design keeps half of the groups")
         return self
 
 
 class ModelSection(Section):
     """`[model]`: the network."""
 
-    arch: str = Field(
+    arch: Arch = Field(
         "small-cnn",
-        min_length=1,
         description="small-cnn | resnet9 | a classifier of torchvision.models | your own module:callable",
     )
     resolution: int | None = Field(
         None,
         ge=8,
         le=1024,
-        description="side in pixels that images are scaled to; that of the first source image, at most 64",
+        description="side in pixels that images are scaled to; by default that of the first source image, at most 64",
+        examples=[32],
     )
     width: float = Field(1.0, gt=0, le=16, description="multiplies the channels of small-cnn and resnet9")
+
+    @property
+    def is_user_code(self) -> bool:
+        """Whether the network is a user's `module:callable`, which is imported and called."""
+        return ":" in self.arch
 
 
 class TrainSection(Section):
     """`[train]`: source training and the two transfers."""
 
-    epochs: int = Field(8, ge=1, description="passes over the kept source images")
-    batch_size: int = Field(128, ge=2, description="images a step")
+    epochs: Count = Field(8, ge=1, description="passes over the kept source images")
+    batch_size: Count = Field(128, ge=2, description="images a step")
     lr: float = Field(0.2, gt=0, description="peak learning rate (SGD, Nesterov, one-cycle)")
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on the network's weights")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
     crop: int = Field(0, ge=0, le=64, description="random shift, in pixels")
     flip: bool = Field(False, description="random mirror image")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the device is fast at it")
     probe_l2: float = Field(
         1e-3, gt=0, description="fixed-feature: L2 penalty of the linear probe, on the mean loss, (l2 / 2) |W|^2"
     )
-    finetune_epochs: int = Field(4, ge=1, description="full-network: passes over the target's training images")
+    finetune_epochs: Count = Field(4, ge=1, description="full-network: passes over the target's training images")
     finetune_lr: float = Field(0.02, gt=0, description="full-network: peak learning rate")
-    finetune_batch_size: int = Field(64, ge=2, description="full-network: images a step")
+    finetune_batch_size: Count = Field(64, ge=2, description="full-network: images a step")
 
 
 class ComputeSection(Section):
     """`[compute]`: where it runs. None of it changes what is computed, so any of it may change between resumes."""
 
-    devices: Literal["auto"] | list[str] = Field("auto", description='"auto", or a list such as ["cuda:0", "cpu"]')
-    workers_per_device: int | Literal["auto"] = Field("auto", description="processes a device; auto: one a CPU core")
+    devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
+        "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'
+    )
+    workers_per_device: Positive | Literal["auto"] = Field(
+        "auto", description="processes a device; auto: one a CPU core"
+    )
     threads: int = Field(1, ge=1, le=256, description="threads a CPU worker")
-    attempts: int = Field(3, ge=1, description="tries a model gets when its worker dies")
+    attempts: Count = Field(3, ge=1, description="tries a model gets when its worker dies")
 
 
 class Config(Section):
@@ -202,10 +257,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _targets_have_different_names(self) -> "Config":
-        names = [target.name for target in self.target]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f'two targets are called "{name}": their names must differ')
+        if repeated([target.name for target in self.target]):
+            raise PydanticCustomError(SAME_NAME, "must differ from the names of the other targets")
         return self
 
     @property

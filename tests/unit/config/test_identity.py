@@ -1,0 +1,138 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+
+from tests.unit.config.configs import VALID, configs
+from tui_influence.config.identity import differences, identity
+from tui_influence.config.loader import config_from_json, config_to_json, parse_config
+from tui_influence.config.schema import Config
+from tui_influence.text import printable
+
+DATA = {"source": "aa", "digits/train": "bb"}
+
+FOLDERS = """\
+[run]
+name = "a"
+[source]
+kind = "folder"
+path = "x"
+[[target]]
+name = "one"
+kind = "folder"
+train = "one/train"
+test = "one/test"
+[[target]]
+name = "two"
+kind = "torchvision"
+dataset = "CIFAR10"
+root = "tv"
+[design]
+models = 4
+"""
+
+
+def config(text: str = VALID) -> Config:
+    return parse_config(text, "a.toml")
+
+
+def changed(section: str, key: str, value: object, text: str = FOLDERS) -> Config:
+    saved: dict[str, Any] = config_to_json(config(text))
+    tables = saved[section] if section == "target" else [saved[section]]
+    tables[0][key] = value
+    return config_from_json(saved)
+
+
+COUNTS: list[tuple[str, str, object, str]] = [
+    ("run", "seed", 1, "run.seed: 0 -> 1"),
+    ("source", "groups", "example", 'source.groups: "class" -> "example"'),
+    ("source", "per_class", 5, "source.per_class: not set -> 5"),
+    ("source", "on_bad_image", "skip", 'source.on_bad_image: "error" -> "skip"'),
+    ("source", "kind", "npz", 'source.kind: "folder" -> "npz"'),
+    ("target", "name", "three", "targets: one, two -> three, two"),
+    ("target", "transfer", "full-network", 'target one: transfer: "fixed-feature" -> "full-network"'),
+    ("target", "train_per_class", 7, "target one: train_per_class: not set -> 7"),
+    ("design", "kind", "balanced", 'design.kind: "fixed" -> "balanced"'),
+    ("design", "alpha", 0.25, "design.alpha: 0.5 -> 0.25"),
+    ("model", "width", 2.0, "model.width: 1.0 -> 2.0"),
+    ("train", "epochs", 4, "train.epochs: 8 -> 4"),
+]
+DOES_NOT_COUNT: list[tuple[str, str, object]] = [
+    ("run", "name", "b"),
+    ("run", "output", "elsewhere"),
+    ("source", "path", "moved"),
+    ("target", "train", "moved"),
+    ("target", "test", "moved"),
+    ("design", "models", 9),
+    ("design", "heldout", 9),
+    ("compute", "devices", ["cpu"]),
+    ("compute", "workers_per_device", 2),
+    ("compute", "attempts", 9),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "value", "line"), COUNTS, ids=lambda part: str(part)[:12])
+def test_what_decides_a_record_counts_and_is_named(section: str, key: str, value: object, line: str) -> None:
+    old, new = config(FOLDERS), changed(section, key, value)
+    assert identity(old, DATA) != identity(new, DATA)
+    assert differences(old, new) == [line]
+
+
+@pytest.mark.parametrize(("section", "key", "value"), DOES_NOT_COUNT, ids=lambda part: str(part)[:12])
+def test_what_does_not_decide_a_record_may_change(section: str, key: str, value: object) -> None:
+    old, new = config(FOLDERS), changed(section, key, value)
+    assert old != new
+    assert identity(old, DATA) == identity(new, DATA)
+    assert differences(old, new) == []
+
+
+def test_every_key_of_the_schema_is_decided_on_here() -> None:
+    """A new section is not forgotten: what counts, and what does not, add up to all of them."""
+    assert {section for section, *_ in [*COUNTS, *DOES_NOT_COUNT]} == set(Config.model_fields)
+
+
+def test_other_data_are_another_run() -> None:
+    assert identity(config(), DATA) != identity(config(), DATA | {"source": "ab"})
+
+
+def test_the_order_of_the_fingerprints_does_not_matter() -> None:
+    assert identity(config(), DATA) == identity(config(), dict(reversed(DATA.items())))
+
+
+def test_the_order_of_the_targets_does() -> None:
+    saved = config_to_json(config(FOLDERS))
+    saved["target"].reverse()
+    swapped = config_from_json(saved)
+    assert identity(config(FOLDERS), DATA) != identity(swapped, DATA)
+    assert differences(config(FOLDERS), swapped) == ["targets: one, two -> two, one"]
+
+
+def test_identity_is_a_digest_that_stays_what_it_is() -> None:
+    """If this fails, results of older versions cannot be resumed any more: is that meant?"""
+    assert identity(config(), DATA) == "d1d2f2513e518a8857bad0e6972b719b8b2fa308f818b671b719cd6922743a71"
+    assert re.fullmatch("[0-9a-f]{64}", identity(config(), {}))
+
+
+def test_true_and_one_are_not_the_same_argument() -> None:
+    text = FOLDERS.replace('kind = "folder"\npath = "x"', 'kind = "torchvision"\ndataset = "A"\nroot = "x"')
+    old, new = (config(text.replace('root = "x"', f'root = "x"\narguments.a = {value}')) for value in ("1", "true"))
+    assert differences(old, new) == ["source.arguments: { a = 1 } -> { a = true }"]
+    assert identity(old, DATA) != identity(new, DATA)
+
+
+@settings(max_examples=50, deadline=None)
+@given(configs(), configs())
+def test_configs_differ_in_identity_exactly_when_a_difference_is_named(old: Config, new: Config) -> None:
+    lines = differences(old, new)
+    assert bool(lines) == (identity(old, DATA) != identity(new, DATA))
+    assert all(printable(line) == line for line in lines)
+
+
+@settings(max_examples=40, deadline=None)
+@given(configs())
+def test_identity_survives_saving(config: Config) -> None:
+    again = config_from_json(json.loads(json.dumps(config_to_json(config))))
+    assume(again is not config)
+    assert identity(again, DATA) == identity(config, DATA)

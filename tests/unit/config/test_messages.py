@@ -1,0 +1,286 @@
+"""What is said about each mistake, and where it is said to be."""
+
+import pytest
+
+from tests.unit.config.configs import VALID
+from tui_influence.config.loader import parse_config
+from tui_influence.config.problems import InvalidConfig, Problem
+from tui_influence.config.vocabulary import keys
+
+FOLDER = 'kind = "folder"\npath = "x"\n'
+
+
+def problems(text: str) -> list[Problem]:
+    with pytest.raises(InvalidConfig) as caught:
+        parse_config(text, "sweep.toml")
+    return list(caught.value.problems)
+
+
+def only(text: str) -> Problem:
+    (problem,) = problems(text)
+    return problem
+
+
+def source(content: str) -> str:
+    return VALID.replace('kind = "builtin"\n', content, 1)
+
+
+def target(content: str) -> str:
+    before, _, after = VALID.rpartition('kind = "builtin"\n')
+    return before + content + after
+
+
+VALUES = [
+    ('[train]\nepochs = "eight"', 'train.epochs must be an integer, not the text "eight"', None),
+    ('[train]\nepochs = "8"', 'train.epochs must be an integer, not the text "8"', "without quotes: 8"),
+    ("[train]\nepochs = 1.5", "train.epochs must be an integer, not the number 1.5", None),
+    ("[train]\nepochs = true", "train.epochs must be an integer, not true", None),
+    ("[train]\nepochs = []", "train.epochs must be an integer, not an empty list", None),
+    ("[train]\nepochs = 2020-01-01", "train.epochs must be an integer, not a date or a time", None),
+    ("[train]\nepochs = 0", "train.epochs must be at least 1 (got 0)", None),
+    ("[train]\nlr = 0", "train.lr must be above 0 (got 0)", None),
+    ("[train]\nlr = nan", "train.lr must be a finite number (got nan)", None),
+    ('[train]\nlr = "fast"', 'train.lr must be a number, not the text "fast"', None),
+    ("[train]\nmomentum = 1.0", "train.momentum must be below 1 (got 1.0)", None),
+    ("[train]\ncrop = 65", "train.crop must be at most 64 (got 65)", None),
+    ("[train]\nflip = 1", "train.flip must be true or false, not the number 1", None),
+    ('[train]\nflip = "True"', 'train.flip must be true or false, not the text "True"', "without quotes: true"),
+    (
+        '[train]\nprecision = "fp23"',
+        'train.precision must be "auto", "fp32" or "bf16", not "fp23"',
+        'did you mean "fp32"?',
+    ),
+    ("[train]\nprecision = 32", 'train.precision must be "auto", "fp32" or "bf16", not the number 32', None),
+    ('[model]\narch = "ResNet-9"', 'model.arch must be spelt "resnet9" (got "ResNet-9")', None),
+    (
+        '[compute]\ndevices = "cuda:0"',
+        'compute.devices must be "auto" or a list, not the text "cuda:0"',
+        'a list stands in brackets: ["cuda:0"]',
+    ),
+    ("[compute]\ndevices = []", 'compute.devices must be "auto" or a list, not an empty list', None),
+    (
+        "[compute]\nworkers_per_device = 0",
+        'compute.workers_per_device must be an integer of at least 1 or "auto", not the number 0',
+        None,
+    ),
+    ("[train]\nepochs = 1_000_000_001", "train.epochs must be at most 1000000000 (got 1000000001)", None),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), VALUES, ids=lambda part: str(part)[:30])
+def test_a_wrong_value_is_named_with_what_it_must_be(text: str, message: str, hint: str | None) -> None:
+    problem = only(VALID + text)
+    key = text.split("\n")[1].split(" = ")[0]
+    assert (problem.message, problem.hint) == (message, hint)
+    assert (problem.line, problem.column) == (13, len(key) + 4)
+    assert problem.source_line == text.split("\n")[1]
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 9000, "1e999", "1" * 4000])
+@pytest.mark.parametrize("key", [key for key, field in keys("train").items() if field.annotation in (int, float)])
+def test_no_number_is_too_large_to_be_explained(key: str, value: str) -> None:
+    problem = only(VALID + f"[train]\n{key} = {value}")
+    assert problem.key == f"train.{key}"
+    assert len(problem.message) < 120
+
+
+def test_the_items_of_a_list_have_their_own_places() -> None:
+    gpu, number = problems(VALID + '[compute]\ndevices = ["cpu", "gpu:0",\n  3]')
+    assert gpu.message.startswith('an item of compute.devices must be "cpu", "cuda", or a numbered device')
+    assert (gpu.line, gpu.column, number.line, number.column) == (13, 19, 14, 3)
+    assert number.message == "an item of compute.devices must be text, not the number 3"
+
+
+@pytest.mark.parametrize("alpha", ["0", "1", "1.0", "-0.5"])
+def test_alpha_is_inside_its_range(alpha: str) -> None:
+    problem = only(VALID + f"alpha = {alpha}")
+    assert problem.message in (
+        f"design.alpha must be below 1 (got {alpha})",
+        f"design.alpha must be above 0 (got {alpha})",
+    )
+    assert (problem.line, problem.column) == (12, 9)
+
+
+def test_a_balanced_design_keeps_half_even_if_other_things_are_wrong() -> None:
+    alpha, epochs = problems(VALID + 'kind = "balanced"\nalpha = 0.3\n[train]\nepochs = 0')
+    assert alpha.message == "design.alpha must be 0.5: a balanced design keeps half of the groups (got 0.3)"
+    assert (alpha.line, alpha.column) == (13, 9)
+    assert epochs.key == "train.epochs"
+
+
+NAMES = [
+    ("[train]\nepoch = 1", 'unknown key "epoch" in [train]', "did you mean epochs?"),
+    ("[train]\nbatchsize = 2", 'unknown key "batchsize" in [train]', "did you mean batch_size?"),
+    ("epochs = 1", 'unknown key "epochs" in [design]', "epochs belongs in [train]"),
+    ('[train]\nname = "x"', 'unknown key "name" in [train]', "name belongs in [run], [source] or [[target]]"),
+    (
+        "[compute]\nnonsense = 1",
+        'unknown key "nonsense" in [compute]',
+        "[compute] has devices, workers_per_device, threads, attempts",
+    ),
+    ("[trian]\nepochs = 1", "unknown section [trian]", "did you mean [train]?"),
+    (
+        "[zzz]\nepochs = 1",
+        "unknown section [zzz]",
+        "the sections are [run], [source], [[target]], [design], [model], [train], [compute]",
+    ),
+    ("[epochs]\nx = 1", "unknown section [epochs]", "epochs is a key of [train]"),
+    ('"\\u001b[31m" = 1', 'unknown key "\\x1b[31m" in [design]', "[design] has models, kind, alpha, heldout"),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), NAMES, ids=lambda part: str(part)[:30])
+def test_an_unknown_name_is_named_with_what_was_probably_meant(text: str, message: str, hint: str) -> None:
+    problem = only(VALID + text)
+    assert problem.message == message
+    assert problem.hint is not None
+    assert sorted(problem.hint.replace(",", "").split()) == sorted(hint.replace(",", "").replace("kind ", "").split())
+
+
+def test_a_key_above_the_first_section_belongs_in_one() -> None:
+    problem = only("epochs = 3\n" + VALID)
+    assert (problem.message, problem.hint) == (
+        'unknown key "epochs" outside of any section',
+        "epochs belongs in [train]",
+    )
+    assert (problem.line, problem.column) == (1, 1)
+
+
+def test_a_misspelt_section_is_checked_as_the_one_that_was_meant() -> None:
+    section, key = problems(VALID.replace("[design]", "[desing]").replace("models = 4", "models = 0"))
+    assert section.hint == "did you mean [design]?"
+    assert (key.message, key.line) == ("design.models must be at least 1 (got 0)", 11)
+
+
+def test_a_misspelt_key_that_is_needed_is_not_called_missing_too() -> None:
+    assert only(VALID.replace("models", "modles")).hint == "did you mean models?"
+
+
+def test_a_key_that_is_needed_is_not_called_missing_when_it_stands_elsewhere() -> None:
+    text = VALID.replace("models = 4\n", "heldout = 4\n[model]\nmodels = 4\n")
+    assert only(text).hint == "models belongs in [design]"
+
+
+def test_the_kind_decides_which_keys_there_are() -> None:
+    problem = only(source(FOLDER + 'root = "x"\n'))
+    assert problem.message == 'unknown key "root" in [source] of kind "folder"'
+    assert problem.hint is not None
+    assert problem.hint.startswith('root is for kind "torchvision"; kind "folder" has ')
+    assert "path" in problem.hint
+
+
+def test_a_missing_key_is_shown_at_the_header_with_an_example() -> None:
+    problem = only(source('kind = "folder"\n'))
+    assert problem.message == "path is missing in [source]"
+    assert problem.hint == 'for example: path = "data/source/train" (kind "folder" needs it)'
+    assert (problem.line, problem.column, problem.source_line) == (4, 2, "[source]")
+
+
+def test_a_missing_kind_is_asked_for() -> None:
+    problem = only(target(""))
+    assert problem.message == "kind is missing in [[target]]; it decides which other keys there are"
+    assert problem.line == 7
+    assert problem.hint == 'for example: kind = "folder" (it may be "builtin", "folder", "npz" or "torchvision")'
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "hint"),
+    [
+        ('"foldr"', '"foldr"', 'did you mean "folder"?'),
+        ('"imagenet"', '"imagenet"', "the kind decides which other keys there are"),
+        ("3", "the number 3", None),
+        ("[]", "an empty list", None),
+    ],
+)
+def test_an_unknown_kind_is_answered_with_the_known_ones(kind: str, said: str, hint: str | None) -> None:
+    problem = only(source(f'kind = {kind}\npath = "x"\n'))
+    assert problem.message == f'source.kind must be "builtin", "folder", "npz" or "torchvision", not {said}'
+    assert (problem.line, problem.column, problem.hint) == (5, 8, hint)
+
+
+def test_below_an_unknown_kind_what_every_kind_has_is_checked_nevertheless() -> None:
+    kind, transfer, key = problems(target('kind = "what"\ntransfer = "x"\nnonsense = 1\ndataset = 3\n'))
+    assert kind.key == "target[1].kind"
+    assert (transfer.key, key.key) == ("target[1].transfer", "target[1].nonsense")
+
+
+def test_single_brackets_around_target_are_explained_and_what_is_inside_is_checked() -> None:
+    shape, transfer = problems(VALID.replace("[[target]]", "[target]").replace("[design]", "transfer = 1\n[design]"))
+    assert shape.message == "a target is written [[target]], with two brackets, as there may be several"
+    assert (shape.line, shape.column) == (7, 2)
+    assert transfer.message == 'target.transfer must be "fixed-feature" or "full-network", not the number 1'
+    assert (transfer.line, transfer.column) == (10, 12)
+
+
+def test_double_brackets_around_another_section_are_explained() -> None:
+    shape, epochs = problems(VALID + "[[train]]\nepochs = 0")
+    assert shape.message == "a config has one train, which is written [train]"
+    assert (epochs.line, epochs.column) == (13, 10)
+
+
+@pytest.mark.parametrize("value", ["3", '"x"', "[]", "[1]", "true"])
+def test_a_section_that_is_no_section_is_refused(value: str) -> None:
+    problem = only(f"train = {value}\n" + VALID)
+    assert problem.message.startswith("train must be a section, not ")
+    assert problem.line == 1
+
+
+@pytest.mark.parametrize("value", ["[]", "3"])
+def test_targets_that_are_none_are_refused(value: str) -> None:
+    problem = only(f"target = {value}\n" + VALID.replace('[[target]]\nkind = "builtin"\n', ""))
+    assert problem.line == 1
+
+
+def test_the_second_of_two_targets_of_one_name_is_the_wrong_one() -> None:
+    folder = '[[target]]\nname = "{}"\nkind = "folder"\ntrain = "a"\ntest = "b"\n'
+    problem = only(VALID + folder.format("x") + "# again\n" + folder.format("X"))
+    assert problem.message == (
+        'target.name must differ from the names of the other targets, and "X" is another\'s (that of line 12)'
+    )
+    assert (problem.line, problem.column) == (19, 8)
+
+
+def test_two_builtin_targets_have_one_name_without_saying_so() -> None:
+    assert only(VALID + '[[target]]\nkind = "builtin"\n').line == 12
+
+
+def test_an_empty_file_lacks_the_sections_that_are_needed() -> None:
+    assert [problem.message for problem in problems("")] == [
+        "section [run] is missing",
+        "section [source] is missing",
+        "at least one [[target]] is needed",
+        "section [design] is missing",
+    ]
+
+
+SIX = """\
+[run]
+name = "has a blank"
+
+[source]
+kind = "folder"
+
+[[target]]
+kind = "builtin"
+transfer = "full network"
+
+[train]
+epochs = "eight"
+epoch = 3
+
+[design]
+models = 4
+alpha = 1.0
+"""
+
+
+def test_six_mistakes_are_six_problems_in_the_order_of_the_file() -> None:
+    found = problems(SIX)
+    assert [(problem.line, problem.key) for problem in found] == [
+        (2, "run.name"),
+        (4, "source.path"),
+        (9, "target[1].transfer"),
+        (12, "train.epochs"),
+        (13, "train.epoch"),
+        (17, "design.alpha"),
+    ]

@@ -1,0 +1,77 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tui_influence.config.loader import load_config, parse_config
+from tui_influence.config.schema import Config
+from tui_influence.config.template import template
+from tui_influence.config.vocabulary import KINDS, SECTIONS, keys
+from tui_influence.errors import ConfigError
+from tui_influence.text import printable
+
+SAMPLES = sorted((Path(__file__).parents[3] / "sample_configs").glob("*.toml"))
+KIND_NAMES = list(KINDS["source"])
+
+
+def test_there_are_sample_configs() -> None:
+    assert {path.stem for path in SAMPLES} >= {
+        "glyphs-digits",
+        "tiny-imagenet-cifar10",
+        "torchvision",
+        "several-targets",
+    }
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_sample_configs_are_valid(path: Path) -> None:
+    assert load_config(path).design.heldout > 0
+
+
+def test_the_several_targets_are_of_both_transfers() -> None:
+    (path,) = [path for path in SAMPLES if path.stem == "several-targets"]
+    assert {target.transfer for target in load_config(path).target} == {"fixed-feature", "full-network"}
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_templates_are_valid_and_of_their_kind(kind: str) -> None:
+    config = parse_config(template(kind), "sweep.toml")
+    assert (config.source.kind, config.target[0].kind) == (kind, kind)
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_a_template_stays_valid_with_every_comment_taken_away(kind: str) -> None:
+    text = re.sub(r"^# (\w+ = )", r"\1", template(kind), flags=re.MULTILINE)
+    found = tomllib.loads(text)
+    parse_config(text, "sweep.toml")
+    for section in SECTIONS:
+        table = found[section][0] if section == "target" else found[section]
+        assert set(table) == set(keys(section, kind if section in KINDS else None))
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_the_defaults_a_template_shows_are_the_defaults(kind: str) -> None:
+    """Taking the comments away changes nothing, but for the examples of what has no default."""
+    plain = parse_config(template(kind), "")
+    shown = parse_config(re.sub(r"^# (\w+ = )", r"\1", template(kind), flags=re.MULTILINE), "")
+
+    def flat(config: Config) -> dict[str, object]:
+        dumped = config.model_dump()
+        tables = {section: dumped[section][0] if section == "target" else dumped[section] for section in dumped}
+        return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
+
+    assert all(value == flat(shown)[key] for key, value in flat(plain).items() if value is not None)
+
+
+def test_a_template_explains_every_key() -> None:
+    for line in template("torchvision").splitlines():
+        if " = " in line and not line.startswith("# A"):
+            assert re.search(r"\S {2,}# \S", line), line
+
+
+@pytest.mark.parametrize("kind", ["", "Folder", "\x1b[31m", "imagenet"], ids=ascii)
+def test_an_unknown_kind_is_refused(kind: str) -> None:
+    with pytest.raises(ConfigError, match="builtin, folder, npz or torchvision") as caught:
+        template(kind)
+    assert printable(str(caught.value)) == str(caught.value)

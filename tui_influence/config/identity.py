@@ -1,0 +1,95 @@
+"""What makes two runs the same: which settings decide a record, and how two configs differ in them.
+
+A run may be resumed with another name, other devices or more models; with anything else changed its records would
+no longer be of one experiment. Where data lie does not count either, what they hold does: paths are left out, and
+the fingerprints of the datasets are part of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from tui_influence.config.fields import Location
+from tui_influence.config.schema import Config
+from tui_influence.config.vocabulary import as_toml
+from tui_influence.text import printable
+
+_VERSION = 1
+"""Of what is hashed. A new number makes every older run a different one."""
+
+_UNSET = "not set"
+
+
+def identity(config: Config, fingerprints: Mapping[str, str]) -> str:
+    """Return the SHA-256, in hex, of all that decides a record.
+
+    Args:
+        config: of the run.
+        fingerprints: of the contents of its datasets, by any stable name.
+    """
+    decided = {
+        "version": _VERSION,
+        "settings": _settings(config),
+        "targets": _targets(config),
+        "data": dict(fingerprints),
+    }
+    return hashlib.sha256(_canonical(decided).encode()).hexdigest()
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return a line such as `train.epochs: 8 -> 4` for each setting that counts and differs, safe to print.
+
+    Where the kind of a dataset differs, the keys that only one of the two kinds has go without saying.
+    """
+    lines = _changed("", _settings(old), _settings(new))
+    before = {target["name"]: target for target in _targets(old)}
+    after = {target["name"]: target for target in _targets(new)}
+    if list(before) != list(after):
+        lines.append(printable(f"targets: {', '.join(before)} -> {', '.join(after)}"))
+    for name in before:
+        if name in after:
+            lines += _changed(f"target {name}: ", before[name], after[name])
+    return lines
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Return what counts, apart from the targets, by its dotted name."""
+    sections = {"source": config.source, "model": config.model, "train": config.train}
+    found = {
+        "run.seed": config.run.seed,
+        "design.kind": config.design.kind,
+        "design.alpha": config.design.alpha,
+    }
+    for section, model in sections.items():
+        found |= {f"{section}.{key}": value for key, value in _without_locations(model).items()}
+    return found
+
+
+def _targets(config: Config) -> list[dict[str, Any]]:
+    return [_without_locations(target) for target in config.target]
+
+
+def _without_locations(model: BaseModel) -> dict[str, Any]:
+    fields = type(model).model_fields
+    locations = {key for key, field in fields.items() if any(isinstance(mark, Location) for mark in field.metadata)}
+    return model.model_dump(mode="json", exclude=locations)
+
+
+def _changed(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [
+        printable(f"{prefix}{key}: {_shown(old[key])} -> {_shown(new[key])}")
+        for key in old
+        if key in new and _canonical(old[key]) != _canonical(new[key])
+    ]
+
+
+def _shown(value: object) -> str:
+    return _UNSET if value is None else as_toml(value)
+
+
+def _canonical(value: object) -> str:
+    """Return the one JSON text of a value; unlike `==`, it tells 1 from 1.0 and from true."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,184 @@
+"""Where each key and value of a TOML document stands.
+
+`tomllib` says what a document holds but not where. `locate` walks the same text a second time and remembers spans.
+It is only given text that `tomllib` has accepted, with `\\n` line ends, so it never judges: it needs to know where
+strings, comments, brackets and keys begin and end, and nothing about what the values mean.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+Span = tuple[int, int]
+"""Offsets of the first character and of the one after the last."""
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BASIC = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_LITERAL = re.compile(r"'[^'\n]*'")
+_LONG_BASIC = re.compile(r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}', re.DOTALL)
+_LONG_LITERAL = re.compile(r"'''(?:[^']|'{1,2}(?!'))*'{3,5}", re.DOTALL)
+_SCALAR = re.compile(r"[^,\]}#\n]*")
+_BLANK = re.compile(r"[ \t]*")
+_BLANK_LINES = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
+
+
+@dataclass
+class Node:
+    """One place in the document: what a key, or an index of a list, leads to.
+
+    `key` is the span of the name that introduced it (in a header, the name within the brackets); `value` that of
+    what is right of the equals sign. A table that has a header has no `value`; an item of a list has no `key`.
+    """
+
+    key: Span | None = None
+    value: Span | None = None
+    children: dict[str, "Node"] = field(default_factory=dict)
+    items: list["Node"] = field(default_factory=list)
+
+    @property
+    def start(self) -> int | None:
+        """Offset of the key, or else of the value."""
+        span = self.key or self.value
+        return span[0] if span else None
+
+    @property
+    def value_start(self) -> int | None:
+        """Offset of the value, or else of the key."""
+        span = self.value or self.key
+        return span[0] if span else None
+
+    def child(self, step: str | int) -> "Node | None":
+        """Return the node one step down, if the document has it."""
+        if isinstance(step, str):
+            return self.children.get(step)
+        return self.items[step] if 0 <= step < len(self.items) else None
+
+    def find(self, path: Sequence[str | int]) -> "Node | None":
+        """Return the node at `path`, if the document has it."""
+        node: Node | None = self
+        for step in path:
+            node = node.child(step) if node else None
+        return node
+
+
+def locate(text: str) -> Node:
+    """Return the tree of positions of a valid TOML document.
+
+    Args:
+        text: what `tomllib.loads` accepts, with line ends already made `\\n`.
+    """
+    return _Scanner(text).document()
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return the line and the column of an offset, both counted from 1, in characters."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def document(self) -> Node:
+        root = table = Node()
+        self.skip(_BLANK_LINES)
+        while self.at < len(self.text):
+            if self.next_is("["):
+                table = self.header(root)
+            else:
+                self.pair(table)
+            self.skip(_BLANK_LINES)
+        return root
+
+    def header(self, root: Node) -> Node:
+        is_list = self.next_is("[[")
+        self.at += 2 if is_list else 1
+        *parents, (name, span) = self.dotted_key()
+        self.skip(_BLANK)
+        self.at += 2 if is_list else 1
+        node = self.descend(root, parents)
+        node = node.children.setdefault(name, Node())
+        if is_list:
+            node.key = node.key or span
+            node.items.append(Node(key=span))
+            return node.items[-1]
+        node.key = span
+        return node
+
+    def pair(self, table: Node) -> None:
+        *parents, (name, span) = self.dotted_key()
+        self.skip(_BLANK)
+        self.at += 1
+        self.skip(_BLANK)
+        node = self.value()
+        node.key = span
+        self.descend(table, parents).children[name] = node
+
+    def descend(self, node: Node, names: list[tuple[str, Span]]) -> Node:
+        for name, span in names:
+            node = node.children.setdefault(name, Node(key=span))
+            if node.items:
+                node = node.items[-1]
+        return node
+
+    def dotted_key(self) -> list[tuple[str, Span]]:
+        parts = []
+        while True:
+            self.skip(_BLANK)
+            start = self.at
+            pattern = {'"': _BASIC, "'": _LITERAL}.get(self.text[start : start + 1], _BARE)
+            self.skip(pattern)
+            raw = self.text[start : self.at]
+            name = raw if pattern is _BARE else next(iter(tomllib.loads(f"{raw} = 0")))
+            parts.append((name, (start, self.at)))
+            self.skip(_BLANK)
+            if not self.next_is("."):
+                return parts
+            self.at += 1
+
+    def value(self) -> Node:
+        start = self.at
+        node = Node()
+        if self.next_is("["):
+            self.inside("]", lambda: node.items.append(self.value()))
+        elif self.next_is("{"):
+            self.inside("}", lambda: self.pair(node))
+        else:
+            self.scalar()
+        node.value = (start, self.at)
+        return node
+
+    def inside(self, closing: str, read_one: Callable[[], None]) -> None:
+        """Read what brackets hold: `read_one` after `read_one`, commas between, blank lines and comments anywhere."""
+        self.at += 1
+        self.skip(_BLANK_LINES)
+        while not self.next_is(closing):
+            if self.at >= len(self.text):
+                raise ValueError(f"no {closing} at the end")
+            read_one()
+            self.skip(_BLANK_LINES)
+            if self.next_is(","):
+                self.at += 1
+                self.skip(_BLANK_LINES)
+        self.at += 1
+
+    def next_is(self, text: str) -> bool:
+        return self.text.startswith(text, self.at)
+
+    def skip(self, pattern: re.Pattern[str]) -> None:
+        """Move past what the pattern matches here. Text that `tomllib` accepted always matches."""
+        match = pattern.match(self.text, self.at)
+        if match is None:
+            raise ValueError(f"not TOML at offset {self.at}")
+        self.at = match.end()
+
+    def scalar(self) -> None:
+        for opening, pattern in (('"""', _LONG_BASIC), ("'''", _LONG_LITERAL), ('"', _BASIC), ("'", _LITERAL)):
+            if self.next_is(opening):
+                self.skip(pattern)
+                return
+        start = self.at
+        self.skip(_SCALAR)
+        self.at = start + len(self.text[start : self.at].rstrip(" \t"))
