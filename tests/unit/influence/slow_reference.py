@@ -1,0 +1,82 @@
+"""The estimators written as their formulas, one group and one example at a time, in float64."""
+
+import numpy as np
+
+
+def slow_difference(masks, outputs, clusters=None):
+    """Loops of Algorithm 1 with Welch's variance, or the cluster-robust one from the regression's residuals."""
+    m, groups = masks.shape
+    influence = np.full((groups, outputs.shape[1]), np.nan)
+    se = influence.copy()
+    for k in range(groups):
+        for j in range(outputs.shape[1]):
+            y = outputs[:, j].astype(np.float64)
+            with_k, without_k = y[masks[:, k]], y[~masks[:, k]]
+            if not with_k.size or not without_k.size:
+                continue
+            influence[k, j] = with_k.mean() - without_k.mean()
+            if min(with_k.size, without_k.size) < 2:
+                continue
+            if clusters is None:
+                variance = with_k.var(ddof=1) / with_k.size + without_k.var(ddof=1) / without_k.size
+            else:
+                x = masks[:, k] - masks[:, k].mean()
+                residual = y - y.mean() - influence[k, j] * x
+                names = np.unique(clusters)
+                scores = [(x * residual)[clusters == name].sum() for name in names]
+                count = names.size
+                factor = count / (count - 1) * (m - 1) / (m - 2)
+                variance = factor * np.square(scores).sum() / (x**2).sum() ** 2
+            se[k, j] = np.sqrt(variance)
+    return influence, se
+
+
+def within_clusters(values, clusters):
+    """Minus the mean of the cluster; models on their own, minus the mean of all such."""
+    values = values.astype(np.float64)
+    centred = np.empty_like(values)
+    alone = np.array([np.sum(clusters == name) == 1 for name in clusters])
+    for name in np.unique(clusters[~alone]):
+        rows = clusters == name
+        centred[rows] = values[rows] - values[rows].mean(axis=0)
+    if alone.any():
+        centred[alone] = values[alone] - values[alone].mean(axis=0)
+    strata = np.unique(clusters[~alone]).size + bool(alone.any())
+    return centred, len(values) - strata
+
+
+def slow_ridge(masks, outputs, clusters=None, points=40):
+    """Ridge by normal equations for every penalty, GCV from the hat matrix, and the variance by explicit averaging."""
+    m, groups = masks.shape
+    clusters = np.zeros(m) if clusters is None else clusters
+    x, rows = within_clusters(masks, clusters)
+    y, _ = within_clusters(outputs, clusters)
+    relative = np.allclose(x.sum(axis=1), 0)
+    basis = np.eye(groups) - (1 / groups if relative else 0)
+    least, most = np.log(1e-4 / (1 - 1e-4)), np.log((1 - 1e-5) / 1e-5)
+    share = 1 / (1 + np.exp(-np.linspace(least, most, points)))
+    penalties = (x**2).sum() / rows * (1 - share) / share
+    influence = np.empty((groups, y.shape[1]))
+    se = np.empty_like(influence)
+    for j in range(y.shape[1]):
+        betas, gcv, diagonals, log_weight = [], [], [], []
+        for h, penalty in zip(share, penalties, strict=True):
+            inverse = np.linalg.inv(x.T @ x + penalty * np.eye(groups))
+            hat = x @ inverse @ x.T
+            beta = inverse @ x.T @ y[:, j]
+            residual = y[:, j] - x @ beta
+            gcv.append(rows * residual @ residual / (rows - np.trace(hat)) ** 2)
+            covariance = x @ x.T / penalty + np.eye(m)
+            spread = y[:, j] @ np.linalg.solve(covariance, y[:, j])
+            betas.append(beta)
+            diagonals.append(spread / rows * np.diag(basis @ inverse @ basis))
+            determinant = np.linalg.slogdet(np.eye(groups) + x.T @ x / penalty)[1]
+            log_weight.append(np.log(h * (1 - h)) - determinant / 2 - rows / 2 * np.log(spread))
+        best = int(np.argmin(gcv))
+        weight = np.exp(np.array(log_weight) - max(log_weight))
+        weight /= weight.sum()
+        moved = np.array([np.square(beta - betas[best]).mean() for beta in betas])
+        scale = groups / (groups - 1) if relative else 1
+        influence[:, j] = scale * betas[best]
+        se[:, j] = scale * np.sqrt(weight @ (np.array(diagonals) + moved[:, None]))
+    return influence, se

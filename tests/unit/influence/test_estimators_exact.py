@@ -1,0 +1,192 @@
+"""The fast estimators against their formulas, to stated tolerances."""
+
+import numpy as np
+import pytest
+from simulated_sweeps import simulate
+from slow_reference import slow_difference, slow_ridge, within_clusters
+
+from tui_influence.influence import design_effect, ridge_regression
+from tui_influence.influence import difference as difference_module
+from tui_influence.influence.estimators import ConstantGroupError, difference, ridge
+from tui_influence.influence.outputs import OutputMatrix
+from tui_influence.influence.ridge_regression import ridge_coefficients
+
+EXACT = {"rtol": 1e-9, "atol": 1e-11}
+SINGLE = 2e-5  # of the largest value, in float32
+
+
+def one_pair_short(sweep):
+    """Two models failed: two pairs are incomplete."""
+    kept = np.ones(len(sweep.masks), dtype=bool)
+    kept[[3, 10]] = False
+    return sweep.kept(kept)
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli"])
+def test_difference_is_the_difference_of_means_with_welchs_error(design):
+    sweep = simulate(design, 60, 12, 5, seed=1, alpha=0.25)
+    estimate = difference(sweep.masks, sweep.outputs)
+    influence, se = slow_difference(sweep.masks, sweep.outputs)
+    np.testing.assert_allclose(estimate.influence, influence, **EXACT)
+    np.testing.assert_allclose(estimate.se, se, **EXACT)
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["complete", "models failed"])
+def test_difference_with_pairs_has_the_cluster_robust_error(monkeypatch, failed):
+    monkeypatch.setattr(design_effect, "_AS_GOOD_AS_RANDOM", 0)
+    sweep = simulate("pairs", 60, 12, 5, seed=2)
+    sweep = one_pair_short(sweep) if failed else sweep
+    estimate = difference(sweep.masks, sweep.outputs, sweep.clusters)
+    influence, se = slow_difference(sweep.masks, sweep.outputs, sweep.clusters)
+    np.testing.assert_allclose(estimate.influence, influence, **EXACT)
+    np.testing.assert_allclose(estimate.se, se, **EXACT)
+    assert estimate.df == 29
+
+
+def test_orthogonal_masks_shrink_the_error_by_the_ratio_of_variances():
+    sweep = simulate("balanced", 96, 12, 1, seed=2)
+    x = within_clusters(sweep.masks, sweep.clusters)[0]
+    gram = x.T @ x
+    effect = design_effect.DesignEffect.of(sweep.masks, sweep.clusters, np.dtype(np.float64))
+    assert effect is not None
+    for column, penalty in enumerate(effect.grid.penalties):
+        for k in range(12):
+            others = [gram[k, other] ** 2 for other in range(12) if other != k]
+            here = sum(others) / gram[k, k] ** 2 + penalty / gram[k, k]
+            at_random = (np.trace(gram) - gram[k, k]) / 48 / gram[k, k] + penalty / gram[k, k]
+            assert effect.by_penalty[k, column] == pytest.approx(here / at_random, rel=1e-9)
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs"])
+def test_random_masks_are_not_taken_for_orthogonal(design):
+    sweep = simulate(design, 400, 36, 1, seed=2)
+    assert design_effect.DesignEffect.of(sweep.masks, sweep.clusters, np.dtype(np.float64)) is None
+
+
+def test_one_row_is_that_row():
+    sweep = simulate("balanced", 200, 12, 5, seed=2)
+    whole = difference(sweep.masks, sweep.outputs, sweep.clusters)
+    row = difference(sweep.masks, sweep.outputs, sweep.clusters, only=np.array([3]))
+    np.testing.assert_allclose(row.influence[0], whole.influence[3], rtol=1e-12)
+    np.testing.assert_allclose(row.se[0], whole.se[3], rtol=1e-12)
+
+
+def test_large_clusters_give_the_same_formula_as_pairs():
+    sweep = simulate("bernoulli", 90, 6, 3, seed=3)
+    clusters = np.arange(90) % 4
+    estimate = difference(sweep.masks, sweep.outputs, clusters)
+    np.testing.assert_allclose(estimate.se, slow_difference(sweep.masks, sweep.outputs, clusters)[1], **EXACT)
+
+
+def test_clusters_of_one_model_are_independent_models():
+    sweep = simulate("bernoulli", 40, 6, 3, seed=4)
+    alone = difference(sweep.masks, sweep.outputs, np.arange(40)[::-1])
+    np.testing.assert_array_equal(alone.se, difference(sweep.masks, sweep.outputs).se)
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs", "balanced"])
+@pytest.mark.parametrize("m", [64, 10], ids=["more models than groups", "fewer"])
+def test_ridge_is_its_formulas(design, m):
+    sweep = simulate(design, m, 14, 3, seed=5, noise=0.5)
+    if sweep.clusters is not None and m > 10:
+        sweep = one_pair_short(sweep)
+    varies = (sweep.masks.any(axis=0)) & (~sweep.masks.all(axis=0))
+    assert varies.all()
+    estimate = ridge(sweep.masks, sweep.outputs, sweep.clusters)
+    influence, se = slow_ridge(sweep.masks, sweep.outputs, sweep.clusters)
+    np.testing.assert_allclose(estimate.influence, influence, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(estimate.se, se, rtol=1e-6)
+
+
+@pytest.mark.parametrize("design", ["fixed", "balanced"])
+@pytest.mark.parametrize("method", [difference, ridge])
+def test_float32_agrees_with_float64(monkeypatch, design, method):
+    sweep = simulate(design, 400, 50, 30, seed=6)
+    double = method(sweep.masks, sweep.outputs, sweep.clusters)
+    monkeypatch.setattr(difference_module, "_CHEAP_PRODUCT", 0)
+    monkeypatch.setattr(ridge_regression, "_CHEAP_PRODUCT", 0)
+    single = method(sweep.masks, sweep.outputs, sweep.clusters)
+    assert (double.influence.dtype, single.influence.dtype) == (np.float64, np.float32)
+    for fast, exact in ((single.influence, double.influence), (single.se, double.se)):
+        np.testing.assert_allclose(fast, exact, rtol=0, atol=SINGLE * np.abs(exact).max())
+
+
+def test_blocks_of_a_float16_memory_map_give_what_the_whole_matrix_gives(tmp_path, monkeypatch):
+    sweep = simulate("pairs", 50, 8, 37, seed=7)
+    np.save(tmp_path / "margins.npy", sweep.outputs.astype(np.float16))
+    margins = np.load(tmp_path / "margins.npy", mmap_mode="r")
+    whole = [method(sweep.masks, margins.astype(np.float64), sweep.clusters) for method in (difference, ridge)]
+    monkeypatch.setattr(difference_module, "COLUMN_BLOCK", 10)
+    monkeypatch.setattr(ridge_regression, "COLUMN_BLOCK", 10)
+    blocks = [method(sweep.masks, OutputMatrix(margins), sweep.clusters) for method in (difference, ridge)]
+    for one, other in zip(whole, blocks, strict=True):
+        np.testing.assert_allclose(one.influence, other.influence, rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(one.se, other.se, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("m", "groups"), [(80, 12), (10, 14)])
+def test_the_short_way_to_ridge_coefficients_is_the_long_way(m, groups):
+    sweep = simulate("pairs", m, groups, 1, seed=8)
+    long = ridge(sweep.masks, sweep.outputs, sweep.clusters, penalty=3.0)
+    assert long.penalty == [3.0]
+    short = ridge_coefficients(sweep.masks, sweep.outputs[:, 0], sweep.clusters, 3.0)
+    np.testing.assert_allclose(short, long.influence[:, 0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", [difference, ridge])
+def test_a_group_that_does_not_vary_is_undefined_and_leaves_the_others_alone(method):
+    sweep = simulate("bernoulli", 40, 6, 2, seed=9)
+    masks = np.column_stack([sweep.masks, np.ones(40, dtype=bool), np.zeros(40, dtype=bool)])
+    estimate = method(masks, sweep.outputs)
+    alone = method(sweep.masks, sweep.outputs)
+    assert np.isnan(estimate.influence[6:]).all()
+    assert np.isnan(estimate.se[6:]).all()
+    assert estimate.n_with[6:].tolist() == [40, 0]
+    assert estimate.n_without[6:].tolist() == [0, 40]
+    np.testing.assert_allclose(estimate.influence[:6], alone.influence)
+    np.testing.assert_allclose(estimate.se[:6], alone.se)
+
+
+def test_strict_refuses_a_group_that_does_not_vary():
+    sweep = simulate("bernoulli", 40, 6, 2, seed=9)
+    masks = np.column_stack([sweep.masks, np.ones(40, dtype=bool)])
+    with pytest.raises(ConstantGroupError, match="group 6"):
+        difference(masks, sweep.outputs, strict=True)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", [difference, ridge])
+@pytest.mark.parametrize("m", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_handful_of_models_gives_nan_and_no_warning(method, m, paired):
+    sweep = simulate("pairs", 4, 6, 2, seed=10)
+    estimate = method(sweep.masks[:m], sweep.outputs[:m], sweep.clusters[:m] if paired else None)
+    assert estimate.influence.shape == (6, 2)
+    assert (estimate.n_with + estimate.n_without == m).all()
+    if m < 2:
+        assert np.isnan(estimate.influence).all()
+    if m < 3:
+        assert np.isnan(estimate.se).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", [difference, ridge])
+def test_an_output_that_never_changes_has_no_influence_and_no_error(method):
+    sweep = simulate("bernoulli", 40, 6, 1, seed=11)
+    estimate = method(sweep.masks, np.full((40, 1), 2.5))
+    np.testing.assert_allclose(estimate.influence, 0, atol=1e-12)
+    np.testing.assert_allclose(estimate.se, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [difference, ridge])
+def test_same_size_masks_make_influences_sum_to_zero_and_other_masks_do_not(method):
+    effects = np.full((20, 1), 1.0) + np.linspace(0, 1, 20)[:, None]
+    fixed = simulate("fixed", 300, 20, 1, seed=12, effects=effects, noise=0.1)
+    estimate = method(fixed.masks, fixed.outputs)
+    assert estimate.relative
+    # exact for ridge; for the difference up to how often each group was drawn
+    assert abs(estimate.influence.mean()) < (1e-9 if method is ridge else 0.05)
+    bernoulli = simulate("bernoulli", 300, 20, 1, seed=12, effects=effects, noise=0.1)
+    absolute = method(bernoulli.masks, bernoulli.outputs)
+    assert not absolute.relative
+    assert absolute.influence.mean() == pytest.approx(1.5, abs=0.25)

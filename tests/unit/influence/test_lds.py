@@ -1,0 +1,75 @@
+"""The linear datamodeling score and its interval."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from simulated_sweeps import draw_masks, simulate
+
+from tui_influence.influence.estimators import difference
+from tui_influence.influence.lds import lds
+
+
+def heldout(design, h, effects, seed, noise=3.0):
+    sweep = simulate(design, h, effects.shape[0], effects.shape[1], seed=seed, effects=effects, noise=noise)
+    return sweep.masks, sweep.outputs
+
+
+def test_it_is_the_mean_spearman_of_predicted_and_actual():
+    sweep = simulate("fixed", 100, 12, 6, seed=1)
+    influence = difference(sweep.masks, sweep.outputs).influence
+    masks, outputs = heldout("fixed", 25, sweep.effects, seed=2)
+    predicted = masks @ influence
+    expected = np.mean([spearmanr(predicted[:, j], outputs[:, j])[0] for j in range(6)])
+    found = lds(influence, masks, outputs)
+    assert found.value == pytest.approx(expected)
+    assert found.n == 25
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("h", [40, 100])
+@pytest.mark.parametrize("examples", [1, 20])
+def test_the_interval_holds_the_score_on_endless_heldout_models(h, examples):
+    sweep = simulate("fixed", 300, 36, examples, seed=3)
+    influence = difference(sweep.masks, sweep.outputs).influence
+    truth = lds(influence, *heldout("fixed", 20_000, sweep.effects, seed=4), bootstrap=2).value
+    repeats = 200
+    held = []
+    for seed in range(repeats):
+        found = lds(influence, *heldout("fixed", h, sweep.effects, seed=100 + seed), bootstrap=300, seed=seed)
+        held.append(found.low <= truth <= found.high)
+    assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / repeats)
+
+
+def test_unknown_influences_predict_nothing_and_examples_that_never_change_do_not_count():
+    sweep = simulate("bernoulli", 100, 8, 2, seed=5)
+    influence = difference(sweep.masks, sweep.outputs).influence
+    masks, outputs = heldout("bernoulli", 30, sweep.effects, seed=6)
+    influence[3] = np.nan
+    known = influence.copy()
+    known[3] = 0
+    assert lds(influence, masks, outputs) == lds(known, masks, outputs)
+    padded = lds(np.column_stack([known, known[:, 0]]), masks, np.column_stack([outputs, np.ones(30)]))
+    assert padded.value == pytest.approx(lds(known, masks, outputs).value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_too_few_heldout_models_give_none():
+    masks = draw_masks("fixed", 4, 6, np.random.default_rng(0))
+    for h in range(4):
+        assert lds(np.ones((6, 1)), masks[:h], np.ones((h, 1))) is None
+    assert lds(np.ones((6, 1)), masks, np.ones(4)) is None  # same-size masks: one prediction for all
+    found = lds(np.arange(6.0)[:, None], masks, masks @ np.arange(6.0))
+    assert found.value == pytest.approx(1)
+    assert found.low <= 1
+
+
+def test_blocks_of_examples_add_up(monkeypatch):
+    from tui_influence.influence import lds as module
+
+    sweep = simulate("fixed", 60, 8, 11, seed=7)
+    influence = difference(sweep.masks, sweep.outputs).influence
+    masks, outputs = heldout("fixed", 20, sweep.effects, seed=8)
+    whole = lds(influence, masks, outputs)
+    monkeypatch.setattr(module, "_BLOCK_VALUES", 3000)
+    blocks = lds(influence, masks, outputs)
+    assert (blocks.value, blocks.low, blocks.high) == pytest.approx((whole.value, whole.low, whole.high))

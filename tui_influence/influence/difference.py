@@ -1,0 +1,212 @@
+"""Difference of means (Jain et al. 2022, arXiv 2207.05739, Algorithm 1) with standard errors.
+
+Pure array code: no files, no torch. Everything is matrix products over blocks of target examples, never a loop over
+groups or examples: two products for independent models, three and a half when models share seeds.
+
+What the number means depends on the design. When every model has the same number of groups (`fixed`, the paper's),
+leaving a group out means having another one in its place, and the influences sum to zero: each says "better or worse
+than an average other group at the same number of groups", and about half come out negative whatever the data.
+`bernoulli` and `balanced` masks do not have this: there it is the effect of having the group at all.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError
+from tui_influence.influence.design_effect import DesignEffect
+from tui_influence.influence.estimate import Estimate, group_counts, same_size_masks
+from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
+from tui_influence.influence.strata import cluster_labels, pairs_within
+
+COLUMN_BLOCK = 1024
+_CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below
+_FEW_GROUPS, _READERS = 8, 2
+_PAIRS_PER_MODEL = 8  # above this, clusters are large and few: loop over them instead of over pairs
+
+
+class ConstantGroupError(ConfigError):
+    """A group that every model has, or none: its influence is undefined."""
+
+
+def difference(
+    masks: Mask,
+    outputs: Floats | OutputMatrix,
+    clusters: NDArray[Any] | None = None,
+    *,
+    only: NDArray[np.intp] | None = None,
+    strict: bool = False,
+) -> Estimate:
+    """Mean output with each group minus mean output without it.
+
+    Standard errors. Independent models: se² = s₁²/n₁ + s₀²/n₀ (Neyman 1923; Welch 1947), the spread of an arm
+    including what the other groups do, which a random design makes a random error like any other. Models that share
+    a seed: the difference is the least-squares slope on the centred 0/1 column x, and with residuals e its
+    cluster-robust variance is c · Σ_g (Σ_{i in g} x_i e_i)² / (Σ_i x_i²)², c = G/(G-1) · (m-1)/(m-2) (Liang & Zeger
+    1986; Cameron & Miller 2015, eq. 11 and 12), G the number of clusters, of any size each. Masks that are orthogonal
+    by design (`balanced`) cancel the other groups' effects, which neither variance can know: both are then multiplied
+    by what that is worth (see `design_effect`).
+
+    Args:
+        masks: (m, K) bool; row i is the groups that model i was trained on.
+        outputs: (m, n) float, (m,) for one example, or an `OutputMatrix`; finite.
+        clusters: (m,) int, equal for models that share a training seed; None if no two do.
+        only: (K',) indices of groups; the result has these rows alone. None for all.
+        strict: refuse groups whose influence is undefined instead of marking them.
+
+    Returns:
+        Influence and standard error, (K, n), in the unit of `outputs`; n = 1 for (m,) outputs. Float64 for small
+        problems, else float32 with errors of the order of 1e-6 of the outputs' spread. A group that every model or
+        no model has is NaN in both. The standard error is NaN where one arm has a single model, or where there are
+        fewer than two clusters. `df`: Welch's for arms of equal spread (their harmonic mean over groups), or G - 1.
+
+    Raises:
+        ConstantGroupError: `strict`, and a group is in every model or in none.
+    """
+    matrix = as_matrix(outputs)
+    m, n = matrix.shape
+    chosen = masks if only is None else masks[:, only]
+    groups = chosen.shape[1]
+    n_with, n_without = group_counts(chosen)
+    if strict and (constant := np.flatnonzero((n_with == 0) | (n_without == 0))).size:
+        raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")
+    labels = cluster_labels(clusters, m)
+    small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
+    dtype = np.dtype(np.float64 if small else np.float32)
+    influence = np.full((groups, n), np.nan, dtype)
+    se = np.full((groups, n), np.nan, dtype)
+    if m >= 2:
+        design = chosen.astype(dtype)
+        effect = DesignEffect.of(masks, clusters, dtype)
+        sandwich = None if labels is None else _Sandwich(design, labels)
+
+        def fill(columns: slice) -> None:
+            centred = matrix.block(slice(0, m), columns).astype(dtype)
+            centred -= centred.mean(axis=0)
+            sums = design.T @ centred
+            influence[:, columns] = _slope(sums, centred, n_with, n_without)
+            if sandwich is None:
+                variance = _welch_variance(sums, design, centred, n_with, n_without)
+            else:
+                variance = sandwich.variance(centred, influence[:, columns])
+            if effect is not None:
+                ratio = effect.ratio(centred)
+                variance = variance * (ratio if only is None else ratio[only])
+            se[:, columns] = np.sqrt(variance)
+
+        # with few groups the time goes into reading, one block a thread; with many into products, threaded already
+        with ThreadPoolExecutor(_READERS if groups <= _FEW_GROUPS else 1) as readers:
+            for _ in readers.map(fill, matrix.column_slices(COLUMN_BLOCK)):
+                pass
+    df = _welch_df(n_with, n_without) if labels is None else float(labels.max())
+    return Estimate(influence, se, df, n_with, n_without, "difference", same_size_masks(masks))
+
+
+def _slope(sums: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> Floats:
+    """Difference of the arms' means, (K, columns), from the sums of one arm."""
+    n1, n0 = (_count(count, 0, sums.dtype) for count in (n_with, n_without))
+    slope: Floats = sums / n1 - (centred.sum(axis=0) - sums) / n0
+    return slope
+
+
+def _welch_variance(
+    sums: Floats, design: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]
+) -> Floats:
+    """s₁²/n₁ + s₀²/n₀, (K, columns); NaN where an arm of one model has no spread to tell."""
+    squares = centred * centred
+    square1 = design.T @ squares
+    square0 = squares.sum(axis=0) - square1
+    others = centred.sum(axis=0) - sums
+    n1, n0 = (_count(count, 1, sums.dtype) for count in (n_with, n_without))
+    spread1 = np.maximum(square1 - sums * sums / n1, 0)
+    spread0 = np.maximum(square0 - others * others / n0, 0)
+    variance: Floats = spread1 / (n1 * (n1 - 1)) + spread0 / (n0 * (n0 - 1))
+    return variance
+
+
+def _count(count: NDArray[np.int64], above: int, dtype: np.dtype[Any]) -> Floats:
+    """(K, 1) counts, NaN up to `above`."""
+    return np.where(count > above, count, np.nan).astype(dtype)[:, None]
+
+
+def _welch_df(n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> float:
+    """Welch-Satterthwaite degrees of freedom for arms of equal spread; the harmonic mean over groups.
+
+    Harmonic, because the t quantile is nearly linear in 1 / df: intervals are right on average over the groups.
+    """
+    usable = (n_with > 1) & (n_without > 1)
+    if not usable.any():
+        return 0.0
+    n1, n0 = n_with[usable].astype(float), n_without[usable].astype(float)
+    df = (1 / n1 + 1 / n0) ** 2 / (1 / (n1**2 * (n1 - 1)) + 1 / (n0**2 * (n0 - 1)))
+    return float(df.size / (1 / df).sum())
+
+
+class _Sandwich:
+    """The cluster-robust variance of every slope, by matrix products.
+
+    With S_g = Σ_{i in g} x_i y_i and q_g = Σ_{i in g} x_i² (y centred, slope τ, e_i = y_i - τ x_i) the sum over
+    clusters is Σ_g (S_g - τ q_g)² = Σ_g S_g² - 2τ Σ_g q_g S_g + τ² Σ_g q_g², and Σ_g S_g² is the sum of x_i² y_i²
+    over models plus twice that of (x_i x_j)(y_i y_j) over pairs in a cluster: products of matrices, with no array
+    of clusters x groups x examples. If every pair is complete and complementary, the weights x_i², x_i x_j and q_g are
+    each one number, and the products are sums.
+    """
+
+    def __init__(self, design: Floats, labels: NDArray[np.intp]):
+        m = design.shape[0]
+        count = int(labels.max()) + 1
+        x = design - design.mean(axis=0, dtype=np.float64).astype(design.dtype)
+        x_squared = x * x
+        order = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        within = np.add.reduceat(x_squared[order], starts, axis=0)
+        self._x = x
+        self._x_squared = x_squared
+        self._one_within = _only_value(within)
+        self._x_within = x * within[labels]
+        self._within_squares = (within * within).sum(axis=0)[:, None]
+        lone = np.minimum(design.sum(axis=0), m - design.sum(axis=0)) < 2  # its residual is zero by construction
+        self._total = np.where(lone, np.nan, x_squared.sum(axis=0, dtype=np.float64)).astype(x.dtype)[:, None]
+        self._factor = count / (count - 1) * (m - 1) / (m - 2) if count > 1 and m > 2 else np.nan
+        sizes = np.bincount(labels)
+        self._pairs = pairs_within(labels) if (sizes * (sizes - 1)).sum() <= 2 * _PAIRS_PER_MODEL * m else None
+        self._pair_x = x[self._pairs[0]] * x[self._pairs[1]] if self._pairs else None
+        self._members = [] if self._pairs else [np.flatnonzero(labels == label) for label in range(count)]
+
+    def variance(self, centred: Floats, slope: Floats) -> Floats:
+        """(K, columns) variance of `slope`, of the outputs `centred` (m, columns)."""
+        one = self._one_within  # Σ x_i y_i = τ Σ x_i²
+        crossed = self._x_within.T @ centred if one is None else one * self._total * slope
+        scores = self._squared_scores(centred) - 2 * slope * crossed + slope * slope * self._within_squares
+        variance: Floats = self._factor * np.maximum(scores, 0) / self._total**2
+        return variance
+
+    def _squared_scores(self, centred: Floats) -> Floats:
+        """Σ_g S_g², (K, columns)."""
+        if self._pairs is None:
+            sums = np.zeros((self._x.shape[1], centred.shape[1]), centred.dtype)
+            for members in self._members:
+                score = self._x[members].T @ centred[members]
+                sums += score * score
+            return sums
+        assert self._pair_x is not None
+        first, second = self._pairs
+        own = _weighted_sum(self._x_squared, centred * centred)
+        return own + 2 * _weighted_sum(self._pair_x, centred[first] * centred[second])
+
+
+def _weighted_sum(weights: Floats, values: Floats) -> Floats:
+    """weightsᵀ values, (K, columns), or (1, columns) if the weights are all the same number."""
+    same = _only_value(weights)
+    summed: Floats = weights.T @ values if same is None else same * values.sum(axis=0, keepdims=True)
+    return summed
+
+
+def _only_value(values: Floats) -> np.floating[Any] | None:
+    """Return the number that all values are, or None."""
+    if not values.size or values[0, 0] != values[-1, -1] or (values != values[0, 0]).any():
+        return None
+    same: np.floating[Any] = values[0, 0]
+    return same

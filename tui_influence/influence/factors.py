@@ -1,0 +1,125 @@
+"""One factorisation of the masks, shared by every target output.
+
+The singular values and right singular vectors of the centred masks come from whichever Gram matrix is smaller: over
+groups, whose entries are counts and exact in float32, or over models when there are fewer of these. numpy's eigh, not
+scipy's: the two bring a BLAS each, and the threads of one wait actively while the other works.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.influence.outputs import Floats, Mask
+from tui_influence.influence.strata import Strata, seed_strata
+
+_EXACT_IN_FLOAT32 = 2**24  # counts up to this are exact
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Centred masks X = U diag(s) Vᵀ, over the groups that vary, r of them directions that vary.
+
+    Attributes:
+        strata: the models that are compared with each other.
+        varies: (K,) bool; groups that differ between models of one stratum.
+        design: (m, K') masks of those groups, not centred, in the dtype of the products.
+        squares: (r,) float64, s².
+        vectors: (K', r) float64, V.
+        rows: independent rows of X, m less the strata's means.
+        unseen: (K',) share of each group's unit vector outside V that is a real direction these models do not
+            reach (fewer models than groups); never the all-ones direction of same-size masks.
+        relative: True where X 1 = 0: only differences between groups can be told.
+    """
+
+    strata: Strata
+    varies: Mask
+    design: Floats
+    squares: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    rows: int
+    unseen: NDArray[np.float64]
+    relative: bool
+
+    @property
+    def scale(self) -> float:
+        """What turns "relative to the mean of all groups" into "of all other groups", as `difference` measures."""
+        count = self.vectors.shape[0]
+        return count / (count - 1) if self.relative and count > 1 else 1.0
+
+    def rotated(self, centred: Floats) -> Floats:
+        """Outputs centred within strata, (m, n), in the directions of X: Uᵀ y, (r, n)."""
+        # Vᵀ Xᵀ y / s; X need not be centred because y is
+        return (self.vectors / np.sqrt(self.squares)).T.astype(centred.dtype) @ (self.design.T @ centred)
+
+
+def factorise(masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) -> Factors:
+    """Factorise masks (m, K), compared within clusters if there are any.
+
+    Args:
+        masks: (m, K) bool.
+        clusters: (m,) int or None; see `strata`.
+        dtype: of the products with outputs.
+    """
+    strata = seed_strata(clusters, masks.shape[0])
+    varies = _varying(masks, strata)
+    kept = masks[:, varies]
+    m, count = kept.shape
+    rows = strata.rows
+    relative = count > 0 and _same_size_within(kept, strata)
+    design = kept.astype(dtype)
+    if count == 0:
+        nothing = np.zeros((0, 0))
+        return Factors(strata, varies, design, np.zeros(0), nothing, rows, np.zeros(0), False)
+    if count <= m:
+        squares, vectors = np.linalg.eigh(gram(kept, strata))
+        real = squares > squares[-1] * max(m, count) * np.finfo(float).eps * 10
+        squares, vectors = squares[real], vectors[:, real]
+    else:
+        centred = strata.centred(kept.astype(np.float64))
+        squares, left = np.linalg.eigh(centred @ centred.T)
+        real = squares > squares[-1] * max(m, count) * np.finfo(float).eps * 10
+        squares = squares[real]
+        vectors = (centred.T @ left[:, real]) / np.sqrt(squares)
+    unseen = np.clip(1 - (vectors * vectors).sum(axis=1) - (1 / count if relative else 0), 0, 1)
+    return Factors(strata, varies, design, squares, vectors, rows, unseen, relative)
+
+
+def gram(masks: Mask, strata: Strata) -> NDArray[np.float64]:
+    """XᵀX of the masks (m, K) centred within strata: (K, K), exact counts less the strata's means."""
+    single = np.dtype(np.float32 if masks.shape[0] < _EXACT_IN_FLOAT32 else np.float64)
+    double = np.dtype(np.float64)
+    design: Floats = masks.astype(single)
+    product: NDArray[np.float64] = (design.T @ design).astype(np.float64)
+    sums: Floats = strata.sums(design)
+    for size in np.unique(strata.sizes):
+        some: Floats = sums[strata.sizes == size]
+        some = some.astype(single if size * masks.shape[0] < _EXACT_IN_FLOAT32 else double)
+        product -= (some.T @ some).astype(np.float64) / size
+    return product
+
+
+def gram_columns(
+    masks: Mask, strata: Strata, columns: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return some columns of `gram`, (K, c), and its whole diagonal, (K,), for a fraction of its cost."""
+    sums = strata.sums(masks.astype(np.float32))
+    weighted = (sums / strata.sizes[:, None]).astype(np.float32)
+    design = masks.astype(np.float32)
+    product = (design.T @ design[:, columns] - weighted.T @ sums[:, columns]).astype(np.float64)
+    lengths = sums.sum(axis=0, dtype=np.float64) - np.einsum("ck,ck->k", weighted, sums, dtype=np.float64)
+    return product, lengths
+
+
+def _varying(masks: Mask, strata: Strata) -> Mask:
+    """(K,) bool: groups that some models of one stratum have and others have not."""
+    sums = strata.sums(masks.astype(np.float32))
+    varying: Mask = np.any((sums > 0) & (sums < strata.sizes[:, None]), axis=0)
+    return varying
+
+
+def _same_size_within(masks: Mask, strata: Strata) -> bool:
+    size = np.count_nonzero(masks, axis=1)
+    first = size[strata.order[strata.starts]]
+    return bool((size == first[strata.labels]).all())

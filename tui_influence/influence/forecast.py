@@ -1,0 +1,56 @@
+"""How many models a ranking needs to become reliable."""
+
+import math
+from dataclasses import dataclass
+
+from tui_influence.influence.reliability import Reliability
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Models needed, in all, until a ranking's reliability reaches a target.
+
+    Attributes:
+        target_reliability: the goal.
+        models: models in all, those there are included; None if nothing can be said.
+        low: the same from the upper end of the reliability's interval, the lucky case; None as above.
+        high: from the lower end; None if that is not above zero.
+        reason: one sentence that says which case this is.
+    """
+
+    target_reliability: float
+    models: int | None
+    low: int | None
+    high: int | None
+    reason: str
+
+
+def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> Forecast:
+    """Spearman-Brown prophecy: c times the models turn reliability ρ into c ρ / (1 + (c - 1) ρ).
+
+    Hence c = ρ_target (1 - ρ) / (ρ (1 - ρ_target)) (Spearman 1910; Brown 1910). It takes new models to be like those
+    there are: error variance falls as 1 / m.
+
+    Args:
+        reliability: of the ranking from `m` models.
+        m: models it is made from.
+        target: reliability wanted, between 0 and 1.
+
+    Returns:
+        `models` None when the reliability cannot be told from zero: then no number is better than another.
+    """
+    if reliability is None:
+        return Forecast(target, None, None, None, "too few models to tell how reliable the ranking is")
+    if not reliability.low > 0:
+        return Forecast(target, None, None, None, "the reliability cannot be told from zero yet")
+    models = _models(reliability.value, m, target)
+    low = _models(reliability.high, m, target)
+    high = _models(reliability.low, m, target)
+    if models <= m:
+        return Forecast(target, models, low, high, f"reliability {target:g} is reached")
+    return Forecast(target, models, low, high, f"about {models} models in all for reliability {target:g}")
+
+
+def _models(value: float, m: int, target: float) -> int:
+    value = min(value, 1 - 1e-9)
+    return max(1, math.ceil(m * target * (1 - value) / (value * (1 - target)) - 1e-9))

@@ -1,0 +1,227 @@
+"""What a model's prediction on a target example counts as: a margin, a probability, or right or wrong.
+
+Stored are margins (m, n), usually a float16 memory map, and predicted labels (m, n). Nothing here copies either
+whole: a matrix of the paper's size is read in blocks of rows (to average over examples) or of columns (to keep
+them apart), and only the block at hand is widened to float32.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError, ResultsError
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+
+_ROW_BLOCK_VALUES = 4_000_000  # about 16 MB of float32: stays near the cache, keeps the peak low
+
+
+class OutputKind(StrEnum):
+    """The number that is compared between models."""
+
+    MARGIN = "margin"
+    """log p_y - log(1 - p_y), in nats; additive where probabilities saturate."""
+    PROBABILITY = "probability"
+    """The probability of the correct class, 0 to 1."""
+    CORRECT = "correct"
+    """1 where the predicted label is the true one, else 0: its mean is accuracy."""
+
+
+class NonFiniteOutputsError(ResultsError):
+    """A stored output is NaN or infinite, so every average over it would be."""
+
+
+def outputs_of_kind(
+    margins: Floats, predicted: Integers | None, labels: Integers | None, kind: OutputKind | str
+) -> Floats:
+    """Turn stored predictions into outputs of one kind.
+
+    Args:
+        margins: (m, n) float16, float32 or float64, in nats; may be a memory map.
+        predicted: (m, n) int, the predicted labels; only needed for `correct`.
+        labels: (n,) int, the true labels; only needed for `correct`.
+        kind: which number to return.
+
+    Returns:
+        (m, n). Margins come back as they are, not copied; the other kinds are float32 (float64 from float64
+        margins): probability = 1 / (1 + exp(-margin)), correct = (predicted == labels).
+
+    Raises:
+        ConfigError: an unknown kind, or `correct` without the predicted and true labels.
+    """
+    kind = parse_kind(kind)
+    if kind is OutputKind.MARGIN:
+        return margins
+    if kind is OutputKind.PROBABILITY:
+        return _sigmoid(margins)
+    return _hits(predicted, labels).astype(_working_dtype(margins))
+
+
+def parse_kind(kind: OutputKind | str) -> OutputKind:
+    """Return the output kind of that name, or raise `ConfigError` naming the ones there are."""
+    try:
+        return OutputKind(kind)
+    except ValueError:
+        raise ConfigError(f"unknown output kind {kind!r}: one of {', '.join(OutputKind)}") from None
+
+
+@dataclass(frozen=True)
+class OutputMatrix:
+    """Outputs of one kind, (m, n), converted a block at a time.
+
+    Attributes are the arguments of `outputs_of_kind`; `predicted` and `labels` may be None unless the kind is
+    `correct`.
+    """
+
+    margins: Floats
+    predicted: Integers | None = None
+    labels: Integers | None = None
+    kind: OutputKind = OutputKind.MARGIN
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n): models, target examples."""
+        return self.margins.shape[0], self.margins.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What a block comes out as: float32, or float64 if the margins are."""
+        return _working_dtype(self.margins)
+
+    def block(self, rows: slice, columns: slice | Integers) -> Floats:
+        """Outputs of those models on those examples, as `dtype` or, for margins, as stored."""
+        return outputs_of_kind(
+            _cut(self.margins, rows, columns),
+            None if self.predicted is None else _cut(self.predicted, rows, columns),
+            None if self.labels is None else self.labels[columns],
+            self.kind,
+        )
+
+    def column_slices(self, width: int) -> Iterator[slice]:
+        """Every column once, `width` at a time."""
+        n = self.shape[1]
+        return (slice(start, min(start + width, n)) for start in range(0, n, width))
+
+    def row_blocks(self, columns: slice | Integers) -> Iterator[tuple[slice, Floats]]:
+        """Every row once, those columns only: (which, (<= rows, columns) outputs)."""
+        m, n = self.shape
+        step = max(1, _ROW_BLOCK_VALUES // max(n, 1))
+        for start in range(0, m, step):
+            rows = slice(start, min(start + step, m))
+            yield rows, self.block(rows, columns)
+
+
+def as_matrix(outputs: Floats | OutputMatrix) -> OutputMatrix:
+    """Wrap (m, n) or (m,) outputs that are what they should be already; (m,) counts as one example."""
+    if isinstance(outputs, OutputMatrix):
+        return outputs
+    return OutputMatrix(outputs[:, None] if outputs.ndim == 1 else outputs)
+
+
+def mean_output(outputs: OutputMatrix, columns: NDArray[Any]) -> NDArray[np.float64]:
+    """Each model's output averaged over some target examples, in one pass.
+
+    Args:
+        outputs: (m, n).
+        columns: the examples that count: (n,) bool, or distinct indices.
+
+    Returns:
+        (m,) float64. Sums are pairwise in float32, so the error is of the order of 1e-7 of an output.
+
+    Raises:
+        ConfigError: no example is selected, or an index is out of range.
+        NonFiniteOutputsError: a stored margin is NaN or infinite.
+    """
+    chosen = column_slice(columns, outputs.shape[1])
+    mean = np.empty(outputs.shape[0])
+    if outputs.kind is OutputKind.CORRECT:
+        return _accuracy(outputs, chosen)
+    for rows, block in outputs.row_blocks(chosen):
+        mean[rows] = block.astype(outputs.dtype, copy=False).mean(axis=1)
+    if not np.isfinite(mean).all():
+        raise NonFiniteOutputsError(
+            f"the outputs of {np.count_nonzero(~np.isfinite(mean))} model(s) hold NaN or infinite values"
+        )
+    return mean
+
+
+def column_slice(columns: NDArray[Any], n: int) -> slice | NDArray[np.intp]:
+    """Return the chosen columns as a slice where they are contiguous (no gather), else as sorted indices.
+
+    Args:
+        columns: (n,) bool or int indices.
+        n: number of columns there are.
+
+    Raises:
+        ConfigError: nothing is chosen, or an index is out of range.
+    """
+    columns = np.atleast_1d(np.asarray(columns))
+    if columns.dtype == np.bool_:
+        if columns.shape != (n,):
+            raise ConfigError(f"a selection of {columns.size} examples does not fit a target of {n}")
+        index = np.flatnonzero(columns)
+    else:
+        index = np.unique(columns).astype(np.intp)
+    if index.size == 0:
+        raise ConfigError("no target example is selected")
+    if index[0] < 0 or index[-1] >= n:
+        raise ConfigError(f"target example {index[0] if index[0] < 0 else index[-1]} is not one of 0 to {n - 1}")
+    if index[-1] - index[0] + 1 == index.size:
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
+def _cut(array: NDArray[Any], rows: slice, columns: slice | Integers) -> NDArray[Any]:
+    return array[rows, columns] if isinstance(columns, slice) else array[rows][:, columns]
+
+
+def _accuracy(outputs: OutputMatrix, columns: slice | Integers) -> NDArray[np.float64]:
+    """(m,) share of the chosen examples that each model gets right; counted, not averaged as floats."""
+    if outputs.predicted is None or outputs.labels is None:
+        raise _labels_missing()
+    m = outputs.shape[0]
+    step = max(1, _ROW_BLOCK_VALUES // outputs.shape[1])
+    share = np.empty(m)
+    for start in range(0, m, step):
+        rows = slice(start, min(start + step, m))
+        hits = _hits(_cut(outputs.predicted, rows, columns), outputs.labels[columns])
+        share[rows] = np.count_nonzero(hits, axis=1) / hits.shape[1]
+    return share
+
+
+def _hits(predicted: Integers | None, labels: Integers | None) -> Mask:
+    if predicted is None or labels is None:
+        raise _labels_missing()
+    hits: Mask = predicted == labels.astype(predicted.dtype, copy=False)
+    return hits
+
+
+def _labels_missing() -> ConfigError:
+    return ConfigError("output kind 'correct' needs the predicted and the true labels")
+
+
+def _working_dtype(margins: Floats) -> np.dtype[Any]:
+    return np.dtype(np.float64 if margins.dtype == np.float64 else np.float32)
+
+
+def _sigmoid(margins: Floats) -> Floats:
+    if margins.dtype == np.float16:  # 65,536 possible values: looking them up beats computing 75 million
+        looked_up: Floats = _sigmoid_of_halves()[margins.view(np.uint16)]
+        return looked_up
+    with np.errstate(over="ignore"):  # exp of a large negative margin's opposite: 1 / inf is the right answer
+        computed: Floats = 1 / (1 + np.exp(-margins.astype(_working_dtype(margins), copy=False)))
+    return computed
+
+
+@cache
+def _sigmoid_of_halves() -> NDArray[np.float32]:
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (1 / (1 + np.exp(-halves))).astype(np.float32)

@@ -1,0 +1,229 @@
+"""From masks and predictions to a ranking of groups, with what says how far to trust it.
+
+The outputs are averaged over the chosen target examples first, so that a ranking costs one pass over the matrix and
+an estimate for a single number a model: its interval and its reliability are those of the average.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.influence.estimate import Estimate, interval
+from tui_influence.influence.estimators import Estimator, difference, estimate, parse_estimator
+from tui_influence.influence.fdr import benjamini_hochberg, p_values
+from tui_influence.influence.forecast import Forecast, forecast_models
+from tui_influence.influence.lds import LDS, lds
+from tui_influence.influence.outputs import Floats, Integers, Mask, OutputKind, OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.reliability import Reliability, split_half
+from tui_influence.influence.selection import Selection, select
+
+__all__ = [
+    "Heldout",
+    "RankedGroup",
+    "Ranking",
+    "Selection",
+    "influence_matrix",
+    "influence_row",
+    "rank_groups",
+    "select",
+]
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Models kept out of the estimate: masks (h, K) bool, margins and predicted (h, n)."""
+
+    masks: Mask
+    margins: Floats
+    predicted: Integers | None = None
+
+
+@dataclass(frozen=True)
+class RankedGroup:
+    """One line of a ranking; influence, se, low and high are in the unit of the outputs.
+
+    Attributes:
+        rank: from 1, the most helpful first.
+        group: its name.
+        index: its column in the masks.
+        influence: effect of the group on the output; NaN if the models cannot tell.
+        se: standard error.
+        low: lower end of the 95% interval.
+        high: upper end.
+        q: false discovery rate at which it would count as a discovery.
+        n_with: models that have the group.
+        n_without: models that do not.
+    """
+
+    rank: int
+    group: str
+    index: int
+    influence: float
+    se: float
+    low: float
+    high: float
+    q: float
+    n_with: int
+    n_without: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Groups from most helpful to most harmful; those of undefined influence last.
+
+    Attributes:
+        rows: one a group, all K.
+        estimator: how influence was estimated.
+        output: what it is an influence on.
+        n_models: models it is estimated from.
+        n_examples: target examples averaged over.
+        reliability: of the ranking; None where the models are too few to tell.
+        lds: of the averaged output over the held-out models; None if there are too few.
+        forecast: models needed for a reliability of 0.9.
+        constant: names of the groups that every model has, or none: undefined influence.
+        relative: influences are relative to an average other group and sum to zero (see `Estimate`).
+    """
+
+    rows: tuple[RankedGroup, ...]
+    estimator: Estimator
+    output: OutputKind
+    n_models: int
+    n_examples: int
+    reliability: Reliability | None
+    lds: LDS | None
+    forecast: Forecast | None
+    constant: tuple[str, ...]
+    relative: bool
+
+
+def rank_groups(
+    *,
+    masks: Mask,
+    margins: Floats,
+    predicted: Integers | None,
+    labels: Integers | None,
+    group_names: Sequence[str],
+    columns: NDArray[Any],
+    estimator: Estimator | str = "difference",
+    kind: OutputKind | str = "margin",
+    clusters: NDArray[Any] | None = None,
+    heldout: Heldout | None = None,
+    seed: int = 0,
+) -> Ranking:
+    """Rank groups by their influence on the mean output of some target examples.
+
+    Args:
+        masks: (m, K) bool.
+        margins: (m, n) float, in nats; may be a memory map.
+        predicted: (m, n) int, predicted labels; None unless the kind is `correct`.
+        labels: (n,) int, true labels; None unless the kind is `correct`.
+        group_names: K names.
+        columns: the target examples that count, (n,) bool or indices: the whole target, a class, or one (see `select`).
+        estimator: "difference" or "ridge".
+        kind: "margin", "probability" or "correct".
+        clusters: (m,) int, equal for models that share a training seed; None if no two do.
+        heldout: further models, for the LDS.
+        seed: of the halvings and resamples; the same input and seed give the same ranking.
+
+    Returns:
+        A ranking of all K groups, also from 0, 1 or 2 models: its numbers are NaN where they cannot be told.
+
+    Raises:
+        ConfigError: unknown estimator or kind, or a selection that does not fit.
+        ResultsError: NaN or infinite margins.
+    """
+    estimator, kind = parse_estimator(estimator), parse_kind(kind)
+    m, groups = masks.shape
+    if len(group_names) != groups or margins.shape[0] != m:
+        raise ValueError(f"{len(group_names)} names and margins {margins.shape} do not fit masks {masks.shape}")
+    mean = mean_output(OutputMatrix(margins, predicted, labels, kind), columns)
+    found = estimate(estimator, masks, mean, clusters)
+    penalty = None if found.penalty is None or not np.isfinite(found.penalty).all() else float(found.penalty[0])
+    reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
+    score = None
+    if heldout is not None and np.isfinite(found.influence).any():
+        kept = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
+        score = lds(found.influence, heldout.masks, mean_output(kept, columns), seed=seed)
+    constant = np.flatnonzero((found.n_with == 0) | (found.n_without == 0))
+    chosen = np.asarray(columns)
+    return Ranking(
+        rows=_rows(found, group_names),
+        estimator=estimator,
+        output=kind,
+        n_models=m,
+        n_examples=int(np.count_nonzero(chosen) if chosen.dtype == np.bool_ else chosen.size),
+        reliability=reliability,
+        lds=score,
+        forecast=forecast_models(reliability, m),
+        constant=tuple(group_names[int(k)] for k in constant),
+        relative=found.relative,
+    )
+
+
+def influence_matrix(
+    *,
+    masks: Mask,
+    margins: Floats,
+    predicted: Integers | None = None,
+    labels: Integers | None = None,
+    estimator: Estimator | str = "difference",
+    kind: OutputKind | str = "margin",
+    clusters: NDArray[Any] | None = None,
+) -> Estimate:
+    """Influence of every group on every target example, (K, n); arguments as in `rank_groups`.
+
+    The matrix is read in blocks of columns: memory beyond the result is a few times (m, 1024) float32.
+    """
+    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind))
+    return estimate(estimator, masks, outputs, clusters)
+
+
+def influence_row(
+    group: int,
+    *,
+    masks: Mask,
+    margins: Floats,
+    predicted: Integers | None = None,
+    labels: Integers | None = None,
+    kind: OutputKind | str = "margin",
+    clusters: NDArray[Any] | None = None,
+) -> Estimate:
+    """Influence of one group on every target example, (1, n), by `difference`: that row of `influence_matrix`.
+
+    Args:
+        group: its column in the masks.
+        masks: (m, K) bool.
+        margins: (m, n), as the others in `rank_groups`.
+        predicted: (m, n) or None.
+        labels: (n,) or None.
+        kind: of output.
+        clusters: (m,) int or None.
+    """
+    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind))
+    return difference(masks, outputs, clusters, only=np.array([group]))
+
+
+def _rows(found: Estimate, group_names: Sequence[str]) -> tuple[RankedGroup, ...]:
+    influence = found.influence[:, 0].astype(float)
+    se = found.se[:, 0].astype(float)
+    low, high = interval(influence, se, found.df)
+    q = benjamini_hochberg(p_values(influence, se, found.df))
+    order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
+    return tuple(
+        RankedGroup(
+            rank=place,
+            group=group_names[int(k)],
+            index=int(k),
+            influence=float(influence[k]),
+            se=float(se[k]),
+            low=float(low[k]),
+            high=float(high[k]),
+            q=float(q[k]),
+            n_with=int(found.n_with[k]),
+            n_without=int(found.n_without[k]),
+        )
+        for place, k in enumerate(order, start=1)
+    )
