@@ -1,0 +1,81 @@
+"""Images on the device: normalised, shifted, mirrored, brought to one size and colour."""
+
+import numpy as np
+import torch
+
+from tests.unit.training.small_data import images_of
+from tui_influence.training.numerics import generator
+from tui_influence.training.pixels import resident
+
+CPU = torch.device("cpu")
+
+
+def held(images, resolution=None):
+    return resident(images, np.arange(len(images), dtype=np.int64), CPU, resolution)
+
+
+def test_the_source_has_mean_zero_and_deviation_one():
+    images, _ = images_of(3, 20, channels=3)
+    pixels = held(images)
+    batch = pixels.batch(pixels.everything())
+    assert batch.shape == (60, 3, 8, 8)
+    torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(batch.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_a_view_is_a_reflected_shift_and_then_a_mirror_image():
+    images, _ = images_of(2, 3, channels=3)
+    pixels = held(images)
+    plain = pixels.batch(pixels.everything()).numpy()
+    padded = np.pad(plain, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
+    for down, right, mirrored in ((0, 0, 0), (2, -1, 0), (-2, 2, 0), (0, 0, 1), (1, 2, 1)):
+        view = torch.tensor([[down, right, mirrored]]).expand(6, 3)
+        expected = padded[:, :, 2 + down : 10 + down, :]
+        start = slice(2 + right, 10 + right)
+        expected = expected[..., start] if not mirrored else plain_mirror(expected, right)
+        np.testing.assert_array_equal(pixels.batch(pixels.everything(), view).numpy(), expected)
+
+
+def plain_mirror(padded_rows, right):
+    """Mirrored first, then looked at from a shifted window: column c is the mirror image's reflected c + right."""
+    width = padded_rows.shape[-1] - 4
+    return padded_rows[..., 2 : 2 + width][..., [width - 1 - reflected(c + right, width) for c in range(width)]]
+
+
+def reflected(position, size):
+    return size - 1 - abs(size - 1 - abs(position))
+
+
+def test_views_cover_every_shift_and_both_sides():
+    pixels = held(images_of(1, 2)[0])
+    views = pixels.draw_views(torch.Size((50, 40)), 2, True, generator(0))
+    assert views.shape == (50, 40, 3)
+    assert {tuple(v) for v in views.reshape(-1, 3).tolist()} == {
+        (a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (0, 1)
+    }
+    assert pixels.draw_views(torch.Size((5,)), 0, False, generator(0)) is None
+    assert not pixels.draw_views(torch.Size((500,)), 1, False, generator(0))[:, 2].any()
+
+
+def test_targets_take_the_sources_size_channels_and_normalisation():
+    source = held(images_of(2, 4, size=16)[0], resolution=8)
+    assert source.size == 8
+    colour = np.zeros((1, 20, 20, 3), np.uint8)
+    colour[..., 0], colour[..., 1], colour[..., 2] = 200, 100, 50
+    grey = source.like(colour, np.zeros(1, np.int64))
+    assert grey.images.shape == (1, 8, 8, 1)
+    assert grey.images.unique().tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
+    assert grey.mean is source.mean
+    three = held(images_of(1, 2, channels=3)[0]).like(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64))
+    assert torch.equal(three.images, torch.full((1, 8, 8, 3), 7, dtype=torch.uint8))
+
+
+def test_resizing_averages_and_does_not_skip_pixels():
+    chequered = np.indices((16, 16)).sum(0)[None, :, :, None] % 2 * 255
+    small = held(chequered.astype(np.uint8), resolution=8).images.float()
+    assert 100 < small.min() <= small.max() < 155
+
+
+def test_black_images_are_not_divided_by_nothing():
+    pixels = held(np.zeros((3, 8, 8, 1), np.uint8))
+    assert torch.equal(pixels.batch(pixels.everything()), torch.zeros(3, 1, 8, 8))

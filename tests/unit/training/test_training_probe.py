@@ -1,0 +1,100 @@
+"""The probe is the solution of its problem, not a stop on the way to it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+import tui_influence.datasets
+from tui_influence.training.probe import margins, solve
+
+DIGITS = Path(tui_influence.datasets.__file__).parent / "builtin" / "digits.npz"
+
+
+def digits(count: int, seed: int = 0):
+    """(count, 49) block means of handwritten digits, in [0, 255], and their labels."""
+    with np.load(DIGITS, allow_pickle=False) as file:
+        images, labels = file["x"], file["y"].astype(np.int64)
+    chosen = np.random.default_rng(seed).permutation(len(labels))[:count]
+    return images[chosen].reshape(-1, 7, 4, 7, 4).mean((2, 4)).reshape(count, 49), labels[chosen]
+
+
+def blobs(count: int):
+    rng = np.random.default_rng(1)
+    labels = np.arange(count) % 3
+    return rng.normal(size=(3, 20))[labels] * 8 + rng.normal(size=(count, 20)), labels
+
+
+def reference(probe, features, labels, l2):
+    """Mean loss and objective of scikit-learn's solution on the same standardised features."""
+    x = ((torch.from_numpy(features).double() - probe.mean) / probe.scale).numpy()
+    model = LogisticRegression(C=1 / (l2 * len(x)), tol=1e-7, max_iter=20_000).fit(x, labels)
+    loss = -model.predict_log_proba(x)[np.arange(len(x)), np.searchsorted(model.classes_, labels)].mean()
+    return loss, loss + 0.5 * l2 * np.sum(model.coef_**2), model.predict_log_proba(x)
+
+
+@pytest.mark.parametrize(
+    ("data", "l2"),
+    [
+        (digits(100), 1e-3),
+        (digits(100), 1e-1),
+        (digits(2000), 1e-3),
+        (digits(2000), 1e-4),
+        (blobs(60), 1e-3),
+        (blobs(60), 1e-5),
+    ],
+    ids=["100", "100-strong", "2000", "2000-weak", "separable", "separable-weak"],
+)
+def test_it_agrees_with_a_converged_solution_of_scikit_learn(data, l2):
+    features, labels = data
+    probe = solve(torch.from_numpy(features).float(), torch.from_numpy(labels), int(labels.max()) + 1, l2)
+    loss, objective, log_p = reference(probe, features, labels, l2)
+    assert probe.loss == pytest.approx(loss, abs=1e-3)
+    assert probe.objective == pytest.approx(objective, abs=1e-5)
+    ours = probe.logits(torch.from_numpy(features).float()).log_softmax(1).numpy()
+    np.testing.assert_allclose(ours, log_p, atol=0.05, rtol=0.02)
+
+
+def test_loss_and_objective_are_those_of_the_logits():
+    features, labels = (torch.from_numpy(a) for a in digits(200))
+    probe = solve(features, labels, 10, 1e-2)
+    loss = torch.nn.functional.cross_entropy(probe.logits(features), labels)
+    assert probe.loss == pytest.approx(float(loss), abs=1e-9)
+    assert probe.objective == pytest.approx(float(loss + 0.5e-2 * probe.weight.square().sum()), abs=1e-9)
+
+
+def test_the_unit_of_a_feature_does_not_matter():
+    features, labels = (torch.from_numpy(a) for a in digits(200))
+    scaled = features * 37 + 5
+    first, second = (solve(x, labels, 10, 1e-2).logits(x) for x in (features, scaled))
+    torch.testing.assert_close(first, second, atol=1e-3, rtol=1e-3)
+
+
+def test_features_that_do_not_vary_and_classes_without_examples_are_harmless():
+    features, labels = (torch.from_numpy(a) for a in digits(50))
+    features[:, :5] = 3.0
+    labels = labels % 4
+    test = features.clone()
+    test[:, :5] = 4.0  # what never varied does here
+    probe = solve(features, labels, 6, 1e-3)
+    logits = probe.logits(test)
+    assert torch.isfinite(logits).all()
+    assert torch.equal(logits[:, :4].argmax(1), logits.argmax(1))
+    assert (probe.logits(features).argmax(1) == labels).double().mean() > 0.9
+    constant = solve(torch.ones(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), 3, 1e-3)
+    torch.testing.assert_close(constant.logits(torch.ones(2, 3)), torch.zeros(2, 3, dtype=torch.float64))
+
+
+def test_margins_are_log_odds():
+    logits = torch.randn(50, 4, dtype=torch.float64)
+    labels = torch.arange(50) % 4
+    p = logits.softmax(1)[torch.arange(50), labels]
+    torch.testing.assert_close(margins(logits, labels), p.log() - (1 - p).log())
+
+
+def test_margins_are_finite_where_probabilities_are_one_or_zero():
+    logits = torch.tensor([[2000.0, 0.0, -5.0], [0.0, 3000.0, 10.0]], dtype=torch.float64)
+    found = margins(logits, torch.tensor([0, 0]))
+    torch.testing.assert_close(found, torch.tensor([2000 - np.log1p(np.exp(-5)), -3000.0], dtype=torch.float64))

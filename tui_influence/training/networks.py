@@ -1,0 +1,214 @@
+"""Networks: a small CNN, a ResNet-9 kind, torchvision's classifiers by name, the user's own.
+
+Every network ends in an `nn.Linear` whose output is the network's output. `split_head` takes it off: what is left
+maps images to features, and features are what is transferred.
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
+
+from tui_influence.config.schema import ModelSection
+from tui_influence.errors import ConfigError
+
+
+class Block(nn.Module):
+    """3x3 convolution, pooling, BatchNorm, ReLU.
+
+    Pooling comes first because it commutes with what follows up to the sign of BatchNorm's scale, and leaves a
+    quarter of the pixels to normalise.
+    """
+
+    def __init__(self, inputs: int, outputs: int, pool: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / pool, W / pool)."""
+        x = self.conv(x)
+        if self.pool > 1:
+            x = max_pool2d(x, self.pool)
+        return relu(self.norm(x), inplace=True)
+
+
+class SmallCNN(nn.Module):
+    """Three 3x3 convolutions of 16-32-32 channels; 64 features: mean and maximum of the last map's channels."""
+
+    def __init__(self, classes: int, channels: int, width: float = 1.0) -> None:
+        super().__init__()
+        first, second = max(1, round(16 * width)), max(1, round(32 * width))
+        self.blocks = nn.Sequential(Block(channels, first, pool=2), Block(first, second), Block(second, second, pool=2))
+        self.head = nn.Linear(2 * second, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        return self.head(mean_and_maximum(self.blocks(x)))  # type: ignore[no-any-return]
+
+
+class ResNet9(nn.Module):
+    """Eight 3x3 convolutions in three stages, two of them residual, as in the DAWNBench entries for CIFAR-10."""
+
+    def __init__(self, classes: int, channels: int, width: float = 1.0) -> None:
+        super().__init__()
+        a, b, c, d = (max(1, round(n * width)) for n in (64, 128, 256, 512))
+        self.stem = nn.Sequential(Block(channels, a), Block(a, b, pool=2))
+        self.first = nn.Sequential(Block(b, b), Block(b, b))
+        self.middle = nn.Sequential(Block(b, c, pool=2), Block(c, d, pool=2))
+        self.second = nn.Sequential(Block(d, d), Block(d, d))
+        self.head = nn.Linear(d, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        x = self.stem(x)
+        x = x + self.first(x)
+        x = self.middle(x)
+        x = x + self.second(x)
+        return self.head(x.amax((2, 3)))  # type: ignore[no-any-return]
+
+
+class GreyAsColour(nn.Module):
+    """A network for three channels, fed one: the grey channel three times."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> (B, classes)."""
+        return self.network(x.expand(-1, 3, -1, -1))  # type: ignore[no-any-return]
+
+
+def mean_and_maximum(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 2 C)."""
+    return torch.cat((x.mean((2, 3)), x.amax((2, 3))), 1)
+
+
+def build_network(model: ModelSection, classes: int, channels: int, resolution: int) -> nn.Module:
+    """Return a freshly initialised network on the CPU, drawn from torch's global generator.
+
+    Torchvision's networks keep their stems, which are made for 224 px: at small sizes they reduce a 32 px image to
+    a single pixel. They work, but `small-cnn` and `resnet9` are the ones made for small images.
+
+    Args:
+        model: `arch` and `width`.
+        classes: outputs of the head.
+        channels: of the images, 1 or 3 for torchvision's networks.
+        resolution: side of the images in pixels.
+
+    Raises:
+        ConfigError: no such network, or one that cannot take such images or be transferred.
+    """
+    arch = model.arch
+    if arch == "small-cnn":
+        return SmallCNN(classes, channels, model.width)
+    if arch == "resnet9":
+        return ResNet9(classes, channels, model.width)
+    network = (
+        _own(arch, classes, channels, resolution) if ":" in arch else _torchvision(arch, classes, channels, resolution)
+    )
+    _try(network, arch, classes, channels, resolution)
+    return network
+
+
+def split_head(network: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """Take the last `nn.Linear` off: return (images -> features, features -> logits). Changes `network`.
+
+    Raises:
+        ConfigError: there is no `nn.Linear`.
+    """
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError("the network has no nn.Linear: its features are the input of the last one")
+    name, head = linear[-1]
+    if not name:
+        return nn.Flatten(), head
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, nn.Identity())
+    return network, head
+
+
+def _torchvision(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    import torchvision  # seconds to import, and most runs do without
+
+    names = torchvision.models.list_models(module=torchvision.models)
+    if arch not in names:
+        near = difflib.get_close_matches(arch, ["small-cnn", "resnet9", *names], n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise ConfigError(f'there is no network "{arch}"{hint}')
+    if channels not in (1, 3):
+        raise ConfigError(f"{arch} takes images of 1 or 3 channels; the source has {channels}")
+    options: dict[str, object] = {}
+    if arch in ("googlenet", "inception_v3"):
+        options = {"aux_logits": False, "init_weights": True}
+    elif arch.startswith("vit_"):
+        options = {"image_size": resolution}
+    try:
+        network: nn.Module = torchvision.models.get_model(arch, weights=None, num_classes=classes, **options)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"{arch} cannot be built for {resolution} px images: {_first_line(error)}") from error
+    return GreyAsColour(network) if channels == 1 else network
+
+
+def _own(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    module_name, _, attribute = arch.partition(":")
+    try:
+        factory = getattr(_import(module_name), attribute)
+    except Exception as error:  # whatever the user's module raises
+        raise ConfigError(f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}') from error
+    return _call(arch, factory, classes, channels, resolution)
+
+
+def _import(name: str) -> object:
+    """Import `name`, also from the current directory, where a user's own network usually lies."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    return importlib.import_module(name)
+
+
+def _call(arch: str, factory: Callable[..., object], classes: int, channels: int, resolution: int) -> nn.Module:
+    try:
+        network = factory(classes, channels, resolution)
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(
+            f'arch "{arch}" failed when called with ({classes}, {channels}, {resolution}): '
+            f"{type(error).__name__}: {_first_line(error)}"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f'arch "{arch}" returned a {type(network).__name__}, not a torch.nn.Module')
+    return network
+
+
+def _try(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:
+    """Run two empty images through, to find out now what would fail at the first step of every model."""
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError(f'arch "{arch}" has no nn.Linear: features are the input of the last one')
+    seen: list[Tensor] = []
+    hook = linear[-1].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    training = network.training
+    try:
+        with torch.no_grad():
+            logits = network.eval()(torch.zeros(2, channels, resolution, resolution))
+    except Exception as error:  # whatever the network raises
+        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {_first_line(error)}') from error
+    finally:
+        hook.remove()
+        network.train(training)
+    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(f'arch "{arch}" gives {shape} for two images, not (2, {classes})')
+    if not seen or seen[-1].shape != logits.shape or not torch.equal(seen[-1], logits):
+        raise ConfigError(f'arch "{arch}" does not end in an nn.Linear: its output must be that of its last one')
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

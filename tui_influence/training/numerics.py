@@ -1,0 +1,112 @@
+"""Which arithmetic a device is fast at, and the torch settings under which a training repeats itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tui_influence.errors import DeviceError
+
+_FAST_BF16 = {"avx512_bf16", "amx_bf16"}
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How a device computes.
+
+    Attributes:
+        device: where.
+        bf16: convolutions and matrix products in bfloat16; statistics, losses and weights stay float32.
+        threads: of a CPU.
+    """
+
+    device: torch.device
+    bf16: bool
+    threads: int
+
+    def __str__(self) -> str:
+        """Such as "cpu bf16 1 thread", recorded with a run."""
+        kind = "bf16" if self.bf16 else "fp32"
+        if self.device.type == "cuda":
+            return f"cuda {kind} {torch.cuda.get_device_name(self.device)}"
+        return f"{self.device.type} {kind} {self.threads} thread{'' if self.threads == 1 else 's'}"
+
+    def autocast(self) -> torch.autocast:
+        """Context of a forward pass."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def choose(device: str, precision: str, threads: int) -> Numerics:
+    """Numerics for a device: `precision` "auto" takes bf16 where the hardware multiplies it faster than float32.
+
+    Raises:
+        DeviceError: the device is not here.
+    """
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
+    if where.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (where.index or 0) >= count:
+            raise DeviceError(f'device "{device}" is not here: {count} CUDA devices are visible')
+        where = torch.device("cuda", where.index or 0)
+        fast = torch.cuda.get_device_capability(where) >= (8, 0)
+    elif where.type == "cpu":
+        fast = bool(_FAST_BF16 & cpu_flags())
+    else:
+        raise DeviceError(f'"{device}" is not a device tinfl trains on: use "cpu" or "cuda"')
+    return Numerics(where, fast if precision == "auto" else precision == "bf16", threads)
+
+
+def cpu_flags() -> set[str]:
+    """What the CPU says it can do; empty where that is not known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+
+
+def derive(seed: int, *stream: int) -> int:
+    """A seed for one use of a model's seed, independent of its other uses."""
+    return int(np.random.SeedSequence((seed, *stream)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def generator(seed: int, *stream: int) -> torch.Generator:
+    """A generator for one use of a model's seed. On the CPU, so that every device draws the same numbers."""
+    return torch.Generator().manual_seed(derive(seed, *stream))
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's global generators start from `seed` inside, and go on outside as if nothing had happened.
+
+    Initialisation and dropout draw from them, in networks that are not ours to change.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def repeatable(numerics: Numerics) -> Iterator[None]:
+    """Deterministic kernels, and float32 that is float32."""
+    if numerics.device.type == "cpu":
+        if torch.get_num_threads() != numerics.threads:
+            torch.set_num_threads(numerics.threads)
+        yield
+        return
+    tf32 = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with (
+            torch.cuda.device(numerics.device),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = tf32

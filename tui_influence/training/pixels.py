@@ -1,0 +1,132 @@
+"""Images that live on the device as uint8, and the batches and augmented views taken from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tui_influence.training.data import Images, Labels
+
+_RESIZE_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Labelled images on a device.
+
+    Attributes:
+        images: (N, H, W, C) uint8.
+        labels: (N,) int64.
+        mean: (C,) of the source's pixels, in units of 255.
+        deviation: (C,) likewise.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    @property
+    def size(self) -> int:
+        """Side in pixels."""
+        return self.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.images.shape[3]
+
+    def everything(self) -> Tensor:
+        """(N,) all positions, on the device."""
+        return torch.arange(len(self.images), device=self.images.device)
+
+    def batch(self, index: Tensor, view: Tensor | None = None) -> Tensor:
+        """Normalised images as a network takes them.
+
+        Args:
+            index: (B,) positions.
+            view: (B, 3) shift down, shift right, mirrored or not; None for the images as they are.
+
+        Returns:
+            (B, C, H, W) float32, channels last in memory.
+        """
+        if view is None:
+            chosen = self.images[index]
+        else:
+            height, width = self.images.shape[1:3]
+            down, right, mirrored = view.unbind(1)
+            rows = _reflect(torch.arange(height, device=view.device) + down[:, None], height)
+            columns = _reflect(torch.arange(width, device=view.device) + right[:, None], width)
+            columns = torch.where(mirrored[:, None] > 0, width - 1 - columns, columns)
+            chosen = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return ((chosen - self.mean) / self.deviation).permute(0, 3, 1, 2)
+
+    def draw_views(self, shape: torch.Size, crop: int, flip: bool, generator: torch.Generator) -> Tensor | None:
+        """(*shape, 3) random views: shifts of up to `crop` pixels, mirrored or not; None where neither is asked for."""
+        if not crop and not flip:
+            return None
+        crop = min(crop, self.size - 1)
+        shifts = torch.randint(-crop, crop + 1, (*shape, 2), generator=generator)
+        mirrored = torch.randint(0, 2 if flip else 1, (*shape, 1), generator=generator)
+        return torch.cat((shifts, mirrored), -1).to(self.images.device)
+
+    def like(self, images: Images, labels: Labels) -> "Pixels":
+        """Other images brought to the size, the channels, the normalisation and the device of these."""
+        tensor = _resize(_channels(torch.from_numpy(np.ascontiguousarray(images)), self.channels), self.size)
+        device = self.images.device
+        return Pixels(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
+
+
+def resident(images: Images, labels: Labels, device: torch.device, resolution: int | None) -> Pixels:
+    """The source's images on the device; they set size, channels and normalisation for all others.
+
+    Args:
+        images: (N, H, W, C) uint8, square or scaled to be.
+        labels: (N,).
+        device: where they stay.
+        resolution: side in pixels; None keeps that of the images.
+    """
+    tensor = _resize(torch.from_numpy(np.ascontiguousarray(images)), resolution or images.shape[1])
+    count = tensor.shape[0] * tensor.shape[1] * tensor.shape[2]
+    mean = tensor.sum((0, 1, 2)).double() / count
+    square = sum(part.double().square().sum((0, 1, 2)) for part in torch.split(tensor, _RESIZE_AT_ONCE))
+    deviation = (torch.as_tensor(square) / count - mean.square()).clamp_min(1.0).sqrt()
+    return Pixels(
+        tensor.to(device), torch.from_numpy(labels).to(device), mean.float().to(device), deviation.float().to(device)
+    )
+
+
+def _reflect(position: Tensor, size: int) -> Tensor:
+    """Positions beyond an edge, mirrored at it."""
+    return (size - 1) - ((size - 1) - position.abs()).abs()
+
+
+def _channels(images: Tensor, channels: int) -> Tensor:
+    """Grey to colour by repetition, colour to grey by luminance (ITU-R BT.601)."""
+    have = images.shape[3]
+    if have == channels:
+        return images
+    if have == 1:
+        return images.expand(-1, -1, -1, channels)
+    if channels == 1 and have == 3:
+        weights = torch.tensor([0.299, 0.587, 0.114])
+        parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, _RESIZE_AT_ONCE)]
+        return torch.cat(parts)[..., None]
+    raise ValueError(f"images of {have} channels cannot be made into {channels}")
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    """Scale to `size` x `size`, antialiased."""
+    if images.shape[1:3] == (size, size):
+        return images.contiguous()
+    parts = [
+        interpolate(part.permute(0, 3, 1, 2).float(), (size, size), mode="bilinear", antialias=True)
+        .round()
+        .clamp(0, 255)
+        .to(torch.uint8)
+        .permute(0, 2, 3, 1)
+        for part in torch.split(images, _RESIZE_AT_ONCE)
+    ]
+    return torch.cat(parts).contiguous()
