@@ -9,8 +9,8 @@ from pathlib import Path
 from tui_influence.config.schema import ComputeSection
 from tui_influence.errors import DeviceError
 
-WORKERS_PER_GPU = 4
-"""Small networks leave most of a GPU idle between kernels; four processes fill it."""
+MOST_WORKERS_PER_GPU = 8
+"""Where the config leaves the number open, `tuning` finds it between 1 and this."""
 
 _COUNT = "import torch; print(torch.cuda.device_count())"
 
@@ -34,7 +34,7 @@ def cuda_devices() -> int:
 
 
 def worker_devices(compute: ComputeSection) -> list[str]:
-    """Return the device of each worker to start.
+    """Return the device of each worker to start with.
 
     Raises:
         DeviceError: a device is asked for that is not here.
@@ -50,12 +50,17 @@ def worker_devices(compute: ComputeSection) -> list[str]:
     return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
 
 
+def most_workers(device: str, compute: ComputeSection) -> int:
+    """Return how many workers `tuning` may give a device; 1 where their number is fixed."""
+    if compute.workers_per_device != "auto" or device == "cpu":
+        return 1
+    return max(1, min(MOST_WORKERS_PER_GPU, cpu_cores()))
+
+
 def _workers(device: str, compute: ComputeSection) -> int:
     if compute.workers_per_device != "auto":
         return compute.workers_per_device
-    if device == "cpu":
-        return max(1, cpu_cores() // compute.threads)
-    return max(1, min(WORKERS_PER_GPU, cpu_cores()))
+    return max(1, cpu_cores() // compute.threads) if device == "cpu" else 1
 
 
 def _check(devices: list[str]) -> None:

@@ -27,6 +27,7 @@ class WorkerProcess:
         since: when it was given that (monotonic seconds).
         models: how many models it has finished.
         ready: whether data and network are on its device.
+        dismissed: whether it is to end, and nobody to take its place.
     """
 
     def __init__(self, worker: int, device: str, threads: int, paths: Paths, *, allow_code: bool) -> None:
@@ -39,7 +40,7 @@ class WorkerProcess:
         self.row: Row | None = None
         self.since = 0.0
         self.models = 0
-        self.ready = False
+        self.ready = self.dismissed = False
         self._buffer = b""
         self._log = paths.worker_log(worker)
         make_directory(paths.logs)
@@ -93,7 +94,7 @@ class WorkerProcess:
         return [from_line(line) for line in lines]
 
     def release(self) -> None:
-        """Let it end: it will get no more rows."""
+        """Let it end: it will get no more rows. Once more does no harm."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 

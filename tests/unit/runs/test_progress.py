@@ -87,7 +87,7 @@ def test_devices_take_turns_so_that_a_short_plan_uses_all(monkeypatch):
     compute = ComputeSection(devices=["cuda:0", "cuda:1", "cpu"], workers_per_device=2)
     assert worker_devices(compute) == ["cuda:0", "cuda:1", "cpu"] * 2
     assert worker_devices(ComputeSection(devices=["cpu"])) == ["cpu"] * 3
-    assert set(worker_devices(ComputeSection())) == {"cuda:0", "cuda:1"}
+    assert worker_devices(ComputeSection()) == ["cuda:0", "cuda:1"]  # and `tuning` adds to them
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "tpu", "cuda:x"])

@@ -1,0 +1,55 @@
+"""A GPU gets as many workers as pay, and no more."""
+
+import heapq
+
+import pytest
+
+from tui_influence.runs.tuning import Tuner
+
+
+def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
+    """Simulate a device that finishes `speed(w)` models a second with w workers; return how it settles, and when."""
+    tuner, clock, trained = Tuner(most), 0.0, 0
+    tuner.on_ready()
+    working, starting = [(1 / speed(1), 0)], []
+    while trained < models:
+        if starting and (not working or starting[0] <= working[0][0]):
+            clock = heapq.heappop(starting)
+            tuner.on_ready()
+            heapq.heappush(working, (clock + len(working) / speed(len(working) + 1), len(working)))
+            continue
+        clock, worker = heapq.heappop(working)
+        trained += 1
+        if tuner.on_model(clock):
+            heapq.heappush(starting, clock + start)
+        heapq.heappush(working, (clock + (len(working) + 1) / speed(len(working) + 1), worker))
+        if tuner.settled:
+            return tuner, trained
+    return tuner, trained
+
+
+@pytest.mark.parametrize("full", [1, 2, 4])
+def test_workers_are_added_until_the_device_is_full(full):
+    tuner, trained = settle(lambda workers: float(min(workers, full)))
+    assert tuner.settled
+    assert full <= tuner.workers <= full + 1
+    assert trained < 120
+
+
+def test_there_is_an_upper_bound():
+    tuner, _ = settle(float, most=3)
+    assert tuner.workers == 3
+
+
+def test_a_single_worker_is_never_taken_away():
+    tuner = Tuner(8)
+    assert not tuner.on_memory()
+    assert tuner.workers == 1
+
+
+def test_running_out_of_memory_takes_one_back_and_settles():
+    tuner = Tuner(8, workers=3)
+    assert tuner.on_memory()
+    assert (tuner.workers, tuner.settled) == (2, True)
+    tuner.on_ready()
+    assert not any(tuner.on_model(float(now)) for now in range(100))

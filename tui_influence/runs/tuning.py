@@ -1,0 +1,61 @@
+"""How many workers a GPU is given, when the config leaves it open: one more for as long as that pays.
+
+A small network leaves most of a GPU idle between its kernels; a large one fills it alone. Nobody can tell beforehand,
+so the sweep finds out on its own models: none is trained for the measurement alone.
+"""
+
+from dataclasses import dataclass, field
+
+PAYS = 1.1
+"""A further worker stays worth trying while it makes the device at least this much faster."""
+MODELS_A_WORKER = 3
+"""Models each worker finishes before its number is judged."""
+
+
+@dataclass
+class Tuner:
+    """The number of workers of one device, from 1 up.
+
+    Attributes:
+        most: workers to try at most.
+        workers: given so far.
+        settled: whether the number is final.
+    """
+
+    most: int
+    workers: int = 1
+    settled: bool = False
+    _best: float = 0.0
+    _ready: int = 0
+    _finished: list[float] = field(default_factory=list)
+
+    def on_ready(self) -> None:
+        """Note that a worker is ready; models count from when all are."""
+        self._ready += 1
+        self._finished.clear()
+
+    def on_model(self, now: float) -> bool:
+        """Note that a model is done, at `now` seconds; return whether to start one more worker."""
+        if self.settled or self._ready < self.workers:
+            return False
+        self._finished.append(now)
+        # Right after a change every worker is in the middle of something: a first round of models is not counted.
+        first, needed = self.workers, self.workers * (1 + MODELS_A_WORKER)
+        if len(self._finished) <= needed:
+            return False
+        rate = (len(self._finished) - 1 - first) / max(now - self._finished[first], 1e-9)
+        self.settled = rate < PAYS * self._best or self.workers >= self.most
+        self._best = max(self._best, rate)
+        if self.settled:
+            return False
+        self.workers += 1
+        self._finished.clear()
+        return True
+
+    def on_memory(self) -> bool:
+        """Note that the device ran out of memory; return whether to do with one worker less."""
+        self.settled = True
+        if self.workers == 1:
+            return False
+        self.workers -= 1
+        return True
