@@ -61,13 +61,15 @@ def write_config(directory: Path, *, name: str = "sweep.toml", models: int = 10,
     return path
 
 
-def tinfl(*arguments: object, code: int | None = 0, cwd: Path | None = None, **environment: str):
+def tinfl(
+    *arguments: object, code: int | None = 0, cwd: Path | None = None, patience: float = PATIENCE, **environment: str
+):
     """Run the program to its end; check its exit code, and that no traceback is shown."""
     done = subprocess.run(
         [sys.executable, "-m", "tui_influence", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         cwd=cwd,
         env=os.environ | {"COLUMNS": "100", **environment},
         check=False,

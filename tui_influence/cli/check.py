@@ -129,6 +129,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines += [
             f"cost     {found['seconds_per_model']:.2f} s a model on a worker ({', '.join(found['numerics'])}), "
             f"{found['models_per_hour']:,.0f} models an hour: {duration(found['seconds'])} in all",
-            f"disk     {found['disk_bytes'] / 2**20:,.0f} MiB of results",
+            f"disk     {found['disk_bytes'] / 2**20:,.1f} MiB of results",
         ]
     return lines

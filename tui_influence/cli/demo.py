@@ -41,6 +41,7 @@ resolution = 14
 epochs = 4
 batch_size = 128
 lr = 0.2
+probe_l2 = 1.0
 """
 
 

@@ -1,0 +1,35 @@
+"""The embedded experiment: the same as its sample config, and it finds what can be checked by eye."""
+
+import json
+import re
+from pathlib import Path
+from statistics import median
+
+from tests.e2e.program import tinfl
+from tui_influence.cli.demo import demo_config
+from tui_influence.config.loader import load_config
+
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_configs" / "glyphs-digits.toml"
+
+
+def test_the_demo_is_its_sample_config(tmp_path):
+    demo, sample = demo_config(tmp_path), load_config(SAMPLE)
+    assert demo.model_copy(update={"run": None}) == sample.model_copy(update={"run": None})
+
+
+def test_the_printed_digit_helps_most_with_its_handwritten_one(tmp_path):
+    """The whole demo, as a user runs it; chance would put one printed digit in 36 first."""
+    said = tinfl("demo", tmp_path / "demo", patience=600)
+    (found,) = re.findall(r"For (\d+) of 10 handwritten digits", said.stdout)
+    places = []
+    for digit in "0123456789":
+        rows = json.loads(tinfl("rank", tmp_path / "demo", "--class", digit, "--json").stdout)["rows"]
+        places.append(next(row["rank"] for row in rows if row["group"] == digit))
+    assert places.count(1) == int(found)
+    assert places.count(1) >= 7
+    assert median(places) == 1
+    whole = json.loads(tinfl("rank", tmp_path / "demo", "--json").stdout)
+    assert whole["n_models"] == 256
+    assert whole["lds"]["low"] > 0
+    assert "next: tinfl rank" in said.stderr
+    assert "models" in said.stderr  # plain progress lines, as stderr is no terminal
