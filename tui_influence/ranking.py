@@ -14,6 +14,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.report import Noun, RankReport
 from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import State, observe
 from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
 from tui_influence.store.examples import Examples, read_examples
 from tui_influence.store.listing import list_failures
@@ -96,7 +97,7 @@ def rank_run(paths: Paths, info: RunInfo, question: Question) -> Answer:
         n_failed=len(list_failures(paths, Role.ESTIMATE)),
         noun=_noun(info),
     )
-    return Answer(report, tuple(_notes(outputs, heldout)))
+    return Answer(report, (*_missing(paths, info, outputs, report.n_failed), *_notes(outputs, heldout)))
 
 
 def chosen_columns(info: RunInfo, target: int, examples: Examples, question: Question) -> NDArray[np.int64]:
@@ -149,6 +150,13 @@ def _noun(info: RunInfo) -> Noun:
             return "example"
         case _:
             return "group"
+
+
+def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
+    absent = info.models - failed - len(outputs)
+    if absent <= 0 or observe(paths)[0] is not State.DONE:
+        return []
+    return [f"{absent} of {info.models} models are missing although the run was done: is it half copied?"]
 
 
 def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:

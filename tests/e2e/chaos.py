@@ -86,7 +86,10 @@ def _fill_disk_and_resume(config: Path, root: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(root)], check=True)
     paths, ballast = Paths(root), root / "logs" / "ballast"
     process = subprocess.Popen(
-        [sys.executable, "-m", "tui_influence", "sweep", "--foreground", str(config)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tui_influence", "sweep", "--foreground", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TINFL_COMPACT_AFTER": "2"},
     )
     wait_until(lambda: _survivors(paths), "no record")
     with suppress(OSError), ballast.open("wb", buffering=0) as file:

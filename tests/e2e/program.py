@@ -71,7 +71,7 @@ def tinfl(
         text=True,
         timeout=patience,
         cwd=cwd,
-        env=os.environ | {"COLUMNS": "100", **environment},
+        env=os.environ | {"COLUMNS": "100", "TINFL_COMPACT_AFTER": "3", **environment},
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.integration.command_line import refused, run
+from tui_influence.roles import Role
 from tui_influence.store.paths import Paths
 
 
@@ -204,6 +206,7 @@ def test_a_results_directory_without_records_yet(finished, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     shutil.rmtree(copy / "records")
+    shutil.rmtree(copy / "matrix")
     refused("rank", copy, code=3, reason="no model has been recorded yet")
 
 
@@ -225,6 +228,64 @@ def test_names_made_to_harm_do_none(finished, tmp_path):
         assert not [char for char in text if char in "\x1b\x07\r\u202e"]
         assert not [line for line in text.splitlines() if line.split(",")[1:2] == ["=cmd|'/c calc'!A0"]]
     assert set(tmp_path.rglob("*")) == before
+
+
+ESCAPES = "\x1b]0;owned\x07\x9b2J\u202e"
+
+
+def test_a_stranger_s_heartbeat_and_events_do_no_harm(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    beat = json.loads((copy / "heartbeat.json").read_text())
+    worker = {"worker": 0, "device": ESCAPES, "pid": 1, "row": ESCAPES, "models": 1}
+    now = {"time": time.time(), "state": "running", "stage": ESCAPES, "warnings": [ESCAPES], "workers": [worker]}
+    (copy / "heartbeat.json").write_text(json.dumps(beat | now))
+    (copy / "owner.json").write_text(json.dumps({"pid": 1, "started": 1.0, "host": ESCAPES, "boot": ""}))
+    events = [
+        {"event": ESCAPES, "time": 1.0, "x": ESCAPES},
+        {"event": "model", "time": "x"},
+        {"event": "model", "time": 1e300},
+    ]
+    events += [
+        {"event": "model", "time": 1.0, "metrics": [{"source_accuracy": "x"}]},
+        {"event": "failed", "time": 2, "reason": ESCAPES},
+    ]
+    (copy / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    for arguments in (["status", copy], ["status", copy, "--json"], ["logs", copy], ["logs", copy, "--json"]):
+        said = run(*arguments)
+        assert said.code == 0, said
+        assert not set(said.out + said.err) & set(ESCAPES.replace("owned", "").replace("]0;", "").replace("2J", ""))
+    for nonsense in ({"models_per_hour": "x"}, {"workers": 3}, {"time": None}, {"eta": [1]}):
+        (copy / "heartbeat.json").write_text(json.dumps(beat | nonsense))
+        assert run("status", copy).code == 0
+
+
+def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(finished, copy)
+    outside.write_text("precious")
+    (copy / "events.jsonl").unlink()
+    (copy / "events.jsonl").symlink_to(outside)
+    refused("resume", copy, code=3, reason="a link; a results directory may hold none")
+    refused("resume", "--foreground", copy, code=3, reason="a link; a results directory may hold none")
+    assert outside.read_text() == "precious"
+
+
+def test_records_that_are_missing_from_a_finished_run_are_noticed(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    Paths(copy).record(Role.ESTIMATE, 3, 0).unlink()
+    shutil.rmtree(copy / "matrix")
+    said = run("rank", copy)
+    assert "1 of 10 models are missing although the run was done: is it half copied?" in said.err
+
+
+def test_what_a_crash_while_preparing_leaves_does_not_bar_the_way(tmp_path):
+    config = folder_config(tmp_path)
+    (tmp_path / "results" / "logs").mkdir(parents=True)
+    for name in ("plan.safetensors", ".tmp-12-abcd", "events.jsonl"):
+        (tmp_path / "results" / name).write_text("")
+    assert run("sweep", "--dry-run", config).code == 0
 
 
 def test_code_named_by_a_results_directory_is_not_run(finished, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def report_bug() -> ExitCode:
 
 def is_terminal() -> bool:
     """Whether somebody watches stderr."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _paint(text: str, colour: str) -> str:
@@ -61,9 +61,21 @@ def _safe_line(line: str) -> str:
     return "\n  ".join(printable(part) for part in line.split("\n"))
 
 
+def rewrite(text: str) -> None:
+    """Replace the terminal's current line by `text`; take it away when that is empty."""
+    _emit("\r\x1b[K" + text)
+
+
 def _write(text: str) -> None:
+    _emit(text + "\n")
+
+
+def _emit(text: str) -> None:
+    """Write to stderr; a terminal that has gone is no reason to end a run."""
+    if sys.stderr is None:
+        return
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         return

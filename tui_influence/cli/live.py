@@ -1,7 +1,6 @@
 """Progress on stderr: one line that is rewritten on a terminal, a plain line now and then anywhere else."""
 
 import shutil
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -56,8 +55,7 @@ class StageLine:
     def clear(self) -> None:
         """Take the line away."""
         if self._terminal and self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            diagnostics.rewrite("")
         self._shown = ""
 
     def _show(self, text: str) -> None:
@@ -66,8 +64,7 @@ class StageLine:
             return
         if self._terminal:
             width = shutil.get_terminal_size().columns
-            sys.stderr.write("\r\x1b[K" + text[: width - 1])
-            sys.stderr.flush()
+            diagnostics.rewrite(text[: width - 1])
         elif now - self._last >= _PLAIN_EVERY:
             diagnostics.say(text)
         else:
@@ -82,6 +79,7 @@ def run_here(request: "Request") -> Heartbeat:
         KeyboardInterrupt: it was asked to stop before it was done.
         TinflError: it failed.
     """
+    from tui_influence.cli.starting import shown
     from tui_influence.runs.supervisor import supervise
 
     with StageLine() as line:
@@ -91,6 +89,7 @@ def run_here(request: "Request") -> Heartbeat:
     if last.failed:
         diagnostics.warn(f"{last.failed} models failed and were left out; `tinfl status` says why")
     if last.state is not State.DONE:
-        diagnostics.say(f"stopped with {last.done} of {last.total} models; next: tinfl resume {request.root}")
+        again = f"tinfl resume {shown(request.root)}" if last.total else "the same command"
+        diagnostics.say(f"stopped with {last.done} of {last.total} models; next: {again}")
         raise KeyboardInterrupt
     return last

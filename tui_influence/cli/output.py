@@ -22,7 +22,7 @@ def line(text: str = "") -> None:
 
 def write_json(value: Any) -> None:
     """Write one JSON document."""
-    line(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    line(json.dumps(value, indent=2, allow_nan=False))
 
 
 def console() -> "Console":

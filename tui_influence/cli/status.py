@@ -43,8 +43,10 @@ def status(results: Results, json: Json = False) -> None:
 def _found(paths: Paths, state: State, heartbeat: Heartbeat | None, info: RunInfo | None) -> dict[str, Any]:
     """What there is to say, from the records themselves where they can tell."""
     targets = len(info.targets) if info else 0
-    done = {role.value: len(completed(paths, role, targets)) for role in Role} if info else {}
-    failed = {role.value: list_failures(paths, role) for role in Role} if info else {}
+    planned = {Role.ESTIMATE: info.models, Role.HELDOUT: info.heldout} if info else {}
+    finished = {role: completed(paths, role, targets, count) for role, count in planned.items()}
+    done = {role.value: len(indices) for role, indices in finished.items()}
+    failed = {role.value: list_failures(paths, role) - indices for role, indices in finished.items()}
     reasons = [
         {"role": role, "index": index, "reason": failure_reason(paths, Role(role), index)}
         for role, indices in failed.items()
@@ -76,7 +78,7 @@ def _found(paths: Paths, state: State, heartbeat: Heartbeat | None, info: RunInf
 def _lines(found: dict[str, Any]) -> list[str]:
     state = State(found["state"])
     name = printable(found["run"] or "run", 60)
-    lines = [f"{_MARK[state]} {name}: {state.value}" + (f", {found['stage']}" if found["stage"] else "")]
+    lines = [f"{_MARK[state]} {name}: {state.value}" + (f", {printable(found['stage'], 80)}" if found["stage"] else "")]
     if found["reason"]:
         lines.append(f"  why       {printable(found['reason'])}")
     if state is State.LOST:
@@ -97,8 +99,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         accuracies = "".join(f", {printable(target, 30)} {value:.1%}" for target, value in targets)
         lines.append(f"  accuracy  source {found['source_accuracy']:.1%}{accuracies}")
     for worker in found["workers"]:
-        row = worker["row"] or "idle"
-        lines.append(f"  worker {worker['worker']}  {worker['device']}, {row}, {worker['models']} models done")
+        row = printable(worker["row"], 40) or "idle"
+        device = printable(worker["device"], 20)
+        lines.append(f"  worker {worker['worker']}  {device}, {row}, {worker['models']} models done")
     if found["skipped_images"]:
         lines.append(f"  skipped   {found['skipped_images']} unreadable images")
     lines += [

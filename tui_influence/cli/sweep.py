@@ -1,5 +1,6 @@
 """`tinfl sweep`: start a run in the background, or go on with it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,10 +19,11 @@ def sweep(
     """Train the models of a config, in the background; the same config again goes on where it stopped."""
     from tui_influence.cli.starting import start, with_devices
     from tui_influence.config.loader import load_config
+    from tui_influence.config.locations import absolute
     from tui_influence.runs.continuation import check_against_results
     from tui_influence.runs.supervisor import Request
 
-    config = with_devices(load_config(config_file), devices)
+    config = absolute(with_devices(load_config(config_file), devices), Path.cwd())
     extension = check_against_results(config, config.output)
     if dry_run:
         from tui_influence.cli.check import show_plan

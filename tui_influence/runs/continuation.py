@@ -11,9 +11,6 @@ from tui_influence.runs.ownership import already_running
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
-OURS = {"logs", "lock", "owner.json", "heartbeat.json", "stop.json", "events.jsonl", "reserve", "targets", "source"}
-"""What a run that failed while it was being prepared leaves behind."""
-
 
 def check_against_results(config: Config, root: Path) -> str:
     """Check that a config may go on in a results directory that exists.
@@ -32,7 +29,7 @@ def check_against_results(config: Config, root: Path) -> str:
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)
     if not paths.run.exists():
-        if root.exists() and any(entry.name not in OURS for entry in root.iterdir()):
+        if root.exists() and any(not paths.is_ours(entry.name) for entry in root.iterdir()):
             raise ResultsError(f"{root}: not empty, and not a results directory; choose another [run] output")
         return ""
     info = read_run_info(root)

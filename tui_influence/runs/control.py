@@ -51,9 +51,14 @@ class Signals:
 
     def __init__(self) -> None:
         self._count = 0
+        self._hung_up = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take in one signal."""
+        """Take in one signal; a hang-up, which shell and kernel both send, counts once."""
+        if number == signal.SIGHUP:
+            if self._hung_up:
+                return
+            self._hung_up = True
         self._count += 1
 
     @property

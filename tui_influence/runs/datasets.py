@@ -1,8 +1,11 @@
 """The datasets of a config: packed by whoever prepares a run, mapped from the cache by every worker."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 from tui_influence.config.identity import identity
 from tui_influence.config.schema import Config
@@ -18,6 +21,7 @@ from tui_influence.datasets import (
 )
 from tui_influence.errors import ConfigError
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
@@ -42,13 +46,15 @@ class Datasets:
     channels: int
 
     def fingerprints(self, config: Config) -> dict[str, str]:
-        """Return the fingerprint of each packed part, and of the grouping, by name."""
+        """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
         grouping = hashlib.blake2b(self.groups.of.tobytes(), digest_size=16)
         grouping.update("\0".join(self.groups.names).encode())
         found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
             found[f"{target.name}/train"] = images.train.fingerprint
             found[f"{target.name}/test"] = images.test.fingerprint
+        if config.model.is_user_code:
+            found["network"] = _source_hash(config.model.arch)
         return found
 
 
@@ -95,3 +101,19 @@ def reopen_datasets(config: Config, info: RunInfo) -> Datasets:
     if identity(config, data.fingerprints(config)) != info.identity:
         raise ConfigError("the datasets changed since the run was prepared")
     return data
+
+
+def _source_hash(arch: str) -> str:
+    """Return the hash of the file that defines a user's network; the module is found, not imported.
+
+    Raises:
+        ConfigError: there is no such module.
+    """
+    path: list[str] | None = [*sys.path, str(Path.cwd())]
+    spec = None
+    for part in arch.partition(":")[0].split("."):
+        spec = PathFinder.find_spec(part, path)
+        path = list(spec.submodule_search_locations or []) if spec else []
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"model.arch: no module {printable(arch.partition(':')[0])} here or on the Python path")
+    return hashlib.blake2b(Path(spec.origin).read_bytes(), digest_size=16).hexdigest()

@@ -101,12 +101,38 @@ def read_heartbeat(paths: Paths) -> Heartbeat | None:
         return None
     try:
         found: dict[str, Any] = read_json(paths.heartbeat, limit=1 << 20)
-        found["state"] = State(found["state"])
-        found["workers"] = [WorkerState(**worker) for worker in found["workers"]]
-        found["eta"] = tuple(found["eta"]) if found["eta"] else None
-        return Heartbeat(**found)
-    except (ResultsError, KeyError, TypeError, ValueError):
+        return Heartbeat(
+            state=State(found["state"]),
+            time=float(found["time"]),
+            started=float(found["started"]),
+            done=int(found["done"]),
+            failed=int(found["failed"]),
+            total=int(found["total"]),
+            models_per_hour=float(found["models_per_hour"]),
+            eta=_three(found["eta"]) if found["eta"] else None,
+            source_accuracy=None if found["source_accuracy"] is None else float(found["source_accuracy"]),
+            target_accuracy=[float(value) for value in found["target_accuracy"]],
+            warnings=[str(warning) for warning in found["warnings"]],
+            reason=str(found["reason"]),
+            stage=str(found["stage"]),
+            workers=[
+                WorkerState(
+                    int(worker["worker"]),
+                    str(worker["device"]),
+                    int(worker["pid"]),
+                    str(worker["row"]),
+                    int(worker["models"]),
+                )
+                for worker in found["workers"]
+            ],
+        )
+    except (ResultsError, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    expected, low, high = (float(value) for value in values)
+    return expected, low, high
 
 
 def state_of(heartbeat: Heartbeat | None, owner: Owner | None, now: float | None = None) -> State:
@@ -123,7 +149,7 @@ def state_of(heartbeat: Heartbeat | None, owner: Owner | None, now: float | None
         return heartbeat.state
     alive = owner.is_alive() if owner else False
     if alive is None:  # on another machine: all we have is how long it has been silent
-        alive = (now if now is not None else time.time()) - heartbeat.time < SILENCE
+        alive = abs((now if now is not None else time.time()) - heartbeat.time) < SILENCE
     return heartbeat.state if alive else State.LOST
 
 

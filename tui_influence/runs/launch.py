@@ -11,14 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
-from tui_influence.runs.heartbeat import Heartbeat
+from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request, supervise
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import make_directory, refusal, refuse_links
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -37,6 +38,7 @@ def start(request: Request, observer: Observer) -> int:
         TinflError: it could not be started; with the exit code the supervisor ended with.
     """
     paths = Paths(request.root)
+    refuse_links(paths.root)
     make_directory(paths.logs)
     log_path = paths.logs / "supervisor.log"
     try:
@@ -52,7 +54,7 @@ def start(request: Request, observer: Observer) -> int:
         raise refusal(error, "write", log_path) from error
     assert process.stdin is not None
     assert process.stdout is not None
-    with process.stdin as pipe:
+    with suppress(BrokenPipeError), process.stdin as pipe:  # one that is dead already says why by saying nothing
         pipe.write(_to_bytes(request))
     for said in _messages(process.stdout):
         match said.get("say"):
@@ -60,6 +62,9 @@ def start(request: Request, observer: Observer) -> int:
                 observer.stage(str(said["what"]), int(said["done"]), int(said["total"]))
             case "under way":
                 return process.pid
+            case "stopped":
+                process.wait()
+                raise RunFailedError("stopped before the run was under way")
             case "error":
                 process.wait()
                 failure = RunFailedError(str(said["reason"]))
@@ -84,6 +89,10 @@ class _Pipe:
 
     def under_way(self, heartbeat: Heartbeat) -> None:
         self._say(say="under way")
+        self.close()
+
+    def ended(self, heartbeat: Heartbeat) -> None:
+        self._say(say="under way" if heartbeat.state is State.DONE else "stopped")
         self.close()
 
     def beat(self, heartbeat: Heartbeat) -> None:
@@ -139,7 +148,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         pipe.error(error)
         return int(error.exit_code)
-    pipe.under_way(last)  # where nothing was left to do, this is the first that is heard
+    pipe.ended(last)  # where nothing was left to do, this is the first that is heard
     return 0
 
 

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.config.loader import config_from_json, config_to_json
-from tui_influence.config.schema import Config
+from tui_influence.config.schema import Config, Source, Target
+from tui_influence.datasets import native_shape
 from tui_influence.designs import design_of
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.runs.prepare import SAMPLES_PER_GROUP, _thumbnail_side
 from tui_influence.training.environment import worker_environment
 
 _SHORT, _LONG = 5, 25
@@ -41,7 +44,7 @@ class Cost:
         seconds_per_model: on one worker, while the others train too.
         workers: processes that train side by side.
         models: to train, held-out ones included.
-        disk: bytes of records and of the compacted matrix.
+        disk: bytes of records, of the compacted matrix and of thumbnails.
         numerics: what each device computes with.
     """
 
@@ -73,26 +76,15 @@ def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
     Raises:
         TinflError: it cannot be trained; with the reason of the first worker that says so.
     """
-    processes = []
-    for device in devices:
-        threads = config.compute.threads
-        command = [sys.executable, "-P", "-m", "tui_influence.runs.measure", device, str(threads)]
-        processes.append(
-            subprocess.Popen(
-                [*command, "--allow-code"] if config.model.is_user_code else command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=os.environ | worker_environment(device, threads),
-            )
-        )
     request = json.dumps(config_to_json(config)).encode()
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(request)
-        process.stdin.close()
-        process.stdin = None
-    found = [_result(process) for process in processes]
+    with ExitStack() as stack:
+        processes = []
+        for device in devices:
+            processes.append(stack.enter_context(_start(config, device)))
+            stack.callback(processes[-1].kill)  # it may be training still, if another one fails
+        for process in processes:
+            _ask(process, request)
+        found = [_result(process) for process in processes]
     return Cost(
         seconds_per_model=float(np.mean([result["seconds"] for result in found])),
         workers=len(devices),
@@ -100,6 +92,27 @@ def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
         disk=_disk(config, data),
         numerics=sorted({result["numerics"] for result in found}),
     )
+
+
+def _start(config: Config, device: str) -> "subprocess.Popen[bytes]":
+    threads = config.compute.threads
+    command = [sys.executable, "-P", "-m", "tui_influence.runs.measure", device, str(threads)]
+    return subprocess.Popen(
+        [*command, "--allow-code"] if config.model.is_user_code else command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | worker_environment(device, threads),
+    )
+
+
+def _ask(process: "subprocess.Popen[bytes]", request: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it is dead already: `_result` has its last words
+        process.stdin.write(request)
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    process.stdin = None
 
 
 def _result(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
@@ -120,7 +133,20 @@ def _disk(config: Config, data: Datasets) -> int:
     models = config.design.models + config.design.heldout
     groups = len(data.groups.names)
     # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
-    return sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
+    records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
+    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=groups)
+    samples = int(np.minimum(sizes, SAMPLES_PER_GROUP).sum())
+    pictures = [
+        (config.source, samples),
+        *zip(config.target, (len(target.test) for target in data.targets), strict=True),
+    ]
+    return records + sum(_thumbnails(section, count, data.channels) for section, count in pictures)
+
+
+def _thumbnails(section: Source | Target, count: int, channels: int) -> int:
+    """About what is kept of so many images, if the others are as large as the first."""
+    shape = native_shape(section)
+    return count * min(_thumbnail_side(count, channels), shape.side) ** 2 * shape.channels
 
 
 def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Who runs a run: a lock held for the supervisor's life, and who that is, so that a recycled pid is not believed."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -86,10 +87,11 @@ class Ownership:
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise already_running(self._paths) from error
-        except OSError as error:  # a file system without locks: the owner file has to do
-            if (owner := read_owner(self._paths)) and owner.is_alive():
+        except OSError as error:
+            # A file system without locks: the heartbeat, which the caller has looked at, has to do.
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
                 os.close(self._descriptor)
-                raise already_running(self._paths) from error
+                raise refusal(error, "lock", self._paths.lock) from error
         write_json(self._paths.owner, asdict(Owner.this_process()))
         return self
 

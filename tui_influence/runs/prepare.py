@@ -14,8 +14,8 @@ from tui_influence.config.loader import config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, design_of, schedule, split_examples
-from tui_influence.errors import ConfigError
-from tui_influence.runs.datasets import Datasets, Progress, open_datasets
+from tui_influence.errors import ConfigError, DatasetError
+from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
@@ -45,13 +45,20 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
         ConfigError: the design is impossible, or the directory holds a run of other data.
         ResultsError: the directory refuses.
     """
-    data = open_datasets(config, progress)
+    previous = read_run_info(paths.root) if paths.run.exists() else None
+    try:
+        data = open_datasets(config, progress)
+    except DatasetError:
+        if previous is None:
+            raise
+        data = reopen_datasets(config, previous)  # moved or gone, but the cache still has what the run began with
     design = design_of(config.design, len(data.groups.names), config.run.seed)
     rows = schedule(design, config.design.models, config.design.heldout)
     decided = identity(config, data.fingerprints(config))
-    previous = read_run_info(paths.root) if paths.run.exists() else None
     if previous and previous.identity != decided:
-        raise ConfigError(f"{paths.root}: the datasets changed since this run was started: {_changed(previous, data)}")
+        raise ConfigError(
+            f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
+        )
     if previous:
         info = _replaced(previous, config)
     else:
@@ -84,7 +91,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> Run
             skipped=len(data.source.skipped),
         ),
         targets=[_keep_target(config, data, paths, position) for position in range(len(data.targets))],
-        versions=_versions(),
+        versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -133,6 +140,7 @@ def _thumbnail_side(count: int, channels: int) -> int:
 def _replaced(previous: RunInfo, config: Config) -> RunInfo:
     fields = {name: getattr(previous, name) for name in previous.__dataclass_fields__}
     fields |= {
+        "name": config.run.name,
         "config": config_to_json(config),
         "models": config.design.models,
         "heldout": config.design.heldout,
@@ -145,10 +153,22 @@ def _changed(previous: RunInfo, data: Datasets) -> str:
     for old, new in zip(previous.targets, data.targets, strict=True):
         if old.fingerprints != [new.train.fingerprint, new.test.fingerprint]:
             changed.append(f"target {old.name}")
-    return ", ".join(changed) or "the settings of the run"
+    return ", ".join(changed) or "the grouping, or the code of the network"
 
 
-def _versions() -> dict[str, str]:
+def mixed_versions(info: RunInfo) -> list[str]:
+    """Return a warning where this session's packages are not those that the run began with."""
+    now = versions()
+    mixed = [
+        f"{package} {before} -> {now[package]}"
+        for package, before in info.versions.items()
+        if package not in ("git", "python") and package in now and now[package] != before
+    ]
+    return [f"the run began with other versions: {', '.join(mixed)}"] if mixed else []
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this program and of what its records depend on."""
     found = {"tinfl": __version__, "python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:

@@ -72,11 +72,7 @@ def to_line(message: Report | Assignment) -> bytes:
 
 
 def from_line(line: bytes) -> Any:
-    """Return the message in a line.
-
-    Raises:
-        ValueError: it holds none.
-    """
+    """Return the message in a line; None if it holds none (something printed it by mistake)."""
     try:
         fields = json.loads(line)
         report = _REPORTS[fields.pop("say")]
@@ -85,5 +81,5 @@ def from_line(line: bytes) -> Any:
         if "kind" in fields:
             fields["kind"] = Kind(fields["kind"])
         return report(**fields)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a message: {line[:80]!r}") from error
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None

@@ -8,19 +8,19 @@ import time
 from typing import Protocol
 
 from tui_influence.config.schema import ComputeSection
+from tui_influence.designs import Row
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.control import Stop
 from tui_influence.runs.crew import Crew, Ended
-from tui_influence.runs.devices import most_workers, worker_devices
+from tui_influence.runs.devices import most_workers
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import Done, Failed, Fatal, Kind, Ready, Report
 from tui_influence.runs.tuning import Tuner
-from tui_influence.runs.work import Work, forget_failures
+from tui_influence.runs.work import Work
 from tui_influence.runs.worker_process import WorkerProcess
 from tui_influence.store.events import EventLog
 from tui_influence.store.matrix import WORTH_COMPACTING
-from tui_influence.store.paths import Paths
 
 TICK = 0.25
 """Seconds between looks at stop requests."""
@@ -55,18 +55,28 @@ class Session:
         work: what is left.
     """
 
-    def __init__(self, work: Work, crew: Crew, compute: ComputeSection, paths: Paths, events: EventLog, host: Host):
+    def __init__(
+        self,
+        work: Work,
+        crew: Crew,
+        devices: list[str],
+        compute: ComputeSection,
+        events: EventLog,
+        host: Host,
+    ) -> None:
         self.state = State.PREPARING
         self.failure: TinflError | None = None
         self.work, self.crew, self.progress = work, crew, Progress(workers=0)
-        self._compute, self._paths, self._events, self._host = compute, paths, events, host
+        self._devices, self._compute = devices, compute
+        self._events, self._host = events, host
         self._tuners: dict[str, Tuner] = {}
         self._false_starts = 0
+        self._given_up: list[Row] = []
 
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
         work, compute = self.work, self._compute
-        devices = worker_devices(compute)[: len(work)]
+        devices = self._devices[: len(work)]
         self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
         for number, device in enumerate(devices):
             self._start_worker(number, device)
@@ -83,6 +93,8 @@ class Session:
                 break
             for worker, said in self.crew.hear(TICK):
                 self._take_in(worker, said)
+            if not len(self.crew) and len(work) and level is Stop.NO and self.failure is None:
+                self._start_worker(0, devices[0])
             if work.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
                 compacted = work.done
                 self._host.compact()
@@ -148,7 +160,8 @@ class Session:
     def _dismiss(self, worker: WorkerProcess, reason: str) -> bool:
         """Do without a worker for which its device has no memory, if it was an attempt at one more; False if not."""
         tuner = self._tuners.get(worker.device)
-        if not tuner or not tuner.on_memory():
+        others = [other for other in self.crew if other.device == worker.device and not other.dismissed]
+        if not tuner or others == [worker] or not tuner.on_memory():
             return False
         worker.dismissed = True
         worker.release()
@@ -165,10 +178,13 @@ class Session:
         self._events.write(
             "retry" if again else "failed", role=row.role.value, index=row.index, worker=worker.worker, reason=reason
         )
+        if again:
+            return
+        self._given_up.append(row)
         hopeless = min(max(3, 2 * self.progress.workers), self.work.total)
-        if not again and not self.progress.seconds.count and self.work.failed >= hopeless:
-            forget_failures(self._paths)  # the fault is not theirs: once it is mended, they are to be trained
-            self.failure = RunFailedError(f"the first {self.work.failed} models all failed; the last: {reason}")
+        if not self.progress.seconds.count and len(self._given_up) >= hopeless:
+            self.work.take_back(self._given_up)  # the fault is not theirs: once it is mended, they are to be trained
+            self.failure = RunFailedError(f"the first {len(self._given_up)} models all failed; the last: {reason}")
 
     def _on_ended(self, worker: WorkerProcess, ended: Ended) -> None:
         """Try the model that a dead worker had in hand again, and start another worker in its place."""

@@ -17,14 +17,15 @@ from tui_influence.errors import ResultsError, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.control import Signals, Stop, clear_stop, stop_request, stop_signals
 from tui_influence.runs.crew import Crew
-from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
-from tui_influence.runs.ownership import Ownership
-from tui_influence.runs.prepare import prepare
+from tui_influence.runs.devices import worker_devices
+from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.ownership import Ownership, already_running
+from tui_influence.runs.prepare import mixed_versions, prepare, versions
 from tui_influence.runs.session import Session
 from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.store.events import EventLog
-from tui_influence.store.files import make_directory, refusal, write_atomically
+from tui_influence.store.files import make_directory, refusal, refuse_links, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -76,6 +77,9 @@ def supervise(request: Request, observer: Observer) -> Heartbeat:
     """
     paths = Paths(request.root)
     make_directory(paths.root)
+    refuse_links(paths.root)
+    if observe(paths)[0] in ACTIVE:
+        raise already_running(paths)
     with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
         return _Supervisor(request, paths, observer, asked).run()
@@ -95,6 +99,8 @@ class _Supervisor:
         self._failure: TinflError | None = None
         self._session: Session | None = None
         self._info: RunInfo | None = None
+        self._devices: list[str] = []
+        self._warnings: list[str] = []
         self._crew = Crew(paths, request.config.compute.threads, allow_code=request.allow_code)
         self._events = EventLog(paths.events)
 
@@ -161,7 +167,8 @@ class _Supervisor:
             if self.asked_to_stop() is not Stop.NO:
                 raise _StoppedEarlyError
 
-        self._events.write("started", pid=os.getpid())
+        self._events.write("started", pid=os.getpid(), versions=versions())
+        self._devices = worker_devices(self._request.config.compute)  # a missing one is said before hours of packing
         remove_stale(self._paths)
         self._info, rows = prepare(self._request.config, self._paths, told)
         if self._request.retry_failed:
@@ -169,6 +176,7 @@ class _Supervisor:
         told("checking the records", 0, 0)
         for line in set_damaged_aside(self._paths, self._info, rows):
             self._events.write("damaged", reason=line)
+        self._warnings = mixed_versions(self._info)
         self._stage = "starting workers"
         return rows
 
@@ -177,7 +185,7 @@ class _Supervisor:
         compute = self._request.config.compute
         work = Work(self._paths, rows, len(self._info.targets), compute.attempts)
         self._events.write("prepared", total=work.total, done=work.done, failed=work.failed)
-        self._session = Session(work, self._crew, compute, self._paths, self._events, self)
+        self._session = Session(work, self._crew, self._devices, compute, self._events, self)
         self._session.run()
         if self._session.failure is not None:
             raise self._session.failure
@@ -204,7 +212,7 @@ class _Supervisor:
             eta=progress.eta(work.total - work.done - work.failed),
             source_accuracy=progress.source_accuracy.mean if progress.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in progress.target_accuracy],
-            warnings=progress.warnings(),
+            warnings=[*self._warnings, *progress.warnings()],
             workers=self._crew.states(),
         )
 

@@ -1,8 +1,10 @@
 """Checking a results directory before a run goes on: damaged records are set aside, so that they are made again."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,10 @@ import numpy as np
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import TEMPORARY_PREFIX, make_directory, refusal
+from tui_influence.store.files import make_directory, refusal
 from tui_influence.store.listing import list_records
-from tui_influence.store.matrix import check_belongs
-from tui_influence.store.paths import Paths
+from tui_influence.store.matrix import check_belongs, drop_unsound
+from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -34,10 +36,12 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
     planned = {(row.role, row.index): row for row in rows}
     damaged: list[str] = []
     for role in Role:
+        for target in range(len(info.targets)):
+            damaged += drop_unsound(paths, info, role, target)
         for index, target in sorted(list_records(paths, role)):
             row = planned.get((role, index))
             if row is None or target >= len(info.targets):
-                continue  # beyond the plan: not ours to judge, and nobody reads it
+                continue  # beyond the plan: nobody reads it
             try:
                 record = read_record(paths, role, index, target)
                 check_belongs(record, info)
@@ -45,17 +49,21 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
             except DamagedRecordError as error:
                 damaged.append(str(error))
                 _set_aside(paths, paths.record(role, index, target), role)
+                drop_unsound(paths, info, role, target, without=index)
     return damaged
 
 
 def remove_stale(paths: Paths) -> None:
-    """Remove temporary files that a crash left behind."""
+    """Remove temporary files and directories that a crash left behind."""
     now = time.time()
-    for directory, _, names in os.walk(paths.root):
-        for name in names:
+    for directory, names, files in os.walk(paths.root):
+        for name in [*names, *files]:
             path = Path(directory) / name
-            if name.startswith(TEMPORARY_PREFIX) and now - path.lstat().st_mtime > _STALE:
-                path.unlink(missing_ok=True)
+            if not name.startswith(TEMPORARY_PREFIX):
+                continue
+            with suppress(FileNotFoundError):  # a worker that outlived its supervisor has just finished it
+                if now - path.lstat().st_mtime > _STALE:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _check_row(record: Record, row: Row) -> None:

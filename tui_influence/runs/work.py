@@ -47,7 +47,7 @@ class Work:
         """
         while self._left:
             row = self._left.popleft()
-            if not all(self._paths.record(row.role, row.index, t).exists() for t in range(self._targets)):
+            if not self._is_recorded(row):
                 self._tries[row.role, row.index] += 1
                 return row
             self.done += 1
@@ -67,11 +67,14 @@ class Work:
         """Note that a row did not work: it is tried again later, or given up.
 
         Returns:
-            whether it is tried again.
+            whether it is not given up.
 
         Raises:
             ResultsError: the failure cannot be recorded.
         """
+        if self._is_recorded(row):  # its worker died between the last record and saying so
+            self.finish(row)
+            return True
         if kind is not Kind.DIVERGED and self._tries[row.role, row.index] < self._attempts:
             self._left.append(row)
             return True
@@ -80,6 +83,15 @@ class Work:
         write_json(path, {"role": row.role.value, "index": row.index, "kind": kind.value, "reason": reason})
         self.failed += 1
         return False
+
+    def take_back(self, rows: Iterable[Row]) -> None:
+        """Let rows that were given up in this session be tried again in the next."""
+        for row in rows:
+            self._paths.failure(row.role, row.index).unlink(missing_ok=True)
+            self.failed -= 1
+
+    def _is_recorded(self, row: Row) -> bool:
+        return all(self._paths.record(row.role, row.index, target).exists() for target in range(self._targets))
 
 
 def forget_failures(paths: Paths) -> None:

@@ -92,6 +92,8 @@ def serve(
         except Exception as error:  # noqa: BLE001  (any model may fail in its own way; the sweep goes on and says so)
             traceback.print_exc()
             report = Failed(row.role, row.index, Kind.ERROR, f"{type(error).__name__}: {printable(str(error), 300)}")
+            tell(say, report)
+            return  # whatever broke may be this process (a CUDA context, say): the supervisor starts another
         else:
             seconds = time.monotonic() - started
             report = Done(row.role, row.index, seconds, [outcome.metrics for outcome in outcomes])
@@ -146,8 +148,10 @@ def main() -> int:
     parser.add_argument("threads", type=int)
     parser.add_argument("--allow-code", action="store_true")
     arguments = parser.parse_args()
-    say = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # The protocol gets descriptors of its own: what user code prints or reads goes elsewhere.
+    asked, say = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     paths = Paths(arguments.root)
     try:
         info, trainer = _start(arguments.root, arguments.device, arguments.threads, allow_code=arguments.allow_code)
@@ -155,7 +159,7 @@ def main() -> int:
     except TinflError as error:
         tell(say, Fatal(str(error), int(error.exit_code)))
         return int(error.exit_code)
-    serve(paths, info, trainer, rows, iter(sys.stdin.buffer.readline, b""), say)
+    serve(paths, info, trainer, rows, iter(asked.readline, b""), say)
     return 0
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tui_influence.designs import Row
@@ -24,7 +23,6 @@ class WorkerProcess:
         worker: its number, which names its log.
         device: what it trains on.
         row: what it has in hand.
-        since: when it was given that (monotonic seconds).
         models: how many models it has finished.
         ready: whether data and network are on its device.
         dismissed: whether it is to end, and nobody to take its place.
@@ -38,7 +36,6 @@ class WorkerProcess:
         """
         self.worker, self.device = worker, device
         self.row: Row | None = None
-        self.since = 0.0
         self.models = 0
         self.ready = self.dismissed = False
         self._buffer = b""
@@ -79,7 +76,7 @@ class WorkerProcess:
     def assign(self, row: Row) -> None:
         """Hand it a row; if it is dead by now, `reports` will say so."""
         assert self._process.stdin is not None
-        self.row, self.since = row, time.monotonic()
+        self.row = row
         try:
             self._process.stdin.write(to_line(Assignment(row.role, row.index)))
         except BrokenPipeError:
@@ -91,7 +88,7 @@ class WorkerProcess:
         if not content:
             return None
         *lines, self._buffer = (self._buffer + content).split(b"\n")
-        return [from_line(line) for line in lines]
+        return [message for line in lines if (message := from_line(line)) is not None]
 
     def release(self) -> None:
         """Let it end: it will get no more rows. Once more does no harm."""

@@ -11,6 +11,7 @@ from typing import Any
 from tui_influence.store.files import DiskFullError, refusal
 
 _LONGEST_LINE = 1 << 20
+_LATEST = 253402300800.0  # the year 10000, where calendars end
 
 
 class EventLog:
@@ -72,7 +73,21 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+    sound = (
+        isinstance(event, dict)
+        and isinstance(event.get("event"), str)
+        and isinstance(event.get("time"), int | float)
+        and 0 <= event["time"] < _LATEST
+        and _are_metrics(event.get("metrics", []))
+    )
+    return event if sound else None
+
+
+def _are_metrics(found: Any) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(metrics, dict) and all(isinstance(value, int | float) for value in metrics.values())
+        for metrics in found
+    )
 
 
 def _ends_with_newline(path: Path) -> bool:

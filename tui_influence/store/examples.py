@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import make_directory, refusal, write_atomically
+from tui_influence.store.files import make_directory, read_bytes, refusal, write_atomically
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -126,12 +126,9 @@ def _digest(content: bytes) -> str:
 
 
 def _content(path: Path, digest: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ResultsError(f"{printable(str(path))}: missing: the results directory is half copied") from error
-    except OSError as error:
-        raise refusal(error, "read", path) from error
+    if not path.exists():
+        raise ResultsError(f"{printable(str(path))}: missing: the results directory is half copied")
+    content = read_bytes(path)
     if _digest(content) != digest:
         raise ResultsError(f"{printable(str(path))}: damaged: its content does not match run.json")
     return content

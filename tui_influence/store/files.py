@@ -4,13 +4,13 @@ import errno
 import json
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
 from tui_influence.errors import ResultsError
+from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
-
-TEMPORARY_PREFIX = ".tmp-"
 
 
 class DiskFullError(ResultsError):
@@ -49,8 +49,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write JSON atomically; a value that JSON has no word for (NaN) is a bug and raises ValueError."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1)
-    write_atomically(path, text.encode() + b"\n", durable=durable)
+    text = json.dumps(value, allow_nan=False, indent=1)
+    write_atomically(path, text.encode("ascii") + b"\n", durable=durable)
 
 
 def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
@@ -60,32 +60,73 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
         ResultsError: it is missing, unreadable, too large or not JSON.
     """
     try:
-        if path.stat().st_size > limit:
-            raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise refusal(error, "read", path) from error
+        return json.loads(read_bytes(path, limit=limit))
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied (not JSON)") from error
 
 
+def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
+    """Read an ordinary file of at most `limit` bytes: no pipe to wait for, no device without an end.
+
+    Raises:
+        ResultsError: it is missing, unreadable, too large or no ordinary file.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  (a descriptor)
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise refusal(error, "read", path) from error
+    if len(content) > limit:
+        raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
+    return content
+
+
 def make_directory(path: Path) -> None:
-    """Make a directory and its parents.
+    """Make a directory and its parents, durably.
 
     Raises:
         ResultsError: it cannot be made.
     """
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for directory in missing:
+            sync_directory(directory.parent)
     except OSError as error:
         raise refusal(error, "make", path) from error
 
 
+def refuse_links(root: Path) -> None:
+    """Check that a results directory holds no symbolic links, before anything is written into it.
+
+    A directory made by someone else could otherwise have us write, or remove, whatever its links point to.
+
+    Raises:
+        ResultsError: it holds one.
+    """
+    pending = [root] if root.is_dir() else []
+    try:
+        while pending:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        raise ResultsError(f"{printable(entry.path)}: a link; a results directory may hold none")
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+    except OSError as error:
+        raise refusal(error, "list", root) from error
+
+
 def sync_directory(path: Path) -> None:
-    """Make renames inside a directory durable."""
+    """Make renames inside a directory durable, where its file system can."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
 

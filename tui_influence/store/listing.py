@@ -35,11 +35,11 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
         raise refusal(error, "list", root) from error
 
 
-def completed(paths: Paths, role: Role, targets: int) -> set[int]:
-    """Return the rows of a role that have a record for every target."""
+def completed(paths: Paths, role: Role, targets: int, planned: int | None = None) -> set[int]:
+    """Return the rows of a role that have a record for every target; with `planned`, the first so many rows only."""
     found: dict[int, int] = {}
     for index, target in list_records(paths, role):
-        if target < targets:
+        if target < targets and (planned is None or index < planned):
             found[index] = found.get(index, 0) + 1
     return {index for index, count in found.items() if count == targets}
 

@@ -1,35 +1,48 @@
 """The compacted matrix: all records of a (role, target) as arrays, rebuilt from the records at any time.
 
 A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted`
-(m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with digests and training metrics.
-It is written beside the others and renamed whole, so a reader never sees half of one and two writers cannot collide.
-It is a cache: what it lacks is read from the records, and where it disagrees with its manifest it is ignored.
+(m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests and the
+training metrics. It is written beside the others and renamed whole, so a reader never sees half of one and two
+writers cannot collide. It is a cache: what it lacks is read from the records. A reader checks types and shapes; the
+digests are checked, and a generation that does not match them removed, whenever a run starts (`drop_unsound`).
 """
 
+import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import TEMPORARY_PREFIX, make_directory, read_json, refusal, write_json
+from tui_influence.store.files import make_directory, read_json, refusal, sync_directory, write_json
 from tui_influence.store.listing import list_records
-from tui_influence.store.paths import Paths
+from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
 
-WORTH_COMPACTING = 256
-"""Fewer records than this are read faster than a generation is written."""
+WORTH_COMPACTING = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
+"""Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
+_GENERATION = re.compile(r"\d{8}-[0-9a-f]{8}")
+_UNSOUND = (
+    ResultsError, OSError, ValueError, KeyError, TypeError, AttributeError,
+    EOFError, MemoryError, SyntaxError, TokenError,
+)  # fmt: skip
+"""What reading a file that somebody else wrote, or half wrote, can end in."""
+
+_ROWS = 256
 _ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 
 
@@ -67,7 +80,8 @@ def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Output
     """
     base = _newest(paths, info, role, target)
     known = set(base.indices.tolist()) if base else set()
-    missing = sorted({i for i, t in list_records(paths, role) if t == target} - known)
+    planned = info.models if role is Role.ESTIMATE else info.heldout
+    missing = sorted({i for i, t in list_records(paths, role) if t == target and i < planned} - known)
     if base and not missing:
         return base
     records, damaged = _read_all(paths, info, role, target, missing)
@@ -96,6 +110,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             _write_generation(temporary, outputs, info)
             final = parent / f"{len(outputs):08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
+            sync_directory(parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -107,34 +122,70 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     return True
 
 
+def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: int | None = None) -> list[str]:
+    """Remove generations that do not match their digests, or that hold row `without`.
+
+    Returns:
+        what was wrong, one line each.
+    """
+    dropped = []
+    for directory in _generations(paths.matrix(role, target)):
+        try:
+            outputs = _open_generation(directory, info, target)
+            digests = read_json(directory / "manifest.json")["digests"]
+            sound = all(digests[name] == _digest(getattr(outputs, name)) for name in _ARRAYS)
+            stale = without is not None and without in outputs.indices
+        except _UNSOUND:
+            sound, stale = False, False
+        if not sound or stale:
+            shutil.rmtree(directory, ignore_errors=True)
+        if not sound:
+            dropped.append(f"{printable(str(directory))}: damaged, and made again from the records")
+    return dropped
+
+
 def _write_generation(directory: Path, outputs: Outputs, info: RunInfo) -> None:
     directory.mkdir()
     for name in _ARRAYS:
-        array: NDArray[Any] = getattr(outputs, name)
-        target = open_memmap(directory / f"{name}.npy", mode="w+", dtype=array.dtype, shape=array.shape)
-        for start in range(0, len(array), 256):
-            target[start : start + 256] = array[start : start + 256]
-        target.flush()
-    write_json(
-        directory / "manifest.json",
-        {"identity": info.identity, "count": len(outputs), "metrics": outputs.metrics},
-    )
+        _write_array(directory / f"{name}.npy", getattr(outputs, name))
+    manifest = {
+        "identity": info.identity,
+        "count": len(outputs),
+        "digests": {name: _digest(getattr(outputs, name)) for name in _ARRAYS},
+        "metrics": outputs.metrics,
+    }
+    write_json(directory / "manifest.json", manifest)
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array by plain writes: a full disk is then an error, where a memory map would end the process."""
+    with path.open("wb") as file:
+        header = {"descr": dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+        write_array_header_1_0(file, header)
+        for start in range(0, len(array), _ROWS):
+            file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digest(array: NDArray[Any]) -> str:
+    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    for start in range(0, len(array), _ROWS):
+        digest.update(np.ascontiguousarray(array[start : start + _ROWS]).data)
+    return digest.hexdigest()
 
 
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs | None:
     for directory in reversed(_generations(paths.matrix(role, target))):
         try:
             return _open_generation(directory, info, target)
-        except (ResultsError, OSError, ValueError, KeyError, TypeError):
+        except _UNSOUND:
             continue  # replaced while we looked, or damaged: the records are the truth
     return None
 
 
 def _open_generation(directory: Path, info: RunInfo, target: int) -> Outputs:
     manifest = read_json(directory / "manifest.json")
-    arrays = {
-        name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("margins", "predicted")
-    } | {name: np.load(directory / f"{name}.npy", allow_pickle=False) for name in ("masks", "indices", "clusters")}
     count, n, groups = manifest["count"], info.targets[target].test, len(info.source.groups)
     expected = {
         "margins": ((count, n), np.float16),
@@ -143,19 +194,24 @@ def _open_generation(directory: Path, info: RunInfo, target: int) -> Outputs:
         "indices": ((count,), np.int64),
         "clusters": ((count,), np.int64),
     }
+    arrays: dict[str, Any] = {}
     for name, (shape, dtype) in expected.items():
-        if arrays[name].shape != shape or arrays[name].dtype != dtype:
+        array = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"{name}: wrong type or shape")
-    if manifest["identity"] != info.identity or len(manifest["metrics"]) != count:
+        arrays[name] = array if array.ndim == 2 and name != "masks" else np.array(array)
+    metrics = [{str(key): float(value) for key, value in found.items()} for found in manifest["metrics"]]
+    if manifest["identity"] != info.identity or len(metrics) != count:
         raise ValueError("made for another config")
-    return Outputs(**arrays, metrics=list(manifest["metrics"]))
+    return Outputs(**arrays, metrics=metrics)
 
 
 def _generations(parent: Path) -> list[Path]:
     try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+        names = sorted(path for path in parent.iterdir() if _GENERATION.fullmatch(path.name))
     except OSError:
         return []
+    return [path for path in names if path.is_dir() and not path.is_symlink()]
 
 
 def _read_all(

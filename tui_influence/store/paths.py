@@ -6,6 +6,8 @@ from pathlib import Path
 from tui_influence.roles import Role
 
 RECORDS_PER_DIRECTORY = 1000
+TEMPORARY_PREFIX = ".tmp-"
+"""Begins the name of what is being written; a crash may leave it behind."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Paths:
     def reserve(self) -> Path:
         """Room kept so that a full disk can still be reported."""
         return self.root / "reserve"
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a file name in the directory is one that a run leaves there, also one that ended early."""
+        parts = (value for value in vars(type(self)).values() if isinstance(value, property))
+        ours = {part.fget(self).name for part in parts if part.fget}
+        return name in ours | {"targets", "failed", "matrix"} or name.startswith(TEMPORARY_PREFIX)
 
     @property
     def logs(self) -> Path:

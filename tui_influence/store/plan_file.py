@@ -10,7 +10,7 @@ from safetensors.numpy import save as save_tensors
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import refusal, write_atomically
+from tui_influence.store.files import read_bytes, write_atomically
 from tui_influence.store.paths import Paths
 
 _ROLES = tuple(Role)
@@ -42,13 +42,11 @@ def read_plan(paths: Paths) -> list[Row]:
         ResultsError: it is missing or damaged.
     """
     try:
-        found = load_tensors(paths.plan.read_bytes())
+        found = load_tensors(read_bytes(paths.plan))
         columns = (found["roles"], found["indices"], found["masks"], found["seeds"], found["clusters"])
         return [
             Row(_ROLES[role], int(index), mask.astype(np.bool_), int(seed), int(cluster))
             for role, index, mask, seed, cluster in zip(*columns, strict=True)
         ]
-    except OSError as error:
-        raise refusal(error, "read", paths.plan) from error
     except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
         raise ResultsError(f"{paths.plan}: damaged or half copied: the plan cannot be read") from error

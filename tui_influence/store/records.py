@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, refusal, write_atomically
+from tui_influence.store.files import make_directory, read_bytes, write_atomically
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -131,11 +131,9 @@ def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
     """
     path = paths.record(role, index, target)
     try:
-        record = decode(path.read_bytes())
+        record = decode(read_bytes(path))
     except DamagedRecordError as error:
         raise DamagedRecordError(f"{printable(str(path))}: {error}") from error
-    except OSError as error:
-        raise refusal(error, "read", path) from error
     if (record.role, record.index, record.target) != (role, index, target):
         raise DamagedRecordError(f"{printable(str(path))}: it is the record of another row")
     return record

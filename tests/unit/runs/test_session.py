@@ -112,7 +112,6 @@ def good(worker):
 @pytest.fixture
 def held(tmp_path, monkeypatch):
     """Runs a session by a script; returns the session."""
-    monkeypatch.setattr(module, "worker_devices", lambda compute: list(compute.devices))
     monkeypatch.setattr(module, "most_workers", lambda device, compute: 4 if device.startswith("cuda") else 1)
 
     def run(script, devices=("cpu", "cpu"), host=None) -> Session:
@@ -121,7 +120,7 @@ def held(tmp_path, monkeypatch):
         compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1)
         events = EventLog(paths.events)
         crew = ScriptedCrew(paths, script)
-        session = Session(Work(paths, rows, 1, 3), crew, compute, paths, events, host or QuietHost())
+        session = Session(Work(paths, rows, 1, 3), crew, list(devices), compute, events, host or QuietHost())
         session.run()
         events.close()
         return session

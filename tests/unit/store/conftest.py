@@ -38,7 +38,7 @@ def make_info(**changes) -> RunInfo:
         identity="cafe",
         config={"design": {"kind": "fixed", "alpha": 0.5}, "source": {"groups": "class"}},
         seed=1,
-        models=4,
+        models=8,
         heldout=0,
         resolution=8,
         channels=1,

@@ -1,6 +1,7 @@
 """A results directory that is damaged, foreign, half copied or too new is refused in one line."""
 
 import json
+import os
 import pickle
 from dataclasses import asdict, replace
 
@@ -13,7 +14,8 @@ from tui_influence.roles import Role
 from tui_influence.store import matrix
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.examples import read_examples, read_thumbnails
-from tui_influence.store.matrix import compact, load_outputs
+from tui_influence.store.files import refuse_links
+from tui_influence.store.matrix import compact, drop_unsound, load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 from tui_influence.store.run_info import read_run_info, write_run_info
@@ -152,6 +154,79 @@ def test_a_damaged_compacted_matrix_is_ignored(run, monkeypatch):
     outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert outputs.indices.tolist() == [0, 1, 2, 3]
     assert (outputs.margins[2] == make_record(2).margins).all()
+
+
+def flip(path, place=-3):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["margins", "predicted", "masks", "indices", "clusters"])
+def test_a_flipped_bit_in_the_matrix_is_found_when_a_run_starts(run, monkeypatch, name):
+    paths, info = run
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    compact(paths, info, Role.ESTIMATE, 0)
+    assert drop_unsound(paths, info, Role.ESTIMATE, 0) == []
+    (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
+    flip(generation / f"{name}.npy")
+    assert len(drop_unsound(paths, info, Role.ESTIMATE, 0)) == 1
+    assert not generation.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x10\x00{'descr': object}\n"])
+def test_a_half_written_generation_is_passed_over(run, monkeypatch, content):
+    paths, info = run
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    compact(paths, info, Role.ESTIMATE, 0)
+    (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
+    (generation / "masks.npy").write_bytes(content)
+    assert load_outputs(paths, info, Role.ESTIMATE, 0).indices.tolist() == [0, 1, 2, 3]
+
+
+def test_compacting_removes_only_generations(run, monkeypatch):
+    paths, info = run
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    mine = paths.matrix(Role.ESTIMATE, 0) / "thesis"
+    mine.mkdir(parents=True)
+    compact(paths, info, Role.ESTIMATE, 0)
+    write_record(paths, make_record(5))
+    compact(paths, info, Role.ESTIMATE, 0)
+    assert sorted(path.name[:8] for path in paths.matrix(Role.ESTIMATE, 0).iterdir()) == ["00000005", "thesis"]
+
+
+def test_what_is_no_ordinary_file_is_refused(run):
+    paths, info = run
+    record = paths.record(Role.ESTIMATE, 1, 0)
+    record.unlink()
+    os.mkfifo(record)
+    with pytest.raises(ResultsError, match="not an ordinary file"):
+        load_outputs(paths, info, Role.ESTIMATE, 0)
+    paths.run.unlink()
+    paths.run.symlink_to("/dev/zero")
+    refused(read_run_info, paths.root, match="not an ordinary file")
+
+
+@pytest.mark.parametrize("link", ["events.jsonl", "records/estimate/0009", "matrix", "logs/worker-0.log", "lock"])
+def test_a_directory_that_holds_a_link_is_not_written_to(run, tmp_path_factory, link):
+    paths, _ = run
+    refuse_links(paths.root)
+    path = paths.root / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    refused(refuse_links, paths.root, match="a link; a results directory may hold none")
+
+
+def test_records_beyond_the_plan_are_not_read(run):
+    paths, info = run
+    write_record(paths, make_record(8))
+    assert load_outputs(paths, info, Role.ESTIMATE, 0).indices.tolist() == [0, 1, 2, 3]
+
+
+def test_names_that_are_no_unicode_can_be_written_and_shown(paths):
+    info = make_info(name="caf\udce9")
+    write_run_info(paths, info)
+    assert read_run_info(paths.root).name == info.name
 
 
 def test_an_unknown_target_is_refused_with_those_there_are():

@@ -1,0 +1,38 @@
+"""Data paths that mean the same from every directory."""
+
+from pathlib import Path
+
+from tui_influence.config.loader import parse_config
+from tui_influence.config.locations import absolute
+
+TEXT = """\
+[run]
+name = "x"
+[source]
+kind = "folder"
+path = "data/source"
+groups = "groups.csv"
+[[target]]
+name = "t"
+kind = "folder"
+train = "/abs/train"
+test = "data/test"
+[design]
+models = 4
+"""
+
+
+def test_data_paths_become_absolute_and_nothing_else_changes():
+    config = parse_config(TEXT, "x")
+    found = absolute(config, Path("/here"))
+    assert found.source.path == "/here/data/source"
+    assert found.source.groups == "/here/groups.csv"
+    assert (found.target[0].train, found.target[0].test) == ("/abs/train", "/here/data/test")
+    assert found.model_copy(update={"source": None, "target": None}) == config.model_copy(
+        update={"source": None, "target": None}
+    )
+
+
+def test_a_grouping_that_is_no_file_stays():
+    config = parse_config(TEXT.replace("groups.csv", "class"), "x")
+    assert absolute(config, Path("/here")).source.groups == "class"

@@ -1,0 +1,88 @@
+"""What a sweep will cost: what is said when timing fails, and what it will leave on the disk."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.e2e.program import CONFIG
+from tui_influence.config.loader import parse_config
+from tui_influence.errors import ExitCode, RunFailedError
+from tui_influence.runs import measure as module
+from tui_influence.runs.datasets import open_datasets
+from tui_influence.runs.measure import measure
+from tui_influence.runs.prepare import prepare
+from tui_influence.store.paths import Paths
+
+FAILS = 'import json, sys; sys.stdin.read(); print(json.dumps({"reason": "no room", "exit_code": 5}))'
+DIES = "import sys; sys.exit('no such library')"
+HANGS = "import time; time.sleep(300)"
+OWN = """\
+from torch import nn
+def net(classes, channels, resolution):
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * resolution**2, classes))
+"""
+
+
+def config(tmp_path, *swaps):
+    text = CONFIG.format(output=tmp_path / "results", models=4, epochs=1)
+    for old, new in swaps:
+        text = text.replace(old, new)
+    return parse_config(text, "tiny.toml")
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Devices are programs here; the children that were started."""
+    children = []
+
+    def start(_config, code):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        child = subprocess.Popen([sys.executable, "-c", code], **pipes)
+        children.append(child)
+        if code == DIES:
+            child.wait()
+        return child
+
+    monkeypatch.setattr(module, "_start", start)
+    yield children
+    for child in children:
+        child.kill()
+
+
+def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
+    began = time.monotonic()
+    with pytest.raises(RunFailedError, match="^no room$") as caught:
+        measure(config(tmp_path), None, [FAILS, HANGS, HANGS])
+    assert caught.value.exit_code == ExitCode(5)
+    assert [child.returncode for child in started] == [0, -9, -9]
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("padding", [0, 1 << 20], ids=["fits the pipe", "does not"])
+def test_a_child_that_dies_at_once_has_the_last_word(tmp_path, started, monkeypatch, padding):
+    monkeypatch.setattr(module, "config_to_json", lambda _config: {"padding": " " * padding})
+    with pytest.raises(RunFailedError, match="^a timed training ended early: no such library$"):
+        measure(config(tmp_path), None, [DIES, HANGS])
+    assert [child.returncode for child in started] == [1, -9]
+
+
+def test_the_disk_that_is_foretold_counts_the_thumbnails(tmp_path):
+    tiny = config(tmp_path)
+    data = open_datasets(tiny)
+    paths = Paths(tmp_path / "results")
+    prepare(tiny, paths, lambda *_: None)
+    kept = sum(path.stat().st_size for path in paths.root.rglob("thumbnails.npy"))
+    groups, models, tests = 36, 6, 100
+    records = models * (2 * (4 * tests + groups) + module._RECORD_BYTES)
+    assert module._disk(tiny, data) - records == pytest.approx(kept, rel=0.01)
+
+
+def test_a_network_of_ones_own_is_found_in_the_current_directory(tmp_path, monkeypatch):
+    (tmp_path / "my_own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    own = config(tmp_path, ('arch = "small-cnn"', 'arch = "my_own:net"'))
+    cost = measure(own, open_datasets(own), ["cpu"])
+    assert cost.seconds_per_model > 0
+    assert cost.models == 6
