@@ -31,7 +31,7 @@ def torment(config: Path, root: Path, rng: random.Random, *, rounds: int) -> dic
     survivors: dict[str, tuple[int, int]] = {}
     for _ in range(rounds):
         tinfl("sweep", config)
-        enough = len(_survivors(paths)) + rng.randint(0, 3)
+        enough = len(_survivors(paths)) + rng.randint(0, 5)
         wait_until(
             lambda enough=enough: len(_survivors(paths)) >= enough or observe(paths)[0] not in ACTIVE, "no progress"
         )
