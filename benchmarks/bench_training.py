@@ -84,6 +84,14 @@ def arrays() -> Arrays:
     return Arrays(read("glyphs.npz"), (images[train], labels[train]), (images[test], labels[test]))
 
 
+def packed(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(N, side, side, 1) as tinfl packs grey images, once for all models."""
+    from tui_influence.datasets.images import render
+    from tui_influence.datasets.sets import Sample
+
+    return np.stack([render(Sample("", 0, image), side, 1) for image in images])
+
+
 def kept_classes(i: int) -> NDArray[np.bool_]:
     """(36,) a random half: model i's mask, the same for both contenders."""
     mask = np.zeros(CLASSES, dtype=bool)
@@ -96,14 +104,11 @@ def engine() -> Model:
     from tui_influence.training.trainer import SourceData, TargetData, Trainer
 
     data = arrays()
-    images, labels = data.source
+    source, train, test = (packed(images, RESOLUTION) for images, _ in (data.source, data.train, data.test))
+    labels = data.source[1]
     trainer = Trainer(
-        SourceData(images[..., None], labels, CLASSES, labels.astype(np.int32)),
-        [
-            TargetData(
-                "fixed-feature", data.train[0][..., None], data.train[1], data.test[0][..., None], data.test[1], 10
-            )
-        ],
+        SourceData(source, labels, CLASSES, labels.astype(np.int32)),
+        [TargetData("fixed-feature", train, data.train[1], test, data.test[1], 10)],
         ModelSection(arch="small-cnn", resolution=RESOLUTION),
         TrainSection(epochs=EPOCHS, batch_size=BATCH, lr=LR, momentum=MOMENTUM, weight_decay=DECAY, probe_l2=L2),
     )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bench_training import arrays, kept_classes
+from benchmarks.bench_training import arrays, kept_classes, packed
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
 from tui_influence.training import probe as linear
@@ -215,9 +215,11 @@ def pair(
     data = arrays()
     images, labels = data.source
     known, unknown = data.train, (data.test[0][:: 2000 // tests], data.test[1][:: 2000 // tests])
-    target = TargetData("fixed-feature", known[0][..., None], known[1], unknown[0][..., None], unknown[1], 10)
+    target = TargetData(
+        "fixed-feature", packed(known[0], resolution), known[1], packed(unknown[0], resolution), unknown[1], 10
+    )
     return Trainer(
-        SourceData(images[..., None], labels, CLASSES, labels.astype(np.int32)),
+        SourceData(packed(images, resolution), labels, CLASSES, labels.astype(np.int32)),
         [target],
         ModelSection(arch=arch, resolution=resolution),
         TrainSection(epochs=epochs, precision=precision),  # type: ignore[arg-type]

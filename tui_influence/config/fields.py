@@ -26,11 +26,20 @@ _DEVICE = re.compile(r"(cpu|cuda)(:[0-9]{1,3})?")
 _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _OWN_ARCHS = ("small-cnn", "resnet9")
+_GROUP_WORDS = ("class", "example")
 
 
 @dataclass(frozen=True)
 class Location:
-    """Marks a field as saying where data lie, not what they are: `identity` leaves it out beside a fingerprint."""
+    """Marks a field as saying where data lie, not what they are: `identity` leaves it out beside a fingerprint.
+
+    Attributes:
+        words: values that are no places, and count as they are.
+        instead: what counts in place of any other value; None is nothing at all.
+    """
+
+    words: tuple[str, ...] = ()
+    instead: str | None = None
 
 
 def _predicate(text: str) -> PydanticCustomError:
@@ -52,7 +61,7 @@ def _path(value: str) -> str:
 
 
 def _groups(value: str) -> str:
-    if value in ("class", "example") or value.lower().endswith(".csv"):
+    if value in _GROUP_WORDS or value.lower().endswith(".csv"):
         return _path(value)
     raise _predicate('must be "class", "example", or a path that ends in .csv')
 
@@ -114,7 +123,7 @@ Name = Annotated[str, AfterValidator(_name)]
 
 PathText = Annotated[str, AfterValidator(_path)]
 DataPath = Annotated[PathText, Location()]
-Groups = Annotated[str, AfterValidator(_groups)]
+Groups = Annotated[str, AfterValidator(_groups), Location(words=_GROUP_WORDS, instead="csv")]
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]
 PythonName = Annotated[str, AfterValidator(_python_name)]

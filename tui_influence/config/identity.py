@@ -73,9 +73,14 @@ def _targets(config: Config) -> list[dict[str, Any]]:
 
 
 def _without_locations(model: BaseModel) -> dict[str, Any]:
-    fields = type(model).model_fields
-    locations = {key for key, field in fields.items() if any(isinstance(mark, Location) for mark in field.metadata)}
-    return model.model_dump(mode="json", exclude=locations)
+    found = model.model_dump(mode="json")
+    for key, field in type(model).model_fields.items():
+        for location in (mark for mark in field.metadata if isinstance(mark, Location)):
+            if location.instead is None:
+                del found[key]
+            elif found[key] not in location.words:
+                found[key] = location.instead
+    return found
 
 
 def _changed(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -232,7 +232,7 @@ class TrainSection(Section):
 
 
 class ComputeSection(Section):
-    """`[compute]`: where it runs. None of it changes what is computed, so any of it may change between resumes."""
+    """`[compute]`: where it runs. It changes nothing but the last bits, so any of it may change between resumes."""
 
     devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
         "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'

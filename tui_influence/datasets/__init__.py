@@ -1,6 +1,6 @@
 """Every kind of input to packed arrays: uint8 images, memory-mapped, with labels, class names and a fingerprint.
 
-Nothing here imports torch, unless a torchvision dataset has to be read for the first time.
+Nothing here imports torch, unless the originals of a torchvision dataset have to be looked at.
 """
 
 from tui_influence.datasets.cache import default_cache

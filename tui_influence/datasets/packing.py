@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.errors import DatasetError
 
 Progress = Callable[[int, int], None]
+Taken = TypeVar("Taken")
+Made = TypeVar("Made")
 
 _BATCH = 32
 _MIN_THREADS, _MAX_THREADS = 2, 16
@@ -110,7 +113,7 @@ def _packed(
 
     with cache.writing((total, resolution, resolution, channels), origin.where) as writer:
         with quiet_decoding():
-            for batch in _in_threads(work, _batches(origin.samples())):
+            for batch in in_threads(work, _batches(origin.samples())):
                 if batch.pixels:
                     writer.append(np.stack(batch.pixels))
                 whole.labels += batch.labels
@@ -153,13 +156,13 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _in_threads(work: Callable[[list[Sample]], _Batch], batches: Iterable[list[Sample]]) -> Iterator[_Batch]:
-    """The results, in order, with a bounded number of batches under way."""
-    waiting: deque[Future[_Batch]] = deque()
+def in_threads(work: Callable[[Taken], Made], items: Iterable[Taken]) -> Iterator[Made]:
+    """The results, in order. No more items are taken than keep the threads busy: `Executor.map` takes all at once."""
+    waiting: deque[Future[Made]] = deque()
     pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
     try:
-        for batch in batches:
-            waiting.append(pool.submit(work, batch))
+        for item in items:
+            waiting.append(pool.submit(work, item))
             if len(waiting) > 2 * threads():
                 yield waiting.popleft().result()
         while waiting:

@@ -1,7 +1,6 @@
 """Thumbnails: a few images at their own quality, for people to look at. Models never see these."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from PIL import Image
 from tui_influence.config.schema import Source, Target
 from tui_influence.datasets.images import quiet_decoding, thumbnail
 from tui_influence.datasets.origins import Part, origin_of
-from tui_influence.datasets.packing import threads
+from tui_influence.datasets.packing import in_threads
 from tui_influence.datasets.problems import BadImageError
 from tui_influence.datasets.sets import Images, ImageSet, Sample
 from tui_influence.errors import DatasetError
@@ -53,8 +52,8 @@ def thumbnails(
         except BadImageError as error:
             raise DatasetError(f"cannot read {printable(sample.name)}: {error}") from error
 
-    with quiet_decoding(), ThreadPoolExecutor(threads()) as pool:
-        made = list(pool.map(work, origin_of(section, part).find(names)))
+    with quiet_decoding():
+        made = list(in_threads(work, origin_of(section, part).find(names)))
     size = max(pixels.shape[0] for pixels in made)
     channels = max(pixels.shape[-1] for pixels in made)
     return np.stack([_enlarged(pixels, size, channels) for pixels in made])

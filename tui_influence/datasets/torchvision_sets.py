@@ -1,8 +1,9 @@
 """Classification datasets of torchvision that are already on disk.
 
-torch is imported only when images have to be read: a dataset found in the cache needs none of it. Nothing is ever
-downloaded. The dataset's own code reads its files (for a few, such as CIFAR-10, that includes unpickling, after
-torchvision has checked their MD5); those made of image files (ImageFolder, ImageNet, ...) are decoded by ours.
+Loading a dataset that is in the cache imports no torch; `native_shape` and `thumbnails` look at the originals, so they
+construct the dataset and need it all the same. Nothing is ever downloaded. The dataset's own code reads its files (for
+a few, such as CIFAR-10, that includes unpickling, after torchvision has checked their MD5); those made of image files
+(ImageFolder, ImageNet, ...) are decoded by ours.
 """
 
 import difflib

@@ -5,5 +5,5 @@ Pure array code: numpy, scipy.linalg and scipy.special; no torch, no files, no d
 - `outputs`: margins, probabilities or correctness; averages over target examples
 - `estimators`: `difference`, `ridge`; `estimate`: what they return
 - `fdr`, `reliability`, `forecast`, `lds`: how far to trust it
-- `ranking`: all of it for one question; `selection`: which target examples the question is about
+- `ranking`: all of it for one question
 """

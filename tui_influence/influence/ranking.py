@@ -18,17 +18,14 @@ from tui_influence.influence.forecast import Forecast, forecast_models
 from tui_influence.influence.lds import LDS, lds
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputKind, OutputMatrix, mean_output, parse_kind
 from tui_influence.influence.reliability import Reliability, split_half
-from tui_influence.influence.selection import Selection, select
 
 __all__ = [
     "Heldout",
     "RankedGroup",
     "Ranking",
-    "Selection",
     "influence_matrix",
     "influence_row",
     "rank_groups",
-    "select",
 ]
 
 
@@ -121,7 +118,7 @@ def rank_groups(
         predicted: (m, n) int, predicted labels; None unless the kind is `correct`.
         labels: (n,) int, true labels; None unless the kind is `correct`.
         group_names: K names.
-        columns: the target examples that count, (n,) bool or indices: the whole target, a class, or one (see `select`).
+        columns: the target examples that count, (n,) bool or indices: the whole target, a class, or one.
         estimator: "difference" or "ridge".
         kind: "margin", "probability" or "correct".
         clusters: (m,) int, equal for models that share a training seed; None if no two do.

@@ -1,5 +1,6 @@
 """Running out of memory, on a GPU or a CPU, told from every other error."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,11 +8,19 @@ import torch
 
 from tui_influence.training.data import OutOfMemory
 
+_SAID = re.compile(
+    r"""DefaultCPUAllocator:\ can't\ allocate\ memory
+    | CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_(\w+_)?ALLOC(ATION)?_FAILED  # a handle or a workspace of the library's own
+    | (CUDA|cuDNN)\ [\s\S]*\bout\ of\ memory  # of the driver, or a library's words beside another status
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory: the CPU's allocator says so only in its message."""
+    """Whether torch or Python ran out of memory: only torch's allocator of a GPU has a type of error for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
     )
 
 

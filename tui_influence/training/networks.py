@@ -6,13 +6,12 @@ maps images to features, and features are what is transferred.
 
 import difflib
 import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
+from torch.nn.parameter import is_lazy
 
 from tui_influence.config.schema import ModelSection
 from tui_influence.errors import ConfigError
@@ -91,7 +90,9 @@ def mean_and_maximum(x: Tensor) -> Tensor:
     return torch.cat((x.mean((2, 3)), x.amax((2, 3))), 1)
 
 
-def build_network(model: ModelSection, classes: int, channels: int, resolution: int) -> nn.Module:
+def build_network(
+    model: ModelSection, classes: int, channels: int, resolution: int, *, trial: bool = True
+) -> nn.Module:
     """Return a freshly initialised network on the CPU, drawn from torch's global generator.
 
     Torchvision's networks keep their stems, which are made for 224 px: at small sizes they reduce a 32 px image to
@@ -102,6 +103,7 @@ def build_network(model: ModelSection, classes: int, channels: int, resolution: 
         classes: outputs of the head.
         channels: of the images, 1 or 3 for torchvision's networks.
         resolution: side of the images in pixels.
+        trial: whether to run images through a network that is not ours, to see that it can be used: once is enough.
 
     Raises:
         ConfigError: no such network, or one that cannot take such images or be transferred.
@@ -114,7 +116,8 @@ def build_network(model: ModelSection, classes: int, channels: int, resolution: 
     network = (
         _own(arch, classes, channels, resolution) if ":" in arch else _torchvision(arch, classes, channels, resolution)
     )
-    _try(network, arch, classes, channels, resolution)
+    if trial or _is_lazy(network):
+        _try(network, arch, classes, channels, resolution)
     return network
 
 
@@ -158,20 +161,13 @@ def _torchvision(arch: str, classes: int, channels: int, resolution: int) -> nn.
 
 
 def _own(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    """Import and call the user's own; whoever starts a process decides what it can import."""
     module_name, _, attribute = arch.partition(":")
     try:
-        factory = getattr(_import(module_name), attribute)
+        factory = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # whatever the user's module raises
         raise ConfigError(f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}') from error
     return _call(arch, factory, classes, channels, resolution)
-
-
-def _import(name: str) -> object:
-    """Import `name`, also from the current directory, where a user's own network usually lies."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    return importlib.import_module(name)
 
 
 def _call(arch: str, factory: Callable[..., object], classes: int, channels: int, resolution: int) -> nn.Module:
@@ -185,6 +181,11 @@ def _call(arch: str, factory: Callable[..., object], classes: int, channels: int
     if not isinstance(network, nn.Module):
         raise ConfigError(f'arch "{arch}" returned a {type(network).__name__}, not a torch.nn.Module')
     return network
+
+
+def _is_lazy(network: nn.Module) -> bool:
+    """Whether some parameters are made, and drawn, only when the first images come through."""
+    return any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers()))
 
 
 def _try(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from tui_influence.training.data import Images, Labels
 
-_RESIZE_AT_ONCE = 4096
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class Pixels:
         return torch.cat((shifts, mirrored), -1).to(self.images.device)
 
     def like(self, images: Images, labels: Labels) -> "Pixels":
-        """Other images brought to the size, the channels, the normalisation and the device of these."""
-        tensor = _resize(_channels(torch.from_numpy(np.ascontiguousarray(images)), self.channels), self.size)
+        """Other images of this size, brought to the channels, the normalisation and the device of these."""
+        tensor = _channels(_packed(images, self.size), self.channels).contiguous()
         device = self.images.device
         return Pixels(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
 
@@ -83,15 +82,15 @@ def resident(images: Images, labels: Labels, device: torch.device, resolution: i
     """The source's images on the device; they set size, channels and normalisation for all others.
 
     Args:
-        images: (N, H, W, C) uint8, square or scaled to be.
+        images: (N, H, H, C) uint8, as they are packed.
         labels: (N,).
         device: where they stay.
-        resolution: side in pixels; None keeps that of the images.
+        resolution: the side in pixels that they must have; None takes any.
     """
-    tensor = _resize(torch.from_numpy(np.ascontiguousarray(images)), resolution or images.shape[1])
+    tensor = _packed(images, resolution or images.shape[1])
     count = tensor.shape[0] * tensor.shape[1] * tensor.shape[2]
     mean = tensor.sum((0, 1, 2)).double() / count
-    square = sum(part.double().square().sum((0, 1, 2)) for part in torch.split(tensor, _RESIZE_AT_ONCE))
+    square = sum(part.double().square().sum((0, 1, 2)) for part in torch.split(tensor, _AT_ONCE))
     deviation = (torch.as_tensor(square) / count - mean.square()).clamp_min(1.0).sqrt()
     return Pixels(
         tensor.to(device), torch.from_numpy(labels).to(device), mean.float().to(device), deviation.float().to(device)
@@ -112,21 +111,14 @@ def _channels(images: Tensor, channels: int) -> Tensor:
         return images.expand(-1, -1, -1, channels)
     if channels == 1 and have == 3:
         weights = torch.tensor([0.299, 0.587, 0.114])
-        parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, _RESIZE_AT_ONCE)]
+        parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, _AT_ONCE)]
         return torch.cat(parts)[..., None]
     raise ValueError(f"images of {have} channels cannot be made into {channels}")
 
 
-def _resize(images: Tensor, size: int) -> Tensor:
-    """Scale to `size` x `size`, antialiased."""
-    if images.shape[1:3] == (size, size):
-        return images.contiguous()
-    parts = [
-        interpolate(part.permute(0, 3, 1, 2).float(), (size, size), mode="bilinear", antialias=True)
-        .round()
-        .clamp(0, 255)
-        .to(torch.uint8)
-        .permute(0, 2, 3, 1)
-        for part in torch.split(images, _RESIZE_AT_ONCE)
-    ]
-    return torch.cat(parts).contiguous()
+def _packed(images: Images, side: int) -> Tensor:
+    """The images as a tensor. Scaling them is the packer's business, and done once."""
+    height, width = images.shape[1:3]
+    if (height, width) != (side, side):
+        raise ValueError(f"images of {height} x {width} pixels, not packed at {side} x {side}")
+    return torch.from_numpy(np.ascontiguousarray(images))

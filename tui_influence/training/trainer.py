@@ -56,7 +56,7 @@ class Trainer:
                 (self._source.like(t.train_images, t.train_labels), self._source.like(t.test_images, t.test_labels))
                 for t in self._targets
             ]
-            body, head = self._fresh(0)
+            body, head = self._fresh(0, trial=True)
             layout = torch.channels_last
             self._body = body.to(where, memory_format=layout)  # type: ignore[call-overload]
             self._head = head.to(where)
@@ -138,11 +138,11 @@ class Trainer:
             outcomes.append(outcome(logits, test.labels, {**metrics, **more}))
         return outcomes
 
-    def _fresh(self, seed: int) -> tuple[nn.Module, nn.Linear]:
+    def _fresh(self, seed: int, *, trial: bool = False) -> tuple[nn.Module, nn.Linear]:
         """A new network on the CPU, drawn from the seed alone: the mask has no part in it."""
         model, classes = self._network
         with arithmetic.seeded(torch.device("cpu"), arithmetic.derive(seed, _INIT)):
-            return split_head(build_network(model, classes, self._source.channels, self._source.size))
+            return split_head(build_network(model, classes, self._source.channels, self._source.size, trial=trial))
 
 
 def _assign(modules: Sequence[nn.Module], fresh: Sequence[nn.Module]) -> None:

@@ -93,6 +93,16 @@ def test_every_key_of_the_schema_is_decided_on_here() -> None:
     assert {section for section, *_ in [*COUNTS, *DOES_NOT_COUNT]} == set(Config.model_fields)
 
 
+def test_a_file_of_groups_may_move_but_is_neither_classes_nor_examples() -> None:
+    """What it says has a fingerprint; that the groups come from a file is a setting."""
+    classes, one, other = (changed("source", "groups", groups) for groups in ("class", "g.csv", "elsewhere/h.CSV"))
+    assert identity(one, DATA) == identity(other, DATA)
+    assert differences(one, other) == []
+    assert identity(classes, DATA) != identity(one, DATA)
+    assert differences(classes, one) == ['source.groups: "class" -> "csv"']
+    assert identity(one, DATA | {"groups": "a"}) != identity(other, DATA | {"groups": "b"})
+
+
 def test_other_data_are_another_run() -> None:
     assert identity(config(), DATA) != identity(config(), DATA | {"source": "ab"})
 

@@ -263,6 +263,6 @@ def test_batches_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             taken += 1
             yield []
 
-    results = packing._in_threads(lambda batch: packing._Batch(), batches())  # type: ignore[arg-type]
+    results = packing.in_threads(lambda batch: packing._Batch(), batches())  # type: ignore[arg-type]
     next(iter(results))
     assert taken <= 2 * packing.threads() + 1

@@ -1,5 +1,8 @@
 """Images for people."""
 
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,9 @@ from image_files import noise, npz, save, source
 
 from tui_influence.config.schema import BuiltinTarget, FolderSource, NpzSource
 from tui_influence.datasets import load_target, thumbnails
+from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.datasets.packing import threads
+from tui_influence.datasets.sets import Sample
 from tui_influence.errors import DatasetError
 
 
@@ -43,6 +49,31 @@ def test_thumbnails_of_arrays_are_in_the_order_asked_for(tmp_path: Path, cache: 
     got = thumbnails(NpzSource(kind="npz", path=str(path)), "source", images, [3, 0, 2], 64)
     wanted = [int(images.names[position].split("/")[1]) for position in (3, 0, 2)]
     assert np.array_equal(got, x[wanted])
+
+
+def test_no_more_originals_are_in_memory_than_the_threads_can_use(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 200
+    path = npz(tmp_path / "d.npz", x=np.stack([noise(i) for i in range(n)]), y=np.arange(n) % 2)
+    images = source(path, cache, resolution=4)
+    read: Callable[..., Iterator[Sample]] = NpzOrigin._read
+    made, ahead = [], []
+
+    def counted(self: NpzOrigin, positions: Iterable[int]) -> Iterator[Sample]:
+        for number, sample in enumerate(read(self, positions)):
+            ahead.append(number - len(made))
+            yield sample
+
+    def slow(sample: Sample, side: int) -> np.ndarray:
+        time.sleep(0.001)
+        made.append(sample.name)
+        return np.zeros((side, side, 3), np.uint8)
+
+    monkeypatch.setattr(NpzOrigin, "_read", counted)
+    monkeypatch.setattr(sys.modules["tui_influence.datasets.thumbnails"], "thumbnail", slow)
+    assert len(thumbnails(NpzSource(kind="npz", path=str(path)), "source", images, range(n), 8)) == n
+    assert max(ahead) <= 2 * threads() + 1
 
 
 def test_thumbnails_of_a_part_of_the_digits(cache: Path) -> None:

@@ -11,7 +11,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence import outputs as outputs_module
 from tui_influence.influence.estimators import difference, ridge
 from tui_influence.influence.outputs import OutputKind, OutputMatrix, mean_output, outputs_of_kind
-from tui_influence.influence.ranking import Heldout, influence_matrix, influence_row, rank_groups, select
+from tui_influence.influence.ranking import Heldout, influence_matrix, influence_row, rank_groups
 
 NAMES = [f"group {k}" for k in range(12)]
 
@@ -161,23 +161,6 @@ def test_what_cannot_be_ranked_is_refused_in_a_line(predictions):
     predictions["margins"][3, 0] = np.inf
     with pytest.raises(ResultsError, match="1 model"):
         ranked()
-
-
-def test_selecting_target_examples():
-    labels = np.array([0, 1, 1, 0, 1])
-    estimate_half = np.array([True, True, False, True, True])
-    names = ["cat", "dog"]
-    assert select(labels, names).columns.tolist() == [0, 1, 2, 3, 4]
-    assert select(labels, names, target_class="dog", eligible=estimate_half).columns.tolist() == [1, 4]
-    assert select(labels, names, example=2, eligible=estimate_half).columns.tolist() == [2]
-    with pytest.raises(ConfigError, match="did you mean 'dog'"):
-        select(labels, names, target_class="dogs")
-    with pytest.raises(ConfigError, match="5 is not one of 0 to 4"):
-        select(labels, names, example=5)
-    with pytest.raises(ConfigError, match="not both"):
-        select(labels, names, example=1, target_class="dog")
-    with pytest.raises(ConfigError, match="no example of class"):
-        select(labels, names, target_class="cat", eligible=np.array([False, True, True, False, True]))
 
 
 def test_importing_it_is_light():

@@ -17,7 +17,7 @@ from tui_influence.store.paths import Paths
 
 FAILS = 'import json, sys; sys.stdin.read(); print(json.dumps({"reason": "no room", "exit_code": 5}))'
 DIES = "import sys; sys.exit('no such library')"
-HANGS = "import time; time.sleep(300)"
+HANGS = "import sys, time; sys.stdin.read(); time.sleep(300)"
 OWN = """\
 from torch import nn
 def net(classes, channels, resolution):
@@ -53,7 +53,7 @@ def started(monkeypatch):
 
 def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
     began = time.monotonic()
-    with pytest.raises(RunFailedError, match="^no room$") as caught:
+    with pytest.raises(RunFailedError, match=r"^no room$") as caught:
         measure(config(tmp_path), None, [FAILS, HANGS, HANGS])
     assert caught.value.exit_code == ExitCode(5)
     assert [child.returncode for child in started] == [0, -9, -9]
@@ -63,7 +63,7 @@ def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
 @pytest.mark.parametrize("padding", [0, 1 << 20], ids=["fits the pipe", "does not"])
 def test_a_child_that_dies_at_once_has_the_last_word(tmp_path, started, monkeypatch, padding):
     monkeypatch.setattr(module, "config_to_json", lambda _config: {"padding": " " * padding})
-    with pytest.raises(RunFailedError, match="^a timed training ended early: no such library$"):
+    with pytest.raises(RunFailedError, match=r"^a timed training ended early: no such library$"):
         measure(config(tmp_path), None, [DIES, HANGS])
     assert [child.returncode for child in started] == [1, -9]
 

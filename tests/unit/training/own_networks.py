@@ -8,6 +8,10 @@ def good(classes, channels, resolution):
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * resolution**2, 12), nn.ReLU(), nn.Linear(12, classes))
 
 
+def lazy(classes, _channels, _resolution):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(12), nn.ReLU(), nn.LazyLinear(classes))
+
+
 def with_dropout(classes, channels, resolution):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(channels * resolution**2, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, classes)

@@ -31,12 +31,14 @@ def target(
     return TargetData(transfer, *train, *test, classes)
 
 
-def trainer(data=None, targets=None, arch: str = "small-cnn", width: float = 1.0, **train) -> Trainer:
+def trainer(
+    data=None, targets=None, arch: str = "small-cnn", width: float = 1.0, resolution: int | None = None, **train
+) -> Trainer:
     recipe = {"epochs": 2, "batch_size": 32, "lr": 0.1, "precision": "fp32"}
     return Trainer(
         data or source(),
         [target()] if targets is None else targets,
-        ModelSection(arch=arch, width=width),
+        ModelSection(arch=arch, width=width, resolution=resolution),
         TrainSection(**{**recipe, **train}),
     )
 

@@ -1,11 +1,14 @@
 """Networks by name, and what is said of those that cannot be used."""
 
+import sys
+
 import pytest
 import torch
 
 from tests.unit.training.small_data import mask, same, source, target, trainer
 from tui_influence.config.schema import ModelSection
 from tui_influence.errors import ConfigError
+from tui_influence.training import networks
 from tui_influence.training.networks import build_network, split_head
 
 OWN = "tests.unit.training.own_networks:"
@@ -57,13 +60,36 @@ def test_width_multiplies_channels():
     assert build("small-cnn", width=0.01).head.in_features == 2
 
 
-@pytest.mark.parametrize("arch", ["resnet9", "mobilenet_v3_small", OWN + "good", OWN + "UnusedParameter"])
+@pytest.mark.parametrize("arch", ["resnet9", "mobilenet_v3_small", OWN + "good", OWN + "UnusedParameter", OWN + "lazy"])
 def test_every_kind_trains_and_repeats(arch):
     one = trainer(
         source(per_class=8), [target(), target("full-network", seed=2)], arch, width=0.125, epochs=1, batch_size=24
     )
     first = one.run(mask(2), 3)
     assert same(first, one.run(mask(2), 3))
+
+
+@pytest.mark.parametrize("arch", ["mobilenet_v3_small", OWN + "good"])
+def test_a_network_is_tried_once_and_not_before_every_model(arch, monkeypatch):
+    tried = []
+    attempt = networks._try
+    monkeypatch.setattr(networks, "_try", lambda *those: tried.append(those[1]) or attempt(*those))
+    one = trainer(source(per_class=8), arch=arch, epochs=1, batch_size=24)
+    one.run(mask(2), 3)
+    one.run(mask(2), 4)
+    assert tried == [arch]
+
+
+def test_what_can_be_imported_is_not_decided_here(tmp_path, monkeypatch):
+    """A worker that may run code is told so by its command line, and looks into the current directory itself."""
+    (tmp_path / "lies_here.py").write_text("from tests.unit.training.own_networks import good\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    with pytest.raises(ConfigError, match="cannot be imported: ModuleNotFoundError"):
+        build("lies_here:good")
+    assert sys.path == before
+    monkeypatch.syspath_prepend(tmp_path)
+    assert build("lies_here:good")
 
 
 def test_the_mask_has_no_part_in_the_initialisation():

@@ -1,6 +1,7 @@
-"""Images on the device: normalised, shifted, mirrored, brought to one size and colour."""
+"""Images on the device: normalised, shifted, mirrored, brought to one colour; their size is the packer's."""
 
 import numpy as np
+import pytest
 import torch
 
 from tests.unit.training.small_data import images_of
@@ -57,10 +58,10 @@ def test_views_cover_every_shift_and_both_sides():
     assert not pixels.draw_views(torch.Size((500,)), 1, False, generator(0))[:, 2].any()
 
 
-def test_targets_take_the_sources_size_channels_and_normalisation():
-    source = held(images_of(2, 4, size=16)[0], resolution=8)
+def test_targets_take_the_sources_channels_and_normalisation():
+    source = held(images_of(2, 4)[0], resolution=8)
     assert source.size == 8
-    colour = np.zeros((1, 20, 20, 3), np.uint8)
+    colour = np.zeros((1, 8, 8, 3), np.uint8)
     colour[..., 0], colour[..., 1], colour[..., 2] = 200, 100, 50
     grey = source.like(colour, np.zeros(1, np.int64))
     assert grey.images.shape == (1, 8, 8, 1)
@@ -70,10 +71,12 @@ def test_targets_take_the_sources_size_channels_and_normalisation():
     assert torch.equal(three.images, torch.full((1, 8, 8, 3), 7, dtype=torch.uint8))
 
 
-def test_resizing_averages_and_does_not_skip_pixels():
-    chequered = np.indices((16, 16)).sum(0)[None, :, :, None] % 2 * 255
-    small = held(chequered.astype(np.uint8), resolution=8).images.float()
-    assert 100 < small.min() <= small.max() < 155
+@pytest.mark.parametrize(("shape", "resolution"), [((1, 16, 16, 1), 8), ((1, 8, 9, 1), None), ((1, 9, 8, 1), 8)])
+def test_images_of_another_size_are_refused(shape, resolution):
+    with pytest.raises(ValueError, match=f"images of {shape[1]} x {shape[2]} pixels, not packed at 8 x 8"):
+        held(np.zeros(shape, np.uint8), resolution)
+    with pytest.raises(ValueError, match="not packed at 8 x 8"):
+        held(np.zeros((1, 8, 8, 1), np.uint8)).like(np.zeros(shape, np.uint8), np.zeros(1, np.int64))
 
 
 def test_black_images_are_not_divided_by_nothing():

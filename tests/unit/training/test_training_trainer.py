@@ -12,6 +12,17 @@ from tui_influence.training.data import OutOfMemory, TrainingFailed
 CPU_OOM = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ...")
 
 
+GPU_OOM = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if ...\nCUDA out of memory"),
+    RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_row_trained_twice_gives_the_same_bits(precision):
     first = trainer(precision=precision, crop=1, flip=True).run(mask(1, 4), 7)
@@ -165,7 +176,7 @@ def test_features_that_are_not_finite_are_a_failure():
         one.run(mask(), 0)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), CPU_OOM, MemoryError()])
+@pytest.mark.parametrize("error", [*GPU_OOM, CPU_OOM, MemoryError()], ids=lambda error: str(error)[:60])
 def test_out_of_memory_in_evaluation_halves_the_batch_and_changes_no_output(error):
     (expected,) = trainer().run(mask(), 0)
     one = trainer()
@@ -187,7 +198,7 @@ def test_out_of_memory_with_a_single_image_gives_up():
         one.run(mask(), 0)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), CPU_OOM])
+@pytest.mark.parametrize("error", [*GPU_OOM, CPU_OOM], ids=lambda error: str(error)[:60])
 def test_out_of_memory_in_training_is_reported_and_never_worked_around(error):
     one = trainer()
     hook = Oom(0, error, training=True)
@@ -197,8 +208,23 @@ def test_out_of_memory_in_training_is_reported_and_never_worked_around(error):
     assert hook.seen == [32]
 
 
-def test_other_errors_are_not_mistaken_for_memory():
+@pytest.mark.parametrize(
+    "message",
+    [
+        "shapes do not match",
+        "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if",
+        "CUDA error: misaligned",
+    ],
+)
+def test_other_errors_are_not_mistaken_for_memory(message):
     one = trainer()
-    one._body.register_forward_pre_hook(Oom(0, RuntimeError("shapes do not match")))
-    with pytest.raises(RuntimeError, match="shapes do not match"):
+    one._body.register_forward_pre_hook(Oom(0, RuntimeError(message)))
+    with pytest.raises(RuntimeError, match=message):
         one.run(mask(), 0)
+
+
+def test_images_are_never_scaled_here():
+    with pytest.raises(ValueError, match="images of 16 x 16 pixels, not packed at 8 x 8"):
+        trainer(source(size=16), resolution=8)
+    with pytest.raises(ValueError, match="images of 8 x 8 pixels, not packed at 16 x 16"):
+        trainer(source(size=16))  # its target has 8 px
