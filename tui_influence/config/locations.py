@@ -30,4 +30,5 @@ def _absolute(section: Any, directory: Path) -> Section:
         if any(isinstance(mark, Location) for mark in field.metadata)
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
-    return section.model_copy(update={key: str(directory.absolute() / getattr(section, key)) for key in paths})
+    where = directory.absolute()
+    return section.model_copy(update={key: str(where / Path(getattr(section, key)).expanduser()) for key in paths})

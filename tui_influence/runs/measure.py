@@ -27,7 +27,7 @@ from tui_influence.designs import design_of
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, open_datasets
-from tui_influence.runs.prepare import SAMPLES_PER_GROUP, _thumbnail_side
+from tui_influence.runs.prepare import SAMPLES_PER_GROUP, thumbnail_side
 from tui_influence.training.environment import worker_environment
 
 _SHORT, _LONG = 5, 25
@@ -146,7 +146,7 @@ def _disk(config: Config, data: Datasets) -> int:
 def _thumbnails(section: Source | Target, count: int, channels: int) -> int:
     """About what is kept of so many images, if the others are as large as the first."""
     shape = native_shape(section)
-    return count * min(_thumbnail_side(count, channels), shape.side) ** 2 * shape.channels
+    return count * min(thumbnail_side(count, channels), shape.side) ** 2 * shape.channels
 
 
 def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> Run
 def _keep_target(config: Config, data: Datasets, paths: Paths, position: int) -> TargetInfo:
     section, images = config.target[position], data.targets[position]
     n = len(images.test)
-    side = _thumbnail_side(n, data.channels)
+    side = thumbnail_side(n, data.channels)
     pictures = thumbnails(section, "test", images.test, np.arange(n), side)
     examples = Examples(
         labels=images.test.labels,
@@ -128,12 +128,13 @@ def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
         step = max(1, len(members) // SAMPLES_PER_GROUP)
         chosen.extend(members[::step][:SAMPLES_PER_GROUP].tolist())
     positions = np.array(chosen, dtype=np.int64)
-    side = _thumbnail_side(len(positions), data.channels)
+    side = thumbnail_side(len(positions), data.channels)
     pictures = thumbnails(config.source, "source", data.source, positions, side)
     write_source_thumbnails(paths, pictures, groups[positions])
 
 
-def _thumbnail_side(count: int, channels: int) -> int:
+def thumbnail_side(count: int, channels: int) -> int:
+    """Return the side, in pixels, at which so many thumbnails stay within their budget."""
     return int(min(64, max(16, (_THUMBNAIL_BYTES / max(1, count * channels)) ** 0.5)))
 
 

@@ -33,6 +33,11 @@ def test_data_paths_become_absolute_and_nothing_else_changes():
     )
 
 
+def test_a_home_directory_is_not_below_the_current_one():
+    config = parse_config(TEXT.replace("data/source", "~/source"), "x")
+    assert absolute(config, Path("/here")).source.path == str(Path.home() / "source")
+
+
 def test_a_grouping_that_is_no_file_stays():
     config = parse_config(TEXT.replace("groups.csv", "class"), "x")
     assert absolute(config, Path("/here")).source.groups == "class"
