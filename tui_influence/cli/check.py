@@ -6,7 +6,7 @@ import typer
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import ConfigFile, Devices, Json
-from tui_influence.cli.status import duration
+from tui_influence.runs.words import duration
 from tui_influence.text import printable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.status import duration
 from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.runs.words import duration
 from tui_influence.text import printable
 
 if TYPE_CHECKING:

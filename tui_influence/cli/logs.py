@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tui_influence.cli import output
 from tui_influence.cli.parameters import Results
 from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.runs.words import event_sentence, event_time
 from tui_influence.store.events import read_events
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
@@ -57,7 +58,7 @@ def _event_lines(path: Path, *, json: bool) -> Iterator[str | None]:
     while True:
         for event, after in read_events(path, offset):
             offset = after
-            yield encoder.dumps(event) if json else _sentence(event)
+            yield encoder.dumps(event) if json else f"{event_time(event)}  {event_sentence(event)}"
         yield None
 
 
@@ -69,23 +70,3 @@ def _worker_lines(path: Path) -> Iterator[str | None]:
                 yield printable(line.decode(errors="replace").rstrip("\r\n")) if line else None
     except OSError as error:
         raise refusal(error, "read", path) from error
-
-
-def _sentence(event: dict[str, Any]) -> str:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(event.get("time", 0))))
-    kind = str(event["event"])
-    row = f"{event.get('role')} {event.get('index')}" if "role" in event else ""
-    metrics = event.get("metrics") or [{}]
-    match kind:
-        case "model":
-            targets = ", ".join(f"{found.get('target_accuracy', float('nan')):.1%}" for found in metrics)
-            text = (
-                f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}; "
-                f"source {metrics[0].get('source_accuracy', float('nan')):.1%}, target {targets}"
-            )
-        case "failed" | "retry":
-            text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
-        case _:
-            rest = {key: value for key, value in event.items() if key not in ("time", "event")}
-            text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
-    return f"{stamp}  {printable(text)}"

@@ -1,0 +1,111 @@
+"""A run in words: what the command line and the app both say about states, spans of time and events.
+
+Plain text, one line each, safe to show. Loads nothing heavy: `tinfl status` answers at once.
+"""
+
+import time
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+from tui_influence.runs.heartbeat import State
+from tui_influence.text import printable
+
+MARKS: Mapping[State, str] = {
+    State.QUEUED: "○",
+    State.PREPARING: "◌",
+    State.RUNNING: "▶",
+    State.STOPPING: "◧",
+    State.STOPPED: "■",
+    State.DONE: "✔",
+    State.FAILED: "✘",
+    State.LOST: "?",
+}
+"""A sign a state, one cell each: no two states look alike without colour."""
+
+ASCII_MARKS: Mapping[State, str] = {
+    State.QUEUED: "o",
+    State.PREPARING: ":",
+    State.RUNNING: ">",
+    State.STOPPING: "|",
+    State.STOPPED: "#",
+    State.DONE: "+",
+    State.FAILED: "x",
+    State.LOST: "?",
+}
+
+LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
+
+
+class Level(IntEnum):
+    """How much an event asks to be looked at."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+
+_LEVELS = {
+    "retry": Level.WARNING,
+    "damaged": Level.WARNING,
+    "worker-ended": Level.WARNING,
+    "stopping": Level.WARNING,
+    "failed": Level.ERROR,
+}
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its two largest units."""
+    whole = round(seconds)
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def event_level(event: Mapping[str, Any]) -> Level:
+    """Return how much an event asks to be looked at."""
+    return _LEVELS.get(str(event.get("event")), Level.INFO)
+
+
+def event_time(event: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return when an event happened, in local time; question marks where it does not say."""
+    try:
+        return time.strftime(form, time.localtime(float(event.get("time", 0))))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return time.strftime(form, time.localtime(0)).translate(_UNKNOWN_TIME)
+
+
+_UNKNOWN_TIME = str.maketrans("0123456789", "??????????")
+
+
+def event_sentence(event: Mapping[str, Any]) -> str:
+    """Return what happened, without the time; events of a later version are shown as they are."""
+    kind = str(event["event"])
+    row = f"{event.get('role')} {event.get('index')}" if "role" in event else ""
+    match kind:
+        case "model":
+            text = f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}{_accuracies(event)}"
+        case "failed" | "retry":
+            text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
+        case _:
+            rest = {key: value for key, value in event.items() if key not in ("time", "event")}
+            text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
+    return printable(text)
+
+
+def _accuracies(event: Mapping[str, Any]) -> str:
+    found = event.get("metrics")
+    metrics = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    if not metrics:
+        return ""
+    targets = ", ".join(_percent(one.get("target_accuracy")) for one in metrics)
+    return f"; source {_percent(metrics[0].get('source_accuracy'))}, target {targets}"
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.1%}" if isinstance(value, int | float) else "nan%"
