@@ -4,7 +4,9 @@ The one place where records meet estimators; the command line and the app both a
 """
 
 import difflib
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -43,6 +45,21 @@ class Question:
     split: str = "estimate"
     estimator: str = "difference"
     output_kind: str = "margin"
+
+    def command(self, results: str | Path) -> str:
+        """Return the command line that asks the same, ready to be pasted into a shell."""
+        plain = Question()
+        options = {
+            "--target": self.target,
+            "--class": self.target_class,
+            "--example": self.example,
+            "--estimator": self.estimator if self.estimator != plain.estimator else None,
+            "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
+            "--split": self.split if self.split != plain.split else None,
+        }
+        # With "=", because a class may be called "-1".
+        asked = [f"{option}={value}" for option, value in options.items() if value is not None]
+        return shlex.join(["tinfl", "rank", *asked, "--", str(results)])
 
 
 @dataclass(frozen=True)

@@ -49,20 +49,7 @@ def resume(
     results: Results, foreground: Foreground = False, devices: Devices = None, retry_failed: RetryFailed = False
 ) -> None:
     """Go on with a run that was stopped, failed or lost its supervisor."""
-    from tui_influence.cli.starting import start, with_devices
-    from tui_influence.config.loader import config_from_json
-    from tui_influence.errors import ResultsError
-    from tui_influence.runs.continuation import check_against_results
-    from tui_influence.runs.supervisor import Request
-    from tui_influence.store.run_info import read_run_info
-    from tui_influence.text import printable
+    from tui_influence.cli.starting import device_list, start
+    from tui_influence.runs.continuation import request_to_resume
 
-    info = read_run_info(results)
-    config = with_devices(config_from_json(info.config), devices)
-    if config.model.is_user_code:
-        raise ResultsError(
-            f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
-            "directory names it: start it again from your own config with `tinfl sweep`"
-        )
-    check_against_results(config, results)
-    start(Request(config, results, retry_failed=retry_failed), foreground=foreground)
+    start(request_to_resume(results, device_list(devices), retry_failed=retry_failed), foreground=foreground)

@@ -45,10 +45,17 @@ def start(request: "Request", *, foreground: bool) -> None:
 
 def with_devices(config: "Config", devices: str | None) -> "Config":
     """Return the config with other devices than it names."""
-    if devices is None:
+    wanted = device_list(devices)
+    if wanted is None:
         return config
-    wanted = "auto" if devices == "auto" else [device.strip() for device in devices.split(",") if device.strip()]
     return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": wanted})})
+
+
+def device_list(devices: str | None) -> list[str] | str | None:
+    """Return what `--devices` names."""
+    if devices is None or devices == "auto":
+        return devices
+    return [device.strip() for device in devices.split(",") if device.strip()]
 
 
 def shown(path: Path) -> str:

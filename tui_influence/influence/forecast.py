@@ -54,3 +54,13 @@ def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9
 def _models(value: float, m: int, target: float) -> int:
     value = min(value, 1 - 1e-9)
     return max(1, math.ceil(m * target * (1 - value) / (value * (1 - target)) - 1e-9))
+
+
+def reliability_at(value: float, factor: float) -> float:
+    """Reliability to expect with `factor` times the models: c ρ / (1 + (c - 1) ρ), the prophecy read forwards.
+
+    Args:
+        value: reliability ρ of the models there are, above 0.
+        factor: c, above 0.
+    """
+    return factor * value / (1 + (factor - 1) * value)

@@ -1,4 +1,4 @@
-"""Whether a config may go on in a results directory that exists, and as what."""
+"""Whether a config may go on in a results directory that exists, as what, and how a run is gone on with."""
 
 from pathlib import Path
 
@@ -8,8 +8,10 @@ from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
+from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
+from tui_influence.text import printable
 
 
 def check_against_results(config: Config, root: Path) -> str:
@@ -50,3 +52,27 @@ def check_against_results(config: Config, root: Path) -> str:
     if (models, heldout) != (info.models, info.heldout):
         return f"extending the run from {info.models} + {info.heldout} held-out models to {models} + {heldout}"
     return ""
+
+
+def request_to_resume(root: Path, devices: list[str] | str | None = None, *, retry_failed: bool = False) -> Request:
+    """Return what a supervisor has to be asked to go on with a run from its own `run.json`.
+
+    Args:
+        root: its results directory.
+        devices: instead of the config's.
+        retry_failed: try rows again that were given up.
+
+    Raises:
+        ResultsError: it cannot be read, or its network is code, which is not run because a directory names it.
+        AlreadyRunningError: it is being run.
+    """
+    config = config_from_json(read_run_info(root).config)
+    if devices is not None:
+        config = config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
+    if config.model.is_user_code:
+        raise ResultsError(
+            f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
+            "directory names it: start it again from your own config with `tinfl sweep`"
+        )
+    check_against_results(config, root)
+    return Request(config, root, retry_failed=retry_failed)

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from tests.unit.store.conftest import paths, run  # noqa: F401
+from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.overview import overview
+from tui_influence.runs.words import ASCII_MARKS, MARKS, Level, event_level, event_sentence, event_time
+
+
+def test_models_are_counted_from_their_records(run):  # noqa: F811
+    paths, info = run  # noqa: F811
+    paths.failure(Role.ESTIMATE, 9).parent.mkdir(parents=True)
+    paths.failure(Role.ESTIMATE, 9).write_text(json.dumps({"reason": "out of memory"}))
+    seen = overview(paths)
+    assert (seen.state, seen.finished, seen.total, seen.given_up, seen.left) == (State.QUEUED, 4, 4, 1, 0)
+    assert [(failure.index, failure.reason) for failure in seen.failures] == [(9, "out of memory")]
+    assert not seen.is_active
+
+
+def test_a_failure_that_cannot_be_read_is_still_counted(run):  # noqa: F811
+    paths, _ = run  # noqa: F811
+    paths.failure(Role.HELDOUT, 2).parent.mkdir(parents=True)
+    paths.failure(Role.HELDOUT, 2).write_text("{")
+    seen = overview(paths)
+    assert seen.given_up == 1
+    assert "damaged" in seen.failures[0].reason
+
+
+def test_what_is_no_run_is_refused(paths):  # noqa: F811
+    with pytest.raises(ResultsError, match=r"no run\.json"):
+        overview(paths)
+
+
+@pytest.mark.parametrize("marks", [MARKS, ASCII_MARKS])
+def test_no_two_states_look_alike(marks):
+    assert set(marks) == set(State)
+    assert len({*marks.values()}) == len(State)
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence", "level"),
+    [
+        ({"event": "failed", "role": "estimate", "index": 3, "reason": "NaN"}, "estimate 3 failed: NaN", Level.ERROR),
+        ({"event": "model", "role": "heldout", "index": 1, "seconds": 2.0, "worker": 0, "metrics": "?"},
+         "heldout 1 done in 2.0 s by worker 0", Level.INFO),
+        ({"event": "new\x1b[2J", "x": 1}, "new\\x1b[2J x=1", Level.INFO),
+        ({"event": "retry", "role": "r", "index": 0, "reason": None}, "r 0 failed, will be tried again: None",
+         Level.WARNING),
+    ],
+)  # fmt: skip
+def test_events_are_told_in_a_safe_line(event, sentence, level):
+    assert event_sentence(event) == sentence
+    assert event_level(event) is level
+
+
+@pytest.mark.parametrize("time", ["soon", None, 1e300, [], float("nan")])
+def test_an_event_without_a_time_says_so(time):
+    assert event_time({"time": time}) == "????-??-?? ??:??:??"

@@ -1,0 +1,102 @@
+"""How a run's models did, one after the other: how reliability grew with their number, and their accuracies.
+
+Every point is the reliability of the first so many models alone, for the ranking at hand; what comes after the last
+is Spearman and Brown's forecast, not a measurement.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui_influence.influence.forecast import forecast_models, reliability_at
+from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.reliability import Reliability, split_half
+from tui_influence.ranking import Question, chosen_columns, shared_seeds
+from tui_influence.roles import Role
+from tui_influence.store.examples import read_examples
+from tui_influence.store.matrix import load_outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+
+POINTS = 8
+"""Numbers of models at which reliability is measured."""
+FEWEST = 8
+"""Models below which a reliability says nothing."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a run's models did.
+
+    Attributes:
+        models: how many have been recorded.
+        measured: (number of models, reliability of the ranking from the first so many), growing.
+        forecast: (number of models, reliability to expect), from there to all that are planned, or to 0.9.
+        needed: models for a reliability of 0.9 (expected, low, high); None where nothing can be said.
+        source_accuracy: one a model.
+        target_accuracy: one a model.
+    """
+
+    models: int
+    measured: tuple[tuple[int, Reliability], ...]
+    forecast: tuple[tuple[int, float], ...]
+    needed: tuple[int, int | None, int | None] | None
+    source_accuracy: tuple[float, ...]
+    target_accuracy: tuple[float, ...]
+
+    @property
+    def reliability(self) -> Reliability | None:
+        """Of the ranking from all models so far."""
+        return self.measured[-1][1] if self.measured and self.measured[-1][0] == self.models else None
+
+
+def growth(paths: Paths, info: RunInfo, question: Question) -> Growth:
+    """Measure how the reliability of a ranking grew with the models of a run.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: the run cannot be read.
+    """
+    target = info.target_index(question.target)
+    examples = read_examples(paths, info, target)
+    columns = chosen_columns(info, target, examples, question)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, target)
+    m = len(outputs)
+    measured: list[tuple[int, Reliability]] = []
+    if m >= FEWEST:
+        kind = parse_kind(question.output_kind)
+        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, examples.labels, kind), columns)
+        clusters = shared_seeds(outputs)
+        for count in _counts(m):
+            first = None if clusters is None else clusters[:count]
+            found = split_half(outputs.masks[:count], mean[:count], question.estimator, first, seed=info.seed)
+            if found is not None:
+                measured.append((count, found))
+    last = measured[-1][1] if measured and measured[-1][0] == m else None
+    needed = forecast_models(last, m) if last else None
+    return Growth(
+        models=m,
+        measured=tuple(measured),
+        forecast=_forecast(last, m, max(info.models, needed.models or 0 if needed else 0)),
+        needed=(needed.models, needed.low, needed.high) if needed and needed.models else None,
+        source_accuracy=_metric(outputs.metrics, "source_accuracy"),
+        target_accuracy=_metric(outputs.metrics, "target_accuracy"),
+    )
+
+
+def _counts(m: int) -> list[int]:
+    """Even numbers of models (a mask and its complement belong together), evenly spread, up to all."""
+    steps = np.linspace(0, m, POINTS + 1)[1:-1]
+    return sorted({int(step) // 2 * 2 for step in steps if step >= FEWEST} | {m})
+
+
+def _forecast(last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:
+    if last is None or not last.low > 0 or until <= m:
+        return ()
+    until = min(until, 20 * m)  # further away, the forecast says more than it knows
+    return tuple((int(n), reliability_at(last.value, n / m)) for n in np.linspace(m, until, POINTS + 1)[1:])
+
+
+def _metric(metrics: list[dict[str, float]], name: str) -> tuple[float, ...]:
+    values = (found.get(name) for found in metrics)
+    return tuple(value for value in values if isinstance(value, int | float) and np.isfinite(value))
