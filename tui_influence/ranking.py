@@ -4,9 +4,7 @@ The one place where records meet estimators; the command line and the app both a
 """
 
 import difflib
-import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.report import Noun, RankReport
 from tui_influence.influence.ranking import Heldout, rank_groups
+from tui_influence.ranking_question import Question
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State, observe
 from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
@@ -25,41 +24,7 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a run.
-
-    Attributes:
-        target: name of a target; None is the first.
-        target_class: name of one of its classes; None is all of them.
-        example: number of one test example, counted over all of them from 0; the split does not apply to it.
-        split: `estimate`, `evaluate` or `all` test examples.
-        estimator: `difference` or `ridge`.
-        output_kind: `margin`, `probability` or `correct`.
-    """
-
-    target: str | None = None
-    target_class: str | None = None
-    example: int | None = None
-    split: str = "estimate"
-    estimator: str = "difference"
-    output_kind: str = "margin"
-
-    def command(self, results: str | Path) -> str:
-        """Return the command line that asks the same, ready to be pasted into a shell."""
-        plain = Question()
-        options = {
-            "--target": self.target,
-            "--class": self.target_class,
-            "--example": self.example,
-            "--estimator": self.estimator if self.estimator != plain.estimator else None,
-            "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
-            "--split": self.split if self.split != plain.split else None,
-        }
-        # With "=", because a class may be called "-1".
-        asked = [f"{option}={value}" for option, value in options.items() if value is not None]
-        return shlex.join(["tinfl", "rank", *asked, "--", str(results)])
+__all__ = ["Answer", "Question", "chosen_columns", "rank_run", "shared_seeds"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tui_influence.cli.check import check
 from tui_influence.cli.control import resume, stop
 from tui_influence.cli.demo import demo
 from tui_influence.cli.doctor import doctor
+from tui_influence.cli.explore import explore
 from tui_influence.cli.init import init
 from tui_influence.cli.logs import logs
 from tui_influence.cli.rank import rank
@@ -55,7 +56,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, doctor):
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, explore, doctor):
     app.command()(_guarded(_command))
 
 

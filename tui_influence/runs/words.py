@@ -45,6 +45,9 @@ class Level(IntEnum):
     ERROR = 2
 
 
+_AGES = 1e11
+"""Seconds, some thousand years."""
+
 _LEVELS = {
     "retry": Level.WARNING,
     "damaged": Level.WARNING,
@@ -55,7 +58,9 @@ _LEVELS = {
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in its two largest units."""
+    """Return a time span in its two largest units; what no clock can show is "unknown"."""
+    if not abs(seconds) < _AGES:
+        return "unknown"
     whole = round(seconds)
     days, rest = divmod(whole, 86400)
     hours, rest = divmod(rest, 3600)

@@ -1,0 +1,46 @@
+"""`tinfl explore`: the terminal app."""
+
+import os
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from tui_influence.cli import diagnostics
+from tui_influence.cli.parameters import Results
+from tui_influence.errors import ConfigError
+
+
+def explore(
+    results: Results,
+    readonly: Annotated[bool, typer.Option("--readonly", help="Change nothing: no stop, no resume.")] = False,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+    color: Annotated[
+        Literal["auto", "truecolor", "256", "none"], typer.Option(help="Colours of this terminal.")
+    ] = "auto",
+    theme: Annotated[Literal["dark", "light"], typer.Option(help="For a dark or a light background.")] = "dark",
+) -> None:
+    """Watch a sweep and browse its ranking in the terminal; a folder of runs opens a list of them."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("`tinfl explore` needs a terminal; `tinfl status` and `tinfl rank` do not")
+    coloured = color != "none" and not (color == "auto" and os.environ.get("NO_COLOR"))
+    # Read when textual is imported, and by it alone.
+    os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
+    os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    if coloured:
+        os.environ.pop("NO_COLOR", None)
+    else:
+        os.environ["NO_COLOR"] = "1"
+    from tui_influence.tui.app import ExploreApp
+    from tui_influence.tui.runs_found import is_run, runs_in
+
+    if is_run(results):
+        from tui_influence.runs.overview import overview
+        from tui_influence.store.paths import Paths
+
+        overview(Paths(results), shown_failures=0)  # says what is wrong, before the screen is taken
+    else:
+        runs_in(results)
+    last = ExploreApp(results, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured).run()
+    if last:
+        diagnostics.say(last)

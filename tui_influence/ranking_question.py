@@ -1,0 +1,41 @@
+"""What is asked of a run, and the command line that asks the same. Loads nothing: a screen holds one from its start."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run.
+
+    Attributes:
+        target: name of a target; None is the first.
+        target_class: name of one of its classes; None is all of them.
+        example: number of one test example, counted over all of them from 0; the split does not apply to it.
+        split: `estimate`, `evaluate` or `all` test examples.
+        estimator: `difference` or `ridge`.
+        output_kind: `margin`, `probability` or `correct`.
+    """
+
+    target: str | None = None
+    target_class: str | None = None
+    example: int | None = None
+    split: str = "estimate"
+    estimator: str = "difference"
+    output_kind: str = "margin"
+
+    def command(self, results: str | Path) -> str:
+        """Return the command line that asks the same, ready to be pasted into a shell."""
+        plain = Question()
+        options = {
+            "--target": self.target,
+            "--class": self.target_class,
+            "--example": self.example,
+            "--estimator": self.estimator if self.estimator != plain.estimator else None,
+            "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
+            "--split": self.split if self.split != plain.split else None,
+        }
+        # With "=", because a class may be called "-1".
+        asked = [f"{option}={value}" for option, value in options.items() if value is not None]
+        return shlex.join(["tinfl", "rank", *asked, "--", str(results)])

@@ -1,0 +1,299 @@
+"""The app: owns the state of the run on the screen, and answers what its screens ask.
+
+Handlers are the only place where the state changes. What reads files or takes a while is done by `background` and
+comes back as a message; at most two updates a second reach the screen, and nothing moves by itself.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.widgets import Input
+
+from tui_influence.text import printable
+from tui_influence.tui import carry_out
+from tui_influence.tui.actions import bindings, names_of
+from tui_influence.tui.background import Background, Watcher
+from tui_influence.tui.messages import (
+    Broke,
+    CopyAsked,
+    Grown,
+    LogRead,
+    OverviewFailed,
+    OverviewRead,
+    Preparing,
+    Ranked,
+    Started,
+)
+from tui_influence.tui.palette import ActionCommands
+from tui_influence.tui.ranking_jobs import Jobs
+from tui_influence.tui.runs_found import is_run, runs_in
+from tui_influence.tui.screens.dialogs import HelpScreen
+from tui_influence.tui.screens.log import LogScreen
+from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.screens.picker import PickerScreen
+from tui_influence.tui.screens.place import ClassScreen, PruneScreen
+from tui_influence.tui.screens.rank import RankScreen
+from tui_influence.tui.screens.sweep import SweepScreen
+from tui_influence.tui.state import RunState
+from tui_influence.tui.theme import DARK, LIGHT, Look
+
+_SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
+
+
+_ACTIONS = names_of("app")
+
+
+class ExploreApp(App[str]):
+    """`tinfl explore`; its result is a last line for the terminal."""
+
+    TITLE = "tinfl"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionCommands}
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-low"), (32, "-tall")]  # noqa: RUF012
+
+    def __init__(
+        self, root: Path, *, readonly: bool = False, ascii: bool = False, dark: bool = True, coloured: bool = True
+    ) -> None:
+        """Explore a run, or a folder of runs.
+
+        Args:
+            root: its results directory, or the folder.
+            readonly: change nothing.
+            ascii: draw with ASCII characters only.
+            dark: for a dark background.
+            coloured: whether there are colours at all.
+        """
+        super().__init__(ansi_color=not coloured)
+        self.animation_level = "none"
+        self._root, self._readonly = root, readonly
+        self._folder = None if is_run(root) else root
+        self._look = Look(dark, coloured, ascii)
+        self.state = RunState(root, look=self._look)
+        self._watcher: Watcher | None = None
+        self._background = Background(self._broke)
+        self._jobs = Jobs(self._background, self._tell)
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name if dark else LIGHT.name
+        self.set_class(ascii, "-ascii")
+
+    def on_mount(self) -> None:
+        """Open the run, or the list of runs."""
+        if self._folder is not None:
+            folder = self._folder
+            self.add_mode("picker", lambda: PickerScreen(folder, self._look))
+            self.switch_mode("picker")
+        else:
+            self._open(self._root)
+
+    def on_unmount(self) -> None:
+        """Look no more."""
+        self._background.close()
+        if self._watcher is not None:
+            self._watcher.close()
+
+    # -- which run ---------------------------------------------------------------------------------------------
+
+    def _open(self, root: Path) -> None:
+        self.state = state = RunState(root, self._readonly, self._folder is not None, self._look)
+        self._jobs.forget()
+        for screen in _SCREENS:
+            self.add_mode(screen.mode, partial(screen, state))
+        self._watcher = Watcher(
+            root,
+            lambda overview: self._tell(state, OverviewRead(overview)),
+            lambda reason: self._tell(state, OverviewFailed(reason)),
+            lambda lines: self._tell(state, LogRead(lines)),
+            self._broke,
+        )
+        self.switch_mode("sweep")
+
+    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Ranked | Grown) -> None:
+        """From any thread: what was found out about a run, unless another one is open by now."""
+        if state is self.state:
+            self.post_message(message)
+
+    async def _close_run(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        await self.switch_mode("picker")
+        for screen in _SCREENS:
+            await self.remove_mode(screen.mode)
+
+    @on(PickerScreen.Picked)
+    def _picked(self, message: PickerScreen.Picked) -> None:
+        self._open(message.root)
+
+    @on(PickerScreen.LookAsked)
+    def _look_at_folder(self) -> None:
+        folder = self._folder
+        if folder is not None:
+            self._background.submit("folder", lambda: carry_out.list_runs(self, folder, runs_in))
+
+    @on(carry_out.RunsFound)
+    def _runs_found(self, message: carry_out.RunsFound) -> None:
+        if message.problem:
+            self.notify(printable(message.problem, 300), severity="warning", markup=False)
+        elif isinstance(self.screen, PickerScreen):
+            self.screen.show(message.runs)
+
+    # -- what was found out ------------------------------------------------------------------------------------
+
+    @on(OverviewRead)
+    def _overview_read(self, message: OverviewRead) -> None:
+        state = self.state
+        state.overview, state.problem = message.overview, ""
+        self._show()
+        self._consider()
+
+    @on(OverviewFailed)
+    def _overview_failed(self, message: OverviewFailed) -> None:
+        self.state.problem = message.reason
+        self._show()
+
+    @on(LogRead)
+    def _log_read(self, message: LogRead) -> None:
+        self.state.log.extend(message.lines)
+        self._show()
+
+    @on(Ranked)
+    def _ranked(self, message: Ranked) -> None:
+        state = self.state
+        if message.question != state.question:
+            return  # another one has been asked meanwhile, and is being answered
+        state.rank_problem = message.reason
+        if message.answer is not None:
+            state.answer, state.answered = message.answer, message.question
+        elif state.answered != message.question:
+            state.answer = None
+        self._show()
+
+    @on(Grown)
+    def _grown(self, message: Grown) -> None:
+        self.state.growth = message.growth or self.state.growth
+        self._show()
+
+    def _broke(self, error: Exception) -> None:
+        self.post_message(Broke(error))
+
+    @on(Broke)
+    def _show_bug(self, message: Broke) -> None:
+        raise message.error
+
+    def _show(self) -> None:
+        base = self.screen_stack[0]
+        if isinstance(base, ModeScreen):
+            base.show_state()
+
+    def _consider(self) -> None:
+        """Work out again what the mode on the screen shows, where new models have come."""
+        base = self.screen_stack[0]
+        if isinstance(base, RankScreen):
+            self._jobs.consider_ranking(self.state)
+        elif isinstance(base, SweepScreen):
+            self._jobs.consider_growth(self.state)
+
+    # -- what is asked for -------------------------------------------------------------------------------------
+
+    @on(RankScreen.Asked)
+    def _asked(self, message: RankScreen.Asked) -> None:
+        self.state.question = message.question
+        self._jobs.forget()
+        self._show()
+        self._consider()
+
+    @on(RankScreen.ExportAsked)
+    def _export(self) -> None:
+        carry_out.export(self, self.state)
+
+    @on(RankScreen.LinesAsked)
+    def _copy_lines(self, message: RankScreen.LinesAsked) -> None:
+        carry_out.copy_rows(self, self.state, message.groups)
+
+    @on(CopyAsked)
+    def _copy(self, message: CopyAsked) -> None:
+        carry_out.copy(self, message.text, message.what)
+
+    @on(LogScreen.Wanted)
+    def _log_wanted(self) -> None:
+        if self._watcher is not None:
+            self._watcher.read_log()
+
+    @on(SweepScreen.StopAsked)
+    def _stop(self) -> None:
+        carry_out.stop(self, self.state, self._look_now)
+
+    @on(SweepScreen.ResumeAsked)
+    def _resume(self) -> None:
+        carry_out.resume(self, self.state)
+
+    @on(Preparing)
+    def _preparing(self, message: Preparing) -> None:
+        self.state.preparing = message.what
+        self._show()
+
+    @on(Started)
+    def _started(self, message: Started) -> None:
+        self.state.preparing = ""
+        if message.reason:
+            self.notify(printable(message.reason, 400), severity="error", timeout=15, markup=False)
+        else:
+            self.notify("The sweep goes on in the background; leaving does not stop it.", markup=False)
+        self._look_now()
+
+    def _look_now(self) -> None:
+        if self._watcher is not None:
+            self._watcher.look_now()
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does this now: not under a dialog, nor, but for leaving it, while a field has the keys."""
+        if action not in _ACTIONS:
+            return True
+        typing = isinstance(self.screen.focused, Input)
+        if len(self.screen_stack) > 1 or (typing and action not in ("back", "theme")):
+            return False
+        return action not in ("mode", "back") or isinstance(self.screen, ModeScreen)
+
+    async def action_mode(self, mode: str) -> None:
+        """Go to a mode; the next key is that mode's."""
+        await self.switch_mode(mode)
+        self.call_after_refresh(self._consider)
+
+    async def action_back(self) -> None:
+        """Close what is open; from a run of a folder, go back to the list."""
+        screen = self.screen
+        if isinstance(screen, ModeScreen) and not screen.back() and self._folder is not None:
+            await self._close_run()
+
+    def action_theme(self) -> None:
+        """Change between dark and light."""
+        dark = not self._look.dark
+        self._look = Look(dark, self._look.coloured, self._look.ascii)
+        self.state.look = self._look
+        self.theme = DARK.name if dark else LIGHT.name
+        self._show()
+
+    def action_help(self) -> None:
+        """Explain the keys."""
+        screen = self.screen
+        if isinstance(screen, ModeScreen):
+            self.push_screen(HelpScreen(screen.mode, screen.hint))
+        elif isinstance(screen, PickerScreen):
+            self.push_screen(HelpScreen("app", "enter opens the run under the cursor."))
+
+    async def action_quit(self) -> None:
+        """Leave; what runs goes on, and the last line says so."""
+        overview = self.state.overview
+        goes_on = overview is not None and overview.is_active
+        self.exit(carry_out.goes_on(self.state) if goes_on else "")

@@ -1,0 +1,147 @@
+"""Work outside the event loop: a thread that looks at a run again and again, and one for what takes a while.
+
+Both are daemons, so that leaving never waits for a file system or a long estimate; a supervisor that one of them is
+starting goes on by itself. They know no widget: they call what they were given, which posts a message.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tui_influence.errors import TinflError
+from tui_influence.runs.overview import Overview, overview
+from tui_influence.store.files import refusal
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+from tui_influence.tui.log_lines import LogLine, LogTail
+
+PAUSE = 1.0
+"""Seconds between looks at a run that is being trained."""
+IDLE_PAUSE = 2.0
+"""Seconds between looks at whether anything has changed in one that is not."""
+
+
+class Background:
+    """One thread that does jobs one after the other; of a kind that waits already, the new one replaces the old."""
+
+    def __init__(self, broken: Callable[[Exception], None]) -> None:
+        """Wait for jobs; `broken` is told what nobody expected, and no job follows."""
+        self._broken = broken
+        self._jobs: dict[str, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        threading.Thread(target=self._work, name="tinfl-background", daemon=True).start()
+
+    def submit(self, kind: str, job: Callable[[], None]) -> None:
+        """Do a job soon."""
+        with self._changed:
+            self._jobs[kind] = job
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Begin no other job."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if self._closed:
+                    return
+                job = self._jobs.pop(next(iter(self._jobs)))
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
+                self._broken(error)
+                return
+
+
+class Watcher:
+    """A thread that looks at a run about once a second while it is active, and hardly at all when it is not."""
+
+    def __init__(
+        self,
+        root: Path,
+        seen: Callable[[Overview], None],
+        failed: Callable[[str], None],
+        logged: Callable[[list[LogLine]], None],
+        broken: Callable[[Exception], None],
+    ) -> None:
+        """Begin to look.
+
+        Args:
+            root: the results directory.
+            seen: is told how the run stands, when that may have changed.
+            failed: is told why it cannot be looked at.
+            logged: is told of lines that were added to its log, once `read_log` was called.
+            broken: is told what nobody expected; then it looks no more.
+        """
+        self._paths = Paths(root)
+        self._seen, self._failed, self._logged, self._broken = seen, failed, logged, broken
+        self._tail: LogTail | None = None
+        self._info: tuple[int, RunInfo] | None = None
+        self._signature: tuple[object, ...] = ()
+        self._idle = False
+        self._wake, self._closed = threading.Event(), threading.Event()
+        threading.Thread(target=self._watch, name="tinfl-watcher", daemon=True).start()
+
+    def look_now(self) -> None:
+        """Look at once, whether or not anything seems to have changed."""
+        self._idle = False
+        self._wake.set()
+
+    def read_log(self) -> None:
+        """Read the log too, from now on."""
+        if self._tail is None:
+            self._tail = LogTail(self._paths.events)
+            self._wake.set()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed.set()
+        self._wake.set()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            self._wake.clear()
+            self._look()
+            self._wake.wait(IDLE_PAUSE if self._idle else PAUSE)
+
+    def _look(self) -> None:
+        signature = self._stamp()
+        try:
+            if not (self._idle and signature == self._signature):
+                found = overview(self._paths, self._known_info())
+                if found.info is not None:
+                    self._info = (_changed(self._paths.run), found.info)
+                self._idle, self._signature = not found.is_active, signature
+                self._seen(found)
+            if self._tail is not None:
+                for lines in self._tail.read():
+                    self._logged(lines)
+        except TinflError as error:
+            self._idle, self._signature = True, signature
+            self._failed(str(error))
+        except OSError as error:
+            self._idle, self._signature = True, signature
+            self._failed(str(refusal(error)))
+        except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
+            self._broken(error)
+            self._closed.set()
+
+    def _known_info(self) -> RunInfo | None:
+        return self._info[1] if self._info and self._info[0] == _changed(self._paths.run) else None
+
+    def _stamp(self) -> tuple[object, ...]:
+        """What changes when anything does."""
+        paths = self._paths
+        return tuple(_changed(path) for path in (paths.root, paths.run, paths.heartbeat, paths.owner, paths.events))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,192 @@
+"""What a user asks for that leaves the app: files, the clipboard, stopping and resuming.
+
+Each asks first where something is changed, stating run, cost and command; each does what the command does, by the
+same functions.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from tui_influence.errors import TinflError
+from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.words import duration
+from tui_influence.store.files import refusal
+from tui_influence.store.paths import Paths
+from tui_influence.text import printable
+from tui_influence.tui.clipboard import keep
+from tui_influence.tui.commands import command
+from tui_influence.tui.messages import Preparing, Started
+from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.screens.dialogs import ConfirmScreen, PathScreen
+from tui_influence.tui.state import RunState
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from tui_influence.runs.heartbeat import Heartbeat
+
+_UNFIT = re.compile(r"[^\w.=+-]+")
+
+
+class RunsFound(Message):
+    """A folder was looked at, or cannot be: then `problem` says why."""
+
+    def __init__(self, runs: Sequence[FoundRun], problem: str = "") -> None:
+        self.runs, self.problem = runs, problem
+        super().__init__()
+
+
+def goes_on(state: RunState) -> str:
+    """Return the last line of an app that leaves a sweep running."""
+    overview = state.overview
+    pid = f" (pid {overview.owner.pid})" if overview and overview.owner else ""
+    return f"the sweep goes on in the background{pid}; come back: {command('explore', state.root)}"
+
+
+def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRun]]) -> None:
+    """Look at a folder, from any thread."""
+    try:
+        app.post_message(RunsFound(look(folder)))
+    except TinflError as error:
+        app.post_message(RunsFound((), str(error)))
+
+
+def copy(app: "App[str]", text: str, what: str) -> None:
+    """Copy text, and say where it is."""
+    tmux, kept = keep(text)
+    if not tmux:
+        app.copy_to_clipboard(text)
+    where = "tmux's buffer" if tmux else "the clipboard, if the terminal allows it,"
+    app.notify(f"Copied {what} to {where} and to {printable(kept, 200)}", timeout=6, markup=False)
+
+
+def copy_rows(app: "App[str]", state: RunState, groups: set[int]) -> None:
+    """Copy some groups as CSV."""
+    from tui_influence.export.csv import rank_csv  # here, because it loads numpy
+
+    if state.answer is None:
+        return
+    report = state.answer.report
+    rows = tuple(row for row in report.ranking.rows if row.index in groups)
+    some = replace(report, ranking=replace(report.ranking, rows=rows))
+    what = f"{len(rows)} line{'' if len(rows) == 1 else 's'}"
+    copy(app, rank_csv(some, comments=False), what)
+
+
+def export(app: "App[str]", state: RunState) -> None:
+    """Ask for a file and write the ranking to it, whole, as `tinfl rank --csv` does."""
+    from tui_influence.export.csv import rank_csv
+    from tui_influence.export.files import write_text_atomically
+
+    if state.answer is None:
+        return
+    report = state.answer.report
+
+    def given(path: str | None) -> None:
+        if path is None:
+            return
+        file = Path(path).expanduser()
+        try:
+            write_text_atomically(file, rank_csv(report))
+        except TinflError as error:
+            app.notify(str(error), severity="error", timeout=10, markup=False)
+        else:
+            app.notify(f"Wrote {len(report.ranking.rows):,} {report.nouns} to {printable(str(file))}", markup=False)
+
+    parts = [report.run, report.target, report.target_class]
+    name = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in parts if part is not None)
+    note = "The whole ranking, whatever is filtered or marked; a file of that name is replaced."
+    app.push_screen(PathScreen("Export as CSV", f"{name}.csv", note), given)
+
+
+def stop(app: "App[str]", state: RunState, done: Callable[[], None]) -> None:
+    """Ask whether to stop, and stop."""
+    overview, paths = state.overview, Paths(state.root)
+    if overview is None:
+        return
+    again = stop_request(paths) is not Stop.NO
+    hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
+    models = f"{hands} model{'' if hands == 1 else 's'} in hand"
+    cost = f"{models} given up, to be trained again later." if again else f"{models} will be finished first."
+    lines = [
+        f"Run: {_name(state)}, {overview.finished:,} of {overview.total:,} models done",
+        f"Cost: {cost} Nothing that is recorded is lost; R goes on.",
+    ]
+
+    def answered(yes: bool | None) -> None:
+        if not yes:
+            return
+        try:
+            level = request_stop(paths)
+        except TinflError as error:
+            app.notify(str(error), severity="error", timeout=10, markup=False)
+            return
+        app.notify("Stopping at once" if level is Stop.AT_ONCE else "Stopping after the models in hand", markup=False)
+        done()
+
+    title = "Stop at once?" if again else "Stop the sweep?"
+    app.push_screen(ConfirmScreen(title, lines, command("stop", state.root)), answered)
+
+
+def resume(app: "App[str]", state: RunState) -> None:
+    """Ask whether to go on, and start a supervisor in the background."""
+    overview = state.overview
+    if overview is None:
+        return
+    rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
+    takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
+    lines = [
+        f"Run: {_name(state)}, {overview.finished:,} of {overview.total:,} models done",
+        f"Cost: {overview.left:,} models to train on this machine{takes}.",
+    ]
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            app.post_message(Preparing("the supervisor"))
+            # A daemon: leaving does not wait for it, and the supervisor it has started goes on by itself.
+            threading.Thread(target=_start, args=(app, state.root), daemon=True).start()
+
+    app.push_screen(ConfirmScreen("Resume the sweep?", lines, command("resume", state.root)), answered)
+
+
+class _Watching:
+    """Hears what a supervisor that is being started does."""
+
+    def __init__(self, app: "App[str]") -> None:
+        self._app = app
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        self._app.post_message(Preparing(f"{what} {done} of {total}" if total else what))
+
+    def under_way(self, heartbeat: "Heartbeat") -> None:
+        pass
+
+    def beat(self, heartbeat: "Heartbeat") -> None:
+        pass
+
+
+def _start(app: "App[str]", root: Path) -> None:
+    reason = "the supervisor was not started; this is a bug in tinfl"
+    try:
+        from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
+        from tui_influence.runs.launch import start
+
+        start(request_to_resume(root), _Watching(app))
+        reason = ""
+    except TinflError as error:
+        reason = "; ".join([str(error), *error.details[:3]])
+    except OSError as error:
+        reason = str(refusal(error))
+    finally:
+        app.post_message(Started(reason))
+
+
+def _name(state: RunState) -> str:
+    overview = state.overview
+    return printable(overview.info.name if overview and overview.info else state.root.name, 60)

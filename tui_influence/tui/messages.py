@@ -1,0 +1,94 @@
+"""What threads tell the app, and what several screens ask of it.
+
+A message that replaces an older one of its kind carries all there is to know.
+"""
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from tui_influence.runs.overview import Overview
+
+if TYPE_CHECKING:
+    from tui_influence.growth import Growth
+    from tui_influence.ranking import Answer, Question
+    from tui_influence.tui.log_lines import LogLine
+
+
+class _Latest(Message):
+    """Only the last of its kind matters."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, type(self))
+
+
+class OverviewRead(_Latest):
+    """A run was looked at."""
+
+    def __init__(self, overview: Overview) -> None:
+        self.overview = overview
+        super().__init__()
+
+
+class OverviewFailed(_Latest):
+    """A run cannot be looked at (any more)."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__()
+
+
+class Ranked(Message):
+    """A ranking was made, or could not be: then `answer` is None and `reason` says why."""
+
+    def __init__(self, question: "Question", answer: "Answer | None", reason: str = "") -> None:
+        self.question, self.answer, self.reason = question, answer, reason
+        super().__init__()
+
+
+class Grown(Message):
+    """The growth of the reliability was measured, or could not be."""
+
+    def __init__(self, growth: "Growth | None") -> None:
+        self.growth = growth
+        super().__init__()
+
+
+class LogRead(Message):
+    """Lines were added to the log; they add up, so none replaces another."""
+
+    def __init__(self, lines: "list[LogLine]") -> None:
+        self.lines = lines
+        super().__init__()
+
+
+class Started(Message):
+    """A supervisor was started, or refused: then `reason` says why."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__()
+
+
+class Broke(Message):
+    """A thread met what nobody expected: a bug, to be shown as one."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__()
+
+
+class CopyAsked(Message):
+    """Text is to be copied; `what` it is, in a word or two."""
+
+    def __init__(self, text: str, what: str) -> None:
+        self.text, self.what = text, what
+        super().__init__()
+
+
+class Preparing(_Latest):
+    """A supervisor that is being started says what it does."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__()

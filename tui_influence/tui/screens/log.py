@@ -1,0 +1,108 @@
+"""Mode 5, Log: what happened to the run, line by line; follow, search, filter by level."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from tui_influence.runs.words import Level
+from tui_influence.tui.actions import bindings
+from tui_influence.tui.commands import command
+from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.widgets.log_view import LogView
+
+_LEVELS = {Level.INFO: "all lines", Level.WARNING: "warnings and errors", Level.ERROR: "errors"}
+
+
+class LogScreen(ModeScreen):
+    """Shows the lines that were read of a run's log."""
+
+    mode = "log"
+    AUTO_FOCUS = "LogView"
+    hint = "f follows or stays.  / searches, n and N go on.  l hides what is no problem."
+    BINDINGS = bindings("log")
+
+    class Wanted(Message):
+        """The log is looked at, so it should be read."""
+
+    def body(self) -> ComposeResult:
+        """Lay out the line above, the search field and the log."""
+        yield Static(id="log-line", markup=False)
+        field = Input(placeholder="search", id="search", compact=True)
+        field.display = False
+        yield field
+        yield LogView(self.state.look)
+
+    def on_mount(self) -> None:
+        """Have the log read."""
+        super().on_mount()
+        self.post_message(self.Wanted())
+
+    def show(self) -> None:
+        """Show lines that were added."""
+        self.query_one(LogView).show(self.state.log, self.state.look)
+        self._say()
+
+    def back(self) -> bool:
+        """Leave the search."""
+        field = self.query_one("#search", Input)
+        if not field.display:
+            return False
+        field.value = ""
+        field.display = False
+        self.query_one(LogView).focus()
+        return True
+
+    @on(Input.Changed, "#search")
+    def _searched(self, event: Input.Changed) -> None:
+        self.query_one(LogView).search(event.value)
+        self._say()
+
+    @on(Input.Submitted, "#search")
+    def _search_kept(self) -> None:
+        self.query_one(LogView).focus()
+
+    def action_search(self) -> None:
+        """Type what to search for."""
+        field = self.query_one("#search", Input)
+        field.display = True
+        self.set_focus(field)  # now, not later: the next key is meant for it
+
+    def action_next(self) -> None:
+        """Go to the next hit."""
+        self.query_one(LogView).step(1)
+        self._say()
+
+    def action_previous(self) -> None:
+        """Go to the hit before."""
+        self.query_one(LogView).step(-1)
+        self._say()
+
+    def action_follow(self) -> None:
+        """Follow, or stay."""
+        view = self.query_one(LogView)
+        view.set_follow(not view.follow)
+        self._say()
+
+    def action_level(self) -> None:
+        """Show the next level."""
+        view = self.query_one(LogView)
+        view.filter(Level((view.level + 1) % len(Level)))
+        self._say()
+
+    def action_command(self) -> None:
+        """Copy the command that shows the same."""
+        self.post_message(CopyAsked(command("logs", self.state.root), "the command"))
+
+    def _say(self) -> None:
+        view = self.query_one(LogView)
+        (shown, total), (at, hits) = view.counts, view.found
+        if not total:
+            self.query_one("#log-line", Static).update("nothing has happened yet")
+            return
+        parts = [f"{shown:,} of {total:,} lines" if shown != total else f"{total:,} lines", _LEVELS[view.level]]
+        if self.query_one("#search", Input).value:
+            parts.append(f"hit {at:,} of {hits:,}" if hits else "not found")
+        parts.append("following" if view.follow else "not following")
+        self.query_one("#log-line", Static).update(", ".join(parts))

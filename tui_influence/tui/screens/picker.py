@@ -1,0 +1,94 @@
+"""A folder of runs: which one? Also says what is wrong with those that cannot be opened."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui_influence.export.columns import fit, plain
+from tui_influence.text import printable
+from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.theme import Look
+
+
+class PickerScreen(Screen[None]):
+    """A list of runs with the state of each."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "pick", "Open", tooltip="Open this run", id="picker.open"),
+        Binding("r", "again", "Look again", tooltip="Look at the folder again", id="picker.again"),
+    ]
+
+    class Picked(Message):
+        """A run was chosen."""
+
+        def __init__(self, root: Path) -> None:
+            self.root = root
+            super().__init__()
+
+    class LookAsked(Message):
+        """The folder is to be looked at again."""
+
+    def __init__(self, folder: Path, look: Look) -> None:
+        super().__init__()
+        self._folder, self._look = folder, look
+        self._runs: Sequence[FoundRun] = ()
+
+    def compose(self) -> ComposeResult:
+        """Lay out title and list."""
+        yield Static(f"Runs in {printable(str(self._folder))}", classes="title", markup=False)
+        yield OptionList(compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin in the list."""
+        self.query_one(OptionList).focus()
+        self.post_message(self.LookAsked())
+
+    def on_screen_resume(self) -> None:
+        """Look again when coming back."""
+        self.post_message(self.LookAsked())
+
+    def show(self, runs: Sequence[FoundRun]) -> None:
+        """Show what was found."""
+        runs_list = self.query_one(OptionList)
+        before = runs_list.highlighted or 0
+        self._runs = runs
+        runs_list.clear_options()
+        runs_list.add_options([Option(self._line(run)) for run in runs])
+        if runs:
+            runs_list.highlighted = min(before, len(runs) - 1)
+
+    def action_pick(self) -> None:
+        """Open the run under the cursor."""
+        self.query_one(OptionList).action_select()
+
+    def action_again(self) -> None:
+        """Look at the folder again."""
+        self.post_message(self.LookAsked())
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        run = self._runs[event.option_index]
+        if run.problem:
+            self.notify(printable(run.problem, 300), severity="warning", markup=False)
+        else:
+            self.post_message(self.Picked(run.root))
+
+    def _line(self, run: FoundRun) -> Text:
+        look, ellipsis = self._look, self._look.sign("…", "~")
+        name = fit(plain(run.root.name, look.ascii), 28, ellipsis=ellipsis)
+        if run.problem or run.state is None:
+            return Text.assemble("  ", name, ("  cannot be opened", look.error))
+        mark = (f"{look.mark(run.state)} ", look.state(run.state))
+        models = f"{run.done:,} of {run.total:,} models" if run.total else ""
+        state = (f"  {run.state.value:<10}", look.state(run.state))
+        return Text.assemble(mark, name, state, (f"  {models}", look.quiet))

@@ -1,0 +1,49 @@
+"""What the app knows of the run on the screen. Owned by the app's handlers; screens read it, and ask by messages."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_influence.ranking_question import Question
+from tui_influence.runs.overview import Overview
+from tui_influence.tui.theme import Look
+
+if TYPE_CHECKING:
+    from tui_influence.growth import Growth
+    from tui_influence.ranking import Answer
+    from tui_influence.tui.log_lines import LogLine
+
+
+@dataclass
+class RunState:
+    """A run as far as it has been read.
+
+    Attributes:
+        root: its results directory.
+        readonly: nothing may be changed.
+        from_folder: it was picked from a folder of runs, so that there is a way back.
+        look: how things are drawn.
+        overview: how it stands; None before it was looked at.
+        problem: why it cannot be looked at (any more).
+        preparing: what a supervisor that is being started says.
+        question: which ranking is wanted.
+        answer: the last ranking that was made, perhaps of an older question.
+        answered: the question that it answers.
+        rank_problem: why there is no ranking.
+        growth: how the models did.
+        log: lines of the log so far.
+    """
+
+    root: Path
+    readonly: bool = False
+    from_folder: bool = False
+    look: Look = field(default_factory=Look)
+    overview: Overview | None = None
+    problem: str = ""
+    preparing: str = ""
+    question: Question = field(default_factory=Question)
+    answer: "Answer | None" = None
+    answered: Question | None = None
+    rank_problem: str = ""
+    growth: "Growth | None" = None
+    log: "list[LogLine]" = field(default_factory=list)

@@ -1,0 +1,59 @@
+"""One group in words, beside the table: what its numbers are and what they mean. A pure function of a report."""
+
+from math import isfinite
+
+from rich.text import Text
+
+from tui_influence.export.columns import plain
+from tui_influence.export.report import SIGNIFICANT, RankReport
+from tui_influence.influence.ranking import RankedGroup
+from tui_influence.tui.theme import Look
+
+
+def detail(report: RankReport, row: RankedGroup | None, images: int | None, look: Look) -> Text:
+    """Return what there is to say of a group, and of the ranking it is in.
+
+    Args:
+        report: the ranking.
+        row: the group; None if nothing is chosen.
+        images: of the group, in the source dataset.
+        look: how to write.
+    """
+    lines: list[Text] = []
+    if row is not None:
+        lines += [Text(plain(row.group, look.ascii)[:200], style="bold"), Text()]
+        lines += [_fact(label, text, look) for label, text in _facts(report, row, images)]
+        lines += [Text(), _judgement(report, row, look), Text()]
+    lines += [Text(plain(f"{report.meaning()}.", look.ascii), style=look.quiet), Text()]
+    lines += [Text(plain(report.verdict(), look.ascii), style=look.quiet)]
+    return Text("\n").join(lines)
+
+
+def _facts(report: RankReport, row: RankedGroup, images: int | None) -> list[tuple[str, str]]:
+    facts = [("rank", f"{row.rank:,} of {len(report.ranking.rows):,}")]
+    if isfinite(row.influence):
+        facts.append(("influence", f"{row.influence:+.4g} ({report.unit})"))
+    if isfinite(row.low) and isfinite(row.high):
+        facts += [("95%", f"{row.low:+.4g} to {row.high:+.4g}"), ("se", f"{row.se:.3g}")]
+    if isfinite(row.q):
+        facts.append(("q (FDR)", f"{row.q:.3g}"))
+    facts.append(("models", f"{row.n_with:,} with, {row.n_without:,} without"))
+    if images is not None:
+        facts.append(("images", f"{images:,}"))
+    return facts
+
+
+def _judgement(report: RankReport, row: RankedGroup, look: Look) -> Text:
+    than = f" than an average {report.noun}" if report.is_relative else ""
+    if not isfinite(row.influence):
+        return Text("Its influence is unknown: too few models, or it is in all of them or in none.", style=look.quiet)
+    if not row.q < SIGNIFICANT:
+        return Text("No effect beyond chance has been shown.", style=look.quiet)
+    helps = row.influence > 0
+    sign = look.sign("▲ ", "+ ") if helps else look.sign("▼ ", "- ")
+    word = ("better" if helps else "worse") + than if than else "helps" if helps else "hurts"
+    return Text(f"{sign}{word}, beyond chance (q < {SIGNIFICANT:g})", style=look.good if helps else look.bad)
+
+
+def _fact(label: str, text: str, look: Look) -> Text:
+    return Text.assemble((f"{label:<11}", look.quiet), text)

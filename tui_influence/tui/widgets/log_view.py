@@ -1,0 +1,146 @@
+"""A log that scrolls: lines are drawn when they are seen, so a hundred thousand cost no more than a hundred."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.runs.words import Level
+from tui_influence.tui.log_lines import LogLine
+from tui_influence.tui.theme import Look
+
+_SIGNS = {Level.INFO: " ", Level.WARNING: "!", Level.ERROR: "X"}
+
+
+class LogView(ScrollView, can_focus=True):
+    """Lines of at least a level; follows the end, or finds what is searched for."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("home,g", "scroll_home", "First", show=False),
+        Binding("end,G", "scroll_end", "Last", show=False),
+    ]
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.follow = True
+        self.level = Level.INFO
+        self._look = look
+        self._lines: Sequence[LogLine] = ()
+        self._shown: list[int] = []
+        self._read = 0
+        self._part = ""
+        self._hits: list[int] = []
+        self._hit = -1
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Lines shown, and lines in all."""
+        return len(self._shown), self._read
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """Which of the lines that were searched for is current, from 1, and how many there are."""
+        return self._hit + 1, len(self._hits)
+
+    def show(self, lines: Sequence[LogLine], look: Look) -> None:
+        """Show a log that may have grown since the last time."""
+        if lines is not self._lines or len(lines) < self._read:
+            self._lines, self._shown, self._read, self._hits, self._hit = lines, [], 0, [], -1
+        self._look = look
+        for place in range(self._read, len(lines)):
+            self._take(place)
+        self._read = len(lines)
+        self._resized()
+
+    def filter(self, level: Level) -> None:
+        """Show only lines of this level or above."""
+        self.level = level
+        self._again()
+
+    def search(self, part: str) -> None:
+        """Search; from what is on the screen on."""
+        self._part = part.casefold()
+        self._again()
+        if self._hits:
+            self._hit = next((n for n, hit in enumerate(self._hits) if hit >= self.scroll_offset.y), 0)
+            self._reveal()
+
+    def step(self, by: int) -> None:
+        """Go to the next hit, or the one before, around."""
+        if self._hits:
+            self._hit = (self._hit + by) % len(self._hits)
+            self._reveal()
+
+    def set_follow(self, follow: bool) -> None:
+        """Stay at the end, or not."""
+        self.follow = follow
+        self._resized()
+
+    def on_resize(self) -> None:
+        """Lay out for the new size."""
+        self._resized()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Who scrolls up wants to read; who comes back to the end wants to follow."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value:
+            self.follow = self.follow and self.max_scroll_y <= new_value
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        place = self.scroll_offset.y + y
+        width = self.scrollable_content_region.width
+        if place >= len(self._shown):
+            return Strip.blank(width, self.rich_style)
+        line, look = self._lines[self._shown[place]], self._look
+        style = {Level.INFO: "", Level.WARNING: look.warning, Level.ERROR: look.error}[line.level]
+        stamp = line.time if width >= 100 else line.time[-8:]
+        room = width - len(stamp) - 4
+        text = Text(cut(plain(line.text, look.ascii), max(room, 1), look.sign("…", "...")), style=style)
+        if self._part:
+            text.highlight_words([self._part], look.found, case_sensitive=False)
+        current = self._hit >= 0 and self._hits[self._hit] == place
+        parts = [
+            Segment(f"{_SIGNS[line.level]} ", Style.parse(style)),
+            Segment(f"{stamp}  ", Style.parse(look.quiet)),
+            *text.render(self.app.console),
+        ]
+        strip = Strip([part for part in parts if part.text != "\n"]).adjust_cell_length(width)
+        return strip.apply_style(self.rich_style + Style.parse(look.cursor) if current else self.rich_style)
+
+    def _again(self) -> None:
+        self._shown, self._hits, self._hit = [], [], -1
+        for place in range(self._read):
+            self._take(place)
+        self._resized()
+
+    def _take(self, place: int) -> None:
+        line = self._lines[place]
+        if line.level >= self.level:
+            if self._part and self._part in line.text.casefold():
+                self._hits.append(len(self._shown))
+            self._shown.append(place)
+
+    def _resized(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._shown))
+        if self.follow:
+            self.call_after_refresh(self._to_end)  # only then it knows how long it is
+        self.refresh()
+
+    def _to_end(self) -> None:
+        if self.follow:
+            self.scroll_end(animate=False, immediate=True)
+
+    def _reveal(self) -> None:
+        self.follow = False
+        self.scroll_to(y=max(self._hits[self._hit] - self.size.height // 2, 0), animate=False, immediate=True)
+        self.refresh()

@@ -1,0 +1,56 @@
+"""The line at the top: which run, which modes there are and which this is, and how the run stands."""
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual.widget import Widget
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.tui.state import RunState
+
+MODES = (("sweep", "1", "Sweep"), ("rank", "2", "Rank"), ("class", "3", "Class"), ("prune", "4", "Prune"),
+         ("log", "5", "Log"))  # fmt: skip
+_FEWEST_NAME = 6
+
+
+class ModeBar(Widget):
+    """One line; the name makes room first, then the modes' words, never the state."""
+
+    def __init__(self, state: RunState, mode: str) -> None:
+        super().__init__()
+        self._state, self._mode = state, mode
+
+    def render(self) -> Text:
+        """Draw it at the width there is."""
+        look = self._state.look
+        right = self._standing()
+        modes = self._modes(words=True)
+        room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
+        if room < _FEWEST_NAME:
+            modes = self._modes(words=False)
+            room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
+        overview = self._state.overview
+        name = overview.info.name if overview and overview.info else self._state.root.name
+        name = cut(plain(name, look.ascii), max(room, 0), look.sign("…", "~")) if room > 0 else ""
+        line = Text.assemble(" ", (name, "bold"), "  ", modes)
+        line.append(" " * (self.size.width - cell_len(line.plain) - cell_len(right.plain) - 1))
+        line.append_text(right)
+        line.no_wrap = True
+        return line
+
+    def _modes(self, *, words: bool) -> Text:
+        look, parts = self._state.look, []
+        for mode, key, word in MODES:
+            here = mode == self._mode
+            text = f" {key} {word} " if words or here else f" {key} "
+            parts.append(Text(text, style=f"bold {'reverse' if here else ''}" if here else look.quiet))
+        return Text("").join(parts)
+
+    def _standing(self) -> Text:
+        overview, look = self._state.overview, self._state.look
+        if self._state.problem:
+            return Text("cannot be read", style=look.error)
+        if overview is None:
+            return Text("")
+        style = look.state(overview.state)
+        counts = f" {overview.finished}/{overview.total}" if overview.total and self.size.width >= 100 else ""
+        return Text(f"{look.mark(overview.state)} {overview.state.value}{counts}", style=f"bold {style}")

@@ -1,0 +1,166 @@
+"""The ranking as a table that scrolls: lines are drawn when they are seen, ten thousand groups cost no more than ten.
+
+The cursor and the marks are on groups, not on lines: when the ranking changes under them they go along, and the
+cursor stays where it was on the screen.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_influence.tui.theme import Look
+
+if TYPE_CHECKING:
+    from tui_influence.export.lines import Lines
+    from tui_influence.export.report import RankReport
+    from tui_influence.influence.ranking import RankedGroup
+
+_MARGIN = 2
+"""Cells before a line, for its mark."""
+
+
+class RankingTable(ScrollView, can_focus=True):
+    """A ranking's rows, a filtered and ordered part of them, with a cursor and marks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "edge(0)", "First", show=False),
+        Binding("end,G", "edge(1)", "Last", show=False),
+    ]
+
+    class CursorMoved(Message):
+        """The cursor is on another group."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.marks: set[int] = set()
+        self._look = look
+        self._report: RankReport | None = None
+        self._rows: Sequence[RankedGroup] = ()
+        self._places: dict[int, int] = {}
+        self._cursor = 0
+        self._lines: Lines | None = None
+        self._width = 0
+        self._strips: dict[tuple[int, bool, bool], Strip] = {}
+
+    @property
+    def current(self) -> "RankedGroup | None":
+        """The group under the cursor."""
+        return self._rows[self._cursor] if self._rows else None
+
+    @property
+    def marked(self) -> "list[RankedGroup]":
+        """The marked groups, in rank order, also those that a filter hides."""
+        return [row for row in self._report.ranking.rows if row.index in self.marks] if self._report else []
+
+    def show(self, report: "RankReport", rows: "Sequence[RankedGroup]", look: Look, *, follow: bool = True) -> None:
+        """Show these rows of a report.
+
+        Args:
+            report: the whole ranking; columns and scale are its.
+            rows: some of it, in an order.
+            look: how to draw.
+            follow: keep the cursor on its group; otherwise it goes to the first.
+        """
+        if report is not self._report or look != self._look:
+            self._report, self._look, self._lines = report, look, None
+            self._places = {row.index: place for place, row in enumerate(report.ranking.rows)}
+        before, held = self._cursor, self.current.index if self.current else None
+        self._rows = rows
+        found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
+        self._cursor = found if found is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
+        self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
+        top = self.scroll_offset.y + self._cursor - before if follow else 0
+        self.scroll_to(y=max(top, 0), animate=False, immediate=True)
+        self._reveal()
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    def toggle_mark(self) -> None:
+        """Mark the group under the cursor, or unmark it, and go on to the next."""
+        if self.current is not None:
+            self.marks ^= {self.current.index}
+            self.action_move(1)
+            self.refresh()
+
+    def unmark(self) -> None:
+        """Take all marks away."""
+        self.marks.clear()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """Lay the columns out for the new width."""
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
+        self._reveal()
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self._go(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by a screenful."""
+        self._go(self._cursor + by * max(self.size.height - 2, 1))
+
+    def action_edge(self, last: int) -> None:
+        """Move the cursor to the first or the last line."""
+        self._go(len(self._rows) if last else 0)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen; the first is the header."""
+        width = self.scrollable_content_region.width
+        if self._report is None or width <= _MARGIN:
+            return Strip.blank(width, self.rich_style)
+        if self._lines is None or self._width != width:
+            from tui_influence.export.lines import Lines
+
+            pen = self._look.pen(coloured=not self._report.is_noise())
+            rows = self._report.ranking.rows
+            self._lines, self._width = Lines(rows, self._report.noun, width - _MARGIN, pen), width
+            self._strips.clear()
+        if y == 0:
+            return self._strip(" " * _MARGIN, self._lines.header(), self.rich_style)
+        place = self.scroll_offset.y + y - 1
+        if place >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        row = self._rows[place]
+        key = (row.index, row.index in self.marks, place == self._cursor)
+        if key not in self._strips:
+            self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
+        return self._strips[key]
+
+    def _row_strip(self, row: "RankedGroup", lines: "Lines", *, cursor: bool) -> Strip:
+        mark = self._look.sign("● ", "* ") if row.index in self.marks else " " * _MARGIN
+        style = self.rich_style
+        if cursor:
+            style += Style.parse(self._look.cursor)
+            mark = mark if row.index in self.marks else self._look.sign("▸ ", "> ")
+        return self._strip(mark, lines.line(self._places[row.index]), style)
+
+    def _strip(self, mark: str, text: Text, style: Style) -> Strip:
+        segments = [Segment(mark, Style(bold=True)), *text.render(self.app.console)]
+        strip = Strip([segment for segment in segments if segment.text != "\n"])
+        return strip.adjust_cell_length(self.scrollable_content_region.width).apply_style(style)
+
+    def _go(self, place: int) -> None:
+        self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
+        self._reveal()
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    def _reveal(self) -> None:
+        """Scroll as little as needed for the cursor to be seen below the header."""
+        top, height = self.scroll_offset.y, max(self.size.height - 1, 1)
+        wanted = min(max(top, self._cursor - height + 1), self._cursor)
+        if wanted != top:
+            self.scroll_to(y=wanted, animate=False, immediate=True)
