@@ -7,11 +7,11 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
-from tui_influence.runs.words import ASCII_MARKS, MARKS, Level, event_level, event_sentence, event_time
+from tui_influence.runs.words import ASCII_MARKS, MARKS, Level, duration, event_level, event_sentence, event_time
 
 
 def test_models_are_counted_from_their_records(run):  # noqa: F811
-    paths, info = run  # noqa: F811
+    paths, _ = run  # noqa: F811
     paths.failure(Role.ESTIMATE, 9).parent.mkdir(parents=True)
     paths.failure(Role.ESTIMATE, 9).write_text(json.dumps({"reason": "out of memory"}))
     seen = overview(paths)
@@ -59,3 +59,12 @@ def test_events_are_told_in_a_safe_line(event, sentence, level):
 @pytest.mark.parametrize("time", ["soon", None, 1e300, [], float("nan")])
 def test_an_event_without_a_time_says_so(time):
     assert event_time({"time": time}) == "????-??-?? ??:??:??"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (61, "1 min 01 s"), (7200, "2 h 00 min"), (90000, "1 d 1 h"), (float("nan"), "unknown"),
+     (float("inf"), "unknown"), (1e300, "unknown")],
+)  # fmt: skip
+def test_a_span_of_time_is_two_units_or_unknown(seconds, words):
+    assert duration(seconds) == words

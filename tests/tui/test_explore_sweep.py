@@ -1,0 +1,140 @@
+import json
+
+import pytest
+
+from tests.tui.runs import exploring, fail, make_run, say, screen_text, spoil, until
+from tui_influence.runs.control import Stop, stop_request
+from tui_influence.runs.heartbeat import State
+
+STATES = [state for state in State if state is not State.QUEUED]
+
+
+@pytest.mark.parametrize(("state", "ascii"), [*((state, False) for state in STATES), (State.LOST, True)])
+async def test_each_state_is_named_in_a_word_and_a_sign_of_its_own(tmp_path, state, ascii):
+    make_run(tmp_path / "run", state=state)
+    async with exploring(tmp_path / "run", ascii=ascii, coloured=False) as (app, pilot):
+        await until(pilot, lambda: state.value.upper() in screen_text(app))
+        text = screen_text(app)
+        assert f" {app.state.look.mark(state)} {state.value.upper()} " in text
+        assert "40 of 60 models" in text
+        assert text.isascii() or not ascii
+        if state is State.FAILED:
+            assert "the disk is full" in text
+        if state is State.LOST:
+            assert "without a last word" in text
+
+
+async def test_a_run_that_was_never_started_says_so(tmp_path):
+    make_run(tmp_path / "run", models=0, state=None)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "QUEUED" in screen_text(app))
+        assert "never started" in screen_text(app)
+
+
+async def test_a_running_sweep_shows_its_pace_its_workers_and_its_failures(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    fail(paths, 50, "CUDA out of memory\x1b[2J")
+    async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
+        await until(pilot, lambda: "uncertain" in screen_text(app))
+        text = screen_text(app)
+    for part in ("1,200 models an hour", "1 min 00 s  (50 s to 1 min 10 s)", "cpu, estimate 41, 20 models done",
+                 "cpu, idle", "source 91.0%, digits 50.0%", "1 model given up",
+                 "estimate 50: CUDA out of memory\\x1b[2J"):  # fmt: skip
+        assert part in text
+
+
+async def test_it_follows_a_run(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "RUNNING" in screen_text(app))
+        say(paths, State.STOPPED)
+        await until(pilot, lambda: "STOPPED" in screen_text(app))
+
+
+@pytest.mark.parametrize("answer", ["n", "escape", "enter"])
+async def test_stopping_asks_first_and_anything_but_yes_leaves_the_run_alone(tmp_path, answer):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "RUNNING" in screen_text(app))
+        await pilot.press("S")
+        await until(pilot, lambda: "Stop the sweep?" in screen_text(app))
+        text = screen_text(app)
+        assert "Run: small, 40 of 60 models done" in text
+        assert "1 model in hand will be finished first" in text
+        assert "Command: tinfl stop" in text
+        await pilot.press(answer)
+        await until(pilot, lambda: "Stop the sweep?" not in screen_text(app))
+    assert stop_request(paths) is Stop.NO
+
+
+async def test_stopping_stops_and_a_second_time_at_once(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "RUNNING" in screen_text(app))
+        await pilot.press("S", "y")
+        await until(pilot, lambda: stop_request(paths) is Stop.AFTER_MODELS_IN_HAND)
+        await pilot.press("S")
+        await until(pilot, lambda: "Stop at once?" in screen_text(app))
+        assert "given up" in screen_text(app)
+        await pilot.press("y")
+        await until(pilot, lambda: stop_request(paths) is Stop.AT_ONCE)
+
+
+async def test_resuming_says_what_it_costs_and_asks_the_core(tmp_path, monkeypatch):
+    make_run(tmp_path / "run", state=State.LOST)
+    started = []
+    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: root)
+    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "LOST" in screen_text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "Resume the sweep?" in screen_text(app))
+        assert "20 models to train on this machine, about 1 min 00 s" in screen_text(app)
+        assert "Command: tinfl resume" in screen_text(app)
+        await pilot.press("y")
+        await until(pilot, lambda: started == [tmp_path / "run"] and not app.state.preparing)
+
+
+async def test_a_refusal_to_resume_is_shown_in_its_own_words(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.STOPPED)
+    found = json.loads(paths.run.read_text())
+    spoil(paths, config=found["config"] | {"model": {"arch": "evil:run"}})
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "STOPPED" in screen_text(app))
+        await pilot.press("R", "y")
+        await until(pilot, lambda: app._notifications)
+        assert not app.state.preparing
+
+
+@pytest.mark.parametrize(("state", "key"), [(State.RUNNING, "S"), (State.STOPPED, "R")])
+async def test_read_only_changes_nothing(tmp_path, state, key):
+    paths = make_run(tmp_path / "run", state=state)
+    before = {path: path.stat().st_mtime_ns for path in paths.root.rglob("*")}
+    async with exploring(tmp_path / "run", readonly=True) as (app, pilot):
+        await until(pilot, lambda: state.value.upper() in screen_text(app))
+        await pilot.press(key, "y")
+        await pilot.pause(0.1)
+        assert len(app.screen_stack) == 1
+        assert not {"S Stop", "R Resume"} & set(screen_text(app).splitlines()[-1].split("  "))
+    assert {path: path.stat().st_mtime_ns for path in paths.root.rglob("*")} == before
+
+
+@pytest.mark.parametrize("size", [(40, 12), (140, 40), (20, 5), (1, 1)])
+async def test_any_size_shows_what_fits(tmp_path, size):
+    state = State.LOST if size == (40, 12) else State.RUNNING
+    make_run(tmp_path / "run", state=state)
+    async with exploring(tmp_path / "run", size) as (app, pilot):
+        await pilot.press("2", "5", "3", "4", "1")
+        await pilot.pause()
+        if size[0] >= 40:
+            await until(pilot, lambda: state.value.upper() in screen_text(app))
+            assert "40 of 60 models" in screen_text(app)
+
+
+async def test_reliability_is_shown_with_its_forecast(tmp_path):
+    make_run(tmp_path / "run", models=60, groups=12, planned=200, state=State.RUNNING)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        await until(pilot, lambda: "0.9 takes about" in screen_text(app) or "0.9 is reached" in screen_text(app))
+        text = screen_text(app)
+        assert "●" in text
+        assert "mean 29.5%" in text
