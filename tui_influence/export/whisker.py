@@ -56,7 +56,8 @@ class Scale:
 
     def column(self, value: float, cells: int) -> int:
         """The cell of `value` in a line of `cells`, clipped to the line."""
-        share = (value - self.low) / (self.high - self.low)
+        unit = 1.0 if isfinite(self.high - self.low) else 0.5  # the distance of two huge ends is no float
+        share = (value * unit - self.low * unit) / (self.high * unit - self.low * unit)
         return round(min(max(share, 0.0), 1.0) * (cells - 1))
 
     def zero(self, cells: int) -> int:
