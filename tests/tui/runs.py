@@ -47,7 +47,7 @@ def make_run(
         described.append(TargetInfo(target, "fixed-feature", ["x", "y", "z"], 3, EXAMPLES, ["f1"], 0, digests))
     count = len(names)
     source = SourceInfo(["a"] * count, names, [2] * count, 2 * count, "f0", 0)
-    info = replace(make_info(source=source, targets=described), name=name, models=planned)
+    info = replace(make_info(source=source, targets=described), name=name, models=planned, heldout=0)
     write_run_info(paths, info)
     add_models(paths, info, range(models), noise=noise)
     if state is not None:

@@ -7,12 +7,13 @@ comes back as a message; at most two updates a second reach the screen, and noth
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.screen import Screen
 from textual.widgets import Input
 
 from tui_influence.text import printable
@@ -100,8 +101,6 @@ class ExploreApp(App[str]):
         if self._watcher is not None:
             self._watcher.close()
 
-    # -- which run ---------------------------------------------------------------------------------------------
-
     def _open(self, root: Path) -> None:
         self.state = state = RunState(root, self._readonly, self._folder is not None, self._look)
         self._jobs.forget()
@@ -146,8 +145,6 @@ class ExploreApp(App[str]):
         elif isinstance(self.screen, PickerScreen):
             self.screen.show(message.runs)
 
-    # -- what was found out ------------------------------------------------------------------------------------
-
     @on(OverviewRead)
     def _overview_read(self, message: OverviewRead) -> None:
         state = self.state
@@ -189,20 +186,22 @@ class ExploreApp(App[str]):
     def _show_bug(self, message: Broke) -> None:
         raise message.error
 
+    def _base(self) -> Screen[Any] | None:
+        """The mode's screen, below dialogs; None while the app closes."""
+        return self.screen_stack[0] if self.screen_stack else None
+
     def _show(self) -> None:
-        base = self.screen_stack[0]
+        base = self._base()
         if isinstance(base, ModeScreen):
             base.show_state()
 
     def _consider(self) -> None:
         """Work out again what the mode on the screen shows, where new models have come."""
-        base = self.screen_stack[0]
+        base = self._base()
         if isinstance(base, RankScreen):
             self._jobs.consider_ranking(self.state)
         elif isinstance(base, SweepScreen):
             self._jobs.consider_growth(self.state)
-
-    # -- what is asked for -------------------------------------------------------------------------------------
 
     @on(RankScreen.Asked)
     def _asked(self, message: RankScreen.Asked) -> None:
@@ -254,11 +253,9 @@ class ExploreApp(App[str]):
         if self._watcher is not None:
             self._watcher.look_now()
 
-    # -- keys --------------------------------------------------------------------------------------------------
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does this now: not under a dialog, nor, but for leaving it, while a field has the keys."""
-        if action not in _ACTIONS:
+        if action not in _ACTIONS or not self.screen_stack:
             return True
         typing = isinstance(self.screen.focused, Input)
         if len(self.screen_stack) > 1 or (typing and action not in ("back", "theme")):

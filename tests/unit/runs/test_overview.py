@@ -11,11 +11,17 @@ from tui_influence.runs.words import ASCII_MARKS, MARKS, Level, duration, event_
 
 
 def test_models_are_counted_from_their_records(run):  # noqa: F811
-    paths, _ = run  # noqa: F811
+    paths, info = run  # noqa: F811
     paths.failure(Role.ESTIMATE, 9).parent.mkdir(parents=True)
     paths.failure(Role.ESTIMATE, 9).write_text(json.dumps({"reason": "out of memory"}))
     seen = overview(paths)
-    assert (seen.state, seen.finished, seen.total, seen.given_up, seen.left) == (State.QUEUED, 4, 4, 1, 0)
+    assert (seen.state, seen.finished, seen.total, seen.given_up, seen.left) == (
+        State.QUEUED,
+        4,
+        info.models + info.heldout,
+        1,
+        3,
+    )
     assert [(failure.index, failure.reason) for failure in seen.failures] == [(9, "out of memory")]
     assert not seen.is_active
 
