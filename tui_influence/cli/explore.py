@@ -10,6 +10,9 @@ from tui_influence.cli import diagnostics
 from tui_influence.cli.parameters import Results
 from tui_influence.errors import ConfigError
 
+_PATIENCE = 0.2
+"""Seconds that leaving may wait for what is being worked out."""
+
 
 def explore(
     results: Results,
@@ -41,6 +44,12 @@ def explore(
         overview(Paths(results), shown_failures=0)  # says what is wrong, before the screen is taken
     else:
         runs_in(results)
-    last = ExploreApp(results, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured).run()
+    app = ExploreApp(results, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured)
+    last = app.run()
     if last:
         diagnostics.say(last)
+    if not app.return_code and not app.has_ended(_PATIENCE):
+        # An estimate is under way in a thread. It only reads, so nothing is lost; but Python, which cannot end a
+        # thread inside compiled code, would abort instead of exit.
+        sys.stdout.flush()
+        os._exit(0)

@@ -179,6 +179,10 @@ class ExploreApp(App[str]):
         self.state.growth = message.growth or self.state.growth
         self._show()
 
+    def has_ended(self, patience: float) -> bool:
+        """Whether, once the app has closed, nothing is being worked out any more."""
+        return self._background.has_ended(patience)
+
     def _broke(self, error: Exception) -> None:
         self.post_message(Broke(error))
 
@@ -292,5 +296,4 @@ class ExploreApp(App[str]):
     async def action_quit(self) -> None:
         """Leave; what runs goes on, and the last line says so."""
         overview = self.state.overview
-        goes_on = overview is not None and overview.is_active
-        self.exit(carry_out.goes_on(self.state) if goes_on else "")
+        self.exit(carry_out.goes_on(self.state) if overview is not None and overview.is_active else "")

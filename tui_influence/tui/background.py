@@ -30,7 +30,8 @@ class Background:
         self._jobs: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
         self._closed = False
-        threading.Thread(target=self._work, name="tinfl-background", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="tinfl-background", daemon=True)
+        self._thread.start()
 
     def submit(self, kind: str, job: Callable[[], None]) -> None:
         """Do a job soon."""
@@ -43,6 +44,11 @@ class Background:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def has_ended(self, patience: float) -> bool:
+        """Whether the thread ends within so many seconds of `close`."""
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
