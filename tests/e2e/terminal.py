@@ -9,17 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 PATIENCE = 60.0
-
-needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 
 
 class Terminal:
     """A tmux server of its own with one window."""
 
     def __init__(self, socket: Path, width: int = 80, height: int = 24) -> None:
+        assert shutil.which("tmux"), "tmux is needed (apt-get install tmux): a screen is only right in a real terminal"
         self._socket = str(socket)
         size = ["-x", str(width), "-y", str(height)]
         environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "NO_COLOR")}

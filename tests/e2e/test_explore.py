@@ -5,9 +5,7 @@ import re
 import pytest
 
 from tests.e2e.program import status, tinfl, wait_for, write_config
-from tests.e2e.terminal import Terminal, needs_tmux
-
-pytestmark = needs_tmux
+from tests.e2e.terminal import Terminal
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.program import kill_everything, tinfl, wait_for, write_config
+from tests.e2e.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -29,12 +30,27 @@ def test_make_knows_its_targets(command):
     assert done.returncode == 0, done.stderr
 
 
+def look_at(directory: Path, command: str, results: str) -> None:
+    """Open the app in a real terminal, and leave it."""
+    terminal = Terminal(directory / "socket")
+    try:
+        terminal.start(command, directory / results)
+        terminal.wait(lambda text: "models" in text and "Rank" in text)
+        terminal.keys("q")
+        terminal.wait(lambda text: "ended 0" in text)
+    finally:
+        terminal.close()
+
+
 def test_every_tinfl_command_of_the_readme_works(tmp_path):
     """In one directory, one after the other; only the config is swapped for one that trains in seconds."""
     try:
         for command in COMMANDS:
             program, *arguments = shlex.split(command)
             if program != "tinfl":
+                continue
+            if arguments[0] == "explore":
+                look_at(tmp_path, *arguments)
                 continue
             if arguments[0] == "rank":
                 wait_for(tmp_path / "results/my-run", "done")
