@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE = 60.0
+_OWN = ("TMUX", "NO_COLOR", "COLORTERM", "COLUMNS", "LINES")
+"""What the terminal itself says about itself; whoever runs the tests may be in another."""
 
 
 class Terminal:
@@ -19,7 +21,7 @@ class Terminal:
         assert shutil.which("tmux"), "tmux is needed (apt-get install tmux): a screen is only right in a real terminal"
         self._socket = str(socket)
         size = ["-x", str(width), "-y", str(height)]
-        environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "NO_COLOR")}
+        environment = {name: value for name, value in os.environ.items() if name not in _OWN}
         environment |= {"TERM": "xterm-256color", "PS1": "$ ", "ENV": "", "LC_ALL": "C.UTF-8"}
         command = ["tmux", "-u", "-S", self._socket, "-f", os.devnull, "new-session", "-d", *size, "/bin/sh"]
         subprocess.run(command, env=environment, check=True)
