@@ -28,7 +28,7 @@ def laid_out(text: str, width: int, height: int) -> bool:
 
 
 def test_it_opens_filters_resizes_and_leaves_nothing_behind(finished, terminal):
-    terminal.start("explore", finished)
+    terminal.start("explore", finished, COLUMNS="140", LINES="50")  # which are not the terminal's, and go unheard
     terminal.wait(lambda text: "DONE" in text and "12 of 12 models" in text)
     terminal.keys("2", "/")  # at once: what is typed must not mix with what a terminal answers
     terminal.type(">-9 a")

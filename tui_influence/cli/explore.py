@@ -30,6 +30,8 @@ def explore(
     # Read when textual is imported, and by it alone.
     os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
     os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    for name in ("COLUMNS", "LINES"):  # exported by some shells and libraries; the terminal itself knows better
+        os.environ.pop(name, None)
     if coloured:
         os.environ.pop("NO_COLOR", None)
     else:
