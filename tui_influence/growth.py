@@ -11,12 +11,8 @@ import numpy as np
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
 from tui_influence.influence.reliability import Reliability, split_half
-from tui_influence.ranking import Question, chosen_columns, shared_seeds
-from tui_influence.roles import Role
-from tui_influence.store.examples import read_examples
-from tui_influence.store.matrix import load_outputs
-from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import RunInfo
+from tui_influence.ranking import Question, chosen_columns
+from tui_influence.reading import Reading
 
 POINTS = 8
 """Numbers of models at which reliability is measured."""
@@ -50,23 +46,22 @@ class Growth:
         return self.measured[-1][1] if self.measured and self.measured[-1][0] == self.models else None
 
 
-def growth(paths: Paths, info: RunInfo, question: Question) -> Growth:
+def growth(reading: Reading, question: Question) -> Growth:
     """Measure how the reliability of a ranking grew with the models of a run.
 
     Raises:
         ConfigError: the question does not fit the run.
-        ResultsError: the run cannot be read.
+        ResultsError: stored outputs are NaN or infinite.
     """
-    target = info.target_index(question.target)
-    examples = read_examples(paths, info, target)
-    columns = chosen_columns(info, target, examples, question)
-    outputs = load_outputs(paths, info, Role.ESTIMATE, target)
+    info, outputs = reading.info, reading.outputs
+    columns = chosen_columns(reading.described, reading.examples, question)
     m = len(outputs)
     measured: list[tuple[int, Reliability]] = []
     if m >= FEWEST:
         kind = parse_kind(question.output_kind)
-        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, examples.labels, kind), columns)
-        clusters = shared_seeds(outputs)
+        labels = reading.examples.labels
+        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
+        clusters = reading.clusters
         for count in _counts(m):
             first = None if clusters is None else clusters[:count]
             found = split_half(outputs.masks[:count], mean[:count], question.estimator, first, seed=info.seed)

@@ -10,21 +10,22 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.errors import ConfigError
 from tui_influence.export.report import Noun, RankReport
 from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading, read
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State, observe
 from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
-from tui_influence.store.examples import Examples, read_examples
+from tui_influence.store.examples import Examples
 from tui_influence.store.listing import list_failures
-from tui_influence.store.matrix import Outputs, load_outputs
+from tui_influence.store.matrix import Outputs
 from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import RunInfo
+from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import printable
 
-__all__ = ["Answer", "Question", "chosen_columns", "rank_run", "shared_seeds"]
+__all__ = ["Answer", "Question", "chosen_columns", "rank", "rank_run"]
 
 
 @dataclass(frozen=True)
@@ -47,48 +48,53 @@ def rank_run(paths: Paths, info: RunInfo, question: Question) -> Answer:
         ConfigError: the question does not fit the run.
         ResultsError: the run has no records yet, or cannot be read.
     """
-    target = info.target_index(question.target)
-    examples = read_examples(paths, info, target)
-    columns = chosen_columns(info, target, examples, question)
-    outputs = load_outputs(paths, info, Role.ESTIMATE, target)
-    if not len(outputs):
-        raise ResultsError(f"{printable(str(paths.root))}: no model has been recorded yet; see `tinfl status`")
-    heldout = load_outputs(paths, info, Role.HELDOUT, target)
+    return rank(read(paths, info, question.target), question)
+
+
+def rank(reading: Reading, question: Question) -> Answer:
+    """Rank the groups of a run by a reading of the question's target.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: the reading holds no records, or unusable ones.
+    """
+    info, outputs, heldout = reading.info, reading.outputs, reading.heldout
+    columns = chosen_columns(reading.described, reading.examples, question)
+    reading.refuse_if_empty()
     ranking = rank_groups(
         masks=outputs.masks,
         margins=outputs.margins,
         predicted=outputs.predicted,
-        labels=examples.labels,
+        labels=reading.examples.labels,
         group_names=info.source.groups,
         columns=columns,
         estimator=question.estimator,
         kind=question.output_kind,
-        clusters=shared_seeds(outputs),
+        clusters=reading.clusters,
         heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
         seed=info.seed,
     )
     report = RankReport(
         run=info.name,
         config_hash=info.identity,
-        target=info.targets[target].name,
+        target=reading.described.name,
         target_class=question.target_class,
         example=question.example,
         split="all" if question.example is not None else question.split,
         design=info.design_label,
         ranking=ranking,
-        n_failed=len(list_failures(paths, Role.ESTIMATE)),
+        n_failed=len(list_failures(reading.paths, Role.ESTIMATE)),
         noun=_noun(info),
     )
-    return Answer(report, (*_missing(paths, info, outputs, report.n_failed), *_notes(outputs, heldout)))
+    return Answer(report, (*_missing(reading.paths, info, outputs, report.n_failed), *_notes(outputs, heldout)))
 
 
-def chosen_columns(info: RunInfo, target: int, examples: Examples, question: Question) -> NDArray[np.int64]:
+def chosen_columns(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
     """Return the test examples a question is about, by position.
 
     Raises:
         ConfigError: no such class, no such example, or none of that class in that half.
     """
-    described = info.targets[target]
     if question.example is not None:
         if question.target_class is not None:
             raise ConfigError("--class and --example exclude each other: an example has one class")
@@ -115,12 +121,6 @@ def chosen_columns(info: RunInfo, target: int, examples: Examples, question: Que
     if not len(columns):
         raise ConfigError(f"no test examples to rank on in the {question.split} half")
     return columns
-
-
-def shared_seeds(outputs: Outputs) -> NDArray[np.int64] | None:
-    """Return (m,) clusters if any two models share their training seed; None if all are independent."""
-    clusters = outputs.clusters
-    return clusters if len(np.unique(clusters)) < len(clusters) else None
 
 
 def _noun(info: RunInfo) -> Noun:

@@ -14,9 +14,8 @@ EXAMPLES = Examples(np.array([0, 1, 1, 0, 1]), np.array([True, True, False, True
 
 
 def chosen(**asked) -> list[int]:
-    info = make_info()
-    info = replace(info, targets=[replace(info.targets[0], classes=["cat", "dog", "cow"], test=5)])
-    return chosen_columns(info, 0, EXAMPLES, Question(**asked)).tolist()
+    described = replace(make_info().targets[0], classes=["cat", "dog", "cow"], test=5)
+    return chosen_columns(described, EXAMPLES, Question(**asked)).tolist()
 
 
 def test_a_class_is_taken_in_a_half_and_an_example_wherever_it_is():

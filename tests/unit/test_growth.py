@@ -5,6 +5,7 @@ from tests.unit.store.conftest import make_info, make_record
 from tui_influence.growth import FEWEST, growth
 from tui_influence.influence.forecast import reliability_at
 from tui_influence.ranking import Question, rank_run
+from tui_influence.reading import read
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import as_margins, write_record
@@ -33,7 +34,7 @@ def run_of(tmp_path, models: int, noise: float = 0.5, planned: int = 400):
 
 def test_reliability_is_measured_at_growing_numbers_of_models_and_the_last_is_the_ranking_s_own(tmp_path):
     paths, info = run_of(tmp_path, 64)
-    found = growth(paths, info, Question())
+    found = growth(read(paths, info), Question())
     counts = [count for count, _ in found.measured]
     assert counts == sorted(set(counts))
     assert counts[-1] == found.models == 64
@@ -43,7 +44,7 @@ def test_reliability_is_measured_at_growing_numbers_of_models_and_the_last_is_th
 
 def test_the_forecast_goes_on_from_the_last_measurement_and_never_falls(tmp_path):
     paths, info = run_of(tmp_path, 40, noise=0.8)
-    found = growth(paths, info, Question())
+    found = growth(read(paths, info), Question())
     values = [found.reliability.value, *(value for _, value in found.forecast)]
     assert values == sorted(values)
     assert found.forecast[-1][0] <= 20 * 40
@@ -53,7 +54,7 @@ def test_the_forecast_goes_on_from_the_last_measurement_and_never_falls(tmp_path
 @pytest.mark.parametrize("models", [0, 1, FEWEST - 1])
 def test_a_few_models_have_no_reliability(tmp_path, models):
     paths, info = run_of(tmp_path, models)
-    found = growth(paths, info, Question())
+    found = growth(read(paths, info), Question())
     assert (found.models, found.measured, found.forecast, found.reliability) == (models, (), (), None)
 
 
