@@ -26,7 +26,10 @@ __all__ = [
     "influence_matrix",
     "influence_row",
     "rank_groups",
+    "ranked_rows",
 ]
+
+Counts = int | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -203,24 +206,40 @@ def influence_row(
     return difference(masks, outputs, clusters, only=np.array([group]))
 
 
-def _rows(found: Estimate, group_names: Sequence[str]) -> tuple[RankedGroup, ...]:
-    influence = found.influence[:, 0].astype(float)
-    se = found.se[:, 0].astype(float)
-    low, high = interval(influence, se, found.df)
-    q = benjamini_hochberg(p_values(influence, se, found.df))
+def ranked_rows(
+    influence: Floats, se: Floats, df: float, names: Sequence[str], n_with: Counts, n_without: Counts
+) -> tuple[RankedGroup, ...]:
+    """Order N estimates from most helpful to most harmful, with intervals and false discovery rates over all N.
+
+    Args:
+        influence: (N,) estimates; NaN, which come last, where undefined.
+        se: (N,) standard errors, same unit.
+        df: degrees of freedom of their t intervals.
+        names: N names of what the estimates are of, or on.
+        n_with: models on one side of each estimate, (N,) or one number.
+        n_without: models on the other.
+    """
+    influence, se = influence.astype(float), se.astype(float)
+    low, high = interval(influence, se, df)
+    q = benjamini_hochberg(p_values(influence, se, df))
+    n_with, n_without = np.broadcast_to(n_with, influence.shape), np.broadcast_to(n_without, influence.shape)
     order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
     return tuple(
         RankedGroup(
             rank=place,
-            group=group_names[int(k)],
+            group=names[int(k)],
             index=int(k),
             influence=float(influence[k]),
             se=float(se[k]),
             low=float(low[k]),
             high=float(high[k]),
             q=float(q[k]),
-            n_with=int(found.n_with[k]),
-            n_without=int(found.n_without[k]),
+            n_with=int(n_with[k]),
+            n_without=int(n_without[k]),
         )
         for place, k in enumerate(order, start=1)
     )
+
+
+def _rows(found: Estimate, group_names: Sequence[str]) -> tuple[RankedGroup, ...]:
+    return ranked_rows(found.influence[:, 0], found.se[:, 0], found.df, group_names, found.n_with, found.n_without)

@@ -32,7 +32,7 @@ from tui_influence.tui.messages import (
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.ranking_jobs import Jobs
+from tui_influence.tui.ranking_jobs import Jobs, Told
 from tui_influence.tui.runs_found import is_run, runs_in
 from tui_influence.tui.screens.dialogs import HelpScreen
 from tui_influence.tui.screens.log import LogScreen
@@ -115,7 +115,7 @@ class ExploreApp(App[str]):
         )
         self.switch_mode("sweep")
 
-    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Ranked | Grown) -> None:
+    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Told) -> None:
         """From any thread: what was found out about a run, unless another one is open by now."""
         if state is self.state:
             self.post_message(message)

@@ -10,6 +10,7 @@ from textual.message import Message
 from tui_influence.runs.overview import Overview
 
 if TYPE_CHECKING:
+    from tui_influence.effects import Effects
     from tui_influence.growth import Growth
     from tui_influence.ranking import Answer, Question
     from tui_influence.tui.log_lines import LogLine
@@ -51,6 +52,14 @@ class Grown(Message):
 
     def __init__(self, growth: "Growth | None") -> None:
         self.growth = growth
+        super().__init__()
+
+
+class EffectsFound(Message):
+    """What every group does was estimated, or could not be: then `effects` is None and `reason` says why."""
+
+    def __init__(self, question: "Question", effects: "Effects | None", reason: str = "") -> None:
+        self.question, self.effects, self.reason = question, effects, reason
         super().__init__()
 
 

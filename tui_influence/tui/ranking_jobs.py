@@ -1,16 +1,25 @@
-"""What is worked out about a run in the background: its ranking, and how its models did; and how often."""
+"""What is worked out about a run in the background, and how often: its ranking, its effects, how its models did."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from tui_influence.errors import TinflError
+from tui_influence.ranking_question import Question
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
-from tui_influence.tui.messages import Grown, Ranked
+from tui_influence.tui.messages import EffectsFound, Grown, Ranked
 from tui_influence.tui.state import RunState
+
+if TYPE_CHECKING:
+    from tui_influence.reading import Reading
+
+Found = TypeVar("Found")
 
 _REST = 12
 """Seconds of rest for a second of work: below a tenth of one core while a sweep is followed."""
@@ -53,69 +62,81 @@ class Pace:
         self.models, self.busy, self.due = None, False, 0.0
 
 
-Tell = Callable[[RunState, Ranked | Grown], None]
+Told: TypeAlias = Ranked | Grown | EffectsFound
+Tell = Callable[[RunState, Told], None]
+Work = Callable[["Reading", "Question"], Found]
 
 
 class Jobs:
-    """Begins what is worth working out, in the background."""
+    """Begins what is worth working out, in the background; several questions are answered from one reading."""
 
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
-        self.ranking, self.growing = Pace(), Pace()
+        self.ranking, self.growing, self.moving = Pace(), Pace(), Pace()
+        self._readings: dict[str | None, Reading] = {}  # the background thread's alone
 
     def forget(self) -> None:
         """Something else is wanted: another question, or another run."""
-        self.ranking.forget()
-        self.growing.forget()
+        for pace in (self.ranking, self.growing, self.moving):
+            pace.forget()
 
     def consider_ranking(self, state: RunState) -> None:
         """Rank, if that is due."""
-        self._consider("rank", state, self.ranking, rank)
+        self._consider("rank", state, self.ranking, self._rank)
 
     def consider_growth(self, state: RunState) -> None:
         """Measure the growth of the reliability, if that is due."""
-        self._consider("growth", state, self.growing, measure)
+        self._consider("growth", state, self.growing, self._measure)
+
+    def consider_effects(self, state: RunState) -> None:
+        """Estimate what each group does to each example, if that is due."""
+        self._consider("effects", state, self.moving, self._move)
 
     def _consider(
-        self, kind: str, state: RunState, pace: Pace, job: Callable[[Tell, RunState, Pace, int], None]
+        self, kind: str, state: RunState, pace: Pace, job: Callable[[RunState, RunInfo, Pace, int], None]
     ) -> None:
         overview = state.overview
         if overview is None or overview.info is None:
             return
-        models = overview.finished
-        if pace.is_due(models, time.monotonic()):
-            self._background.submit(kind, partial(job, self._tell, state, pace, models))
+        if pace.is_due(overview.finished, time.monotonic()):
+            self._background.submit(kind, partial(job, state, overview.info, pace, overview.finished))
 
+    def _rank(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+        from tui_influence.ranking import rank  # here, because it loads numpy
 
-def rank(tell: Tell, state: RunState, pace: Pace, models: int) -> None:
-    """Rank by what is recorded now, and tell."""
-    from tui_influence.ranking import rank_run  # here, because it loads numpy
+        question = state.question
+        answer, reason = self._answered(state.root, info, question, rank, pace, models)
+        self._tell(state, Ranked(question, answer, reason))
 
-    question, overview = state.question, state.overview
-    assert overview is not None
-    assert overview.info is not None
-    wanted, started = pace.wanted, time.monotonic()
-    try:
-        answer, reason = rank_run(Paths(state.root), overview.info, question), ""
-    except TinflError as error:
-        answer, reason = None, str(error)
-    except OSError as error:
-        answer, reason = None, str(refusal(error))
-    pace.finish(models, time.monotonic() - started, wanted)
-    tell(state, Ranked(question, answer, reason))
+    def _measure(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+        from tui_influence.growth import growth
 
+        # Why there is none is for the Rank mode to say; this one has other things to show.
+        found, _ = self._answered(state.root, info, state.question, growth, pace, models)
+        self._tell(state, Grown(found))
 
-def measure(tell: Tell, state: RunState, pace: Pace, models: int) -> None:
-    """Measure the growth of the reliability, and tell."""
-    from tui_influence.growth import growth  # here, because it loads numpy
+    def _move(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+        from tui_influence.effects import effects
 
-    overview = state.overview
-    assert overview is not None
-    assert overview.info is not None
-    wanted, started = pace.wanted, time.monotonic()
-    try:
-        found = growth(Paths(state.root), overview.info, state.question)
-    except (TinflError, OSError):
-        found = None  # the Rank mode says what is wrong; this one has other things to show
-    pace.finish(models, time.monotonic() - started, wanted)
-    tell(state, Grown(found))
+        question = state.question
+        found, reason = self._answered(state.root, info, question, effects, pace, models)
+        self._tell(state, EffectsFound(question, found, reason))
+
+    def _answered(
+        self, root: Path, info: RunInfo, question: Question, work: Work[Found], pace: Pace, models: int
+    ) -> tuple[Found | None, str]:
+        """Do the work on what is recorded now: what it found, or None and why."""
+        from tui_influence.reading import read
+
+        wanted, started = pace.wanted, time.monotonic()
+        found, reason = None, ""
+        try:
+            reading = read(Paths(root), info, question.target, self._readings.get(question.target))
+            self._readings[question.target] = reading
+            found = work(reading, question)
+        except TinflError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = str(refusal(error))
+        pace.finish(models, time.monotonic() - started, wanted)
+        return found, reason

@@ -1,0 +1,197 @@
+"""What each source group does to each class of a target and to each of its test examples.
+
+The ranking asks which groups move a target; this turns the question round: which part of the target does one group
+move. All groups are estimated at once, so that going from one to the next costs nothing; where the matrix of all
+groups and examples would not fit in memory, a group at a time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError
+from tui_influence.influence.estimate import Estimate, interval
+from tui_influence.influence.estimators import Estimator, estimate, parse_estimator
+from tui_influence.influence.fdr import benjamini_hochberg, p_values
+from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.ranking import RankedGroup, influence_matrix, influence_row, ranked_rows
+from tui_influence.predictions import usual_predictions
+from tui_influence.ranking import chosen_columns
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+
+MOST_VALUES = 30_000_000
+"""Groups times examples that are estimated at once: two float32 arrays of this size stay below 250 MB."""
+SIGNIFICANT = 0.05
+"""An example is marked when its false discovery rate over the chosen examples is below this."""
+
+
+@dataclass(frozen=True)
+class MovedExample:
+    """A test example and what a group does to it.
+
+    Attributes:
+        example: its number among all test examples.
+        label: its class.
+        predicted: the class that most models predict.
+        influence: of the group on its output.
+        se: standard error.
+        low: lower end of the 95% interval.
+        high: upper end.
+        q: false discovery rate over the chosen examples.
+    """
+
+    example: int
+    label: int
+    predicted: int
+    influence: float
+    se: float
+    low: float
+    high: float
+    q: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a group does to a target.
+
+    Attributes:
+        group: its column in the masks.
+        classes: the target's classes in ranking order, each with the group's influence on its mean output.
+        helped: examples, the most helped first.
+        hurt: examples, the most hurt first; none is in both.
+        n_helped: examples helped beyond chance.
+        n_hurt: examples hurt beyond chance.
+        n_examples: examples that were looked at.
+    """
+
+    group: int
+    classes: tuple[RankedGroup, ...]
+    helped: tuple[MovedExample, ...]
+    hurt: tuple[MovedExample, ...]
+    n_helped: int
+    n_hurt: int
+    n_examples: int
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Influences of all groups of a run on the classes and the examples of one target.
+
+    Attributes:
+        reading: what they are estimated from.
+        question: its estimator, output and split; its class narrows the examples.
+        columns: (c,) the examples that were asked for.
+        classes: (K, C) influence on the mean output of each class's examples in the split.
+        examples: (K, n) influence on each example; None where that is too many.
+    """
+
+    reading: Reading
+    question: Question
+    columns: NDArray[np.int64]
+    classes: Estimate
+    examples: Estimate | None
+
+    def of(self, group: int, count: int) -> Moved:
+        """Return what a group does, with at most `count` examples that it helps and as many that it hurts."""
+        reading = self.reading
+        row, place = (self.examples, group) if self.examples is not None else (_row(reading, self.question, group), 0)
+        influence, se = (array[place, self.columns].astype(np.float64) for array in (row.influence, row.se))
+        q = benjamini_hochberg(p_values(influence, se, row.df))
+        low, high = interval(influence, se, row.df)
+        order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
+        known = order[: int(np.count_nonzero(~np.isnan(influence)))]
+        helped = [place for place in known[:count] if influence[place] > 0]
+        hurt = [place for place in known[::-1][:count] if influence[place] < 0]
+        chosen = np.array([*helped, *hurt], dtype=np.intp)
+        predicted = usual_predictions(reading, self.columns[chosen])
+        found = [
+            MovedExample(
+                example=int(self.columns[place]),
+                label=int(reading.examples.labels[self.columns[place]]),
+                predicted=int(usual),
+                influence=float(influence[place]),
+                se=float(se[place]),
+                low=float(low[place]),
+                high=float(high[place]),
+                q=float(q[place]),
+            )
+            for place, usual in zip(chosen, predicted, strict=True)
+        ]
+        return Moved(
+            group=group,
+            classes=self._on_classes(group),
+            helped=tuple(found[: len(helped)]),
+            hurt=tuple(found[len(helped) :]),
+            n_helped=int(np.count_nonzero((q < SIGNIFICANT) & (influence > 0))),
+            n_hurt=int(np.count_nonzero((q < SIGNIFICANT) & (influence < 0))),
+            n_examples=len(self.columns),
+        )
+
+    def _on_classes(self, group: int) -> tuple[RankedGroup, ...]:
+        found = self.classes
+        return ranked_rows(
+            found.influence[group],
+            found.se[group],
+            found.df,
+            self.reading.described.classes,
+            int(found.n_with[group]),
+            int(found.n_without[group]),
+        )
+
+
+def effects(reading: Reading, question: Question) -> Effects:
+    """Estimate what every group does to every class and every example of a target.
+
+    Args:
+        reading: of the question's target.
+        question: its estimator, output and split; its class narrows the examples, its example is not looked at.
+
+    Raises:
+        ConfigError: the question does not fit the run, or all examples at once are too many for `ridge`.
+        ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
+    """
+    outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
+    columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
+    split = chosen_columns(described, reading.examples, Question(split=question.split))
+    reading.refuse_if_empty()
+    kind = parse_kind(question.output_kind)
+    matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
+    by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
+    few = len(reading.info.source.groups) * described.test <= MOST_VALUES
+    if not few and parse_estimator(question.estimator) is not Estimator.DIFFERENCE:
+        raise ConfigError(
+            f"{len(reading.info.source.groups):,} groups times {described.test:,} examples are too many for ridge; "
+            "`difference` estimates one group at a time"
+        )
+    return Effects(
+        reading=reading,
+        question=question,
+        columns=columns,
+        classes=estimate(question.estimator, outputs.masks, by_class, reading.clusters),
+        examples=influence_matrix(
+            masks=outputs.masks,
+            margins=outputs.margins,
+            predicted=outputs.predicted,
+            labels=labels,
+            estimator=question.estimator,
+            kind=kind,
+            clusters=reading.clusters,
+        )
+        if few
+        else None,
+    )
+
+
+def _row(reading: Reading, question: Question, group: int) -> Estimate:
+    outputs = reading.outputs
+    return influence_row(
+        group,
+        masks=outputs.masks,
+        margins=outputs.margins,
+        predicted=outputs.predicted,
+        labels=reading.examples.labels,
+        kind=question.output_kind,
+        clusters=reading.clusters,
+    )
