@@ -45,6 +45,10 @@ def test_training_never_loads_what_replaces_its_processes():
     assert not loaded("import tui_influence.runs.worker") & {"term_image", "textual", "rich", "typer"}
 
 
+def test_pictures_load_what_draws_them_only_to_draw():
+    assert not loaded("import tui_influence.images.pictures") & {"numpy", "PIL", "term_image", "textual"}
+
+
 def running(*arguments: object) -> str:
     """Code that runs the command line to its end."""
     argv = ["tinfl", *map(str, arguments)]

@@ -1,0 +1,77 @@
+"""An image as rows of styled text, in a width that the caller chooses.
+
+A cell is twice as high as it is wide, so it holds two pixels, one above the other. An image is brought to exactly that
+grid here, pixels that grow by nearest neighbour (they stay what they are), pixels that shrink by Lanczos; what draws
+the grid resamples nothing. May be called from any thread; callers keep what they want to show again.
+What it takes to draw is loaded when something is drawn.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.segment import Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+Picture: TypeAlias = tuple[tuple[Segment, ...], ...]
+"""Rows of segments; every row takes the same number of cells."""
+
+
+class Ink(StrEnum):
+    """What a picture is drawn with."""
+
+    BLOCKS = "blocks"
+    """Half blocks in 24-bit colour; a terminal with fewer colours shows the nearest that it has."""
+    SHADES = "shades"
+    """Shades and half blocks without a colour."""
+    ASCII = "ascii"
+    """ASCII characters without a colour."""
+
+
+def rows_for(shape: tuple[int, ...], columns: int) -> int:
+    """Return how many rows of text an image takes in a width.
+
+    Args:
+        shape: of the image, (h, w, C).
+        columns: the width, in cells.
+    """
+    height, width = shape[:2]
+    # Rounded up, so that an image which grows in width never shrinks in height.
+    return max(1, -(-columns * height // (2 * width)))
+
+
+def picture(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: bool = True) -> Picture:
+    """Draw an image.
+
+    Args:
+        pixels: (h, w, C) uint8; C is 1 (grey) or 3 (RGB); neither h nor w is 0.
+        columns: width of the result, in cells; at least 1.
+        ink: what to draw with.
+        dark: whether the background is dark; matters to ink without colour only, where the text's own colour is the
+            light or the dark of the picture.
+
+    Returns:
+        `rows_for(pixels.shape, columns)` rows, each exactly `columns` cells wide.
+    """
+    image = _on_grid(pixels, columns)
+    if ink is Ink.BLOCKS:
+        from tui_influence.images.blocks import blocks
+
+        return blocks(image)
+    from tui_influence.images.glyphs import ASCII, SHADES, drawn
+
+    return drawn(image, ASCII if ink is Ink.ASCII else SHADES, dark=dark)
+
+
+def _on_grid(pixels: "NDArray[np.uint8]", columns: int) -> "Image":
+    """Return the image with `columns` pixels a row and two rows of pixels a row of text."""
+    from PIL import Image
+
+    height, width, channels = pixels.shape
+    size = (columns, 2 * rows_for(pixels.shape, columns))
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    grows = size[0] >= width and size[1] >= height
+    return image.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
