@@ -7,8 +7,10 @@ Enough to rank by class and to show images where the dataset is not. Everything 
 import hashlib
 import io
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ _LABELS = "labels.npy"
 _SPLIT = "estimate.npy"
 _NAMES = "names.json"
 _THUMBNAILS = "thumbnails.npy"
+_GROUPS = "groups.npy"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def write_source_thumbnails(paths: Paths, thumbnails: NDArray[np.uint8], groups:
     """Keep some sample images of the source: (s, side, side, C) uint8 and the (s,) group of each."""
     make_directory(paths.source)
     write_atomically(paths.source / _THUMBNAILS, _npy(thumbnails))
-    write_atomically(paths.source / "groups.npy", _npy(groups))
+    write_atomically(paths.source / _GROUPS, _npy(groups))
 
 
 def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
@@ -105,14 +108,35 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     """
     path = directory / _THUMBNAILS
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise refusal(error, "read", path) from error
-    except ValueError as error:
+    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied") from error
-    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 4:
+    sound = isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.ndim == 4
+    if not sound or found.shape[-1] not in (1, 3) or (len(found) and 0 in found.shape):
         raise ResultsError(f"{printable(str(path))}: damaged: no thumbnails")
-    return found
+    thumbnails: NDArray[np.uint8] = found
+    return thumbnails
+
+
+def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Open the sample images of the source: (s, side, side, C) uint8, memory-mapped, and the (s,) group of each.
+
+    Raises:
+        ResultsError: they are missing or damaged.
+    """
+    found = read_thumbnails(paths.source)
+    path = paths.source / _GROUPS
+    try:
+        groups: NDArray[np.int32] = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
+        raise ResultsError(f"{printable(str(path))}: damaged or half copied") from error
+    if not isinstance(groups, np.ndarray) or groups.dtype != np.int32 or groups.shape != found.shape[:1]:
+        raise ResultsError(f"{printable(str(path))}: damaged: it does not describe {len(found)} images")
+    return found, groups
 
 
 def _npy(array: NDArray[Any]) -> bytes:
