@@ -4,9 +4,6 @@ What is estimated is the core's business: this screen holds a question and shows
 worked out, the old one stays and the line above the table says so.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
-
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -15,33 +12,20 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.export.columns import plain
-from tui_influence.ranking_question import Question
-from tui_influence.store.run_info import TargetInfo
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.choose import ChooseScreen
-from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.ranking_table import RankingTable
 
-_ESTIMATORS = ("difference", "ridge")
-_OUTPUTS = ("margin", "probability", "correct")
 
-
-class RankScreen(ModeScreen):
+class RankScreen(AskingScreen):
     """Shows the answer to a question, and asks others."""
 
     mode = "rank"
     AUTO_FOCUS = "RankingTable"
     hint = "/ filters by name, >0.1, q<0.05.  t, c, m, o change the question.  ? the keys."
     BINDINGS = bindings("rank")
-
-    class Asked(Message):
-        """Another question is asked."""
-
-        def __init__(self, question: Question) -> None:
-            self.question = question
-            super().__init__()
 
     class ExportAsked(Message):
         """The ranking is to be written to a file."""
@@ -104,9 +88,7 @@ class RankScreen(ModeScreen):
         """What needs a ranking only where there is one."""
         if action in ("sort", "mark", "unmark", "export", "copy"):
             return self.state.answer is not None
-        if action in ("target", "target_class", "estimator", "output"):
-            return self.state.overview is not None and self.state.overview.info is not None
-        return True
+        return super().allows(action)
 
     @on(Input.Changed, "#filter")
     def _filtered(self, event: Input.Changed) -> None:
@@ -122,6 +104,9 @@ class RankScreen(ModeScreen):
     @on(RankingTable.CursorMoved)
     def _moved(self) -> None:
         self._show_detail()
+        row = self.query_one(RankingTable).current
+        if row is not None and self.is_current:
+            self.post_message(self.GroupChosen(row.index))
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -145,34 +130,6 @@ class RankScreen(ModeScreen):
         self.query_one(RankingTable).unmark()
         self._show_question()
 
-    def action_estimator(self) -> None:
-        """Estimate by the other method."""
-        self._ask(replace(self.state.question, estimator=_next(_ESTIMATORS, self.state.question.estimator)))
-
-    def action_output(self) -> None:
-        """Ask for the next output kind."""
-        self._ask(replace(self.state.question, output_kind=_next(_OUTPUTS, self.state.question.output_kind)))
-
-    def action_target(self) -> None:
-        """Choose another target."""
-        names = [target.name for target in self._targets()]
-        if len(names) == 1:
-            self.notify(f"This run has one target: {plain(names[0], self.state.look.ascii)[:60]}", markup=False)
-            return
-        asked = self.state.question
-        self._choose("Which target?", names, lambda place: replace(asked, target=names[place], target_class=None))
-
-    def action_target_class(self) -> None:
-        """Choose one class of the target, or all."""
-        asked = self.state.question
-        target = next((found for found in self._targets() if found.name == asked.target), self._targets()[0])
-        names = list(target.classes)
-        self._choose(
-            "Influence on which class?",
-            ["all classes", *names],
-            lambda place: replace(asked, target_class=names[place - 1] if place else None),
-        )
-
     def action_export(self) -> None:
         """Ask for the file."""
         self.post_message(self.ExportAsked())
@@ -187,22 +144,6 @@ class RankScreen(ModeScreen):
     def action_command(self) -> None:
         """Copy the command that asks the same."""
         self.post_message(CopyAsked(self.state.question.command(self.state.root), "the command"))
-
-    def _targets(self) -> list[TargetInfo]:
-        overview = self.state.overview
-        assert overview is not None
-        assert overview.info is not None
-        return overview.info.targets
-
-    def _choose(self, title: str, names: list[str], asked: Callable[[int], Question]) -> None:
-        def answered(place: int | None) -> None:
-            if place is not None:
-                self._ask(asked(place))
-
-        self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
-
-    def _ask(self, question: Question) -> None:
-        self.post_message(self.Asked(question))
 
     def _show_rows(self, *, follow: bool) -> None:
         from tui_influence.views import Order, chosen  # here, because it loads numpy
@@ -247,7 +188,3 @@ class RankScreen(ModeScreen):
     _counts: tuple[int, int, str] | None = None
     _tall = -1
     _detailed: tuple[object, object] = (None, None)
-
-
-def _next(values: tuple[str, ...], value: str) -> str:
-    return values[(values.index(value) + 1) % len(values)]

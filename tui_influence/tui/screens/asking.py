@@ -1,0 +1,96 @@
+"""What the modes that show estimates have in common: the keys that change the question."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from textual.message import Message
+
+from tui_influence.export.columns import plain
+from tui_influence.ranking_question import Question
+from tui_influence.store.run_info import TargetInfo
+from tui_influence.tui.screens.choose import ChooseScreen
+from tui_influence.tui.screens.mode import ModeScreen
+
+_ESTIMATORS = ("difference", "ridge")
+_OUTPUTS = ("margin", "probability", "correct")
+_QUESTIONS = ("target", "target_class", "estimator", "output")
+
+
+class AskingScreen(ModeScreen):
+    """A mode that asks about one target, by one estimator and output."""
+
+    class Asked(Message):
+        """Another question is asked."""
+
+        def __init__(self, question: Question) -> None:
+            self.question = question
+            super().__init__()
+
+    class GroupChosen(Message):
+        """A source group is looked at, by its column in the masks."""
+
+        def __init__(self, group: int) -> None:
+            self.group = group
+            super().__init__()
+
+    def allows(self, action: str) -> bool:
+        """A question needs a run that is known."""
+        return action not in _QUESTIONS or (self.state.overview is not None and self.state.overview.info is not None)
+
+    def action_estimator(self) -> None:
+        """Estimate by the other method."""
+        self.ask(replace(self.state.question, estimator=_next(_ESTIMATORS, self.state.question.estimator)))
+
+    def action_output(self) -> None:
+        """Ask for the next output kind."""
+        self.ask(replace(self.state.question, output_kind=_next(_OUTPUTS, self.state.question.output_kind)))
+
+    def action_target(self) -> None:
+        """Choose another target."""
+        names = [target.name for target in self.targets()]
+        if len(names) == 1:
+            self.notify(f"This run has one target: {plain(names[0], self.state.look.ascii)[:60]}", markup=False)
+            return
+        asked = self.state.question
+        self.choose(
+            "Which target?", names, lambda place: self.ask(replace(asked, target=names[place], target_class=None))
+        )
+
+    def action_target_class(self) -> None:
+        """Choose one class of the target, or all."""
+        asked = self.state.question
+        names = list(self.target_asked().classes)
+        self.choose(
+            "Influence on which class?",
+            ["all classes", *names],
+            lambda place: self.ask(replace(asked, target_class=names[place - 1] if place else None)),
+        )
+
+    def targets(self) -> list[TargetInfo]:
+        """Return the targets of the run."""
+        overview = self.state.overview
+        assert overview is not None
+        assert overview.info is not None
+        return overview.info.targets
+
+    def target_asked(self) -> TargetInfo:
+        """Return the target that is asked about."""
+        targets = self.targets()
+        return next((found for found in targets if found.name == self.state.question.target), targets[0])
+
+    def choose(self, title: str, names: list[str], chosen: Callable[[int], object]) -> None:
+        """Have one of some names chosen."""
+
+        def answered(place: int | None) -> None:
+            if place is not None:
+                chosen(place)
+
+        self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
+
+    def ask(self, question: Question) -> None:
+        """Ask another question."""
+        self.post_message(self.Asked(question))
+
+
+def _next(values: tuple[str, ...], value: str) -> str:
+    return values[(values.index(value) + 1) % len(values)]
