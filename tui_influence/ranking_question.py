@@ -25,10 +25,17 @@ class Question:
     estimator: str = "difference"
     output_kind: str = "margin"
 
-    def command(self, results: str | Path) -> str:
-        """Return the command line that asks the same, ready to be pasted into a shell."""
+    def command(self, results: str | Path, verb: str = "rank", *, source: str | None = None) -> str:
+        """Return the command line that asks the same, ready to be pasted into a shell.
+
+        Args:
+            results: the results directory.
+            verb: `rank`, or `show` for pictures.
+            source: the source class that `show` is about.
+        """
         plain = Question()
         options = {
+            "--source": source,
             "--target": self.target,
             "--class": self.target_class,
             "--example": self.example,
@@ -38,4 +45,4 @@ class Question:
         }
         # With "=", because a class may be called "-1".
         asked = [f"{option}={value}" for option, value in options.items() if value is not None]
-        return shlex.join(["tinfl", "rank", *asked, "--", str(results)])
+        return shlex.join(["tinfl", verb, *asked, "--", str(results)])

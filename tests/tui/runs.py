@@ -14,7 +14,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, WorkerState, write_heartbeat
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.events import EventLog
-from tui_influence.store.examples import Examples, write_examples
+from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import as_margins, write_record
@@ -35,24 +35,37 @@ def make_run(
     planned: int = 60,
     name: str = "small",
     noise: float = 0.5,
+    classes: int = 3,
+    pictures: bool = True,
 ) -> Paths:
     """A run whose groups have known effects, most helpful first."""
     root.mkdir(parents=True, exist_ok=True)
     paths = Paths(root)
     names = [f"class {k:02d}" for k in range(groups)] if isinstance(groups, int) else groups
-    examples = Examples(np.arange(EXAMPLES) % 3, np.arange(EXAMPLES) % 2 == 0, ("x",) * EXAMPLES)
+    examples = Examples(np.arange(EXAMPLES) % classes, np.arange(EXAMPLES) % 2 == 0, ("x",) * EXAMPLES)
+    labels = ["x", "y", "z"] if classes == 3 else [f"label {place}" for place in range(classes)]
     described = []
     for position, target in enumerate(targets):
-        digests = write_examples(paths, position, examples, np.zeros((EXAMPLES, 8, 8, 1), np.uint8))
-        described.append(TargetInfo(target, "fixed-feature", ["x", "y", "z"], 3, EXAMPLES, ["f1"], 0, digests))
+        digests = write_examples(paths, position, examples, _pictures(EXAMPLES))
+        described.append(TargetInfo(target, "fixed-feature", labels, 3, EXAMPLES, ["f1"], 0, digests))
     count = len(names)
     source = SourceInfo(["a"] * count, names, [2] * count, 2 * count, "f0", 0)
     info = replace(make_info(source=source, targets=described), name=name, models=planned, heldout=0)
     write_run_info(paths, info)
+    if pictures:
+        write_source_thumbnails(paths, _pictures(2 * count), np.repeat(np.arange(count, dtype=np.int32), 2))
+    else:
+        (paths.target(0) / "thumbnails.npy").unlink()
     add_models(paths, info, range(models), noise=noise)
     if state is not None:
         say(paths, state, done=models, total=planned)
     return paths
+
+
+def _pictures(count: int) -> np.ndarray:
+    """Grey images of 8 by 8 pixels, no two alike: the n-th has n white pixels."""
+    lit = np.arange(64) < np.arange(count)[:, None] % 64
+    return (255 * lit).astype(np.uint8).reshape(count, 8, 8, 1)
 
 
 def add_models(paths: Paths, info: RunInfo, indices: range, noise: float = 0.5) -> None:

@@ -9,9 +9,9 @@ from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.tui.actions import ACTIONS, actions_of
-from tui_influence.tui.app import ExploreApp
+from tui_influence.tui.app import SCREENS, ExploreApp
 from tui_influence.tui.runs_found import is_run, runs_in
-from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.screens.image import ImageScreen
 
 
 async def test_a_folder_of_runs_opens_a_list_and_escape_comes_back(tmp_path):
@@ -109,17 +109,17 @@ async def test_a_heartbeat_of_nonsense_is_shown_as_far_as_it_makes_sense(tmp_pat
 
 def test_every_action_has_a_tooltip_a_unique_id_and_a_method():
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
-    owners = {screen.mode: screen for screen in ModeScreen.__subclasses__()} | {"app": ExploreApp}
+    owners = {screen.mode: screen for screen in (*SCREENS, ImageScreen)} | {"app": ExploreApp}
     for action in ACTIONS:
         assert 0 < len(action.tooltip) <= 62  # a line of the help at 80 columns
         assert callable(getattr(owners[action.scope], f"action_{action.name.partition('(')[0]}"))
 
 
-@pytest.mark.parametrize("mode", ["sweep", "rank", "log"])
+@pytest.mark.parametrize("mode", ["sweep", "rank", "class", "log"])
 async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
     make_run(tmp_path / "run", state=State.RUNNING)
     async with exploring(tmp_path / "run", (100, 50)) as (app, pilot):
-        await pilot.press({"sweep": "1", "rank": "2", "log": "5"}[mode])
+        await pilot.press({"sweep": "1", "rank": "2", "class": "3", "log": "5"}[mode])
         await ranked(app, pilot) if mode == "rank" else await pilot.pause()
         await pilot.press("question_mark")
         await until(pilot, lambda: "Keys:" in screen_text(app))

@@ -73,7 +73,8 @@ def test_a_class_s_effect_is_the_one_that_the_ranking_on_this_class_gives(readin
             question = Question(target_class=row.group, estimator=estimator, output_kind=kind)
             ranked = {line.index: line for line in rank(reading, question).report.ranking.rows}
             assert row.influence == pytest.approx(ranked[group].influence, rel=1e-6, abs=1e-7)
-            # `mean_output` is exact to 1e-7 of an output. A ridge has one freedom for all outputs of a matrix, so its intervals agree in their errors alone.
+            # `mean_output` is exact to 1e-7 of an output. A ridge has one freedom for all outputs of a matrix, so
+            # its intervals agree in their errors alone.
             assert row.se == pytest.approx(ranked[group].se, rel=1e-6, abs=1e-7)
 
 

@@ -20,13 +20,18 @@ from tui_influence.text import printable
 from tui_influence.tui import carry_out
 from tui_influence.tui.actions import bindings, names_of
 from tui_influence.tui.background import Background, Watcher
+from tui_influence.tui.looking import ImageAsked, Looking, Seen
 from tui_influence.tui.messages import (
     Broke,
     CopyAsked,
+    EffectsFound,
+    GroupSeen,
     Grown,
+    ImageSeen,
     LogRead,
     OverviewFailed,
     OverviewRead,
+    PicturesDrawn,
     Preparing,
     Ranked,
     Started,
@@ -34,18 +39,23 @@ from tui_influence.tui.messages import (
 from tui_influence.tui.palette import ActionCommands
 from tui_influence.tui.ranking_jobs import Jobs, Told
 from tui_influence.tui.runs_found import is_run, runs_in
+from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.class_ import ClassScreen
 from tui_influence.tui.screens.dialogs import HelpScreen
+from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.screens.picker import PickerScreen
-from tui_influence.tui.screens.place import ClassScreen, PruneScreen
+from tui_influence.tui.screens.place import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.widgets.image_grid import Tile
+from tui_influence.tui.widgets.picture_view import PictureView
 
-_SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
-
+SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
+"""The modes, in the order of their keys."""
 
 _ACTIONS = names_of("app")
 
@@ -81,6 +91,8 @@ class ExploreApp(App[str]):
         self._watcher: Watcher | None = None
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
+        self._closely = Background(self._broke)
+        self._looking = Looking(self._closely, self._tell)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name if dark else LIGHT.name
@@ -98,13 +110,14 @@ class ExploreApp(App[str]):
     def on_unmount(self) -> None:
         """Look no more."""
         self._background.close()
+        self._closely.close()
         if self._watcher is not None:
             self._watcher.close()
 
     def _open(self, root: Path) -> None:
         self.state = state = RunState(root, self._readonly, self._folder is not None, self._look)
         self._jobs.forget()
-        for screen in _SCREENS:
+        for screen in SCREENS:
             self.add_mode(screen.mode, partial(screen, state))
         self._watcher = Watcher(
             root,
@@ -115,7 +128,7 @@ class ExploreApp(App[str]):
         )
         self.switch_mode("sweep")
 
-    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Told) -> None:
+    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Told | Seen) -> None:
         """From any thread: what was found out about a run, unless another one is open by now."""
         if state is self.state:
             self.post_message(message)
@@ -125,7 +138,7 @@ class ExploreApp(App[str]):
             self._watcher.close()
             self._watcher = None
         await self.switch_mode("picker")
-        for screen in _SCREENS:
+        for screen in SCREENS:
             await self.remove_mode(screen.mode)
 
     @on(PickerScreen.Picked)
@@ -170,18 +183,90 @@ class ExploreApp(App[str]):
         state.rank_problem = message.reason
         if message.answer is not None:
             state.answer, state.answered = message.answer, message.question
+            if state.group is None:
+                state.group = message.answer.report.ranking.rows[0].index
         elif state.answered != message.question:
             state.answer = None
         self._show()
+        self._consider()
 
     @on(Grown)
     def _grown(self, message: Grown) -> None:
         self.state.growth = message.growth or self.state.growth
         self._show()
 
+    @on(EffectsFound)
+    def _effects_found(self, message: EffectsFound) -> None:
+        state = self.state
+        if message.question != state.question:
+            return
+        state.effects_problem = message.reason
+        if message.effects is not None:
+            state.effects = message.effects
+        elif state.effects is not None and state.effects.question != message.question:
+            state.effects = None
+        self._show()
+        self._look_at_group()
+
+    @on(AskingScreen.GroupChosen)
+    def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:
+        if message.group != self.state.group:
+            self.state.group = message.group
+            if isinstance(self._base(), ClassScreen):
+                self._show()
+                self._look_at_group()
+
+    def _look_at_group(self) -> None:
+        """Look closely at the group that is chosen, unless that was done by the same effects."""
+        state = self.state
+        if state.effects is None or state.group is None or not isinstance(self._base(), ClassScreen):
+            return
+        if state.seen is None or state.seen.effects is not state.effects or state.seen.group != state.group:
+            self._looking.at_group(state, state.effects, state.group)
+
+    @on(GroupSeen)
+    def _group_seen(self, message: GroupSeen) -> None:
+        self.state.seen = message
+        self._show()
+
+    @on(ClassScreen.PicturesWanted)
+    def _pictures_wanted(self, message: ClassScreen.PicturesWanted) -> None:
+        self._looking.draw(self.state, message.keys)
+
+    @on(PictureView.Wanted)
+    def _picture_wanted(self, message: PictureView.Wanted) -> None:
+        self._looking.draw(self.state, self.state.album.to_ask([message.key]))
+
+    @on(PicturesDrawn)
+    def _pictures_drawn(self, message: PicturesDrawn) -> None:
+        self.state.album.keep(message.pictures)
+        self.state.images_problem = message.reason
+        self._show()
+
+    @on(ClassScreen.ImageWanted)
+    def _image_wanted(self, message: ClassScreen.ImageWanted) -> None:
+        def closed(tile: Tile | None) -> None:
+            base = self._base()
+            if tile is not None and isinstance(base, ClassScreen):
+                base.select(tile)
+
+        self.push_screen(ImageScreen(self.state, message.tiles, message.tiles.index(message.tile)), closed)
+
+    @on(ImageScreen.LookAsked)
+    def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
+        state = self.state
+        if state.effects is not None:
+            asked = ImageAsked(state.effects.question, message.example, state.group)
+            self._looking.at_image(state, state.effects, asked)
+
+    @on(ImageSeen)
+    def _image_seen(self, message: ImageSeen) -> None:
+        self.state.image = message
+        self._show()
+
     def has_ended(self, patience: float) -> bool:
         """Whether, once the app has closed, nothing is being worked out any more."""
-        return self._background.has_ended(patience)
+        return self._background.has_ended(patience) and self._closely.has_ended(patience)
 
     def _broke(self, error: Exception) -> None:
         self.post_message(Broke(error))
@@ -198,17 +283,25 @@ class ExploreApp(App[str]):
         base = self._base()
         if isinstance(base, ModeScreen):
             base.show_state()
+        if self.screen_stack and isinstance(self.screen, ImageScreen):
+            self.screen.show()
 
     def _consider(self) -> None:
         """Work out again what the mode on the screen shows, where new models have come."""
         base = self._base()
-        if isinstance(base, RankScreen):
+        if isinstance(base, AskingScreen):
             self._jobs.consider_ranking(self.state)
+            # Once there is a ranking, what it is asked next is probably what its first class does.
+            state = self.state
+            known = state.effects is not None and state.effects.question == state.question
+            if state.answered == state.question and (isinstance(base, ClassScreen) or not known):
+                self._jobs.consider_effects(state)
+            self._look_at_group()
         elif isinstance(base, SweepScreen):
             self._jobs.consider_growth(self.state)
 
-    @on(RankScreen.Asked)
-    def _asked(self, message: RankScreen.Asked) -> None:
+    @on(AskingScreen.Asked)
+    def _asked(self, message: AskingScreen.Asked) -> None:
         self.state.question = message.question
         self._jobs.forget()
         self._show()

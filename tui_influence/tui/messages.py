@@ -10,10 +10,12 @@ from textual.message import Message
 from tui_influence.runs.overview import Overview
 
 if TYPE_CHECKING:
-    from tui_influence.effects import Effects
+    from tui_influence.about_example import AboutExample
+    from tui_influence.effects import Effects, Moved
     from tui_influence.growth import Growth
     from tui_influence.ranking import Answer, Question
     from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.pictures import Drawn, Key
 
 
 class _Latest(Message):
@@ -60,6 +62,35 @@ class EffectsFound(Message):
 
     def __init__(self, question: "Question", effects: "Effects | None", reason: str = "") -> None:
         self.question, self.effects, self.reason = question, effects, reason
+        super().__init__()
+
+
+class GroupSeen(Message):
+    """A closer look was taken at a group; `moved` is None where that failed, and `reason` says why.
+
+    `samples` are positions of the group's own images among those that are kept.
+    """
+
+    def __init__(
+        self, effects: "Effects", group: int, moved: "Moved | None", samples: tuple[int, ...], reason: str = ""
+    ) -> None:
+        self.effects, self.group, self.moved, self.samples, self.reason = effects, group, moved, samples, reason
+        super().__init__()
+
+
+class ImageSeen(Message):
+    """A closer look was taken at a test example; `about` is None where that failed, and `reason` says why."""
+
+    def __init__(self, example: int, about: "AboutExample | None", reason: str = "") -> None:
+        self.example, self.about, self.reason = example, about, reason
+        super().__init__()
+
+
+class PicturesDrawn(Message):
+    """Pictures were drawn; those that could not be are None, and `reason` says why."""
+
+    def __init__(self, pictures: "dict[Key, Drawn | None]", reason: str = "") -> None:
+        self.pictures, self.reason = pictures, reason
         super().__init__()
 
 

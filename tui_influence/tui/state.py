@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from tui_influence.ranking_question import Question
 from tui_influence.runs.overview import Overview
+from tui_influence.tui.pictures import Album
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
+    from tui_influence.effects import Effects
     from tui_influence.growth import Growth
     from tui_influence.ranking import Answer
     from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.messages import GroupSeen, ImageSeen
 
 
 @dataclass
@@ -31,6 +34,13 @@ class RunState:
         answered: the question that it answers.
         rank_problem: why there is no ranking.
         growth: how the models did.
+        group: the source group that is looked at, by its column in the masks.
+        effects: what every group does, for the question that is asked.
+        effects_problem: why that is not known.
+        seen: what the last closer look at a group found.
+        image: what the last closer look at an image found.
+        images_problem: why pictures are missing.
+        album: pictures that have been drawn.
         log: lines of the log so far.
     """
 
@@ -46,4 +56,11 @@ class RunState:
     answered: Question | None = None
     rank_problem: str = ""
     growth: "Growth | None" = None
+    group: int | None = None
+    effects: "Effects | None" = None
+    effects_problem: str = ""
+    seen: "GroupSeen | None" = None
+    image: "ImageSeen | None" = None
+    images_problem: str = ""
+    album: Album = field(default_factory=Album)
     log: "list[LogLine]" = field(default_factory=list)

@@ -1,0 +1,100 @@
+"""What a closer look at one group or one image takes, in a thread of its own: it never waits for estimates.
+
+Each function asks the core, off the event loop, and tells what it found by a message.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tui_influence.errors import TinflError
+from tui_influence.store.files import refusal
+from tui_influence.store.paths import Paths
+from tui_influence.tui.background import Background
+from tui_influence.tui.messages import GroupSeen, ImageSeen, PicturesDrawn
+from tui_influence.tui.pictures import Key, draw
+from tui_influence.tui.state import RunState
+
+if TYPE_CHECKING:
+    from tui_influence.effects import Effects
+    from tui_influence.ranking_question import Question
+
+SHOWN = 60
+"""Images that are offered of those helped, and of those hurt, most: pages of them."""
+
+Seen = GroupSeen | ImageSeen | PicturesDrawn
+
+
+@dataclass(frozen=True)
+class ImageAsked:
+    """A closer look at one image.
+
+    Attributes:
+        question: estimator and output.
+        example: number of the test example.
+        group: compare the models with this group and without it; None compares nothing.
+    """
+
+    question: "Question"
+    example: int
+    group: int | None
+
+
+class Looking:
+    """Does closer looks in the background; the newest of a kind replaces those that wait."""
+
+    def __init__(self, background: Background, tell: Callable[[RunState, Seen], None]) -> None:
+        self._background, self._tell = background, tell
+
+    def at_group(self, state: RunState, effects: "Effects", group: int) -> None:
+        """Find what a group does to the target, and the group's own images."""
+        self._background.submit("group", partial(self._group, state, effects, group))
+
+    def at_image(self, state: RunState, effects: "Effects", asked: ImageAsked) -> None:
+        """Find what is said about an image."""
+        self._background.submit("image", partial(self._image, state, effects, asked))
+
+    def draw(self, state: RunState, keys: Sequence[Key]) -> None:
+        """Draw pictures."""
+        if keys:
+            # Of their own kind each: pictures add up.
+            self._background.submit(f"pictures {hash(tuple(keys))}", partial(self._draw, state, tuple(keys)))
+
+    def _group(self, state: RunState, effects: "Effects", group: int) -> None:
+        moved, reason = None, ""
+        samples: tuple[int, ...] = ()
+        try:
+            moved = effects.of(group, SHOWN)
+            samples = _samples(state, group)
+        except TinflError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = str(refusal(error))
+        self._tell(state, GroupSeen(effects, group, moved, samples, reason))
+
+    def _image(self, state: RunState, effects: "Effects", asked: ImageAsked) -> None:
+        from tui_influence.about_example import about_example  # here, because it loads numpy
+
+        found, reason = None, ""
+        try:
+            found = about_example(effects.reading, asked.question, asked.example, asked.group)
+        except TinflError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = str(refusal(error))
+        self._tell(state, ImageSeen(asked.example, found, reason))
+
+    def _draw(self, state: RunState, keys: Sequence[Key]) -> None:
+        pictures, reason = draw(state.root, keys)
+        self._tell(state, PicturesDrawn(pictures, reason))
+
+
+def _samples(state: RunState, group: int) -> tuple[int, ...]:
+    """Positions of a group's images among the samples; none where they are gone, which their pictures will say."""
+    import numpy as np
+
+    from tui_influence.store.examples import read_source_thumbnails
+
+    _, groups = read_source_thumbnails(Paths(state.root))
+    return tuple(int(place) for place in np.flatnonzero(groups == group))

@@ -1,0 +1,113 @@
+"""Pictures that have been drawn: asked for by key, made in a background thread, kept for as long as they may be seen.
+
+A key says everything that a picture depends on, so a kept one is never wrong. What cannot be drawn is kept as None: the
+reason has been said once, and a missing file is not asked for at every key press.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.strip import Strip
+
+from tui_influence.errors import ResultsError
+from tui_influence.store.files import refusal
+from tui_influence.store.paths import Paths
+from tui_influence.tui.theme import Look
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+KEPT = 800
+"""Pictures kept at most: a few megabytes, and more than a screen of any size holds."""
+
+Drawn = tuple[Strip, ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which picture.
+
+    Attributes:
+        target: position of the target whose test example it is; None for a sample image of the source.
+        place: number of the example, or position among the samples.
+        columns: width in cells, at most: one that is enlarged is a whole number of times as wide as the image.
+        look: how to draw.
+    """
+
+    target: int | None
+    place: int
+    columns: int
+    look: Look
+
+
+class Album:
+    """Keeps pictures; the oldest make room for new ones. The event loop's alone."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[Key, Drawn | None] = {}
+        self._asked: set[Key] = set()
+
+    def get(self, key: Key) -> Drawn | None:
+        """Return a picture if it has been drawn and could be."""
+        return self._pictures.get(key)
+
+    def is_gone(self, key: Key) -> bool:
+        """Whether a picture could not be drawn."""
+        return key in self._pictures and self._pictures[key] is None
+
+    def to_ask(self, keys: Iterable[Key]) -> list[Key]:
+        """Return those that are neither there nor asked for yet; from now on they are asked for."""
+        new = [key for key in keys if key not in self._pictures and key not in self._asked]
+        self._asked.update(new)
+        return new
+
+    def keep(self, pictures: Mapping[Key, Drawn | None]) -> None:
+        """Keep pictures."""
+        self._asked -= pictures.keys()
+        self._pictures |= pictures
+        for key in list(self._pictures)[: max(len(self._pictures) - KEPT, 0)]:
+            del self._pictures[key]
+
+
+def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], str]:
+    """Draw pictures of a run's images, from any thread.
+
+    Returns:
+        each picture, None for those that cannot be drawn; and why, if there are such.
+    """
+    from tui_influence.images.pictures import Ink, picture  # here, because it loads numpy
+
+    thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
+    found: dict[Key, Drawn | None] = {}
+    reason = ""
+    for key in keys:
+        if key.target not in thumbnails:
+            try:
+                thumbnails[key.target] = _thumbnails(Paths(root), key.target)
+            except ResultsError as error:
+                thumbnails[key.target], reason = None, str(error)
+            except OSError as error:
+                thumbnails[key.target], reason = None, str(refusal(error))
+        images = thumbnails[key.target]
+        if images is None or not 0 <= key.place < len(images):
+            found[key] = None
+            reason = reason or "the run keeps fewer images than it has examples: is it half copied?"
+            continue
+        look = key.look
+        ink = Ink.ASCII if look.ascii else Ink.BLOCKS if look.coloured else Ink.SHADES
+        side = images.shape[2]
+        columns = key.columns if key.columns < side else key.columns // side * side
+        rows = picture(images[key.place], columns, ink, dark=look.dark)
+        found[key] = tuple(Strip(row, columns) for row in rows)
+    return found, reason
+
+
+def _thumbnails(paths: Paths, target: int | None) -> "NDArray[np.uint8]":
+    from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
+
+    return read_source_thumbnails(paths)[0] if target is None else read_thumbnails(paths.target(target))

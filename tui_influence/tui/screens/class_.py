@@ -1,0 +1,211 @@
+"""Mode 3, Class: one source class, the target images it helps and hurts most, and what it does to each target class.
+
+Everything fits on the screen: pages of images, and beside them, where it is wide, the effects on target classes and
+the class's own images. Where it is narrow, a key turns from one to the other.
+"""
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+from tui_influence.export.columns import plain
+from tui_influence.tui.actions import bindings
+from tui_influence.tui.messages import CopyAsked, GroupSeen
+from tui_influence.tui.pictures import Key
+from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.state import RunState
+from tui_influence.tui.widgets.image_grid import ImageGrid, Tile
+
+_WIDE = 120
+_TALL = 32
+_SAMPLE_ROWS = 10
+
+
+class ClassScreen(AskingScreen):
+    """Shows what one source class does."""
+
+    mode = "class"
+    AUTO_FOCUS = "#moved"
+    hint = "enter opens an image.  n and N go through the classes, g picks one.  v turns to the target classes."
+    BINDINGS = bindings("class")
+
+    class PicturesWanted(Message):
+        """Pictures are to be drawn."""
+
+        def __init__(self, keys: list[Key]) -> None:
+            self.keys = keys
+            super().__init__()
+
+    class ImageWanted(Message):
+        """An image is to be opened; `tiles` are those it is among."""
+
+        def __init__(self, tile: Tile, tiles: list[Tile]) -> None:
+            self.tile, self.tiles = tile, tiles
+            super().__init__()
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__(state)
+        self._turned = False
+        self._shown: tuple[object, ...] = ()
+
+    def body(self) -> ComposeResult:
+        """Lay out heading, images, and what is beside them."""
+        album, look = self.state.album, self.state.look
+        yield Static(id="heading", markup=False)
+        with Horizontal(id="looked"):
+            yield ImageGrid(album, look, id="moved")
+            with Vertical(id="beside"):
+                yield Static(id="class-effects", markup=False)
+                yield ImageGrid(album, look, id="samples")
+        yield Static(id="no-class", classes="calm", markup=False)
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.show)  # only then the parts know their sizes
+
+    def show(self) -> None:
+        """Show the group that is looked at, or why there is none."""
+        state = self.state
+        reason = self._nothing()
+        self.query_one("#looked").display = not reason
+        self.query_one("#heading").display = not reason
+        empty = self.query_one("#no-class", Static)
+        empty.display = bool(reason)
+        if reason:
+            empty.update(plain(reason, state.look.ascii))
+            return
+        wide = self.size.width >= _WIDE
+        self.query_one("#moved").display = wide or not self._turned
+        self.query_one("#beside").display = wide or self._turned
+        self._show_heading()
+        self._show_seen()
+        self.offer("next", "previous", "choose")
+
+    def allows(self, action: str) -> bool:
+        """Going from class to class needs a ranking, opening an image an image."""
+        if action in ("next", "previous", "choose"):
+            return self.state.answer is not None
+        if action == "view":
+            return self.size.width < _WIDE
+        return super().allows(action)
+
+    def action_next(self) -> None:
+        """Go to the next class of the ranking."""
+        self._step(1)
+
+    def action_previous(self) -> None:
+        """Go to the class before."""
+        self._step(-1)
+
+    def action_choose(self) -> None:
+        """Choose a class by name."""
+        answer = self.state.answer
+        assert answer is not None
+        rows = answer.report.ranking.rows
+        self.choose(
+            f"Which {answer.report.noun}?",
+            [row.group for row in rows],
+            lambda place: self.post_message(self.GroupChosen(rows[place].index)),
+        )
+
+    def select(self, tile: Tile) -> None:
+        """Put the cursor on an image."""
+        self.query_one("#moved", ImageGrid).select(tile)
+
+    def action_view(self) -> None:
+        """Turn from the images to the effects on target classes, and back."""
+        self._turned = not self._turned
+        self.show()
+        self.query_one("#samples" if self._turned else "#moved").focus()
+
+    def action_command(self) -> None:
+        """Copy the command that shows the same."""
+        seen = self.state.seen
+        overview = self.state.overview
+        if seen is not None and overview is not None and overview.info is not None:
+            group = overview.info.source.groups[seen.group]
+            self.post_message(
+                CopyAsked(self.state.question.command(self.state.root, "show", source=group), "the command")
+            )
+
+    @on(ImageGrid.Turned)
+    def _pictures_missing(self) -> None:
+        keys = [key for grid in self.query(ImageGrid) if grid.display for key in grid.missing()]
+        new = self.state.album.to_ask(keys)
+        if new:
+            self.post_message(self.PicturesWanted(new))
+
+    @on(ImageGrid.Opened)
+    def _opened(self, message: ImageGrid.Opened) -> None:
+        if message.tile.target is not None:
+            self.post_message(self.ImageWanted(message.tile, self.query_one("#moved", ImageGrid).tiles))
+
+    def _step(self, by: int) -> None:
+        answer = self.state.answer
+        if answer is None:
+            return
+        order = [row.index for row in answer.report.ranking.rows]
+        place = order.index(self.state.group) if self.state.group in order else 0
+        self.post_message(self.GroupChosen(order[(place + by) % len(order)]))
+
+    def _nothing(self) -> str:
+        """Why no class can be shown; empty if one can."""
+        state = self.state
+        if state.answer is None:
+            return state.rank_problem or state.problem or "reading the models..."
+        if state.effects is None:
+            return state.effects_problem or "estimating what each class does to each image..."
+        return ""
+
+    def _show_heading(self) -> None:
+        from tui_influence.tui.widgets.class_lines import heading  # here, because it loads numpy
+
+        state = self.state
+        answer, overview, seen = state.answer, state.overview, self._seen()
+        if answer is None or overview is None or overview.info is None:
+            return
+        row = next((row for row in answer.report.ranking.rows if row.index == state.group), None)
+        if row is None:
+            return
+        sizes, width = overview.info.source.sizes, self.size.width - 2
+        lines = [heading(answer.report, row, sizes[row.index], state.look, width)]
+        problem = state.images_problem or (seen.reason if seen is not None else "")
+        if problem:
+            text = plain(problem, state.look.ascii)
+            lines.append(Text(text, style=state.look.warning, no_wrap=True, overflow="ellipsis"))
+        self.query_one("#heading", Static).update(Text("\n").join(lines))
+
+    def _show_seen(self) -> None:
+        from tui_influence.tui.widgets.class_lines import class_effects, sample_shelf, shelves
+
+        seen, look = self._seen(), self.state.look
+        moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
+        beside = self.query_one("#beside")
+        size = (beside.size.width, beside.size.height)
+        if self._shown == (seen, look, self.size, size):
+            moved.refresh()  # pictures may have come
+            samples.refresh()
+            return
+        before, self._shown = self._shown, (seen, look, self.size, size)
+        if seen is None or seen.moved is None:
+            for grid in (moved, samples):
+                grid.show((), look, follow=False)
+            self.query_one("#class-effects", Static).update("")
+            return
+        follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
+        target = seen.effects.reading.target
+        captions = 2 if self.size.height >= _TALL else 1
+        images = shelves(seen.moved, target, self.target_asked().classes, look, captions=captions)
+        moved.show(images, look, captions=captions, follow=follow)
+        samples.show((sample_shelf(seen.samples, look),), look, captions=0, follow=follow)
+        room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
+        lines = class_effects(seen.moved, look, max(size[0] - 3, 20), room)
+        self.query_one("#class-effects", Static).update(Text("\n").join(lines))
+
+    def _seen(self) -> GroupSeen | None:
+        """What was found about the group that is looked at, by the effects that are known now."""
+        seen, state = self.state.seen, self.state
+        return seen if seen is not None and seen.group == state.group else None

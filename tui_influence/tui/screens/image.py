@@ -1,0 +1,122 @@
+"""One test example, large: its picture, what models predict with and without a class, and the classes that drive it."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.tui.actions import bindings
+from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.state import RunState
+from tui_influence.tui.widgets.image_grid import Tile
+from tui_influence.tui.widgets.picture_view import PictureView
+
+
+class ImageScreen(Screen[Tile]):
+    """Shows one of some images, and goes through them; ends with the one that was shown last."""
+
+    mode = "image"
+    AUTO_FOCUS = "#said"
+    hint = "Left and right go through the images of the class."
+    BINDINGS = bindings("image")
+
+    class LookAsked(Message):
+        """A closer look is wanted at an image."""
+
+        def __init__(self, example: int) -> None:
+            self.example = example
+            super().__init__()
+
+    def __init__(self, state: RunState, tiles: Sequence[Tile], place: int) -> None:
+        """Open an image.
+
+        Args:
+            state: of the run.
+            tiles: images to go through, all of one target.
+            place: which of them is first.
+        """
+        super().__init__()
+        self._state, self._tiles, self._place = state, tiles, place
+
+    def compose(self) -> ComposeResult:
+        """Lay out title, picture and words."""
+        yield Static(id="image-title", markup=False)
+        with Horizontal(id="image"):
+            yield PictureView(self._state.album)
+            with VerticalScroll(id="said"):
+                yield Static(id="example", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin with the image that was opened."""
+        self._look()
+
+    def on_resize(self) -> None:
+        """Write for the new width."""
+        self.call_after_refresh(self.show)
+
+    def show(self) -> None:
+        """Show what is known of the image."""
+        self.query_one("#image-title", Static).update(self._title())
+        self.query_one(PictureView).refresh()
+        self.query_one("#example", Static).update(Text("\n").join(self._lines()))
+
+    def _lines(self) -> list[Text]:
+        state, look = self._state, self._state.look
+        tile, seen, overview = self._tiles[self._place], state.image, state.overview
+        if seen is None or seen.example != tile.place or overview is None or overview.info is None:
+            return [Text("looking...", style=look.quiet)]
+        if seen.about is None:
+            return [Text(plain(seen.reason, look.ascii), style=look.warning)]
+        from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
+
+        info, box = overview.info, self.query_one("#said").size
+        group = info.source.groups[state.group] if state.group is not None else None
+        classes = info.targets[tile.target or 0].classes
+        lines = example_lines(seen.about, classes, group, look, max(box.width - 1, 20), box.height)
+        if state.images_problem:
+            lines.append(Text(plain(state.images_problem, look.ascii), style=look.warning))
+        return lines
+
+    def _title(self) -> Text:
+        state, info = self._state, self._state.overview.info if self._state.overview else None
+        group = info.source.groups[state.group] if info is not None and state.group is not None else ""
+        name = cut(plain(group, state.look.ascii), 40, state.look.sign("…", "~"))
+        place = f"image {self._place + 1:,} of {len(self._tiles):,} that it moves"
+        return Text.assemble((f" {name}", "bold"), (f"  {place}", state.look.quiet))
+
+    def action_next(self) -> None:
+        """Go to the next image."""
+        self._go(1)
+
+    def action_previous(self) -> None:
+        """Go to the image before."""
+        self._go(-1)
+
+    def action_close(self) -> None:
+        """Go back to the class."""
+        self.dismiss(self._tiles[self._place])
+
+    def action_command(self) -> None:
+        """Copy the command that shows the same."""
+        from dataclasses import replace
+
+        asked = replace(
+            self._state.question, target_class=None, split="estimate", example=self._tiles[self._place].place
+        )
+        self.post_message(CopyAsked(asked.command(self._state.root, "show"), "the command"))
+
+    def _go(self, by: int) -> None:
+        self._place = (self._place + by) % len(self._tiles)
+        self._look()
+
+    def _look(self) -> None:
+        tile = self._tiles[self._place]
+        self.query_one(PictureView).show(tile.target or 0, tile.place, self._state.look)
+        self.post_message(self.LookAsked(tile.place))
+        self.show()

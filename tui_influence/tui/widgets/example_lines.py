@@ -1,0 +1,87 @@
+"""One test example in words: what models predict for it, with a class and without it, and which classes drive it."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from rich.text import Text
+
+from tui_influence.about_example import AboutExample
+from tui_influence.export.columns import cut, fit, plain
+from tui_influence.export.report import with_interval
+from tui_influence.predictions import Said
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.both_ends import both_ends
+
+_LABEL = 12
+_VOTES = 3
+_DRIVERS = 10
+"""Lines that the classes which drive an image take at least; a low terminal scrolls to them."""
+
+
+def example_lines(
+    about: AboutExample, classes: Sequence[str], group: str | None, look: Look, width: int, height: int
+) -> list[Text]:
+    """Return the lines.
+
+    Args:
+        about: what was found.
+        classes: names of the target's classes.
+        group: name of the source group that was asked about.
+        look: how to draw.
+        width: of the lines.
+        height: how many there is room for; where not all drivers fit, both ends of them are shown.
+    """
+    names = [plain(name, look.ascii)[:40] for name in classes]
+    wrong = about.overall.label != about.label
+    lines = [
+        Text(cut(f"example {about.example:,}, {plain(about.name, look.ascii)}", width), style=look.quiet),
+        _fact("label", Text(names[about.label], style="bold"), look),
+        _fact("predicted", Text(_votes(about.overall, names), style=look.error if wrong else ""), look),
+        _fact("right", Text(f"{_share(about.overall.accuracy)} of {about.overall.models:,} models"), look),
+        Text(),
+    ]
+    if about.split is not None and group is not None:
+        lines += [*_with_and_without(about.split, names, group, look, width), Text()]
+    return lines + _drivers(about, look, width, max(height - len(lines), _DRIVERS))
+
+
+def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str, look: Look, width: int) -> list[Text]:
+    column = max((width - _LABEL) // 2, 8)
+    heads = (f"with {plain(group, look.ascii)}", "without it")
+    rows = [
+        ("", heads, "bold"),
+        ("models", [f"{said.models:,}" for said in split], ""),
+        ("right", [_share(said.accuracy) for said in split], ""),
+        ("P(label)", [f"{said.probability:.3f}" if said.models else "-" for said in split], ""),
+        ("margin", [f"{said.margin:+.3f}" if said.models else "-" for said in split], ""),
+        ("predicted", [_votes(said, names, 2) for said in split], ""),
+    ]
+    return [
+        Text.assemble((f"{label:<{_LABEL}}", look.quiet), *((fit(cell, column), style) for cell in cells))
+        for label, cells, style in rows
+    ]
+
+
+def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[Text]:
+    report = about.drivers.report
+    rows = report.ranking.rows
+    found = report.ranking.reliability
+    trust = ""
+    if report.is_noise():
+        trust = "NOISE, not a result"
+    elif found is not None and isfinite(found.value):
+        trust = f"reliability {with_interval(found.value, found.low, found.high)}"
+    title = Text.assemble((f"{report.nouns} that drive it", "bold"), (f"  {trust}", look.quiet))
+    return [title, *both_ends(rows, report.noun, look, width, height - 1, coloured=not report.is_noise())]
+
+
+def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
+    return ", ".join(f"{names[label]} {share:.0%}" for label, share in said.votes[:most]) or "-"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}" if isfinite(value) else "-"
+
+
+def _fact(label: str, text: Text, look: Look) -> Text:
+    return Text.assemble((f"{label:<{_LABEL}}", look.quiet), text)

@@ -1,0 +1,337 @@
+"""Images with captions in named rows, which page when they hold more than fits.
+
+Everything that is shown fits: no scrolling, so that what helps and what hurts is seen at once; in a very low terminal,
+one row at a time. The cursor goes over all images of a row, and the row turns its page under it. A picture that is not
+drawn yet leaves its place blank; `missing` says which to draw.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_influence.export.columns import cut
+from tui_influence.tui.pictures import Album, Key
+from tui_influence.tui.theme import Look
+
+SIZES = (12, 16, 20, 24, 32)
+"""Widths of a picture, in cells."""
+_GAP = 2
+_SIDE_BY_SIDE = 4
+_LEAST_ROWS = 6
+"""Lines below which a picture is no picture: then there is one shelf at a time."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image in a row.
+
+    Attributes:
+        target: position of the target whose test example it is; None for a sample of the source.
+        place: its number there.
+        caption: lines below it.
+    """
+
+    target: int | None
+    place: int
+    caption: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A row of images.
+
+    Attributes:
+        title: what they have in common.
+        tiles: the images.
+        empty: what is said where there is none.
+    """
+
+    title: Text
+    tiles: tuple[Tile, ...]
+    empty: str = "none"
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How many images are shown at once: `across` times `down` on each shelf."""
+
+    across: int
+    down: int
+
+    @property
+    def page(self) -> int:
+        return self.across * self.down
+
+
+class ImageGrid(Widget, can_focus=True):
+    """Shelves of images with a cursor."""
+
+    help = (
+        "Images of one class. Arrows go from image to image and turn the page at the edge; enter opens an image large; "
+        "+ and - change their size."
+    )
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "step(-1)", "Left", show=False, tooltip="The image before", id="grid.left"),
+        Binding("right,l", "step(1)", "Right", show=False, tooltip="The next image", id="grid.right"),
+        Binding("up,k", "rows(-1)", "Up", show=False, tooltip="The row above", id="grid.up"),
+        Binding("down,j", "rows(1)", "Down", show=False, tooltip="The row below", id="grid.down"),
+        Binding("home", "edge(0)", "First", show=False, tooltip="The first image of the row", id="grid.first"),
+        Binding("end", "edge(1)", "Last", show=False, tooltip="The last image of the row", id="grid.last"),
+        Binding("enter", "open", "Open", key_display="enter", tooltip="Open the image large", id="grid.open"),
+        Binding("plus,equals_sign", "size(1)", "Larger", show=False, tooltip="Larger images", id="grid.larger"),
+        Binding("minus", "size(-1)", "Smaller", show=False, tooltip="Smaller images", id="grid.smaller"),
+    ]
+
+    class Opened(Message):
+        """An image is to be looked at closely."""
+
+        def __init__(self, tile: Tile) -> None:
+            self.tile = tile
+            super().__init__()
+
+    class Turned(Message):
+        """Other images are to be seen: pictures may be missing."""
+
+    def __init__(self, album: Album, look: Look, *, id: str | None = None) -> None:
+        """Begin without images.
+
+        Args:
+            album: where drawn pictures are.
+            look: how to draw.
+            id: of the widget.
+        """
+        super().__init__(id=id)
+        self._album, self._look, self._captions = album, look, 0
+        self._shelves: Sequence[Shelf] = ()
+        self._shelf = 0
+        self._cursors: list[int] = []
+        self._chosen_size: int | None = None
+
+    @property
+    def current(self) -> Tile | None:
+        """The image under the cursor."""
+        if not self._shelves or not self._shelves[self._shelf].tiles:
+            return None
+        return self._shelves[self._shelf].tiles[self._cursors[self._shelf]]
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """All images, shelf after shelf."""
+        return [tile for shelf in self._shelves for tile in shelf.tiles]
+
+    def show(self, shelves: Sequence[Shelf], look: Look, *, captions: int = 0, follow: bool) -> None:
+        """Show these images.
+
+        Args:
+            shelves: of images.
+            look: how to draw.
+            captions: lines below each picture.
+            follow: leave the cursor on its image where that is still there; otherwise it goes to the first.
+        """
+        held = self.current if follow else None
+        self._shelves, self._look, self._captions = shelves, look, captions
+        self._cursors = [0] * len(shelves)
+        self._shelf = next((place for place, shelf in enumerate(shelves) if shelf.tiles), 0)
+        if held is not None:
+            self._find(held)
+        self.refresh()
+        self.post_message(self.Turned())
+
+    def select(self, tile: Tile) -> None:
+        """Put the cursor on an image."""
+        self._find(tile)
+        self._moved()
+
+    def missing(self) -> list[Key]:
+        """Return the keys of the pictures that are seen and not drawn, and of those on the page after them."""
+        room = self._room()
+        keys = []
+        for number in self._seen():
+            shelf, cursor = self._shelves[number], self._cursors[number]
+            start = cursor - cursor % room.page
+            keys += [self._key(tile) for tile in shelf.tiles[start : start + 2 * room.page]]
+        return [key for key in keys if self._album.get(key) is None]
+
+    def on_resize(self) -> None:
+        """More or fewer images fit."""
+        self.post_message(self.Turned())
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the image under the mouse; twice opens it."""
+        found = self._at(event.x, event.y)
+        if found is not None:
+            self._shelf, self._cursors[found[0]] = found
+            self._moved()
+            if event.chain > 1:
+                self.action_open()
+
+    def action_step(self, by: int) -> None:
+        """Go along the shelf."""
+        if self._shelves and (tiles := self._shelves[self._shelf].tiles):
+            self._cursors[self._shelf] = min(max(self._cursors[self._shelf] + by, 0), len(tiles) - 1)
+            self._moved()
+
+    def action_rows(self, by: int) -> None:
+        """Go to the row above or below, on this shelf or the next."""
+        room = self._room()
+        if not self._shelves:
+            return
+        cursor, tiles = self._cursors[self._shelf], self._shelves[self._shelf].tiles
+        start = cursor - cursor % room.page
+        row = (cursor - start) // room.across + by
+        if 0 <= row < room.down and start + row * room.across < len(tiles):
+            self._cursors[self._shelf] = min(cursor + by * room.across, len(tiles) - 1)
+        else:
+            self._to_shelf(by, (cursor - start) % room.across, room)
+        self._moved()
+
+    def action_edge(self, last: int) -> None:
+        """Go to the first or last image of the shelf."""
+        self.action_step(len(self.tiles) if last else -len(self.tiles))
+
+    def action_open(self) -> None:
+        """Open the image under the cursor."""
+        if self.current is not None:
+            self.post_message(self.Opened(self.current))
+
+    def action_size(self, by: int) -> None:
+        """Take the next size of pictures."""
+        now = max(place for place, columns in enumerate(SIZES) if columns <= max(self._columns(), SIZES[0]))
+        self._chosen_size = SIZES[min(max(now + by, 0), len(SIZES) - 1)]
+        self._moved()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the widget."""
+        width = self.size.width
+        blank = Strip.blank(width, self.rich_style)
+        if not self._shelves:
+            return blank
+        room, seen = self._room(), self._seen()
+        at, line = divmod(y, self._shelf_height())
+        if at >= len(seen):
+            return blank
+        number = seen[at]
+        shelf, cursor = self._shelves[number], self._cursors[number]
+        if line == 0:
+            return self._line(self._title(number, room), width)
+        if not shelf.tiles:
+            return self._line(Text.assemble((f"  {shelf.empty}" if line == 1 else "", self._look.quiet)), width)
+        row, inside = divmod(line - 1, self._tile_height())
+        start = cursor - cursor % room.page + row * room.across
+        cells: list[Segment] = []
+        for place in range(start, min(start + room.across, len(shelf.tiles))):
+            current = number == self._shelf and place == cursor
+            cells += self._cells(shelf.tiles[place], inside, current=current)
+        return Strip(cells).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    def _cells(self, tile: Tile, inside: int, *, current: bool) -> list[Segment]:
+        """One line of one image, with the gap after it."""
+        columns, rows = self._columns(), self._picture_rows()
+        gap = Segment(" " * _GAP)
+        if inside < rows:
+            key = self._key(tile)
+            drawn = self._album.get(key)
+            if drawn is not None and inside < len(drawn):
+                left = (columns - drawn[inside].cell_length) // 2
+                return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
+            text = "no image" if self._album.is_gone(key) and inside == rows // 2 else ""
+            return [Segment(f"{cut(text, columns):^{columns}}", Style.parse(self._look.quiet)), gap]
+        place = inside - rows
+        caption = tile.caption[place].copy() if place < min(len(tile.caption), self._captions) else Text("")
+        caption.truncate(columns, overflow="ellipsis" if not self._look.ascii else "crop", pad=True)
+        if current and place < self._captions:
+            caption.stylize(self._look.cursor)
+        return [*(segment for segment in caption.render(self.app.console) if segment.text != "\n"), gap]
+
+    def _title(self, number: int, room: _Room) -> Text:
+        shelf = self._shelves[number]
+        title = shelf.title.copy()
+        if len(shelf.tiles) > room.page:
+            start = self._cursors[number] - self._cursors[number] % room.page
+            last = min(start + room.page, len(shelf.tiles))
+            title.append(f"  {start + 1} to {last} of {len(shelf.tiles)}", style=self._look.quiet)
+        if len(self._seen()) < len(self._shelves):
+            title.append(f"  {self._look.sign('↕', 'up, down:')} {number + 1}/{len(self._shelves)}")
+        return title
+
+    def _line(self, text: Text, width: int) -> Strip:
+        text.truncate(width, overflow="crop")
+        segments = [segment for segment in text.render(self.app.console) if segment.text != "\n"]
+        return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    def _find(self, held: Tile) -> None:
+        for number, shelf in enumerate(self._shelves):
+            for place, tile in enumerate(shelf.tiles):
+                if (tile.target, tile.place) == (held.target, held.place):
+                    self._shelf, self._cursors[number] = number, place
+                    return
+
+    def _to_shelf(self, by: int, column: int, room: _Room) -> None:
+        number = self._shelf + by
+        while 0 <= number < len(self._shelves):
+            tiles = self._shelves[number].tiles
+            if tiles:
+                start = self._cursors[number] - self._cursors[number] % room.page
+                on_page = min(room.page, len(tiles) - start)
+                row = 0 if by > 0 else (on_page - 1) // room.across
+                self._shelf = number
+                self._cursors[number] = start + min(row * room.across + column, on_page - 1)
+                return
+            number += by
+
+    def _at(self, x: int, y: int) -> tuple[int, int] | None:
+        room, seen = self._room(), self._seen()
+        at, line = divmod(y, self._shelf_height())
+        across, inside = divmod(x, self._columns() + _GAP)
+        if at >= len(seen) or line == 0 or across >= room.across or inside >= self._columns():
+            return None
+        number = seen[at]
+        start = self._cursors[number] - self._cursors[number] % room.page
+        place = start + (line - 1) // self._tile_height() * room.across + across
+        return (number, place) if place < len(self._shelves[number].tiles) else None
+
+    def _moved(self) -> None:
+        self.refresh()
+        self.post_message(self.Turned())
+
+    def _key(self, tile: Tile) -> Key:
+        return Key(tile.target, tile.place, self._columns(), self._look)
+
+    def _seen(self) -> range:
+        """Which shelves are on the screen: all, or the cursor's alone where there is no room for all."""
+        count = len(self._shelves)
+        fits = count * (1 + _LEAST_ROWS + self._captions) <= self.size.height
+        return range(count) if fits else range(self._shelf, min(self._shelf + 1, count))
+
+    def _columns(self) -> int:
+        """The width of a picture: the chosen one, else the largest at which enough are side by side; it always fits."""
+        tall = 2 * (self.size.height // max(len(self._seen()), 1) - 1 - self._captions)
+        fits = max(min(self.size.width, tall), 2)
+        if self._chosen_size is not None:
+            return min(self._chosen_size, fits)
+        enough = (self.size.width + _GAP) // _SIDE_BY_SIDE - _GAP
+        return min(max([size for size in SIZES if size <= enough], default=SIZES[0]), fits)
+
+    def _picture_rows(self) -> int:
+        return -(-self._columns() // 2)  # stored thumbnails are square, and a cell is twice as high as wide
+
+    def _tile_height(self) -> int:
+        return self._picture_rows() + self._captions
+
+    def _room(self) -> _Room:
+        across = max((self.size.width + _GAP) // (self._columns() + _GAP), 1)
+        down = max((self.size.height // max(len(self._seen()), 1) - 1) // self._tile_height(), 1)
+        return _Room(across, down)
+
+    def _shelf_height(self) -> int:
+        return 1 + self._room().down * self._tile_height()
