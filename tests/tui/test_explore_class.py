@@ -73,7 +73,7 @@ async def test_an_image_opens_large_with_predictions_with_and_without_the_class(
         assert f"example {first.place}, x" in text
         assert f"with {app.state.answer.report.ranking.rows[0].group}" in text
         assert "classes that drive it" in text
-        assert "▀" in screen_text(app)
+        await until(pilot, lambda: "▀" in screen_text(app))
         await pilot.press("right")
         await until(pilot, lambda: f"example {second.place}, x" in words(app))
         await pilot.press("escape")
