@@ -84,6 +84,7 @@ class Crew:
                 worker.pid,
                 f"{worker.row.role.value} {worker.row.index}" if worker.row else "",
                 worker.models,
+                worker.seconds,
             )
             for worker in self._workers
         ]

@@ -10,6 +10,8 @@ from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
 
+SILENT = 10.0
+"""Seconds without a heartbeat after which a supervisor, which should speak every second, is doubted."""
 SILENCE = 60.0
 """Seconds without a heartbeat after which a supervisor on another machine counts as lost."""
 
@@ -44,6 +46,9 @@ class WorkerState:
         pid: its process.
         row: what it has in hand, such as "estimate 12"; empty when idle.
         models: models it has finished.
+        seconds: for how long it has had its row in hand; None when idle.
+        cpu: cores that it keeps busy; None until it is known.
+        memory: resident, in bytes; None until it is known.
     """
 
     worker: int
@@ -51,6 +56,32 @@ class WorkerState:
     pid: int
     row: str
     models: int
+    seconds: float | None = None
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """A device that workers use: of a GPU all that its driver tells, of the CPU what the workers take of it.
+
+    Attributes:
+        device: by torch's name, such as "cuda:1".
+        name: of the product; of the CPU, the cores that the run may use.
+        utilisation: share of the time, or of the cores, that is busy, from 0 to 1; None where unknown, like all below.
+        memory_used: bytes.
+        memory_total: bytes.
+        temperature: degrees Celsius.
+        power: watts drawn.
+    """
+
+    device: str
+    name: str = ""
+    utilisation: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature: float | None = None
+    power: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +103,7 @@ class Heartbeat:
         reason: why it failed.
         stage: what is being prepared.
         workers: one a process.
+        devices: those that the workers use.
     """
 
     state: State
@@ -88,6 +120,7 @@ class Heartbeat:
     reason: str = ""
     stage: str = ""
     workers: list[WorkerState] = field(default_factory=list)
+    devices: list[DeviceState] = field(default_factory=list)
 
 
 def write_heartbeat(paths: Paths, heartbeat: Heartbeat, *, durable: bool = False) -> None:
@@ -115,19 +148,47 @@ def read_heartbeat(paths: Paths) -> Heartbeat | None:
             warnings=[str(warning) for warning in found["warnings"]],
             reason=str(found["reason"]),
             stage=str(found["stage"]),
-            workers=[
-                WorkerState(
-                    int(worker["worker"]),
-                    str(worker["device"]),
-                    int(worker["pid"]),
-                    str(worker["row"]),
-                    int(worker["models"]),
-                )
-                for worker in found["workers"]
-            ],
+            workers=[_worker(worker) for worker in found["workers"]],
+            devices=[_device(device) for device in found.get("devices", [])],  # older versions wrote none
         )
-    except (ResultsError, KeyError, TypeError, ValueError, OverflowError):
+    except (ResultsError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
+
+
+def _worker(found: dict[str, Any]) -> WorkerState:
+    return WorkerState(
+        worker=int(found["worker"]),
+        device=str(found["device"]),
+        pid=int(found["pid"]),
+        row=str(found["row"]),
+        models=int(found["models"]),
+        seconds=_gauge(found, "seconds", 1e9),
+        cpu=_gauge(found, "cpu", 1e4),
+        memory=_bytes(found, "memory"),
+    )
+
+
+def _device(found: dict[str, Any]) -> DeviceState:
+    return DeviceState(
+        device=str(found["device"]),
+        name=str(found["name"]),
+        utilisation=_gauge(found, "utilisation", 1.0),
+        memory_used=_bytes(found, "memory_used"),
+        memory_total=_bytes(found, "memory_total"),
+        temperature=_gauge(found, "temperature", 1e3),
+        power=_gauge(found, "power", 1e5),
+    )
+
+
+def _gauge(found: dict[str, Any], key: str, most: float) -> float | None:
+    """Return what a gauge says; None if that is nothing, or nothing a gauge can say."""
+    value = found.get(key)
+    return float(value) if isinstance(value, int | float) and 0 <= value <= most else None
+
+
+def _bytes(found: dict[str, Any], key: str) -> int | None:
+    value = _gauge(found, key, 1e18)
+    return None if value is None else int(value)
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.control import Signals, Stop, clear_stop, stop_request, stop_signals
 from tui_influence.runs.crew import Crew
 from tui_influence.runs.devices import worker_devices
+from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import mixed_versions, prepare, versions
@@ -102,6 +103,7 @@ class _Supervisor:
         self._devices: list[str] = []
         self._warnings: list[str] = []
         self._crew = Crew(paths, request.config.compute.threads, allow_code=request.allow_code)
+        self._gauges = Gauges()
         self._events = EventLog(paths.events)
 
     def run(self) -> Heartbeat:
@@ -126,6 +128,7 @@ class _Supervisor:
             raise
         finally:
             self._crew.end(at_once=self._failure is not None or self.asked_to_stop() is Stop.AT_ONCE)
+            self._gauges.close()
             last = self._last_word()
             self._events.close()
         if self._failure is not None:
@@ -202,6 +205,7 @@ class _Supervisor:
         if self._session is None:
             return heartbeat
         work, progress = self._session.work, self._session.progress
+        devices, workers = self._gauges.show(self._crew.states())
         return replace(
             heartbeat,
             state=State.FAILED if self._failure else self._session.state,
@@ -213,7 +217,8 @@ class _Supervisor:
             source_accuracy=progress.source_accuracy.mean if progress.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in progress.target_accuracy],
             warnings=[*self._warnings, *progress.warnings()],
-            workers=self._crew.states(),
+            workers=workers,
+            devices=devices,
         )
 
     def _last_word(self) -> Heartbeat:

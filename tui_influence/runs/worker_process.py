@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tui_influence.designs import Row
@@ -36,6 +37,7 @@ class WorkerProcess:
         """
         self.worker, self.device = worker, device
         self.row: Row | None = None
+        self._assigned = 0.0
         self.models = 0
         self.ready = self.dismissed = False
         self._buffer = b""
@@ -68,6 +70,11 @@ class WorkerProcess:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def seconds(self) -> float | None:
+        """For how long it has had its row in hand; None when idle."""
+        return time.monotonic() - self._assigned if self.row else None
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when it has something to say."""
         assert self._process.stdout is not None
@@ -76,7 +83,7 @@ class WorkerProcess:
     def assign(self, row: Row) -> None:
         """Hand it a row; if it is dead by now, `reports` will say so."""
         assert self._process.stdin is not None
-        self.row = row
+        self.row, self._assigned = row, time.monotonic()
         try:
             self._process.stdin.write(to_line(Assignment(row.role, row.index)))
         except BrokenPipeError:

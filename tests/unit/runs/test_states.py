@@ -1,5 +1,6 @@
 """Who owns a run, and what state that makes it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,17 @@ import pytest
 
 from tui_influence.errors import AlreadyRunningError, ExitCode
 from tui_influence.runs.control import Stop, clear_stop, request_stop, stop_request
-from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State, observe, read_heartbeat, state_of, write_heartbeat
+from tui_influence.runs.heartbeat import (
+    SILENCE,
+    DeviceState,
+    Heartbeat,
+    State,
+    WorkerState,
+    observe,
+    read_heartbeat,
+    state_of,
+    write_heartbeat,
+)
 from tui_influence.runs.ownership import Owner, Ownership, read_owner
 from tui_influence.store.paths import Paths
 
@@ -84,6 +95,47 @@ def test_a_heartbeat_comes_back_and_a_damaged_one_is_none(paths):
     write_heartbeat(paths, heartbeat)
     assert read_heartbeat(paths) == heartbeat
     paths.heartbeat.write_text('{"state": "dancing"}')
+    assert read_heartbeat(paths) is None
+
+
+DEVICE = DeviceState("cuda:0", "NVIDIA H100", 0.97, 10 << 30, 80 << 30, 64.0, 612.0)
+WORKER = WorkerState(0, "cuda:0", 12, "estimate 3", 7, 1.5, 0.9, 1 << 30)
+
+
+def test_gauges_come_back(paths):
+    heartbeat = beat(State.RUNNING, workers=[WORKER], devices=[DEVICE, DeviceState("cuda:1")])
+    write_heartbeat(paths, heartbeat)
+    assert read_heartbeat(paths) == heartbeat
+
+
+def test_a_heartbeat_of_an_older_version_is_read(paths):
+    write_heartbeat(paths, beat(State.RUNNING, workers=[WORKER], devices=[DEVICE]))
+    found = json.loads(paths.heartbeat.read_text())
+    del found["devices"]
+    for key in ("seconds", "cpu", "memory"):
+        del found["workers"][0][key]
+    paths.heartbeat.write_text(json.dumps(found))
+    heartbeat = read_heartbeat(paths)
+    assert heartbeat.devices == []
+    assert heartbeat.workers == [WorkerState(0, "cuda:0", 12, "estimate 3", 7)]
+
+
+@pytest.mark.parametrize("value", ["hot", -1, 1e300, float("nan"), [], {}, None, 10**400])
+def test_what_no_gauge_can_say_is_not_believed(paths, value):
+    write_heartbeat(paths, beat(State.RUNNING, workers=[WORKER], devices=[DEVICE]))
+    found = json.loads(paths.heartbeat.read_text())
+    found["devices"][0] |= dict.fromkeys(list(found["devices"][0])[2:], value)
+    found["workers"][0] |= dict.fromkeys(("seconds", "cpu", "memory"), value)
+    paths.heartbeat.write_text(json.dumps(found))
+    heartbeat = read_heartbeat(paths)
+    assert heartbeat.devices == [DeviceState("cuda:0", "NVIDIA H100")]
+    assert heartbeat.workers == [WorkerState(0, "cuda:0", 12, "estimate 3", 7)]
+
+
+@pytest.mark.parametrize("devices", [3, None, [3], ["cpu"], [{"device": "cpu"}]])
+def test_devices_that_are_none_make_a_damaged_heartbeat(paths, devices):
+    write_heartbeat(paths, beat(State.RUNNING))
+    paths.heartbeat.write_text(json.dumps(json.loads(paths.heartbeat.read_text()) | {"devices": devices}))
     assert read_heartbeat(paths) is None
 
 
