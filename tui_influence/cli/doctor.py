@@ -43,6 +43,7 @@ def _torch() -> tuple[str, bool, str]:
 
 def _devices() -> Iterator[tuple[str, bool, str]]:
     from tui_influence.runs.devices import cpu_cores, cuda_devices
+    from tui_influence.training.environment import worker_environment
     from tui_influence.training.numerics import choose
 
     yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose('cpu', 'auto', 1)}"
@@ -50,6 +51,7 @@ def _devices() -> Iterator[tuple[str, bool, str]]:
     if count:
         import torch
 
+        os.environ.update(worker_environment("cuda"))  # GPUs are numbered as workers see them
         for index in range(count):
             free, total = torch.cuda.mem_get_info(index)
             name = torch.cuda.get_device_name(index)

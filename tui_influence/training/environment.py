@@ -14,6 +14,8 @@ _CPU = {
 _CUDA = {
     # cuBLAS is deterministic over several streams only with a workspace of fixed size.
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    # The numbers of GPUs are those of nvidia-smi and of the gauges; CUDA by itself puts the fastest first.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
 }
 

@@ -37,6 +37,7 @@ def test_a_worker_gets_its_threads_and_its_devices_settings():
     assert cpu["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     assert "CUBLAS_WORKSPACE_CONFIG" not in cpu
     assert cuda["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert cuda["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # NVML's, from which the gauges are read
     assert all(isinstance(value, str) for value in (cpu | cuda).values())
 
 
