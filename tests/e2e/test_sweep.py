@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for, write_config
+from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.roles import Role
 from tui_influence.store.paths import Paths
 
@@ -70,6 +70,21 @@ def test_an_interrupted_foreground_sweep_stops_and_says_how_to_go_on(here):
     assert "tinfl resume" in said
     assert "Traceback" not in said
     assert status(here / "results")["state"] == "stopped"
+
+
+def test_a_sweep_under_way_tells_what_its_workers_use_and_an_ended_one_does_not(here):
+    tinfl("sweep", write_config(here, epochs=2000))
+    wait_until(lambda: status(here / "results")["devices"][0]["utilisation"], "no utilisation")
+    found = status(here / "results")
+    (device,), workers = found["devices"], found["workers"]
+    assert device["device"] == "cpu"
+    assert 0 < device["memory_used"] < device["memory_total"]
+    assert [worker["memory"] > 50 << 20 for worker in workers] == [True, True]
+    assert all(worker["seconds"] > 0 for worker in workers if worker["row"])
+    tinfl("stop", here / "results")
+    tinfl("stop", here / "results")
+    wait_for(here / "results", "stopped")
+    assert json.loads(Paths(here / "results").heartbeat.read_text())["devices"] == []
 
 
 def test_a_lost_supervisor_is_noticed(here):

@@ -37,8 +37,8 @@ async def test_a_running_sweep_shows_its_pace_its_workers_and_its_failures(tmp_p
     async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
         await until(pilot, lambda: "uncertain" in screen_text(app))
         text = screen_text(app)
-    for part in ("1,200 models an hour", "1 min 00 s  (50 s to 1 min 10 s)", "cpu, estimate 41, 20 models done",
-                 "cpu, idle", "source 91.0%, digits 50.0%", "1 model given up",
+    for part in ("1,200 models an hour", "1 min 00 s  (50 s to 1 min 10 s)", "cpu  estimate 41  20 done",
+                 "cpu  idle", "source 91.0%, digits 50.0%", "1 model given up",
                  "estimate 50: CUDA out of memory\\x1b[2J"):  # fmt: skip
         assert part in text
 

@@ -5,7 +5,8 @@ from typing import Any
 from tui_influence.cli import output
 from tui_influence.cli.parameters import Json, Results
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, State
+from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
+from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.runs.words import LOST_REASON, MARKS, duration
 from tui_influence.store.paths import Paths
@@ -21,7 +22,7 @@ def status(results: Results, json: Json = False) -> None:
     if json:
         output.write_json(found)
     else:
-        for line in _lines(found):
+        for line in _lines(found, seen):
             output.line(line)
 
 
@@ -49,6 +50,7 @@ def _found(seen: Overview) -> dict[str, Any]:
         "skipped_images": info.source.skipped + sum(target.skipped for target in info.targets) if info else 0,
         "warnings": heartbeat.warnings if heartbeat else [],
         "workers": [vars(worker) for worker in heartbeat.workers] if active and heartbeat else [],
+        "devices": [vars(device) for device in heartbeat.devices] if active and heartbeat else [],
         "heartbeat_age": round(seen.heartbeat_age, 1) if seen.heartbeat_age is not None else None,
     }
 
@@ -57,10 +59,11 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
     return {role.value: count for role, count in counts.items()}
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    state = State(found["state"])
+def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
+    state = seen.state
     name = printable(found["run"] or "run", 60)
-    lines = [f"{MARKS[state]} {name}: {state.value}" + (f", {printable(found['stage'], 80)}" if found["stage"] else "")]
+    stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
+    lines = [f"{MARKS[state]} {name}: {state.value}{stage}"]
     if found["reason"]:
         lines.append(f"  why       {printable(found['reason'])}")
     if state is State.LOST:
@@ -80,10 +83,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         targets = zip(found["targets"], found["target_accuracy"], strict=False)
         accuracies = "".join(f", {printable(target, 30)} {value:.1%}" for target, value in targets)
         lines.append(f"  accuracy  source {found['source_accuracy']:.1%}{accuracies}")
-    for worker in found["workers"]:
-        row = printable(worker["row"], 40) or "idle"
-        device = printable(worker["device"], 20)
-        lines.append(f"  worker {worker['worker']}  {device}, {row}, {worker['models']} models done")
+    if seen.heartbeat and seen.is_active:
+        lines += _crew(seen.heartbeat)
     if found["skipped_images"]:
         lines.append(f"  skipped   {found['skipped_images']} unreadable images")
     lines += [
@@ -92,6 +93,16 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  warning   {printable(warning)}" for warning in found["warnings"]]
     return lines
+
+
+def _crew(heartbeat: Heartbeat) -> list[str]:
+    """A line a device, then a line a worker."""
+    devices, workers = heartbeat.devices, heartbeat.workers
+    gauges = columns([device_cells(device) for device in devices])
+    labels = [printable(device.device, 12) for device in devices] + [f"worker {worker.worker}" for worker in workers]
+    texts = [f"{gauge}  {device_name(device)}" for gauge, device in zip(gauges, devices, strict=True)]
+    texts += columns([worker_cells(worker) for worker in workers])
+    return [f"  {label:<8}  {text.rstrip()}" for label, text in zip(labels, texts, strict=True)]
 
 
 def _bar(fraction: float, width: int = 24) -> str:

@@ -10,18 +10,15 @@ from rich.text import Text
 
 from tui_influence.export.columns import plain
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.runs.heartbeat import SILENT, Heartbeat, State
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import LOST_REASON, duration
 from tui_influence.text import printable
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar
-
-_LABEL = 12
-_NARROW = 50
-_STALE = 10.0
-"""Seconds without a word from a supervisor that should speak every second."""
+from tui_influence.tui.widgets.crew import crew_lines
+from tui_influence.tui.widgets.facts import NARROW, fact
 
 
 def standing(state: RunState, width: int) -> list[Text]:
@@ -29,8 +26,8 @@ def standing(state: RunState, width: int) -> list[Text]:
     overview, look = state.overview, state.look
     if overview is None:
         return [Text(state.problem or "reading the run...", style=look.quiet)]
-    lines = [*_banner(state, overview, width), *_progress(overview, look, width), *_facts(overview, look)]
-    if width < _NARROW:  # a compact status: a line each, cut rather than wrapped
+    lines = [*_banner(state, overview, width), *_progress(overview, look, width), *_facts(overview, look, width)]
+    if width < NARROW:  # a compact status: a line each, cut rather than wrapped
         for line in lines:
             line.truncate(width, overflow="ellipsis")
     return lines
@@ -40,7 +37,7 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
     look, heartbeat = state.look, overview.heartbeat
     word = f" {look.mark(overview.state)} {overview.state.value.upper()} "
     yield Text.assemble((word, look.banner(overview.state)), "  ", _about(overview))
-    if width >= _NARROW:
+    if width >= NARROW:
         yield Text()
     if state.problem:
         yield Text(f"cannot be read any more: {state.problem}", style=look.error)
@@ -48,7 +45,7 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
         yield Text(f"starting: {printable(state.preparing, 200)}", style=look.warning)
     elif overview.state is State.FAILED and heartbeat and heartbeat.reason:
         yield Text(f"why: {printable(heartbeat.reason, 400)}", style=look.error)
-    elif overview.state is State.LOST and width < _NARROW:
+    elif overview.state is State.LOST and width < NARROW:
         yield Text("R resumes from the records", style=look.state(State.LOST))
     elif overview.state is State.LOST:
         yield Text(f"why: {LOST_REASON}", style=look.state(State.LOST))
@@ -58,7 +55,7 @@ def _about(overview: Overview) -> str:
     owner, heartbeat, age = overview.owner, overview.heartbeat, overview.heartbeat_age
     if overview.is_active and owner:
         stage = f"{heartbeat.stage}, " if heartbeat and heartbeat.stage else ""
-        silent = f"silent for {duration(age)}, " if age is not None and age > _STALE else ""
+        silent = f"silent for {duration(age)}, " if age is not None and age > SILENT else ""
         return f"{silent}{printable(stage, 60)}pid {owner.pid} on {printable(owner.host, 30)}"
     if overview.state is State.QUEUED:
         return "planned, never started"
@@ -82,14 +79,14 @@ def _progress(overview: Overview, look: Look, width: int) -> Iterator[Text]:
 
 def _pace(heartbeat: Heartbeat, left: int, look: Look) -> Iterator[Text]:
     rate = f"{heartbeat.models_per_hour:,.0f} models an hour" if heartbeat.models_per_hour else "not known yet"
-    yield _fact("rate", rate, look)
+    yield fact("rate", rate, look)
     if heartbeat.eta and left:
         expected, low, high = (duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
         between = f"  ({low} to {high})" if low != high else ""
-        yield _fact("time left", f"{expected}{between}", look)
+        yield fact("time left", f"{expected}{between}", look)
 
 
-def _facts(overview: Overview, look: Look) -> Iterator[Text]:
+def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
     info, heartbeat = overview.info, overview.heartbeat
     if heartbeat and heartbeat.source_accuracy is not None:
         names = [target.name for target in info.targets] if info else []
@@ -97,37 +94,30 @@ def _facts(overview: Overview, look: Look) -> Iterator[Text]:
             f", {plain(name, look.ascii)[:30]} {value:.1%}"
             for name, value in zip(names, heartbeat.target_accuracy, strict=False)
         )
-        yield _fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}", look)
+        yield fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}", look)
     for warning in heartbeat.warnings if heartbeat else []:
-        yield _fact("warning", printable(warning, 400), look, look.warning)
+        yield fact("warning", printable(warning, 400), look, look.warning)
     if overview.given_up:
         count = f"{overview.given_up:,} model{'' if overview.given_up == 1 else 's'} given up; the last:"
-        yield _fact("failed", count if overview.failures else count[: -len("; the last:")], look, look.error)
+        yield fact("failed", count if overview.failures else count[: -len("; the last:")], look, look.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
-        yield _fact("", text, look, look.error)
+        yield fact("", text, look, look.error)
     if overview.is_active and heartbeat:
-        for worker in heartbeat.workers:
-            row = worker.row or "idle"
-            text = f"{printable(worker.device, 12)}, {printable(row, 24)}, {worker.models:,} models done"
-            yield _fact(f"worker {worker.worker}", text, look)
+        yield from crew_lines(heartbeat, look, width, fresh=True)
     if info:
         yield Text()
         planned, done = overview.planned, overview.done
         parts = f"{done[Role.ESTIMATE]:,} of {planned[Role.ESTIMATE]:,} to estimate from"
         if planned[Role.HELDOUT]:
             parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
-        yield _fact("models", parts, look)
-        yield _fact(
+        yield fact("models", parts, look)
+        yield fact(
             "source", f"{len(info.source.groups):,} groups, {info.source.images:,} images; {info.design_label}", look
         )
         for target in info.targets:
             name = printable(target.name, 24)
-            yield _fact("target", f"{name}: {len(target.classes):,} classes, {target.test:,} test images", look)
+            yield fact("target", f"{name}: {len(target.classes):,} classes, {target.test:,} test images", look)
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)
         if skipped:
-            yield _fact("skipped", f"{skipped:,} unreadable images", look, look.warning)
-
-
-def _fact(label: str, text: str, look: Look, style: str = "") -> Text:
-    return Text.assemble((f"{label:<{_LABEL}}", look.quiet), (text, style))
+            yield fact("skipped", f"{skipped:,} unreadable images", look, look.warning)
