@@ -1,7 +1,10 @@
-"""What is asked of a run, and the command line that asks the same. Loads nothing: a screen holds one from its start."""
+"""What is asked of a run, and the command line that asks the same. Loads nothing: a screen holds one from its start.
+
+Two questions that differ in nothing but whom the influence is on can be compared: the second is made from the first.
+"""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -25,13 +28,30 @@ class Question:
     estimator: str = "difference"
     output_kind: str = "margin"
 
-    def command(self, results: str | Path, verb: str = "rank", *, source: str | None = None) -> str:
+    def against(self, target: str | None, target_class: str | None) -> "Question":
+        """Return the question to compare this one with: the same about another target, or another class of it.
+
+        Args:
+            target: its name; None is the target of this question.
+            target_class: one of its classes; None is all of them.
+        """
+        return replace(self, target=self.target if target is None else target, target_class=target_class, example=None)
+
+    def command(
+        self,
+        results: str | Path,
+        verb: str = "rank",
+        *,
+        source: str | None = None,
+        versus: "Question | None" = None,
+    ) -> str:
         """Return the command line that asks the same, ready to be pasted into a shell.
 
         Args:
             results: the results directory.
             verb: `rank`, or `show` for pictures.
             source: the source class that `show` is about.
+            versus: the question that it is compared with, made by `against`.
         """
         plain = Question()
         options = {
@@ -39,6 +59,8 @@ class Question:
             "--target": self.target,
             "--class": self.target_class,
             "--example": self.example,
+            "--versus": versus.target if versus else None,
+            "--versus-class": versus.target_class if versus else None,
             "--estimator": self.estimator if self.estimator != plain.estimator else None,
             "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
             "--split": self.split if self.split != plain.split else None,

@@ -1,4 +1,4 @@
-"""`tinfl rank`: from what has been recorded so far to a ranking of the source's groups."""
+"""`tinfl rank`: from what has been recorded so far to a ranking of the source's groups, or two side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +9,9 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import Json, Results
 
 if TYPE_CHECKING:
-    from tui_influence.export.report import RankReport
+    from tui_influence.comparing import Compared
+    from tui_influence.export.comparison_report import AnyReport
+    from tui_influence.ranking import Answer
 
 
 def rank(
@@ -24,13 +26,18 @@ def rank(
     split: Annotated[
         Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")
     ] = "estimate",
+    versus: Annotated[str | None, typer.Option(help="Compare with another target, by name.")] = None,
+    versus_class: Annotated[
+        str | None, typer.Option(help="Compare with one class of the other target, or of the same.")
+    ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show this many groups only.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
     comments: Annotated[bool, typer.Option(help="Begin the CSV with lines that say what it is.")] = True,
     json: Json = False,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
 ) -> None:
-    """Rank the source's classes by their influence on a target."""
+    """Rank the source's classes by their influence on a target, or on two side by side."""
+    from tui_influence.comparing import compare_run
     from tui_influence.export.csv import rank_csv
     from tui_influence.export.files import write_text_atomically
     from tui_influence.export.json import rank_json
@@ -39,7 +46,12 @@ def rank(
     from tui_influence.store.run_info import read_run_info
 
     question = Question(target, target_class, example, split, estimator, output_kind)
-    answer = rank_run(Paths(results), read_run_info(results), question)
+    paths, info = Paths(results), read_run_info(results)
+    answer: Answer | Compared
+    if versus is None and versus_class is None:
+        answer = rank_run(paths, info, question)
+    else:
+        answer = compare_run(paths, info, question, question.against(versus, versus_class))
     report = answer.report
     for note in answer.notes:
         diagnostics.warn(note)
@@ -54,8 +66,8 @@ def rank(
         show(report, top=top, ascii_only=ascii_only)
 
 
-def show(report: "RankReport", *, top: int | None, ascii_only: bool = False) -> None:
-    """Show a ranking on stdout as a table."""
+def show(report: "AnyReport", *, top: int | None, ascii_only: bool = False) -> None:
+    """Show a ranking, or two side by side, on stdout as a table."""
     from tui_influence.export.table import rank_table
 
     console = output.console()

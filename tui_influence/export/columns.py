@@ -49,7 +49,7 @@ class Layout:
     Attributes:
         kept: which of the columns fit.
         name: cells of the names.
-        whisker: cells of the whiskers; 0 leaves them out.
+        whisker: cells of a whisker; 0 leaves them out.
         gap: blanks between columns.
     """
 
@@ -59,28 +59,30 @@ class Layout:
     gap: int
 
 
-def choose(columns: Sequence[Column], names: int, width: int) -> Layout:
+def choose(columns: Sequence[Column], names: int, width: int, whiskers: int = 1) -> Layout:
     """Share `width` cells between columns of text, the names and the whiskers.
 
     Args:
         columns: all but names and whiskers.
         names: cells of the longest name.
         width: of the table.
+        whiskers: columns of whiskers, all alike.
     """
     gap = 2 if width >= _WIDE else 1
     kept = list(columns)
     wanted = min(names, NAME[0])
+    least, most = (whiskers * cells for cells in WHISKER)
 
     def room() -> int:
-        return width - sum(column.width + gap for column in kept) - gap
+        return width - sum(column.width + gap for column in kept) - whiskers * gap
 
-    while room() < wanted + WHISKER[0] and any(column.keep for column in kept):
+    while room() < wanted + least and any(column.keep for column in kept):
         kept.remove(max(kept, key=lambda column: column.keep))
     free = room()
-    if free < wanted + WHISKER[0]:
-        return Layout(tuple(kept), max(min(names, free + gap), 1), 0, gap)
-    name = min(names, max(wanted, min(free * 2 // 5, free - WHISKER[0]), free - WHISKER[1]), NAME[1])
-    return Layout(tuple(kept), name, min(free - name, WHISKER[1]), gap)
+    if free < wanted + least:
+        return Layout(tuple(kept), max(min(names, free + whiskers * gap), 1), 0, gap)
+    name = min(names, max(wanted, min(free * 2 // 5, free - least), free - most), NAME[1])
+    return Layout(tuple(kept), name, min((free - name) // whiskers, WHISKER[1]), gap)
 
 
 def plain(text: str, ascii: bool) -> str:

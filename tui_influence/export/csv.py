@@ -1,48 +1,78 @@
-"""A ranking as CSV, for spreadsheets and scripts.
+"""A ranking, or a comparison of two, as CSV, for spreadsheets and scripts.
 
 The bytes are the contract (golden files): UTF-8, `\\n` line ends, quotes as RFC 4180 has them, a few `#` comment
-lines that say what the numbers are, one header line, one line a group in rank order. A number is the shortest
+lines that say what the numbers are, one header line, one line a group in rank order (of a comparison: the most opposed
+first). A number is the shortest
 decimal that reads back as the same float64, so that CSV and JSON agree to the last bit; NaN and infinities are
 empty cells. Names are `text.spreadsheet_safe`: no formula, no control character.
 """
 
 import csv
 import re
+from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from tui_influence import __version__
+from tui_influence.export.comparison_report import AnyReport, ComparisonReport
 from tui_influence.export.report import RankReport, finite, first
+from tui_influence.influence.comparison import ComparedGroup
 from tui_influence.influence.ranking import RankedGroup
 from tui_influence.text import printable, spreadsheet_safe
 
-COLUMNS = ("rank", "group", "influence", "se", "low", "high", "q", "n_with", "n_without")
+_NUMBERS = ("influence", "se", "low", "high", "q", "n_with", "n_without")
+COLUMNS = ("rank", "group", *_NUMBERS)
+COMPARED_COLUMNS = (
+    "place",
+    "group",
+    "shown",
+    "difference",
+    "difference_low",
+    "difference_high",
+    *(f"{side}_{name}" for side in ("first", "second") for name in ("rank", *_NUMBERS)),
+)
 _LIVE_CELL = re.compile(r"""([,;|])(?=\s*["=+\-@])""")
 
 
-def rank_csv(report: RankReport, *, comments: bool = True, top: int | None = None) -> str:
-    """Return the ranking as the text of a CSV file.
+def rank_csv(report: AnyReport, *, comments: bool = True, top: int | None = None) -> str:
+    """Return the ranking, or the comparison, as the text of a CSV file.
 
     Args:
-        report: the ranking and what it is about.
+        report: it, and what it is about.
         comments: whether to begin with `#` lines; without them the header is the first line.
         top: keep the first so many groups; None keeps all.
     """
+    if isinstance(report, ComparisonReport):
+        compared = (_compared_cells(row) for row in first(report.comparison.rows, top))
+        return _csv(_compared_comments(report) if comments else [], COMPARED_COLUMNS, compared)
+    rows = (_cells(row) for row in first(report.ranking.rows, top))
+    return _csv(_comments(report) if comments else [], COLUMNS, rows)
+
+
+def _csv(comments: Iterable[tuple[str, str]], columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     out = StringIO()
-    if comments:
-        out.writelines(f"# {key}: {_commented(value)}\n" for key, value in _comments(report))
+    out.writelines(f"# {key}: {_commented(value)}\n" for key, value in comments)
     # A reader that is told of `#` comments looks for them in unquoted cells too ("C#" would lose its end).
     plain = csv.writer(out, lineterminator="\n")
     quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    plain.writerow(COLUMNS)
-    for row in first(report.ranking.rows, top):
-        cells = _cells(row)
+    plain.writerow(columns)
+    for cells in rows:
         (quoted if any("#" in cell for cell in cells) else plain).writerow(cells)
     return out.getvalue()
 
 
 def _cells(row: RankedGroup) -> list[str]:
+    return [str(row.rank), spreadsheet_safe(row.group), *_numbers(row)]
+
+
+def _numbers(row: RankedGroup) -> list[str]:
     numbers = (_number(value) for value in (row.influence, row.se, row.low, row.high, row.q))
-    return [str(row.rank), spreadsheet_safe(row.group), *numbers, str(row.n_with), str(row.n_without)]
+    return [*numbers, str(row.n_with), str(row.n_without)]
+
+
+def _compared_cells(row: ComparedGroup) -> list[str]:
+    differences = [_number(value) for value in (row.difference, row.low, row.high)]
+    sides = [cell for side in (row.first, row.second) for cell in (str(side.rank), *_numbers(side))]
+    return [str(row.place), spreadsheet_safe(row.group), str(row.kind), *differences, *sides]
 
 
 def _commented(text: str) -> str:
@@ -57,20 +87,45 @@ def _number(value: float) -> str:
 
 
 def _comments(report: RankReport) -> list[tuple[str, str]]:
-    ranking = report.ranking
-    lines = [("run", report.run), ("config hash", report.config_hash), ("target", report.target)]
-    if report.target_class is not None:
-        lines.append(("class", report.target_class))
-    if report.example is not None:
-        lines.append(("example", str(report.example)))
-    lines += [
-        ("split", report.split),
-        ("estimator", ranking.estimator),
-        ("output", str(ranking.output)),
-        ("design", report.design),
-        ("models", f"{ranking.n_models} ({report.n_failed} failed)" if report.n_failed else str(ranking.n_models)),
+    return [
+        ("run", report.run),
+        ("config hash", report.config_hash),
+        *_about(report),
+        *_how(report),
+        ("models", _models(report)),
         ("influence", report.meaning()),
         ("verdict", report.verdict()),
         ("written by", f"tinfl {__version__}"),
     ]
-    return lines
+
+
+def _compared_comments(report: ComparisonReport) -> list[tuple[str, str]]:
+    sides = (("first", report.first), ("second", report.second))
+    return [
+        ("run", report.first.run),
+        ("config hash", report.first.config_hash),
+        *((f"{side} {key}", value) for side, one in sides for key, value in _about(one)),
+        *_how(report.first),
+        *((f"{side} models", _models(one)) for side, one in sides),
+        ("influence", report.meaning()),
+        ("verdict", report.verdict()),
+        ("written by", f"tinfl {__version__}"),
+    ]
+
+
+def _about(report: RankReport) -> list[tuple[str, str]]:
+    lines = [("target", report.target)]
+    if report.target_class is not None:
+        lines.append(("class", report.target_class))
+    if report.example is not None:
+        lines.append(("example", str(report.example)))
+    return [*lines, ("split", report.split)]
+
+
+def _how(report: RankReport) -> list[tuple[str, str]]:
+    return [("estimator", report.ranking.estimator), ("output", str(report.ranking.output)), ("design", report.design)]
+
+
+def _models(report: RankReport) -> str:
+    count = report.ranking.n_models
+    return f"{count} ({report.n_failed} failed)" if report.n_failed else str(count)

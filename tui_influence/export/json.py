@@ -1,4 +1,4 @@
-"""A ranking as JSON, for scripts.
+"""A ranking, or a comparison of two, as JSON, for scripts.
 
 Strict JSON (RFC 8259): NaN and infinities are null, everything outside printable ASCII is escaped, so the text is
 safe on any terminal and any encoding; a parser gives back the names as they are. The one exception is a lone
@@ -11,7 +11,9 @@ import re
 from typing import Any
 
 from tui_influence import __version__
+from tui_influence.export.comparison_report import AnyReport, ComparisonReport
 from tui_influence.export.report import RankReport, finite, first
+from tui_influence.influence.comparison import ComparedGroup
 from tui_influence.influence.forecast import Forecast
 from tui_influence.influence.lds import LDS
 from tui_influence.influence.ranking import RankedGroup
@@ -20,26 +22,31 @@ from tui_influence.influence.reliability import Reliability
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def rank_json(report: RankReport, *, top: int | None = None) -> str:
-    """Return the ranking as one JSON object, indented, with a final line end.
+def rank_json(report: AnyReport, *, top: int | None = None) -> str:
+    """Return the ranking, or the comparison, as one JSON object, indented, with a final line end.
 
     Args:
-        report: the ranking and what it is about.
+        report: it, and what it is about.
         top: keep the first so many groups in "rows"; None keeps all. "n_groups" counts them all.
     """
+    document = _comparison(report, top) if isinstance(report, ComparisonReport) else _ranking(report, top)
+    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _ranking(report: RankReport, top: int | None) -> dict[str, Any]:
     ranking = report.ranking
-    document: dict[str, Any] = {
+    return {
         "run": _text(report.run),
         "target": _text(report.target),
-        "class": None if report.target_class is None else _text(report.target_class),
+        "class": _text_or_null(report.target_class),
         "estimator": _text(ranking.estimator),
         "output": str(ranking.output),
         "design": _text(report.design),
         "n_models": int(ranking.n_models),
-        "reliability": _reliability(ranking.reliability),
-        "lds": _lds(ranking.lds),
-        "forecast": _forecast(ranking.forecast),
-        "rows": [_row(row) for row in first(ranking.rows, top)],
+        **_trust(report),
+        "rows": [
+            {"rank": int(row.rank), "group": _text(row.group), **_numbers(row)} for row in first(ranking.rows, top)
+        ],
         "example": report.example,
         "split": report.split,
         "n_groups": len(ranking.rows),
@@ -50,13 +57,65 @@ def rank_json(report: RankReport, *, top: int | None = None) -> str:
         "config_hash": _text(report.config_hash),
         "version": __version__,
     }
-    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _row(row: RankedGroup) -> dict[str, Any]:
+def _comparison(report: ComparisonReport, top: int | None) -> dict[str, Any]:
+    found, ranking = report.comparison, report.first.ranking
     return {
-        "rank": int(row.rank),
+        "run": _text(report.first.run),
+        "first": _side(report.first),
+        "second": _side(report.second),
+        "estimator": _text(ranking.estimator),
+        "output": str(ranking.output),
+        "design": _text(report.first.design),
+        "correlation": finite(found.correlation),
+        "rows": [_compared(row) for row in first(found.rows, top)],
+        "n_groups": len(found.rows),
+        "n_compared": found.n_compared,
+        "meaning": _text(report.meaning()),
+        "verdict": _text(report.verdict()),
+        "config_hash": _text(report.first.config_hash),
+        "version": __version__,
+    }
+
+
+def _side(report: RankReport) -> dict[str, Any]:
+    return {
+        "target": _text(report.target),
+        "class": _text_or_null(report.target_class),
+        "example": report.example,
+        "split": report.split,
+        "n_models": int(report.ranking.n_models),
+        "n_failed": report.n_failed,
+        **_trust(report),
+        "noise": report.is_noise(),
+    }
+
+
+def _trust(report: RankReport) -> dict[str, Any]:
+    ranking = report.ranking
+    return {
+        "reliability": _reliability(ranking.reliability),
+        "lds": _lds(ranking.lds),
+        "forecast": _forecast(ranking.forecast),
+    }
+
+
+def _compared(row: ComparedGroup) -> dict[str, Any]:
+    return {
+        "place": int(row.place),
         "group": _text(row.group),
+        "shown": str(row.kind),
+        "difference": finite(row.difference),
+        "low": finite(row.low),
+        "high": finite(row.high),
+        "first": {"rank": int(row.first.rank), **_numbers(row.first)},
+        "second": {"rank": int(row.second.rank), **_numbers(row.second)},
+    }
+
+
+def _numbers(row: RankedGroup) -> dict[str, Any]:
+    return {
         "influence": finite(row.influence),
         "se": finite(row.se),
         "low": finite(row.low),
@@ -95,6 +154,10 @@ def _lds(lds: LDS | None) -> dict[str, Any] | None:
     if lds is None:
         return None
     return {"value": finite(lds.value), "low": finite(lds.low), "high": finite(lds.high), "n": int(lds.n)}
+
+
+def _text_or_null(text: str | None) -> str | None:
+    return None if text is None else _text(text)
 
 
 def _text(text: str) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 from tui_influence.export.columns import Column, choose, fit, plain, value_format
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.export.rows import ASCII_SIGNS, UNICODE_SIGNS, Signs
-from tui_influence.export.whisker import ASCII, UNICODE, Glyphs, Interval, Scale, common_scale, draw
+from tui_influence.export.whisker import ASCII, UNICODE, Glyphs, Interval, common_scale, draw
 from tui_influence.influence.ranking import RankedGroup
 
 
@@ -61,6 +61,41 @@ class Pen:
         return self.helps if value > 0 else self.hurts
 
 
+class Whiskers:
+    """A column of intervals, drawn on one scale."""
+
+    def __init__(self, rows: Sequence[RankedGroup], pen: Pen) -> None:
+        """Fix the scale for these rows."""
+        self._pen = pen
+        self._scale = common_scale(Interval(row.influence, row.low, row.high) for row in rows)
+
+    def cell(self, row: RankedGroup, cells: int) -> Text:
+        """Return the whisker of a row in so many cells; nothing in none."""
+        if not cells:
+            return Text()
+        whisker = draw(Interval(row.influence, row.low, row.high), self._scale, cells, self._pen.glyphs)
+        text = Text(whisker, style=self._pen.colour(row.influence))
+        text.highlight_regex(re.escape(self._pen.glyphs.zero), self._pen.zero)
+        return text
+
+    def zero(self, cells: int) -> int:
+        """Return the cell of zero."""
+        return self._scale.zero(cells)
+
+    def axis(self, cells: int) -> str:
+        """Return what stands above: both ends of the scale where there is room, and its zero."""
+        axis = [" "] * cells
+        if not cells:
+            return ""
+        zero = self.zero(cells)
+        low, high = (f"{end:+.2g}" if end else "" for end in (self._scale.low, self._scale.high))
+        if len(low) < max(zero, 1) and len(high) < max(cells - 1 - zero, 1):
+            axis[: len(low)] = low
+            axis[cells - len(high) :] = high
+        axis[zero] = "0"
+        return "".join(axis)
+
+
 class Lines:
     """Rows of a ranking as lines of one width, with a header."""
 
@@ -75,10 +110,9 @@ class Lines:
         """
         self._rows, self._noun, self._pen = rows, noun, pen
         self._names = [plain(row.group, pen.ascii) for row in rows]
-        number = value_format((row.influence for row in rows), (row.se for row in rows))
         longest = max(cell_len(name) for name in (noun, *self._names))
-        self._layout = choose(_columns(rows, pen, number), longest, width)
-        self._scale = common_scale(Interval(row.influence, row.low, row.high) for row in rows)
+        self._layout = choose(_columns(rows, pen), longest, width)
+        self._whiskers = Whiskers(rows, pen)
 
     @property
     def indent(self) -> int:
@@ -87,7 +121,7 @@ class Lines:
 
     def header(self) -> Text:
         """Return the line above the rows."""
-        axis = Text(_axis(self._scale, self._layout.whisker))
+        axis = Text(self._whiskers.axis(self._layout.whisker))
         line = self._line([column.header for column in self._layout.kept], self._noun, axis)
         line.stylize(self._pen.quiet)
         return line
@@ -96,7 +130,7 @@ class Lines:
         """Return the line of the row at `place`: rank, name, influence, whisker, and what else fits."""
         row = self._rows[place]
         colour = self._pen.colour(row.influence)
-        whisker = self._whisker(Interval(row.influence, row.low, row.high), colour)
+        whisker = self._whiskers.cell(row, self._layout.whisker)
         return self._line([column.cells[place] for column in self._layout.kept], self._names[place], whisker, colour)
 
     def _line(self, cells: Sequence[str], name: str, whisker: Text, colour: str = "") -> Text:
@@ -109,30 +143,33 @@ class Lines:
             *([whisker] if layout.whisker else []),
             *(Text(text, style=pen.quiet) for text in texts[2:]),
         ]
-        line = Text(" " * layout.gap).join(parts)
-        line.no_wrap, line.overflow = True, "crop"
-        return line
-
-    def _whisker(self, interval: Interval, colour: str) -> Text:
-        cells = self._layout.whisker
-        if not cells:
-            return Text()
-        text = Text(draw(interval, self._scale, cells, self._pen.glyphs), style=colour)
-        text.highlight_regex(re.escape(self._pen.glyphs.zero), self._pen.zero)
-        return text
+        return one_line(parts, layout.gap)
 
 
-def _columns(rows: Sequence[RankedGroup], pen: Pen, number: str) -> list[Column]:
-    unknown = pen.signs.unknown
+def one_line(parts: Sequence[Text], gap: int) -> Text:
+    """Return cells with blanks between, as a line that is never broken."""
+    line = Text(" " * gap).join(parts)
+    line.no_wrap, line.overflow = True, "crop"
+    return line
 
-    def influence(row: RankedGroup) -> str:
+
+def influence_cells(rows: Sequence[RankedGroup], pen: Pen) -> tuple[str, ...]:
+    """Return the influence of each row with its sign, in digits that suit all, and `*` where it is significant."""
+    number = value_format((row.influence for row in rows), (row.se for row in rows))
+
+    def cell(row: RankedGroup) -> str:
         if not isfinite(row.influence):
-            return f"{unknown} "
+            return f"{pen.signs.unknown} "
         return f"{pen.signs.of(row.influence)}{row.influence:{number}}{'*' if row.q < SIGNIFICANT else ' '}"
 
+    return tuple(cell(row) for row in rows)
+
+
+def _columns(rows: Sequence[RankedGroup], pen: Pen) -> list[Column]:
+    unknown = pen.signs.unknown
     return [
         Column("#", tuple(f"{row.rank}" if isfinite(row.influence) else unknown for row in rows)),
-        Column("influence ", tuple(influence(row) for row in rows)),
+        Column("influence ", influence_cells(rows, pen)),
         Column("q", tuple(_q(row.q, unknown) for row in rows), keep=1),
         Column("with/without", tuple(f"{row.n_with:,}/{row.n_without:,}" for row in rows), keep=2),
     ]
@@ -142,17 +179,3 @@ def _q(q: float, unknown: str) -> str:
     if not isfinite(q):
         return unknown
     return "<0.001" if q < 0.001 else f"{q:.3f}" if q < 0.1 else f"{q:.2f}"
-
-
-def _axis(scale: Scale, cells: int) -> str:
-    """The header of the whiskers: both ends of the scale where there is room, and its zero."""
-    axis = [" "] * cells
-    if not cells:
-        return ""
-    zero = scale.zero(cells)
-    low, high = (f"{end:+.2g}" if end else "" for end in (scale.low, scale.high))
-    if len(low) < max(zero, 1) and len(high) < max(cells - 1 - zero, 1):
-        axis[: len(low)] = low
-        axis[cells - len(high) :] = high
-    axis[zero] = "0"
-    return "".join(axis)

@@ -9,11 +9,11 @@ names inside sentences are made safe to show.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tui_influence.influence.forecast import Forecast
 from tui_influence.influence.lds import LDS
-from tui_influence.influence.ranking import RankedGroup, Ranking
+from tui_influence.influence.ranking import Ranking
 from tui_influence.influence.reliability import describe
 from tui_influence.text import printable
 
@@ -22,6 +22,7 @@ SIGNIFICANT = 0.05
 NAME_LIMIT = 60
 """The longest name in a sentence, in characters."""
 
+Row = TypeVar("Row")
 Noun = Literal["class", "example", "group"]
 _PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
 _QUANTITY = {
@@ -75,6 +76,20 @@ class RankReport:
         """The output kind and its unit, in a few words."""
         return _UNIT[self.ranking.output]
 
+    def circumstances(self) -> list[str]:
+        """What it was made from and how, a part each."""
+        count = self.ranking.n_models
+        failed = f" ({self.n_failed:,} failed)" if self.n_failed else ""
+        half = "all test examples" if self.split == "all" else f"{self.split} half"
+        return [
+            f"run {shown(self.run)}",
+            f"{count:,} model{'' if count == 1 else 's'}{failed}",
+            shown(self.design),
+            self.unit,
+            f"by {self.ranking.estimator}",
+            f"example {self.example}" if self.example is not None else half,
+        ]
+
     def scope(self) -> str:
         """Which target examples the influence is on."""
         target = f'target "{shown(self.target)}"'
@@ -103,20 +118,10 @@ class RankReport:
     def verdict(self) -> str:
         """How far the order can be trusted: reliability, LDS and forecast, in sentences."""
         ranking = self.ranking
-        return " ".join([self._reliability(), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)])
+        return " ".join([self.trust(), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)])
 
-    def is_noise(self) -> bool:
-        """Whether nothing here is more than chance: neither the order as a whole nor any single group.
-
-        A ranking whose reliability may be zero can still hold groups whose own effect is beyond doubt.
-        """
-        return self._order_is_noise() and not any(row.q < SIGNIFICANT for row in self.ranking.rows)
-
-    def _order_is_noise(self) -> bool:
-        reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
-
-    def _reliability(self) -> str:
+    def trust(self) -> str:
+        """How far the order can be trusted, in one sentence: its reliability."""
         reliability = self.ranking.reliability
         if reliability is None or not isfinite(reliability.value):
             return (
@@ -133,14 +138,25 @@ class RankReport:
         word = describe(reliability)
         return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
+    def is_noise(self) -> bool:
+        """Whether nothing here is more than chance: neither the order as a whole nor any single group.
+
+        A ranking whose reliability may be zero can still hold groups whose own effect is beyond doubt.
+        """
+        return self._order_is_noise() and not any(row.q < SIGNIFICANT for row in self.ranking.rows)
+
+    def _order_is_noise(self) -> bool:
+        reliability = self.ranking.reliability
+        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+
 
 def shown(name: str) -> str:
     """Return a name as it may stand in a sentence: no control characters, not endless."""
     return printable(name, NAME_LIMIT)
 
 
-def first(rows: Sequence[RankedGroup], top: int | None) -> Sequence[RankedGroup]:
-    """The rows that `--top` leaves, in every format: the first of the ranking; all of them when it is None."""
+def first(rows: Sequence[Row], top: int | None) -> Sequence[Row]:
+    """The rows that `--top` leaves, in every format: the first of them; all when it is None."""
     return rows if top is None else rows[: max(top, 0)]
 
 

@@ -5,6 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from tui_influence.export.comparison_report import AnyReport, ComparisonReport
 from tui_influence.export.report import RankReport
 from tui_influence.export.table import rank_table
 from tui_influence.influence.estimators import Estimator
@@ -114,7 +115,24 @@ def few_models_report() -> RankReport:
     return report_of(rows, None, ranking=ranking, n_failed=0)
 
 
-def printed(report: RankReport, width: int, **options) -> str:
+def other_target(report: RankReport) -> RankReport:
+    """The same groups for another target: what was first is last, and a little less sure."""
+    known = [row for row in report.ranking.rows if row.influence == row.influence]
+    rows = [
+        replace(row, influence=0.1 - row.influence, low=0.1 - row.high, high=0.1 - row.low, q=min(1.0, 2 * row.q))
+        for row in reversed(known)
+    ]
+    rows += [row for row in report.ranking.rows if row.influence != row.influence]
+    ranked = tuple(replace(row, rank=rank) for rank, row in enumerate(rows, start=1))
+    return replace(report, target="letters", ranking=replace(report.ranking, rows=ranked))
+
+
+def comparison_of(report: RankReport) -> ComparisonReport:
+    """A report beside its `other_target`."""
+    return ComparisonReport(report, other_target(report))
+
+
+def printed(report: AnyReport, width: int, **options) -> str:
     """The table as a terminal without colour shows it, blanks at line ends left out."""
     console = Console(width=width, file=StringIO(), color_system=None, highlight=False, legacy_windows=False)
     console.print(rank_table(report, width=width, **options))

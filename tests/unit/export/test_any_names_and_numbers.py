@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import unicodedata
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.unit.export.reports import GOOD, NOISE, printed, ranking_of, report_of
+from tests.unit.export.reports import GOOD, NOISE, other_target, printed, ranking_of, report_of
+from tui_influence.export.comparison_report import ComparisonReport
 from tui_influence.export.csv import COLUMNS, rank_csv
 from tui_influence.export.json import rank_json
 from tui_influence.influence.ranking import RankedGroup
@@ -50,6 +52,17 @@ def reports(draw):
     )
 
 
+@st.composite
+def comparisons(draw):
+    report = draw(reports())
+    return ComparisonReport(
+        report, replace(other_target(report), target=draw(names), target_class=draw(st.none() | names))
+    )
+
+
+every_report = st.one_of(reports(), comparisons())
+
+
 def controls(text: str) -> set[str]:
     return {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}} - {"\n"}
 
@@ -67,7 +80,7 @@ def test_csv_reads_back_as_what_was_written(report):
 
 
 @settings(max_examples=40, deadline=None)
-@given(reports())
+@given(every_report)
 def test_no_cell_of_a_csv_is_a_formula(report):
     for cells in csv.reader(StringIO(rank_csv(report), newline="")):
         for cell in cells:
@@ -101,7 +114,7 @@ def test_json_is_strict_and_reads_back(report):
 
 
 @settings(max_examples=40, deadline=None)
-@given(reports(), st.integers(40, 130), st.booleans())
+@given(every_report, st.integers(40, 130), st.booleans())
 def test_no_format_holds_a_control_character(report, width, ascii):
     for text in (rank_csv(report), rank_json(report), printed(report, width, ascii=ascii)):
         assert not controls(text)
@@ -111,7 +124,7 @@ def test_no_format_holds_a_control_character(report, width, ascii):
 
 @settings(max_examples=80, deadline=None)
 @given(
-    reports(),
+    every_report,
     st.integers(40, 130),
     st.booleans(),
     st.none() | st.integers(0, 10),

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.export.reports import alphabet_report, few_models_report, nasty_report, noise_report, printed
+from tests.unit.export.reports import (
+    alphabet_report,
+    comparison_of,
+    few_models_report,
+    nasty_report,
+    noise_report,
+    printed,
+)
 from tui_influence import __version__
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
@@ -26,6 +33,12 @@ FORMATS = {
     "table_80_both_ends.txt": lambda: printed(alphabet_report(), 80, height=24),
     "table_80_noise_top.txt": lambda: printed(noise_report(), 80, top=5),
     "table_80_two_models.txt": lambda: printed(few_models_report(), 80),
+    "comparison.csv": lambda: rank_csv(comparison_of(nasty_report())),
+    "comparison.json": lambda: rank_json(comparison_of(nasty_report()), top=4),
+    "comparison_80.txt": lambda: printed(comparison_of(nasty_report()), 80),
+    "comparison_80_top.txt": lambda: printed(comparison_of(alphabet_report()), 80, height=30),
+    "comparison_120.txt": lambda: printed(comparison_of(nasty_report()), 120),
+    "comparison_40_ascii.txt": lambda: printed(comparison_of(nasty_report()), 40, ascii=True),
 }
 
 

@@ -1,0 +1,88 @@
+"""`tinfl rank --versus`: two questions to one run."""
+
+import csv
+import json
+
+import pytest
+
+from tests.integration.command_line import refused, run
+from tests.tui.runs import make_run
+from tui_influence.ranking_question import Question
+
+
+@pytest.fixture
+def root(tmp_path):
+    make_run(tmp_path / "run", targets=("digits", "letters"), models=120, planned=120, noise=0.1)
+    return tmp_path / "run"
+
+
+def ranked(*arguments: object) -> dict:
+    said = run("rank", *arguments, "--json")
+    assert said.code == 0, said.err
+    return json.loads(said.out)
+
+
+@pytest.mark.parametrize(
+    ("versus", "alone"),
+    [
+        (["--versus", "letters"], ["--target", "letters"]),
+        (["--versus", "letters", "--versus-class", "y"], ["--target", "letters", "--class", "y"]),
+        (["--versus-class", "y"], ["--class", "y"]),
+        (["--class", "x", "--versus", "digits"], []),
+        (["--example", "3", "--versus-class", "x"], ["--class", "x"]),
+        (["--target", "letters", "--versus-class", "z"], ["--target", "letters", "--class", "z"]),
+    ],
+)
+def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, versus, alone):
+    compared = ranked(root, "--estimator", "ridge", *versus)
+    second = ranked(root, "--estimator", "ridge", *alone)
+    wanted = {row.pop("group"): row for row in second["rows"]}
+    assert {row["group"]: row["second"] for row in compared["rows"]} == wanted
+    assert compared["second"]["reliability"] == second["reliability"]
+    assert compared["estimator"] == "ridge"
+
+
+def test_what_helps_one_and_hurts_the_other_comes_first(root):
+    found = ranked(root, "--versus", "letters")  # whose margins are those of digits turned round
+    assert found["correlation"] < -0.9
+    shown = [row["shown"] for row in found["rows"]]
+    opposed = [word for word in shown if "but" in word]
+    assert opposed
+    assert shown[: len(opposed)] == opposed
+    for row in found["rows"][: len(opposed)]:
+        assert (row["first"]["influence"] > 0) == row["shown"].startswith("helps")
+
+
+def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_path):
+    out = run("rank", root, "--versus", "letters", "--csv", "-").out
+    assert run("rank", root, "--versus", "letters", "--csv", tmp_path / "both.csv").code == 0
+    assert (tmp_path / "both.csv").read_text() == out
+    assert "# first target: digits\n" in out
+    assert "# second target: letters\n" in out
+    plain = run("rank", root, "--versus", "letters", "--csv", "-", "--no-comments", "--top", 3).out
+    assert [row["place"] for row in csv.DictReader(plain.splitlines())] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["--versus", "digits"], 2, "both sides of the comparison are the same"),
+        (["--class", "x", "--versus-class", "x"], 2, "both sides of the comparison are the same"),
+        (["--versus", "leters"], 3, "it has: digits, letters"),
+        (["--versus-class", "q"], 2, 'has no class "q"'),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(root, arguments, code, reason):
+    refused("rank", root, *arguments, code=code, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("question", "versus", "options"),
+    [
+        (Question("a", "-1", None, "all"), ("b", None), "--target=a --class=-1 --versus=b --split=all"),
+        (Question("a"), ("a", "it's"), """--target=a --versus=a '--versus-class=it'"'"'s'"""),
+        (Question(), (None, "y"), "--versus-class=y"),
+    ],
+)
+def test_a_comparison_can_be_said_as_a_command(question, versus, options):
+    assert question.command("run", question.against(*versus)) == f"tinfl rank {options} -- run"
