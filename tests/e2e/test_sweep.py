@@ -87,6 +87,16 @@ def test_a_sweep_under_way_tells_what_its_workers_use_and_an_ended_one_does_not(
     assert json.loads(Paths(here / "results").heartbeat.read_text())["devices"] == []
 
 
+def test_a_suspended_supervisor_is_doubted_and_believed_again(here):
+    tinfl("sweep", write_config(here, epochs=2000))
+    pid = json.loads(Paths(here / "results").owner.read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: status(here / "results")["silent"], "not doubted")
+    assert status(here / "results")["state"] == "running"
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not status(here / "results")["silent"], "still doubted")
+
+
 def test_a_lost_supervisor_is_noticed(here):
     tinfl("sweep", write_config(here, epochs=2000))
     os.kill(json.loads(Paths(here / "results").owner.read_text())["pid"], signal.SIGKILL)

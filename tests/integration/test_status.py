@@ -1,6 +1,7 @@
 """What `tinfl status` says of a run under way."""
 
 import json
+import time
 
 import pytest
 
@@ -38,10 +39,21 @@ def test_json_has_the_gauges_as_they_are(under_way):
     found = json.loads(run("status", under_way.root, "--json").out)
     assert found["devices"] == [vars(device) for device in DEVICES]
     assert found["workers"] == [vars(worker) for worker in WORKERS]
+    assert found["silent"] is False
+
+
+def test_a_silent_supervisor_is_doubted(under_way):
+    say(under_way, State.RUNNING, time=time.time() - 23)
+    said = run("status", under_way.root).out.splitlines()
+    assert said[0] == "╱ small: running?"
+    assert said[1].startswith("  silent    for 2")
+    assert "its process lives but says nothing" in said[1]
+    found = json.loads(run("status", under_way.root, "--json").out)
+    assert (found["state"], found["silent"]) == ("running", True)
 
 
 def test_a_run_that_has_ended_has_no_gauges(under_way):
     say(under_way, State.DONE, devices=DEVICES, workers=WORKERS)
     found = json.loads(run("status", under_way.root, "--json").out)
-    assert (found["devices"], found["workers"]) == ([], [])
+    assert (found["devices"], found["workers"], found["silent"]) == ([], [], False)
     assert "cuda" not in run("status", under_way.root).out

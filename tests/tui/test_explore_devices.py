@@ -1,12 +1,15 @@
-"""Devices and workers in Sweep."""
+"""Devices and workers in Sweep, and a supervisor that has fallen silent."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 
 from tests.tui.runs import exploring, make_run, say, screen_text, until
-from tui_influence.runs.heartbeat import DeviceState, State, WorkerState
+from tui_influence.runs.heartbeat import ACTIVE, DeviceState, State, WorkerState
+from tui_influence.runs.ownership import Owner
+from tui_influence.store.files import write_json
 
 GIB = 1 << 30
 CPU = [DeviceState("cpu", "2 cores", 0.97, int(1.1 * GIB), int(23.4 * GIB))]
@@ -75,10 +78,12 @@ async def test_two_gpus_line_up(tmp_path, size):
 
 
 async def test_ascii_alone_does_for_gauges_and_names(tmp_path):
-    running(tmp_path / "run", devices=[replace(GPUS[0], name="卡 \x1b[2J")], workers=ON_GPUS[:1])
+    silent = {"time": time.time() - 30}
+    running(tmp_path / "run", devices=[replace(GPUS[0], name="卡 \x1b[2J")], workers=ON_GPUS[:1], **silent)
     async with exploring(tmp_path / "run", ascii=True, coloured=False) as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         assert "######## 100%  41.2 of 79.6 GiB  64 C  612 W  \\u5361" in screen_text(app)
+        assert "// RUNNING? //" in screen_text(app)
         assert screen_text(app).isascii()
 
 
@@ -112,6 +117,27 @@ async def test_a_run_that_has_ended_shows_no_gauges(tmp_path, state):
         assert not lines_of(app, "cuda:", "worker")
 
 
+@pytest.mark.parametrize("state", ACTIVE)
+@pytest.mark.parametrize("host", ["here", "node7"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_silent_supervisor_is_doubted_at_a_glance(tmp_path, state, host, size):
+    paths = make_run(tmp_path / "run", models=4)
+    say(paths, state, time=time.time() - 23, devices=GPUS, workers=ON_GPUS)
+    if host != "here":
+        write_json(paths.owner, vars(replace(Owner.this_process(), host=host)))
+    async with exploring(tmp_path / "run", size) as (app, pilot):
+        await until(pilot, lambda: state.value.upper() in screen_text(app))
+        text = screen_text(app)
+        assert f"╱╱ {state.value.upper()}? ╱╱  silent for " in text
+        assert text.splitlines()[0].rstrip(" 0123456789/").endswith(f"╱ {state.value}?")
+        if size[0] > 40:
+            reason = "its process lives but says nothing" if host == "here" else "nothing from node7; after 1 min 00 s"
+            assert reason in text
+        say(paths, state)
+        await until(pilot, lambda: f" {app.state.look.mark(state)} {state.value.upper()} " in screen_text(app))
+        assert "?" not in screen_text(app).splitlines()[0]
+
+
 async def test_gauges_of_nonsense_are_a_calm_line(tmp_path):
     paths = running(tmp_path / "run", devices=GPUS, workers=ON_GPUS)
     odd = json.loads(paths.heartbeat.read_text())
@@ -123,3 +149,13 @@ async def test_gauges_of_nonsense_are_a_calm_line(tmp_path):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         assert lines_of(app, "\\x1b[2J\\x1…")
         assert "1.2 GiB" in lines_of(app, "cuda:1")[0]
+
+
+async def test_the_list_of_runs_doubts_a_silent_supervisor_too(tmp_path):
+    running(tmp_path / "quiet", time=time.time() - 30)
+    running(tmp_path / "lively")
+    async with exploring(tmp_path) as (app, pilot):
+        await until(pilot, lambda: "lively" in screen_text(app) and "quiet" in screen_text(app))
+        assert "╱ quiet" in screen_text(app)
+        assert "running?" in next(line for line in screen_text(app).splitlines() if "quiet" in line)
+        assert "▶ lively" in screen_text(app)

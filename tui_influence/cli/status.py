@@ -8,7 +8,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.overview import Overview, overview
-from tui_influence.runs.words import LOST_REASON, MARKS, duration
+from tui_influence.runs.words import LOST_REASON, MARKS, SILENT_MARK, duration, silent_reason, state_word
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -51,6 +51,7 @@ def _found(seen: Overview) -> dict[str, Any]:
         "warnings": heartbeat.warnings if heartbeat else [],
         "workers": [vars(worker) for worker in heartbeat.workers] if active and heartbeat else [],
         "devices": [vars(device) for device in heartbeat.devices] if active and heartbeat else [],
+        "silent": seen.is_silent,
         "heartbeat_age": round(seen.heartbeat_age, 1) if seen.heartbeat_age is not None else None,
     }
 
@@ -62,8 +63,11 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
 def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
     state = seen.state
     name = printable(found["run"] or "run", 60)
+    mark = SILENT_MARK if seen.is_silent else MARKS[state]
     stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
-    lines = [f"{MARKS[state]} {name}: {state.value}{stage}"]
+    lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
+    if seen.is_silent and seen.heartbeat_age is not None:
+        lines.append(f"  silent    for {duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
     if found["reason"]:
         lines.append(f"  why       {printable(found['reason'])}")
     if state is State.LOST:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe
+from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.listing import completed, failure_reason, list_failures
 from tui_influence.store.paths import Paths
@@ -82,6 +82,12 @@ class Overview:
     def heartbeat_age(self) -> float | None:
         """Seconds since the supervisor's last word."""
         return self.seen - self.heartbeat.time if self.heartbeat else None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a supervisor that counts as being at work has said nothing for longer than it should."""
+        age = self.heartbeat_age
+        return self.is_active and age is not None and age > SILENT
 
 
 def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int = 3) -> Overview:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from tui_influence.runs.heartbeat import State
+from tui_influence.runs.heartbeat import SILENCE, State
+from tui_influence.runs.ownership import Owner
 from tui_influence.text import printable
 
 MARKS: Mapping[State, str] = {
@@ -33,6 +34,9 @@ ASCII_MARKS: Mapping[State, str] = {
     State.FAILED: "x",
     State.LOST: "?",
 }
+
+SILENT_MARK, ASCII_SILENT_MARK = "╱", "/"
+"""The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
 LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
 
@@ -70,6 +74,19 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def state_word(state: State, *, silent: bool = False) -> str:
+    """Return a state as it is believed: with a question mark when its supervisor has fallen silent."""
+    return f"{state.value}?" if silent else state.value
+
+
+def silent_reason(owner: Owner | None) -> str:
+    """Return what it may mean that a supervisor is silent, and what follows."""
+    if owner is None or owner.is_local:
+        return "its process lives but says nothing: suspended, or waiting for a disk"
+    host = printable(owner.host, 30)
+    return f"nothing from {host}; after {duration(SILENCE)} of silence it counts as lost"
 
 
 def event_level(event: Mapping[str, Any]) -> Level:

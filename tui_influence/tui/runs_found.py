@@ -24,6 +24,7 @@ class FoundRun:
         done: models recorded.
         total: models planned.
         problem: why it cannot be opened.
+        silent: its supervisor should speak and does not.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class FoundRun:
     done: int = 0
     total: int = 0
     problem: str = ""
+    silent: bool = False
 
 
 def is_run(root: Path) -> bool:
@@ -67,7 +69,7 @@ def _look(root: Path) -> FoundRun:
         return FoundRun(root, problem=str(error))
     except OSError as error:
         return FoundRun(root, problem=str(refusal(error)))
-    return FoundRun(root, seen.state, seen.finished, seen.total)
+    return FoundRun(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
 
 
 def _last_active(root: Path) -> tuple[float, str]:

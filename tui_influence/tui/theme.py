@@ -7,10 +7,11 @@ themes give the stylesheet the same colours.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual.theme import Theme
 
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.words import ASCII_MARKS, MARKS
+from tui_influence.runs.words import ASCII_MARKS, ASCII_SILENT_MARK, MARKS, SILENT_MARK, state_word
 
 if TYPE_CHECKING:
     from tui_influence.export.lines import Pen
@@ -117,18 +118,25 @@ class Look:
         """Style of what a search found."""
         return "reverse" if not self.coloured else "black on #F0E442"
 
-    def state(self, state: State) -> str:
-        """Style of a state."""
+    def state(self, state: State, *, silent: bool = False) -> str:
+        """Style of a state; `silent` when its supervisor should speak and does not."""
+        if silent:
+            return self.warning
         return "bold" if not self.coloured else (_STATES_DARK if self.dark else _STATES_LIGHT)[state]
 
-    def banner(self, state: State) -> str:
-        """Style of a state said loudly."""
-        if not self.coloured:
-            return "bold reverse"
-        return f"bold {'#101418' if self.dark else '#FFFFFF'} on {self.state(state)}"
+    def banner(self, state: State, *, silent: bool = False) -> Text:
+        """Return a state said loudly: a solid sign, or one between hatches when nobody vouches for the state."""
+        word = state_word(state, silent=silent).upper()
+        if silent:
+            hatch = 2 * self.mark(state, silent=True)
+            return Text(f"{hatch} {word} {hatch}", f"bold {self.warning}" if self.coloured else "bold")
+        style = f"bold {'#101418' if self.dark else '#FFFFFF'} on {self.state(state)}"
+        return Text(f" {self.mark(state)} {word} ", style if self.coloured else "bold reverse")
 
-    def mark(self, state: State) -> str:
+    def mark(self, state: State, *, silent: bool = False) -> str:
         """Return the sign of a state."""
+        if silent:
+            return self.sign(SILENT_MARK, ASCII_SILENT_MARK)
         return (ASCII_MARKS if self.ascii else MARKS)[state]
 
     def sign(self, unicode: str, ascii: str) -> str:

@@ -1,13 +1,28 @@
 import json
+import time
+from dataclasses import replace
 
 import pytest
 
 from tests.unit.store.conftest import paths, run  # noqa: F401
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import State
+from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, write_heartbeat
 from tui_influence.runs.overview import overview
-from tui_influence.runs.words import ASCII_MARKS, MARKS, Level, duration, event_level, event_sentence, event_time
+from tui_influence.runs.ownership import Owner
+from tui_influence.runs.words import (
+    ASCII_MARKS,
+    ASCII_SILENT_MARK,
+    MARKS,
+    SILENT_MARK,
+    Level,
+    duration,
+    event_level,
+    event_sentence,
+    event_time,
+    silent_reason,
+)
+from tui_influence.store.files import write_json
 
 
 def test_models_are_counted_from_their_records(run):  # noqa: F811
@@ -40,10 +55,25 @@ def test_what_is_no_run_is_refused(paths):  # noqa: F811
         overview(paths)
 
 
-@pytest.mark.parametrize("marks", [MARKS, ASCII_MARKS])
-def test_no_two_states_look_alike(marks):
+@pytest.mark.parametrize(("marks", "silent"), [(MARKS, SILENT_MARK), (ASCII_MARKS, ASCII_SILENT_MARK)])
+def test_no_two_states_look_alike(marks, silent):
     assert set(marks) == set(State)
-    assert len({*marks.values()}) == len(State)
+    assert len({silent, *marks.values()}) == len(State) + 1
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("host", ["here", "elsewhere"])
+def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noqa: F811
+    paths, _ = run  # noqa: F811
+    me = Owner.this_process()
+    write_json(paths.owner, vars(me if host == "here" else replace(me, host=host)))
+    for age, silent in ((0.0, False), (SILENT + 5, state in ACTIVE), (-1000.0, False)):
+        write_heartbeat(paths, Heartbeat(state, time=time.time() - age, started=0.0))
+        seen = overview(paths)
+        assert seen.is_silent == silent
+        if silent:
+            assert seen.state is state
+            assert ("lives but says nothing" in silent_reason(seen.owner)) == (host == "here")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_influence.export.columns import fit, plain
+from tui_influence.runs.words import state_word
 from tui_influence.text import printable
 from tui_influence.tui.runs_found import FoundRun
 from tui_influence.tui.theme import Look
@@ -88,7 +89,8 @@ class PickerScreen(Screen[None]):
         name = fit(plain(run.root.name, look.ascii), 28, ellipsis=ellipsis)
         if run.problem or run.state is None:
             return Text.assemble("  ", name, ("  cannot be opened", look.error))
-        mark = (f"{look.mark(run.state)} ", look.state(run.state))
+        style = look.state(run.state, silent=run.silent)
+        mark = (f"{look.mark(run.state, silent=run.silent)} ", style)
         models = f"{run.done:,} of {run.total:,} models" if run.total else ""
-        state = (f"  {run.state.value:<10}", look.state(run.state))
+        state = (f"  {state_word(run.state, silent=run.silent):<10}", style)
         return Text.assemble(mark, name, state, (f"  {models}", look.quiet))

@@ -5,6 +5,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from tui_influence.export.columns import cut, plain
+from tui_influence.runs.words import state_word
 from tui_influence.tui.state import RunState
 
 MODES = (("sweep", "1", "Sweep"), ("rank", "2", "Rank"), ("class", "3", "Class"), ("prune", "4", "Prune"),
@@ -51,6 +52,7 @@ class ModeBar(Widget):
             return Text("cannot be read", style=look.error)
         if overview is None:
             return Text("")
-        style = look.state(overview.state)
+        state, silent = overview.state, overview.is_silent
         counts = f" {overview.finished}/{overview.total}" if overview.total and self.size.width >= 100 else ""
-        return Text(f"{look.mark(overview.state)} {overview.state.value}{counts}", style=f"bold {style}")
+        word = f"{look.mark(state, silent=silent)} {state_word(state, silent=silent)}"
+        return Text(f"{word}{counts}", style=f"bold {look.state(state, silent=silent)}")

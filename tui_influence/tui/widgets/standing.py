@@ -10,9 +10,9 @@ from rich.text import Text
 
 from tui_influence.export.columns import plain
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import SILENT, Heartbeat, State
+from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import LOST_REASON, duration
+from tui_influence.runs.words import LOST_REASON, duration, silent_reason
 from tui_influence.text import printable
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
@@ -35,8 +35,7 @@ def standing(state: RunState, width: int) -> list[Text]:
 
 def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
     look, heartbeat = state.look, overview.heartbeat
-    word = f" {look.mark(overview.state)} {overview.state.value.upper()} "
-    yield Text.assemble((word, look.banner(overview.state)), "  ", _about(overview))
+    yield Text.assemble(look.banner(overview.state, silent=overview.is_silent), "  ", _about(overview))
     if width >= NARROW:
         yield Text()
     if state.problem:
@@ -45,6 +44,8 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
         yield Text(f"starting: {printable(state.preparing, 200)}", style=look.warning)
     elif overview.state is State.FAILED and heartbeat and heartbeat.reason:
         yield Text(f"why: {printable(heartbeat.reason, 400)}", style=look.error)
+    elif overview.is_silent and width >= NARROW:
+        yield Text(f"why: {plain(silent_reason(overview.owner), look.ascii)}", style=look.warning)
     elif overview.state is State.LOST and width < NARROW:
         yield Text("R resumes from the records", style=look.state(State.LOST))
     elif overview.state is State.LOST:
@@ -55,7 +56,7 @@ def _about(overview: Overview) -> str:
     owner, heartbeat, age = overview.owner, overview.heartbeat, overview.heartbeat_age
     if overview.is_active and owner:
         stage = f"{heartbeat.stage}, " if heartbeat and heartbeat.stage else ""
-        silent = f"silent for {duration(age)}, " if age is not None and age > SILENT else ""
+        silent = f"silent for {duration(age)}, " if overview.is_silent and age is not None else ""
         return f"{silent}{printable(stage, 60)}pid {owner.pid} on {printable(owner.host, 30)}"
     if overview.state is State.QUEUED:
         return "planned, never started"
@@ -71,19 +72,20 @@ def _progress(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         return
     done, failed = overview.finished / overview.total, overview.given_up / overview.total
     count = f"  {overview.finished:,} of {overview.total:,} models  {done:.0%}"
-    bar = progress_bar(done, failed, max(min(width - len(count), 72), 4), look, look.state(overview.state))
+    style = look.state(overview.state, silent=overview.is_silent)
+    bar = progress_bar(done, failed, max(min(width - len(count), 72), 4), look, style)
     yield Text.assemble(bar, (count, "bold"))
     if overview.is_active and overview.heartbeat:
-        yield from _pace(overview.heartbeat, overview.left, look)
+        yield from _pace(overview.heartbeat, overview.left, look, look.quiet if overview.is_silent else "")
 
 
-def _pace(heartbeat: Heartbeat, left: int, look: Look) -> Iterator[Text]:
+def _pace(heartbeat: Heartbeat, left: int, look: Look, style: str) -> Iterator[Text]:
     rate = f"{heartbeat.models_per_hour:,.0f} models an hour" if heartbeat.models_per_hour else "not known yet"
-    yield fact("rate", rate, look)
+    yield fact("rate", rate, look, style)
     if heartbeat.eta and left:
         expected, low, high = (duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
         between = f"  ({low} to {high})" if low != high else ""
-        yield fact("time left", f"{expected}{between}", look)
+        yield fact("time left", f"{expected}{between}", look, style)
 
 
 def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
@@ -104,7 +106,7 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
         yield fact("", text, look, look.error)
     if overview.is_active and heartbeat:
-        yield from crew_lines(heartbeat, look, width, fresh=True)
+        yield from crew_lines(heartbeat, look, width, fresh=not overview.is_silent)
     if info:
         yield Text()
         planned, done = overview.planned, overview.done
