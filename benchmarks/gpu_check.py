@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python benchmarks/gpu_check.py [--device cuda] [--output FILE.json] [--quick]
 
-Needs the repository, torch, torchvision, numpy, scipy, pydantic and pillow. Trains the same rows of the embedded pair
-on the CPU and on the device, measures training throughput as a fraction of the device's own matrix rate, and several
-workers sharing the device. Exits with 1 when a tolerance is missed. `--device cpu --quick` runs the same code anywhere.
+Needs the repository, torch, torchvision, numpy, scipy, pydantic, pillow, psutil and, for a GPU, nvidia-ml-py. Trains
+the same rows of the embedded pair on the CPU and on the device, reads the gauges that a sweep shows, measures training
+throughput as a fraction of the device's own matrix rate, and several workers sharing the device. Exits with 1 when a
+tolerance is missed. `--device cpu --quick` runs the same code anywhere.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.bench_training import arrays, kept_classes, packed
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
+from tui_influence.runs.gauges import Meter
+from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.training import probe as linear
 from tui_influence.training.data import Outcome, SourceData, TargetData
 from tui_influence.training.environment import worker_environment
@@ -72,6 +75,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    os.environ.update(worker_environment(options.device))
     try:
         how = choose(options.device, "auto", 1)
     except TinflError as error:
@@ -80,11 +84,11 @@ def main() -> int:
     if options.worker:
         serve(options.device)
         return 0
-    os.environ.update(worker_environment(options.device))
     started = time.perf_counter()
     result: dict[str, Any] = {"facts": facts(how), "quick": options.quick}
     print("\n".join(f"{name:8} {value}" for name, value in result["facts"].items()), flush=True)
     checks = [*check_forward(how), *check_probe(how), *check_repeats(options.device)]
+    checks += check_gauges(how)
     checks += check_trainings(options.device, 4 if options.quick else 24)
     result["checks"] = [asdict(check) for check in checks]
     result["matmul_tflops"] = matmul_rate(how, 1024 if how.device.type == "cpu" else 8192)
@@ -172,6 +176,38 @@ def check_repeats(device: str) -> list[Check]:
         first, second = trainer.run(mask, 1)[0], trainer.run(mask, 1)[0]
         differ = int(np.count_nonzero(first.margins != second.margins))
         checks.append(_check(f"{arch}: margins that differ, of {len(first.margins)}", differ, most=0))
+    return checks
+
+
+def check_gauges(how: Numerics) -> list[Check]:
+    """Whether what a sweep shows of a device that multiplies matrices can be true, and what a reading costs."""
+    print("\ngauges of a busy device")
+    meter = Meter()
+    worker = WorkerState(0, str(how.device), os.getpid(), "", 0)
+    a = torch.randn(2048, 2048, device=how.device)
+    meter.read([worker])  # finds the device, and starts to count the CPU's time
+    until = time.perf_counter() + 2
+    while time.perf_counter() < until:
+        seconds_of(lambda: a @ a, how.device)
+    started = time.perf_counter()
+    found = meter.read([worker]).devices[worker.device]
+    cost = time.perf_counter() - started
+    meter.close()
+    print(found)
+    used, total = found.memory_used or np.nan, found.memory_total or np.nan
+    checks = [
+        _check("utilisation", np.nan if found.utilisation is None else found.utilisation, least=0.1),
+        _check("memory used / total", used / total, most=1.0),
+        _check("seconds a reading takes", cost, most=0.1),
+    ]
+    if how.device.type == "cuda":
+        known = torch.cuda.get_device_properties(how.device)
+        checks += [
+            _check("the name is torch's", float(found.name == known.name), least=1),
+            _check("memory used / reserved by torch", used / torch.cuda.memory_reserved(how.device), least=1),
+            _check("memory in all, difference from torch's / torch's", abs(total / known.total_memory - 1), most=0.1),
+            _check("temperature, degrees", np.nan if found.temperature is None else found.temperature, most=120),
+        ]
     return checks
 
 
