@@ -28,6 +28,8 @@ _SPLIT = "estimate.npy"
 _NAMES = "names.json"
 _THUMBNAILS = "thumbnails.npy"
 _GROUPS = "groups.npy"
+_LARGEST = 1024
+"""Pixels of a thumbnail's side, at most: many times what is ever written."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied") from error
     sound = isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.ndim == 4
-    if not sound or found.shape[-1] not in (1, 3) or (len(found) and 0 in found.shape):
+    if not sound or found.shape[-1] not in (1, 3) or not 1 <= found.shape[1] == found.shape[2] <= _LARGEST:
         raise ResultsError(f"{printable(str(path))}: damaged: no thumbnails")
     thumbnails: NDArray[np.uint8] = found
     return thumbnails
