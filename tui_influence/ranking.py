@@ -3,7 +3,6 @@
 The one place where records meet estimators; the command line and the app both ask here.
 """
 
-import difflib
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -23,9 +22,9 @@ from tui_influence.store.listing import list_failures
 from tui_influence.store.matrix import Outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
-from tui_influence.text import printable
+from tui_influence.text import did_you_mean, printable
 
-__all__ = ["Answer", "Question", "chosen_columns", "rank", "rank_run"]
+__all__ = ["Answer", "Question", "chosen_columns", "noun_of", "rank", "rank_run"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def rank(reading: Reading, question: Question) -> Answer:
         design=info.design_label,
         ranking=ranking,
         n_failed=len(list_failures(reading.paths, Role.ESTIMATE)),
-        noun=_noun(info),
+        noun=noun_of(info),
     )
     return Answer(report, (*_missing(reading.paths, info, outputs, report.n_failed), *_notes(outputs, heldout)))
 
@@ -111,10 +110,9 @@ def chosen_columns(described: TargetInfo, examples: Examples, question: Question
     }[question.split]
     if question.target_class is not None:
         if question.target_class not in described.classes:
-            near = difflib.get_close_matches(question.target_class, described.classes, 1)
-            hint = f'; did you mean "{printable(near[0], 60)}"?' if near else ""
             raise ConfigError(
-                f'target {printable(described.name)} has no class "{printable(question.target_class, 60)}"{hint}'
+                f'target {printable(described.name)} has no class "{printable(question.target_class, 60)}"'
+                f"{did_you_mean(question.target_class, described.classes)}"
             )
         keep = keep & (examples.labels == described.classes.index(question.target_class))
     columns = np.flatnonzero(keep)
@@ -123,7 +121,8 @@ def chosen_columns(described: TargetInfo, examples: Examples, question: Question
     return columns
 
 
-def _noun(info: RunInfo) -> Noun:
+def noun_of(info: RunInfo) -> Noun:
+    """Return what a group of a run is."""
     source = info.config.get("source")
     match source.get("groups") if isinstance(source, dict) else "class":
         case "class":

@@ -1,8 +1,10 @@
 """Text from outside, made safe to show: names of classes, files and runs are data, never instructions."""
 
 import unicodedata
+from collections.abc import Sequence
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian locales
+_COMPARED = 60  # characters of a name that may be mistyped
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -20,6 +22,14 @@ def printable(text: str, limit: int | None = None) -> str:
     if limit is not None and len(safe) > limit:
         return safe[: limit - 1] + "…" if limit > 0 else ""
     return safe
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Return `; did you mean "…"?` for the name that is most like a mistyped one; nothing if none is."""
+    import difflib
+
+    near = difflib.get_close_matches(name[:_COMPARED], names, 1)
+    return f'; did you mean "{printable(near[0], _COMPARED)}"?' if near else ""
 
 
 def spreadsheet_safe(text: str) -> str:

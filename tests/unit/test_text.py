@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_influence.text import printable, spreadsheet_safe
+from tui_influence.text import did_you_mean, printable, spreadsheet_safe
 
 any_text = st.text(st.characters())  # surrogates and unassigned characters too
 
@@ -73,3 +73,10 @@ def test_a_formula_gets_an_apostrophe(text: str) -> None:
 @pytest.mark.parametrize("text", ["cat", "a=b", "n02123045", "", "'quoted"])
 def test_other_names_stay_as_they_are(text: str) -> None:
     assert spreadsheet_safe(text) == text
+
+
+def test_a_mistyped_name_is_answered_with_the_nearest_one_made_safe():
+    assert did_you_mean("ostrch", ["zebra", "ostrich"]) == '; did you mean "ostrich"?'
+    assert did_you_mean("quagga", ["zebra", "ostrich"]) == ""
+    assert did_you_mean("zebra", ["zebr\x1b"]) == '; did you mean "zebr\\x1b"?'
+    assert did_you_mean("x", []) == ""
