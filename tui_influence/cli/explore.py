@@ -2,12 +2,12 @@
 
 import os
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.parameters import Results
+from tui_influence.cli.parameters import Ascii, Color, Results, Theme
 from tui_influence.errors import ConfigError
 
 _PATIENCE = 0.2
@@ -17,11 +17,9 @@ _PATIENCE = 0.2
 def explore(
     results: Results,
     readonly: Annotated[bool, typer.Option("--readonly", help="Change nothing: no stop, no resume.")] = False,
-    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
-    color: Annotated[
-        Literal["auto", "truecolor", "256", "none"], typer.Option(help="Colours of this terminal.")
-    ] = "auto",
-    theme: Annotated[Literal["dark", "light"], typer.Option(help="For a dark or a light background.")] = "dark",
+    ascii_only: Ascii = False,
+    color: Color = "auto",
+    theme: Theme = "dark",
 ) -> None:
     """Watch a sweep and browse its ranking in the terminal; a folder of runs opens a list of them."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

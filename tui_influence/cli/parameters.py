@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,3 +14,13 @@ Devices = Annotated[
     str | None,
     typer.Option(metavar="LIST", help='Devices instead of the config\'s, such as "cuda:0,cuda:1" or "cpu".'),
 ]
+Target = Annotated[str | None, typer.Option(help="Target, by name; the first by default.")]
+TargetClass = Annotated[str | None, typer.Option("--class", help="One class of the target.")]
+Estimator = Annotated[Literal["difference", "ridge"], typer.Option(help="How to estimate.")]
+OutputKind = Annotated[Literal["margin", "probability", "correct"], typer.Option(help="Which output is influenced.")]
+Split = Annotated[Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")]
+Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")]
+ColorChoice = Literal["auto", "truecolor", "256", "none"]
+Color = Annotated[ColorChoice, typer.Option(help="Colours of this terminal.")]
+ThemeChoice = Literal["dark", "light"]
+Theme = Annotated[ThemeChoice, typer.Option(help="For a dark or a light background.")]

@@ -1,12 +1,12 @@
 """`tinfl rank`: from what has been recorded so far to a ranking of the source's groups, or two side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.parameters import Json, Results
+from tui_influence.cli.parameters import Ascii, Estimator, Json, OutputKind, Results, Split, Target, TargetClass
 
 if TYPE_CHECKING:
     from tui_influence.comparing import Compared
@@ -16,16 +16,12 @@ if TYPE_CHECKING:
 
 def rank(
     results: Results,
-    target: Annotated[str | None, typer.Option(help="Target, by name; the first by default.")] = None,
-    target_class: Annotated[str | None, typer.Option("--class", help="One class of the target.")] = None,
+    target: Target = None,
+    target_class: TargetClass = None,
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
-    estimator: Annotated[Literal["difference", "ridge"], typer.Option(help="How to estimate.")] = "difference",
-    output_kind: Annotated[
-        Literal["margin", "probability", "correct"], typer.Option(help="Which output is influenced.")
-    ] = "margin",
-    split: Annotated[
-        Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")
-    ] = "estimate",
+    estimator: Estimator = "difference",
+    output_kind: OutputKind = "margin",
+    split: Split = "estimate",
     versus: Annotated[str | None, typer.Option(help="Compare with another target, by name.")] = None,
     versus_class: Annotated[
         str | None, typer.Option(help="Compare with one class of the other target, or of the same.")
@@ -34,7 +30,7 @@ def rank(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
     comments: Annotated[bool, typer.Option(help="Begin the CSV with lines that say what it is.")] = True,
     json: Json = False,
-    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+    ascii_only: Ascii = False,
 ) -> None:
     """Rank the source's classes by their influence on a target, or on two side by side."""
     from tui_influence.comparing import compare_run
