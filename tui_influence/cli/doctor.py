@@ -28,6 +28,7 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
     yield _torch()
     yield from _devices()
     yield _colours()
+    yield _images()
     yield _detaching()
     yield _cache()
 
@@ -66,8 +67,22 @@ def _colours() -> tuple[str, bool, str]:
     if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
         return "colours", True, "24 bit"
     if "256" in os.environ.get("TERM", ""):
-        return "colours", True, "256 (COLORTERM is not set; over SSH it often is not passed on: SendEnv COLORTERM)"
+        why = "COLORTERM is not set; over SSH it often is not passed on: SendEnv COLORTERM, or say --color truecolor"
+        return "colours", True, f"256 ({why})"
     return "colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}"
+
+
+def _images() -> tuple[str, bool, str]:
+    from tui_influence.images.graphics import detect
+
+    found = detect(os.environ)
+    if os.environ.get("NO_COLOR"):
+        return "images", True, "shades without colour: NO_COLOR is set"
+    if found.protocol is not None:
+        return "images", True, f"`tinfl show` by the {found.protocol} protocol ({found.reason}), half blocks in the app"
+    if not _colours()[1]:
+        return "images", False, "shades without colour: half blocks need 256 colours"
+    return "images", True, f"half blocks; not the terminal's own graphics: {found.reason}"
 
 
 def _detaching() -> tuple[str, bool, str]:
