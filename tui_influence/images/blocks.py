@@ -25,22 +25,24 @@ with warnings.catch_warnings():
 term_image.disable_queries()
 
 _RESET = "\x1b[m"
-_RUN = re.compile(r"\x1b\[48;2;(\d+);(\d+);(\d+)m(?:\x1b\[38;2;(\d+);(\d+);(\d+)m)?([ ▀]+)")
+_RUN = re.compile(r"\x1b\[48;([25][;\d]+)m(?:\x1b\[38;([25][;\d]+)m)?([ ▀]+)")
 """Cells of the same two colours: background (the lower pixel), foreground (the upper one) if it differs."""
 
 
-def blocks(image: "Image") -> tuple[tuple[Segment, ...], ...]:
+def blocks(image: "Image", *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
     """Draw a grid of pixels, grey or RGB, with two rows of them a row of text.
 
     Args:
         image: w x 2h pixels, mode L or RGB.
+        indexed: with the 240 colours that all terminals of 256 colours share.
 
     Returns:
         h rows of w cells.
     """
     columns, rows = image.width, image.height // 2
-    written = str(BlockImage(image, width=columns, height=rows)).split("\n")
-    drawn = tuple(_row(line, columns) for line in written)
+    drawing = BlockImage(image, width=columns, height=rows)
+    drawing.set_render_method("indexed" if indexed else "direct")
+    drawn = tuple(_row(line, columns) for line in str(drawing).split("\n"))
     assert len(drawn) == rows
     return drawn
 
@@ -49,8 +51,8 @@ def _row(written: str, columns: int) -> tuple[Segment, ...]:
     segments = []
     at = cells = 0
     while run := _RUN.match(written, at):
-        *colours, text = run.groups()
-        segments.append(Segment(text, _style(*colours)))
+        lower, upper, text = run.groups()
+        segments.append(Segment(text, _style(lower, upper)))
         at, cells = run.end(), cells + len(text)
     if written[at:] != _RESET or cells != columns:
         raise ValueError(f"term-image {term_image.__version__} wrote what this version of tinfl cannot read")
@@ -58,7 +60,11 @@ def _row(written: str, columns: int) -> tuple[Segment, ...]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _style(red: str, green: str, blue: str, *upper: str | None) -> Style:
-    background = Color.from_rgb(int(red), int(green), int(blue))
-    foreground = Color.from_rgb(*map(int, filter(None, upper))) if upper[0] else None
-    return Style.from_color(foreground, background)
+def _style(lower: str, upper: str | None) -> Style:
+    return Style.from_color(_colour(upper) if upper else None, _colour(lower))
+
+
+def _colour(written: str) -> Color:
+    """Return the colour of an escape sequence: `2;RED;GREEN;BLUE` or `5;NUMBER`."""
+    _, *parts = map(int, written.split(";"))
+    return Color.from_ansi(*parts) if len(parts) == 1 else Color.from_rgb(*parts)

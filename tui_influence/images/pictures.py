@@ -24,7 +24,9 @@ class Ink(StrEnum):
     """What a picture is drawn with."""
 
     BLOCKS = "blocks"
-    """Half blocks in 24-bit colour; a terminal with fewer colours shows the nearest that it has."""
+    """Half blocks in 24-bit colour."""
+    BLOCKS_256 = "blocks-256"
+    """Half blocks in the colours of a terminal of 256, the nearest of them for each pixel."""
     SHADES = "shades"
     """Shades and half blocks without a colour."""
     ASCII = "ascii"
@@ -57,10 +59,10 @@ def picture(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: bool =
         `rows_for(pixels.shape, columns)` rows, each exactly `columns` cells wide.
     """
     image = _on_grid(pixels, columns)
-    if ink is Ink.BLOCKS:
+    if ink in (Ink.BLOCKS, Ink.BLOCKS_256):
         from tui_influence.images.blocks import blocks
 
-        return blocks(image)
+        return blocks(image, indexed=ink is Ink.BLOCKS_256)
     from tui_influence.images.glyphs import ASCII, SHADES, drawn
 
     return drawn(image, ASCII if ink is Ink.ASCII else SHADES, dark=dark)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from rich.color import Color, ColorSystem
 
 from tui_influence.images.pictures import Ink, Picture, picture, rows_for
 
@@ -37,6 +38,11 @@ def pixels_of(drawn: Picture) -> np.ndarray:
             upper += [foreground if character == "▀" else background for character in text]
         rows += [upper, lower]
     return np.array(rows, dtype=np.uint8)
+
+
+def colours_of(drawn: Picture) -> list[Color]:
+    styles = [segment.style for row in drawn for segment in row]
+    return [colour for style in styles for colour in (style.color, style.bgcolor) if colour]
 
 
 def text_of(drawn: Picture) -> list[str]:
@@ -84,6 +90,18 @@ def test_growing_invents_no_colour():
     shown = pixels_of(picture(image, 31, Ink.BLOCKS))
 
     assert {tuple(colour) for colour in shown.reshape(-1, 3)} <= {tuple(colour) for colour in image.reshape(-1, 3)}
+
+
+def test_256_colours_are_those_that_terminals_share_and_nearer_than_what_rich_would_take():
+    image = noise((32, 32, 3)) // 3 + 20  # dull, where rich takes greens and blues
+
+    drawn = picture(image, 32, Ink.BLOCKS_256)
+
+    assert {colour.type.name for colour in colours_of(drawn)} == {"EIGHT_BIT"}
+    assert all(16 <= colour.number <= 255 for colour in colours_of(drawn))
+    downgraded = [Color.from_rgb(*pixel).downgrade(ColorSystem.EIGHT_BIT) for pixel in image.reshape(-1, 3).tolist()]
+    taken = np.array([colour.get_truecolor() for colour in downgraded]).reshape(image.shape)
+    assert np.abs(pixels_of(drawn) - image.astype(float)).mean() < 0.8 * np.abs(taken - image.astype(float)).mean()
 
 
 def test_a_large_gradient_shrinks_to_a_gradient():
