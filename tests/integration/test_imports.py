@@ -62,5 +62,9 @@ def test_help_loads_next_to_nothing():
     assert not loaded(running("--help")) & {*HEAVY, "numpy", "pydantic", "scipy", "PIL"}
 
 
+def test_a_picture_needs_neither_torch_nor_the_app(finished):
+    assert not loaded(running("show", finished, "--example", 0)) & {"torch", "torchvision", "textual", "pandas"}
+
+
 def test_status_needs_no_numpy(finished):
     assert not loaded(running("status", finished)) & {*HEAVY, "numpy", "scipy", "PIL"}

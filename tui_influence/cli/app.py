@@ -15,6 +15,7 @@ from tui_influence.cli.explore import explore
 from tui_influence.cli.init import init
 from tui_influence.cli.logs import logs
 from tui_influence.cli.rank import rank
+from tui_influence.cli.show import show
 from tui_influence.cli.status import status
 from tui_influence.cli.sweep import sweep
 from tui_influence.errors import ExitCode, TinflError
@@ -56,7 +57,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, explore, doctor):
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, show, explore, doctor):
     app.command()(_guarded(_command))
 
 

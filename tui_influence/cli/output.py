@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tui_influence.cli.parameters import ColorChoice
+
 
 def write(text: str) -> None:
     """Write text as it is."""
@@ -25,11 +27,19 @@ def write_json(value: Any) -> None:
     line(json.dumps(value, indent=2, allow_nan=False))
 
 
-def console() -> "Console":
-    """Return a console on stdout: plain where it is no terminal, or where NO_COLOR says so."""
+def console(color: "ColorChoice" = "auto") -> "Console":
+    """Return a console on stdout: plain where it is no terminal, or where NO_COLOR says so.
+
+    Args:
+        color: colours to use whatever stdout is; `auto` finds out.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    if color == "auto":
+        return Console(highlight=False, soft_wrap=False)
+    if color == "none":
+        return Console(highlight=False, soft_wrap=False, no_color=True)
+    return Console(highlight=False, soft_wrap=False, no_color=False, color_system=color)
 
 
 def is_terminal() -> bool:

@@ -29,11 +29,12 @@ def rank_json(report: AnyReport, *, top: int | None = None) -> str:
         report: it, and what it is about.
         top: keep the first so many groups in "rows"; None keeps all. "n_groups" counts them all.
     """
-    document = _comparison(report, top) if isinstance(report, ComparisonReport) else _ranking(report, top)
+    document = _comparison(report, top) if isinstance(report, ComparisonReport) else rank_document(report, top)
     return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _ranking(report: RankReport, top: int | None) -> dict[str, Any]:
+def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
+    """Return the ranking as what `rank_json` writes, to be part of another document."""
     ranking = report.ranking
     return {
         "run": _text(report.run),
@@ -44,9 +45,7 @@ def _ranking(report: RankReport, top: int | None) -> dict[str, Any]:
         "design": _text(report.design),
         "n_models": int(ranking.n_models),
         **_trust(report),
-        "rows": [
-            {"rank": int(row.rank), "group": _text(row.group), **_numbers(row)} for row in first(ranking.rows, top)
-        ],
+        "rows": [row_document(row) for row in first(ranking.rows, top)],
         "example": report.example,
         "split": report.split,
         "n_groups": len(ranking.rows),
@@ -112,6 +111,11 @@ def _compared(row: ComparedGroup) -> dict[str, Any]:
         "first": {"rank": int(row.first.rank), **_numbers(row.first)},
         "second": {"rank": int(row.second.rank), **_numbers(row.second)},
     }
+
+
+def row_document(row: RankedGroup) -> dict[str, Any]:
+    """Return one row of a ranking as it stands in "rows"."""
+    return {"rank": int(row.rank), "group": _text(row.group), **_numbers(row)}
 
 
 def _numbers(row: RankedGroup) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def rank_table(
     above, below = _above(report, pen, width), _below(report, pen, width)
     room = None if height is None else height - height_of([*above, *below], width) - 1
     rows = choose_rows(report, pen.signs, top, room)
-    return Constrain(Group(*above, *_body(report, pen, rows, width), *below), width)
+    return Constrain(Group(*above, *body(report, pen, rows, width), *below), width)
 
 
 def _above(report: RankReport, pen: Pen, width: int) -> list[Text]:
@@ -59,7 +59,8 @@ def _below(report: RankReport, pen: Pen, width: int) -> list[Text]:
     return [Text(), *packed(signs_explained(report, pen), pen, width), *(paragraph(text, pen) for text in sentences)]
 
 
-def _body(report: RankReport, pen: Pen, chosen: ShownRows, width: int) -> list[Text]:
+def body(report: RankReport, pen: Pen, chosen: ShownRows, width: int) -> list[Text]:
+    """Return some rows of a ranking, with their header and what is said of the others."""
     lines = Lines(chosen.rows, report.noun, width, pen)
     texts = [lines.header()]
     for place in range(len(chosen.rows)):

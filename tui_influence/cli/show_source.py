@@ -1,0 +1,119 @@
+"""One source group for `tinfl show`: its sample images, and its place in the ranking."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.show_words import circumstances, fact, one
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.json import rank_document, row_document
+from tui_influence.export.report import RankReport
+from tui_influence.influence.ranking import RankedGroup
+from tui_influence.ranking import noun_of
+from tui_influence.reading import Reading
+from tui_influence.store.examples import read_source_thumbnails
+from tui_influence.text import did_you_mean, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COLUMNS = 16
+"""Width of a sample image, in cells."""
+_GAP = 2
+"""Cells between two of them."""
+
+
+def group_of(reading: Reading, name: str) -> int:
+    """Return the position of a source group.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    groups = reading.info.source.groups
+    if name not in groups:
+        noun = noun_of(reading.info)
+        raise ConfigError(f'the source has no {noun} "{printable(name, 60)}"{did_you_mean(name, groups)}')
+    return groups.index(name)
+
+
+def samples_of(reading: Reading, group: int) -> "NDArray[np.uint8]":
+    """Return the sample images of a source group, (s, side, side, C) uint8.
+
+    Raises:
+        ResultsError: the run's pictures are missing or damaged, or there is none of this group.
+    """
+    kept, groups = read_source_thumbnails(reading.paths)
+    found: NDArray[np.uint8] = kept[groups == group]
+    if not len(found):
+        raise ResultsError(f"the run keeps no picture of {printable(reading.info.source.groups[group], 60)}")
+    return found
+
+
+def print_source(
+    canvas: Canvas,
+    reading: Reading,
+    report: RankReport,
+    row: RankedGroup,
+    samples: "NDArray[np.uint8] | None",
+    wanted: int | None,
+) -> None:
+    """Show a source group on stdout: rows of its sample images, and below them its influence."""
+    console, pen = canvas.console, canvas.pen(coloured=not report.is_noise())
+    if samples is not None:
+        columns = min(wanted or COLUMNS, console.width)
+        per_row = max(1, (console.width + _GAP) // (columns + _GAP))
+        rows = [samples[start : start + per_row] for start in range(0, len(samples), per_row)]
+        if canvas.protocol is None:
+            _print_rows(canvas, rows, columns)
+        else:
+            side = samples.shape[1]
+            sheet = _sheet(rows, gap=max(1, round(side * _GAP / columns)), background=0 if canvas.dark else 255)
+            canvas.show(sheet, min(round(sheet.shape[1] * columns / side), console.width))
+    kept = f", {len(samples)} of them shown" if samples is not None else ""
+    facts = [
+        ("images", f"{reading.info.source.sizes[row.index]:,}{kept}"),
+        ("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {report.scope()}"),
+    ]
+    title = fact(report.noun, row.group, pen, console.width)
+    title.stylize("bold")
+    console.print(title, *(fact(label, text, pen, console.width) for label, text in facts), Text(), sep="\n")
+    console.print(*one(report, row, pen, console.width), Text(), sep="\n")
+    console.print(*circumstances(report, pen, console.width), sep="\n")
+
+
+def source_document(
+    reading: Reading, report: RankReport, row: RankedGroup, samples: "NDArray[np.uint8] | None", problem: str
+) -> dict[str, Any]:
+    """Return what is said of a source group as JSON; `problem` says why there are no pictures."""
+    return {
+        "source": row.group,
+        "images": reading.info.source.sizes[row.index],
+        "samples": None if samples is None else list(samples.shape),
+        "image_problem": problem,
+        "influence": row_document(row),
+        "ranking": rank_document(report, top=0),
+    }
+
+
+def _print_rows(canvas: Canvas, rows: "Sequence[NDArray[np.uint8]]", columns: int) -> None:
+    for row in rows:
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        grid.add_row(*(canvas.drawn(pixels, columns) for pixels in row))
+        canvas.console.print(grid, Text(), sep="\n")
+
+
+def _sheet(rows: "Sequence[NDArray[np.uint8]]", gap: int, background: int) -> "NDArray[np.uint8]":
+    """Return rows of (s, side, side, C) pictures as one picture, with a gap of so many pixels between two."""
+    import numpy as np
+
+    side, channels = rows[0].shape[1], rows[0].shape[-1]
+    step = side + gap
+    sheet = np.full((len(rows) * step - gap, len(rows[0]) * step - gap, channels), background, dtype=np.uint8)
+    for down, row in enumerate(rows):
+        for across, pixels in enumerate(row):
+            sheet[down * step : down * step + side, across * step : across * step + side] = pixels
+    return sheet

@@ -1,0 +1,50 @@
+"""What `tinfl show` says beside and below its pictures. The words of a ranking are those of `tinfl rank`."""
+
+from rich.text import Text
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.export.layout import height_of, noise_warning, packed, paragraph, signs_explained
+from tui_influence.export.lines import Pen
+from tui_influence.export.report import RankReport
+from tui_influence.export.rows import ShownRows, choose_rows
+from tui_influence.export.table import body
+from tui_influence.influence.ranking import RankedGroup
+
+_MOST_ROWS = 11
+"""Lines of a ranking beside a picture: five groups of each end, and one for those between."""
+_LABEL = 11
+"""Cells of a fact's label."""
+
+
+def fact(label: str, text: str, pen: Pen, width: int) -> Text:
+    """Return a labelled fact in one line."""
+    shown = cut(plain(text, pen.ascii), max(width - _LABEL, 1), pen.signs.ellipsis)
+    return Text.assemble((f"{label:<{_LABEL}}", pen.quiet), shown, no_wrap=True, overflow="crop")
+
+
+def ends(report: RankReport, pen: Pen, width: int, room: int | None) -> list[Text]:
+    """Return the groups that help most and those that hurt most, and what their lines mean.
+
+    Args:
+        report: the ranking.
+        pen: what to write with.
+        width: of the lines.
+        room: for so many lines, if that matters; a few groups are shown in any case.
+    """
+    warning, key = noise_warning(report, pen, "this order"), packed(signs_explained(report, pen), pen, width)
+    left = _MOST_ROWS if room is None else room - height_of([*warning, *key], width) - bool(warning) - 1
+    rows = choose_rows(report, pen.signs, None, min(left, _MOST_ROWS))
+    return [*warning, *([Text()] if warning else []), *body(report, pen, rows, width), *key]
+
+
+def one(report: RankReport, row: RankedGroup, pen: Pen, width: int) -> list[Text]:
+    """Return the line of one group of a ranking."""
+    return [*body(report, pen, ShownRows([row]), width), *packed(signs_explained(report, pen), pen, width)]
+
+
+def circumstances(report: RankReport, pen: Pen, width: int) -> list[Text]:
+    """Return what a ranking was made from, what its numbers mean, and how far its order can be trusted."""
+    parts = report.circumstances()
+    known = parts[:-1] if report.example is not None else parts  # the last says which examples, as the title does
+    sentences = [f"Influence: {report.meaning()}.", report.trust()]
+    return [*packed(known, pen, width), *(paragraph(text, pen) for text in sentences)]
