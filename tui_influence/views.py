@@ -1,21 +1,36 @@
-"""Which part of a ranking is looked at, and in which order. Pure functions on its rows; nothing is estimated here.
+"""Which part of a ranking, or of two side by side, is looked at, and in which order. Nothing is estimated here.
 
 A filter is words with blanks between, and every one of them must hold. A word that begins with a comparison
 (`>0.1`, `<=-0.2`) is about the influence; with a column before it (`q<0.05`, `se<=0.1`, `rank<=10`, `n>=50`,
-`|x|>0.1`) about that column. Any other word is part of the name, upper or lower case.
+`|x|>0.1`) about that column. Any other word is part of the name, upper or lower case. Of two rankings, a comparison
+without a column is about the first; `second>0`, `difference<0` and `|d|>0.1` are about the others, and `q` is the
+larger of both, so that `q<0.05` leaves what has been shown twice.
 """
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from math import inf, isfinite
+from typing import Protocol, TypeVar
 
+from tui_influence.influence.comparison import ComparedGroup
 from tui_influence.influence.ranking import RankedGroup
 
-Test = Callable[[RankedGroup], bool]
 
-_COLUMNS: dict[str, Callable[[RankedGroup], float]] = {
+class Named(Protocol):
+    """A row of a table, as far as filters know it."""
+
+    @property
+    def group(self) -> str:
+        """Its name."""
+
+
+Row = TypeVar("Row", bound=Named)
+Columns = Mapping[str, Callable[[Row], float]]
+Key = Callable[[Row], tuple[float | str, ...]]
+
+_RANKING: Columns[RankedGroup] = {
     "": lambda row: row.influence,
     "x": lambda row: row.influence,
     "influence": lambda row: row.influence,
@@ -26,12 +41,29 @@ _COLUMNS: dict[str, Callable[[RankedGroup], float]] = {
     "rank": lambda row: row.rank,
     "n": lambda row: min(row.n_with, row.n_without),
 }
+
+
+def _of_first(column: Callable[[RankedGroup], float]) -> Callable[[ComparedGroup], float]:
+    return lambda row: column(row.first)
+
+
+_COMPARISON: Columns[ComparedGroup] = {
+    **{name: _of_first(column) for name, column in _RANKING.items()},
+    "first": lambda row: row.first.influence,
+    "second": lambda row: row.second.influence,
+    "|second|": lambda row: abs(row.second.influence),
+    "d": lambda row: row.difference,
+    "difference": lambda row: row.difference,
+    "|d|": lambda row: abs(row.difference),
+    "q": lambda row: _larger(row.first.q, row.second.q),
+    "n": lambda row: min(row.first.n_with, row.first.n_without, row.second.n_with, row.second.n_without),
+}
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-_TERM = re.compile(r"(\|x\||[a-z]*)(>=|<=|>|<)(.*)", re.IGNORECASE)
+_TERM = re.compile(r"(\|[a-z]+\||[a-z]*)(>=|<=|>|<)(.*)", re.IGNORECASE)
 
 
 class Order(StrEnum):
-    """Orders of a table, each with the column that it follows."""
+    """Orders of a ranking, each in words."""
 
     HELPFUL = "most helpful first"
     HARMFUL = "most harmful first"
@@ -39,28 +71,39 @@ class Order(StrEnum):
     SURE = "surest first"
     NAME = "by name"
 
-    @property
-    def following(self) -> "Order":
-        """The next one, around."""
-        orders = list(Order)
-        return orders[(orders.index(self) + 1) % len(orders)]
 
+class PairOrder(StrEnum):
+    """Orders of a comparison, each in words."""
 
-def parse_filter(text: str) -> tuple[Test, ...]:
-    """Turn a filter as it is being typed into tests; a comparison without its number yet holds for all."""
-    return tuple(_test(word) for word in text.split())
+    OPPOSED = "most opposed first"
+    DIFFERENCE = "largest difference first"
+    BOTH = "most helpful to both first"
+    FIRST = "by the first, most helpful first"
+    SECOND = "by the second, most helpful first"
+    NAME = "by name"
 
 
 def chosen(rows: Sequence[RankedGroup], text: str, order: Order) -> list[RankedGroup]:
-    """Return the rows that pass a filter, in an order; groups of undefined influence come last, but by name."""
-    tests = parse_filter(text)
-    kept = [row for row in rows if all(test(row) for test in tests)]
-    return sorted(kept, key=_KEYS[order]) if order is not Order.HELPFUL else kept
+    """Return the rows that pass a filter, in an order; groups of undefined influence come last, but by name.
+
+    A comparison that is still being typed, without its number, holds for all.
+    """
+    return sorted(_kept(rows, text, _RANKING), key=_KEYS[order])
 
 
-def _test(word: str) -> Test:
+def chosen_pairs(rows: Sequence[ComparedGroup], text: str, order: PairOrder) -> list[ComparedGroup]:
+    """Return the rows of a comparison that pass a filter, in an order; as `chosen`."""
+    return sorted(_kept(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
+
+
+def _kept(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
+    tests = [_test(word, columns) for word in text.split()]
+    return [row for row in rows if all(test(row) for test in tests)]
+
+
+def _test(word: str, columns: Columns[Row]) -> Callable[[Row], bool]:
     match = _TERM.fullmatch(word)
-    column = _COLUMNS.get(match[1].lower()) if match else None
+    column = columns.get(match[1].lower()) if match else None
     if match is None or column is None:
         return _named(word.casefold())
     try:
@@ -71,11 +114,11 @@ def _test(word: str) -> Test:
     return lambda row: compare(column(row), bound)
 
 
-def _named(part: str) -> Test:
+def _named(part: str) -> Callable[[Named], bool]:
     return lambda row: part in row.group.casefold()
 
 
-def _always(row: RankedGroup) -> bool:
+def _always(row: Named) -> bool:
     return True
 
 
@@ -83,10 +126,23 @@ def _known(value: float) -> float:
     return value if isfinite(value) else inf
 
 
-_KEYS: dict[Order, Callable[[RankedGroup], tuple[float | str, ...]]] = {
+def _larger(first: float, second: float) -> float:
+    """The larger of two; NaN, which no comparison holds for, if either is."""
+    return max(first, second) if first == first and second == second else first + second
+
+
+_KEYS: dict[Order, Key[RankedGroup]] = {
     Order.HELPFUL: lambda row: (row.rank,),
     Order.HARMFUL: lambda row: (_known(row.influence), row.rank),
     Order.STRENGTH: lambda row: (_known(-abs(row.influence)), row.rank),
     Order.SURE: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
     Order.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
+}
+_PAIR_KEYS: dict[PairOrder, Key[ComparedGroup]] = {
+    PairOrder.OPPOSED: lambda row: (row.place,),
+    PairOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.place),
+    PairOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.place),
+    PairOrder.FIRST: lambda row: (row.first.rank,),
+    PairOrder.SECOND: lambda row: (row.second.rank,),
+    PairOrder.NAME: lambda row: (row.group.casefold(), row.group, row.place),
 }

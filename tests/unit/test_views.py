@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.export.reports import constant, row
-from tui_influence.views import Order, chosen
+from tests.unit.export.reports import constant, ranking_of, row
+from tui_influence.influence.comparison import compare
+from tui_influence.views import Order, PairOrder, chosen, chosen_pairs
 
 ROWS = (
     row(1, "ostrich", 0.8, q=0.001),
@@ -56,10 +59,47 @@ def test_an_order_keeps_undefined_influences_last(order, ranks):
     assert [found.rank for found in chosen(ROWS, "", order)] == ranks
 
 
-def test_orders_go_around():
-    seen, order = [], Order.HELPFUL
-    for _ in Order:
-        seen.append(order)
-        order = order.following
-    assert seen == list(Order)
-    assert order is Order.HELPFUL
+def pairs():
+    """For a second target, what was first is nearly last."""
+    values = {1: (-0.5, 0.02), 2: (0.06, 0.3), 3: (0.2, 0.01), 4: (-0.4, 0.2)}
+    second = sorted((row(rank, ROWS[rank - 1].group, value, q=q) for rank, (value, q) in values.items()),
+                    key=lambda found: -found.influence)  # fmt: skip
+    second = [replace(found, rank=rank) for rank, found in enumerate(second, start=1)]
+    return compare(ranking_of(ROWS), ranking_of((*second, constant(5, "absent"))), level=0.05).rows
+
+
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [
+        ("", [1, 3, 4, 2, 5]),
+        (">0.1", [1]),  # the first
+        ("x<0", [4]),
+        ("first>0.1", [1]),
+        ("second>0.1", [3]),
+        ("|second|>=0.4", [1, 4]),
+        ("d>1", [1]),
+        ("difference<0", [3, 2]),
+        ("|d|>0.15", [1, 3]),
+        ("q<0.05", [1]),  # in both
+        ("first>0 second<0 q<0.05", [1]),
+        ("shark", [2]),
+        ("|y|>1", []),  # no such column: part of a name
+    ],
+)
+def test_a_filter_of_two_rankings_knows_both(text, indices):
+    assert [found.index for found in chosen_pairs(pairs(), text, PairOrder.OPPOSED)] == indices
+
+
+@pytest.mark.parametrize(
+    ("order", "indices"),
+    [
+        (PairOrder.OPPOSED, [1, 3, 4, 2, 5]),
+        (PairOrder.DIFFERENCE, [1, 3, 4, 2, 5]),
+        (PairOrder.BOTH, [2, 3, 4, 1, 5]),
+        (PairOrder.FIRST, [1, 2, 3, 4, 5]),
+        (PairOrder.SECOND, [3, 2, 4, 1, 5]),
+        (PairOrder.NAME, [3, 5, 2, 1, 4]),
+    ],
+)
+def test_an_order_of_two_rankings_keeps_undefined_differences_last(order, indices):
+    assert [found.index for found in chosen_pairs(pairs(), "", order)] == indices
