@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tui_influence.errors import ConfigError
-from tui_influence.export.comparison_report import ComparisonReport
+from tui_influence.export.comparison_report import ComparisonReport, compare_reports
 from tui_influence.ranking import Answer, rank_run
 from tui_influence.ranking_question import Question
 from tui_influence.store.paths import Paths
@@ -46,7 +46,7 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
 def compare_answers(first: Answer, second: Answer) -> Compared:
     """Compare two answers to questions about one run."""
     notes = tuple(dict.fromkeys([*first.notes, *second.notes]))
-    return Compared(ComparisonReport(first.report, second.report), notes)
+    return Compared(compare_reports(first.report, second.report), notes)
 
 
 def _whom(info: RunInfo, question: Question) -> tuple[int, str | None, int | None]:

@@ -5,7 +5,6 @@ pair them. Every output format says the same about it, so the sentences are made
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import isfinite
 from typing import TypeAlias
 
@@ -20,15 +19,12 @@ class ComparisonReport:
     Attributes:
         first: a ranking and what it is about.
         second: the ranking that it is compared with.
+        comparison: both, row by row.
     """
 
     first: RankReport
     second: RankReport
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        """Both rankings, row by row."""
-        return compare(self.first.ranking, self.second.ranking, level=SIGNIFICANT)
+    comparison: Comparison
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -65,6 +61,11 @@ class ComparisonReport:
         else:
             alike = f"Rank correlation unknown: too few {nouns} have an influence in both."
         return f"{alike} First: {self.first.trust()} Second: {self.second.trust()}"
+
+
+def compare_reports(first: RankReport, second: RankReport) -> ComparisonReport:
+    """Return two rankings of one run side by side."""
+    return ComparisonReport(first, second, compare(first.ranking, second.ranking, level=SIGNIFICANT))
 
 
 AnyReport: TypeAlias = RankReport | ComparisonReport

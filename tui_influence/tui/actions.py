@@ -71,6 +71,7 @@ ACTIONS = (
     Action("rank.unmark", "u", "Unmark all", "Take all marks away", False),
     Action("rank.target", "t", "Target", "Choose the target that is influenced"),
     Action("rank.target-class", "c", "Class", "Choose one class of the target, or all of them"),
+    Action("rank.versus", "v", "Vs", "Compare with another target or class, side by side"),
     Action("rank.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
     Action("rank.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("rank.export", "e", "CSV", "Export as CSV, the same bytes as `tinfl rank --csv`"),

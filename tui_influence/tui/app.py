@@ -178,6 +178,13 @@ class ExploreApp(App[str]):
     @on(Ranked)
     def _ranked(self, message: Ranked) -> None:
         state = self.state
+        if message.question == state.versus:
+            state.versus_problem = message.reason
+            if message.answer is not None:
+                state.second, state.second_answered = message.answer, message.question
+            elif state.second_answered != message.question:
+                state.second = None
+            self._show()
         if message.question != state.question:
             return  # another one has been asked meanwhile, and is being answered
         state.rank_problem = message.reason
@@ -302,8 +309,13 @@ class ExploreApp(App[str]):
 
     @on(AskingScreen.Asked)
     def _asked(self, message: AskingScreen.Asked) -> None:
-        self.state.question = message.question
-        self._jobs.forget()
+        state = self.state
+        if message.question != state.question:
+            self._jobs.forget()
+        if message.versus != state.versus:
+            self._jobs.comparing.forget()
+            state.versus_problem = ""
+        state.question, state.versus = message.question, message.versus
         self._show()
         self._consider()
 

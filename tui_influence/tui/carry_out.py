@@ -7,7 +7,6 @@ same functions.
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,39 +68,37 @@ def copy(app: "App[str]", text: str, what: str) -> None:
 def copy_rows(app: "App[str]", state: RunState, groups: set[int]) -> None:
     """Copy some groups as CSV."""
     from tui_influence.export.csv import rank_csv  # here, because it loads numpy
+    from tui_influence.tui.sheets import sheet_of
 
-    if state.answer is None:
+    sheet = sheet_of(state)
+    if sheet is None:
         return
-    report = state.answer.report
-    rows = tuple(row for row in report.ranking.rows if row.index in groups)
-    some = replace(report, ranking=replace(report.ranking, rows=rows))
-    what = f"{len(rows)} line{'' if len(rows) == 1 else 's'}"
-    copy(app, rank_csv(some, comments=False), what)
+    copy(app, rank_csv(sheet.part(groups), comments=False), f"{len(groups)} line{'' if len(groups) == 1 else 's'}")
 
 
 def export(app: "App[str]", state: RunState) -> None:
-    """Ask for a file and write the ranking to it, whole, as `tinfl rank --csv` does."""
+    """Ask for a file and write the ranking, or both, to it, whole, as `tinfl rank --csv` does."""
     from tui_influence.export.csv import rank_csv
     from tui_influence.export.files import write_text_atomically
+    from tui_influence.tui.sheets import sheet_of
 
-    if state.answer is None:
+    sheet = sheet_of(state)
+    if sheet is None:
         return
-    report = state.answer.report
 
     def given(path: str | None) -> None:
         if path is None:
             return
         file = Path(path).expanduser()
         try:
-            write_text_atomically(file, rank_csv(report))
+            write_text_atomically(file, rank_csv(sheet.report))
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
         else:
-            app.notify(f"Wrote {len(report.ranking.rows):,} {report.nouns} to {printable(str(file))}", markup=False)
+            app.notify(f"Wrote {len(sheet.rows):,} {sheet.nouns} to {printable(str(file))}", markup=False)
 
-    parts = [report.run, report.target, report.target_class]
-    name = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in parts if part is not None)
-    note = "The whole ranking, whatever is filtered or marked; a file of that name is replaced."
+    name = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in sheet.name)
+    note = "All groups, whatever is filtered or marked; a file of that name is replaced."
     app.push_screen(PathScreen("Export as CSV", f"{name}.csv", note), given)
 
 

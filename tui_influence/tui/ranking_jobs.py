@@ -72,17 +72,19 @@ class Jobs:
 
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
-        self.ranking, self.growing, self.moving = Pace(), Pace(), Pace()
+        self.ranking, self.comparing, self.growing, self.moving = Pace(), Pace(), Pace(), Pace()
         self._readings: dict[str | None, Reading] = {}  # the background thread's alone
 
     def forget(self) -> None:
         """Something else is wanted: another question, or another run."""
-        for pace in (self.ranking, self.growing, self.moving):
+        for pace in (self.ranking, self.comparing, self.growing, self.moving):
             pace.forget()
 
     def consider_ranking(self, state: RunState) -> None:
-        """Rank, if that is due."""
-        self._consider("rank", state, self.ranking, self._rank)
+        """Rank, if that is due; and what that is compared with."""
+        self._consider("rank", state, self.ranking, partial(self._rank, state.question))
+        if state.versus is not None:
+            self._consider("versus", state, self.comparing, partial(self._rank, state.versus))
 
     def consider_growth(self, state: RunState) -> None:
         """Measure the growth of the reliability, if that is due."""
@@ -101,10 +103,9 @@ class Jobs:
         if pace.is_due(overview.finished, time.monotonic()):
             self._background.submit(kind, partial(job, state, overview.info, pace, overview.finished))
 
-    def _rank(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+    def _rank(self, question: Question, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
         from tui_influence.ranking import rank  # here, because it loads numpy
 
-        question = state.question
         answer, reason = self._answered(state.root, info, question, rank, pace, models)
         self._tell(state, Ranked(question, answer, reason))
 

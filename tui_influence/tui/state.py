@@ -33,6 +33,10 @@ class RunState:
         answer: the last ranking that was made, perhaps of an older question.
         answered: the question that it answers.
         rank_problem: why there is no ranking.
+        versus: the question that it is compared with; None if with none.
+        second: the last ranking that was made for a comparison.
+        second_answered: the question that it answers.
+        versus_problem: why there is none.
         growth: how the models did.
         group: the source group that is looked at, by its column in the masks.
         effects: what every group does, for the question that is asked.
@@ -55,6 +59,10 @@ class RunState:
     answer: "Answer | None" = None
     answered: Question | None = None
     rank_problem: str = ""
+    versus: Question | None = None
+    second: "Answer | None" = None
+    second_answered: Question | None = None
+    versus_problem: str = ""
     growth: "Growth | None" = None
     group: int | None = None
     effects: "Effects | None" = None

@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from tui_influence.export.comparison_report import AnyReport, ComparisonReport
+from tui_influence.export.comparison_report import AnyReport, ComparisonReport, compare_reports
 from tui_influence.export.report import RankReport
 from tui_influence.export.table import rank_table
 from tui_influence.influence.estimators import Estimator
@@ -129,7 +129,7 @@ def other_target(report: RankReport) -> RankReport:
 
 def comparison_of(report: RankReport) -> ComparisonReport:
     """A report beside its `other_target`."""
-    return ComparisonReport(report, other_target(report))
+    return compare_reports(report, other_target(report))
 
 
 def printed(report: AnyReport, width: int, **options) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.unit.export.reports import GOOD, NOISE, other_target, printed, ranking_of, report_of
-from tui_influence.export.comparison_report import ComparisonReport
+from tui_influence.export.comparison_report import compare_reports
 from tui_influence.export.csv import COLUMNS, rank_csv
 from tui_influence.export.json import rank_json
 from tui_influence.influence.ranking import RankedGroup
@@ -55,7 +55,7 @@ def reports(draw):
 @st.composite
 def comparisons(draw):
     report = draw(reports())
-    return ComparisonReport(
+    return compare_reports(
         report, replace(other_target(report), target=draw(names), target_class=draw(st.none() | names))
     )
 

@@ -19,7 +19,7 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.export.comparison_report import ComparisonReport
+from tui_influence.export.comparison_report import compare_reports
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
 
@@ -95,7 +95,7 @@ def test_a_height_is_kept():
 def test_one_side_that_is_noise_is_named():
     good = alphabet_report()
     noise = replace(other_target(noise_report()), target="letters")
-    assert "NOISE, not a result: the order for letters" in printed(ComparisonReport(good, noise), 100)
+    assert "NOISE, not a result: the order for letters" in printed(compare_reports(good, noise), 100)
     assert "NOISE" not in printed(comparison_of(good), 100)
 
 
@@ -111,7 +111,7 @@ def test_one_side_that_is_noise_is_named():
 )
 def test_both_sides_are_called_by_what_they_differ_in(first, second, labels):
     report = alphabet_report()
-    assert ComparisonReport(replace(report, **first), replace(report, **second)).labels == labels
+    assert compare_reports(replace(report, **first), replace(report, **second)).labels == labels
 
 
 def test_two_models_can_be_compared():

@@ -1,29 +1,30 @@
 """What the modes that show estimates have in common: the keys that change the question."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from textual.message import Message
 
 from tui_influence.export.columns import plain
 from tui_influence.ranking_question import Question
-from tui_influence.store.run_info import TargetInfo
+from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.screens.choose import ChooseScreen
 from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.whom import kept_rival
 
 _ESTIMATORS = ("difference", "ridge")
 _OUTPUTS = ("margin", "probability", "correct")
-_QUESTIONS = ("target", "target_class", "estimator", "output")
+_QUESTIONS = ("target", "target_class", "versus", "estimator", "output")
 
 
 class AskingScreen(ModeScreen):
     """A mode that asks about one target, by one estimator and output."""
 
     class Asked(Message):
-        """Another question is asked."""
+        """Another question is asked, or another one to compare it with."""
 
-        def __init__(self, question: Question) -> None:
-            self.question = question
+        def __init__(self, question: Question, versus: Question | None) -> None:
+            self.question, self.versus = question, versus
             super().__init__()
 
     class GroupChosen(Message):
@@ -66,19 +67,23 @@ class AskingScreen(ModeScreen):
             lambda place: self.ask(replace(asked, target_class=names[place - 1] if place else None)),
         )
 
-    def targets(self) -> list[TargetInfo]:
-        """Return the targets of the run."""
+    def info(self) -> RunInfo:
+        """Return what the run is."""
         overview = self.state.overview
         assert overview is not None
         assert overview.info is not None
-        return overview.info.targets
+        return overview.info
+
+    def targets(self) -> list[TargetInfo]:
+        """Return the targets of the run."""
+        return self.info().targets
 
     def target_asked(self) -> TargetInfo:
         """Return the target that is asked about."""
         targets = self.targets()
         return next((found for found in targets if found.name == self.state.question.target), targets[0])
 
-    def choose(self, title: str, names: list[str], chosen: Callable[[int], object]) -> None:
+    def choose(self, title: str, names: Sequence[str], chosen: Callable[[int], object]) -> None:
         """Have one of some names chosen."""
 
         def answered(place: int | None) -> None:
@@ -88,8 +93,8 @@ class AskingScreen(ModeScreen):
         self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
 
     def ask(self, question: Question) -> None:
-        """Ask another question."""
-        self.post_message(self.Asked(question))
+        """Ask another question; what it is compared with stays, as far as that makes sense."""
+        self.post_message(self.Asked(question, kept_rival(self.info(), question, self.state.versus)))
 
 
 def _next(values: tuple[str, ...], value: str) -> str:

@@ -4,6 +4,8 @@ What is estimated is the core's business: this screen holds a question and shows
 worked out, the old one stays and the line above the table says so.
 """
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -16,7 +18,11 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
+from tui_influence.tui.whom import rivals
 from tui_influence.tui.widgets.ranking_table import RankingTable
+
+if TYPE_CHECKING:
+    from tui_influence.tui.sheets import Sheet
 
 
 class RankScreen(AskingScreen):
@@ -24,7 +30,7 @@ class RankScreen(AskingScreen):
 
     mode = "rank"
     AUTO_FOCUS = "RankingTable"
-    hint = "/ filters by name, >0.1, q<0.05.  t, c, m, o change the question.  ? the keys."
+    hint = "/ filters by name, >0.1, q<0.05.  t, c, m, o change the question, v compares.  ? the keys."
     BINDINGS = bindings("rank")
 
     class ExportAsked(Message):
@@ -62,11 +68,12 @@ class RankScreen(AskingScreen):
 
     def show(self) -> None:
         """Show the answer there is, or why there is none."""
-        answer, state = self.state.answer, self.state
-        self.query_one("#ranking").display = answer is not None
+        state = self.state
+        self._find_sheet()
+        self.query_one("#ranking").display = self._sheet is not None
         empty = self.query_one("#no-ranking", Static)
-        empty.display = answer is None
-        if answer is None:
+        empty.display = self._sheet is None
+        if self._sheet is None:
             empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.look.ascii))
         else:
             self._show_rows(follow=not self._fresh)
@@ -130,6 +137,17 @@ class RankScreen(AskingScreen):
         self.query_one(RankingTable).unmark()
         self._show_question()
 
+    def action_versus(self) -> None:
+        """Choose what to compare with, or nothing."""
+        asked = self.state.question
+        choice = rivals(self.info(), asked, self.state.versus)
+        if not choice.names:
+            self.notify("There is nothing to compare with: one target, of one class.", markup=False)
+            return
+        self.choose(
+            choice.title, choice.names, lambda place: self.post_message(self.Asked(asked, choice.questions[place]))
+        )
+
     def action_export(self) -> None:
         """Ask for the file."""
         self.post_message(self.ExportAsked())
@@ -143,34 +161,46 @@ class RankScreen(AskingScreen):
 
     def action_command(self) -> None:
         """Copy the command that asks the same."""
-        self.post_message(CopyAsked(self.state.question.command(self.state.root), "the command"))
+        command = self.state.question.command(self.state.root, versus=self.state.versus)
+        self.post_message(CopyAsked(command, "the command"))
+
+    def _find_sheet(self) -> None:
+        """Take what there is to show now; another kind of it has other orders."""
+        state = self.state
+        made_of = (state.answer, state.second, state.versus is None)
+        if made_of == self._made_of:
+            return
+        before, self._sheet, self._made_of = self._sheet, None, made_of
+        if state.answer is not None:
+            from tui_influence.tui.sheets import sheet_of  # here, because it loads numpy
+
+            self._sheet = sheet_of(state)
+        if before is not None and self._sheet is not None and before.orders != self._sheet.orders:
+            self._order, self._fresh = 0, True
 
     def _show_rows(self, *, follow: bool) -> None:
-        from tui_influence.views import Order, chosen  # here, because it loads numpy
-
-        answer = self.state.answer
-        if answer is None:
+        sheet = self._sheet
+        if sheet is None:
             return
-        orders = list(Order)
-        rows = chosen(answer.report.ranking.rows, self._filter, orders[self._order % len(orders)])
-        self.query_one(RankingTable).show(answer.report, rows, self.state.look, follow=follow)
-        self._counts = (len(rows), len(answer.report.ranking.rows), orders[self._order % len(orders)].value)
+        order = self._order % len(sheet.orders)
+        rows = sheet.chosen(self._filter, order)
+        self.query_one(RankingTable).show(sheet, rows, self.state.look, follow=follow)
+        self._counts = (len(rows), sheet.orders[order])
         self._show_detail()
 
     def _show_detail(self) -> None:
-        answer, overview = self.state.answer, self.state.overview
-        if answer is None or not self.query_one("#detail").display:
+        sheet, overview = self._sheet, self.state.overview
+        if sheet is None or not self.query_one("#detail").display:
             return
-        from tui_influence.tui.widgets.detail import detail
-
-        row = self.query_one(RankingTable).current
-        about = (row.index if row is not None else None, self.state.look)
-        if self._detailed[0] is answer and self._detailed[1] == about:
+        place = self.query_one(RankingTable).current_place
+        detailed = (sheet, place, self.state.look)
+        if self._detailed == detailed:
             return
-        self._detailed = (answer, about)
+        self._detailed = detailed
         sizes = overview.info.source.sizes if overview and overview.info else []
-        images = sizes[row.index] if row is not None and row.index < len(sizes) else None
-        self.query_one("#about", Static).update(detail(answer.report, row, images, self.state.look))
+        group = sheet.rows[place].index if place is not None else len(sizes)
+        images = sizes[group] if group < len(sizes) else None
+        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.look))
 
     def _show_question(self) -> None:
         line = self._question_line()
@@ -181,10 +211,11 @@ class RankScreen(AskingScreen):
     def _question_line(self) -> Text:
         from tui_influence.tui.widgets.question import question_lines
 
-        table = self.query_one(RankingTable)
-        counts = self._counts if self.state.answer is not None else None
-        return question_lines(self.state, counts, len(table.marks), self.size.width - 2)
+        marks = len(self.query_one(RankingTable).marks)
+        return question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
 
-    _counts: tuple[int, int, str] | None = None
+    _sheet: "Sheet | None" = None
+    _made_of: tuple[object, ...] = ()
+    _counts: tuple[int, str] = (0, "")
     _tall = -1
-    _detailed: tuple[object, object] = (None, None)
+    _detailed: tuple[object, ...] = ()

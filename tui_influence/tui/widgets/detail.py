@@ -1,11 +1,13 @@
-"""One group in words, beside the table: what its numbers are and what they mean. A pure function of a report."""
+"""One group in words, beside the table: what its numbers are and what they mean. Pure functions of a report."""
 
 from math import isfinite
 
 from rich.text import Text
 
 from tui_influence.export.columns import plain
+from tui_influence.export.comparison_report import ComparisonReport
 from tui_influence.export.report import SIGNIFICANT, RankReport
+from tui_influence.influence.comparison import ComparedGroup
 from tui_influence.influence.ranking import RankedGroup
 from tui_influence.tui.theme import Look
 
@@ -29,7 +31,36 @@ def detail(report: RankReport, row: RankedGroup | None, images: int | None, look
     return Text("\n").join(lines)
 
 
+def pair_detail(report: ComparisonReport, row: ComparedGroup | None, images: int | None, look: Look) -> Text:
+    """Return what there is to say of a group in two rankings, and of both; arguments as in `detail`."""
+    lines: list[Text] = []
+    if row is not None:
+        lines += [Text(plain(row.group, look.ascii)[:200], style="bold"), Text()]
+        for label, side, one in zip(report.labels, (report.first, report.second), (row.first, row.second), strict=True):
+            lines += [Text(plain(label, look.ascii), style="underline")]
+            lines += [_fact(name, text, look) for name, text in _numbers(side, one)]
+            lines += [_judgement(side, one, look), Text()]
+        lines += [_fact(name, text, look) for name, text in _difference(row)]
+        lines += [_fact(name, text, look) for name, text in _counts(row.first, images)] + [Text()]
+    lines += [Text(plain(f"{report.meaning()}.", look.ascii), style=look.quiet), Text()]
+    lines += [Text(plain(report.verdict(), look.ascii), style=look.quiet)]
+    return Text("\n").join(lines)
+
+
 def _facts(report: RankReport, row: RankedGroup, images: int | None) -> list[tuple[str, str]]:
+    return [*_numbers(report, row), *_counts(row, images)]
+
+
+def _difference(row: ComparedGroup) -> list[tuple[str, str]]:
+    facts = []
+    if isfinite(row.difference):
+        facts.append(("difference", f"{row.difference:+.4g}"))
+    if isfinite(row.low) and isfinite(row.high):
+        facts.append(("at least 95%", f"{row.low:+.4g} to {row.high:+.4g}"))
+    return facts
+
+
+def _numbers(report: RankReport, row: RankedGroup) -> list[tuple[str, str]]:
     facts = [("rank", f"{row.rank:,} of {len(report.ranking.rows):,}")]
     if isfinite(row.influence):
         facts.append(("influence", f"{row.influence:+.4g} ({report.unit})"))
@@ -37,7 +68,11 @@ def _facts(report: RankReport, row: RankedGroup, images: int | None) -> list[tup
         facts += [("95%", f"{row.low:+.4g} to {row.high:+.4g}"), ("se", f"{row.se:.3g}")]
     if isfinite(row.q):
         facts.append(("q (FDR)", f"{row.q:.3g}"))
-    facts.append(("models", f"{row.n_with:,} with, {row.n_without:,} without"))
+    return facts
+
+
+def _counts(row: RankedGroup, images: int | None) -> list[tuple[str, str]]:
+    facts = [("models", f"{row.n_with:,} with, {row.n_without:,} without")]
     if images is not None:
         facts.append(("images", f"{images:,}"))
     return facts
@@ -56,4 +91,4 @@ def _judgement(report: RankReport, row: RankedGroup, look: Look) -> Text:
 
 
 def _fact(label: str, text: str, look: Look) -> Text:
-    return Text.assemble((f"{label:<11}", look.quiet), text)
+    return Text.assemble((f"{label:<13}", look.quiet), text)

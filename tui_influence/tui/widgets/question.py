@@ -1,46 +1,98 @@
 """The lines above the table: what is asked, how far the answer can be trusted, what part of it is shown."""
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.export.columns import cut, plain
 from tui_influence.influence.reliability import describe
+from tui_influence.ranking_question import Question
 from tui_influence.tui.state import RunState
+from tui_influence.tui.theme import Look
+
+if TYPE_CHECKING:
+    from tui_influence.export.report import RankReport
+    from tui_influence.tui.sheets import Sheet
+
+_NARROW = 60
 
 
-def question_lines(state: RunState, counts: tuple[int, int, str] | None, marks: int, width: int) -> Text:
+def question_lines(state: RunState, sheet: "Sheet | None", shown: int, order: str, marks: int, width: int) -> Text:
     """Return two lines, and a third where something is wrong with the data.
 
     Args:
         state: question and answer.
-        counts: rows shown, rows in all, and their order; None without a ranking.
+        sheet: what the table holds; None without a ranking.
+        shown: its rows that pass the filter.
+        order: their order, in words.
         marks: lines that are marked.
         width: of the lines.
     """
-    look, asked = state.look, state.question
-    info = state.overview.info if state.overview else None
-    target = asked.target or (info.targets[0].name if info else "")
-    ellipsis = look.sign("…", "~")
-    about = cut(plain(target, look.ascii), max(width // 3, 8), ellipsis)
-    part = cut(plain(asked.target_class, look.ascii), 24, ellipsis) if asked.target_class else "all classes"
-    first = Text.assemble((about, "bold"), (f"  {part}, {asked.output_kind}, {asked.estimator}", ""))
-    second = Text(_counted(state, counts, marks), style=look.quiet)
-    first = _with_right(first, _trust(state), width)
+    look = state.look
+    first = _with_right(_asked(state, width), _trust(state, width), width)
+    second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=look.quiet)
     lines = [first, second]
-    if state.answer is not None and state.answer.notes and width >= 60:
-        lines.append(Text(cut(plain(state.answer.notes[0], look.ascii), width, ellipsis), style=look.warning))
+    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
+    if notes and width >= _NARROW:
+        lines.append(Text(cut(plain(notes[0], look.ascii), width, look.sign("…", "~")), style=look.warning))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
     return Text("\n").join(lines)
 
 
-def _trust(state: RunState) -> Text:
-    look, answer = state.look, state.answer
+def _asked(state: RunState, width: int) -> Text:
+    look, asked, versus = state.look, state.question, state.versus
+    room = max(width // (4 if versus else 3), 8)
+    target = _cut(_target(state, asked), room, look)
+    how = f", {asked.output_kind}, {asked.estimator}"
+    if versus is None:
+        return Text.assemble((target, "bold"), f"  {_part(asked, look)}{how}")
+    rival = _cut(_target(state, versus), room, look)
+    if _target(state, asked) == _target(state, versus):
+        first, second, before = _part(asked, look), _part(versus, look), f"{target}  "
+    else:
+        first, second, before = _whole(target, asked, look), _whole(rival, versus, look), ""
+    return Text.assemble(before, (first, "bold"), " against ", (second, "bold"), how)
+
+
+def _target(state: RunState, asked: Question) -> str:
+    info = state.overview.info if state.overview else None
+    return asked.target or (info.targets[0].name if info else "")
+
+
+def _whole(target: str, asked: Question, look: Look) -> str:
+    return f"{target}, {_part(asked, look)}" if asked.target_class is not None else target
+
+
+def _part(asked: Question, look: Look) -> str:
+    return "all classes" if asked.target_class is None else _cut(asked.target_class, 24, look)
+
+
+def _cut(name: str, cells: int, look: Look) -> str:
+    return cut(plain(name, look.ascii), cells, look.sign("…", "~"))
+
+
+def _trust(state: RunState, width: int) -> Text:
+    look, answer, second = state.look, state.answer, state.second
     if answer is None:
         return Text("")
     if state.answered != state.question:
         return Text("working it out...", style=look.warning)
-    report = answer.report
+    if state.versus is None:
+        return _one(answer.report, look)
+    if state.versus_problem:
+        return Text("cannot be compared", style=look.warning)
+    if second is None or state.second_answered != state.versus:
+        return Text("working out the second...", style=look.warning)
+    reports = (answer.report, second.report)
+    noise = any(report.is_noise() for report in reports)
+    if width < _NARROW and not noise:
+        return Text("")
+    return Text(f"reliability {' and '.join(map(_word, reports))}", style=look.warning if noise else "")
+
+
+def _one(report: "RankReport", look: Look) -> Text:
     found = report.ranking.reliability
     if report.is_noise():
         return Text("NOISE, not a result", style=look.warning)
@@ -51,18 +103,23 @@ def _trust(state: RunState) -> Text:
     return Text(f"reliability {found.value:z.2f}, {word}")
 
 
-def _counted(state: RunState, counts: tuple[int, int, str] | None, marks: int) -> str:
-    if counts is None:
-        return ""
-    shown, total, order = counts
-    answer = state.answer
-    nouns = answer.report.nouns if answer else "groups"
-    count = answer.report.ranking.n_models if answer else 0
-    models = f"{count:,} model{'' if count == 1 else 's'}"
-    some = f"{shown:,} of {total:,} {nouns}" if shown != total else f"{total:,} {nouns}"
-    marked = f", {marks:,} marked" if marks else ""
-    problem = f", not up to date: {state.rank_problem}" if state.rank_problem else ""
-    return plain(f"{some}, {models}, {order}{marked}{problem}", state.look.ascii)
+def _word(report: "RankReport") -> str:
+    found = report.ranking.reliability
+    return "NOISE" if report.is_noise() else "unknown" if found is None else f"{found.value:z.2f}"
+
+
+def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int) -> str:
+    total = len(sheet.rows)
+    some = f"{shown:,} of {total:,} {sheet.nouns}" if shown != total else f"{total:,} {sheet.nouns}"
+    parts = [some, f"{sheet.models:,} model{'' if sheet.models == 1 else 's'}", order]
+    if sheet.agreement:
+        parts.append(sheet.agreement)
+    if marks:
+        parts.append(f"{marks:,} marked")
+    problem = state.rank_problem or (state.versus_problem if state.versus is not None else "")
+    if problem:
+        parts.append(f"not up to date: {problem}" if state.rank_problem else f"not compared: {problem}")
+    return plain(", ".join(parts), state.look.ascii)
 
 
 def _with_right(left: Text, right: Text, width: int) -> Text:

@@ -19,16 +19,14 @@ from textual.strip import Strip
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
-    from tui_influence.export.lines import Lines
-    from tui_influence.export.report import RankReport
-    from tui_influence.influence.ranking import RankedGroup
+    from tui_influence.tui.sheets import Row, Sheet, Written
 
 _MARGIN = 2
 """Cells before a line, for its mark."""
 
 
 class RankingTable(ScrollView, can_focus=True):
-    """A ranking's rows, a filtered and ordered part of them, with a cursor and marks."""
+    """Rows of a sheet, a filtered and ordered part of them, with a cursor and marks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
@@ -46,36 +44,41 @@ class RankingTable(ScrollView, can_focus=True):
         super().__init__()
         self.marks: set[int] = set()
         self._look = look
-        self._report: RankReport | None = None
-        self._rows: Sequence[RankedGroup] = ()
+        self._sheet: Sheet | None = None
+        self._rows: Sequence[Row] = ()
         self._places: dict[int, int] = {}
         self._cursor = 0
-        self._lines: Lines | None = None
+        self._lines: Written | None = None
         self._width = 0
         self._strips: dict[tuple[int, bool, bool], Strip] = {}
 
     @property
-    def current(self) -> "RankedGroup | None":
+    def current(self) -> "Row | None":
         """The group under the cursor."""
         return self._rows[self._cursor] if self._rows else None
 
     @property
-    def marked(self) -> "list[RankedGroup]":
-        """The marked groups, in rank order, also those that a filter hides."""
-        return [row for row in self._report.ranking.rows if row.index in self.marks] if self._report else []
+    def current_place(self) -> int | None:
+        """Where the group under the cursor is in the sheet."""
+        return None if self.current is None else self._places[self.current.index]
 
-    def show(self, report: "RankReport", rows: "Sequence[RankedGroup]", look: Look, *, follow: bool = True) -> None:
-        """Show these rows of a report.
+    @property
+    def marked(self) -> "list[Row]":
+        """The marked groups, in the order of the sheet, also those that a filter hides."""
+        return [row for row in self._sheet.rows if row.index in self.marks] if self._sheet else []
+
+    def show(self, sheet: "Sheet", rows: "Sequence[Row]", look: Look, *, follow: bool = True) -> None:
+        """Show these rows of a sheet.
 
         Args:
-            report: the whole ranking; columns and scale are its.
+            sheet: a ranking, or two side by side; columns and scale are its.
             rows: some of it, in an order.
             look: how to draw.
             follow: keep the cursor on its group; otherwise it goes to the first.
         """
-        if report is not self._report or look != self._look:
-            self._report, self._look, self._lines = report, look, None
-            self._places = {row.index: place for place, row in enumerate(report.ranking.rows)}
+        if sheet is not self._sheet or look != self._look:
+            self._sheet, self._look, self._lines = sheet, look, None
+            self._places = {row.index: place for place, row in enumerate(sheet.rows)}
         before, held = self._cursor, self.current.index if self.current else None
         self._rows = rows
         found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
@@ -119,14 +122,10 @@ class RankingTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen; the first is the header."""
         width = self.scrollable_content_region.width
-        if self._report is None or width <= _MARGIN:
+        if self._sheet is None or width <= _MARGIN:
             return Strip.blank(width, self.rich_style)
         if self._lines is None or self._width != width:
-            from tui_influence.export.lines import Lines
-
-            pen = self._look.pen(coloured=not self._report.is_noise())
-            rows = self._report.ranking.rows
-            self._lines, self._width = Lines(rows, self._report.noun, width - _MARGIN, pen), width
+            self._lines, self._width = self._sheet.written(width - _MARGIN, self._look), width
             self._strips.clear()
         if y == 0:
             return self._strip(" " * _MARGIN, self._lines.header(), self.rich_style)
@@ -139,7 +138,7 @@ class RankingTable(ScrollView, can_focus=True):
             self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
         return self._strips[key]
 
-    def _row_strip(self, row: "RankedGroup", lines: "Lines", *, cursor: bool) -> Strip:
+    def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
         mark = self._look.sign("● ", "* ") if row.index in self.marks else " " * _MARGIN
         style = self.rich_style
         if cursor:
