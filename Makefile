@@ -52,6 +52,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_influence
 	$(BIN)/python -m benchmarks.bench_runs
+	$(BIN)/python -m benchmarks.bench_explore
 
 # Needs only this repository and torch: it runs with whatever Python has them.
 gpu-check:
