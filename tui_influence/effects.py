@@ -84,7 +84,7 @@ class Effects:
         question: its estimator, output and split; its class narrows the examples.
         columns: (c,) the examples that were asked for.
         classes: (K, C) influence on the mean output of each class's examples in the split.
-        examples: (K, n) influence on each example; None where that is too many.
+        examples: (K, n) influence on each example; None where it is estimated a group at a time.
     """
 
     reading: Reading
@@ -141,12 +141,14 @@ class Effects:
         )
 
 
-def effects(reading: Reading, question: Question) -> Effects:
+def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Effects:
     """Estimate what every group does to every class and every example of a target.
 
     Args:
         reading: of the question's target.
         question: its estimator, output and split; its class narrows the examples, its example is not looked at.
+        at_once: estimate the examples of all groups now, if that fits in memory. Who asks about a single group saves
+            most of the time without; `ridge` estimates all groups in any case.
 
     Raises:
         ConfigError: the question does not fit the run, or all examples at once are too many for `ridge`.
@@ -160,7 +162,8 @@ def effects(reading: Reading, question: Question) -> Effects:
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
     few = len(reading.info.source.groups) * described.test <= MOST_VALUES
-    if not few and parse_estimator(question.estimator) is not Estimator.DIFFERENCE:
+    needed = parse_estimator(question.estimator) is not Estimator.DIFFERENCE
+    if not few and needed:
         raise ConfigError(
             f"{len(reading.info.source.groups):,} groups times {described.test:,} examples are too many for ridge; "
             "`difference` estimates one group at a time"
@@ -179,7 +182,7 @@ def effects(reading: Reading, question: Question) -> Effects:
             kind=kind,
             clusters=reading.clusters,
         )
-        if few
+        if few and (at_once or needed)
         else None,
     )
 

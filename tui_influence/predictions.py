@@ -1,5 +1,6 @@
 """What a run's models say about single test examples: how often each label is predicted, how sure, how right."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,11 @@ def said_with_and_without(reading: Reading, example: int, group: int) -> tuple[S
     """Return what the models that were trained on a group say about a test example, and what the others say."""
     has = np.asarray(reading.outputs.masks[:, group])
     return _said(reading, example, has), _said(reading, example, ~has)
+
+
+def label_name(classes: Sequence[str], label: int) -> str:
+    """Return the name of a predicted label, which a record may hold beyond the classes there are."""
+    return classes[label] if label < len(classes) else f"label {label}"
 
 
 def usual_predictions(reading: Reading, examples: NDArray[np.intp]) -> NDArray[np.intp]:

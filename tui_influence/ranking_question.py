@@ -45,7 +45,18 @@ class Question:
         source: str | None = None,
         versus: "Question | None" = None,
     ) -> str:
-        """Return the command line that asks the same, ready to be pasted into a shell.
+        """Return the command line that asks the same, ready to be pasted into a shell; arguments as in `arguments`."""
+        return shlex.join(["tinfl", *self.arguments(results, verb, source=source, versus=versus)])
+
+    def arguments(
+        self,
+        results: str | Path,
+        verb: str = "rank",
+        *,
+        source: str | None = None,
+        versus: "Question | None" = None,
+    ) -> list[str]:
+        """Return the words after `tinfl` that ask the same.
 
         Args:
             results: the results directory.
@@ -67,4 +78,4 @@ class Question:
         }
         # With "=", because a class may be called "-1".
         asked = [f"{option}={value}" for option, value in options.items() if value is not None]
-        return shlex.join(["tinfl", verb, *asked, "--", str(results)])
+        return [verb, *asked, "--", str(results)]

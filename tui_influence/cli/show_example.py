@@ -16,7 +16,7 @@ from tui_influence.export.json import rank_document
 from tui_influence.export.layout import height_of
 from tui_influence.export.lines import Pen
 from tui_influence.export.report import finite
-from tui_influence.predictions import Said
+from tui_influence.predictions import Said, label_name
 from tui_influence.reading import Reading
 from tui_influence.store.examples import read_thumbnails
 
@@ -84,12 +84,13 @@ def example_document(
 ) -> dict[str, Any]:
     """Return what is said of an example as JSON; `problem` says why there is no picture."""
     said = about.overall
+    classes = reading.described.classes
     return {
         "example": about.example,
         "name": about.name,
-        "label": reading.described.classes[about.label],
+        "label": classes[about.label],
         "half": _half(reading, about.example),
-        "predicted": [{"label": _label(reading, label), "share": share} for label, share in said.votes],
+        "predicted": [{"label": label_name(classes, label), "share": share} for label, share in said.votes],
         "accuracy": finite(said.accuracy),
         "probability": finite(said.probability),
         "margin": finite(said.margin),
@@ -115,18 +116,14 @@ def _words(reading: Reading, about: AboutExample, pen: Pen, width: int, room: in
 
 
 def _votes(reading: Reading, said: Said, pen: Pen) -> str:
-    named = [f"{cut(_label(reading, label), 30)} {_percent(share)}" for label, share in said.votes[:_VOTES]]
+    classes = reading.described.classes
+    named = [f"{cut(label_name(classes, label), 30)} {_percent(share)}" for label, share in said.votes[:_VOTES]]
     rest = len(said.votes) - len(named)
     return pen.signs.separator.join([*named, *([f"{rest} more"] if rest else [])])
 
 
 def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def _label(reading: Reading, label: int) -> str:
-    classes = reading.described.classes
-    return classes[label] if label < len(classes) else f"label {label}"
 
 
 def _half(reading: Reading, example: int) -> str:

@@ -8,6 +8,7 @@ digests are checked, and a generation that does not match them removed, whenever
 """
 
 import hashlib
+import mmap
 import os
 import re
 import secrets
@@ -70,6 +71,13 @@ class Outputs:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def release(self) -> None:
+        """Let the system take back the memory of what is mapped and was read; it is read again where it is needed."""
+        for array in (self.margins, self.predicted):
+            mapped = getattr(array, "_mmap", None)
+            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs:

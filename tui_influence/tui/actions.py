@@ -89,6 +89,7 @@ ACTIONS = (
     Action("image.close", "escape,q", "Back", "Go back to the class", shown_key="esc"),
     Action("image.next", "right,n", "Next", "Next image of the class", shown_key="right"),
     Action("image.previous", "left,N", "Previous", "Image before", shown_key="left"),
+    Action("image.large", "O", "Own graphics", "Show the image by the terminal's own graphics, until a key"),
     Action("image.command", "Y", "Command", "Copy the command line that shows this image"),
     Action("log.follow", "f", "Follow", "Stay at the end as lines come, or stop doing so"),
     Action("log.search", "slash", "Search", "Search as you type", shown_key="/"),

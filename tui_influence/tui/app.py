@@ -5,6 +5,7 @@ comes back as a message; at most two updates a second reach the screen, and noth
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from tui_influence.text import printable
 from tui_influence.tui import carry_out
 from tui_influence.tui.actions import bindings, names_of
 from tui_influence.tui.background import Background, Watcher
+from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import ImageAsked, Looking, Seen
 from tui_influence.tui.messages import (
     Broke,
@@ -86,7 +88,7 @@ class ExploreApp(App[str]):
         self.animation_level = "none"
         self._root, self._readonly = root, readonly
         self._folder = None if is_run(root) else root
-        self._look = Look(dark, coloured, ascii)
+        self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
         self.state = RunState(root, look=self._look)
         self._watcher: Watcher | None = None
         self._background = Background(self._broke)
@@ -266,6 +268,10 @@ class ExploreApp(App[str]):
             asked = ImageAsked(state.effects.question, message.example, state.group)
             self._looking.at_image(state, state.effects, asked)
 
+    @on(ImageScreen.LargeAsked)
+    def _show_large(self, message: ImageScreen.LargeAsked) -> None:
+        show_large(self, self.state.root, message.question, dark=self._look.dark)
+
     @on(ImageSeen)
     def _image_seen(self, message: ImageSeen) -> None:
         self.state.image = message
@@ -385,7 +391,7 @@ class ExploreApp(App[str]):
     def action_theme(self) -> None:
         """Change between dark and light."""
         dark = not self._look.dark
-        self._look = Look(dark, self._look.coloured, self._look.ascii)
+        self._look = replace(self._look, dark=dark)
         self.state.look = self._look
         self.theme = DARK.name if dark else LIGHT.name
         self._show()

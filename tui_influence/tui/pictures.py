@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tui_influence.images.pictures import Ink
+
 KEPT = 800
 """Pictures kept at most: a few megabytes, and more than a screen of any size holds."""
 
@@ -80,7 +82,7 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], st
     Returns:
         each picture, None for those that cannot be drawn; and why, if there are such.
     """
-    from tui_influence.images.pictures import Ink, picture  # here, because it loads numpy
+    from tui_influence.images.pictures import picture  # here, because it loads numpy
 
     thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
     found: dict[Key, Drawn | None] = {}
@@ -99,12 +101,19 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], st
             reason = reason or "the run keeps fewer images than it has examples: is it half copied?"
             continue
         look = key.look
-        ink = Ink.ASCII if look.ascii else Ink.BLOCKS if look.coloured else Ink.SHADES
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
-        rows = picture(images[key.place], columns, ink, dark=look.dark)
+        rows = picture(images[key.place], columns, _ink(look), dark=look.dark)
         found[key] = tuple(Strip(row, columns) for row in rows)
     return found, reason
+
+
+def _ink(look: Look) -> "Ink":
+    from tui_influence.images.pictures import Ink
+
+    if look.ascii or not look.coloured:
+        return Ink.ASCII if look.ascii else Ink.SHADES
+    return Ink.BLOCKS_256 if look.few_colours else Ink.BLOCKS
 
 
 def _thumbnails(paths: Paths, target: int | None) -> "NDArray[np.uint8]":

@@ -135,6 +135,7 @@ class Jobs:
             reading = read(Paths(root), info, question.target, self._readings.get(question.target))
             self._readings[question.target] = reading
             found = work(reading, question)
+            reading.outputs.release()
         except TinflError as error:
             reason = str(error)
         except OSError as error:

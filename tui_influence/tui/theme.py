@@ -77,11 +77,13 @@ class Look:
         dark: on a dark background.
         coloured: whether there are colours.
         ascii: with ASCII characters only.
+        few_colours: the terminal has 256 colours, which pictures are drawn in.
     """
 
     dark: bool = True
     coloured: bool = True
     ascii: bool = False
+    few_colours: bool = False
 
     @property
     def quiet(self) -> str:

@@ -1,6 +1,7 @@
 """One test example, large: its picture, what models predict with and without a class, and the classes that drive it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -10,7 +11,9 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.export.columns import cut, plain
+from tui_influence.ranking_question import Question
 from tui_influence.tui.actions import bindings
+from tui_influence.tui.large import has_graphics
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import Tile
@@ -30,6 +33,13 @@ class ImageScreen(Screen[Tile]):
 
         def __init__(self, example: int) -> None:
             self.example = example
+            super().__init__()
+
+    class LargeAsked(Message):
+        """An image is to be shown by the terminal's own graphics."""
+
+        def __init__(self, question: Question) -> None:
+            self.question = question
             super().__init__()
 
     def __init__(self, state: RunState, tiles: Sequence[Tile], place: int) -> None:
@@ -102,14 +112,21 @@ class ImageScreen(Screen[Tile]):
         """Go back to the class."""
         self.dismiss(self._tiles[self._place])
 
+    def action_large(self) -> None:
+        """Have the image shown by the terminal's own graphics, with the app out of the way."""
+        self.post_message(self.LargeAsked(self._asked()))
+
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        from dataclasses import replace
+        self.post_message(CopyAsked(self._asked().command(self._state.root, "show"), "the command"))
 
-        asked = replace(
-            self._state.question, target_class=None, split="estimate", example=self._tiles[self._place].place
-        )
-        self.post_message(CopyAsked(asked.command(self._state.root, "show"), "the command"))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does this now: large pictures take a terminal that draws them."""
+        return action != "large" or has_graphics()
+
+    def _asked(self) -> Question:
+        """The question about this image alone."""
+        return replace(self._state.question, target_class=None, example=self._tiles[self._place].place)
 
     def _go(self, by: int) -> None:
         self._place = (self._place + by) % len(self._tiles)

@@ -13,6 +13,7 @@ from tui_influence.effects import SIGNIFICANT, Moved, MovedExample
 from tui_influence.export.columns import cut, plain
 from tui_influence.export.report import RankReport
 from tui_influence.influence.ranking import RankedGroup
+from tui_influence.predictions import label_name
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
 from tui_influence.tui.widgets.image_grid import Shelf, Tile
@@ -96,7 +97,7 @@ def class_effects(moved: Moved, look: Look, width: int, height: int) -> list[Tex
 
 
 def _tile(example: MovedExample, target: int, classes: Sequence[str], look: Look, captions: int) -> Tile:
-    label, usual = (plain(classes[place], look.ascii)[:60] for place in (example.label, example.predicted))
+    label, usual = (plain(label_name(classes, place), look.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = look.sign("▲", "+") if example.influence > 0 else look.sign("▼", "-")
     mark = "*" if example.q < SIGNIFICANT else ""

@@ -8,7 +8,7 @@ from rich.text import Text
 from tui_influence.about_example import AboutExample
 from tui_influence.export.columns import cut, fit, plain
 from tui_influence.export.report import with_interval
-from tui_influence.predictions import Said
+from tui_influence.predictions import Said, label_name
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
 
@@ -76,7 +76,7 @@ def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[T
 
 
 def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
-    return ", ".join(f"{names[label]} {share:.0%}" for label, share in said.votes[:most]) or "-"
+    return ", ".join(f"{label_name(names, label)} {share:.0%}" for label, share in said.votes[:most]) or "-"
 
 
 def _share(value: float) -> str:
