@@ -11,7 +11,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.cache import LRUCache
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _MARGIN = 2
 """Cells before a line, for its mark."""
+_KEPT = 256
+"""Lines that are kept as drawn: some screenfuls, for what is filtered away comes back a key later."""
 
 
 class RankingTable(ScrollView, can_focus=True):
@@ -49,8 +52,8 @@ class RankingTable(ScrollView, can_focus=True):
         self._places: dict[int, int] = {}
         self._cursor = 0
         self._lines: Written | None = None
-        self._width = 0
-        self._strips: dict[tuple[int, bool, bool], Strip] = {}
+        self._width, self._style, self._blank = 0, Style(), Strip([])
+        self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
 
     @property
     def current(self) -> "Row | None":
@@ -119,28 +122,46 @@ class RankingTable(ScrollView, can_focus=True):
         """Move the cursor to the first or the last line."""
         self._go(len(self._rows) if last else 0)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw some lines of the screen, as they are: the stylesheet puts nothing around them.
+
+        A line that was drawn before is the same object again, for which Textual has kept the escape sequences.
+        """
+        width, style = self.scrollable_content_region.width, self.rich_style
+        if (width, style) != (self._width, self._style):
+            self._width, self._style, self._lines = width, style, None
+            self._blank = Strip.blank(width, style)
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        strips = []
+        for y in crop.line_range:
+            strip = self.render_line(y)
+            for line_filter in filters:
+                strip = strip.apply_filter(line_filter, background)
+            strips.append(strip.crop(*crop.column_span))
+        return strips
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen; the first is the header."""
-        width = self.scrollable_content_region.width
-        if self._sheet is None or width <= _MARGIN:
-            return Strip.blank(width, self.rich_style)
-        if self._lines is None or self._width != width:
-            self._lines, self._width = self._sheet.written(width - _MARGIN, self._look), width
+        if self._sheet is None or self._width <= _MARGIN:
+            return self._blank
+        if self._lines is None:
+            self._lines = self._sheet.written(self._width - _MARGIN, self._look)
             self._strips.clear()
         if y == 0:
-            return self._strip(" " * _MARGIN, self._lines.header(), self.rich_style)
+            return self._strip(" " * _MARGIN, self._lines.header(), self._style)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return self._blank
         row = self._rows[place]
         key = (row.index, row.index in self.marks, place == self._cursor)
-        if key not in self._strips:
-            self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
-        return self._strips[key]
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
+        return strip
 
     def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
         mark = self._look.sign("● ", "* ") if row.index in self.marks else " " * _MARGIN
-        style = self.rich_style
+        style = self._style
         if cursor:
             style += Style.parse(self._look.cursor)
             mark = mark if row.index in self.marks else self._look.sign("▸ ", "> ")
@@ -149,7 +170,7 @@ class RankingTable(ScrollView, can_focus=True):
     def _strip(self, mark: str, text: Text, style: Style) -> Strip:
         segments = [Segment(mark, Style(bold=True)), *text.render(self.app.console)]
         strip = Strip([segment for segment in segments if segment.text != "\n"])
-        return strip.adjust_cell_length(self.scrollable_content_region.width).apply_style(style)
+        return strip.adjust_cell_length(self._width).apply_style(style).simplify()
 
     def _go(self, place: int) -> None:
         self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
