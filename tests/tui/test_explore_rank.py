@@ -69,6 +69,21 @@ async def test_typing_filters_and_escape_clears(tmp_path):
         await until(pilot, lambda: "30 classes, 40 models, most harmful first" in screen_text(app))
 
 
+async def test_filtering_moves_no_column(tmp_path):
+    make_run(tmp_path / "run")
+
+    def header(app) -> str:
+        return next(line for line in screen_text(app).splitlines() if "influence" in line)
+
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await opened(app, pilot)
+        await until(pilot, lambda: "influence" in screen_text(app))
+        before = header(app)
+        await pilot.press("slash", *"s 07")
+        await until(pilot, lambda: "1 of 30 classes" in screen_text(app))
+        assert header(app) == before
+
+
 TERMS = {
     ">0.5": lambda row: row.influence > 0.5,
     "<-0.2": lambda row: row.influence < -0.2,

@@ -28,6 +28,7 @@ def explore(
     # Read when textual is imported, and by it alone.
     os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
     os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    os.environ["TEXTUAL_FPS"] = "120"  # what a key changes is drawn in two steps or three, at most so far apart
     for name in ("COLUMNS", "LINES"):  # exported by some shells and libraries; the terminal itself knows better
         os.environ.pop(name, None)
     if coloured:

@@ -61,6 +61,10 @@ class RankScreen(AskingScreen):
                 yield Static(id="about", markup=False)
         yield Static(id="no-ranking", classes="calm", markup=False)
 
+    def on_mount(self) -> None:
+        """Filter while a key is still being handled, not by a message after it: one paint shows both."""
+        self.watch(self.query_one("#filter", Input), "value", self._filtered, init=False)
+
     def on_resize(self) -> None:
         """Draw what is above and beside the table for the new width."""
         self._show_question()
@@ -97,9 +101,8 @@ class RankScreen(AskingScreen):
             return self.state.answer is not None
         return super().allows(action)
 
-    @on(Input.Changed, "#filter")
-    def _filtered(self, event: Input.Changed) -> None:
-        self._filter = event.value
+    def _filtered(self, value: str) -> None:
+        self._filter = value
         self._show_rows(follow=True)
         self._show_question()
 
