@@ -35,6 +35,9 @@ def explore(
         os.environ.pop("NO_COLOR", None)
     else:
         os.environ["NO_COLOR"] = "1"
+    from tui_influence.tui import pauses
+
+    pauses.begin()
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.runs_found import is_run, runs_in
 

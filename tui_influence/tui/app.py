@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from tui_influence.text import printable
-from tui_influence.tui import carry_out
+from tui_influence.tui import carry_out, pauses
 from tui_influence.tui.actions import bindings, names_of
 from tui_influence.tui.background import Background, Watcher
 from tui_influence.tui.large import show_large
@@ -108,6 +108,10 @@ class ExploreApp(App[str]):
             self.switch_mode("picker")
         else:
             self._open(self._root)
+
+    def on_ready(self) -> None:
+        """The app stands."""
+        pauses.settle()
 
     def on_unmount(self) -> None:
         """Look no more."""

@@ -13,6 +13,7 @@ from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
+from tui_influence.tui import pauses
 from tui_influence.tui.log_lines import LogLine, LogTail
 
 PAUSE = 1.0
@@ -51,14 +52,19 @@ class Background:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        known: set[str] = set()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._closed)
                 if self._closed:
                     return
-                job = self._jobs.pop(next(iter(self._jobs)))
+                kind = next(iter(self._jobs))
+                job = self._jobs.pop(kind)
             try:
                 job()
+                if kind not in known:  # it has loaded what every later one of its kind needs
+                    known.add(kind)
+                    pauses.settle()
             except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
                 self._broken(error)
                 return
