@@ -107,6 +107,23 @@ def test_a_source_class_is_shown_with_its_images_and_its_place_in_the_ranking(pa
     assert found["ranking"] | {"rows": ranked["rows"]} == ranked
 
 
+def test_a_source_class_is_shown_with_the_classes_and_examples_it_moves(paths):
+    said = run("show", paths.root, "--source", "ostrich", "--target", "digits")
+    found = json.loads(run("show", paths.root, "--source", "ostrich", "--target", "digits", "--json").out)
+    assert "effect on each class of the target" in said.out
+    assert "helped most" in said.out
+    best = found["helped"][0]
+    assert f"example {best['example']}" in said.out
+    row = json.loads(run("rank", paths.root, "--example", best["example"], "--json").out)["rows"]
+    (direct,) = [line for line in row if line["group"] == "ostrich"]
+    assert best["influence"] == pytest.approx(direct["influence"], rel=1e-3)
+    assert best["low"] < best["influence"] < best["high"]
+    ranked = json.loads(run("rank", paths.root, "--class", "y", "--json").out)["rows"]
+    (on_y,) = [line["influence"] for line in found["classes"] if line["group"] == "y"]
+    assert on_y == pytest.approx(next(line["influence"] for line in ranked if line["group"] == "ostrich"), rel=1e-3)
+    assert all(example["example"] % 2 == 0 for example in (*found["helped"], *found["hurt"]))  # the estimate half
+
+
 def test_a_class_whose_name_looks_like_an_option_can_be_shown(paths):
     assert run("show", "--source=-1", "--", paths.root).code == 0
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+_MOVED = 8
+"""Test examples that are named of those a source class helps, and of those it hurts, most."""
+
 
 def show(
     results: Results,
@@ -91,18 +94,23 @@ def _show_example(canvas: "Canvas | None", reading: "Reading", question: "Questi
 def _show_source(
     canvas: "Canvas | None", reading: "Reading", question: "Question", name: str, columns: int | None
 ) -> None:
+    from tui_influence.cli.show_moved import moved_document, print_moved
     from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
+    from tui_influence.effects import effects
     from tui_influence.ranking import rank
 
     group = group_of(reading, name)
     answer = rank(reading, question)
     row = next(row for row in answer.report.ranking.rows if row.index == group)
+    moved = effects(reading, question, at_once=False).of(group, _MOVED)
     samples, problem = _or_reason(lambda: samples_of(reading, group))
     _warn(answer.notes, problem)
     if canvas is None:
-        output.write_json(source_document(reading, answer.report, row, samples, problem))
+        document = source_document(reading, answer.report, row, samples, problem)
+        output.write_json(document | moved_document(reading, moved))
     else:
         print_source(canvas, reading, answer.report, row, samples, columns)
+        print_moved(canvas, reading, answer.report, moved)
 
 
 def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:

@@ -1,0 +1,84 @@
+"""What one source group does to the target, for `tinfl show`: to each of its classes, and to single test examples."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from tui_influence.cli.canvas import Canvas
+from tui_influence.effects import SIGNIFICANT, Moved, MovedExample
+from tui_influence.export.columns import cut, plain
+from tui_influence.export.json import row_document
+from tui_influence.export.lines import Lines, Pen
+from tui_influence.export.report import RankReport, finite
+from tui_influence.predictions import label_name
+from tui_influence.reading import Reading
+
+_CLASSES = 24
+"""Target classes that are listed at most: of more, the first and the last."""
+_NAME = 32
+
+
+def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Moved) -> None:
+    """Show on stdout what a group does to each class of the target, and which examples it helps and hurts most."""
+    console = canvas.console
+    pen = canvas.pen(coloured=True)
+    console.print(Text(), pen.line("effect on each class of the target", "bold"), sep="\n")
+    table, rows = Lines(moved.classes, "class", console.width, pen), len(moved.classes)
+    console.print(table.header())
+    shown = range(rows) if rows <= _CLASSES else [*range(_CLASSES // 2), *range(rows - _CLASSES // 2, rows)]
+    for place in shown:
+        if rows > _CLASSES and place == rows - _CLASSES // 2:
+            console.print(pen.line(f"{pen.signs.ellipsis} {rows - _CLASSES:,} more", pen.quiet))
+        console.print(table.line(place))
+    for words, examples, beyond in (
+        ("helped most", moved.helped, moved.n_helped),
+        ("hurt most", moved.hurt, moved.n_hurt),
+    ):
+        title = f"{words}, of {report.scope()}: {beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANT:g})"
+        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        for example in examples:
+            console.print(_line(example, reading.described.classes, pen))
+
+
+def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
+    """Return the same as JSON."""
+    classes = reading.described.classes
+
+    def documents(examples: Sequence[MovedExample]) -> list[dict[str, Any]]:
+        return [
+            {
+                "example": example.example,
+                "name": reading.examples.names[example.example],
+                "label": classes[example.label],
+                "predicted": label_name(classes, example.predicted),
+                **{key: finite(getattr(example, key)) for key in ("influence", "se", "low", "high", "q")},
+            }
+            for example in examples
+        ]
+
+    return {
+        "examples": moved.n_examples,
+        "helped_beyond_chance": moved.n_helped,
+        "hurt_beyond_chance": moved.n_hurt,
+        "classes": [row_document(row) for row in moved.classes],
+        "helped": documents(moved.helped),
+        "hurt": documents(moved.hurt),
+    }
+
+
+def _line(example: MovedExample, classes: Sequence[str], pen: Pen) -> Text:
+    label, usual = classes[example.label], label_name(classes, example.predicted)
+    name = cut(plain(label, pen.ascii), _NAME, pen.signs.ellipsis)
+    wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, pen.ascii), _NAME, pen.signs.ellipsis)}"
+    mark = "*" if example.q < SIGNIFICANT else " "
+    between = f"{example.low:+.3g} to {example.high:+.3g}"
+    return Text.assemble(
+        f"  example {example.example:<7}",
+        (f"{pen.signs.of(example.influence)}{example.influence:+.3g}{mark}", pen.colour(example.influence)),
+        (f"  [{between}]  ", pen.quiet),
+        name,
+        (wrong, pen.quiet),
+        no_wrap=True,
+        overflow="crop",
+    )
