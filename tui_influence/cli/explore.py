@@ -41,14 +41,15 @@ def explore(
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.runs_found import is_run, runs_in
 
+    seen = None
     if is_run(results):
         from tui_influence.runs.overview import overview
         from tui_influence.store.paths import Paths
 
-        overview(Paths(results), shown_failures=0)  # says what is wrong, before the screen is taken
+        seen = overview(Paths(results))  # says what is wrong, before the screen is taken
     else:
         runs_in(results)
-    app = ExploreApp(results, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured)
+    app = ExploreApp(results, seen=seen, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured)
     last = app.run()
     if last:
         diagnostics.say(last)

@@ -17,6 +17,7 @@ from textual.command import Provider
 from textual.screen import Screen
 from textual.widgets import Input
 
+from tui_influence.runs.overview import Overview
 from tui_influence.text import printable
 from tui_influence.tui import carry_out, pauses
 from tui_influence.tui.actions import bindings, names_of
@@ -73,21 +74,31 @@ class ExploreApp(App[str]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-low"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self, root: Path, *, readonly: bool = False, ascii: bool = False, dark: bool = True, coloured: bool = True
+        self,
+        root: Path,
+        *,
+        seen: Overview | None = None,
+        readonly: bool = False,
+        ascii: bool = False,
+        dark: bool = True,
+        coloured: bool = True,
     ) -> None:
         """Explore a run, or a folder of runs.
 
         Args:
             root: its results directory, or the folder.
+            seen: how the run stands, if that is known by now: the first screen shows it.
             readonly: change nothing.
             ascii: draw with ASCII characters only.
             dark: for a dark background.
             coloured: whether there are colours at all.
         """
+        folder = None if is_run(root) else root
+        # Of this app, where Textual has one for all: a mode that is changed to, as it begins, comes a tenth later.
+        self.DEFAULT_MODE = "sweep" if folder is None else "picker"  # type: ignore[misc]
         super().__init__(ansi_color=not coloured)
         self.animation_level = "none"
-        self._root, self._readonly = root, readonly
-        self._folder = None if is_run(root) else root
+        self._readonly, self._folder = readonly, folder
         self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
         self.state = RunState(root, look=self._look)
         self._watcher: Watcher | None = None
@@ -99,15 +110,15 @@ class ExploreApp(App[str]):
         self.register_theme(LIGHT)
         self.theme = DARK.name if dark else LIGHT.name
         self.set_class(ascii, "-ascii")
+        if folder is None:
+            self._take(root, seen)
+        else:
+            self.add_mode("picker", lambda: PickerScreen(folder, self._look))
 
     def on_mount(self) -> None:
-        """Open the run, or the list of runs."""
-        if self._folder is not None:
-            folder = self._folder
-            self.add_mode("picker", lambda: PickerScreen(folder, self._look))
-            self.switch_mode("picker")
-        else:
-            self._open(self._root)
+        """Begin to look at the run; a list of runs asks for it by itself."""
+        if self._folder is None:
+            self._watch()
 
     def on_ready(self) -> None:
         """The app stands."""
@@ -121,18 +132,30 @@ class ExploreApp(App[str]):
             self._watcher.close()
 
     def _open(self, root: Path) -> None:
-        self.state = state = RunState(root, self._readonly, self._folder is not None, self._look)
+        self._take(root)
+        self._watch()
+        self.switch_mode("sweep")
+
+    def _take(self, root: Path, seen: Overview | None = None) -> None:
+        """Have a state and modes for a run."""
+        self.state = RunState(root, self._readonly, self._folder is not None, self._look, seen)
         self._jobs.forget()
         for screen in SCREENS:
-            self.add_mode(screen.mode, partial(screen, state))
+            self.add_mode(screen.mode, partial(screen, self.state))
+
+    def _watch(self) -> None:
+        """Look at the run from now on."""
+        state = self.state
         self._watcher = Watcher(
-            root,
+            state.root,
             lambda overview: self._tell(state, OverviewRead(overview)),
             lambda reason: self._tell(state, OverviewFailed(reason)),
             lambda lines: self._tell(state, LogRead(lines)),
             self._broke,
+            state.overview,
         )
-        self.switch_mode("sweep")
+        if state.overview is not None:
+            self.call_after_refresh(self._consider)
 
     def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Told | Seen) -> None:
         """From any thread: what was found out about a run, unless another one is open by now."""
@@ -169,7 +192,7 @@ class ExploreApp(App[str]):
         state = self.state
         state.overview, state.problem = message.overview, ""
         self._show()
-        self._consider()
+        self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
 
     @on(OverviewFailed)
     def _overview_failed(self, message: OverviewFailed) -> None:

@@ -80,6 +80,7 @@ class Watcher:
         failed: Callable[[str], None],
         logged: Callable[[list[LogLine]], None],
         broken: Callable[[Exception], None],
+        known: Overview | None = None,
     ) -> None:
         """Begin to look.
 
@@ -89,15 +90,17 @@ class Watcher:
             failed: is told why it cannot be looked at.
             logged: is told of lines that were added to its log, once `read_log` was called.
             broken: is told what nobody expected; then it looks no more.
+            known: how the run stood a moment ago, if that is known; then the first look is after a pause.
         """
         self._paths = Paths(root)
         self._seen, self._failed, self._logged, self._broken = seen, failed, logged, broken
         self._tail: LogTail | None = None
-        self._info: tuple[int, RunInfo] | None = None
+        self._info = (_changed(self._paths.run), known.info) if known and known.info else None
         self._signature: tuple[object, ...] = ()
         self._idle = False
         self._wake, self._closed = threading.Event(), threading.Event()
-        threading.Thread(target=self._watch, name="tinfl-watcher", daemon=True).start()
+        thread = threading.Thread(target=self._watch, args=(known is None,), name="tinfl-watcher", daemon=True)
+        thread.start()
 
     def look_now(self) -> None:
         """Look at once, whether or not anything seems to have changed."""
@@ -115,7 +118,9 @@ class Watcher:
         self._closed.set()
         self._wake.set()
 
-    def _watch(self) -> None:
+    def _watch(self, at_once: bool) -> None:
+        if not at_once:
+            self._wake.wait(PAUSE)
         while not self._closed.is_set():
             self._wake.clear()
             self._look()
