@@ -6,11 +6,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: demo test lint types imports unit soak bench gpu-check constraints clean help
+.PHONY: demo test lint types imports unit tour soak bench gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
+	@echo "make tour       the README's pictures, from the demo's run"
 	@echo "make soak       kill and damage sweeps at random for minutes (SOAK_SECONDS=600)"
 	@echo "make bench      the measurements that the README quotes"
 	@echo "make gpu-check  compare CPU with CUDA and measure a GPU"
@@ -44,6 +45,12 @@ imports: $(DEV)
 
 unit: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak"
+
+results/demo: | $(STAMP)
+	$(BIN)/tinfl demo $@
+
+tour: $(STAMP) | results/demo
+	$(BIN)/python docs/tour.py results/demo docs/tour
 
 soak: $(DEV)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0

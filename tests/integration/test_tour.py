@@ -1,0 +1,71 @@
+"""The README's pictures: they are there, and what makes them works."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.tui.runs import make_run
+from tui_influence.runs.heartbeat import State
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = sorted(re.findall(r"!\[[^]]+\]\((docs/tour/[^)]+)\)", (ROOT / "README.md").read_text()))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def tour(run: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "docs/tour.py", str(run), str(folder), "--class", "y"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def check(picture: Path) -> list[str]:
+    """Assert that a picture is self-contained and says nothing of a machine; return its lines of text."""
+    text = picture.read_text()
+    assert re.findall(r"[a-z]+://[^\"' ]*", text) == ["http://www.w3.org/2000/svg"]
+    assert "@font-face" not in text
+    assert len(text) < 150_000
+    written = [found.text or "" for found in ET.fromstring(text).iter(f"{SVG}text")]
+    shown = " ".join(written)
+    assert not re.search(r"/(tmp|home|root|work|Users)\b|\bpid \d", shown)
+    assert not re.search(rf"\b{re.escape(socket.gethostname())}\b", shown)
+    return written
+
+
+def test_the_readme_shows_every_picture_of_the_tour():
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs/tour").iterdir()} == set(SHOWN)
+    assert len(SHOWN) >= 4
+
+
+@pytest.mark.parametrize("picture", SHOWN)
+def test_a_picture_of_the_readme_is_self_contained(picture):
+    assert "demo" in check(ROOT / picture) or picture.endswith("image.svg")
+
+
+def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
+    make_run(tmp_path / "run", name="<of & my own>", noise=0.05)
+    done = tour(tmp_path / "run", tmp_path / "pictures")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [Path(name).name for name in SHOWN]
+    texts = {path.stem: check(path) for path in (tmp_path / "pictures").iterdir()}
+    assert "<of & my own>" in texts["rank"]
+    ranked = {text for text in texts["rank"] if re.fullmatch(r"class \d\d", text)}
+    assert len(ranked) >= 20
+    assert ranked & set(texts["class"])
+    assert "40 of 60 models" in texts["sweep"]
+    # Grey images of two tones: both are drawn, as shapes.
+    fills = re.findall(r'<path fill="(#\w+)"', (tmp_path / "pictures/class.svg").read_text())
+    assert {"#000000", "#ffffff"} <= set(fills)
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path):
+    make_run(tmp_path / "run", state=State.RUNNING)
+    done = tour(tmp_path / "run", tmp_path / "pictures")
+    assert done.returncode == 1
+    assert "not finished" in done.stderr
+    assert not (tmp_path / "pictures").exists()
