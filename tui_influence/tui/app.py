@@ -54,8 +54,8 @@ from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
-from tui_influence.tui.widgets.image_grid import Tile
 from tui_influence.tui.widgets.picture_view import PictureView
+from tui_influence.tui.widgets.shelves import Tile
 
 SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
 """The modes, in the order of their keys."""

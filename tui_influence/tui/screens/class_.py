@@ -17,7 +17,8 @@ from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.pictures import Key
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.image_grid import ImageGrid, Tile
+from tui_influence.tui.widgets.image_grid import ImageGrid
+from tui_influence.tui.widgets.shelves import Tile
 
 _WIDE = 120
 _TALL = 32

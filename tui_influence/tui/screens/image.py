@@ -16,8 +16,8 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.large import has_graphics
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.image_grid import Tile
 from tui_influence.tui.widgets.picture_view import PictureView
+from tui_influence.tui.widgets.shelves import Tile
 
 
 class ImageScreen(Screen[Tile]):

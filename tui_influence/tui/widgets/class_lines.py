@@ -16,7 +16,7 @@ from tui_influence.influence.ranking import RankedGroup
 from tui_influence.predictions import label_name
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
-from tui_influence.tui.widgets.image_grid import Shelf, Tile
+from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 8
 """Cells that a name keeps, however narrow the screen."""

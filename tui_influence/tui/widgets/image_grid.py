@@ -6,7 +6,6 @@ drawn yet leaves its place blank; `missing` says which to draw.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -21,55 +20,7 @@ from textual.widget import Widget
 from tui_influence.export.columns import cut
 from tui_influence.tui.pictures import Album, Key
 from tui_influence.tui.theme import Look
-
-SIZES = (12, 16, 20, 24, 32)
-"""Widths of a picture, in cells."""
-_GAP = 2
-_SIDE_BY_SIDE = 4
-_LEAST_ROWS = 6
-"""Lines below which a picture is no picture: then there is one shelf at a time."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """An image in a row.
-
-    Attributes:
-        target: position of the target whose test example it is; None for a sample of the source.
-        place: its number there.
-        caption: lines below it.
-    """
-
-    target: int | None
-    place: int
-    caption: tuple[Text, ...]
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A row of images.
-
-    Attributes:
-        title: what they have in common.
-        tiles: the images.
-        empty: what is said where there is none.
-    """
-
-    title: Text
-    tiles: tuple[Tile, ...]
-    empty: str = "none"
-
-
-@dataclass(frozen=True)
-class _Room:
-    """How many images are shown at once: `across` times `down` on each shelf."""
-
-    across: int
-    down: int
-
-    @property
-    def page(self) -> int:
-        return self.across * self.down
+from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
 
 
 class ImageGrid(Widget, can_focus=True):
@@ -158,8 +109,8 @@ class ImageGrid(Widget, can_focus=True):
         keys = []
         for number in self._seen():
             shelf, cursor = self._shelves[number], self._cursors[number]
-            start = cursor - cursor % room.page
-            keys += [self._key(tile) for tile in shelf.tiles[start : start + 2 * room.page]]
+            start = room.start(cursor)
+            keys += [self._key(tile, room) for tile in shelf.tiles[start : start + 2 * room.page]]
         return [key for key in keys if self._album.get(key) is None]
 
     def on_resize(self) -> None:
@@ -187,7 +138,7 @@ class ImageGrid(Widget, can_focus=True):
         if not self._shelves:
             return
         cursor, tiles = self._cursors[self._shelf], self._shelves[self._shelf].tiles
-        start = cursor - cursor % room.page
+        start = room.start(cursor)
         row = (cursor - start) // room.across + by
         if 0 <= row < room.down and start + row * room.across < len(tiles):
             self._cursors[self._shelf] = min(cursor + by * room.across, len(tiles) - 1)
@@ -206,8 +157,7 @@ class ImageGrid(Widget, can_focus=True):
 
     def action_size(self, by: int) -> None:
         """Take the next size of pictures."""
-        now = max(place for place, columns in enumerate(SIZES) if columns <= max(self._columns(), SIZES[0]))
-        self._chosen_size = SIZES[min(max(now + by, 0), len(SIZES) - 1)]
+        self._chosen_size = self._room().sized(by)
         self._moved()
 
     def render_line(self, y: int) -> Strip:
@@ -217,7 +167,7 @@ class ImageGrid(Widget, can_focus=True):
         if not self._shelves:
             return blank
         room, seen = self._room(), self._seen()
-        at, line = divmod(y, self._shelf_height())
+        at, line = divmod(y, room.shelf_rows)
         if at >= len(seen):
             return blank
         number = seen[at]
@@ -226,20 +176,20 @@ class ImageGrid(Widget, can_focus=True):
             return self._line(self._title(number, room), width)
         if not shelf.tiles:
             return self._line(Text.assemble((f"  {shelf.empty}" if line == 1 else "", self._look.quiet)), width)
-        row, inside = divmod(line - 1, self._tile_height())
-        start = cursor - cursor % room.page + row * room.across
+        row, inside = divmod(line - 1, room.tile_rows)
+        start = room.start(cursor) + row * room.across
         cells: list[Segment] = []
         for place in range(start, min(start + room.across, len(shelf.tiles))):
             current = number == self._shelf and place == cursor
-            cells += self._cells(shelf.tiles[place], inside, current=current)
+            cells += self._cells(shelf.tiles[place], inside, room, current=current)
         return Strip(cells).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
-    def _cells(self, tile: Tile, inside: int, *, current: bool) -> list[Segment]:
+    def _cells(self, tile: Tile, inside: int, room: Layout, *, current: bool) -> list[Segment]:
         """One line of one image, with the gap after it."""
-        columns, rows = self._columns(), self._picture_rows()
-        gap = Segment(" " * _GAP)
+        columns, rows = room.columns, room.picture_rows
+        gap = Segment(" " * GAP)
         if inside < rows:
-            key = self._key(tile)
+            key = self._key(tile, room)
             drawn = self._album.get(key)
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
@@ -253,14 +203,14 @@ class ImageGrid(Widget, can_focus=True):
             caption.stylize(self._look.cursor)
         return [*(segment for segment in caption.render(self.app.console) if segment.text != "\n"), gap]
 
-    def _title(self, number: int, room: _Room) -> Text:
+    def _title(self, number: int, room: Layout) -> Text:
         shelf = self._shelves[number]
         title = shelf.title.copy()
         if len(shelf.tiles) > room.page:
-            start = self._cursors[number] - self._cursors[number] % room.page
+            start = room.start(self._cursors[number])
             last = min(start + room.page, len(shelf.tiles))
             title.append(f"  {start + 1} to {last} of {len(shelf.tiles)}", style=self._look.quiet)
-        if len(self._seen()) < len(self._shelves):
+        if not room.is_whole:
             title.append(f"  {self._look.sign('↕', 'up, down:')} {number + 1}/{len(self._shelves)}")
         return title
 
@@ -276,12 +226,12 @@ class ImageGrid(Widget, can_focus=True):
                     self._shelf, self._cursors[number] = number, place
                     return
 
-    def _to_shelf(self, by: int, column: int, room: _Room) -> None:
+    def _to_shelf(self, by: int, column: int, room: Layout) -> None:
         number = self._shelf + by
         while 0 <= number < len(self._shelves):
             tiles = self._shelves[number].tiles
             if tiles:
-                start = self._cursors[number] - self._cursors[number] % room.page
+                start = room.start(self._cursors[number])
                 on_page = min(room.page, len(tiles) - start)
                 row = 0 if by > 0 else (on_page - 1) // room.across
                 self._shelf = number
@@ -291,47 +241,26 @@ class ImageGrid(Widget, can_focus=True):
 
     def _at(self, x: int, y: int) -> tuple[int, int] | None:
         room, seen = self._room(), self._seen()
-        at, line = divmod(y, self._shelf_height())
-        across, inside = divmod(x, self._columns() + _GAP)
-        if at >= len(seen) or line == 0 or across >= room.across or inside >= self._columns():
+        at, line = divmod(y, room.shelf_rows)
+        across, inside = divmod(x, room.columns + GAP)
+        if at >= len(seen) or line == 0 or across >= room.across or inside >= room.columns:
             return None
         number = seen[at]
-        start = self._cursors[number] - self._cursors[number] % room.page
-        place = start + (line - 1) // self._tile_height() * room.across + across
+        start = room.start(self._cursors[number])
+        place = start + (line - 1) // room.tile_rows * room.across + across
         return (number, place) if place < len(self._shelves[number].tiles) else None
 
     def _moved(self) -> None:
         self.refresh()
         self.post_message(self.Turned())
 
-    def _key(self, tile: Tile) -> Key:
-        return Key(tile.target, tile.place, self._columns(), self._look)
-
     def _seen(self) -> range:
-        """Which shelves are on the screen: all, or the cursor's alone where there is no room for all."""
+        """Which shelves are on the screen: all, or the cursor's alone."""
         count = len(self._shelves)
-        fits = count * (1 + _LEAST_ROWS + self._captions) <= self.size.height
-        return range(count) if fits else range(self._shelf, min(self._shelf + 1, count))
+        return range(count) if self._room().is_whole else range(self._shelf, min(self._shelf + 1, count))
 
-    def _columns(self) -> int:
-        """The width of a picture: the chosen one, else the largest at which enough are side by side; it always fits."""
-        tall = 2 * (self.size.height // max(len(self._seen()), 1) - 1 - self._captions)
-        fits = max(min(self.size.width, tall), 2)
-        if self._chosen_size is not None:
-            return min(self._chosen_size, fits)
-        enough = (self.size.width + _GAP) // _SIDE_BY_SIDE - _GAP
-        return min(max([size for size in SIZES if size <= enough], default=SIZES[0]), fits)
+    def _key(self, tile: Tile, layout: Layout) -> Key:
+        return Key(tile.target, tile.place, layout.columns, self._look)
 
-    def _picture_rows(self) -> int:
-        return -(-self._columns() // 2)  # stored thumbnails are square, and a cell is twice as high as wide
-
-    def _tile_height(self) -> int:
-        return self._picture_rows() + self._captions
-
-    def _room(self) -> _Room:
-        across = max((self.size.width + _GAP) // (self._columns() + _GAP), 1)
-        down = max((self.size.height // max(len(self._seen()), 1) - 1) // self._tile_height(), 1)
-        return _Room(across, down)
-
-    def _shelf_height(self) -> int:
-        return 1 + self._room().down * self._tile_height()
+    def _room(self) -> Layout:
+        return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._chosen_size)

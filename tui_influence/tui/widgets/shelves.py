@@ -1,0 +1,125 @@
+"""Where images stand: named shelves of tiles, and how many of them, how large, fit into a room of cells.
+
+Pure arithmetic. A picture is square, and a cell twice as high as it is wide.
+"""
+
+from dataclasses import dataclass
+
+from rich.text import Text
+
+SIZES = (12, 16, 20, 24, 32)
+"""Widths of a picture, in cells."""
+GAP = 2
+"""Cells between two pictures."""
+_SIDE_BY_SIDE = 4
+"""Pictures that are shown side by side at least, unless a size was chosen."""
+_LEAST_ROWS = 6
+"""Lines below which a picture is no picture: then there is one shelf at a time."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image in a row.
+
+    Attributes:
+        target: position of the target whose test example it is; None for a sample of the source.
+        place: its number there.
+        caption: lines below it.
+    """
+
+    target: int | None
+    place: int
+    caption: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A row of images.
+
+    Attributes:
+        title: what they have in common.
+        tiles: the images.
+        empty: what is said where there is none.
+    """
+
+    title: Text
+    tiles: tuple[Tile, ...]
+    empty: str = "none"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How shelves stand in a room.
+
+    Attributes:
+        width: of the room, in cells.
+        height: of the room, in lines.
+        shelves: how many there are.
+        captions: lines below each picture.
+        chosen: width of a picture that was asked for; None for what fits best. It never exceeds the room.
+    """
+
+    width: int
+    height: int
+    shelves: int
+    captions: int
+    chosen: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all shelves are seen at once, rather than one at a time."""
+        return self.shelves * (1 + _LEAST_ROWS + self.captions) <= self.height
+
+    @property
+    def seen(self) -> int:
+        """Shelves that are seen at once."""
+        return self.shelves if self.is_whole else min(1, self.shelves)
+
+    @property
+    def columns(self) -> int:
+        """Width of a picture, in cells."""
+        tall = 2 * (self.height // max(self.seen, 1) - 1 - self.captions)
+        fits = max(min(self.width, tall), 2)
+        if self.chosen is not None:
+            return min(self.chosen, fits)
+        enough = (self.width + GAP) // _SIDE_BY_SIDE - GAP
+        return min(max([size for size in SIZES if size <= enough], default=SIZES[0]), fits)
+
+    @property
+    def picture_rows(self) -> int:
+        """Height of a picture, in lines."""
+        return -(-self.columns // 2)
+
+    @property
+    def tile_rows(self) -> int:
+        """Height of a picture with its caption."""
+        return self.picture_rows + self.captions
+
+    @property
+    def across(self) -> int:
+        """Pictures side by side."""
+        return max((self.width + GAP) // (self.columns + GAP), 1)
+
+    @property
+    def down(self) -> int:
+        """Rows of pictures on a shelf."""
+        return max((self.height // max(self.seen, 1) - 1) // self.tile_rows, 1)
+
+    @property
+    def page(self) -> int:
+        """Pictures of a shelf that are seen at once."""
+        return self.across * self.down
+
+    @property
+    def shelf_rows(self) -> int:
+        """Height of a shelf with its title."""
+        return 1 + self.down * self.tile_rows
+
+    def start(self, cursor: int) -> int:
+        """Return the first picture of the page that holds the one at `cursor`."""
+        return cursor - cursor % self.page
+
+    def sized(self, by: int) -> int:
+        """Return the next larger (1) or smaller (-1) width of a picture."""
+        now = max(place for place, size in enumerate(SIZES) if size <= max(self.columns, SIZES[0]))
+        return SIZES[min(max(now + by, 0), len(SIZES) - 1)]
