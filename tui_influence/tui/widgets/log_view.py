@@ -138,7 +138,8 @@ class LogView(ScrollView, can_focus=True):
 
     def _to_end(self) -> None:
         if self.follow:
-            self.scroll_end(animate=False, immediate=True)
+            # By force, because the scroll bar may not be there yet: without one, Textual does not scroll.
+            self.scroll_end(animate=False, immediate=True, force=True)
 
     def _reveal(self) -> None:
         self.follow = False
