@@ -84,7 +84,7 @@ class Effects:
         question: its estimator, output and split; its class narrows the examples.
         columns: (c,) the examples that were asked for.
         classes: (K, C) influence on the mean output of each class's examples in the split.
-        examples: (K, n) influence on each example; None where it is estimated a group at a time.
+        examples: (K, c) influence on each of them; None where it is estimated a group at a time.
     """
 
     reading: Reading
@@ -96,8 +96,8 @@ class Effects:
     def of(self, group: int, count: int) -> Moved:
         """Return what a group does, with at most `count` examples that it helps and as many that it hurts."""
         reading = self.reading
-        row, place = (self.examples, group) if self.examples is not None else (_row(reading, self.question, group), 0)
-        influence, se = (array[place, self.columns].astype(np.float64) for array in (row.influence, row.se))
+        row, place = (self.examples, group) if self.examples is not None else (self._row(group), 0)
+        influence, se = (array[place].astype(np.float64) for array in (row.influence, row.se))
         q = benjamini_hochberg(p_values(influence, se, row.df))
         low, high = interval(influence, se, row.df)
         order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
@@ -140,6 +140,19 @@ class Effects:
             int(found.n_without[group]),
         )
 
+    def _row(self, group: int) -> Estimate:
+        outputs = self.reading.outputs
+        return influence_row(
+            group,
+            masks=outputs.masks,
+            margins=outputs.margins,
+            predicted=outputs.predicted,
+            labels=self.reading.examples.labels,
+            kind=self.question.output_kind,
+            clusters=self.reading.clusters,
+            columns=self.columns,
+        )
+
 
 def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Effects:
     """Estimate what every group does to every class and every example of a target.
@@ -161,11 +174,11 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
     kind = parse_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
-    few = len(reading.info.source.groups) * described.test <= MOST_VALUES
+    few = len(reading.info.source.groups) * len(columns) <= MOST_VALUES
     needed = parse_estimator(question.estimator) is not Estimator.DIFFERENCE
     if not few and needed:
         raise ConfigError(
-            f"{len(reading.info.source.groups):,} groups times {described.test:,} examples are too many for ridge; "
+            f"{len(reading.info.source.groups):,} groups times {len(columns):,} examples are too many for ridge; "
             "`difference` estimates one group at a time"
         )
     return Effects(
@@ -181,20 +194,8 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
             estimator=question.estimator,
             kind=kind,
             clusters=reading.clusters,
+            columns=columns,
         )
         if few and (at_once or needed)
         else None,
-    )
-
-
-def _row(reading: Reading, question: Question, group: int) -> Estimate:
-    outputs = reading.outputs
-    return influence_row(
-        group,
-        masks=outputs.masks,
-        margins=outputs.margins,
-        predicted=outputs.predicted,
-        labels=reading.examples.labels,
-        kind=question.output_kind,
-        clusters=reading.clusters,
     )

@@ -9,6 +9,7 @@ from tests.unit.store.conftest import make_info, make_record
 from tui_influence import effects as module
 from tui_influence.effects import effects
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.influence.outputs import OutputKind, OutputMatrix, mean_output
 from tui_influence.predictions import said, said_with_and_without, usual_predictions
 from tui_influence.ranking import Question, rank
 from tui_influence.reading import read
@@ -134,3 +135,15 @@ def test_a_group_that_every_model_has_leaves_the_others_unsaid(tmp_path):
     having, lacking = said_with_and_without(always, 0, 0)
     assert (having.models, lacking.models, lacking.label) == (3, 0, None)
     assert np.isnan(lacking.accuracy)
+
+
+@pytest.mark.parametrize("kind", ["margin", "probability", "correct"])
+def test_a_matrix_of_some_examples_is_that_part_of_the_whole(reading, kind):
+    outputs, labels = reading.outputs, reading.examples.labels
+    columns = np.array([20, 3, 4, 11])
+    whole = OutputMatrix(outputs.margins, outputs.predicted, labels, OutputKind(kind))
+    part = replace(whole, chosen=columns)
+    rows = slice(5, 90)
+    assert part.shape == (MODELS, 4)
+    assert np.array_equal(part.block(rows, slice(1, 3)), whole.block(rows, columns[1:3]))
+    assert mean_output(part, np.arange(4)) == pytest.approx(mean_output(whole, columns))

@@ -77,18 +77,19 @@ class OutputMatrix:
     """Outputs of one kind, (m, n), converted a block at a time.
 
     Attributes are the arguments of `outputs_of_kind`; `predicted` and `labels` may be None unless the kind is
-    `correct`.
+    `correct`. With `chosen`, (c,) indices, it is a matrix of these examples alone, (m, c), in this order.
     """
 
     margins: Floats
     predicted: Integers | None = None
     labels: Integers | None = None
     kind: OutputKind = OutputKind.MARGIN
+    chosen: Integers | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(m, n): models, target examples."""
-        return self.margins.shape[0], self.margins.shape[1]
+        return self.margins.shape[0], self.margins.shape[1] if self.chosen is None else len(self.chosen)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -97,12 +98,17 @@ class OutputMatrix:
 
     def block(self, rows: slice, columns: slice | Integers) -> Floats:
         """Outputs of those models on those examples, as `dtype` or, for margins, as stored."""
+        columns = self.stored(columns)
         return outputs_of_kind(
             _cut(self.margins, rows, columns),
             None if self.predicted is None else _cut(self.predicted, rows, columns),
             None if self.labels is None else self.labels[columns],
             self.kind,
         )
+
+    def stored(self, columns: slice | Integers) -> slice | Integers:
+        """Where those examples are in what is stored."""
+        return columns if self.chosen is None else self.chosen[columns]
 
     def column_slices(self, width: int) -> Iterator[slice]:
         """Every column once, `width` at a time."""
@@ -218,6 +224,7 @@ def _accuracy(outputs: OutputMatrix, columns: slice | Integers) -> NDArray[np.fl
     if outputs.predicted is None or outputs.labels is None:
         raise _labels_missing()
     m = outputs.shape[0]
+    columns = outputs.stored(columns)
     step = max(1, _ROW_BLOCK_VALUES // outputs.shape[1])
     share = np.empty(m)
     for start in range(0, m, step):

@@ -172,12 +172,13 @@ def influence_matrix(
     estimator: Estimator | str = "difference",
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
+    columns: NDArray[np.integer[Any]] | None = None,
 ) -> Estimate:
-    """Influence of every group on every target example, (K, n); arguments as in `rank_groups`.
+    """Influence of every group on every target example, (K, n), or on those at `columns`; the rest as in `rank_groups`.
 
     The matrix is read in blocks of columns: memory beyond the result is a few times (m, 1024) float32.
     """
-    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind))
+    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind), columns)
     return estimate(estimator, masks, outputs, clusters)
 
 
@@ -190,6 +191,7 @@ def influence_row(
     labels: Integers | None = None,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
+    columns: NDArray[np.integer[Any]] | None = None,
 ) -> Estimate:
     """Influence of one group on every target example, (1, n), by `difference`: that row of `influence_matrix`.
 
@@ -201,8 +203,9 @@ def influence_row(
         labels: (n,) or None.
         kind: of output.
         clusters: (m,) int or None.
+        columns: (c,) indices of the examples that count; None for all.
     """
-    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind))
+    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind), columns)
     return difference(masks, outputs, clusters, only=np.array([group]))
 
 
