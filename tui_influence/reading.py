@@ -86,6 +86,7 @@ def read(paths: Paths, info: RunInfo, target: str | None = None, earlier: Readin
         recorded,
     ):
         return earlier
+    del earlier  # while records arrive it holds hundreds of megabytes, as its successor will
     return Reading(
         paths=paths,
         info=info,

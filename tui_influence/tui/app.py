@@ -331,10 +331,11 @@ class ExploreApp(App[str]):
         base = self._base()
         if isinstance(base, AskingScreen):
             self._jobs.consider_ranking(self.state)
-            # Once there is a ranking, what it is asked next is probably what its first class does.
-            state = self.state
+            state, overview = self.state, self.state.overview
             known = state.effects is not None and state.effects.question == state.question
-            if state.answered == state.question and (isinstance(base, ClassScreen) or not known):
+            # What is asked after the ranking of a run that has ended is probably what its first class does.
+            ahead = not known and overview is not None and not overview.is_active
+            if state.answered == state.question and (isinstance(base, ClassScreen) or ahead):
                 self._jobs.consider_effects(state)
             self._look_at_group()
         elif isinstance(base, SweepScreen):

@@ -132,7 +132,8 @@ class Jobs:
         wanted, started = pace.wanted, time.monotonic()
         found, reason = None, ""
         try:
-            reading = read(Paths(root), info, question.target, self._readings.get(question.target))
+            # Taken out, so that a reading which has had its day is gone before the next one is read.
+            reading = read(Paths(root), info, question.target, self._readings.pop(question.target, None))
             self._readings[question.target] = reading
             found = work(reading, question)
             reading.outputs.release()
