@@ -72,6 +72,8 @@ class ImageScreen(Screen[Tile]):
 
     def show(self) -> None:
         """Show what is known of the image."""
+        if not self.query(PictureView):  # on its way in, or out
+            return
         self.query_one("#image-title", Static).update(self._title())
         self.query_one(PictureView).refresh()
         self.query_one("#example", Static).update(Text("\n").join(self._lines()))

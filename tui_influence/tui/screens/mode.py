@@ -48,9 +48,10 @@ class ModeScreen(Screen[None]):
 
     def show_state(self) -> None:
         """Draw the state as it is now."""
-        if not self.is_mounted:
+        bars = self.query(ModeBar)
+        if not self.is_mounted or not bars:  # on its way in, or out
             return
-        self.query_one(ModeBar).refresh()
+        bars.first().refresh()
         self.show()
 
     def show(self) -> None:
