@@ -89,6 +89,11 @@ class LogView(ScrollView, can_focus=True):
         """Lay out for the new size."""
         self._resized()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Go to the end now that there is a bar: without one, Textual does not scroll, nor move the bar when forced."""
+        if self.follow:
+            self.call_after_refresh(self._to_end)
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Who scrolls up wants to read; who comes back to the end wants to follow."""
         super().watch_scroll_y(old_value, new_value)
@@ -138,8 +143,7 @@ class LogView(ScrollView, can_focus=True):
 
     def _to_end(self) -> None:
         if self.follow:
-            # By force, because the scroll bar may not be there yet: without one, Textual does not scroll.
-            self.scroll_end(animate=False, immediate=True, force=True)
+            self.scroll_end(animate=False, immediate=True)
 
     def _reveal(self) -> None:
         self.follow = False
