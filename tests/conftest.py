@@ -6,10 +6,11 @@ from tests.e2e.program import kill_everything, record_bytes, tinfl, write_config
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Pack datasets into a cache of the test session, not the user's."""
+def _own_places(tmp_path_factory):
+    """Pack datasets into a cache of the test session, not the user's, and take no notice of the user's config."""
     patch = pytest.MonkeyPatch()
     patch.setenv("TINFL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("TINFL_CONFIG", "")
     yield
     patch.undo()
 

@@ -14,12 +14,9 @@ from tui_influence.config.explain import problems_of
 from tui_influence.config.positions import Node
 from tui_influence.config.problems import InvalidConfig
 from tui_influence.config.schema import Config
+from tui_influence.config.source_text import read_source, unified
 from tui_influence.config.syntax import NotToml, read_toml
-from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.text import printable
-
-MAX_BYTES = 256 << 10
-"""A config of many targets has a few kilobytes; what is larger is some other file."""
+from tui_influence.errors import ResultsError
 
 
 def load_config(path: Path) -> Config:
@@ -29,7 +26,7 @@ def load_config(path: Path) -> Config:
         InvalidConfig: it is wrong; all of its problems at once.
         ConfigError: it cannot be read as text.
     """
-    return parse_config(_read(path), str(path))
+    return parse_config(read_source(path, missing=" (tinfl init writes one to start from)"), str(path))
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -42,7 +39,7 @@ def parse_config(text: str, name: str) -> Config:
     Raises:
         InvalidConfig: it is wrong; all of its problems at once.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = unified(text)
     try:
         data, positions = read_toml(text)
     except NotToml as error:
@@ -72,28 +69,3 @@ def config_from_json(data: dict[str, Any]) -> Config:
         problems = problems_of(data, Node(), "")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise ResultsError(f"the saved config is damaged, or of another version: {problems[0].message}{more}")
-
-
-def _read(path: Path) -> str:
-    shown = printable(str(path))
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise ConfigError(f"{shown}: not a regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ConfigError(f"{shown}: no such file (tinfl init writes one to start from)") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{shown}: is a directory, not a config file") from None
-    except PermissionError:
-        raise ConfigError(f"{shown}: no permission to read it") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"{shown}: cannot be read: {printable(reason)}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{shown}: larger than {MAX_BYTES >> 10} KiB; this is no config")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{shown}: not UTF-8 text (line {line}); save it as UTF-8") from None
