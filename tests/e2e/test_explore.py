@@ -118,3 +118,21 @@ def test_what_cannot_be_opened_is_a_line_and_an_exit_code(here, terminal, what, 
 
 def test_without_a_terminal_it_says_what_to_use(finished):
     assert "needs a terminal" in tinfl("explore", finished, code=2).stderr
+
+
+def test_keys_of_one_s_own_work_and_wrong_ones_are_refused_before_the_screen_is_taken(finished, terminal, tmp_path):
+    (tmp_path / "own.toml").write_text('[keys]\n"app.rank" = "r"\n"rank.filter" = "f2,F"\n')
+    terminal.start("explore", finished, TINFL_CONFIG=str(tmp_path / "own.toml"))
+    terminal.wait(lambda text: "12 of 12 models" in text and "r Rank" in text)
+    terminal.keys("r")
+    terminal.wait(lambda text: "f2 Filter" in text and "influence" in text)
+    terminal.keys("F", "F")
+    terminal.wait(lambda text: "F" in [line.strip() for line in text.splitlines()])
+    terminal.keys("Escape")
+    terminal.wait(lambda text: "36 classes, 10 models" in text and " of 36" not in text)
+    terminal.keys("q")
+    terminal.wait(lambda text: "ended 0" in text)
+    (tmp_path / "wrong.toml").write_text('[keys]\n"rank.filtre" = "f"\n')
+    terminal.start("explore", finished, TINFL_CONFIG=str(tmp_path / "wrong.toml"))
+    text = terminal.wait(lambda text: "ended 2" in text)
+    assert "did you mean rank.filter?" in text.replace("\n", "")

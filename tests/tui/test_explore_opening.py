@@ -2,17 +2,13 @@ import json
 import shutil
 
 import pytest
-from textual.command import CommandList
 
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
 from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
-from tui_influence.tui.actions import ACTIONS, actions_of
-from tui_influence.tui.app import SCREENS, ExploreApp
 from tui_influence.tui.runs_found import is_run, runs_in
-from tui_influence.tui.screens.image import ImageScreen
 
 
 async def test_a_folder_of_runs_opens_a_list_and_escape_comes_back(tmp_path):
@@ -106,35 +102,6 @@ async def test_a_heartbeat_of_nonsense_is_shown_as_far_as_it_makes_sense(tmp_pat
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         assert "unknown" in screen_text(app)
-
-
-def test_every_action_has_a_tooltip_a_unique_id_and_a_method():
-    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
-    owners = {screen.mode: screen for screen in (*SCREENS, ImageScreen)} | {"app": ExploreApp}
-    for action in ACTIONS:
-        assert 0 < len(action.tooltip) <= 62  # a line of the help at 80 columns
-        assert callable(getattr(owners[action.scope], f"action_{action.name.partition('(')[0]}"))
-
-
-def offered(app) -> list[str]:
-    """What the palette offers, also what it has no room for."""
-    return [str(command.hit.text) for found in app.screen.query(CommandList) for command in found.options]
-
-
-@pytest.mark.parametrize("mode", ["sweep", "rank", "class", "log"])
-async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
-    make_run(tmp_path / "run", state=State.RUNNING)
-    async with exploring(tmp_path / "run", (100, 50)) as (app, pilot):
-        await pilot.press({"sweep": "1", "rank": "2", "class": "3", "log": "5"}[mode])
-        await ranked(app, pilot) if mode == "rank" else await pilot.pause()
-        await pilot.press("question_mark")
-        await until(pilot, lambda: "Keys:" in screen_text(app))
-        for action in actions_of(mode):
-            assert action.tooltip in words(app)
-        await pilot.press("escape", "ctrl+p")
-        await until(pilot, lambda: any("Dark/light" in name for name in offered(app)))
-        assert ("Stop (S)" in offered(app)) == (mode == "sweep")
-        assert "Resume (R)" not in offered(app)  # not while it runs
 
 
 async def test_dark_and_light_change_in_place(tmp_path):

@@ -13,6 +13,7 @@ from tui_influence.cli.demo import demo
 from tui_influence.cli.doctor import doctor
 from tui_influence.cli.explore import explore
 from tui_influence.cli.init import init
+from tui_influence.cli.keys import keys
 from tui_influence.cli.logs import logs
 from tui_influence.cli.rank import rank
 from tui_influence.cli.show import show
@@ -57,7 +58,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, show, explore, doctor):
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, show, explore, keys, doctor):
     app.command()(_guarded(_command))
 
 

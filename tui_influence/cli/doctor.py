@@ -9,6 +9,7 @@ from pathlib import Path
 from tui_influence import __version__
 from tui_influence.cli import output
 from tui_influence.cli.parameters import Json
+from tui_influence.errors import ConfigError
 
 _LOGIND = Path("/etc/systemd/logind.conf")
 
@@ -31,6 +32,7 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
     yield _images()
     yield _detaching()
     yield _cache()
+    yield _keys()
 
 
 def _torch() -> tuple[str, bool, str]:
@@ -108,3 +110,18 @@ def _cache() -> tuple[str, bool, str]:
     usage = shutil.disk_usage(existing)
     ok = os.access(existing, os.W_OK)
     return "cache", ok, f"{cache}, {usage.free / 2**30:.0f} GiB free" + ("" if ok else ", not writable")
+
+
+def _keys() -> tuple[str, bool, str]:
+    """Whether the user's own keys are in order, and where they are."""
+    from tui_influence.config.user import user_config_path
+    from tui_influence.tui.keymap import user_keys
+
+    path = user_config_path()
+    try:
+        changed = user_keys().changed
+    except ConfigError as error:
+        return "keys", False, str(error)
+    if not changed:
+        return "keys", True, f"the usual ones (`tinfl keys`); your own would be in {path}" if path else "the usual ones"
+    return "keys", True, f"{len(changed)} of your own, from {path}"

@@ -39,9 +39,10 @@ def explore(
 
     pauses.begin()
     from tui_influence.tui.app import ExploreApp
+    from tui_influence.tui.keymap import user_keys
     from tui_influence.tui.runs_found import is_run, runs_in
 
-    seen = None
+    keys, seen = user_keys(), None
     if is_run(results):
         from tui_influence.runs.overview import overview
         from tui_influence.store.paths import Paths
@@ -49,7 +50,15 @@ def explore(
         seen = overview(Paths(results))  # says what is wrong, before the screen is taken
     else:
         runs_in(results)
-    app = ExploreApp(results, seen=seen, readonly=readonly, ascii=ascii_only, dark=theme == "dark", coloured=coloured)
+    app = ExploreApp(
+        results,
+        seen=seen,
+        readonly=readonly,
+        ascii=ascii_only,
+        dark=theme == "dark",
+        coloured=coloured,
+        keys=keys,
+    )
     last = app.run()
     if last:
         diagnostics.say(last)

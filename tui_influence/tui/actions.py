@@ -1,12 +1,21 @@
-"""Everything a key can do, in one table: bindings, palette and help are made from it.
+"""Everything a key can do, in one table: bindings, footer, palette and help are made from it.
 
-An action's id is its name in a user's keymap. The method that does it is called `action_` and the id's last part; the
-scope, its first part, says which screen has it (`app`: all of them).
+An action's id is its name in a user's config. The method that does it is called `action_` and the id's last part; the
+scope, its first part, says which screen or widget has it (`app`: all modes).
 """
 
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+
+MODES = ("sweep", "rank", "class", "prune", "log")
+"""The modes, in the order of their keys."""
+_PLACES = {"app": MODES, "table": ("rank",), "grid": ("class",), "lines": ("log",)}
+"""The screens on which a scope's keys work, where these are not of the scope's own name."""
+_ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
+"""What of the app is possible without a run, in the list of runs."""
+_FIELDS = ("choose", "path")
+"""Scopes of screens on which a field always has the keys."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +24,13 @@ class Action:
 
     Attributes:
         id: scope and name.
-        keys: that do it, with commas between.
+        keys: that do it, unless its user has chosen others; with commas between.
         label: a word for the footer.
         tooltip: a sentence for help and palette.
         show: in the footer.
-        shown_key: how the key is written there, where its name is not clear.
         call: the action with its argument, where it is not the id's last part.
         changes: it changes the run: not with `--readonly`.
+        while_typing: it is possible while a field has the keys.
     """
 
     id: str
@@ -29,13 +38,13 @@ class Action:
     label: str
     tooltip: str
     show: bool = True
-    shown_key: str | None = None
     call: str | None = None
     changes: bool = False
+    while_typing: bool = False
 
     @property
     def scope(self) -> str:
-        """Which screen has it."""
+        """Which screen or widget has it."""
         return self.id.split(".")[0]
 
     @property
@@ -44,9 +53,15 @@ class Action:
         return self.call or self.id.split(".", 1)[1].replace("-", "_")
 
     @property
-    def key(self) -> str:
-        """The first of its keys, as people write it."""
-        return self.shown_key or self.keys.split(",")[0]
+    def places(self) -> frozenset[str]:
+        """The screens on which its keys work; actions that share one cannot share a key."""
+        without_run = ("picker",) if self.id in _ANYWHERE else ()
+        return frozenset((*_PLACES.get(self.scope, (self.scope,)), *without_run))
+
+    @property
+    def beside_field(self) -> bool:
+        """Whether its keys must be such as cannot be typed into a field."""
+        return self.while_typing or self.scope in _FIELDS
 
 
 ACTIONS = (
@@ -57,17 +72,20 @@ ACTIONS = (
     Action("app.prune", "4", "Prune", "What leaving classes out gains", False, call="mode('prune')"),
     Action("app.log", "5", "Log", "What happened to the run, line by line", False, call="mode('log')"),
     Action("app.back", "escape", "Back", "Close what is open; from a run of a folder, back to the list", False,
-           shown_key="esc"),
-    Action("app.theme", "ctrl+t", "Dark/light", "Change between dark and light", False),
+           while_typing=True),
+    Action("app.theme", "ctrl+t", "Dark/light", "Change between dark and light", False, while_typing=True),
+    Action("app.palette", "ctrl+p", "Palette", "Every action that is possible now, by name", False,
+           call="command_palette", while_typing=True),
+    Action("app.explain", "f1", "Explain", "What has the keys now, and what it does; also while typing", False,
+           while_typing=True),
     Action("sweep.stop", "S", "Stop", "Stop after the models in hand; again: at once (asks first)",
            changes=True),
     Action("sweep.resume", "R", "Resume", "Go on with what stopped, failed or was lost (asks first)",
            changes=True),
     Action("sweep.command", "Y", "Copy command", "Copy the command line that says the same"),
-    Action("rank.filter", "slash", "Filter", "Filter as you type: part of a name, >0.1, |x|>0.2, q<0.05",
-           shown_key="/"),
-    Action("rank.sort", "s", "Sort", "Next order: helpful, harmful, strongest, surest, by name"),
-    Action("rank.mark", "space", "Mark", "Mark or unmark this line", shown_key="space"),
+    Action("rank.filter", "slash", "Filter", "Filter as you type: part of a name, >0.1, |x|>0.2, q<0.05"),
+    Action("rank.sort", "s", "Sort", "Next order of the lines: most helpful, surest, by name, ..."),
+    Action("rank.mark", "space", "Mark", "Mark or unmark this line"),
     Action("rank.unmark", "u", "Unmark all", "Take all marks away", False),
     Action("rank.target", "t", "Target", "Choose the target that is influenced"),
     Action("rank.target-class", "c", "Class", "Choose one class of the target, or all of them"),
@@ -86,27 +104,58 @@ ACTIONS = (
     Action("class.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
     Action("class.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("class.command", "Y", "Command", "Copy the command line that shows this class", False),
-    Action("image.close", "escape,q", "Back", "Go back to the class", shown_key="esc"),
-    Action("image.next", "right,n", "Next", "Next image of the class", shown_key="right"),
-    Action("image.previous", "left,N", "Previous", "Image before", shown_key="left"),
+    Action("image.close", "escape,q", "Back", "Go back to the class"),
+    Action("image.next", "right,n", "Next", "Next image of the class"),
+    Action("image.previous", "left,N", "Previous", "Image before"),
     Action("image.large", "O", "Own graphics", "Show the image by the terminal's own graphics, until a key"),
     Action("image.command", "Y", "Command", "Copy the command line that shows this image"),
     Action("log.follow", "f", "Follow", "Stay at the end as lines come, or stop doing so"),
-    Action("log.search", "slash", "Search", "Search as you type", shown_key="/"),
+    Action("log.search", "slash", "Search", "Search as you type"),
     Action("log.next", "n", "Next", "Next line that was searched for"),
     Action("log.previous", "N", "Previous", "Line before that was searched for", False),
     Action("log.level", "l", "Level", "Show all lines, warnings and errors, or errors alone"),
     Action("log.command", "Y", "Command", "Copy the command line that shows this log", False),
-    Action("app.help", "question_mark", "Help", "What the keys of this screen do", shown_key="?"),
+    Action("app.help", "question_mark", "Help", "What has the keys now, and what the keys do"),
     Action("app.quit", "q", "Quit", "Leave; a sweep goes on in the background"),
+    Action("table.up", "up,k", "Up", "The line above", False, call="move(-1)"),
+    Action("table.down", "down,j", "Down", "The line below", False, call="move(1)"),
+    Action("table.page-up", "pageup", "Page up", "A screenful up", False, call="page(-1)"),
+    Action("table.page-down", "pagedown", "Page down", "A screenful down", False, call="page(1)"),
+    Action("table.first", "home,g", "First", "The first line", False, call="edge(0)"),
+    Action("table.last", "end,G", "Last", "The last line", False, call="edge(1)"),
+    Action("grid.left", "left,h", "Left", "The image before", False, call="step(-1)"),
+    Action("grid.right", "right,l", "Right", "The next image", False, call="step(1)"),
+    Action("grid.up", "up,k", "Up", "The row above", False, call="rows(-1)"),
+    Action("grid.down", "down,j", "Down", "The row below", False, call="rows(1)"),
+    Action("grid.first", "home", "First", "The first image of the row", False, call="edge(0)"),
+    Action("grid.last", "end", "Last", "The last image of the row", False, call="edge(1)"),
+    Action("grid.open", "enter", "Open", "Open the image large"),
+    Action("grid.larger", "plus,equals_sign", "Larger", "Larger images", False, call="size(1)"),
+    Action("grid.smaller", "minus", "Smaller", "Smaller images", False, call="size(-1)"),
+    Action("lines.up", "up,k", "Up", "A line up, which ends following", False, call="scroll_up"),
+    Action("lines.down", "down,j", "Down", "A line down", False, call="scroll_down"),
+    Action("lines.page-up", "pageup", "Page up", "A screenful up", False),
+    Action("lines.page-down", "pagedown", "Page down", "A screenful down", False),
+    Action("lines.first", "home,g", "First", "The first line", False, call="scroll_home"),
+    Action("lines.last", "end,G", "Last", "The last line", False, call="scroll_end"),
+    Action("picker.open", "enter", "Open", "Open this run", call="pick"),
+    Action("picker.again", "r", "Look again", "Look at the folder again"),
+    Action("choose.down", "down", "Down", "The name below", False, call="list(1)"),
+    Action("choose.up", "up", "Up", "The name above", False, call="list(-1)"),
+    Action("choose.back", "escape", "Back", "Choose nothing", call="dismiss(None)"),
+    Action("path.back", "escape", "Back", "Write nothing", call="dismiss(None)"),
+    Action("confirm.yes", "y", "Yes", "Do it", call="dismiss(True)"),
+    Action("confirm.no", "n,escape,q,enter", "No", "Leave everything as it is", call="dismiss(False)"),
+    Action("help.close", "escape,q,question_mark,f1,enter", "Close", "Close the help", call="dismiss"),
 )  # fmt: skip
+BY_ID = {action.id: action for action in ACTIONS}
 
 
 def bindings(scope: str) -> list[BindingType]:
     """Return the bindings of a scope, in the order of the table.
 
     They have priority: such a key is done before the next one is looked at, so that what is typed ahead goes where it
-    was meant. Owners say in `check_action` that nothing is possible while a field has the keys.
+    was meant. Screens with fields say in `check_action` that nothing else is possible while one has the keys.
     """
     return [
         Binding(
@@ -114,7 +163,6 @@ def bindings(scope: str) -> list[BindingType]:
             action.name,
             action.label,
             show=action.show,
-            key_display=action.shown_key,
             tooltip=action.tooltip,
             id=action.id,
             priority=True,
@@ -125,10 +173,10 @@ def bindings(scope: str) -> list[BindingType]:
 
 
 def actions_of(scope: str) -> list[Action]:
-    """Return what can be done in a scope, its own actions first."""
+    """Return what can be done in a scope: its own actions, then those of the app that are possible there."""
     return [
         *(action for action in ACTIONS if action.scope == scope),
-        *(action for action in ACTIONS if action.scope == "app" and scope != "app"),
+        *(action for action in ACTIONS if action.scope == "app" and scope in action.places),
     ]
 
 
@@ -137,5 +185,7 @@ def names_of(scope: str) -> frozenset[str]:
     return frozenset(action.name.partition("(")[0] for action in ACTIONS if action.scope == scope)
 
 
+WHILE_TYPING = frozenset(action.name for action in ACTIONS if action.while_typing)
+"""Names of the actions that are possible while a field has the keys."""
 CHANGING = frozenset(action.name for action in ACTIONS if action.changes)
 """Names of the actions that change a run."""

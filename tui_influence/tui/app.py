@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import App
-from textual.binding import BindingType
 from textual.command import Provider
 from textual.screen import Screen
-from textual.widgets import Input
 
 from tui_influence.runs.overview import Overview
 from tui_influence.text import printable
 from tui_influence.tui import carry_out, pauses
-from tui_influence.tui.actions import bindings, names_of
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import Background, Watcher
+from tui_influence.tui.keyed_app import KeyedApp
+from tui_influence.tui.keys import Keys
 from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import ImageAsked, Looking, Seen
 from tui_influence.tui.messages import (
@@ -44,7 +43,6 @@ from tui_influence.tui.ranking_jobs import Jobs, Told
 from tui_influence.tui.runs_found import is_run, runs_in
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.screens.class_ import ClassScreen
-from tui_influence.tui.screens.dialogs import HelpScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.mode import ModeScreen
@@ -60,15 +58,13 @@ from tui_influence.tui.widgets.shelves import Tile
 SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
 """The modes, in the order of their keys."""
 
-_ACTIONS = names_of("app")
 
-
-class ExploreApp(App[str]):
+class ExploreApp(KeyedApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
     CSS_PATH = "app.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    BINDINGS = bindings("app")
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-low"), (32, "-tall")]  # noqa: RUF012
@@ -82,6 +78,7 @@ class ExploreApp(App[str]):
         ascii: bool = False,
         dark: bool = True,
         coloured: bool = True,
+        keys: Keys | None = None,
     ) -> None:
         """Explore a run, or a folder of runs.
 
@@ -92,11 +89,12 @@ class ExploreApp(App[str]):
             ascii: draw with ASCII characters only.
             dark: for a dark background.
             coloured: whether there are colours at all.
+            keys: that the user has chosen.
         """
         folder = None if is_run(root) else root
         # Of this app, where Textual has one for all: a mode that is changed to, as it begins, comes a tenth later.
         self.DEFAULT_MODE = "sweep" if folder is None else "picker"  # type: ignore[misc]
-        super().__init__(ansi_color=not coloured)
+        super().__init__(keys, ansi_color=not coloured)
         self.animation_level = "none"
         self._readonly, self._folder = readonly, folder
         self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
@@ -397,11 +395,8 @@ class ExploreApp(App[str]):
             self._watcher.look_now()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: not under a dialog, nor, but for leaving it, while a field has the keys."""
-        if action not in _ACTIONS or not self.screen_stack:
-            return True
-        typing = isinstance(self.screen.focused, Input)
-        if len(self.screen_stack) > 1 or (typing and action not in ("back", "theme")):
+        """Whether a key does this now: modes, and going back, are those of a run."""
+        if not super().check_action(action, parameters):
             return False
         return action not in ("mode", "back") or isinstance(self.screen, ModeScreen)
 
@@ -423,14 +418,6 @@ class ExploreApp(App[str]):
         self.state.look = self._look
         self.theme = DARK.name if dark else LIGHT.name
         self._show()
-
-    def action_help(self) -> None:
-        """Explain the keys."""
-        screen = self.screen
-        if isinstance(screen, ModeScreen):
-            self.push_screen(HelpScreen(screen.mode, screen.hint))
-        elif isinstance(screen, PickerScreen):
-            self.push_screen(HelpScreen("app", "enter opens the run under the cursor."))
 
     async def action_quit(self) -> None:
         """Leave; what runs goes on, and the last line says so."""

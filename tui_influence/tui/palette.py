@@ -6,9 +6,11 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui_influence.tui.actions import Action, actions_of
+from tui_influence.tui.keys import keys_of
 from tui_influence.tui.screens.mode import ModeScreen
 
-_ANYWHERE = ("app.theme", "app.help", "app.quit")
+_UNSAID = ("app.back", "app.palette", "app.explain")
+"""Actions that say nothing here: those of keys alone."""
 
 
 class ActionCommands(Provider):
@@ -30,15 +32,14 @@ class ActionCommands(Provider):
 
     def _possible(self) -> Iterator[Action]:
         screen = self.screen
-        for action in actions_of(screen.mode if isinstance(screen, ModeScreen) else "app"):
-            if action.scope == "app":
-                if action.id != "app.back" and (action.id in _ANYWHERE or isinstance(screen, ModeScreen)):
-                    yield action
-            elif isinstance(screen, ModeScreen) and screen.is_possible(action.name):
+        for action in actions_of(getattr(screen, "scope", "")):
+            if action.id not in _UNSAID and (
+                action.scope == "app" or not isinstance(screen, ModeScreen) or screen.is_possible(action.name)
+            ):
                 yield action
 
     def _title(self, action: Action) -> str:
-        return f"{action.label} ({action.key})"
+        return f"{action.label} ({keys_of(self.app).first(action.id)})"
 
     async def _run(self, action: Action) -> None:
         owner = "app" if action.scope == "app" else "screen"

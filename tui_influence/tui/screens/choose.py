@@ -1,19 +1,19 @@
 """Choosing one of many names: a list that narrows as you type."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_influence.export.columns import cut, plain
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.field import NARROW, Field
 
 _SHOWN = 300
 """Names in the list at most; typing finds the others."""
@@ -22,11 +22,8 @@ _SHOWN = 300
 class ChooseScreen(ModalScreen[int | None]):
     """Ends with the position of the name that was chosen, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back", tooltip="Choose nothing", id="choose.back"),
-        Binding("down", "list(1)", "Down", show=False, priority=True, id="choose.down"),
-        Binding("up", "list(-1)", "Up", show=False, priority=True, id="choose.up"),
-    ]
+    scope = "choose"
+    BINDINGS = bindings("choose")
 
     def __init__(self, title: str, names: Sequence[str], look: Look) -> None:
         super().__init__()
@@ -37,7 +34,7 @@ class ChooseScreen(ModalScreen[int | None]):
         """Lay out title, field and list."""
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Input(placeholder="type to narrow", compact=True)
+            yield Field(NARROW, placeholder="type to narrow")
             yield OptionList(compact=True)
 
     def on_mount(self) -> None:

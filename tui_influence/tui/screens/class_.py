@@ -30,7 +30,10 @@ class ClassScreen(AskingScreen):
 
     mode = "class"
     AUTO_FOCUS = "#moved"
-    hint = "enter opens an image.  n and N go through the classes, g picks one.  v turns to the target classes."
+    hint = (
+        "<grid.open> opens an image.  <class.next> and <class.previous> go through the classes, "
+        "<class.choose> picks one.  <class.view> turns to the target classes."
+    )
     BINDINGS = bindings("class")
 
     class PicturesWanted(Message):

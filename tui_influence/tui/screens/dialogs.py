@@ -1,25 +1,23 @@
 """Short questions on top of a mode: is this really meant, and where should it go."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui_influence.tui.actions import actions_of
+from tui_influence.tui.actions import bindings
+from tui_influence.tui.helping import Section
+from tui_influence.tui.keys import keys_of
+from tui_influence.tui.widgets.field import PATH, Field
 
 
 class ConfirmScreen(ModalScreen[bool]):
     """Says what would be done, what it costs and the command that does the same; `y` does it, anything else not."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "dismiss(True)", "Yes", tooltip="Do it", id="confirm.yes"),
-        Binding("n,escape,q,enter", "dismiss(False)", "No", tooltip="Leave everything as it is", id="confirm.no"),
-    ]
+    BINDINGS = bindings("confirm")
 
     def __init__(self, title: str, lines: Sequence[str], command: str) -> None:
         super().__init__()
@@ -32,15 +30,16 @@ class ConfirmScreen(ModalScreen[bool]):
             yield Static("\n".join(self._lines), markup=False)
             yield Static(f"Command: {self._command}", classes="quiet", markup=False)
             yield Static("", markup=False)
-            yield Static("y  yes      n  no", classes="keys", markup=False)
+            yield Static(
+                keys_of(self.app).put_into("<confirm.yes>  yes      <confirm.no>  no"), classes="keys", markup=False
+            )
 
 
 class PathScreen(ModalScreen[str | None]):
     """Asks for a file; ends with its path, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back", tooltip="Write nothing", id="path.back")
-    ]
+    scope = "path"
+    BINDINGS = bindings("path")
 
     def __init__(self, title: str, path: str, note: str) -> None:
         super().__init__()
@@ -50,10 +49,12 @@ class PathScreen(ModalScreen[str | None]):
         """Lay out the question."""
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Input(self._path, compact=True, select_on_focus=False)
+            yield Field(PATH, self._path)
             yield Static(self._note, classes="quiet", markup=False)
             yield Static("", markup=False)
-            yield Static("enter  write      esc  back", classes="keys", markup=False)
+            yield Static(
+                keys_of(self.app).put_into("enter  write      <path.back>  back"), classes="keys", markup=False
+            )
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
@@ -62,21 +63,20 @@ class PathScreen(ModalScreen[str | None]):
 
 
 class HelpScreen(ModalScreen[None]):
-    """What the keys of a mode do, made from the table of actions."""
+    """What has the focus, and what the keys do."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss", "Close", tooltip="Close the help", id="help.close")
-    ]
+    BINDINGS = bindings("help")
 
-    def __init__(self, scope: str, hint: str) -> None:
+    def __init__(self, sections: Sequence[Section]) -> None:
         super().__init__()
-        self._scope, self._hint = scope, hint
+        self._sections = sections
 
     def compose(self) -> ComposeResult:
-        """Lay out a line an action."""
+        """Lay out a title, sentences and a line a key for each section."""
         with VerticalScroll(classes="dialog"):
-            yield Static(f"Keys: {self._scope.capitalize()}", classes="title", markup=False)
-            lines = [f"{action.key:<8} {action.tooltip}" for action in actions_of(self._scope)]
-            lines.append(f"{'ctrl+p':<8} The palette: every action that is possible now, by name")
-            yield Static("\n".join(lines), markup=False)
-            yield Static(self._hint, classes="quiet", markup=False)
+            for place, section in enumerate(self._sections):
+                yield Static(section.title, classes="title" if place else "title -first", markup=False)
+                if section.text:
+                    yield Static(section.text, markup=False)
+                if section.keys:
+                    yield Static("\n".join(section.keys), classes="listed", markup=False)

@@ -23,9 +23,12 @@ from tui_influence.tui.widgets.shelves import Tile
 class ImageScreen(Screen[Tile]):
     """Shows one of some images, and goes through them; ends with the one that was shown last."""
 
-    mode = "image"
+    scope = "image"
     AUTO_FOCUS = "#said"
-    hint = "Left and right go through the images of the class."
+    help = (
+        "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
+        "classes that help and hurt it most. <image.previous> and <image.next> go through the images of the class."
+    )
     BINDINGS = bindings("image")
 
     class LookAsked(Message):

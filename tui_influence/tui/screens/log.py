@@ -10,6 +10,7 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.widgets.field import SEARCH, Field
 from tui_influence.tui.widgets.log_view import LogView
 
 _LEVELS = {Level.INFO: "all lines", Level.WARNING: "warnings and errors", Level.ERROR: "errors"}
@@ -20,7 +21,10 @@ class LogScreen(ModeScreen):
 
     mode = "log"
     AUTO_FOCUS = "LogView"
-    hint = "f follows or stays.  / searches, n and N go on.  l hides what is no problem."
+    hint = (
+        "<log.follow> follows or stays.  <log.search> searches, <log.next> and <log.previous> go on.  "
+        "<log.level> hides what is no problem."
+    )
     BINDINGS = bindings("log")
 
     class Wanted(Message):
@@ -29,7 +33,7 @@ class LogScreen(ModeScreen):
     def body(self) -> ComposeResult:
         """Lay out the line above, the search field and the log."""
         yield Static(id="log-line", markup=False)
-        field = Input(placeholder="search", id="search", compact=True)
+        field = Field(SEARCH, placeholder="search", id="search")
         field.display = False
         yield field
         yield LogView(self.state.look)

@@ -7,6 +7,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from tui_influence.tui.actions import CHANGING, names_of
+from tui_influence.tui.keys import keys_of
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.mode_bar import ModeBar
 
@@ -22,11 +23,16 @@ class ModeScreen(Screen[None]):
         self.state = state
         self._offered: tuple[bool | None, ...] = ()
 
+    @property
+    def scope(self) -> str:
+        """Of its own actions."""
+        return self.mode
+
     def compose(self) -> ComposeResult:
         """Lay out bar, body, hint and footer."""
         yield ModeBar(self.state, self.mode)
         yield from self.body()
-        yield Static(self.hint, id="hint", markup=False)
+        yield Static(keys_of(self.app).put_into(self.hint), id="hint", markup=False)
         yield Footer(show_command_palette=False)
 
     def body(self) -> ComposeResult:

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
@@ -16,6 +14,7 @@ from textual.widgets.option_list import Option
 from tui_influence.export.columns import fit, plain
 from tui_influence.runs.words import state_word
 from tui_influence.text import printable
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.runs_found import FoundRun
 from tui_influence.tui.theme import Look
 
@@ -23,10 +22,12 @@ from tui_influence.tui.theme import Look
 class PickerScreen(Screen[None]):
     """A list of runs with the state of each."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "pick", "Open", tooltip="Open this run", id="picker.open"),
-        Binding("r", "again", "Look again", tooltip="Look at the folder again", id="picker.again"),
-    ]
+    scope = "picker"
+    help = (
+        "The runs in a folder. The one that was active last comes first. The sign and the word say what a run is "
+        "doing; what cannot be opened says why when it is tried."
+    )
+    BINDINGS = bindings("picker")
 
     class Picked(Message):
         """A run was chosen."""

@@ -19,6 +19,7 @@ from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.whom import rivals
+from tui_influence.tui.widgets.field import FILTER, Field
 from tui_influence.tui.widgets.ranking_table import RankingTable
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class RankScreen(AskingScreen):
 
     mode = "rank"
     AUTO_FOCUS = "RankingTable"
-    hint = "/ filters by name, >0.1, q<0.05.  t, c, m, o change the question, v compares.  ? the keys."
+    hint = (
+        "<rank.filter> filters: name, >0.1, q<0.05.  <rank.target>, <rank.target-class>, <rank.versus>, "
+        "<rank.estimator>, <rank.output> change the question.  <app.help> help."
+    )
     BINDINGS = bindings("rank")
 
     class ExportAsked(Message):
@@ -52,7 +56,7 @@ class RankScreen(AskingScreen):
     def body(self) -> ComposeResult:
         """Lay out question, filter, table and detail."""
         yield Static(id="question", markup=False)
-        field = Input(placeholder="part of a name, >0.1, |x|>0.2, q<0.05, n>=50", id="filter", compact=True)
+        field = Field(FILTER, placeholder="part of a name, >0.1, |x|>0.2, q<0.05, n>=50", id="filter")
         field.display = False
         yield field
         with Horizontal(id="ranking"):

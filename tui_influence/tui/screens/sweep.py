@@ -20,7 +20,13 @@ class SweepScreen(ModeScreen):
     """Shows the overview of a run and asks for stop and resume."""
 
     mode = "sweep"
-    hint = "2 shows which classes help or hurt.  q leaves, the sweep goes on.  ? the keys."
+    help = (
+        "How the sweep goes. Whatever is shown is read from the run's files: leaving changes nothing, and a sweep that "
+        "runs goes on. Time left is an estimate, with the range it may fall in. Reliability is how far a second sweep "
+        "would order the classes alike; the curve goes on as a forecast. A model that was given up is tried again by "
+        "<sweep.resume>."
+    )
+    hint = "<app.rank> shows which classes help or hurt.  <app.quit> leaves, the sweep goes on.  <app.help> the keys."
     BINDINGS = bindings("sweep")
 
     class StopAsked(Message):

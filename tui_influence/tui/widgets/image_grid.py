@@ -6,18 +6,17 @@ drawn yet leaves its place blank; `missing` says which to draw.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_influence.export.columns import cut
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.pictures import Album, Key
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
@@ -27,21 +26,12 @@ class ImageGrid(Widget, can_focus=True):
     """Shelves of images with a cursor."""
 
     help = (
-        "Images of one class. Arrows go from image to image and turn the page at the edge; enter opens an image large; "
-        "+ and - change their size."
+        "Images of one class. Arrows go from image to image and turn the page at the edge; <grid.open> opens an image "
+        "large; <grid.larger> and <grid.smaller> change their size."
     )
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "step(-1)", "Left", show=False, tooltip="The image before", id="grid.left"),
-        Binding("right,l", "step(1)", "Right", show=False, tooltip="The next image", id="grid.right"),
-        Binding("up,k", "rows(-1)", "Up", show=False, tooltip="The row above", id="grid.up"),
-        Binding("down,j", "rows(1)", "Down", show=False, tooltip="The row below", id="grid.down"),
-        Binding("home", "edge(0)", "First", show=False, tooltip="The first image of the row", id="grid.first"),
-        Binding("end", "edge(1)", "Last", show=False, tooltip="The last image of the row", id="grid.last"),
-        Binding("enter", "open", "Open", key_display="enter", tooltip="Open the image large", id="grid.open"),
-        Binding("plus,equals_sign", "size(1)", "Larger", show=False, tooltip="Larger images", id="grid.larger"),
-        Binding("minus", "size(-1)", "Smaller", show=False, tooltip="Smaller images", id="grid.smaller"),
-    ]
+    scope = "grid"
+    BINDINGS = bindings("grid")
 
     class Opened(Message):
         """An image is to be looked at closely."""

@@ -1,18 +1,17 @@
 """A log that scrolls: lines are drawn when they are seen, so a hundred thousand cost no more than a hundred."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_influence.export.columns import cut, plain
 from tui_influence.runs.words import Level
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.log_lines import LogLine
 from tui_influence.tui.theme import Look
 
@@ -22,12 +21,13 @@ _SIGNS = {Level.INFO: " ", Level.WARNING: "!", Level.ERROR: "X"}
 class LogView(ScrollView, can_focus=True):
     """Lines of at least a level; follows the end, or finds what is searched for."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", "Up", show=False),
-        Binding("down,j", "scroll_down", "Down", show=False),
-        Binding("home,g", "scroll_home", "First", show=False),
-        Binding("end,G", "scroll_end", "Last", show=False),
-    ]
+    scope = "lines"
+    help = (
+        "The log of the run. The newest line comes last. ! is a warning, X an error: a model that was given up, with "
+        "its reason. Who scrolls up is left there; <log.follow> goes back to the end and stays. <log.level> hides what "
+        "is no problem, <log.search> searches."
+    )
+    BINDINGS = bindings("lines")
 
     def __init__(self, look: Look) -> None:
         super().__init__()

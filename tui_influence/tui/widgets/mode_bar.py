@@ -6,10 +6,10 @@ from textual.widget import Widget
 
 from tui_influence.export.columns import cut, plain
 from tui_influence.runs.words import state_word
+from tui_influence.tui.actions import BY_ID, MODES
+from tui_influence.tui.keys import keys_of
 from tui_influence.tui.state import RunState
 
-MODES = (("sweep", "1", "Sweep"), ("rank", "2", "Rank"), ("class", "3", "Class"), ("prune", "4", "Prune"),
-         ("log", "5", "Log"))  # fmt: skip
 _FEWEST_NAME = 6
 
 
@@ -40,8 +40,10 @@ class ModeBar(Widget):
 
     def _modes(self, *, words: bool) -> Text:
         look, parts = self._state.look, []
-        for mode, key, word in MODES:
+        keys = keys_of(self.app)
+        for mode in MODES:
             here = mode == self._mode
+            key, word = keys.first(f"app.{mode}"), BY_ID[f"app.{mode}"].label
             text = f" {key} {word} " if words or here else f" {key} "
             parts.append(Text(text, style=f"bold {'reverse' if here else ''}" if here else look.quiet))
         return Text("").join(parts)

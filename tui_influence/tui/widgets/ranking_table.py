@@ -5,18 +5,18 @@ cursor stays where it was on the screen.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui_influence.tui.actions import bindings
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ _KEPT = 256
 class RankingTable(ScrollView, can_focus=True):
     """Rows of a sheet, a filtered and ordered part of them, with a cursor and marks."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "edge(0)", "First", show=False),
-        Binding("end,G", "edge(1)", "Last", show=False),
-    ]
+    scope = "table"
+    help = (
+        "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "
+        "right of the line helps, left of it hurts, and * is beyond chance (q < 0.05 among all groups). Of two "
+        "rankings, what helps with one and hurts the other comes first. <rank.mark> marks lines to be copied, "
+        "<rank.filter> leaves some out, <rank.sort> orders them."
+    )
+    BINDINGS = bindings("table")
 
     class CursorMoved(Message):
         """The cursor is on another group."""

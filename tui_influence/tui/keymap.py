@@ -1,0 +1,94 @@
+"""From the user's config to the keys of the app: every action must exist, every key too, and no two may clash."""
+
+from collections.abc import Iterable, Iterator
+
+from textual.binding import Binding
+from textual.keys import REPLACED_KEYS
+from textual.keys import Keys as KnownKeys
+
+from tui_influence.config.user import KeyLine, UserConfig, read_user_config
+from tui_influence.text import printable
+from tui_influence.tui.actions import ACTIONS, BY_ID, Action
+from tui_influence.tui.keys import Keys, shown_key, typed
+
+_MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
+_NAMED = frozenset(key.value for key in KnownKeys if "+" not in key.value)
+_QUIT = "ctrl+q"
+"""Which textual itself keeps for leaving."""
+
+
+def user_keys() -> Keys:
+    """Return the keys that the user has chosen, and the usual ones where they have chosen none.
+
+    Raises:
+        InvalidConfig: an action or a key that does not exist, or two actions with one key; all of them at once.
+        ConfigError: the config cannot be read.
+    """
+    config = read_user_config()
+    changed = {line.action: keys for line in config.keys if (keys := _checked(config, line))}
+    _check_clashes(config, changed)
+    config.refuse_problems()
+    return Keys({action: ",".join(keys) for action, keys in changed.items()})
+
+
+def _checked(config: UserConfig, line: KeyLine) -> list[str]:
+    """Return the keys of a line as textual calls them; note what is wrong, and return nothing then."""
+    shown, action = printable(line.action, 60), BY_ID.get(line.action)
+    if action is None:
+        near = _nearest(line.action, BY_ID)
+        config.add(f"unknown action {shown}; {f'did you mean {near}?' if near else '`tinfl keys` lists them'}", line)
+        return []
+    written = [key.strip() for key in line.keys.split(",")]
+    if not all(written):
+        config.add(f"{shown} has an empty key; a comma is called comma, and a space space", line)
+        return []
+    keys = [binding.key for binding in Binding.make_bindings([Binding(line.keys, "")])]
+    problems = [problem for key in keys if (problem := _problem(action, key))]
+    for problem in problems:
+        config.add(problem, line)
+    return [] if problems else keys
+
+
+def _problem(action: Action, key: str) -> str:
+    """Say what is wrong with a key; nothing if it is right."""
+    *modifiers, base = key.split("+")
+    if not _MODIFIERS.issuperset(modifiers) or not (base in _NAMED or typed(base)):
+        near = _nearest(base, [*_NAMED, *REPLACED_KEYS])
+        hint = f"; did you mean {'+'.join([*modifiers, near])}?" if near and near != base else ""
+        return f'{action.id}: no key is called "{printable(key, 40)}"{hint}'
+    if "shift" in modifiers and len(base) == 1 and base.isalpha():
+        return f"{action.id}: shift+{base} is written {base.upper()}"
+    if action.beside_field and not modifiers and typed(base):
+        return (
+            f"{action.id}: {shown_key(key)} could not be typed into a field any more; take a key such as f2 or ctrl+b"
+        )
+    if key == _QUIT and action.id != "app.quit":
+        return f"{action.id}: {_QUIT} always leaves"
+    return ""
+
+
+def _check_clashes(config: UserConfig, changed: dict[str, list[str]]) -> None:
+    """Note every two actions that would share a key where both are possible."""
+    lines = {line.action: line for line in config.keys}
+    order = list(changed)
+    for place, name in enumerate(order):
+        action = BY_ID[name]
+        others = [other for other in _sharing(action) if other.id not in order[place + 1 :]]
+        for other in others:
+            for key in changed[name]:
+                if key in _keys(other, changed):
+                    config.add(f"{name} and {other.id} have the same key: {shown_key(key)}", lines[name])
+
+
+def _sharing(action: Action) -> Iterator[Action]:
+    return (other for other in ACTIONS if other.id != action.id and other.places & action.places)
+
+
+def _keys(action: Action, changed: dict[str, list[str]]) -> list[str]:
+    return changed.get(action.id) or action.keys.split(",")
+
+
+def _nearest(word: str, candidates: Iterable[str]) -> str | None:
+    from tui_influence.config.vocabulary import nearest  # here, because it loads pydantic
+
+    return nearest(word, candidates)
