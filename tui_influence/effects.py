@@ -64,6 +64,7 @@ class Moved:
         n_helped: examples helped beyond chance.
         n_hurt: examples hurt beyond chance.
         n_examples: examples that were looked at.
+        models: that all this is estimated from.
     """
 
     group: int
@@ -73,6 +74,7 @@ class Moved:
     n_helped: int
     n_hurt: int
     n_examples: int
+    models: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Effects:
             n_helped=int(np.count_nonzero((q < SIGNIFICANT) & (influence > 0))),
             n_hurt=int(np.count_nonzero((q < SIGNIFICANT) & (influence < 0))),
             n_examples=len(self.columns),
+            models=len(reading.outputs),
         )
 
     def _on_classes(self, group: int) -> tuple[RankedGroup, ...]:

@@ -32,6 +32,17 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     return f'; did you mean "{printable(near[0], _COMPARED)}"?' if near else ""
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return "1 class" or "2,000 classes".
+
+    Args:
+        count: how many.
+        noun: of one.
+        plural: of another number; the noun with an s, if it is not given.
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def spreadsheet_safe(text: str) -> str:
     """Return `text` so that no spreadsheet runs it as a formula when a CSV is opened.
 

@@ -4,11 +4,23 @@ import os
 
 import numpy as np
 import pytest
+from rich.color import Color
 
 from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_text, until, words
 from tui_influence.runs.heartbeat import State
+from tui_influence.tui import pictures
+from tui_influence.tui.messages import Ranked
 from tui_influence.tui.screens.image import ImageScreen
+from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
+
+
+def is_lit(app, colour: str = "#ffffff") -> bool:
+    """Whether a pixel of a picture, white unless another colour is asked for, is on the screen."""
+    wanted = Color.parse(colour).triplet
+    strips = app.screen._compositor.render_strips(app.size)
+    styles = (segment.style for strip in strips for segment in strip if segment.style and segment.style.bgcolor)
+    return any(style.bgcolor.triplet == wanted for style in styles)
 
 
 async def opened(app, pilot) -> ImageGrid:
@@ -31,7 +43,7 @@ async def test_it_shows_what_the_best_class_helps_with_pictures_labels_and_the_c
         assert "hurt most" in text
         assert "effect on each class of the target" in text
         assert "images of the class itself" in text
-        assert "▀" in text
+        assert is_lit(app)
         shown = {tile.place for tile in grid.tiles}
         assert shown == set(range(0, 12, 2))  # the half to estimate from, and nothing of the other
 
@@ -73,11 +85,11 @@ async def test_an_image_opens_large_with_predictions_with_and_without_the_class(
         assert f"example {first.place}, x" in text
         assert f"with {app.state.answer.report.ranking.rows[0].group}" in text
         assert "classes that drive it" in text
-        await until(pilot, lambda: "▀" in screen_text(app))
+        await until(pilot, lambda: is_lit(app))
         await pilot.press("right")
         await until(pilot, lambda: f"example {second.place}, x" in words(app))
-        await pilot.press("escape")
-        await pilot.pause()
+        await pilot.press("q")
+        await until(pilot, lambda: not isinstance(app.screen, ImageScreen))
         assert app.current_mode == "class"
         assert grid.current.place == second.place
 
@@ -134,12 +146,12 @@ async def test_images_that_are_gone_are_said_to_be_and_everything_else_is_shown(
     make_run(tmp_path / "run", pictures=False, noise=0.05)
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "no image" in screen_text(app))
+        await until(pilot, lambda: "no picture" in screen_text(app))
         assert "thumbnails.npy" in words(app)
         assert "▲" in screen_text(app)
         assert "effect on each class" in screen_text(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "without it" in screen_text(app) and "no image" in screen_text(app))
+        await until(pilot, lambda: "without it" in screen_text(app) and "no picture" in screen_text(app))
 
 
 @pytest.mark.parametrize("harm", ["text", "wrong type", "pipe", "too few", "cut"])
@@ -160,8 +172,8 @@ async def test_damaged_images_are_a_line_not_a_traceback(tmp_path, harm):
         file.write_bytes(good[:-100])
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "no image" in screen_text(app))
-        assert app.state.images_problem
+        await until(pilot, lambda: "no picture" in screen_text(app))
+        assert any(app.state.image_problems.values())
 
 
 async def test_a_single_model_says_that_nothing_is_known_yet(tmp_path):
@@ -209,7 +221,7 @@ async def test_without_colour_or_unicode_pictures_are_drawn_with_what_there_is(t
         elif "coloured" in options:
             assert "█" in text
         else:
-            assert "▀" in text
+            assert is_lit(app, "#000000")  # white is the background
 
 
 @pytest.mark.parametrize("size", [(40, 12), (20, 5), (1, 1), (300, 90)])
@@ -237,3 +249,71 @@ async def test_long_wide_and_evil_names_and_a_thousand_target_classes_stay_in_th
             assert "\x1b" not in screen_text(app)
             lines = app.screen._compositor.render_strips(app.size)
             assert all(strip.cell_length == 140 for strip in lines)
+
+
+async def test_an_image_that_is_opened_while_the_estimates_change_under_it_is_the_one_that_was_seen(tmp_path):
+    make_run(tmp_path / "run", noise=0.05)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        grid = await opened(app, pilot)
+        opening = ImageGrid.Opened(grid.tiles, 1)
+        wanted = grid.tiles[1].place
+        await pilot.press("n")
+        await until(pilot, lambda: app.state.seen.group == app.state.group)
+        grid.post_message(opening)
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "without it" in screen_text(app))
+        assert f"example {wanted}, x" in words(app)
+
+
+async def test_what_was_said_about_an_image_by_another_question_is_never_shown(tmp_path):
+    make_run(tmp_path / "run", targets=("digits", "letters"), noise=0.05)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "without it" in screen_text(app))
+        stale = app.state.image
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: app.state.seen.effects.question.output_kind == "probability")
+        await until(pilot, lambda: app.screen.query_one("#moved", ImageGrid).tiles)
+        await pilot.press("enter")
+        await until(pilot, lambda: "without it" in screen_text(app))
+        app.post_message(stale)
+        await until(pilot, lambda: "looking..." in screen_text(app))
+        assert "without it" not in screen_text(app)
+
+
+async def test_while_another_question_is_worked_out_nothing_stands_under_it(tmp_path):
+    make_run(tmp_path / "run", noise=0.05)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        grid = await opened(app, pilot)
+        app._jobs._background.close()  # so that no answer comes
+        await pilot.press("o")
+        await until(pilot, lambda: "working it out..." in screen_text(app))
+        assert not grid.tiles
+
+
+async def test_what_is_found_out_about_another_run_is_not_heard(tmp_path):
+    make_run(tmp_path / "one")
+    make_run(tmp_path / "two")
+    async with exploring(tmp_path, (100, 30)) as (app, pilot):
+        await until(pilot, lambda: "two" in screen_text(app))
+        await pilot.press("enter", "2")
+        await ranked(app, pilot)
+        other = Ranked(app.state.question, None, "of another run")
+        other.about = RunState(tmp_path / "three")
+        app.post_message(other)
+        await pilot.pause(0.1)
+        assert app.state.rank_problem == ""
+
+
+async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "RETRY", 0.0)
+    paths = make_run(tmp_path / "run", noise=0.05)
+    file = paths.target(0) / "thumbnails.npy"
+    kept = file.read_bytes()
+    file.unlink()
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: "no picture" in screen_text(app))
+        file.write_bytes(kept)
+        await pilot.press("right", "left")
+        await until(pilot, lambda: "no picture" not in screen_text(app) and not any(app.state.image_problems.values()))

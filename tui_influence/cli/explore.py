@@ -62,7 +62,9 @@ def explore(
     last = app.run()
     if last:
         diagnostics.say(last)
-    if not app.return_code and not app.has_ended(_PATIENCE):
+    if app.return_code:  # a bug: its traceback has been shown
+        raise typer.Exit(app.return_code)
+    if not app.has_ended(_PATIENCE):
         # An estimate is under way in a thread. It only reads, so nothing is lost; but Python, which cannot end a
         # thread inside compiled code, would abort instead of exit.
         sys.stdout.flush()

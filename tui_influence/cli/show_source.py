@@ -1,6 +1,7 @@
 """One source group for `tinfl show`: its sample images, and its place in the ranking."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -76,8 +77,9 @@ def print_source(
     kept = f", {len(samples)} of them shown" if samples is not None else ""
     facts = [
         ("images", f"{reading.info.source.sizes[row.index]:,}{kept}"),
-        ("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {report.scope()}"),
     ]
+    if isfinite(row.influence):
+        facts.append(("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {report.scope()}"))
     title = fact(report.noun, row.group, pen, console.width)
     title.stylize("bold")
     console.print(title, *(fact(label, text, pen, console.width) for label, text in facts), Text(), sep="\n")

@@ -19,27 +19,24 @@ from tui_influence.text import printable
 from tui_influence.tui import carry_out, pauses
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import Background, Watcher
+from tui_influence.tui.findings import take
 from tui_influence.tui.keyed_app import KeyedApp
 from tui_influence.tui.keys import Keys
 from tui_influence.tui.large import show_large
-from tui_influence.tui.looking import ImageAsked, Looking, Seen
+from tui_influence.tui.looking import Looking
 from tui_influence.tui.messages import (
     Broke,
     CopyAsked,
     EffectsFound,
-    GroupSeen,
-    Grown,
-    ImageSeen,
+    Finding,
     LogRead,
     OverviewFailed,
     OverviewRead,
-    PicturesDrawn,
-    Preparing,
     Ranked,
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.ranking_jobs import Jobs, Told
+from tui_influence.tui.ranking_jobs import Jobs
 from tui_influence.tui.runs_found import is_run, runs_in
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.screens.class_ import ClassScreen
@@ -155,10 +152,10 @@ class ExploreApp(KeyedApp):
         if state.overview is not None:
             self.call_after_refresh(self._consider)
 
-    def _tell(self, state: RunState, message: OverviewRead | OverviewFailed | LogRead | Told | Seen) -> None:
-        """From any thread: what was found out about a run, unless another one is open by now."""
-        if state is self.state:
-            self.post_message(message)
+    def _tell(self, state: RunState, message: Finding) -> None:
+        """From any thread: what was found out about a run."""
+        message.about = state
+        self.post_message(message)
 
     async def _close_run(self) -> None:
         if self._watcher is not None:
@@ -185,62 +182,21 @@ class ExploreApp(KeyedApp):
         elif isinstance(self.screen, PickerScreen):
             self.screen.show(message.runs)
 
-    @on(OverviewRead)
-    def _overview_read(self, message: OverviewRead) -> None:
-        state = self.state
-        state.overview, state.problem = message.overview, ""
+    @on(Finding)
+    def _found(self, message: Finding) -> None:
+        if message.about is not self.state:
+            return  # another run has been opened meanwhile
+        take(self.state, message)
         self._show()
-        self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
-
-    @on(OverviewFailed)
-    def _overview_failed(self, message: OverviewFailed) -> None:
-        self.state.problem = message.reason
-        self._show()
-
-    @on(LogRead)
-    def _log_read(self, message: LogRead) -> None:
-        self.state.log.extend(message.lines)
-        self._show()
-
-    @on(Ranked)
-    def _ranked(self, message: Ranked) -> None:
-        state = self.state
-        if message.question == state.versus:
-            state.versus_problem = message.reason
-            if message.answer is not None:
-                state.second, state.second_answered = message.answer, message.question
-            elif state.second_answered != message.question:
-                state.second = None
-            self._show()
-        if message.question != state.question:
-            return  # another one has been asked meanwhile, and is being answered
-        state.rank_problem = message.reason
-        if message.answer is not None:
-            state.answer, state.answered = message.answer, message.question
-            if state.group is None:
-                state.group = message.answer.report.ranking.rows[0].index
-        elif state.answered != message.question:
-            state.answer = None
-        self._show()
-        self._consider()
-
-    @on(Grown)
-    def _grown(self, message: Grown) -> None:
-        self.state.growth = message.growth or self.state.growth
-        self._show()
-
-    @on(EffectsFound)
-    def _effects_found(self, message: EffectsFound) -> None:
-        state = self.state
-        if message.question != state.question:
-            return
-        state.effects_problem = message.reason
-        if message.effects is not None:
-            state.effects = message.effects
-        elif state.effects is not None and state.effects.question != message.question:
-            state.effects = None
-        self._show()
-        self._look_at_group()
+        match message:
+            case OverviewRead():
+                self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
+            case Ranked():
+                self._consider()
+            case EffectsFound():
+                self._look_at_group()
+            case Started():
+                self._say_started(message.reason)
 
     @on(AskingScreen.GroupChosen)
     def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:
@@ -258,11 +214,6 @@ class ExploreApp(KeyedApp):
         if state.seen is None or state.seen.effects is not state.effects or state.seen.group != state.group:
             self._looking.at_group(state, state.effects, state.group)
 
-    @on(GroupSeen)
-    def _group_seen(self, message: GroupSeen) -> None:
-        self.state.seen = message
-        self._show()
-
     @on(ClassScreen.PicturesWanted)
     def _pictures_wanted(self, message: ClassScreen.PicturesWanted) -> None:
         self._looking.draw(self.state, message.keys)
@@ -271,12 +222,6 @@ class ExploreApp(KeyedApp):
     def _picture_wanted(self, message: PictureView.Wanted) -> None:
         self._looking.draw(self.state, self.state.album.to_ask([message.key]))
 
-    @on(PicturesDrawn)
-    def _pictures_drawn(self, message: PicturesDrawn) -> None:
-        self.state.album.keep(message.pictures)
-        self.state.images_problem = message.reason
-        self._show()
-
     @on(ClassScreen.ImageWanted)
     def _image_wanted(self, message: ClassScreen.ImageWanted) -> None:
         def closed(tile: Tile | None) -> None:
@@ -284,23 +229,15 @@ class ExploreApp(KeyedApp):
             if tile is not None and isinstance(base, ClassScreen):
                 base.select(tile)
 
-        self.push_screen(ImageScreen(self.state, message.tiles, message.tiles.index(message.tile)), closed)
+        self.push_screen(ImageScreen(self.state, message.seen, message.tiles, message.place), closed)
 
     @on(ImageScreen.LookAsked)
     def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
-        state = self.state
-        if state.effects is not None:
-            asked = ImageAsked(state.effects.question, message.example, state.group)
-            self._looking.at_image(state, state.effects, asked)
+        self._looking.at_image(self.state, message.effects, message.asked)
 
     @on(ImageScreen.LargeAsked)
     def _show_large(self, message: ImageScreen.LargeAsked) -> None:
         show_large(self, self.state.root, message.question, dark=self._look.dark)
-
-    @on(ImageSeen)
-    def _image_seen(self, message: ImageSeen) -> None:
-        self.state.image = message
-        self._show()
 
     def has_ended(self, patience: float) -> bool:
         """Whether, once the app has closed, nothing is being worked out any more."""
@@ -344,6 +281,7 @@ class ExploreApp(KeyedApp):
         state = self.state
         if message.question != state.question:
             self._jobs.forget()
+            state.growth = None
         if message.versus != state.versus:
             self._jobs.comparing.forget()
             state.versus_problem = ""
@@ -357,11 +295,11 @@ class ExploreApp(KeyedApp):
 
     @on(RankScreen.LinesAsked)
     def _copy_lines(self, message: RankScreen.LinesAsked) -> None:
-        carry_out.copy_rows(self, self.state, message.groups)
+        carry_out.copy_rows(self, self.state, message.groups, self._closely)
 
     @on(CopyAsked)
     def _copy(self, message: CopyAsked) -> None:
-        carry_out.copy(self, message.text, message.what)
+        carry_out.copy(self, message.text, message.what, self._closely)
 
     @on(LogScreen.Wanted)
     def _log_wanted(self) -> None:
@@ -374,18 +312,11 @@ class ExploreApp(KeyedApp):
 
     @on(SweepScreen.ResumeAsked)
     def _resume(self) -> None:
-        carry_out.resume(self, self.state)
+        carry_out.resume(self, self.state, self._tell)
 
-    @on(Preparing)
-    def _preparing(self, message: Preparing) -> None:
-        self.state.preparing = message.what
-        self._show()
-
-    @on(Started)
-    def _started(self, message: Started) -> None:
-        self.state.preparing = ""
-        if message.reason:
-            self.notify(printable(message.reason, 400), severity="error", timeout=15, markup=False)
+    def _say_started(self, reason: str) -> None:
+        if reason:
+            self.notify(printable(reason, 400), severity="error", timeout=15, markup=False)
         else:
             self.notify("The sweep goes on in the background; leaving does not stop it.", markup=False)
         self._look_now()
@@ -417,6 +348,8 @@ class ExploreApp(KeyedApp):
         self._look = replace(self._look, dark=dark)
         self.state.look = self._look
         self.theme = DARK.name if dark else LIGHT.name
+        if isinstance(self.screen, PickerScreen):
+            self.screen.redraw(self._look)
         self._show()
 
     async def action_quit(self) -> None:

@@ -17,10 +17,11 @@ from tui_influence.runs.control import Stop, request_stop, stop_request
 from tui_influence.runs.words import duration
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
+from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
-from tui_influence.tui.messages import Preparing, Started
+from tui_influence.tui.messages import Finding, Preparing, Started
 from tui_influence.tui.runs_found import FoundRun
 from tui_influence.tui.screens.dialogs import ConfirmScreen, PathScreen
 from tui_influence.tui.state import RunState
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from tui_influence.runs.heartbeat import Heartbeat
+
+Tell = Callable[[RunState, Finding], None]
 
 _UNFIT = re.compile(r"[^\w.=+-]+")
 
@@ -45,7 +48,7 @@ def goes_on(state: RunState) -> str:
     """Return the last line of an app that leaves a sweep running."""
     overview = state.overview
     pid = f" (pid {overview.owner.pid})" if overview and overview.owner else ""
-    return f"the sweep goes on in the background{pid}; come back: {command('explore', state.root)}"
+    return f"the sweep goes on in the background{pid}; come back: {printable(command('explore', state.root))}"
 
 
 def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRun]]) -> None:
@@ -56,16 +59,23 @@ def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRu
         app.post_message(RunsFound((), str(error)))
 
 
-def copy(app: "App[str]", text: str, what: str) -> None:
-    """Copy text, and say where it is."""
-    tmux, kept = keep(text)
+def copy(app: "App[str]", text: str, what: str, background: Background) -> None:
+    """Copy text, and say where it is; tmux and the disk are not waited for."""
+
+    def kept() -> None:
+        app.call_from_thread(_say_copied, app, text, what, *keep(text))
+
+    background.submit("copy", kept)
+
+
+def _say_copied(app: "App[str]", text: str, what: str, tmux: bool, kept: str) -> None:
     if not tmux:
         app.copy_to_clipboard(text)
     where = "tmux's buffer" if tmux else "the clipboard, if the terminal allows it,"
     app.notify(f"Copied {what} to {where} and to {printable(kept, 200)}", timeout=6, markup=False)
 
 
-def copy_rows(app: "App[str]", state: RunState, groups: set[int]) -> None:
+def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Background) -> None:
     """Copy some groups as CSV."""
     from tui_influence.export.csv import rank_csv  # here, because it loads numpy
     from tui_influence.tui.sheets import sheet_of
@@ -73,7 +83,7 @@ def copy_rows(app: "App[str]", state: RunState, groups: set[int]) -> None:
     sheet = sheet_of(state)
     if sheet is None:
         return
-    copy(app, rank_csv(sheet.part(groups), comments=False), f"{len(groups)} line{'' if len(groups) == 1 else 's'}")
+    copy(app, rank_csv(sheet.part(groups), comments=False), counted(len(groups), "line"), background)
 
 
 def export(app: "App[str]", state: RunState) -> None:
@@ -89,13 +99,17 @@ def export(app: "App[str]", state: RunState) -> None:
     def given(path: str | None) -> None:
         if path is None:
             return
-        file = Path(path).expanduser()
         try:
+            file = Path(path).expanduser()
             write_text_atomically(file, rank_csv(sheet.report))
+        except RuntimeError:  # "~somebody" whom this machine does not know
+            app.notify(f"{printable(path)}: no such home directory", severity="error", timeout=10, markup=False)
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
         else:
-            app.notify(f"Wrote {len(sheet.rows):,} {sheet.nouns} to {printable(str(file))}", markup=False)
+            app.notify(
+                f"Wrote {counted(len(sheet.rows), sheet.noun, sheet.nouns)} to {printable(str(file))}", markup=False
+            )
 
     name = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in sheet.name)
     note = "All groups, whatever is filtered or marked; a file of that name is replaced."
@@ -128,11 +142,11 @@ def stop(app: "App[str]", state: RunState, done: Callable[[], None]) -> None:
         done()
 
     title = "Stop at once?" if again else "Stop the sweep?"
-    app.push_screen(ConfirmScreen(title, lines, command("stop", state.root)), answered)
+    app.push_screen(ConfirmScreen(title, lines, printable(command("stop", state.root))), answered)
 
 
-def resume(app: "App[str]", state: RunState) -> None:
-    """Ask whether to go on, and start a supervisor in the background."""
+def resume(app: "App[str]", state: RunState, tell: Tell) -> None:
+    """Ask whether to go on, and start a supervisor in the background, which tells how that goes."""
     overview = state.overview
     if overview is None:
         return
@@ -145,21 +159,21 @@ def resume(app: "App[str]", state: RunState) -> None:
 
     def answered(yes: bool | None) -> None:
         if yes:
-            app.post_message(Preparing("the supervisor"))
+            tell(state, Preparing("the supervisor"))
             # A daemon: leaving does not wait for it, and the supervisor it has started goes on by itself.
-            threading.Thread(target=_start, args=(app, state.root), daemon=True).start()
+            threading.Thread(target=_start, args=(state, tell), daemon=True).start()
 
-    app.push_screen(ConfirmScreen("Resume the sweep?", lines, command("resume", state.root)), answered)
+    app.push_screen(ConfirmScreen("Resume the sweep?", lines, printable(command("resume", state.root))), answered)
 
 
 class _Watching:
     """Hears what a supervisor that is being started does."""
 
-    def __init__(self, app: "App[str]") -> None:
-        self._app = app
+    def __init__(self, state: RunState, tell: Tell) -> None:
+        self._state, self._tell = state, tell
 
     def stage(self, what: str, done: int, total: int) -> None:
-        self._app.post_message(Preparing(f"{what} {done} of {total}" if total else what))
+        self._tell(self._state, Preparing(f"{what} {done} of {total}" if total else what))
 
     def under_way(self, heartbeat: "Heartbeat") -> None:
         pass
@@ -168,20 +182,20 @@ class _Watching:
         pass
 
 
-def _start(app: "App[str]", root: Path) -> None:
+def _start(state: RunState, tell: Tell) -> None:
     reason = "the supervisor was not started; this is a bug in tinfl"
     try:
         from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
         from tui_influence.runs.launch import start
 
-        start(request_to_resume(root), _Watching(app))
+        start(request_to_resume(state.root), _Watching(state, tell))
         reason = ""
     except TinflError as error:
         reason = "; ".join([str(error), *error.details[:3]])
     except OSError as error:
         reason = str(refusal(error))
     finally:
-        app.post_message(Started(reason))
+        tell(state, Started(reason))
 
 
 def _name(state: RunState) -> str:

@@ -3,6 +3,7 @@
 Each function asks the core, off the event loop, and tells what it found by a message.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from tui_influence.errors import TinflError
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import Background
-from tui_influence.tui.messages import GroupSeen, ImageSeen, PicturesDrawn
+from tui_influence.tui.messages import Finding, GroupSeen, ImageSeen, PicturesDrawn
 from tui_influence.tui.pictures import Key, draw
 from tui_influence.tui.state import RunState
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
-
-Seen = GroupSeen | ImageSeen | PicturesDrawn
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,10 @@ class ImageAsked:
 class Looking:
     """Does closer looks in the background; the newest of a kind replaces those that wait."""
 
-    def __init__(self, background: Background, tell: Callable[[RunState, Seen], None]) -> None:
+    def __init__(self, background: Background, tell: Callable[[RunState, Finding], None]) -> None:
         self._background, self._tell = background, tell
+        self._wanted: dict[Key, RunState] = {}
+        self._lock = threading.Lock()
 
     def at_group(self, state: RunState, effects: "Effects", group: int) -> None:
         """Find what a group does to the target, and the group's own images."""
@@ -58,8 +59,9 @@ class Looking:
     def draw(self, state: RunState, keys: Sequence[Key]) -> None:
         """Draw pictures."""
         if keys:
-            # Of their own kind each: pictures add up.
-            self._background.submit(f"pictures {hash(tuple(keys))}", partial(self._draw, state, tuple(keys)))
+            with self._lock:  # pictures add up, while a job replaces the one of its kind that waits
+                self._wanted |= dict.fromkeys(keys, state)
+            self._background.submit("pictures", self._draw)
 
     def _group(self, state: RunState, effects: "Effects", group: int) -> None:
         moved, reason = None, ""
@@ -83,11 +85,14 @@ class Looking:
             reason = str(error)
         except OSError as error:
             reason = str(refusal(error))
-        self._tell(state, ImageSeen(asked.example, found, reason))
+        self._tell(state, ImageSeen(asked, found, reason))
 
-    def _draw(self, state: RunState, keys: Sequence[Key]) -> None:
-        pictures, reason = draw(state.root, keys)
-        self._tell(state, PicturesDrawn(pictures, reason))
+    def _draw(self) -> None:
+        with self._lock:
+            wanted, self._wanted = self._wanted, {}
+        for state in {id(state): state for state in wanted.values()}.values():
+            pictures, reasons = draw(state.root, [key for key, whose in wanted.items() if whose is state])
+            self._tell(state, PicturesDrawn(pictures, reasons))
 
 
 def _samples(state: RunState, group: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What threads tell the app, and what several screens ask of it.
 
-A message that replaces an older one of its kind carries all there is to know.
+A message that replaces an older one of its kind carries all there is to know. What a thread found out about a run
+says which run it is about: another one may be open by the time it is heard.
 """
 
 from typing import TYPE_CHECKING
@@ -15,14 +16,22 @@ if TYPE_CHECKING:
     from tui_influence.growth import Growth
     from tui_influence.ranking import Answer, Question
     from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.looking import ImageAsked
     from tui_influence.tui.pictures import Drawn, Key
+    from tui_influence.tui.state import RunState
 
 
-class _Latest(Message):
+class Finding(Message):
+    """Something was found out about a run; `about` is its state, set by who posts it."""
+
+    about: "RunState | None" = None
+
+
+class _Latest(Finding):
     """Only the last of its kind matters."""
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, type(self))
+        return isinstance(message, type(self)) and message.about is self.about
 
 
 class OverviewRead(_Latest):
@@ -41,7 +50,7 @@ class OverviewFailed(_Latest):
         super().__init__()
 
 
-class Ranked(Message):
+class Ranked(Finding):
     """A ranking was made, or could not be: then `answer` is None and `reason` says why."""
 
     def __init__(self, question: "Question", answer: "Answer | None", reason: str = "") -> None:
@@ -49,15 +58,15 @@ class Ranked(Message):
         super().__init__()
 
 
-class Grown(Message):
-    """The growth of the reliability was measured, or could not be."""
+class Grown(Finding):
+    """The growth of the reliability of a question's ranking was measured, or could not be."""
 
-    def __init__(self, growth: "Growth | None") -> None:
-        self.growth = growth
+    def __init__(self, question: "Question", growth: "Growth | None") -> None:
+        self.question, self.growth = question, growth
         super().__init__()
 
 
-class EffectsFound(Message):
+class EffectsFound(Finding):
     """What every group does was estimated, or could not be: then `effects` is None and `reason` says why."""
 
     def __init__(self, question: "Question", effects: "Effects | None", reason: str = "") -> None:
@@ -65,7 +74,7 @@ class EffectsFound(Message):
         super().__init__()
 
 
-class GroupSeen(Message):
+class GroupSeen(Finding):
     """A closer look was taken at a group; `moved` is None where that failed, and `reason` says why.
 
     `samples` are positions of the group's own images among those that are kept.
@@ -78,23 +87,23 @@ class GroupSeen(Message):
         super().__init__()
 
 
-class ImageSeen(Message):
-    """A closer look was taken at a test example; `about` is None where that failed, and `reason` says why."""
+class ImageSeen(Finding):
+    """A closer look was taken at a test example; `found` is None where that failed, and `reason` says why."""
 
-    def __init__(self, example: int, about: "AboutExample | None", reason: str = "") -> None:
-        self.example, self.about, self.reason = example, about, reason
+    def __init__(self, asked: "ImageAsked", found: "AboutExample | None", reason: str = "") -> None:
+        self.asked, self.found, self.reason = asked, found, reason
         super().__init__()
 
 
-class PicturesDrawn(Message):
-    """Pictures were drawn; those that could not be are None, and `reason` says why."""
+class PicturesDrawn(Finding):
+    """Pictures were drawn, None where that failed; `reasons` has why, for each target (None: the source), if it did."""
 
-    def __init__(self, pictures: "dict[Key, Drawn | None]", reason: str = "") -> None:
-        self.pictures, self.reason = pictures, reason
+    def __init__(self, pictures: "dict[Key, Drawn | None]", reasons: "dict[int | None, str]") -> None:
+        self.pictures, self.reasons = pictures, reasons
         super().__init__()
 
 
-class LogRead(Message):
+class LogRead(Finding):
     """Lines were added to the log; they add up, so none replaces another."""
 
     def __init__(self, lines: "list[LogLine]") -> None:
@@ -102,7 +111,7 @@ class LogRead(Message):
         super().__init__()
 
 
-class Started(Message):
+class Started(Finding):
     """A supervisor was started, or refused: then `reason` says why."""
 
     def __init__(self, reason: str = "") -> None:

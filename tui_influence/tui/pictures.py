@@ -1,9 +1,10 @@
 """Pictures that have been drawn: asked for by key, made in a background thread, kept for as long as they may be seen.
 
-A key says everything that a picture depends on, so a kept one is never wrong. What cannot be drawn is kept as None: the
-reason has been said once, and a missing file is not asked for at every key press.
+A key says everything that a picture depends on, so a kept one is never wrong. What cannot be drawn is kept as None for
+a while: a missing file is not asked for at every key press, but may still be on its way.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 KEPT = 800
 """Pictures kept at most: a few megabytes, and more than a screen of any size holds."""
+
+RETRY = 5.0
+"""Seconds after which what could not be drawn may be asked for again."""
 
 Drawn = tuple[Strip, ...]
 
@@ -53,6 +57,7 @@ class Album:
     def __init__(self) -> None:
         self._pictures: dict[Key, Drawn | None] = {}
         self._asked: set[Key] = set()
+        self._failed = 0.0
 
     def get(self, key: Key) -> Drawn | None:
         """Return a picture if it has been drawn and could be."""
@@ -64,6 +69,8 @@ class Album:
 
     def to_ask(self, keys: Iterable[Key]) -> list[Key]:
         """Return those that are neither there nor asked for yet; from now on they are asked for."""
+        if time.monotonic() - self._failed > RETRY:
+            self._pictures = {key: picture for key, picture in self._pictures.items() if picture is not None}
         new = [key for key in keys if key not in self._pictures and key not in self._asked]
         self._asked.update(new)
         return new
@@ -72,40 +79,44 @@ class Album:
         """Keep pictures."""
         self._asked -= pictures.keys()
         self._pictures |= pictures
+        if None in pictures.values():
+            self._failed = time.monotonic()
         for key in list(self._pictures)[: max(len(self._pictures) - KEPT, 0)]:
             del self._pictures[key]
 
 
-def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], str]:
+def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], dict[int | None, str]]:
     """Draw pictures of a run's images, from any thread.
 
     Returns:
-        each picture, None for those that cannot be drawn; and why, if there are such.
+        each picture, None for those that cannot be drawn; and for each target (None: the source) that was looked at
+        why there are such, or nothing.
     """
     from tui_influence.images.pictures import picture  # here, because it loads numpy
 
     thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
     found: dict[Key, Drawn | None] = {}
-    reason = ""
+    reasons: dict[int | None, str] = {}
     for key in keys:
         if key.target not in thumbnails:
+            reasons[key.target] = ""
             try:
                 thumbnails[key.target] = _thumbnails(Paths(root), key.target)
             except ResultsError as error:
-                thumbnails[key.target], reason = None, str(error)
+                thumbnails[key.target], reasons[key.target] = None, str(error)
             except OSError as error:
-                thumbnails[key.target], reason = None, str(refusal(error))
+                thumbnails[key.target], reasons[key.target] = None, str(refusal(error))
         images = thumbnails[key.target]
         if images is None or not 0 <= key.place < len(images):
             found[key] = None
-            reason = reason or "the run keeps fewer images than it has examples: is it half copied?"
+            reasons[key.target] = reasons[key.target] or "the run keeps fewer images than examples: is it half copied?"
             continue
         look = key.look
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
         rows = picture(images[key.place], columns, _ink(look), dark=look.dark)
         found[key] = tuple(Strip(row, columns) for row in rows)
-    return found, reason
+    return found, reasons
 
 
 def _ink(look: Look) -> "Ink":

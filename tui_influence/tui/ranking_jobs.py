@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tui_influence.errors import TinflError
 from tui_influence.ranking_question import Question
@@ -13,7 +13,7 @@ from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
-from tui_influence.tui.messages import EffectsFound, Grown, Ranked
+from tui_influence.tui.messages import EffectsFound, Finding, Grown, Ranked
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Pace:
         self.models, self.busy, self.due = None, False, 0.0
 
 
-Told: TypeAlias = Ranked | Grown | EffectsFound
-Tell = Callable[[RunState, Told], None]
+Tell = Callable[[RunState, Finding], None]
 Work = Callable[["Reading", "Question"], Found]
 
 
@@ -113,8 +112,9 @@ class Jobs:
         from tui_influence.growth import growth
 
         # Why there is none is for the Rank mode to say; this one has other things to show.
-        found, _ = self._answered(state.root, info, state.question, growth, pace, models)
-        self._tell(state, Grown(found))
+        question = state.question
+        found, _ = self._answered(state.root, info, question, growth, pace, models)
+        self._tell(state, Grown(question, found))
 
     def _move(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
         from tui_influence.effects import effects

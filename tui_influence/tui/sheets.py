@@ -48,6 +48,7 @@ class Sheet:
     Attributes:
         report: what is exported.
         rows: all groups, in the order in which they are exported.
+        noun: what a group is called.
         nouns: what groups are called.
         models: that they were made from.
         agreement: what there is to say of the whole, in a few words.
@@ -62,6 +63,7 @@ class Sheet:
 
     report: AnyReport
     rows: Sequence[Row]
+    noun: str
     nouns: str
     models: int
     agreement: str
@@ -90,6 +92,7 @@ def ranking_sheet(report: RankReport) -> Sheet:
     return Sheet(
         report=report,
         rows=rows,
+        noun=report.noun,
         nouns=report.nouns,
         models=report.ranking.n_models,
         agreement="",
@@ -111,6 +114,7 @@ def comparison_sheet(report: ComparisonReport) -> Sheet:
     return Sheet(
         report=report,
         rows=rows,
+        noun=first.noun,
         nouns=first.nouns,
         models=min(first.ranking.n_models, second.ranking.n_models),
         agreement=report.agreement(),

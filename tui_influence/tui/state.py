@@ -43,7 +43,7 @@ class RunState:
         effects_problem: why that is not known.
         seen: what the last closer look at a group found.
         image: what the last closer look at an image found.
-        images_problem: why pictures are missing.
+        image_problems: why pictures of a target (None: the source) are missing; empty where none is.
         album: pictures that have been drawn.
         log: lines of the log so far.
     """
@@ -69,6 +69,6 @@ class RunState:
     effects_problem: str = ""
     seen: "GroupSeen | None" = None
     image: "ImageSeen | None" = None
-    images_problem: str = ""
+    image_problems: "dict[int | None, str]" = field(default_factory=dict)
     album: Album = field(default_factory=Album)
     log: "list[LogLine]" = field(default_factory=list)

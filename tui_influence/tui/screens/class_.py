@@ -4,6 +4,8 @@ Everything fits on the screen: pages of images, and beside them, where it is wid
 the class's own images. Where it is narrow, a key turns from one to the other.
 """
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -44,10 +46,10 @@ class ClassScreen(AskingScreen):
             super().__init__()
 
     class ImageWanted(Message):
-        """An image is to be opened; `tiles` are those it is among."""
+        """The image at `place` of `tiles`, which come from a look at a group, is to be opened."""
 
-        def __init__(self, tile: Tile, tiles: list[Tile]) -> None:
-            self.tile, self.tiles = tile, tiles
+        def __init__(self, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
+            self.seen, self.tiles, self.place = seen, tiles, place
             super().__init__()
 
     def __init__(self, state: RunState) -> None:
@@ -123,6 +125,7 @@ class ClassScreen(AskingScreen):
         """Turn from the images to the effects on target classes, and back."""
         self._turned = not self._turned
         self.show()
+        self.call_after_refresh(self.show)  # only then what was hidden knows its size
         self.query_one("#samples" if self._turned else "#moved").focus()
 
     def action_command(self) -> None:
@@ -144,8 +147,9 @@ class ClassScreen(AskingScreen):
 
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
-        if message.tile.target is not None:
-            self.post_message(self.ImageWanted(message.tile, self.query_one("#moved", ImageGrid).tiles))
+        shown = self._shown[0] if self._shown else None
+        if isinstance(shown, GroupSeen) and message.tiles[message.place].target is not None:
+            self.post_message(self.ImageWanted(shown, message.tiles, message.place))
 
     def _step(self, by: int) -> None:
         answer = self.state.answer
@@ -176,10 +180,12 @@ class ClassScreen(AskingScreen):
             return
         sizes, width = overview.info.source.sizes, self.size.width - 2
         lines = [heading(answer.report, row, sizes[row.index], state.look, width)]
-        problem = state.images_problem or (seen.reason if seen is not None else "")
+        if seen is None:
+            working = state.effects_problem or state.rank_problem or "working it out..."
+            lines.append(Text.assemble((plain(working, state.look.ascii), state.look.warning)))
+        problem = (seen.reason if seen is not None else "") or next(filter(None, state.image_problems.values()), "")
         if problem:
-            text = plain(problem, state.look.ascii)
-            lines.append(Text(text, style=state.look.warning, no_wrap=True, overflow="ellipsis"))
+            lines.append(Text.assemble((plain(problem, state.look.ascii), state.look.warning)))
         self.query_one("#heading", Static).update(Text("\n").join(lines))
 
     def _show_seen(self) -> None:
@@ -202,7 +208,7 @@ class ClassScreen(AskingScreen):
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
         target = seen.effects.reading.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, self.target_asked().classes, look, captions=captions)
+        images = shelves(seen.moved, target, seen.effects.reading.described.classes, look, captions=captions)
         moved.show(images, look, captions=captions, follow=follow)
         samples.show((sample_shelf(seen.samples, look),), look, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
@@ -210,6 +216,7 @@ class ClassScreen(AskingScreen):
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _seen(self) -> GroupSeen | None:
-        """What was found about the group that is looked at, by the effects that are known now."""
+        """What was found about the group that is looked at, for the question that is asked; None while that is not."""
         seen, state = self.state.seen, self.state
-        return seen if seen is not None and seen.group == state.group else None
+        current = seen is not None and seen.group == state.group and seen.effects.question == state.question
+        return seen if current and state.answered == state.question else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -14,10 +15,14 @@ from tui_influence.export.columns import cut, plain
 from tui_influence.ranking_question import Question
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.large import has_graphics
-from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.looking import ImageAsked
+from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.shelves import Tile
+
+if TYPE_CHECKING:
+    from tui_influence.effects import Effects
 
 
 class ImageScreen(Screen[Tile]):
@@ -34,8 +39,8 @@ class ImageScreen(Screen[Tile]):
     class LookAsked(Message):
         """A closer look is wanted at an image."""
 
-        def __init__(self, example: int) -> None:
-            self.example = example
+        def __init__(self, effects: "Effects", asked: ImageAsked) -> None:
+            self.effects, self.asked = effects, asked
             super().__init__()
 
     class LargeAsked(Message):
@@ -45,16 +50,17 @@ class ImageScreen(Screen[Tile]):
             self.question = question
             super().__init__()
 
-    def __init__(self, state: RunState, tiles: Sequence[Tile], place: int) -> None:
+    def __init__(self, state: RunState, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
         """Open an image.
 
         Args:
             state: of the run.
+            seen: the look at a group that the images come from: all is said about this group, by its estimates.
             tiles: images to go through, all of one target.
             place: which of them is first.
         """
         super().__init__()
-        self._state, self._tiles, self._place = state, tiles, place
+        self._state, self._seen, self._tiles, self._place = state, seen, tiles, place
 
     def compose(self) -> ComposeResult:
         """Lay out title, picture and words."""
@@ -75,35 +81,34 @@ class ImageScreen(Screen[Tile]):
 
     def show(self) -> None:
         """Show what is known of the image."""
-        if not self.query(PictureView):  # on its way in, or out
+        if not self.is_mounted or not self.query(PictureView):  # on its way in, or out
             return
         self.query_one("#image-title", Static).update(self._title())
         self.query_one(PictureView).refresh()
         self.query_one("#example", Static).update(Text("\n").join(self._lines()))
 
     def _lines(self) -> list[Text]:
-        state, look = self._state, self._state.look
-        tile, seen, overview = self._tiles[self._place], state.image, state.overview
-        if seen is None or seen.example != tile.place or overview is None or overview.info is None:
+        look, seen = self._state.look, self._state.image
+        if seen is None or seen.asked != self._asked():
             return [Text("looking...", style=look.quiet)]
-        if seen.about is None:
+        if seen.found is None:
             return [Text(plain(seen.reason, look.ascii), style=look.warning)]
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
-        info, box = overview.info, self.query_one("#said").size
-        group = info.source.groups[state.group] if state.group is not None else None
-        classes = info.targets[tile.target or 0].classes
-        lines = example_lines(seen.about, classes, group, look, max(box.width - 1, 20), box.height)
-        if state.images_problem:
-            lines.append(Text(plain(state.images_problem, look.ascii), style=look.warning))
-        return lines
+        reading, box = self._seen.effects.reading, self.query_one("#said").size
+        classes = reading.described.classes
+        lines = example_lines(seen.found, classes, self._group(), look, max(box.width - 1, 20), box.height)
+        problem = self._state.image_problems.get(reading.target)
+        return [*lines, Text(plain(problem, look.ascii), style=look.warning)] if problem else lines
+
+    def _group(self) -> str:
+        return self._seen.effects.reading.info.source.groups[self._seen.group]
 
     def _title(self) -> Text:
-        state, info = self._state, self._state.overview.info if self._state.overview else None
-        group = info.source.groups[state.group] if info is not None and state.group is not None else ""
-        name = cut(plain(group, state.look.ascii), 40, state.look.sign("…", "~"))
+        look = self._state.look
+        name = cut(plain(self._group(), look.ascii), 40, look.sign("…", "~"))
         place = f"image {self._place + 1:,} of {len(self._tiles):,} that it moves"
-        return Text.assemble((f" {name}", "bold"), (f"  {place}", state.look.quiet))
+        return Text.assemble((f" {name}", "bold"), (f"  {place}", look.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""
@@ -119,19 +124,22 @@ class ImageScreen(Screen[Tile]):
 
     def action_large(self) -> None:
         """Have the image shown by the terminal's own graphics, with the app out of the way."""
-        self.post_message(self.LargeAsked(self._asked()))
+        self.post_message(self.LargeAsked(self._question()))
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        self.post_message(CopyAsked(self._asked().command(self._state.root, "show"), "the command"))
+        self.post_message(CopyAsked(self._question().command(self._state.root, "show"), "the command"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does this now: large pictures take a terminal that draws them."""
         return action != "large" or has_graphics()
 
-    def _asked(self) -> Question:
+    def _asked(self) -> ImageAsked:
+        return ImageAsked(self._seen.effects.question, self._tiles[self._place].place, self._seen.group)
+
+    def _question(self) -> Question:
         """The question about this image alone."""
-        return replace(self._state.question, target_class=None, example=self._tiles[self._place].place)
+        return replace(self._seen.effects.question, target_class=None, example=self._tiles[self._place].place)
 
     def _go(self, by: int) -> None:
         self._place = (self._place + by) % len(self._tiles)
@@ -140,5 +148,5 @@ class ImageScreen(Screen[Tile]):
     def _look(self) -> None:
         tile = self._tiles[self._place]
         self.query_one(PictureView).show(tile.target or 0, tile.place, self._state.look)
-        self.post_message(self.LookAsked(tile.place))
+        self.post_message(self.LookAsked(self._seen.effects, self._asked()))
         self.show()

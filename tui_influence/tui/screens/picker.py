@@ -69,6 +69,11 @@ class PickerScreen(Screen[None]):
         if runs:
             runs_list.highlighted = min(before, len(runs) - 1)
 
+    def redraw(self, look: Look) -> None:
+        """Show the same in other colours."""
+        self._look = look
+        self.show(self._runs)
+
     def action_pick(self) -> None:
         """Open the run under the cursor."""
         self.query_one(OptionList).action_select()

@@ -1,6 +1,7 @@
 """A ranking in a few lines: all of it where it fits, else both ends. A pure function of its rows."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from rich.text import Text
 
@@ -25,14 +26,16 @@ def both_ends(
         coloured: whether sign has a colour; noise has none.
     """
     table = Lines(rows, noun, width, look.pen(coloured=coloured))
+    known = sum(1 for row in rows if isfinite(row.influence))  # the others come last
     room = max(height - 1, _FEWEST)
     if len(rows) <= room:
         return [table.header(), *(table.line(place) for place in range(len(rows)))]
-    head = room // 2
-    tail = room - head - 1
+    head = min(room // 2, known)
+    tail = min(room - head - 1, known - head)
+    undefined = f", {len(rows) - known:,} undefined" if known < len(rows) else ""
     return [
         table.header(),
         *(table.line(place) for place in range(head)),
-        Text(f"{look.sign('…', '...')} {len(rows) - head - tail:,} more", style=look.quiet),
-        *(table.line(place) for place in range(len(rows) - tail, len(rows))),
+        Text.assemble((f"{look.sign('…', '...')} {len(rows) - head - tail:,} more{undefined}", look.quiet)),
+        *(table.line(place) for place in range(known - tail, known)),
     ]

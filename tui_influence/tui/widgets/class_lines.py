@@ -40,7 +40,8 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, look: Look
         facts.append((f"{sign} {row.influence:+.3g}{mark}{between}", _colour(row.influence, row.q, look)))
     else:
         facts.append(("influence unknown", look.quiet))
-    facts.append((f"  rank {row.rank:,} of {len(report.ranking.rows):,}", ""))
+    if isfinite(row.influence):
+        facts.append((f"  rank {row.rank:,} of {len(report.ranking.rows):,}", ""))
     asked = ", ".join(part for part in (report.target, report.target_class, report.ranking.output.value) if part)
     more = [f"  on {cut(plain(asked, look.ascii), 40, _ellipsis(look))}"]
     more += [f"  {images:,} images"] if images is not None else []
@@ -68,7 +69,7 @@ def shelves(moved: Moved, target: int, classes: Sequence[str], look: Look, *, ca
     def shelf(words: str, style: str, examples: Sequence[MovedExample], beyond: int) -> Shelf:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, look, captions) for example in examples)
-        return Shelf(Text.assemble((words, f"bold {style}"), (count, look.quiet)), tiles, "no image")
+        return Shelf(Text.assemble((words, f"bold {style}"), (count, look.quiet)), tiles, "none")
 
     helped, hurt = look.sign("▲ helped most", "+ helped most"), look.sign("▼ hurt most", "- hurt most")
     return (
@@ -92,7 +93,10 @@ def class_effects(moved: Moved, look: Look, width: int, height: int) -> list[Tex
         width: of the lines.
         height: lines at most.
     """
-    title = Text(f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", style="bold")
+    title = Text.assemble(
+        (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
+        (f"  {moved.models:,} model{'' if moved.models == 1 else 's'}", look.quiet),
+    )
     return [title, *both_ends(moved.classes, "class", look, width, height - 1)]
 
 
@@ -101,7 +105,7 @@ def _tile(example: MovedExample, target: int, classes: Sequence[str], look: Look
     right = example.label == example.predicted
     sign = look.sign("▲", "+") if example.influence > 0 else look.sign("▼", "-")
     mark = "*" if example.q < SIGNIFICANT else ""
-    half = f" ±{example.high - example.influence:.2g}" if isfinite(example.high) else ""
+    half = f" ±{example.high - example.influence:#.2g}".rstrip(".") if isfinite(example.high) else ""
     if look.ascii:
         half = half.replace("±", "+-")
     colour = _colour(example.influence, example.q, look)

@@ -57,7 +57,7 @@ def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str
         ("predicted", [_votes(said, names, 2) for said in split], ""),
     ]
     return [
-        Text.assemble((f"{label:<{_LABEL}}", look.quiet), *((fit(cell, column), style) for cell in cells))
+        Text.assemble((f"{label:<{_LABEL}}", look.quiet), *((f"{fit(cell, column - 1)} ", style) for cell in cells))
         for label, cells, style in rows
     ]
 

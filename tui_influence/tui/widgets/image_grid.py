@@ -34,10 +34,10 @@ class ImageGrid(Widget, can_focus=True):
     BINDINGS = bindings("grid")
 
     class Opened(Message):
-        """An image is to be looked at closely."""
+        """An image is to be looked at closely: the one at `place` of all that are shown now."""
 
-        def __init__(self, tile: Tile) -> None:
-            self.tile = tile
+        def __init__(self, tiles: Sequence[Tile], place: int) -> None:
+            self.tiles, self.place = tiles, place
             super().__init__()
 
     class Turned(Message):
@@ -143,7 +143,8 @@ class ImageGrid(Widget, can_focus=True):
     def action_open(self) -> None:
         """Open the image under the cursor."""
         if self.current is not None:
-            self.post_message(self.Opened(self.current))
+            before = sum(len(shelf.tiles) for shelf in self._shelves[: self._shelf])
+            self.post_message(self.Opened(self.tiles, before + self._cursors[self._shelf]))
 
     def action_size(self, by: int) -> None:
         """Take the next size of pictures."""
@@ -184,7 +185,7 @@ class ImageGrid(Widget, can_focus=True):
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
                 return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
-            text = "no image" if self._album.is_gone(key) and inside == rows // 2 else ""
+            text = "no picture" if self._album.is_gone(key) and inside == rows // 2 else ""
             return [Segment(f"{cut(text, columns):^{columns}}", Style.parse(self._look.quiet)), gap]
         place = inside - rows
         caption = tile.caption[place].copy() if place < min(len(tile.caption), self._captions) else Text("")

@@ -99,6 +99,8 @@ class LogView(ScrollView, can_focus=True):
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value:
             self.follow = self.follow and self.max_scroll_y <= new_value
+        elif new_value > old_value and new_value >= self.max_scroll_y and not self._hits:
+            self.follow = True
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""

@@ -41,7 +41,7 @@ class PictureView(Widget):
         width, key = self.size.width, self._key()
         drawn = self._album.get(key) if key is not None else None
         if key is None or drawn is None or y >= len(drawn):
-            text = "no image" if key is not None and self._album.is_gone(key) and y == self.size.height // 2 else ""
+            text = "no picture" if key is not None and self._album.is_gone(key) and y == self.size.height // 2 else ""
             return Strip.blank(width, self.rich_style) if not text else self._line(text, width)
         left = Strip.blank((width - drawn[y].cell_length) // 2, self.rich_style)
         return Strip.join([left, drawn[y]]).adjust_cell_length(width, self.rich_style)

@@ -8,6 +8,7 @@ from rich.text import Text
 from tui_influence.export.columns import cut, plain
 from tui_influence.influence.reliability import describe
 from tui_influence.ranking_question import Question
+from tui_influence.text import counted
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 
@@ -110,7 +111,8 @@ def _word(report: "RankReport") -> str:
 
 def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int) -> str:
     total = len(sheet.rows)
-    some = f"{shown:,} of {total:,} {sheet.nouns}" if shown != total else f"{total:,} {sheet.nouns}"
+    all_of_them = counted(total, sheet.noun, sheet.nouns)
+    some = f"{shown:,} of {all_of_them}" if shown != total else all_of_them
     parts = [some, f"{sheet.models:,} model{'' if sheet.models == 1 else 's'}", order]
     if sheet.agreement:
         parts.append(sheet.agreement)

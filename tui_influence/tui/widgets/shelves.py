@@ -11,8 +11,8 @@ SIZES = (12, 16, 20, 24, 32)
 """Widths of a picture, in cells."""
 GAP = 2
 """Cells between two pictures."""
-_SIDE_BY_SIDE = 4
-"""Pictures that are shown side by side at least, unless a size was chosen."""
+_SIDE_BY_SIDE = (4, 3, 2)
+"""Pictures that are shown side by side, unless a size was chosen: fewer where they would be hard to recognise."""
 _LEAST_ROWS = 6
 """Lines below which a picture is no picture: then there is one shelf at a time."""
 
@@ -82,8 +82,11 @@ class Layout:
         fits = max(min(self.width, tall), 2)
         if self.chosen is not None:
             return min(self.chosen, fits)
-        enough = (self.width + GAP) // _SIDE_BY_SIDE - GAP
-        return min(max([size for size in SIZES if size <= enough], default=SIZES[0]), fits)
+        for count in _SIDE_BY_SIDE:
+            enough = [size for size in SIZES[1:] if size <= (self.width + GAP) // count - GAP]
+            if enough:
+                return min(enough[-1], fits)
+        return min(SIZES[0], fits)
 
     @property
     def picture_rows(self) -> int:

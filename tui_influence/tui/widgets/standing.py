@@ -13,7 +13,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import LOST_REASON, duration, silent_reason
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar
@@ -115,11 +115,17 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
             parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
         yield fact("models", parts, look)
         yield fact(
-            "source", f"{len(info.source.groups):,} groups, {info.source.images:,} images; {info.design_label}", look
+            "source",
+            f"{counted(len(info.source.groups), 'group')}, {counted(info.source.images, 'image')}; {info.design_label}",
+            look,
         )
         for target in info.targets:
             name = printable(target.name, 24)
-            yield fact("target", f"{name}: {len(target.classes):,} classes, {target.test:,} test images", look)
+            yield fact(
+                "target",
+                f"{name}: {counted(len(target.classes), 'class', 'classes')}, {counted(target.test, 'test image')}",
+                look,
+            )
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)
         if skipped:
             yield fact("skipped", f"{skipped:,} unreadable images", look, look.warning)
