@@ -53,6 +53,10 @@ class Terminal:
         """Return what is on the screen."""
         return self.tmux("capture-pane", "-p", *(["-e"] if escapes else []))
 
+    def record(self, path: Path) -> None:
+        """Write every byte that the program sends from now on to a file."""
+        self.tmux("pipe-pane", f"exec cat > {shlex.quote(str(path))}")
+
     def wait(self, condition: Callable[[str], object]) -> str:
         """Wait for a screen; return it."""
         deadline = time.monotonic() + PATIENCE

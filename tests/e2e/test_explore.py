@@ -8,13 +8,6 @@ from tests.e2e.program import status, tinfl, wait_for, write_config
 from tests.e2e.terminal import Terminal
 
 
-@pytest.fixture
-def terminal(tmp_path):
-    made = Terminal(tmp_path / "socket")
-    yield made
-    made.close()
-
-
 def laid_out(text: str, width: int, height: int) -> bool:
     """Whether Rank has taken a size: words of the modes, detail beside the table, footer in the last line."""
     lines = text.splitlines()
