@@ -3,11 +3,12 @@
     python -m benchmarks.bench_explore [--repeats 7] [--only filter tailing] [--runs FOLDER]
 
 Times are from starting Python, or from pressing a key, to the last byte of what is then drawn. Nothing is warmed up
-but the page cache. `--runs` keeps the synthetic runs, 1.4 GB, in a folder and finds them there the next time.
+but the page cache. `--runs` keeps the synthetic runs, 1.3 GB, in a folder and finds them there the next time.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,14 @@ from benchmarks.terminal import Program
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.run_info import read_run_info
 
-UNDER_WAY = 7000
+UNDER_WAY = 6000
 """Models that the run which is followed has at the start."""
 QUIET = 0.12
 """Seconds without a byte after which a screen counts as drawn; an editor's cursor blinks more slowly."""
+DRAWN = 0.3
+"""Such seconds where images come after the screen that they are on."""
+FEWEST_BYTES = 50_000
+"""That two dozen images take, in half blocks of true colours."""
 TYPED = ("shark", "tree fro", ">0.01", "q<0.05 te", "|x|>0.005", "n>=3700 ow", "zzz", "great w")
 _BACKSPACE = "\x7f"
 
@@ -59,20 +64,34 @@ class Figure:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that the app is opened on."""
+    """The runs that the app is opened on: two that are done, and where one that is under way can be made."""
 
     small: Path
     paper: Path
     under_way: Path
 
 
-Measure = Callable[[Runs, int], Iterator[Figure]]
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        repeats: of what takes a moment.
+        seconds: that a run is followed.
+    """
+
+    repeats: int
+    seconds: float
+
+
+Measure = Callable[[Runs, Effort], Iterator[Figure]]
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=90.0, help="that a run is followed, in each mode")
     parser.add_argument("--only", nargs="+", choices=sorted(MEASURES), default=list(MEASURES))
     parser.add_argument("--runs", type=Path, help="keep the synthetic runs here")
     parser.add_argument("--supervise", type=Path, help=argparse.SUPPRESS)
@@ -85,28 +104,24 @@ def main() -> None:
         print(f"{PAPER}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.repeats} repeats\n")
         print(f"{'figure':52} {'median':>9} {'unit':4} {'goal':8} {'range':>20}")
         for name in options.only:
-            for figure in MEASURES[name](runs, options.repeats):
+            for figure in MEASURES[name](runs, Effort(options.repeats, options.seconds)):
                 print(figure.line(), flush=True)
 
 
 def made(folder: Path) -> Runs:
     """Make the runs that are not there yet."""
     runs = Runs(folder / "small", folder / "paper", folder / "under-way")
-    for root, size, recorded in (
-        (runs.small, SMALL, None),
-        (runs.paper, PAPER, None),
-        (runs.under_way, PAPER, UNDER_WAY),
-    ):
+    for root, size in ((runs.small, SMALL), (runs.paper, PAPER)):
         if not root.exists():
-            write_run(root, size, recorded, name=root.name)
+            write_run(root, size, name=root.name)
     return runs
 
 
-def first_paint(runs: Runs, repeats: int) -> Iterator[Figure]:
+def first_paint(runs: Runs, effort: Effort) -> Iterator[Figure]:
     """From the shell to the first screen that says something: which run, its state, its progress."""
     for root, size, goal in ((runs.small, SMALL, 0.5), (runs.paper, PAPER, 1.0)):
         seconds, busy = [], []
-        for repeat in range(repeats + 1):
+        for repeat in range(effort.repeats + 1):
             with Program(["explore", root]) as program:
                 total = size.models + size.heldout
                 painted = program.wait_for(root.name, "DONE", f"{total:,} of {total:,} models") - program.started
@@ -118,7 +133,7 @@ def first_paint(runs: Runs, repeats: int) -> Iterator[Figure]:
         yield Figure("  CPU until then", tuple(busy), "s")
 
 
-def filtering(runs: Runs, repeats: int) -> Iterator[Figure]:
+def filtering(runs: Runs, effort: Effort) -> Iterator[Figure]:
     """From a key in the filter of 1,000 groups to the last byte that it draws."""
     waits = []
     with Program(["explore", runs.paper]) as program:
@@ -126,7 +141,7 @@ def filtering(runs: Runs, repeats: int) -> Iterator[Figure]:
         program.press("/")
         program.settle(0.5)
         before = program.cpu
-        for _ in range(max(repeats // 2, 1)):
+        for _ in range(max(effort.repeats // 2, 1)):
             for text in TYPED:
                 for key in (*text, *(_BACKSPACE * len(text))):
                     pressed = program.press(key)
@@ -138,25 +153,36 @@ def filtering(runs: Runs, repeats: int) -> Iterator[Figure]:
     yield Figure("  CPU a keystroke", (busy,), "ms")
 
 
-def opening(runs: Runs, repeats: int) -> Iterator[Figure]:
-    """From the key on a class in Rank to its last image; memory after that."""
-    waits, resident, most = [], [], []
-    for _ in range(max(repeats // 2, 1)):
+def opening(runs: Runs, effort: Effort) -> Iterator[Figure]:
+    """From the key that opens the class under the cursor to its last image; memory after that."""
+    first, waits, steps, resident, most = [], [], [], [], []
+    for _ in range(max(effort.repeats // 2, 1)):
         with Program(["explore", runs.paper]) as program:
             open_ranking(program)
-            for _ in range(5):
-                waits.append(1000 * open_class(program))
-                program.press("2j")  # back in Rank, on to the next class
-                program.settle(0.5)
+            start = len(program.output)
+            pressed = program.press("3")
+            program.wait_for("images of the class itself", start=start)
+            first.append(program.settle(DRAWN) - pressed)
+            program.press("--")  # smaller images: 24 of them, and those of the class itself
+            program.settle(DRAWN)
+            for _ in range(6):
+                program.press("2")
+                program.settle(DRAWN)
+                program.press("j")
+                program.settle(DRAWN)
+                waits.append(drawn(program, "3"))
+                steps.append(drawn(program, "n"))
             now, peak = program.memory
             resident.append(now / 1e6)
             most.append(peak / 1e6)
-    yield Figure("opening a class", tuple(waits), "ms", 300)
+    yield Figure("opening a class with 24 images from Rank", tuple(waits), "ms", 300)
+    yield Figure("going to the next class with 24 images", tuple(steps), "ms", 300)
+    yield Figure("  the first, with what all classes do to all images", tuple(first), "s")
     yield Figure("resident memory after ranking and opening classes", tuple(resident), "MB", 600)
     yield Figure("  at its peak", tuple(most), "MB")
 
 
-def idle(runs: Runs, repeats: int) -> Iterator[Figure]:
+def idle(runs: Runs, effort: Effort) -> Iterator[Figure]:
     """What it costs to leave the app open on a run that is done."""
     for mode, key in (("Sweep", "1"), ("Rank", "2")):
         with Program(["explore", runs.paper]) as program:
@@ -168,15 +194,17 @@ def idle(runs: Runs, repeats: int) -> Iterator[Figure]:
         yield Figure("  bytes", (rate,), "B/s")
 
 
-def tailing(runs: Runs, repeats: int) -> Iterator[Figure]:
+def tailing(runs: Runs, effort: Effort) -> Iterator[Figure]:
     """What it costs to watch a run of which two models are finished every second."""
-    for mode, key in (("Sweep", "1"), ("Rank", "2"), ("Log", "5")):
+    shutil.rmtree(runs.under_way, ignore_errors=True)
+    write_run(runs.under_way, PAPER, UNDER_WAY, name=runs.under_way.name)
+    for mode, key in (("Sweep", "1"), ("Rank", "2"), ("Class", "3"), ("Log", "5")):
         with supervised(runs.under_way), Program(["explore", runs.under_way]) as program:
             program.wait_for("RUNNING")
+            program.watch(1.0)
             program.press(key)
-            program.settle(1.5)
-            program.watch(10.0)
-            share, rate = watched(program, 90.0)
+            program.watch(20.0)  # what is worked out at first is no following
+            share, rate = watched(program, effort.seconds)
         yield Figure(f"following a run, {mode}: of a core", (share,), "%", 10)
         yield Figure("  bytes", (rate,), "B/s")
 
@@ -190,12 +218,14 @@ def open_ranking(program: Program) -> None:
     program.settle(0.5)
 
 
-def open_class(program: Program) -> float:
-    """Open the class under the cursor; return the seconds to its last byte."""
+def drawn(program: Program, key: str) -> float:
+    """Press a key that has images drawn; return the milliseconds to their last byte."""
     start = len(program.output)
-    pressed = program.press("3")
-    program.wait_for("3 Class", start=start)
-    return program.settle(QUIET) - pressed
+    pressed = program.press(key)
+    finished = program.settle(DRAWN)
+    if len(program.output) - start < FEWEST_BYTES:
+        raise SystemExit(f"{key} drew no images:\n{program.text(start)}")
+    return 1000 * (finished - pressed)
 
 
 def watched(program: Program, seconds: float) -> tuple[float, float]:
