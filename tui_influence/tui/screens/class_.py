@@ -173,9 +173,10 @@ class ClassScreen(AskingScreen):
 
         state = self.state
         answer, overview, seen = state.answer, state.overview, self._seen()
+        group = seen.group if seen is not None else state.group
         if answer is None or overview is None or overview.info is None:
             return
-        row = next((row for row in answer.report.ranking.rows if row.index == state.group), None)
+        row = next((row for row in answer.report.ranking.rows if row.index == group), None)
         if row is None:
             return
         sizes, width = overview.info.source.sizes, self.size.width - 2
@@ -216,7 +217,11 @@ class ClassScreen(AskingScreen):
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _seen(self) -> GroupSeen | None:
-        """What was found about the group that is looked at, for the question that is asked; None while that is not."""
+        """The last look at a group, if it answers the question that is asked.
+
+        While the next group is looked at, which takes milliseconds, it is of the one before: all of the screen is.
+        """
         seen, state = self.state.seen, self.state
-        current = seen is not None and seen.group == state.group and seen.effects.question == state.question
-        return seen if current and state.answered == state.question else None
+        if seen is None or not seen.effects.question == state.question == state.answered:
+            return None
+        return seen if seen.group == state.group or seen.effects.examples is not None else None
