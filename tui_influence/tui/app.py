@@ -49,6 +49,7 @@ from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.shelves import Tile
 
@@ -330,6 +331,10 @@ class ExploreApp(KeyedApp):
         if not super().check_action(action, parameters):
             return False
         return action not in ("mode", "back") or isinstance(self.screen, ModeScreen)
+
+    @on(ModeBar.Chosen)
+    async def _mode_chosen(self, message: ModeBar.Chosen) -> None:
+        await self.action_mode(message.mode)
 
     async def action_mode(self, mode: str) -> None:
         """Go to a mode; the next key is that mode's."""

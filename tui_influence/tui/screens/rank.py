@@ -122,6 +122,11 @@ class RankScreen(AskingScreen):
         if row is not None and self.is_current:
             self.post_message(self.GroupChosen(row.index))
 
+    @on(RankingTable.Chosen)
+    async def _chosen(self, message: RankingTable.Chosen) -> None:
+        self.post_message(self.GroupChosen(message.index))
+        await self.app.run_action("app.mode('class')")
+
     def action_filter(self) -> None:
         """Type a filter."""
         field = self.query_one("#filter", Input)

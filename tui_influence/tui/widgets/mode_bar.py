@@ -1,7 +1,10 @@
 """The line at the top: which run, which modes there are and which this is, and how the run stands."""
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
+from textual import events
+from textual.message import Message
 from textual.widget import Widget
 
 from tui_influence.export.columns import cut, plain
@@ -11,10 +14,19 @@ from tui_influence.tui.keys import keys_of
 from tui_influence.tui.state import RunState
 
 _FEWEST_NAME = 6
+_MODE = "mode"
+"""What a cell's style says besides: the mode that a click there goes to."""
 
 
 class ModeBar(Widget):
     """One line; the name makes room first, then the modes' words, never the state."""
+
+    class Chosen(Message):
+        """A mode was clicked at."""
+
+        def __init__(self, mode: str) -> None:
+            self.mode = mode
+            super().__init__()
 
     def __init__(self, state: RunState, mode: str) -> None:
         super().__init__()
@@ -38,6 +50,12 @@ class ModeBar(Widget):
         line.no_wrap = True
         return line
 
+    def on_click(self, event: events.Click) -> None:
+        """Go to the mode under the mouse."""
+        mode = event.style.meta.get(_MODE)
+        if mode is not None and mode != self._mode:
+            self.post_message(self.Chosen(mode))
+
     def _modes(self, *, words: bool) -> Text:
         look, parts = self._state.look, []
         keys = keys_of(self.app)
@@ -45,7 +63,8 @@ class ModeBar(Widget):
             here = mode == self._mode
             key, word = keys.first(f"app.{mode}"), BY_ID[f"app.{mode}"].label
             text = f" {key} {word} " if words or here else f" {key} "
-            parts.append(Text(text, style=f"bold {'reverse' if here else ''}" if here else look.quiet))
+            style = Style.parse("bold reverse" if here else look.quiet)
+            parts.append(Text(text, style=style + Style.from_meta({_MODE: mode})))
         return Text("").join(parts)
 
     def _standing(self) -> Text:

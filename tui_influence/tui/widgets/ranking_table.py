@@ -4,12 +4,14 @@ The cursor and the marks are on groups, not on lines: when the ranking changes u
 cursor stays where it was on the screen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -43,6 +45,13 @@ class RankingTable(ScrollView, can_focus=True):
     class CursorMoved(Message):
         """The cursor is on another group."""
 
+    class Chosen(Message):
+        """A group is to be looked at closely, by its column in the masks."""
+
+        def __init__(self, index: int) -> None:
+            self.index = index
+            super().__init__()
+
     def __init__(self, look: Look) -> None:
         super().__init__()
         self.marks: set[int] = set()
@@ -51,6 +60,7 @@ class RankingTable(ScrollView, can_focus=True):
         self._rows: Sequence[Row] = ()
         self._places: dict[int, int] = {}
         self._cursor = 0
+        self._leads = False
         self._lines: Written | None = None
         self._width, self._style, self._blank = 0, Style(), Strip([])
         self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
@@ -85,11 +95,11 @@ class RankingTable(ScrollView, can_focus=True):
         before, held = self._cursor, self.current.index if self.current else None
         self._rows = rows
         found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
-        self._cursor = found if found is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
-        self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
-        top = self.scroll_offset.y + self._cursor - before if follow else 0
-        self.scroll_to(y=max(top, 0), animate=False, immediate=True)
-        self._reveal()
+        with self._leading():
+            self._cursor = found if found is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
+            self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
+            top = self.scroll_offset.y + self._cursor - before if follow else 0
+            self.scroll_to(y=max(top, 0), animate=False, immediate=True)
         self.refresh()
         self.post_message(self.CursorMoved())
 
@@ -107,8 +117,30 @@ class RankingTable(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Lay the columns out for the new width."""
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
-        self._reveal()
+        with self._leading():
+            self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the line under the mouse; twice chooses it."""
+        place = self.scroll_offset.y + event.y - 1
+        if event.y > 0 and place < len(self._rows):
+            self._go(place)
+            if event.chain > 1:
+                self.action_choose()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Take the cursor along where a wheel or the bar would scroll it out of sight."""
+        super().watch_scroll_y(old_value, new_value)
+        if not self._leads and self._rows:
+            seen = min(max(self._cursor, self.scroll_offset.y), self.scroll_offset.y + self._room() - 1)
+            if seen != self._cursor:
+                self._cursor = min(seen, len(self._rows) - 1)
+                self.post_message(self.CursorMoved())
+
+    def action_choose(self) -> None:
+        """Choose the group under the cursor."""
+        if self.current is not None:
+            self.post_message(self.Chosen(self.current.index))
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -173,14 +205,24 @@ class RankingTable(ScrollView, can_focus=True):
         return strip.adjust_cell_length(self._width).apply_style(style).simplify()
 
     def _go(self, place: int) -> None:
-        self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
-        self._reveal()
+        with self._leading():
+            self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
         self.refresh()
         self.post_message(self.CursorMoved())
 
-    def _reveal(self) -> None:
-        """Scroll as little as needed for the cursor to be seen below the header."""
-        top, height = self.scroll_offset.y, max(self.size.height - 1, 1)
-        wanted = min(max(top, self._cursor - height + 1), self._cursor)
-        if wanted != top:
-            self.scroll_to(y=wanted, animate=False, immediate=True)
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Move the cursor, or the lines, and then scroll as little as needed for it to be seen below the header."""
+        self._leads = True
+        try:
+            yield
+            top = self.scroll_offset.y
+            wanted = min(max(top, self._cursor - self._room() + 1), self._cursor)
+            if wanted != top:
+                self.scroll_to(y=wanted, animate=False, immediate=True)
+        finally:
+            self._leads = False
+
+    def _room(self) -> int:
+        """Lines below the header."""
+        return max(self.size.height - 1, 1)
