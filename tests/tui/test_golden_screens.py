@@ -127,8 +127,21 @@ async def test_screens_are_those_of_the_golden_files(tmp_path, kind, size):
             await check(app, pilot, GOLDEN / f"{kind}_{mode}_{size[0]}x{size[1]}.txt")
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_two_rankings_and_the_help_are_those_of_the_golden_files(tmp_path, size):
+    make(tmp_path / "run", "done")
+    async with exploring(tmp_path / "run", size) as (app, pilot):
+        await go(app, pilot, "rank")
+        await pilot.press("v", "down", "enter")
+        await until(pilot, lambda: app.state.second_answered is not None)
+        await check(app, pilot, GOLDEN / f"done_versus_{size[0]}x{size[1]}.txt")
+        await pilot.press("slash", "f1")
+        await check(app, pilot, GOLDEN / f"done_help_{size[0]}x{size[1]}.txt")
+
+
 def test_no_golden_file_is_left_over():
-    names = {f"{kind}_{mode}_{w}x{h}.txt" for kind, modes in RUNS.items() for mode in modes for w, h in SIZES}
+    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help"]}
+    names = {f"{kind}_{mode}_{w}x{h}.txt" for kind, modes in runs.items() for mode in modes for w, h in SIZES}
     assert {path.name for path in GOLDEN.iterdir()} == names
 
 

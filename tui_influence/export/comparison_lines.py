@@ -118,6 +118,7 @@ def _places(rows: Sequence[ComparedGroup], pen: Pen) -> Column:
 
 def _further(rows: Sequence[ComparedGroup], pen: Pen) -> list[Column]:
     number = value_format((row.difference for row in rows), ((row.high - row.low) / 4 for row in rows))
+    number = number.replace("+", "+z")  # no minus before a zero
     differences = (f"{row.difference:{number}}" if isfinite(row.difference) else pen.signs.unknown for row in rows)
     return [
         Column("difference", tuple(differences), keep=1),
