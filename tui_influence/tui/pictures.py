@@ -52,9 +52,14 @@ class Key:
 
 
 class Album:
-    """Keeps pictures; the oldest make room for new ones. The event loop's alone."""
+    """Keeps pictures; the oldest make room for new ones. The event loop's alone.
+
+    Attributes:
+        changes: counts what has been kept, so that what shows pictures knows whether there are others.
+    """
 
     def __init__(self) -> None:
+        self.changes = 0
         self._pictures: dict[Key, Drawn | None] = {}
         self._asked: set[Key] = set()
         self._failed = 0.0
@@ -77,6 +82,7 @@ class Album:
 
     def keep(self, pictures: Mapping[Key, Drawn | None]) -> None:
         """Keep pictures."""
+        self.changes += 1
         self._asked -= pictures.keys()
         self._pictures |= pictures
         if None in pictures.values():

@@ -56,6 +56,8 @@ class ClassScreen(AskingScreen):
         super().__init__(state)
         self._turned = False
         self._shown: tuple[object, ...] = ()
+        self._pictures = 0
+        self._heading = Text()
 
     def body(self) -> ComposeResult:
         """Lay out heading, images, and what is beside them."""
@@ -187,7 +189,10 @@ class ClassScreen(AskingScreen):
         problem = (seen.reason if seen is not None else "") or next(filter(None, state.image_problems.values()), "")
         if problem:
             lines.append(Text.assemble((plain(problem, state.look.ascii), state.look.warning)))
-        self.query_one("#heading", Static).update(Text("\n").join(lines))
+        text = Text("\n").join(lines)
+        if text != self._heading:
+            self._heading = text
+            self.query_one("#heading", Static).update(text)
 
     def _show_seen(self) -> None:
         from tui_influence.tui.widgets.class_lines import class_effects, sample_shelf, shelves
@@ -197,8 +202,10 @@ class ClassScreen(AskingScreen):
         beside = self.query_one("#beside")
         size = (beside.size.width, beside.size.height)
         if self._shown == (seen, look, self.size, size):
-            moved.refresh()  # pictures may have come
-            samples.refresh()
+            if self._pictures != self.state.album.changes:
+                self._pictures = self.state.album.changes
+                moved.refresh()
+                samples.refresh()
             return
         before, self._shown = self._shown, (seen, look, self.size, size)
         if seen is None or seen.moved is None:

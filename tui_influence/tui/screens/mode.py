@@ -57,7 +57,7 @@ class ModeScreen(Screen[None]):
         bars = self.query(ModeBar)
         if not self.is_mounted or not bars:  # on its way in, or out
             return
-        bars.first().refresh()
+        bars.first().show_state()
         self.show()
 
     def show(self) -> None:

@@ -6,7 +6,6 @@ worked out, the old one stays and the line above the table says so.
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -21,6 +20,7 @@ from tui_influence.tui.state import RunState
 from tui_influence.tui.whom import rivals
 from tui_influence.tui.widgets.field import FILTER, Field
 from tui_influence.tui.widgets.ranking_table import RankingTable
+from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 if TYPE_CHECKING:
     from tui_influence.tui.sheets import Sheet
@@ -55,7 +55,7 @@ class RankScreen(AskingScreen):
 
     def body(self) -> ComposeResult:
         """Lay out question, filter, table and detail."""
-        yield Static(id="question", markup=False)
+        yield SteadyLines(id="question")
         field = Field(FILTER, placeholder="part of a name, >0.1, |x|>0.2, q<0.05, n>=50", id="filter")
         field.display = False
         yield field
@@ -83,7 +83,8 @@ class RankScreen(AskingScreen):
         empty.display = self._sheet is None
         if self._sheet is None:
             empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.look.ascii))
-        else:
+        elif self._shown != (self._sheet, state.look):  # nor what has not changed: a run is looked at every second
+            self._shown = (self._sheet, state.look)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -215,19 +216,14 @@ class RankScreen(AskingScreen):
         self.query_one("#about", Static).update(sheet.detail(place, images, self.state.look))
 
     def _show_question(self) -> None:
-        line = self._question_line()
-        tall = line.plain.count("\n")
-        self.query_one("#question", Static).update(line, layout=tall != self._tall)
-        self._tall = tall
-
-    def _question_line(self) -> Text:
         from tui_influence.tui.widgets.question import question_lines
 
         marks = len(self.query_one(RankingTable).marks)
-        return question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
+        lines = question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
+        self.query_one("#question", SteadyLines).show(lines)
 
     _sheet: "Sheet | None" = None
     _made_of: tuple[object, ...] = ()
+    _shown: tuple[object, ...] = ()
     _counts: tuple[int, str] = (0, "")
-    _tall = -1
     _detailed: tuple[object, ...] = ()

@@ -1,10 +1,8 @@
 """Mode 1, Sweep: how a run goes, at a glance; stop and resume."""
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widgets import Static
 
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
@@ -12,6 +10,7 @@ from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.widgets.standing import standing
+from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 _WIDE = 120
 
@@ -38,8 +37,8 @@ class SweepScreen(ModeScreen):
     def body(self) -> ComposeResult:
         """Lay out how the run stands, and how its models do."""
         with VerticalScroll(id="sweep"):
-            yield Static(id="standing")
-            yield Static(id="models")
+            yield SteadyLines(id="standing")
+            yield SteadyLines(id="models")
 
     def on_resize(self) -> None:
         """Draw for the new size."""
@@ -51,7 +50,7 @@ class SweepScreen(ModeScreen):
         wide = width >= _WIDE
         half = width // 2 - 5 if wide else width - 6  # margins, and room for a scroll bar
         lines = standing(self.state, half)
-        self.query_one("#standing", Static).update(Text("\n").join(lines))
+        self.query_one("#standing", SteadyLines).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
         growth, look = self.state.growth, self.state.look
         if growth is not None:
@@ -60,9 +59,10 @@ class SweepScreen(ModeScreen):
             asked = self.state.question
             about = ", ".join(part for part in (asked.target, asked.target_class) if part)
 
-            text = Text("\n").join(models(growth, look, min(half, 90), tall, about))
-            text.no_wrap, text.overflow = True, "ellipsis"
-            self.query_one("#models", Static).update(text)
+            drawn = models(growth, look, min(half, 90), tall, about)
+            for line in drawn:
+                line.no_wrap, line.overflow = True, "crop" if look.ascii else "ellipsis"
+            self.query_one("#models", SteadyLines).show(drawn)
         self.offer("stop", "resume")
 
     def allows(self, action: str) -> bool:

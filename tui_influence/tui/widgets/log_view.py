@@ -53,7 +53,10 @@ class LogView(ScrollView, can_focus=True):
 
     def show(self, lines: Sequence[LogLine], look: Look) -> None:
         """Show a log that may have grown since the last time."""
-        if lines is not self._lines or len(lines) < self._read:
+        other = lines is not self._lines or len(lines) < self._read
+        if not other and len(lines) == self._read and look == self._look:
+            return
+        if other:
             self._lines, self._shown, self._read, self._hits, self._hit = lines, [], 0, [], -1
         self._look = look
         for place in range(self._read, len(lines)):

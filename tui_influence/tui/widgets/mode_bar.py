@@ -31,9 +31,19 @@ class ModeBar(Widget):
     def __init__(self, state: RunState, mode: str) -> None:
         super().__init__()
         self._state, self._mode = state, mode
+        self._drawn = Text()
+
+    def show_state(self) -> None:
+        """Draw it again if it says something else."""
+        if self._line() != self._drawn:
+            self.refresh()
 
     def render(self) -> Text:
         """Draw it at the width there is."""
+        self._drawn = self._line()
+        return self._drawn
+
+    def _line(self) -> Text:
         look = self._state.look
         right = self._standing()
         modes = self._modes(words=True)

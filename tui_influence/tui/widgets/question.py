@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _NARROW = 60
 
 
-def question_lines(state: RunState, sheet: "Sheet | None", shown: int, order: str, marks: int, width: int) -> Text:
+def question_lines(
+    state: RunState, sheet: "Sheet | None", shown: int, order: str, marks: int, width: int
+) -> list[Text]:
     """Return two lines, and a third where something is wrong with the data.
 
     Args:
@@ -39,7 +41,7 @@ def question_lines(state: RunState, sheet: "Sheet | None", shown: int, order: st
         lines.append(Text(cut(plain(notes[0], look.ascii), width, look.sign("…", "~")), style=look.warning))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
-    return Text("\n").join(lines)
+    return lines
 
 
 def _asked(state: RunState, width: int) -> Text:
