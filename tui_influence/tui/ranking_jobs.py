@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-_REST = 12
-"""Seconds of rest for a second of work: below a tenth of one core while a sweep is followed."""
+_REST = 30
+"""Seconds of rest for a second of work: three things are worked out at most, in a tenth of one core together."""
 _LEAST_REST = 3.0
 
 
