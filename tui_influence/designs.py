@@ -33,6 +33,7 @@ MIN_GROUPS = 2
 _STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}
 _SPLIT_STREAM = 3
 _SUBSET_STREAM = 4
+_ARM_STREAM, _DROP_STREAM, _TIE_STREAM = 5, 6, 7
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,22 @@ def split_examples(labels: NDArray[np.int64], seed: int) -> Mask:
         half = (len(members) + int(rng.integers(0, 2))) // 2
         estimate[members[:half]] = True
     return estimate
+
+
+def arm_seed(seed: int, arm: str, repeat: int) -> int:
+    """Return the training seed of one repeat of a pruning's arm: it depends on the run's seed and these two alone."""
+    return int(np.random.SeedSequence((seed, _ARM_STREAM, *arm.encode(), repeat)).generate_state(1, np.uint32)[0])
+
+
+def draw_dropped(seed: int, groups: int, k: int, repeat: int) -> NDArray[np.int64]:
+    """Return which k of so many groups a repeat drops at random, ascending; another draw for every k and repeat."""
+    rng = np.random.default_rng((seed, _DROP_STREAM, k, repeat))
+    return np.sort(rng.choice(groups, k, replace=False))
+
+
+def shuffled(seed: int, groups: int, repeat: int) -> NDArray[np.int64]:
+    """Return so many groups in the random order in which a repeat breaks ties."""
+    return np.random.default_rng((seed, _TIE_STREAM, repeat)).permutation(groups)
 
 
 def choose_per_class(labels: NDArray[np.int64], count: int, seed: int, stream: int = 0) -> NDArray[np.int64]:

@@ -60,6 +60,8 @@ class Reading:
         """
         if not len(self.outputs):
             where = printable(str(self.paths.root))
+            if self.info.arms:
+                raise ResultsError(f"{where}: a pruning has no ranking of its own; `tinfl prune` shows what it gained")
             raise ResultsError(f"{where}: no model has been recorded yet; see `tinfl status`")
 
 

@@ -10,3 +10,5 @@ class Role(StrEnum):
     """Influences are estimated from it."""
     HELDOUT = "heldout"
     """Predicted from the influences, to check them (LDS)."""
+    ARM = "arm"
+    """A retraining on classes that were chosen, not drawn: what a pruning is measured by."""

@@ -32,6 +32,7 @@ def loaded(code: str) -> set[str]:
         "runs.supervisor",
         "runs.launch",
         "ranking",
+        "pruning.planning",
         "export.csv",
         "export.json",
         "training.environment",

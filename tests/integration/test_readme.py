@@ -52,7 +52,7 @@ def test_every_tinfl_command_of_the_readme_works(tmp_path):
             if arguments[0] == "explore":
                 look_at(tmp_path, *arguments)
                 continue
-            if arguments[0] == "rank":
+            if arguments[0] in ("rank", "prune"):
                 wait_for(tmp_path / "results/my-run", "done")
             tinfl(*arguments, cwd=tmp_path)
             if arguments[0] == "init":
@@ -61,4 +61,5 @@ def test_every_tinfl_command_of_the_readme_works(tmp_path):
                 (tmp_path / "sweep.toml").write_text(tiny.replace('name = "tiny"', 'name = "my-run"', 1))
         assert (tmp_path / "ranking.csv").read_text().startswith("# ")
     finally:
+        kill_everything(tmp_path / "results/my-run/prune/main")
         kill_everything(tmp_path / "results/my-run")

@@ -1,10 +1,14 @@
 import json
 
+import numpy as np
 import pytest
 
-from tests.tui.runs import exploring, fail, make_run, say, screen_text, spoil, until
+from tests.tui.runs import exploring, fail, make_run, say, screen_text, spoil, until, words
+from tests.unit.store.conftest import make_record
+from tui_influence.roles import Role
 from tui_influence.runs.control import Stop, stop_request
 from tui_influence.runs.heartbeat import State
+from tui_influence.store.records import write_record
 
 STATES = [state for state in State if state is not State.QUEUED]
 
@@ -29,6 +33,18 @@ async def test_a_run_that_was_never_started_says_so(tmp_path):
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "QUEUED" in screen_text(app))
         assert "never started" in screen_text(app)
+
+
+async def test_a_pruning_is_watched_like_any_run(tmp_path):
+    paths = make_run(tmp_path / "run", models=0, planned=0, state=State.RUNNING)
+    spoil(paths, arms=60)
+    mask = np.ones(30, dtype=bool)
+    for index in range(7):
+        write_record(paths, make_record(index, Role.ARM, mask=mask))
+    async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
+        await until(pilot, lambda: "7 of 60 retrainings of a pruning" in screen_text(app))
+        await pilot.press("2")
+        await until(pilot, lambda: "a pruning has no ranking of its own" in words(app))
 
 
 async def test_a_running_sweep_shows_its_pace_its_workers_and_its_failures(tmp_path):

@@ -15,6 +15,7 @@ from tui_influence.cli.explore import explore
 from tui_influence.cli.init import init
 from tui_influence.cli.keys import keys
 from tui_influence.cli.logs import logs
+from tui_influence.cli.prune import prune
 from tui_influence.cli.rank import rank
 from tui_influence.cli.show import show
 from tui_influence.cli.status import status
@@ -58,7 +59,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, show, explore, keys, doctor):
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, prune, show, explore, keys, doctor):
     app.command()(_guarded(_command))
 
 

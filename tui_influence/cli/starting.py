@@ -11,17 +11,24 @@ if TYPE_CHECKING:
     from tui_influence.runs.supervisor import Request
 
 
-def start(request: "Request", *, foreground: bool) -> None:
-    """Start a supervisor, in the background or here, and say what comes next."""
+def start(request: "Request", *, foreground: bool, reading: str | None = None) -> None:
+    """Start a supervisor, in the background or here, and say what comes next.
+
+    Args:
+        request: what to run.
+        foreground: stay until it ends.
+        reading: the command that reads its results; `tinfl rank` if None.
+    """
     from tui_influence.cli.live import StageLine, run_here
     from tui_influence.runs.heartbeat import State, observe
     from tui_influence.runs.launch import start as start_in_background
     from tui_influence.store.paths import Paths
 
     root, name = request.root, request.config.run.name
+    reading = reading or f"tinfl rank {shown(root)}"
     if foreground:
         run_here(request)
-        diagnostics.say(f"next: tinfl rank {shown(root)}")
+        diagnostics.say(f"next: {reading}")
         return
     try:
         with StageLine() as line:
@@ -32,7 +39,7 @@ def start(request: "Request", *, foreground: bool) -> None:
     state, heartbeat, _ = observe(Paths(root))
     if state is State.DONE and heartbeat:
         diagnostics.say(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")
-        diagnostics.say(f"next: tinfl rank {shown(root)}")
+        diagnostics.say(f"next: {reading}")
         return
     workers = len(heartbeat.workers) if heartbeat else 0
     left = heartbeat.total - heartbeat.done - heartbeat.failed if heartbeat else 0
@@ -40,7 +47,7 @@ def start(request: "Request", *, foreground: bool) -> None:
     diagnostics.say(f"  pid  {pid}")
     diagnostics.say(f"  log  {root / 'logs'}")
     diagnostics.say(f"next: tinfl status {shown(root)}    tinfl logs -f {shown(root)}    tinfl stop {shown(root)}")
-    diagnostics.say(f"      tinfl rank {shown(root)}   works at any time")
+    diagnostics.say(f"      {reading}   works at any time")
 
 
 def with_devices(config: "Config", devices: str | None) -> "Config":

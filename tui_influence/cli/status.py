@@ -77,10 +77,7 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
         failed = sum(found["failed"].values())
         bar = _bar(done / total if total else 1.0)
         lines.append(f"  models    {bar} {done} of {total}" + (f", {failed} failed" if failed else ""))
-        lines.append(
-            f"            {found['done']['estimate']} to estimate from, {found['done']['heldout']} held out; "
-            f"design {found['design']}"
-        )
+        lines.append(f"            {_purposes(found, seen)}")
     if found["models_per_hour"] and state in ACTIVE:
         lines.append(f"  rate      {found['models_per_hour']:,.0f} models an hour{_eta(found['eta_seconds'])}")
     if found["source_accuracy"] is not None:
@@ -97,6 +94,13 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
     ]
     lines += [f"  warning   {printable(warning)}" for warning in found["warnings"]]
     return lines
+
+
+def _purposes(found: dict[str, Any], seen: Overview) -> str:
+    done = found["done"]
+    if Role.ARM in seen.planned:
+        return "retrainings of a pruning; `tinfl prune` of its sweep shows what they gain"
+    return f"{done['estimate']} to estimate from, {done['heldout']} held out; design {found['design']}"
 
 
 def _crew(heartbeat: Heartbeat) -> list[str]:

@@ -123,6 +123,7 @@ Name = Annotated[str, AfterValidator(_name)]
 
 PathText = Annotated[str, AfterValidator(_path)]
 DataPath = Annotated[PathText, Location()]
+OptionalPath = Annotated[PathText | None, Location()]
 Groups = Annotated[str, AfterValidator(_groups), Location(words=_GROUP_WORDS, instead="csv")]
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]

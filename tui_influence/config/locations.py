@@ -28,6 +28,7 @@ def _absolute(section: Any, directory: Path) -> Section:
         key
         for key, field in type(section).model_fields.items()
         if any(isinstance(mark, Location) for mark in field.metadata)
+        and getattr(section, key) is not None
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
     where = directory.absolute()

@@ -21,6 +21,7 @@ from tui_influence.config.fields import (
     Device,
     Groups,
     Name,
+    OptionalPath,
     PathText,
     Positive,
     PythonName,
@@ -77,6 +78,11 @@ class _SourceImages(_Images):
         ge=1,
         description="at most this many images a class (seeded choice); all of them by default",
         examples=[500],
+    )
+    keep: OptionalPath = Field(
+        None,
+        description="text file with the names of the classes to use, one a line; all of them by default",
+        examples=["kept.txt"],
     )
 
 

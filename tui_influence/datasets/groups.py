@@ -38,7 +38,9 @@ def groups_of(section: Source, images: ImageSet) -> Groups:
         return Groups(images.classes, images.labels.astype(np.int32))
     if section.groups == "example":
         return Groups(images.names, np.arange(len(images), dtype=np.int32))
-    group_of = _read(Path(section.groups).expanduser(), images, partial=section.per_class is not None)
+    group_of = _read(
+        Path(section.groups).expanduser(), images, partial=section.per_class is not None or section.keep is not None
+    )
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
         raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")

@@ -7,11 +7,12 @@ import numpy as np
 from tui_influence.config.schema import Source, Target
 from tui_influence.datasets.arrays import NpzOrigin
 from tui_influence.datasets.cache import Cache
+from tui_influence.datasets.class_list import read_class_list
 from tui_influence.datasets.folder import FolderOrigin
 from tui_influence.datasets.origins import origin_of, source_origin, target_origin
 from tui_influence.datasets.packing import Progress, pack, select
 from tui_influence.datasets.problems import listed
-from tui_influence.datasets.sets import ImageSet, ImageShape, Origin, TargetSet
+from tui_influence.datasets.sets import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
 from tui_influence.designs import choose_per_class
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
@@ -62,7 +63,8 @@ def load_source(
         cache=store,
         progress=progress,
     )
-    return _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
+    chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
+    return chosen if section.keep is None else _kept(chosen, Path(section.keep).expanduser(), store)
 
 
 def load_target(
@@ -119,6 +121,20 @@ def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cac
     if len(positions) == len(images):
         return images
     return select(images, positions, images.labels[positions], images.classes, cache)
+
+
+def _kept(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
+    """The images of the classes that a file lists, chosen as if all classes were used."""
+    listed_there = set(read_class_list(path, images.classes))
+    classes = tuple(name for name in images.classes if name in listed_there)
+    if len(classes) < MIN_CLASSES:
+        raise DatasetError(f"{printable(str(path))} keeps {len(classes)} classes: at least {MIN_CLASSES} must stay")
+    if classes == images.classes:
+        return images
+    number = np.array([classes.index(name) if name in listed_there else -1 for name in images.classes], dtype=np.int64)
+    labels = number[images.labels]
+    positions = np.flatnonzero(labels >= 0)
+    return select(images, positions, labels[positions], classes, cache)
 
 
 def _check_declared(target: str, train: Origin, test: Origin) -> None:

@@ -43,12 +43,13 @@ def rank_csv(report: AnyReport, *, comments: bool = True, top: int | None = None
     """
     if isinstance(report, ComparisonReport):
         compared = (_compared_cells(row) for row in first(report.comparison.rows, top))
-        return _csv(_compared_comments(report) if comments else [], COMPARED_COLUMNS, compared)
+        return csv_text(_compared_comments(report) if comments else [], COMPARED_COLUMNS, compared)
     rows = (_cells(row) for row in first(report.ranking.rows, top))
-    return _csv(_comments(report) if comments else [], COLUMNS, rows)
+    return csv_text(_comments(report) if comments else [], COLUMNS, rows)
 
 
-def _csv(comments: Iterable[tuple[str, str]], columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def csv_text(comments: Iterable[tuple[str, str]], columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a CSV file: `#` lines of a key and a value, a header, rows of cells that are safe already."""
     out = StringIO()
     out.writelines(f"# {key}: {_commented(value)}\n" for key, value in comments)
     # A reader that is told of `#` comments looks for them in unquoted cells too ("C#" would lose its end).
@@ -65,12 +66,12 @@ def _cells(row: RankedGroup) -> list[str]:
 
 
 def _numbers(row: RankedGroup) -> list[str]:
-    numbers = (_number(value) for value in (row.influence, row.se, row.low, row.high, row.q))
+    numbers = (number(value) for value in (row.influence, row.se, row.low, row.high, row.q))
     return [*numbers, str(row.n_with), str(row.n_without)]
 
 
 def _compared_cells(row: ComparedGroup) -> list[str]:
-    differences = [_number(value) for value in (row.difference, row.low, row.high)]
+    differences = [number(value) for value in (row.difference, row.low, row.high)]
     sides = [cell for side in (row.first, row.second) for cell in (str(side.rank), *_numbers(side))]
     return [str(row.place), spreadsheet_safe(row.group), str(row.kind), *differences, *sides]
 
@@ -81,9 +82,10 @@ def _commented(text: str) -> str:
     return _LIVE_CELL.sub(r"\1'", printable(text))
 
 
-def _number(value: float) -> str:
-    number = finite(value)
-    return "" if number is None else repr(number)
+def number(value: float) -> str:
+    """Return a number's cell: the shortest decimal that reads back as the same float; NaN is an empty one."""
+    known = finite(value)
+    return "" if known is None else repr(known)
 
 
 def _comments(report: RankReport) -> list[tuple[str, str]]:

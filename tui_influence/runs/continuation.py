@@ -35,6 +35,8 @@ def check_against_results(config: Config, root: Path) -> str:
             raise ResultsError(f"{root}: not empty, and not a results directory; choose another [run] output")
         return ""
     info = read_run_info(root)
+    if info.arms:
+        raise ConfigError(f"{root} holds a pruning, not a sweep; `tinfl resume` goes on with it")
     changed = differences(config_from_json(info.config), config)
     if changed:
         error = ConfigError(
@@ -74,5 +76,6 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
             f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
             "directory names it: start it again from your own config with `tinfl sweep`"
         )
-    check_against_results(config, root)
+    if observe(Paths(root))[0] in ACTIVE:
+        raise already_running(Paths(root))
     return Request(config, root, retry_failed=retry_failed)

@@ -56,7 +56,7 @@ class Overview:
     @property
     def planned(self) -> dict[Role, int]:
         """Models planned, a role each; nothing before they are."""
-        return {Role.ESTIMATE: self.info.models, Role.HELDOUT: self.info.heldout} if self.info else {}
+        return self.info.planned if self.info else {}
 
     @property
     def total(self) -> int:
@@ -104,7 +104,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
     state, heartbeat, owner = observe(paths)
     if info is None and (paths.run.exists() or heartbeat is None):
         info = read_run_info(paths.root)
-    planned = {Role.ESTIMATE: info.models, Role.HELDOUT: info.heldout} if info else {}
+    planned = info.planned if info else {}
     targets = len(info.targets) if info else 0
     finished = {role: completed(paths, role, targets, count) for role, count in planned.items()}
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}

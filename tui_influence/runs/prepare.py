@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, design_of, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
+from tui_influence.store.arms_file import read_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
@@ -31,6 +33,8 @@ _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, list[Row]]:
     """Make or extend a results directory; calling it again changes nothing that exists.
+
+    The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning.
 
     Args:
         config: of the run.
@@ -53,18 +57,23 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
             raise
         data = reopen_datasets(config, previous)  # moved or gone, but the cache still has what the run began with
     design = design_of(config.design, len(data.groups.names), config.run.seed)
-    rows = schedule(design, config.design.models, config.design.heldout)
+    pruning = read_arms(paths) if paths.arms.exists() else None
+    if pruning and pruning.groups != tuple(data.groups.names):
+        raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
+    rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
     decided = identity(config, data.fingerprints(config))
     if previous and previous.identity != decided:
         raise ConfigError(
             f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
         )
     if previous:
-        info = _replaced(previous, config)
+        info = previous
     else:
         progress("keeping thumbnails", 0, 0)
         info = _describe(config, data, paths, decided)
     write_plan(paths, rows)
+    models, heldout, arms = (0, 0, pruning.size) if pruning else (config.design.models, config.design.heldout, 0)
+    info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
     write_run_info(paths, info)
     return info, rows
 
@@ -136,17 +145,6 @@ def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
 def thumbnail_side(count: int, channels: int) -> int:
     """Return the side, in pixels, at which so many thumbnails stay within their budget."""
     return int(min(64, max(16, (_THUMBNAIL_BYTES / max(1, count * channels)) ** 0.5)))
-
-
-def _replaced(previous: RunInfo, config: Config) -> RunInfo:
-    fields = {name: getattr(previous, name) for name in previous.__dataclass_fields__}
-    fields |= {
-        "name": config.run.name,
-        "config": config_to_json(config),
-        "models": config.design.models,
-        "heldout": config.design.heldout,
-    }
-    return RunInfo(**fields)
 
 
 def _changed(previous: RunInfo, data: Datasets) -> str:

@@ -22,6 +22,7 @@ from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.designs import Row
 from tui_influence.errors import ConfigError, TinflError
+from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, reopen_datasets
 from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, Report, from_line, to_line
 from tui_influence.store.files import DiskFullError
@@ -76,7 +77,8 @@ def serve(
         row = rows[asked.role, asked.index]
         report: Report
         try:
-            outcomes = trainer.run(row.mask, row.seed)
+            # A network that was trained on everything can rank the classes by itself: the cheap baseline of a pruning.
+            outcomes = trainer.run(row.mask, row.seed, map_labels=row.role is Role.ARM and bool(row.mask.all()))
             for target, outcome in enumerate(outcomes):
                 # A worker that outlived its supervisor may have been first: the first copy stands.
                 if not paths.record(row.role, row.index, target).exists():
@@ -124,6 +126,7 @@ def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: st
         margins=as_margins(outcome.margins),
         predicted=outcome.predicted.astype(np.uint16),
         metrics=outcome.metrics,
+        mapped=None if outcome.mapped is None else outcome.mapped.astype(np.uint16),
     )
 
 

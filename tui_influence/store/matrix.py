@@ -88,7 +88,7 @@ def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Output
     """
     base = _newest(paths, info, role, target)
     known = set(base.indices.tolist()) if base else set()
-    planned = info.models if role is Role.ESTIMATE else info.heldout
+    planned = info.planned.get(role, 0)
     missing = sorted({i for i, t in list_records(paths, role) if t == target and i < planned} - known)
     if base and not missing:
         return base

@@ -27,6 +27,16 @@ class Paths:
         return self.root / "plan.safetensors"
 
     @property
+    def arms(self) -> Path:
+        """`arms.json` of a pruning: its rows, what they are for, and the ranking behind them."""
+        return self.root / "arms.json"
+
+    @property
+    def prunings(self) -> Path:
+        """The prunings of a sweep, each a results directory of its own."""
+        return self.root / "prune"
+
+    @property
     def events(self) -> Path:
         """What happened, a line each."""
         return self.root / "events.jsonl"

@@ -1,8 +1,8 @@
 """One model's record for one target: the file that says the model is done.
 
-A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, and one
-metadata entry `tinfl`, JSON with the rest. It holds nothing that depends on when or where the model was trained, so
-training a row again gives the same bytes. The digest covers every value in it.
+A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, where it was
+asked for `mapped` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. It holds nothing that depends on
+when or where the model was trained, so training a row again gives the same bytes. The digest covers every value in it.
 """
 
 import hashlib
@@ -48,6 +48,8 @@ class Record:
         margins: (n,) float16, log p_y - log(1 - p_y) of each test example.
         predicted: (n,) uint16, the class it predicts.
         metrics: what training measured (losses, accuracies).
+        mapped: (n,) uint16, the source class that the source network takes each test example for; only of models
+            trained on every class of a pruning.
     """
 
     role: Role
@@ -61,6 +63,7 @@ class Record:
     margins: NDArray[np.float16]
     predicted: NDArray[np.uint16]
     metrics: dict[str, float]
+    mapped: NDArray[np.uint16] | None = None
 
 
 def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
@@ -73,8 +76,8 @@ def encode(record: Record) -> bytes:
     """Return a record's file: the same record always gives the same bytes."""
     header = _header(record)
     header["digest"] = _digest(header, record)
-    tensors = {"margins": record.margins, "mask": record.mask, "predicted": record.predicted}
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    tensors = {"margins": record.margins, "mask": record.mask, "predicted": record.predicted, "mapped": record.mapped}
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items() if tensor is not None}
     return save_tensors(contiguous, metadata={"tinfl": json.dumps(header, sort_keys=True)})
 
 
@@ -101,6 +104,7 @@ def decode(content: bytes) -> Record:
             margins=_array(tensors["margins"], np.float16),
             predicted=_array(tensors["predicted"], np.uint16),
             metrics={str(name): float(value) for name, value in header["metrics"].items()},
+            mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
         )
         sound = digest == _digest(_header(record), record)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -154,7 +158,9 @@ def _header(record: Record) -> dict[str, Any]:
 
 def _digest(header: dict[str, Any], record: Record) -> str:
     digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
-    for array in (record.mask, record.margins, record.predicted):
+    for array in (record.mask, record.margins, record.predicted, record.mapped):
+        if array is None:
+            continue
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

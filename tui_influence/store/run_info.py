@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_influence.errors import ResultsError
+from tui_influence.roles import Role
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -78,6 +79,7 @@ class RunInfo:
         targets: the target datasets, in the order of the config.
         versions: of the packages that made it.
         created: UTC, ISO 8601.
+        arms: rows of the `arm` role; a run that has any is a pruning, and has no others.
         schema: version of this layout.
     """
 
@@ -93,6 +95,7 @@ class RunInfo:
     targets: list[TargetInfo]
     versions: dict[str, str]
     created: str
+    arms: int = 0
     schema: int = field(default=SCHEMA)
 
     @property
@@ -106,6 +109,12 @@ class RunInfo:
         """The design in words, such as "fixed alpha=0.5"."""
         kind, alpha = self.design.get("kind"), self.design.get("alpha")
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
+
+    @property
+    def planned(self) -> dict[Role, int]:
+        """Rows planned, a role each; of the `arm` role only in a pruning."""
+        rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
+        return rows | {Role.ARM: self.arms} if self.arms else rows
 
     def target_index(self, name: str | None) -> int:
         """Return the position of a target by name; the first for None.
@@ -191,6 +200,7 @@ def _parse(found: dict[str, Any]) -> RunInfo:
         ],
         versions={_text(name): _text(version) for name, version in _table(found["versions"]).items()},
         created=_text(found["created"]),
+        arms=_count(found.get("arms", 0)),  # not in the files of versions that knew no prunings
     )
     if not info.targets:
         raise ValueError("it has no target")

@@ -66,8 +66,11 @@ class Outcome:
         margins: (n,) log p_y - log(1 - p_y) in nats, always finite.
         predicted: (n,) label with the largest logit.
         metrics: of the training; the same numbers whenever the same row is trained again.
+        mapped: (n,) source class that the source network, before any transfer, takes each image for; None if nobody
+            asked.
     """
 
     margins: NDArray[np.float32]
     predicted: Labels
     metrics: dict[str, float]
+    mapped: Labels | None = None

@@ -6,6 +6,7 @@ from the one source model. Images stay on the device as uint8, and every random 
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from tui_influence.training.fit import Recipe, fit
 from tui_influence.training.memory import memory_for
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.pixels import resident
-from tui_influence.training.transfer import finetune, outcome, probe
+from tui_influence.training.transfer import finetune, outcome, probe, source_labels
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
 
@@ -66,7 +67,9 @@ class Trainer:
         """Such as "cpu bf16 1 thread" or "cuda bf16 NVIDIA H200": outputs repeat to the bit only where it is equal."""
         return str(self._how)
 
-    def run(self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None) -> list[Outcome]:
+    def run(
+        self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None, *, map_labels: bool = False
+    ) -> list[Outcome]:
         """Train one model and transfer it to every target.
 
         The result depends on the mask, the seed, the kind of device and the number of threads, and on nothing that
@@ -76,6 +79,7 @@ class Trainer:
             mask: (K,) groups that are kept.
             seed: of everything random.
             evaluation_batch: images at a time where nothing is trained; halved when memory runs out.
+            map_labels: also say which source class each test image is taken for; it changes nothing else.
 
         Returns:
             one outcome a target, in their order.
@@ -88,7 +92,12 @@ class Trainer:
         chosen = torch.from_numpy(np.flatnonzero((self._groups < 0) | mask[self._groups]))
         with arithmetic.repeatable(self._how), arithmetic.seeded(self._how.device, seed), memory_for("training"):
             metrics = self._pretrain(chosen, seed)
-            return self._transfer(metrics, seed, batch)
+            mapped = [
+                source_labels(self._body, self._head, test, self._how, batch) if map_labels else None
+                for _, test in self._images
+            ]
+            outcomes = self._transfer(metrics, seed, batch)
+        return [replace(outcome, mapped=labels) for outcome, labels in zip(outcomes, mapped, strict=True)]
 
     def _pretrain(self, chosen: Tensor, seed: int) -> dict[str, float]:
         """Set the network anew from the seed and train it on the chosen source images."""

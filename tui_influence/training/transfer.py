@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_influence.training import probe as linear
-from tui_influence.training.data import Outcome, TrainingFailed
+from tui_influence.training.data import Labels, Outcome, TrainingFailed
 from tui_influence.training.fit import Recipe, fit
 from tui_influence.training.memory import out_of_memory
 from tui_influence.training.numerics import Numerics
@@ -78,6 +78,12 @@ def outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Outcom
         logits.argmax(1).cpu().numpy(),
         {**metrics, "target_accuracy": _accuracy(logits, labels)},
     )
+
+
+def source_labels(body: nn.Module, head: nn.Linear, test: Pixels, how: Numerics, batch: int) -> Labels:
+    """(n,) source class that the source network takes each test image for."""
+    labels: Labels = features(nn.Sequential(body, head), test, how, batch).argmax(1).cpu().numpy()
+    return labels
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -63,6 +63,7 @@ DOES_NOT_COUNT: list[tuple[str, str, object]] = [
     ("run", "name", "b"),
     ("run", "output", "elsewhere"),
     ("source", "path", "moved"),
+    ("source", "keep", "kept.txt"),  # the images that it keeps have a fingerprint of their own
     ("target", "train", "moved"),
     ("target", "test", "moved"),
     ("design", "models", 9),

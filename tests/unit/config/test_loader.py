@@ -11,6 +11,7 @@ from tui_influence.config.loader import config_from_json, config_to_json, load_c
 from tui_influence.config.problems import InvalidConfig
 from tui_influence.config.schema import Config
 from tui_influence.config.source_text import MAX_BYTES
+from tui_influence.config.writing import config_to_toml
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
 
 
@@ -36,6 +37,12 @@ def test_files_of_other_editors_are_read(tmp_path: Path, text: str) -> None:
 @given(tables())
 def test_what_a_file_says_is_what_the_config_holds(data: dict[str, Any]) -> None:
     assert parse_config(written(data), "a.toml") == config_from_json(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(configs())
+def test_a_config_survives_being_written_as_toml(config: Config) -> None:
+    assert parse_config(config_to_toml(config), "written.toml") == config
 
 
 @settings(max_examples=60, deadline=None)

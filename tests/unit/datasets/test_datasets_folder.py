@@ -209,6 +209,36 @@ def test_per_class_is_a_seeded_choice_from_one_packing(folder: Path, cache: Path
     assert source(folder, cache, per_class=50).fingerprint == whole.fingerprint
 
 
+def test_a_list_keeps_the_images_of_its_classes_as_they_were_chosen_with_all(tmp_path: Path, cache: Path) -> None:
+    root = image_folder(tmp_path / "more", "abcd", each=5)
+    whole = source(root, cache, per_class=2, seed=3)
+    listed = tmp_path / "kept.txt"
+    listed.write_text("# mine\nd\n\nb\n")
+    kept = source(root, cache, per_class=2, seed=3, keep=str(listed))
+    assert kept.classes == ("b", "d")
+    assert kept.names == tuple(name for name in whole.names if name[0] in "bd")
+    assert kept.labels.tolist() == [0, 0, 1, 1]
+    for name, image in zip(kept.names, kept.images, strict=True):
+        assert np.array_equal(image, whole.images[whole.names.index(name)])
+    assert kept.fingerprint != whole.fingerprint
+    listed.write_text("a\nb\nc\nd\n")
+    assert source(root, cache, per_class=2, seed=3, keep=str(listed)).fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("a\ne\n", 'no class "e"'), ("x\ny\n", "names 2 classes"), ("a\n", "keeps 1 classes"), ("", "keeps 0")],
+)
+def test_a_list_of_classes_that_cannot_be_used_is_refused(tmp_path: Path, cache: Path, text: str, reason: str) -> None:
+    root = image_folder(tmp_path / "more", "ab", each=2)
+    listed = tmp_path / "kept.txt"
+    with pytest.raises(DatasetError, match="does not exist"):
+        source(root, cache, keep=str(listed))
+    listed.write_text(text)
+    with pytest.raises(DatasetError, match=reason):
+        source(root, cache, keep=str(listed))
+
+
 def test_progress_counts_to_the_end(tmp_path: Path, cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     root = image_folder(tmp_path / "more", each=40)

@@ -27,10 +27,21 @@ def test_a_record_comes_back_as_it_was_written_byte_for_byte(paths):
     assert path.read_bytes() == first
 
 
+def test_what_a_source_network_takes_examples_for_is_kept_where_it_was_asked_for(paths):
+    record = make_record(mapped=np.arange(12, dtype=np.uint16))
+    write_record(paths, record)
+    found = read_record(paths, Role.ESTIMATE, 3, 0)
+    assert same(found, record)
+    assert found.mapped is not None
+    np.testing.assert_array_equal(found.mapped, np.arange(12))
+    assert decode(encode(make_record())).mapped is None
+
+
+@pytest.mark.parametrize("mapped", [None, np.arange(12, dtype=np.uint16)])
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_any_flipped_bit_is_noticed_or_harmless(data):
-    record = make_record()
+def test_any_flipped_bit_is_noticed_or_harmless(mapped, data):
+    record = make_record(mapped=mapped)
     content = bytearray(encode(record))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))

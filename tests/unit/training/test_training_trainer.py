@@ -135,6 +135,18 @@ def test_targets_share_one_source_model_and_their_order_changes_nothing():
         assert same([outcome], trainer(targets=[task]).run(mask(1), 9))
 
 
+@pytest.mark.parametrize("transfer", ["fixed-feature", "full-network"])
+def test_saying_what_source_class_an_image_is_taken_for_changes_nothing_else(transfer):
+    images = source()
+    own = dataclasses.replace(target(transfer), test_images=images.images, test_labels=images.labels % 2)
+    one = trainer(targets=[own, target("full-network", seed=2)])
+    plain, asked = one.run(mask(), 5), one.run(mask(), 5, map_labels=True)
+    assert same(plain, asked)
+    assert plain[0].mapped is None
+    assert (asked[0].mapped == images.labels).mean() == pytest.approx(asked[0].metrics["source_accuracy"], abs=0.2)
+    assert (asked[0].mapped == images.labels).mean() > 2 / K
+
+
 def test_dropout_is_repeatable_too():
     one = trainer(arch="tests.unit.training.own_networks:with_dropout")
     first = one.run(mask(), 4)

@@ -110,7 +110,9 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
     if info:
         yield Text()
         planned, done = overview.planned, overview.done
-        parts = f"{done[Role.ESTIMATE]:,} of {planned[Role.ESTIMATE]:,} to estimate from"
+        purpose = Role.ARM if Role.ARM in planned else Role.ESTIMATE
+        what = "retrainings of a pruning" if purpose is Role.ARM else "to estimate from"
+        parts = f"{done[purpose]:,} of {planned[purpose]:,} {what}"
         if planned[Role.HELDOUT]:
             parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
         yield fact("models", parts, look)

@@ -1,0 +1,173 @@
+"""A pruning by its command line: planned from a sweep, trained, stopped, resumed, extended, reported."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for
+from tests.integration.test_imports import loaded, running
+from tui_influence.roles import Role
+from tui_influence.store.arms_file import ArmKind, read_arms
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import read_record
+
+QUICK = ("--k", "6,12", "--seeds", 2)
+ROWS = 2 * (1 + 3 * 2)
+
+
+@pytest.fixture
+def sweep(finished, tmp_path):
+    """A finished sweep of its own; what prunes it is ended afterwards."""
+    root = tmp_path / "results"
+    shutil.copytree(finished, root)
+    yield root
+    for name in ("main", "other"):
+        kill_everything(root / "prune" / name)
+
+
+@pytest.fixture(scope="module")
+def pruned(finished, tmp_path_factory):
+    """A sweep with a finished pruning. Tests must not change it."""
+    root = tmp_path_factory.mktemp("pruned") / "results"
+    shutil.copytree(finished, root)
+    tinfl("prune", root, "--foreground", *QUICK)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pruned_records(pruned):
+    return record_bytes(pruned / "prune" / "main")
+
+
+def test_a_pruning_is_a_run_in_the_background(sweep, pruned_records):
+    said = tinfl("prune", sweep, *QUICK).stderr
+    assert f"under way, {ROWS} models to train" in said
+    assert f"tinfl stop {sweep / 'prune' / 'main'}" in said
+    found = wait_for(sweep / "prune" / "main", "done")
+    assert found["done"] == {"estimate": 0, "heldout": 0, "arm": ROWS}
+    assert record_bytes(sweep / "prune" / "main") == pruned_records
+    assert "retrainings of a pruning" in tinfl("status", sweep / "prune" / "main").stdout
+    assert "arm 0 done" in tinfl("logs", sweep / "prune" / "main", "-n", 100).stdout
+
+
+def test_the_sweep_is_left_as_it_was(pruned, reference):
+    assert record_bytes(pruned) == reference
+    assert status(pruned)["done"] == {"estimate": 10, "heldout": 2}
+    assert json.loads(tinfl("rank", pruned, "--json").stdout)["n_models"] == 10
+
+
+def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
+    said = tinfl("prune", pruned).stdout
+    assert "keep everything" in said
+    assert "lowest 12" in said
+    assert "evaluate half" in said
+    found = json.loads(tinfl("prune", pruned, "--json").stdout)
+    assert [arm["models"] for arm in found["results"]] == [2] * 7
+    assert found["results"][0]["accuracy"]["gain"]["value"] == 0
+    assert found["ranking"]["models"] == 10
+    tinfl("prune", pruned, "--csv", tmp_path / "arms.csv")
+    lines = (tmp_path / "arms.csv").read_text().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    assert [row["arm"] for row in rows] == [arm["arm"] for arm in found["results"]]
+    assert "a pruning has no ranking of its own" in tinfl("rank", pruned / "prune" / "main", code=3).stderr
+
+
+def test_a_report_needs_no_torch(pruned):
+    found = loaded(running("prune", pruned))
+    assert "numpy" in found
+    assert not found & {"torch", "torchvision", "textual", "pandas"}
+
+
+def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
+    tinfl("prune", pruned, "--export-kept", tmp_path / "kept.txt", "--k", 6)
+    kept = (tmp_path / "kept.txt").read_text().splitlines()
+    pruning = read_arms(Paths(pruned / "prune" / "main"))
+    lowest = next(arm for arm in pruning.arms if arm.label == "lowest 6")
+    assert kept == [name for place, name in enumerate(pruning.groups) if place not in lowest.rows[0].dropped]
+    tinfl("prune", pruned, "--export-kept", tmp_path / "kept.txt", "--k", 6, "--export-config", tmp_path / "kept.toml")
+    found = json.loads(tinfl("check", "--no-time", tmp_path / "kept.toml", "--json").stdout)
+    assert found["source"]["classes"] == 30
+    assert found["source"]["images"] == 30 * 12
+    tinfl("prune", pruned, "--export-config", tmp_path / "x.toml", code=2)
+    plan = json.loads(
+        tinfl("prune", pruned, "--name", "other", "--keep", tmp_path / "kept.txt", "--dry-run", "--json").stdout
+    )
+    assert [arm["arm"] for arm in plan["arms"]] == ["keep everything", "keep kept.txt", "random 6"]
+    assert plan["seconds"] > 0
+    assert not (pruned / "prune" / "other").exists()
+
+
+def test_a_stopped_pruning_is_resumed_like_any_run(sweep, pruned_records):
+    own = sweep / "prune" / "main"
+    tinfl("prune", sweep, *QUICK)
+    tinfl("stop", own, "--wait")
+    before = record_bytes(own)
+    assert f"tinfl resume {own}" in tinfl("prune", sweep).stderr or len(before) == ROWS
+    said = tinfl("resume", own, "--foreground").stderr
+    assert "next: tinfl prune" in said
+    assert before.items() <= record_bytes(own).items()
+    assert record_bytes(own) == pruned_records
+
+
+def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_records, tmp_path):
+    root = tmp_path / "results"
+    shutil.copytree(pruned, root)
+    tinfl("prune", root, "--seeds", 3, "--k", "4", "--foreground")
+    after = record_bytes(root / "prune" / "main")
+    assert pruned_records.items() <= after.items()
+    assert len(after) == 3 * 10
+    found = json.loads(tinfl("prune", root, "--json").stdout)
+    assert [arm["models"] for arm in found["results"]] == [3] * 10
+
+
+def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_settings(sweep):
+    own = sweep / "prune" / "other"
+    options = ("--name", "other", "--transfer", "full-network", "--epochs", 2)
+    tinfl("prune", sweep, *options, "--k", 6, "--seeds", 1, "--foreground")
+    config = json.loads((own / "run.json").read_text())["config"]
+    assert config["target"][0]["transfer"] == "full-network"
+    assert config["train"]["epochs"] == 2
+    refused = tinfl("prune", sweep, "--name", "other", "--epochs", 3, code=2).stderr
+    assert "train.epochs: 2 -> 3" in refused
+    assert "choose another --name" in refused
+    tinfl("prune", sweep, "--name", "other", "--seeds", 2, "--foreground")
+    assert status(own)["done"]["arm"] == 2 * 4
+
+
+def test_label_mapping_ranks_by_the_models_that_keep_everything(sweep, pruned, tmp_path):
+    refused = tinfl("prune", sweep, *QUICK, "--label-mapping", code=2).stderr
+    assert "needs a model that was trained on everything" in refused
+    tinfl("prune", sweep, *QUICK, "--label-mapping", "--foreground")
+    paths = Paths(sweep / "prune" / "main")
+    pruning = read_arms(paths)
+    estimate = np.load(paths.target(0) / "estimate.npy")
+    for arm in (arm for arm in pruning.arms if arm.kind is ArmKind.MAPPING):
+        for row in arm.rows:
+            everything = next(other for other in pruning.arms[0].rows if other.repeat == row.repeat)
+            mapped = read_record(paths, Role.ARM, everything.index, 0).mapped
+            count = np.bincount(mapped[estimate], minlength=36)
+            assert count[list(row.dropped)].max() <= np.delete(count, row.dropped).min()
+    root = tmp_path / "two steps"
+    shutil.copytree(pruned, root)
+    tinfl("prune", root, "--label-mapping")
+    wait_for(root / "prune" / "main", "done")
+    assert record_bytes(root / "prune" / "main") == record_bytes(paths.root)
+    assert "label mapping 12" in tinfl("prune", root).stdout
+
+
+def test_a_second_start_is_refused_while_it_runs(sweep):
+    tinfl("prune", sweep, "--epochs", 400, "--k", 6)
+    assert "another supervisor" in tinfl("prune", sweep, "--seeds", 9, code=4).stderr
+    assert "retrainings" in tinfl("prune", sweep).stdout
+    tinfl("stop", sweep / "prune" / "main", "--now", "--wait")
+
+
+def test_a_pruning_is_not_swept_over(sweep):
+    tinfl("prune", sweep, *QUICK, "--foreground")
+    from tests.e2e.program import write_config
+
+    refused = tinfl("sweep", write_config(sweep.parent, output=sweep / "prune" / "main"), code=2)
+    assert "holds a pruning" in refused.stderr

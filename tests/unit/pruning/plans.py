@@ -1,0 +1,11 @@
+"""A pruning without arms, of groups whose influence is their number."""
+
+from tui_influence.store.arms_file import Pruning, RankingUsed
+
+
+def bare(groups: int = 12, seed: int = 0) -> Pruning:
+    influence = tuple(float(number) for number in range(groups))
+    used = RankingUsed(
+        {"digits": 1.0}, "difference", "margin", "fixed alpha=0.5", 40, False, influence, influence, influence
+    )
+    return Pruning("small", "cafe", seed, tuple(f"class {number}" for number in range(groups)), used, (), ())

@@ -1,0 +1,229 @@
+"""What an arm is said to have gained, on records whose truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.pruning.plans import bare
+from tests.unit.store.conftest import make_info, make_record
+from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.documents import COLUMNS, pruning_csv, pruning_document
+from tui_influence.pruning.measured import difference, lost_and_gained, measure_arms
+from tui_influence.pruning.recommendation import measured_best, predicted_best
+from tui_influence.pruning.report import plan_lines, report_lines
+from tui_influence.roles import Role
+from tui_influence.store.arms_file import ArmKind, Forecast
+from tui_influence.store.examples import Examples, write_examples
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import as_margins, write_record
+from tui_influence.store.run_info import SourceInfo, TargetInfo, write_run_info
+
+N = 240
+LABELS = np.arange(N) % 3
+ESTIMATE = np.arange(N) // 3 % 2 == 0
+
+
+def pruned(root, pruning, margin, *, only=None, seed=0, targets=("digits",)):
+    """A pruning whose row of an arm has margins `margin(arm, row, target)` (n,), plus a little noise."""
+    paths = Paths(root)
+    examples = Examples(LABELS, ESTIMATE, ("x",) * N)
+    pictures = np.zeros((N, 8, 8, 1), np.uint8)
+    described = [
+        TargetInfo(
+            name,
+            "fixed-feature",
+            ["x", "y", "z"],
+            3,
+            N,
+            ["f1", "f2"],
+            0,
+            write_examples(paths, place, examples, pictures),
+        )
+        for place, name in enumerate(targets)
+    ]
+    count = len(pruning.groups)
+    source = SourceInfo(list(pruning.groups), list(pruning.groups), [2] * count, 2 * count, "f0", 0)
+    info = replace(make_info(source=source, targets=described), models=0, arms=pruning.size)
+    write_run_info(paths, info)
+    masks = {row.index: row.mask for row in pruning.rows()}
+    for arm in pruning.arms:
+        for row in arm.rows:
+            if only is not None and row.index not in only:
+                continue
+            for place, name in enumerate(targets):
+                rng = np.random.default_rng((seed, row.index, place))
+                margins = as_margins(margin(arm, row, name) + 0.1 * rng.normal(size=N))
+                predicted = np.where(margins > 0, LABELS, (LABELS + 1) % 3).astype(np.uint16)
+                record = make_record(
+                    row.index, Role.ARM, place, mask=masks[row.index], margins=margins, predicted=predicted
+                )
+                write_record(paths, record)
+    return measure_arms(paths, info, pruning)
+
+
+def flat(value):
+    return np.full(N, float(value))
+
+
+def test_welchs_interval_holds_the_truth_95_percent_of_the_time():
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(4000):
+        found = difference(rng.normal(1.0, 1.0, 5), rng.normal(0.5, 3.0, 8))
+        held.append(found.low <= 0.5 <= found.high)
+    assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_one_retraining_has_a_difference_and_no_interval():
+    found = difference(np.array([1.0]), np.array([0.5, 0.25]))
+    assert found.value == 0.625
+    assert np.isnan([found.low, found.high]).all()
+    assert found.sign == 0
+
+
+def test_equal_retrainings_make_an_interval_of_no_width():
+    found = difference(np.array([1.0, 1.0]), np.array([0.5, 0.5]))
+    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_gains_are_of_the_evaluate_half_alone(tmp_path):
+    pruning = with_arms(bare(), [3], [], 4)
+
+    def margin(arm, row, target):
+        worth = {ArmKind.ALL: 1.0, ArmKind.LOWEST: 1.5, ArmKind.RANDOM: 0.8, ArmKind.HIGHEST: -1.0}[arm.kind]
+        return np.where(ESTIMATE, 50.0, worth)
+
+    measured = pruned(tmp_path, pruning, margin)
+    lowest = measured.of(ArmKind.LOWEST, 3)
+    assert lowest.margin.mean.value == pytest.approx(1.5, abs=0.02)
+    assert lowest.margin.gain.value == pytest.approx(0.5, abs=0.02)
+    assert lowest.margin.gain.sign == 1
+    assert lowest.margin.over_random.value == pytest.approx(0.7, abs=0.02)
+    assert measured.of(ArmKind.HIGHEST, 3).accuracy.mean.value == 0
+    assert measured.of(ArmKind.HIGHEST, 3).accuracy.gain.value == -1
+
+
+def test_each_target_class_says_what_it_gained_and_lost(tmp_path):
+    pruning = with_arms(bare(), [3], [], 4)
+
+    def margin(arm, row, target):
+        if arm.kind is not ArmKind.LOWEST:
+            return np.where(LABELS == 2, 0.0, 5.0)
+        return np.where(LABELS == 0, -5.0, 5.0)
+
+    gains = {gain.name: gain for gain in pruned(tmp_path, pruning, margin).of(ArmKind.LOWEST, 3).by_class}
+    assert gains["x"].accuracy.value == -1
+    assert gains["y"].accuracy.value == 0
+    assert gains["z"].accuracy.sign == 1
+    assert gains["z"].margin.value == pytest.approx(5, abs=0.02)
+
+
+def test_classes_that_changed_by_chance_are_not_named(tmp_path):
+    """Of forty arms that change nothing, hardly any names a class; one that changes a class names it."""
+    named = 0
+    for seed in range(40):
+        pruning = with_arms(bare(seed=seed), [3], [], 4)
+
+        def noise(arm, row, target, seed=seed):
+            return np.random.default_rng((seed, row.index, 7)).normal(0, 1, 3)[LABELS]
+
+        result = pruned(tmp_path / str(seed), pruning, noise, seed=seed).of(ArmKind.LOWEST, 3)
+        named += any(lost_and_gained(result.by_class))
+    assert named <= 7  # binomial, 40 at 5%: p = 0.0007
+
+    def changed(arm, row, target):
+        return np.where((LABELS == 1) & (arm.kind is ArmKind.LOWEST), -5.0, 5.0)
+
+    lost, gained = lost_and_gained(pruned(tmp_path / "real", pruning, changed).of(ArmKind.LOWEST, 3).by_class)
+    assert [gain.name for gain in lost] == ["y"]
+    assert gained == []
+
+
+def test_targets_are_averaged_by_their_weights(tmp_path):
+    pruning = with_arms(bare(), [3], [], 3)
+    pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"a": 3.0, "b": 1.0}))
+    measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(4 if target == "a" else 8), targets=("a", "b"))
+    control = measured.of(ArmKind.ALL, 0)
+    assert control.margin.mean.value == pytest.approx(5, abs=0.02)
+    assert control.by_target["b"]["margin"].mean.value == pytest.approx(8, abs=0.02)
+
+
+def test_the_recommendation_is_chosen_on_one_half_and_judged_on_the_other(tmp_path):
+    pruning = with_arms(bare(), [3, 5], [], 4)
+
+    def lucky(arm, row, target):
+        """Five dropped look best where they were ranked, and are worth nothing elsewhere."""
+        best = arm.kind is ArmKind.LOWEST and arm.k == 5
+        return np.where(ESTIMATE, 3.0 if best else 1.0, 1.0) + 0.2 * np.random.default_rng(row.index).normal()
+
+    found = measured_best(pruned(tmp_path / "lucky", pruning, lucky))
+    assert found.k is None
+    assert "dropping 5 is best" in found.why
+    unsure = measured_best(
+        pruned(tmp_path / "unsure", pruning, lambda arm, row, target: flat((arm.k == 3) + 4 * (row.repeat % 2)))
+    )
+    assert unsure.k is None
+    assert 4 < int(unsure.why.partition("--seeds ")[2].rstrip(")")) <= 100
+    real = pruned(tmp_path / "real", pruning, lambda arm, row, target: flat(2 if arm.label == "lowest 3" else 1))
+    assert measured_best(real).k == 3
+
+
+def test_before_training_the_largest_gain_that_is_told_from_zero_is_recommended():
+    pruning = with_arms(bare(), [3, 5, 7], [], 1)
+    over = (1.0, 0.5, 1.5)
+    gains = {1: (9.0, 8.0, 10.0), 3: (0.5, 0.1, 0.9), 5: (0.7, 0.2, 1.2), 7: (2.0, -1.0, 5.0)}
+    forecast = tuple(Forecast(k, over, over, gain, gain) for k, gain in gains.items())
+    assert predicted_best(replace(pruning, forecast=forecast)).k == 5
+    unsure = tuple(replace(found, margin=(0.1, -0.1, 0.3)) for found in forecast)
+    assert predicted_best(replace(pruning, forecast=unsure)).k is None
+    relative = replace(pruning, ranking=replace(pruning.ranking, relative=True))
+    assert predicted_best(replace(relative, forecast=forecast)).k is None
+
+
+def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):
+    pruning = with_arms(bare(), [3], [], 3)
+    for only in ((), (0,), (0, 1), (0, 1, 2, 3, 4)):
+        measured = pruned(tmp_path / str(len(only)), pruning, lambda arm, row, target: flat(1), only=only)
+        assert measured.models == len(only)
+        assert not measured.is_complete
+        assert report_lines(measured, 100)
+        assert pruning_document(measured)["models"] == len(only)
+        assert len(pruning_csv(measured, comments=False).splitlines()) == 1 + len(pruning.arms)
+
+
+def test_the_csv_says_what_the_json_says(tmp_path):
+    import csv
+
+    pruning = with_arms(bare(), [3], [choice(["class 1"], bare().groups, ArmKind.DROP, "=1.txt")], 3)
+    measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 + len(row.dropped)))
+    rows = list(csv.DictReader(pruning_csv(measured, comments=False).splitlines()))
+    document = pruning_document(measured)
+    assert tuple(rows[0]) == COLUMNS
+    for row, result in zip(rows, document["results"], strict=True):
+        assert float(row["margin"]) == result["margin"]["mean"]["value"]
+        assert float(row["accuracy_gain_low"] or "nan") == pytest.approx(
+            result["accuracy"]["gain"]["low"] or 0, nan_ok=True
+        )
+        assert int(row["models"]) == result["models"] == 3
+
+
+def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
+    groups = ("\x1b[2Jbell", *bare().groups[1:])
+    pruning = replace(bare(), groups=groups, sweep="caf\u00e9\x07")
+    pruning = with_arms(pruning, [3, 5], [choice([groups[1]], groups, ArmKind.DROP, "\x1bliste\u00e9.txt")], 3)
+    measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 - len(row.dropped) / 9 + row.repeat / 50))
+    for text in [*report_lines(measured, 80, ascii_only=True), *plan_lines(pruning, ascii_only=True)]:
+        assert text.isascii()
+        assert text.isprintable()
+
+
+def test_the_plot_puts_a_higher_accuracy_higher_up(tmp_path):
+    pruning = with_arms(bare(), [4], [], 3)
+    values = {ArmKind.ALL: 0.0, ArmKind.LOWEST: 0.08, ArmKind.RANDOM: -0.05, ArmKind.HIGHEST: -0.15}
+    measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(values[arm.kind]))
+    lines = report_lines(measured, 80)
+    start = lines.index("accuracy on the evaluate half, with 95% intervals")
+    plot = [line[9:] for line in lines[start + 1 : start + 13]]
+    where = {mark: [place for place, line in enumerate(plot) if mark in line[20:]] for mark in "●◇▲"}
+    assert where["●"] < where["◇"] < where["▲"]

@@ -1,0 +1,252 @@
+"""What the retrainings of a pruning show: accuracy and margin of each arm, and what it gained over keeping everything.
+
+Everything here is of the `evaluate` half of the test examples, which had no part in the ranking; the `estimate` half
+only chooses the recommended arm. Arms have training seeds of their own, so differences are of independent samples:
+Welch's t (1947), over retrainings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.estimate import t_quantile
+from tui_influence.influence.fdr import benjamini_hochberg, p_values
+from tui_influence.influence.outputs import OutputKind, mean_outputs_by_label
+from tui_influence.pruning.mixture import Mixture, Side
+from tui_influence.roles import Role
+from tui_influence.store.arms_file import Arm, ArmKind, Forecast, Pruning
+from tui_influence.store.examples import read_examples
+from tui_influence.store.matrix import load_outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+
+QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95% interval, and the p-value of zero; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+    p: float = nan
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval leaves out zero, else 0."""
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One quantity of an arm.
+
+    Attributes:
+        mean: over its retrainings.
+        gain: over keeping everything.
+        over_random: gain over as many groups dropped at random; None where there is no such arm.
+    """
+
+    mean: Interval
+    gain: Interval
+    over_random: Interval | None
+
+
+@dataclass(frozen=True)
+class ClassGain:
+    """What an arm changed for one target class.
+
+    Attributes:
+        target: the class is of.
+        name: of the class.
+        accuracy: gain over keeping everything.
+        margin: likewise.
+        q: false discovery rate, over the arm's classes, at which its accuracy would count as changed.
+    """
+
+    target: str
+    name: str
+    accuracy: Interval
+    margin: Interval
+    q: float = nan
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """An arm as measured so far.
+
+    Attributes:
+        arm: which.
+        models: retrainings recorded.
+        accuracy: on the targets together, as a fraction.
+        margin: likewise, in nats.
+        by_target: accuracy and margin on each target alone.
+        by_class: what each target class gained or lost over keeping everything.
+        choosing: mean margin on the `estimate` half, which chooses between arms; NaN without models.
+    """
+
+    arm: Arm
+    models: int
+    accuracy: Score
+    margin: Score
+    by_target: dict[str, dict[str, Score]]
+    by_class: tuple[ClassGain, ...]
+    choosing: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A pruning as measured so far.
+
+    Attributes:
+        info: of the pruning.
+        pruning: what it was planned to be.
+        results: an arm each, in the order of the tables.
+        damaged: records that had to be left out.
+    """
+
+    info: RunInfo
+    pruning: Pruning
+    results: tuple[ArmResult, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def models(self) -> int:
+        """Retrainings recorded."""
+        return sum(result.models for result in self.results)
+
+    def of(self, kind: ArmKind, k: int) -> ArmResult | None:
+        """Return the result of one arm."""
+        return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
+
+    def forecast(self, k: int) -> Forecast | None:
+        """Return what dropping the k lowest was predicted to gain."""
+        return next((found for found in self.pruning.forecast if found.k == k), None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every arm has all its retrainings."""
+        return all(result.models == len(result.arm.rows) for result in self.results)
+
+
+def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
+    """Read what is recorded of a pruning by now.
+
+    Raises:
+        ResultsError: it cannot be read.
+    """
+    sides = [
+        Side(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
+        for place, target in enumerate(info.targets)
+    ]
+    mixture = Mixture.of(sides, pruning.ranking.targets)
+    rows = [np.flatnonzero(np.isin(mixture.indices, [row.index for row in arm.rows])) for arm in pruning.arms]
+    kinds = [(arm.kind, arm.k) for arm in pruning.arms]
+    control = rows[kinds.index((ArmKind.ALL, 0))]
+    random = [
+        rows[kinds.index((ArmKind.RANDOM, arm.k))]
+        if arm.kind is not ArmKind.RANDOM and (ArmKind.RANDOM, arm.k) in kinds
+        else None
+        for arm in pruning.arms
+    ]
+
+    def score(values: NDArray[np.float64], place: int) -> Score:
+        other = random[place]
+        own = values[rows[place]]
+        against = None if other is None else difference(own, values[other])
+        return Score(mean_of(own), difference(own, values[control]), against)
+
+    together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
+    alone = {
+        side.name: {name: mixture.mean_of(side, kind, estimate=False) for name, kind in QUANTITIES.items()}
+        for side in sides
+    }
+    classes = [_by_class(mixture, side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
+    choosing = mixture.mean(OutputKind.MARGIN, estimate=True)
+    results = []
+    for place, arm in enumerate(pruning.arms):
+        gains = [
+            ClassGain(
+                target.name,
+                target.classes[label],
+                accuracy=difference(found["accuracy"][rows[place], label], found["accuracy"][control, label]),
+                margin=difference(found["margin"][rows[place], label], found["margin"][control, label]),
+            )
+            for target, found in zip(info.targets, classes, strict=True)
+            for label in range(len(target.classes))
+            if arm.kind is not ArmKind.ALL
+        ]
+        results.append(
+            ArmResult(
+                arm=arm,
+                models=len(rows[place]),
+                accuracy=score(together["accuracy"], place),
+                margin=score(together["margin"], place),
+                by_target={
+                    target: {name: score(values, place) for name, values in found.items()}
+                    for target, found in alone.items()
+                },
+                by_class=_with_q(gains),
+                choosing=float(choosing[rows[place]].mean()) if len(rows[place]) else nan,
+            )
+        )
+    return Measured(info, pruning, tuple(results), tuple(line for side in sides for line in side.outputs.damaged))
+
+
+def mean_of(values: NDArray[np.float64]) -> Interval:
+    """Return the mean of (r,) retrainings with its t interval."""
+    if not len(values):
+        return Interval(nan, nan, nan)
+    half = t_quantile(0.975, len(values) - 1) * _variance(values) ** 0.5
+    return _around(float(values.mean()), half)
+
+
+def difference(values: NDArray[np.float64], others: NDArray[np.float64]) -> Interval:
+    """Return the mean of (r,) retrainings less that of (s,) others, with Welch's t interval (Satterthwaite's df)."""
+    if not len(values) or not len(others):
+        return Interval(nan, nan, nan)
+    first, second = _variance(values), _variance(others)
+    if not isfinite(first + second):
+        return _around(float(values.mean() - others.mean()), nan)
+    total = first + second
+    parts = first**2 / (len(values) - 1) + second**2 / (len(others) - 1)
+    df = total**2 / parts if parts > 0 else len(values) + len(others) - 2
+    found = _around(float(values.mean() - others.mean()), t_quantile(0.975, df) * total**0.5)
+    return replace(found, p=float(p_values(found.value, total**0.5, df)))
+
+
+def _variance(values: NDArray[np.float64]) -> float:
+    """Of the mean; NaN from one value."""
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else nan
+
+
+def _around(value: float, half: float) -> Interval:
+    return Interval(value, value - half, value + half)
+
+
+def _by_class(mixture: Mixture, side: Side, count: int) -> dict[str, NDArray[np.float64]]:
+    """(m, C) mean of each quantity over the evaluate half of each class."""
+    if not len(mixture.indices):
+        return {name: np.zeros((0, count)) for name in QUANTITIES}
+    return {
+        name: mean_outputs_by_label(mixture.matrix(side, kind), ~side.examples.estimate, side.examples.labels, count)[
+            mixture.rows(side)
+        ]
+        for name, kind in QUANTITIES.items()
+    }
+
+
+def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
+    """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
+    told = sorted((gain for gain in gains if gain.q < SIGNIFICANT), key=lambda gain: gain.accuracy.value)
+    return [gain for gain in told if gain.accuracy.value < 0], [gain for gain in told[::-1] if gain.accuracy.value > 0]
+
+
+def _with_q(gains: Sequence[ClassGain]) -> tuple[ClassGain, ...]:
+    q = benjamini_hochberg(np.array([gain.accuracy.p for gain in gains]))
+    return tuple(replace(gain, q=float(rate)) for gain, rate in zip(gains, q, strict=True))

@@ -1,0 +1,208 @@
+"""A pruning in words: what is planned and predicted, and what was measured. Plain text, one line each, safe to show."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from rich.cells import cell_len
+
+from tui_influence.export.columns import fit, plain
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.pruning.measured import ClassGain, Interval, Measured, lost_and_gained
+from tui_influence.pruning.plot import removal_curve
+from tui_influence.pruning.recommendation import Recommendation, measured_best, predicted_best
+from tui_influence.store.arms_file import ArmKind, Gain, Pruning
+
+_LABEL = 32
+_CLASSES_NAMED = 6
+
+
+def plan_lines(pruning: Pruning, *, ascii_only: bool = False) -> list[str]:
+    """Return what is to be retrained, from which ranking, and what it is predicted to gain."""
+    lines = [_ranked_by(pruning, ascii_only), *_arms(pruning, ascii_only), "", *prediction_lines(pruning)]
+    return [*lines, f"recommended before training: {_recommended(predicted_best(pruning))}"]
+
+
+def prediction_lines(pruning: Pruning) -> list[str]:
+    """Return the predicted gain of every planned k, and what the prediction assumes."""
+    planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
+    rows = [
+        [
+            str(found.k),
+            _predicted(found.margin_over_random),
+            _predicted(found.margin),
+            _predicted(found.accuracy_over_random, percent=True),
+            _predicted(found.accuracy, percent=True),
+        ]
+        for found in pruning.forecast
+        if found.k in planned
+    ]
+    if not rows:
+        return ["predicted gain: none, from so few models (or of so many groups)"]
+    return [
+        "Predicted gain of dropping the lowest, with 95% intervals that allow for having chosen the lowest:",
+        *_table(["dropped", "nats, over random", "over everything", "points, over random", "over everything"], rows),
+        *_assumptions(pruning),
+    ]
+
+
+def _assumptions(pruning: Pruning) -> list[str]:
+    if pruning.ranking.relative:
+        return [
+            "It assumes that effects add up. The sweep's masks all have one size, so they tell classes from each",
+            "other, but not what fewer classes do: nothing is predicted over keeping everything.",
+        ]
+    return [
+        "It assumes that effects add up; over keeping everything also that one more class is worth with all of them",
+        "there what it is worth at the sweep's alpha. It is worth less there, so this column errs towards keeping.",
+    ]
+
+
+def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
+    """Return what was measured: a table, the removal curve, predicted against measured, what each class gained."""
+    pruning = measured.pruning
+    lines = [
+        _ranked_by(pruning, ascii_only),
+        f"{measured.models} of {pruning.size} retrainings; "
+        + ", ".join(f"{plain(target.name, ascii_only)} ({target.transfer})" for target in measured.info.targets)
+        + "; the evaluate half of the test examples",
+        "",
+        *_arm_table(measured, ascii_only),
+        "gain: over keeping everything, [95% interval] by Welch's t over retrainings, each arm with seeds of its own",
+    ]
+    curve = removal_curve(measured, width, ascii_only=ascii_only)
+    return [
+        *lines,
+        *(["", *curve] if curve else []),
+        "",
+        *_against_prediction(measured),
+        "",
+        *_class_lines(measured, ascii_only),
+        f"recommended: {_recommended(measured_best(measured))}",
+    ]
+
+
+def _ranked_by(pruning: Pruning, ascii_only: bool) -> str:
+    used = pruning.ranking
+    weights = "" if len(used.targets) == 1 else " (weighted)"
+    targets = ", ".join(
+        plain(name, ascii_only) + ("" if len(used.targets) == 1 else f" {weight:g}")
+        for name, weight in used.targets.items()
+    )
+    return (
+        f"Ranked by influence on the {used.output} of {targets}{weights}, {used.estimator}, "
+        f"{used.models} models of {plain(pruning.sweep, ascii_only)} ({used.design}), estimate half"
+    )
+
+
+def _arms(pruning: Pruning, ascii_only: bool) -> list[str]:
+    seeds = sorted({len(arm.rows) for arm in pruning.arms})
+    shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    names = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
+    return [f"{pruning.size} retrainings, {shown} of each arm: {names}"]
+
+
+def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:
+    rows = [
+        [
+            fit(plain(result.arm.label, ascii_only), min(_LABEL, cell_len(plain(result.arm.label, ascii_only)))),
+            str(result.models),
+            _value(result.accuracy.mean, percent=True),
+            "" if result.arm.kind is ArmKind.ALL else _shown(result.accuracy.gain, percent=True),
+            _value(result.margin.mean),
+            "" if result.arm.kind is ArmKind.ALL else _shown(result.margin.gain),
+        ]
+        for result in measured.results
+    ]
+    return _table(["arm", "n", "accuracy", "gain, points", "margin", "gain, nats"], rows, left=1)
+
+
+def _against_prediction(measured: Measured) -> list[str]:
+    rows = []
+    for result in measured.results:
+        found = measured.forecast(result.arm.k)
+        if result.arm.kind is not ArmKind.LOWEST or found is None:
+            continue
+        over_random = result.margin.over_random
+        rows.append(
+            [
+                str(result.arm.k),
+                _predicted(found.margin_over_random),
+                "-" if over_random is None else _shown(over_random),
+                _predicted(found.margin),
+                _shown(result.margin.gain),
+            ]
+        )
+    if not rows:
+        return ["no prediction to compare with"]
+    header = ["dropped", "over random, predicted", "measured", "over everything, predicted", "measured"]
+    return ["Gain of the lowest in nats, predicted and measured:", *_table(header, rows)]
+
+
+def _class_lines(measured: Measured, ascii_only: bool) -> list[str]:
+    lines = []
+    for result in measured.results:
+        lost, gained = lost_and_gained(result.by_class)
+        if result.arm.kind in (ArmKind.RANDOM, ArmKind.HIGHEST, ArmKind.MAPPING) or not lost + gained:
+            continue
+        label = plain(result.arm.label, ascii_only)
+        lines += [
+            f"{label}: {word} {_named(gains, measured, ascii_only)}"
+            for word, gains in (("lost", lost), ("gained", gained))
+            if gains
+        ]
+    return (
+        [
+            f"Target classes whose accuracy changed (q < {SIGNIFICANT:g}, FDR over an arm's classes), in points:",
+            *lines,
+            "",
+        ]
+        if lines
+        else []
+    )
+
+
+def _named(gains: Sequence[ClassGain], measured: Measured, ascii_only: bool) -> str:
+    several = len(measured.info.targets) > 1
+    names = [
+        (f"{plain(gain.target, ascii_only)}/" if several else "")
+        + f"{plain(gain.name, ascii_only)} {100 * gain.accuracy.value:+.1f}"
+        for gain in gains[:_CLASSES_NAMED]
+    ]
+    more = len(gains) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _recommended(found: Recommendation) -> str:
+    return f"none: {found.why}" if found.k is None else f"drop the {found.k} lowest: {found.why}"
+
+
+def _value(interval: Interval, *, percent: bool = False) -> str:
+    if not isfinite(interval.value):
+        return "-"
+    return f"{interval.value:.1%}" if percent else f"{interval.value:.3f}"
+
+
+def _shown(interval: Interval, *, percent: bool = False) -> str:
+    return _gain(interval.value, interval.low, interval.high, percent=percent)
+
+
+def _predicted(gain: Gain | None, *, percent: bool = False) -> str:
+    return "-" if gain is None else _gain(*gain, percent=percent)
+
+
+def _gain(value: float, low: float, high: float, *, percent: bool = False) -> str:
+    if not isfinite(value):
+        return "-"
+    scale, digits = (100, 1) if percent else (1, 3)
+    shown = f"{scale * value:+.{digits}f}"
+    return f"{shown} [{scale * low:+.{digits}f}, {scale * high:+.{digits}f}]" if isfinite(low) else shown
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
+    widths = [max(cell_len(row[place]) for row in [header, *rows]) for place in range(len(header))]
+    return [
+        "  ".join(
+            fit(cell, width, right=place >= left) for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [header, *rows]
+    ]
