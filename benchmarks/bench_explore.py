@@ -31,6 +31,8 @@ QUIET = 0.12
 """Seconds without a byte after which a screen counts as drawn; an editor's cursor blinks more slowly."""
 DRAWN = 0.3
 """Such seconds where images come after the screen that they are on."""
+PATIENCE = 5.0
+"""Seconds for pictures to be drawn."""
 FEWEST_BYTES = 50_000
 """That two dozen images take, in half blocks of true colours."""
 TYPED = ("shark", "tree fro", ">0.01", "q<0.05 te", "|x|>0.005", "n>=3700 ow", "zzz", "great w")
@@ -223,8 +225,10 @@ def drawn(program: Program, key: str) -> float:
     start = len(program.output)
     pressed = program.press(key)
     finished = program.settle(DRAWN)
-    if len(program.output) - start < FEWEST_BYTES:
-        raise SystemExit(f"{key} drew no images:\n{program.text(start)}")
+    while len(program.output) - start < FEWEST_BYTES:  # the words are there, the pictures not yet
+        if finished - pressed > PATIENCE:
+            raise SystemExit(f"{key} drew no images:\n{program.text(start)}")
+        finished = program.settle(DRAWN)
     return 1000 * (finished - pressed)
 
 

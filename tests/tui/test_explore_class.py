@@ -12,6 +12,7 @@ from tui_influence.tui import pictures
 from tui_influence.tui.messages import Ranked
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.state import RunState
+from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 
@@ -306,7 +307,7 @@ async def test_what_is_found_out_about_another_run_is_not_heard(tmp_path):
 
 
 async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "RETRY", 0.0)
+    monkeypatch.setattr(pictures, "RETRY", 0.3)
     paths = make_run(tmp_path / "run", noise=0.05)
     file = paths.target(0) / "thumbnails.npy"
     kept = file.read_bytes()
@@ -315,5 +316,17 @@ async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monke
         await pilot.press("3")
         await until(pilot, lambda: "no picture" in screen_text(app))
         file.write_bytes(kept)
+        await pilot.pause(0.4)
         await pilot.press("right", "left")
         await until(pilot, lambda: "no picture" not in screen_text(app) and not any(app.state.image_problems.values()))
+
+
+def test_a_picture_that_is_seen_does_not_make_room_for_others():
+    album, look = pictures.Album(), Look()
+    keys = [pictures.Key(0, place, 16, look) for place in range(pictures.KEPT + 10)]
+    for key in keys:
+        album.keep({key: ()})
+        assert album.get(keys[0]) == ()
+    assert sum(album.get(key) is not None for key in keys) == pictures.KEPT
+    assert album.to_ask(keys[1:3]) == keys[1:3]
+    assert album.to_ask(keys[1:3]) == []

@@ -1,7 +1,7 @@
 """Pictures that have been drawn: asked for by key, made in a background thread, kept for as long as they may be seen.
 
-A key says everything that a picture depends on, so a kept one is never wrong. What cannot be drawn is kept as None for
-a while: a missing file is not asked for at every key press, but may still be on its way.
+A key says everything that a picture depends on, so a kept one is never wrong. What cannot be drawn is remembered for a
+while: a missing file is not asked for at every key press, but may still be on its way.
 """
 
 import time
@@ -52,7 +52,7 @@ class Key:
 
 
 class Album:
-    """Keeps pictures; the oldest make room for new ones. The event loop's alone.
+    """Keeps pictures; those not seen for longest make room for new ones. The event loop's alone.
 
     Attributes:
         changes: counts what has been kept, so that what shows pictures knows whether there are others.
@@ -60,23 +60,27 @@ class Album:
 
     def __init__(self) -> None:
         self.changes = 0
-        self._pictures: dict[Key, Drawn | None] = {}
+        self._pictures: dict[Key, Drawn] = {}
+        self._gone: set[Key] = set()
         self._asked: set[Key] = set()
         self._failed = 0.0
 
     def get(self, key: Key) -> Drawn | None:
-        """Return a picture if it has been drawn and could be."""
-        return self._pictures.get(key)
+        """Return a picture if it has been drawn and could be; it is then the last to make room."""
+        picture = self._pictures.pop(key, None)
+        if picture is not None:
+            self._pictures[key] = picture
+        return picture
 
     def is_gone(self, key: Key) -> bool:
         """Whether a picture could not be drawn."""
-        return key in self._pictures and self._pictures[key] is None
+        return key in self._gone
 
     def to_ask(self, keys: Iterable[Key]) -> list[Key]:
         """Return those that are neither there nor asked for yet; from now on they are asked for."""
         if time.monotonic() - self._failed > RETRY:
-            self._pictures = {key: picture for key, picture in self._pictures.items() if picture is not None}
-        new = [key for key in keys if key not in self._pictures and key not in self._asked]
+            self._gone.clear()
+        new = [key for key in keys if key not in self._pictures and key not in self._gone | self._asked]
         self._asked.update(new)
         return new
 
@@ -84,8 +88,10 @@ class Album:
         """Keep pictures."""
         self.changes += 1
         self._asked -= pictures.keys()
-        self._pictures |= pictures
-        if None in pictures.values():
+        self._pictures |= {key: picture for key, picture in pictures.items() if picture is not None}
+        gone = {key for key, picture in pictures.items() if picture is None}
+        if gone:
+            self._gone |= gone
             self._failed = time.monotonic()
         for key in list(self._pictures)[: max(len(self._pictures) - KEPT, 0)]:
             del self._pictures[key]

@@ -142,10 +142,14 @@ class ClassScreen(AskingScreen):
 
     @on(ImageGrid.Turned)
     def _pictures_missing(self) -> None:
-        keys = [key for grid in self.query(ImageGrid) if grid.display for key in grid.missing()]
-        new = self.state.album.to_ask(keys)
-        if new:
-            self.post_message(self.PicturesWanted(new))
+        grids = [grid for grid in self.query(ImageGrid) if grid.display]
+        for pages in (0, 1):
+            keys = [key for grid in grids for key in grid.missing(pages=pages)]
+            new = self.state.album.to_ask(keys)
+            if new:
+                self.post_message(self.PicturesWanted(new))
+            if keys:
+                return
 
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
@@ -204,8 +208,9 @@ class ClassScreen(AskingScreen):
         if self._shown == (seen, look, self.size, size):
             if self._pictures != self.state.album.changes:
                 self._pictures = self.state.album.changes
-                moved.refresh()
-                samples.refresh()
+                moved.redraw()
+                samples.redraw()
+                self._pictures_missing()  # those of the next page, once those that are seen are there
             return
         before, self._shown = self._shown, (seen, look, self.size, size)
         if seen is None or seen.moved is None:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from tui_influence.export.columns import cut
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.pictures import Album, Key
+from tui_influence.tui.pictures import Album, Drawn, Key
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
 
@@ -57,6 +57,7 @@ class ImageGrid(Widget, can_focus=True):
         self._shelf = 0
         self._cursors: list[int] = []
         self._chosen_size: int | None = None
+        self._drawn: list[Drawn | None] = []
 
     @property
     def current(self) -> Tile | None:
@@ -93,15 +94,15 @@ class ImageGrid(Widget, can_focus=True):
         self._find(tile)
         self._moved()
 
-    def missing(self) -> list[Key]:
-        """Return the keys of the pictures that are seen and not drawn, and of those on the page after them."""
-        room = self._room()
-        keys = []
-        for number in self._seen():
-            shelf, cursor = self._shelves[number], self._cursors[number]
-            start = room.start(cursor)
-            keys += [self._key(tile, room) for tile in shelf.tiles[start : start + 2 * room.page]]
-        return [key for key in keys if self._album.get(key) is None]
+    def missing(self, *, pages: int = 0) -> list[Key]:
+        """Return the keys of the pictures that are not drawn, of what is seen or so many pages after it."""
+        return [key for key in self._keys(pages) if self._album.get(key) is None]
+
+    def redraw(self) -> None:
+        """Draw again if other pictures than before can be seen."""
+        if self._drawn != (drawn := [self._album.get(key) for key in self._keys(0)]):
+            self._drawn = drawn
+            self.refresh()
 
     def on_resize(self) -> None:
         """More or fewer images fit."""
@@ -244,6 +245,15 @@ class ImageGrid(Widget, can_focus=True):
     def _moved(self) -> None:
         self.refresh()
         self.post_message(self.Turned())
+
+    def _keys(self, pages: int) -> list[Key]:
+        """Keys of the pictures that are seen, or so many pages after them."""
+        room = self._room()
+        keys = []
+        for number in self._seen():
+            start = room.start(self._cursors[number]) + pages * room.page
+            keys += [self._key(tile, room) for tile in self._shelves[number].tiles[start : start + room.page]]
+        return keys
 
     def _seen(self) -> range:
         """Which shelves are on the screen: all, or the cursor's alone."""
