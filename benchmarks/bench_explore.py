@@ -190,7 +190,7 @@ def idle(runs: Runs, effort: Effort) -> Iterator[Figure]:
         with Program(["explore", runs.paper]) as program:
             open_ranking(program)
             program.press(key)
-            program.settle(3.0)
+            program.watch(20.0)  # what is worked out at first is not idling
             share, rate = watched(program, 20.0)
         yield Figure(f"idle on a finished run, {mode}: of a core", (share,), "%", 3)
         yield Figure("  bytes", (rate,), "B/s")
