@@ -54,6 +54,7 @@ class Program:
         self.last = self.started = time.perf_counter()
         pid, self._terminal = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as a shell has it, whatever the one who measures has
             termios.tcsetwinsize(0, (size[1], size[0]))
             os.execve(sys.executable, command, environment)
         self.process = psutil.Process(pid)

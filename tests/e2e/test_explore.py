@@ -2,6 +2,7 @@
 
 import re
 
+import psutil
 import pytest
 
 from tests.e2e.program import status, tinfl, wait_for, write_config
@@ -99,6 +100,19 @@ def test_a_sweep_outlives_the_app_and_the_terminal(here, terminal, tmp_path_fact
     terminal.keys("q")
     terminal.wait(lambda text: text.count("ended 0") == 2)
     assert status(root)["state"] == "running"
+
+
+def test_no_app_is_left_behind_by_a_terminal_that_ignores_its_own_end(finished, terminal):
+    terminal.tmux("send-keys", "trap '' HUP", "Enter")  # as under nohup
+    terminal.start("explore", finished)
+    terminal.wait(lambda text: "12 of 12 models" in text)
+    (app,) = (
+        found
+        for found in psutil.process_iter(["cmdline"])
+        if {"tui_influence", "explore", str(finished)} <= {*(found.info["cmdline"] or ())}
+    )
+    terminal.close()
+    app.wait(20)
 
 
 @pytest.mark.parametrize(("what", "reason"), [("none", "no such results directory"), (".", "nor a folder of such")])

@@ -1,14 +1,16 @@
 """`tinfl explore`: the terminal app."""
 
 import os
+import select
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
 from tui_influence.cli import diagnostics
 from tui_influence.cli.parameters import Ascii, Color, Results, Theme
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, ExitCode
 
 _PATIENCE = 0.2
 """Seconds that leaving may wait for what is being worked out."""
@@ -25,6 +27,7 @@ def explore(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("`tinfl explore` needs a terminal; `tinfl status` and `tinfl rank` do not")
     coloured = color != "none" and not (color == "auto" and os.environ.get("NO_COLOR"))
+    threading.Thread(target=_end_with_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
     # Read when textual is imported, and by it alone.
     os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
     os.environ["TEXTUAL_ANIMATIONS"] = "none"
@@ -69,3 +72,15 @@ def explore(
         # thread inside compiled code, would abort instead of exit.
         sys.stdout.flush()
         os._exit(0)
+
+
+def _end_with_terminal(descriptor: int) -> None:
+    """Wait until the terminal has gone, and end.
+
+    That is what SIGHUP is for, but a shell may not pass it on, and whoever started the app may have it ignored. Left
+    alone with a terminal that is closed, Textual's threads would turn for ever.
+    """
+    terminal = select.poll()
+    terminal.register(descriptor, 0)  # a hang-up is always told
+    if any(event & select.POLLHUP for _, event in terminal.poll()):
+        os._exit(ExitCode.INTERRUPTED)
