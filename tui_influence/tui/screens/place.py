@@ -18,6 +18,7 @@ class PruneScreen(ModeScreen):
         """Say what is to come."""
         with Middle(classes="calm"):
             yield Static(
-                "Leaving classes out, and what that gains on held-out images.\nThis mode is not here yet.",
+                "Leaving classes out, and what that gains on held-out images.\nThis mode is not here yet.\n\n"
+                "Until then: tinfl prune RESULTS",
                 markup=False,
             )
