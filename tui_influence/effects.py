@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError
+from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.estimate import Estimate, interval
 from tui_influence.influence.estimators import Estimator, estimate, parse_estimator
 from tui_influence.influence.fdr import benjamini_hochberg, p_values
@@ -23,8 +24,6 @@ from tui_influence.reading import Reading
 
 MOST_VALUES = 30_000_000
 """Groups times examples that are estimated at once: two float32 arrays of this size stay below 250 MB."""
-SIGNIFICANT = 0.05
-"""An example is marked when its false discovery rate over the chosen examples is below this."""
 
 
 @dataclass(frozen=True)

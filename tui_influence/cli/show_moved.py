@@ -6,11 +6,11 @@ from typing import Any
 from rich.text import Text
 
 from tui_influence.cli.canvas import Canvas
-from tui_influence.effects import SIGNIFICANT, Moved, MovedExample
+from tui_influence.effects import Moved, MovedExample
 from tui_influence.export.columns import cut, plain
 from tui_influence.export.json import row_document
 from tui_influence.export.lines import Lines, Pen
-from tui_influence.export.report import RankReport, finite
+from tui_influence.export.report import SIGNIFICANT, RankReport, finite
 from tui_influence.predictions import label_name
 from tui_influence.reading import Reading
 

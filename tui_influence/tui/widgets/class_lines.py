@@ -9,9 +9,9 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.effects import SIGNIFICANT, Moved, MovedExample
+from tui_influence.effects import Moved, MovedExample
 from tui_influence.export.columns import cut, plain
-from tui_influence.export.report import RankReport
+from tui_influence.export.report import SIGNIFICANT, RankReport
 from tui_influence.influence.ranking import RankedGroup
 from tui_influence.predictions import label_name
 from tui_influence.tui.theme import Look
