@@ -19,6 +19,7 @@ from tui_influence.export.report import finite
 from tui_influence.predictions import Said, label_name
 from tui_influence.reading import Reading
 from tui_influence.store.examples import read_thumbnails
+from tui_influence.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +104,7 @@ def example_document(
 def _words(reading: Reading, about: AboutExample, pen: Pen, width: int, room: int | None) -> list[Text]:
     """Return what is said of an example beside its picture, in at most so many lines if it can be."""
     said, report = about.overall, about.drivers.report
-    models = f"{said.models:,} model{'' if said.models == 1 else 's'}"
+    models = counted(said.models, "model")
     facts = [
         ("name", about.name),
         ("label", f"{cut(reading.described.classes[about.label], 100)} ({_half(reading, about.example)} half)"),

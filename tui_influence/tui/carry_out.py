@@ -123,7 +123,7 @@ def stop(app: "App[str]", state: RunState, done: Callable[[], None]) -> None:
         return
     again = stop_request(paths) is not Stop.NO
     hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
-    models = f"{hands} model{'' if hands == 1 else 's'} in hand"
+    models = f"{counted(hands, 'model')} in hand"
     cost = f"{models} given up, to be trained again later." if again else f"{models} will be finished first."
     lines = [
         f"Run: {_name(state)}, {overview.finished:,} of {overview.total:,} models done",

@@ -14,6 +14,7 @@ from tui_influence.export.columns import cut, plain
 from tui_influence.export.report import SIGNIFICANT, RankReport
 from tui_influence.influence.ranking import RankedGroup
 from tui_influence.predictions import label_name
+from tui_influence.text import counted
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
 from tui_influence.tui.widgets.shelves import Shelf, Tile
@@ -95,7 +96,7 @@ def class_effects(moved: Moved, look: Look, width: int, height: int) -> list[Tex
     """
     title = Text.assemble(
         (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
-        (f"  {moved.models:,} model{'' if moved.models == 1 else 's'}", look.quiet),
+        (f"  {counted(moved.models, 'model')}", look.quiet),
     )
     return [title, *both_ends(moved.classes, "class", look, width, height - 1)]
 

@@ -115,7 +115,7 @@ def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int
     total = len(sheet.rows)
     all_of_them = counted(total, sheet.noun, sheet.nouns)
     some = f"{shown:,} of {all_of_them}" if shown != total else all_of_them
-    parts = [some, f"{sheet.models:,} model{'' if sheet.models == 1 else 's'}", order]
+    parts = [some, counted(sheet.models, "model"), order]
     if sheet.agreement:
         parts.append(sheet.agreement)
     if marks:

@@ -100,7 +100,7 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
     for warning in heartbeat.warnings if heartbeat else []:
         yield fact("warning", printable(warning, 400), look, look.warning)
     if overview.given_up:
-        count = f"{overview.given_up:,} model{'' if overview.given_up == 1 else 's'} given up; the last:"
+        count = f"{counted(overview.given_up, 'model')} given up; the last:"
         yield fact("failed", count if overview.failures else count[: -len("; the last:")], look, look.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
