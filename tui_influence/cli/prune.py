@@ -19,7 +19,22 @@ _NAME = "main"
 def prune(
     results: Results,
     k: Annotated[str | None, typer.Option("--k", metavar="LIST", help='Classes to drop, such as "10,20,40".')] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Retrainings of each arm; 5 by default.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Retrainings of each arm; by default 5, or more for --within."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=50,
+            metavar="POINTS",
+            help="Half width that intervals of accuracy are to have: more --seeds where they vary.",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Retrainings of an arm at most; 4 times --seeds by default.")
+    ] = None,
     keep: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Keep these classes only.")] = None,
     drop: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Drop these classes.")] = None,
     target: Annotated[
@@ -32,10 +47,13 @@ def prune(
     output_kind: Annotated[
         Literal["margin", "probability", "correct"] | None, typer.Option(help="What to rank by; margin by default.")
     ] = None,
-    label_mapping: Annotated[
-        bool,
-        typer.Option("--label-mapping", help="Also drop the classes that one model trained on all finds no use for."),
-    ] = False,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Rankings by one model to compare with: label-mapping, feature-mapping, or none; both by default.",
+        ),
+    ] = None,
     transfer: Annotated[
         Literal["fixed-feature", "full-network"] | None, typer.Option(help="Transfer instead of the sweep's.")
     ] = None,
@@ -76,42 +94,47 @@ def prune(
         raise ConfigError("--export-config needs --export-kept FILE: the config names that file")
     to_read = report or csv is not None or export_kept is not None or (json and not dry_run)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
-    asks_to_train = (k, seeds, label_mapping, keep, drop, target, estimator, output_kind, *settings.values())
-    if to_read or (own.run.exists() and not (any(asks_to_train) or dry_run or foreground or retry_failed)):
+    settings = {key: value for key, value in settings.items() if value is not None}
+    asked = (k, seeds, within, most_seeds, baselines, keep, drop, target, estimator, output_kind)
+    asks_to_train = any(one is not None for one in asked) or settings
+    if to_read or (own.run.exists() and not (asks_to_train or dry_run or foreground or retry_failed)):
         _read(paths, own, k, csv, json=json, export_kept=export_kept, ascii_only=ascii_only)
         if export_config is not None and export_kept is not None:
             _export_config(info, export_config, export_kept)
         return
-    from tui_influence.cli.prune_planning import (
-        Options,
-        checked,
-        planned,
-        say_how_many,
-        show_plan,
-        with_label_mapping,
-    )
-    from tui_influence.cli.starting import start
+    from tui_influence.cli.live import StageLine
+    from tui_influence.cli.prune_planning import kinds, lists, numbers, say_how_many, show_plan
+    from tui_influence.cli.starting import device_list, start
+    from tui_influence.pruning.mixture import parse_weights
     from tui_influence.pruning.report import plan_lines
+    from tui_influence.pruning.request import Wanted, planned
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.arms_file import write_arms
 
-    options = Options(k, seeds, keep or [], drop or [], target or [], estimator, output_kind, settings, devices)
-    pruning, asked = planned(paths, info, own, options)
-    if label_mapping and not foreground:
-        pruning = with_label_mapping(own, pruning)
-    config, data = checked(info, own, asked, options)
+    wanted = Wanted(
+        ks=numbers(k) if k is not None else (),
+        chosen=lists(info, keep or [], drop or []),
+        seeds=seeds,
+        weights=parse_weights(target, info) if target else {},
+        estimator=estimator,
+        output=output_kind,
+        baselines=None if baselines is None else kinds(baselines),
+        within=None if within is None else within / 100,
+        most=most_seeds,
+        settings=settings,
+        devices=device_list(devices),
+    )
+    with StageLine() as line:
+        plan = planned(paths, info, own, wanted, line.stage)
     if dry_run:
-        show_plan(pruning, config, data, json=json, ascii_only=ascii_only)
+        show_plan(plan, json=json, ascii_only=ascii_only)
         return
-    say_how_many(paths, info, pruning)
-    for line in plan_lines(pruning, ascii_only=ascii_only):
-        diagnostics.say(line)
-    write_arms(own, pruning)
-    request = Request(config, own.root, allow_code=arch is not None, retry_failed=retry_failed)
+    say_how_many(paths, info, plan.pruning)
+    for text in plan_lines(plan.pruning, ascii_only=ascii_only):
+        diagnostics.say(text)
+    write_arms(own, plan.pruning)
+    request = Request(plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed)
     start(request, foreground=foreground, reading=reading_command(own.root))
-    if foreground and label_mapping:
-        write_arms(own, with_label_mapping(own, pruning))
-        start(request, foreground=True, reading=reading_command(own.root))
     if foreground:
         _read(paths, own, None, None, json=False, export_kept=None, ascii_only=ascii_only)
 
@@ -195,11 +218,11 @@ def _kept(measured: "Measured", k: str | None) -> str:
     """Return the classes that stay, a line each: without the recommended number of the lowest, or without k."""
     from tui_influence.cli.prune_planning import numbers
     from tui_influence.errors import ConfigError
-    from tui_influence.pruning.arms import order_of
+    from tui_influence.pruning.arms import check_grid, order_of
     from tui_influence.pruning.recommendation import measured_best
 
     groups = measured.pruning.groups
-    ks = numbers(k, len(groups)) if k is not None else ()
+    ks = check_grid(numbers(k), len(groups)) if k is not None else ()
     if len(ks) > 1:
         raise ConfigError("--export-kept writes one list: give one --k")
     best = measured_best(measured)
