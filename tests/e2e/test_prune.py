@@ -78,7 +78,24 @@ def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
 def test_a_report_needs_no_torch(pruned):
     found = loaded(running("prune", pruned))
     assert "numpy" in found
-    assert not found & {"torch", "torchvision", "textual", "pandas"}
+    assert not found & {"torch", "torchvision", "textual", "pandas", "matplotlib"}
+
+
+def test_the_removal_curve_is_a_figure_for_a_paper(pruned, tmp_path):
+    for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        done = tinfl("prune", pruned, "--figure", tmp_path / f"curve.{suffix}")
+        assert (done.stdout, done.stderr) == ("", f"wrote {tmp_path}/curve.{suffix}\n")
+        assert (tmp_path / f"curve.{suffix}").read_bytes().startswith(start)
+    assert "no such file" in tinfl("prune", pruned, "--figure", tmp_path / "missing" / "curve.svg", code=3).stderr
+    refused = tinfl("prune", pruned, "--figure", tmp_path / "curve.jpg", code=2).stderr
+    assert refused == f"error: {tmp_path}/curve.jpg: a figure is .svg, .pdf or .png\n"
+
+
+def test_a_figure_without_matplotlib_names_the_extra(pruned, tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('No module named matplotlib')")
+    refused = tinfl("prune", pruned, "--figure", tmp_path / "curve.svg", code=2, PYTHONPATH=str(tmp_path)).stderr
+    assert refused == "error: a figure needs matplotlib: pip install 'tui-influence[figure]'\n"
+    assert not (tmp_path / "curve.svg").exists()
 
 
 def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):

@@ -68,6 +68,9 @@ def prune(
     retry_failed: RetryFailed = False,
     report: Annotated[bool, typer.Option("--report", help="Show what is measured so far; train nothing.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV of the arms; "-" for stdout.')] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the removal curve: .svg, .pdf or .png.")
+    ] = None,
     json: Json = False,
     export_kept: Annotated[
         Path | None,
@@ -92,13 +95,13 @@ def prune(
     own = directory_of(paths, name)
     if export_config is not None and export_kept is None:
         raise ConfigError("--export-config needs --export-kept FILE: the config names that file")
-    to_read = report or csv is not None or export_kept is not None or (json and not dry_run)
+    to_read = report or csv is not None or figure is not None or export_kept is not None or (json and not dry_run)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
     settings = {key: value for key, value in settings.items() if value is not None}
     asked = (k, seeds, within, most_seeds, baselines, keep, drop, target, estimator, output_kind)
     asks_to_train = any(one is not None for one in asked) or settings
     if to_read or (own.run.exists() and not (asks_to_train or dry_run or foreground or retry_failed)):
-        _read(paths, own, k, csv, json=json, export_kept=export_kept, ascii_only=ascii_only)
+        _read(paths, own, k, csv, figure, json=json, export_kept=export_kept, ascii_only=ascii_only)
         if export_config is not None and export_kept is not None:
             _export_config(info, export_config, export_kept)
         return
@@ -136,7 +139,7 @@ def prune(
     request = Request(plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed)
     start(request, foreground=foreground, reading=reading_command(own.root))
     if foreground:
-        _read(paths, own, None, None, json=False, export_kept=None, ascii_only=ascii_only)
+        _read(paths, own, None, None, None, json=False, export_kept=None, ascii_only=ascii_only)
 
 
 def reading_command(root: Path) -> str | None:
@@ -157,6 +160,7 @@ def _read(
     own: "Paths",
     k: str | None,
     csv: Path | None,
+    figure: Path | None,
     *,
     json: bool,
     export_kept: Path | None,
@@ -164,8 +168,9 @@ def _read(
 ) -> None:
     """Show what is measured of a pruning so far, in the forms that were asked for."""
     from tui_influence.errors import ResultsError
-    from tui_influence.export.files import write_text_atomically
+    from tui_influence.export.files import write_bytes_atomically, write_text_atomically
     from tui_influence.pruning.documents import pruning_csv, pruning_document
+    from tui_influence.pruning.figure import figure_format, removal_figure
     from tui_influence.pruning.measured import measure_arms
     from tui_influence.pruning.planning import names_of
     from tui_influence.pruning.report import report_lines
@@ -174,6 +179,7 @@ def _read(
     from tui_influence.store.run_info import read_run_info
     from tui_influence.text import printable
 
+    form = None if figure is None else figure_format(figure)
     if not own.run.exists():
         there = ", ".join(names_of(paths))
         raise ResultsError(
@@ -191,9 +197,12 @@ def _read(
     elif csv is not None:
         write_text_atomically(csv, pruning_csv(measured))
         diagnostics.say(f"wrote {csv}")
+    if figure is not None and form is not None:
+        write_bytes_atomically(figure, removal_figure(measured, form))
+        diagnostics.say(f"wrote {figure}")
     if json:
         output.write_json(pruning_document(measured))
-    elif csv is None and export_kept is None:
+    elif csv is None and figure is None and export_kept is None:
         for line in report_lines(measured, output.console().width, ascii_only=ascii_only):
             output.line(line)
     state = observe(own)[0]
