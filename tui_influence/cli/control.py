@@ -49,7 +49,7 @@ def resume(
     results: Results, foreground: Foreground = False, devices: Devices = None, retry_failed: RetryFailed = False
 ) -> None:
     """Go on with a run that was stopped, failed or lost its supervisor."""
-    from tui_influence.cli.prune import reading_command
+    from tui_influence.cli.prune_reading import reading_command
     from tui_influence.cli.starting import device_list, start
     from tui_influence.runs.continuation import request_to_resume
 

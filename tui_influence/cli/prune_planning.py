@@ -53,7 +53,11 @@ def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> list[Cho
     """
     groups = info.source.groups
     listed = [*((path, ArmKind.KEEP) for path in keep), *((path, ArmKind.DROP) for path in drop)]
-    return [choice(read_class_list(path, groups), groups, kind, path.name) for path, kind in listed]
+    names = [path.name for path, _ in listed]
+    return [
+        choice(read_class_list(path, groups), groups, kind, path.name if names.count(path.name) == 1 else str(path))
+        for path, kind in listed
+    ]
 
 
 def show_plan(found: Planned, *, json: bool, ascii_only: bool) -> None:

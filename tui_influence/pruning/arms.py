@@ -78,9 +78,10 @@ def choice(names: Sequence[str], groups: Sequence[str], kind: ArmKind, label: st
 
 
 def order_of(influence: Sequence[float | None]) -> NDArray[np.int64]:
-    """Return the groups from lowest to highest influence, those of unknown influence in the middle (at zero)."""
-    values = np.array([0.0 if value is None else value for value in influence])
-    return np.argsort(values, kind="stable")
+    """Return the groups from lowest to highest influence, those of unknown influence in the middle (at the median)."""
+    known = [value for value in influence if value is not None]
+    middle = float(np.median(known)) if known else 0.0
+    return np.argsort([middle if value is None else value for value in influence], kind="stable")
 
 
 def with_arms(

@@ -19,6 +19,11 @@ COLUMNS = (
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
     *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
+CLASS_COLUMNS = (
+    "arm", "kind", "dropped", "target", "class",
+    *(f"{name}{part}" for name in ("accuracy_gain", "margin_gain") for part in _PARTS),
+    "accuracy_q",
+)  # fmt: skip
 
 
 def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
@@ -39,6 +44,21 @@ def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
         arm = result.arm
         rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *predicted])
     return csv_text(_comments(measured) if comments else [], COLUMNS, rows)
+
+
+def classes_csv(measured: Measured) -> str:
+    """Return what each target class gained by each arm as the text of a CSV file; fractions and nats."""
+    rows = [
+        [
+            *(spreadsheet_safe(text) for text in (result.arm.label, result.arm.kind, str(result.arm.k))),
+            *(spreadsheet_safe(text) for text in (gain.target, gain.name)),
+            *(number(value) for one in (gain.accuracy, gain.margin) for value in (one.value, one.low, one.high)),
+            number(gain.q),
+        ]
+        for result in measured.results
+        for gain in result.by_class
+    ]
+    return csv_text(_comments(measured), CLASS_COLUMNS, rows)
 
 
 def pruning_document(measured: Measured) -> dict[str, Any]:

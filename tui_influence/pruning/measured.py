@@ -1,8 +1,9 @@
 """What the retrainings of a pruning show: accuracy and margin of each arm, and what it gained over keeping everything.
 
-Everything here is of the `evaluate` half of the test examples, which had no part in the ranking; the `estimate` half
-only chooses the recommended arm. Arms have training seeds of their own, so differences are of independent samples:
-Welch's t (1947), over retrainings.
+Everything here is of the `evaluate` half of the test examples, which had no part in the ranking. Arms have training
+seeds of their own, so differences are of independent samples: Welch's t (1947), over retrainings. (What a baseline
+drops was chosen by the models that keep everything; how well it then does was not.) A record counts for an arm only if
+its mask is what the arm drops.
 """
 
 from collections.abc import Sequence
@@ -32,12 +33,28 @@ _RIVALS = (ArmKind.RANDOM, *BASELINES)
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95% interval, and the p-value of zero; NaN where unknown."""
+    """A value with its 95% interval, and the p-value of zero; NaN where unknown.
+
+    Attributes:
+        value: the value.
+        low: end of the interval.
+        high: end of the interval.
+        p: two-sided, of a true value of zero.
+        se: standard error.
+        df: degrees of freedom of its t interval.
+    """
 
     value: float
     low: float
     high: float
     p: float = nan
+    se: float = nan
+    df: float = nan
+
+    def at(self, level: float) -> "Interval":
+        """Return it with an interval of another level."""
+        half = t_quantile((1 + level) / 2, self.df) * self.se
+        return replace(self, low=self.value - half, high=self.value + half)
 
     @property
     def sign(self) -> int:
@@ -90,7 +107,6 @@ class ArmResult:
         margin: likewise, in nats.
         by_target: accuracy and margin on each target alone.
         by_class: what each target class gained or lost over keeping everything.
-        choosing: mean margin on the `estimate` half, which chooses between arms; NaN without models.
     """
 
     arm: Arm
@@ -99,7 +115,6 @@ class ArmResult:
     margin: Score
     by_target: dict[str, dict[str, Score]]
     by_class: tuple[ClassGain, ...]
-    choosing: float
 
 
 @dataclass(frozen=True)
@@ -152,10 +167,13 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
         for arm in pruning.arms
     ]
 
-    def score(values: NDArray[np.float64], place: int) -> Score:
-        own = values[rows[place]]
-        over = {kind: difference(own, values[other]) for kind, other in rivals[place].items()}
-        return Score(mean_of(own), difference(own, values[control]), over)
+    examples = sum(int((~side.examples.estimate).sum()) for side in sides)
+    steps = {"accuracy": 1 / examples, "margin": 0.0}
+
+    def score(quantity: str, values: NDArray[np.float64], place: int) -> Score:
+        own, step = values[rows[place]], steps[quantity]
+        over = {kind: difference(own, values[other], step) for kind, other in rivals[place].items()}
+        return Score(mean_of(own), difference(own, values[control], step), over)
 
     together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
     alone = {
@@ -163,17 +181,19 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
         for side in sides
     }
     classes = [_by_class(mixture, side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
-    choosing = mixture.mean(OutputKind.MARGIN, estimate=True)
+    label_steps = [_steps(side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
     results = []
     for place, arm in enumerate(pruning.arms):
         gains = [
             ClassGain(
                 target.name,
                 target.classes[label],
-                accuracy=difference(found["accuracy"][rows[place], label], found["accuracy"][control, label]),
+                accuracy=difference(
+                    found["accuracy"][rows[place], label], found["accuracy"][control, label], steps_by_label[label]
+                ),
                 margin=difference(found["margin"][rows[place], label], found["margin"][control, label]),
             )
-            for target, found in zip(info.targets, classes, strict=True)
+            for target, found, steps_by_label in zip(info.targets, classes, label_steps, strict=True)
             for label in range(len(target.classes))
             if arm.kind is not ArmKind.ALL
         ]
@@ -181,17 +201,19 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
             ArmResult(
                 arm=arm,
                 models=len(rows[place]),
-                accuracy=score(together["accuracy"], place),
-                margin=score(together["margin"], place),
+                accuracy=score("accuracy", together["accuracy"], place),
+                margin=score("margin", together["margin"], place),
                 by_target={
-                    target: {name: score(values, place) for name, values in found.items()}
+                    target: {name: score(name, values, place) for name, values in found.items()}
                     for target, found in alone.items()
                 },
                 by_class=_with_q(gains),
-                choosing=float(choosing[rows[place]].mean()) if len(rows[place]) else nan,
             )
         )
-    return Measured(info, pruning, tuple(results), tuple(line for side in sides for line in side.outputs.damaged))
+    damaged = [line for side in sides for line in side.outputs.damaged]
+    strangers = np.setdiff1d(mixture.indices, mixture.indices[np.concatenate(rows)])
+    damaged += [f"arm {index}: it was trained on other groups than its arm keeps" for index in strangers.tolist()]
+    return Measured(info, pruning, tuple(results), tuple(damaged))
 
 
 def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str, NDArray[np.float64]]:
@@ -216,8 +238,14 @@ def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[Mixture, l
         for place, target in enumerate(info.targets)
     ]
     mixture = Mixture.of(sides, pruning.ranking.targets)
-    rows = [np.flatnonzero(np.isin(mixture.indices, [row.index for row in arm.rows])) for arm in pruning.arms]
-    return mixture, rows
+    planned = {row.index: row.mask for row in pruning.rows()}
+    masks = mixture.masks
+    fits = [
+        np.array_equal(planned.get(index, ()), mask)
+        for index, mask in zip(mixture.indices.tolist(), masks, strict=True)
+    ]
+    usable = np.where(fits, mixture.indices, -1) if fits else mixture.indices
+    return mixture, [np.flatnonzero(np.isin(usable, [row.index for row in arm.rows])) for arm in pruning.arms]
 
 
 def mean_of(values: NDArray[np.float64]) -> Interval:
@@ -228,18 +256,25 @@ def mean_of(values: NDArray[np.float64]) -> Interval:
     return _around(float(values.mean()), half)
 
 
-def difference(values: NDArray[np.float64], others: NDArray[np.float64]) -> Interval:
-    """Return the mean of (r,) retrainings less that of (s,) others, with Welch's t interval (Satterthwaite's df)."""
+def difference(values: NDArray[np.float64], others: NDArray[np.float64], step: float = 0.0) -> Interval:
+    """Return the mean of (r,) retrainings less that of (s,) others, with Welch's t interval (Satterthwaite's df).
+
+    Args:
+        values: of some retrainings.
+        others: of others.
+        step: between the values that are possible, as 1 / n of an accuracy on n examples. Retrainings that agree by
+            chance vary by the rounding at least; where there is no step they say nothing: no interval.
+    """
     if not len(values) or not len(others):
         return Interval(nan, nan, nan)
-    first, second = _variance(values), _variance(others)
-    if not isfinite(first + second):
-        return _around(float(values.mean() - others.mean()), nan)
+    first, second = (max(_variance(one), step**2 / 12 / len(one)) for one in (values, others))
     total = first + second
-    parts = first**2 / (len(values) - 1) + second**2 / (len(others) - 1)
-    df = total**2 / parts if parts > 0 else len(values) + len(others) - 2
-    found = _around(float(values.mean() - others.mean()), t_quantile(0.975, df) * total**0.5)
-    return replace(found, p=float(p_values(found.value, total**0.5, df)))
+    value = float(values.mean() - others.mean())
+    if not (isfinite(total) and total > 0):
+        return _around(value, nan)
+    df = total**2 / (first**2 / (len(values) - 1) + second**2 / (len(others) - 1))
+    se = total**0.5
+    return replace(_around(value, t_quantile(0.975, df) * se), p=float(p_values(value, se, df)), se=se, df=df)
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -261,6 +296,12 @@ def _by_class(mixture: Mixture, side: Side, count: int) -> dict[str, NDArray[np.
         ]
         for name, kind in QUANTITIES.items()
     }
+
+
+def _steps(side: Side, count: int) -> list[float]:
+    """What one example of the evaluate half is of the accuracy of its class; none where there is no example."""
+    examples = np.bincount(side.examples.labels[~side.examples.estimate], minlength=count)
+    return [1 / number if number else 0.0 for number in examples.tolist()]
 
 
 def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:

@@ -77,6 +77,14 @@ class Mixture:
         return np.searchsorted(side.outputs.indices, self.indices)
 
 
+def mix_words(weights: Mapping[str, float]) -> str:
+    """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
+    total = sum(weights.values())
+    if len(weights) == 1:
+        return printable(next(iter(weights)))
+    return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))
+
+
 def parse_weights(asked: Sequence[str], info: RunInfo) -> dict[str, float]:
     """Return the weight of each target that is named as NAME or NAME=WEIGHT; of the first if none is.
 

@@ -14,12 +14,13 @@ from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.positions import Node
 from tui_influence.config.schema import Config, RunSection
+from tui_influence.designs import MIN_GROUPS
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import Estimate, interval
 from tui_influence.influence.estimators import estimate
-from tui_influence.influence.outputs import OutputKind, parse_kind
-from tui_influence.pruning.arms import SEEDS, order_of
-from tui_influence.pruning.mixture import Mixture, Side, refuse_half_without_examples
+from tui_influence.influence.outputs import Floats, OutputKind, parse_kind
+from tui_influence.pruning.arms import SEEDS
+from tui_influence.pruning.mixture import Mixture, Side, mix_words, refuse_half_without_examples
 from tui_influence.pruning.prediction import predict_gain
 from tui_influence.reading import read
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets
@@ -104,11 +105,13 @@ def config_of(info: RunInfo, own: Paths, asked: Asked) -> Config:
 def open_sweep_data(config: Config, info: RunInfo, progress: Progress | None = None) -> Datasets:
     """Open the datasets of a pruning, and check that they are those of its sweep.
 
+    They are packed as the sweep's were, though a target that is left out may have been the one in colour.
+
     Raises:
         DatasetError: one has moved.
         ConfigError: one has changed since the sweep.
     """
-    data = open_datasets(config, progress)
+    data = open_datasets(config, progress, (info.resolution, info.channels))
     changed = ["the source"] if data.source.fingerprint != info.source.fingerprint else []
     for section, images in zip(config.target, data.targets, strict=True):
         known = info.targets[info.target_index(section.name)]
@@ -128,8 +131,8 @@ def refuse_other_question(own: Paths, pruning: Pruning, asked: Asked) -> None:
         ConfigError: it was; the differences are named.
     """
     used = pruning.ranking
-    was = {"targets": used.targets, "estimator": used.estimator, "output": used.output}
-    now = {"targets": dict(asked.weights), "estimator": asked.estimator, "output": asked.output}
+    was = {"target": mix_words(used.targets), "estimator": used.estimator, "output": used.output}
+    now = {"target": mix_words(asked.weights), "estimator": asked.estimator, "output": asked.output}
     changed = [f"{key}: {was[key]} -> {now[key]}" for key in was if was[key] != now[key]]
     if changed:
         raise _other_settings(own, changed)
@@ -163,31 +166,36 @@ def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int]) -> Prunin
             "too few to rank by; see `tinfl status`"
         )
     ranking = _used(found, info, asked, len(score))
-    bare = Pruning(info.name, info.identity, info.seed, tuple(info.source.groups), ranking, (), (), Stages(SEEDS))
-    return _with_forecast(bare, mixture, ks)
-
-
-def _with_forecast(pruning: Pruning, mixture: Mixture, ks: Sequence[int]) -> Pruning:
-    most = len(pruning.groups) - 2
-    numbers = sorted({*ks, *np.unique(np.linspace(1, most, min(most, _NUMBERS_KEPT)).round().astype(int)).tolist()})
-    order = order_of(pruning.ranking.influence)
-    sets = [order[:k] for k in numbers]
-    gains: list[list[Gain | None]] = []
-    for over_random in (True, False):
-        for kind in (OutputKind.MARGIN, OutputKind.CORRECT):
-            output = mixture.mean(kind, estimate=True)
-            found = predict_gain(mixture.masks, output, mixture.clusters, sets, over_random=over_random)
-            if found is None:
-                gains.append([None] * len(numbers))
-            else:
-                ends = zip(found.gain, found.low, found.high, strict=True)
-                gains.append([(float(gain), float(low), float(high)) for gain, low, high in ends])
-    forecast = tuple(
-        Forecast(k, margin_random, accuracy_random, margin, accuracy)
-        for k, margin_random, accuracy_random, margin, accuracy in zip(numbers, *gains, strict=True)
-        if margin_random is not None and accuracy_random is not None
+    shape = info.resolution, info.channels
+    bare = Pruning(
+        info.name, info.identity, info.seed, tuple(info.source.groups), ranking, (), (), Stages(SEEDS), shape
     )
-    return replace(pruning, forecast=forecast)
+    return _with_forecast(bare, mixture, score, ks)
+
+
+def _with_forecast(pruning: Pruning, mixture: Mixture, score: NDArray[np.float64], ks: Sequence[int]) -> Pruning:
+    most = len(pruning.groups) - MIN_GROUPS
+    spread = np.unique(np.linspace(1, most, min(most, _NUMBERS_KEPT)).round().astype(int)).tolist()
+    numbers = sorted({*ks, *spread})
+    outputs = np.stack([mixture.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT)], axis=1)
+    found = predict_gain(mixture.masks, score, outputs, mixture.clusters, pruning.ranking.estimator, numbers)
+    if found is None:
+        return pruning
+
+    def gain(side: Floats | None, place: int, quantity: int) -> Gain | None:
+        if side is None:
+            return None
+        value, low, high = (float(end) for end in side[:, place, quantity])
+        return value, low, high
+
+    forecast = []
+    for place, k in enumerate(numbers):
+        margin, accuracy = (gain(found.over_random, place, quantity) for quantity in range(2))
+        assert margin is not None
+        assert accuracy is not None
+        everything = [gain(found.over_all, place, quantity) for quantity in range(2)]
+        forecast.append(Forecast(k, margin, accuracy, *everything))
+    return replace(pruning, forecast=tuple(forecast))
 
 
 def _used(found: Estimate, info: RunInfo, asked: Asked, models: int) -> RankingUsed:

@@ -1,13 +1,23 @@
-"""How many groups to drop: before anything is retrained, from the prediction; afterwards, from what was measured."""
+"""How many groups to drop: before anything is retrained, from the prediction; afterwards, from what was measured.
+
+The best of several k is chosen by the same numbers that judge it, so its interval is one that holds for all of them
+together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
+"""
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import isfinite
 
-from tui_influence.pruning.measured import ArmResult, Measured
-from tui_influence.store.arms_file import ArmKind, Pruning
+from tui_influence.influence.estimate import t_quantile
+from tui_influence.pruning.measured import ArmResult, Interval, Measured
+from tui_influence.store.arms_file import ArmKind, Gain, Pruning
 
 _MOST_SEEDS = 100
 """Retrainings of an arm that are suggested, at most."""
+_FEWEST_SEEDS = 4
+"""Retrainings of an arm from which anything is suggested: fewer do not know how they vary."""
+_POWER = 0.8
+_MANY = 1e6
+"""Degrees of freedom at which Student's t is the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -26,45 +36,64 @@ class Recommendation:
 def predicted_best(pruning: Pruning) -> Recommendation:
     """Recommend one of the planned k by its predicted margin: the largest gain among those that are told from zero."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
+    if not planned:
+        return Recommendation(None, "no number of classes was asked for")
     found = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not found:
-        return Recommendation(None, "too few models, or no k, to predict from")
+        return Recommendation(None, "nothing is predicted from so few models, or of so many groups")
     if pruning.ranking.relative:
         return Recommendation(
             None,
             "the sweep's masks all have one size: they tell classes from each other, not whether fewer are better; "
             "the retrainings will tell",
         )
-    told = [(forecast.margin, forecast.k) for forecast in found if forecast.margin and forecast.margin[1] > 0]
+    gains = [(_of_several(forecast.margin, len(found)), forecast.k) for forecast in found if forecast.margin]
+    told = [(gain, k) for gain, k in gains if gain[1] > 0]
     if not told:
         return Recommendation(None, "no predicted gain over keeping everything can be told from zero")
     (value, low, high), k = max(told)
-    return Recommendation(k, f"largest predicted gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]")
-
-
-def _more(result: ArmResult) -> str:
-    """How many retrainings would tell a gain of the size that was measured; nothing where that is no gain, or many.
-
-    The interval's half width falls with their square root.
-    """
-    gain = result.margin.gain
-    if not (gain.value > 0 and isfinite(gain.low)):
-        return ""
-    needed = ceil(result.models * ((gain.value - gain.low) / gain.value) ** 2)
-    return f" (a true gain of this size would take about --seeds {needed})" if needed <= _MOST_SEEDS else ""
+    return Recommendation(
+        k, f"largest predicted gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]{_together(len(found))}"
+    )
 
 
 def measured_best(measured: Measured) -> Recommendation:
-    """Recommend by what was measured: the k of the best margin on the `estimate` half, judged on the other half."""
+    """Recommend by what was measured: the k of the best margin, if its gain can be told from zero."""
     arms = [one for one in measured.results if one.arm.kind is ArmKind.LOWEST and one.models]
     control = measured.of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "not enough is retrained yet")
-    best: ArmResult = max(arms, key=lambda one: one.choosing)
-    gain = best.margin.gain
-    chosen = f"dropping {best.arm.k} is best on the examples that were ranked by"
+    best: ArmResult = max(arms, key=lambda one: one.margin.gain.value)
+    gain = best.margin.gain.at(1 - 0.05 / len(arms))
+    if not isfinite(gain.low):
+        return Recommendation(None, "one retraining of an arm gives no interval: more --seeds")
+    shown = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_together(len(arms))}"
     if gain.sign <= 0:
-        return Recommendation(None, f"{chosen}, but on the others its gain cannot be told from zero{_more(best)}")
-    return Recommendation(
-        best.arm.k, f"{chosen}, and on the others it gains {gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]"
-    )
+        return Recommendation(
+            None, f"dropping {best.arm.k} gains most, {shown}, which cannot be told from zero{_more(best, len(arms))}"
+        )
+    return Recommendation(best.arm.k, f"it gains {shown}")
+
+
+def _of_several(gain: Gain, count: int) -> Gain:
+    """A gain with an interval that holds for so many gains together."""
+    value, low, high = gain
+    wider = t_quantile(1 - 0.025 / count, _MANY) / t_quantile(0.975, _MANY)
+    return value, value - wider * (value - low), value + wider * (high - value)
+
+
+def _together(count: int) -> str:
+    return f", an interval for the best of {count}" if count > 1 else ""
+
+
+def _more(result: ArmResult, count: int) -> str:
+    """How many retrainings would probably tell a gain of the size that was measured; nothing where that is no gain."""
+    gain: Interval = result.margin.gain
+    if not gain.value > 0 or result.models < _FEWEST_SEEDS:
+        return ""
+    per_seed = gain.se * result.models**0.5
+    for seeds in range(result.models + 1, _MOST_SEEDS + 1):
+        df = 2 * (seeds - 1)
+        if gain.value >= (t_quantile(1 - 0.025 / count, df) + t_quantile(_POWER, df)) * per_seed / seeds**0.5:
+            return f" (a true gain of this size would show in {_POWER:.0%} of tries with --seeds {seeds})"
+    return ""

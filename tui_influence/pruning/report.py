@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from tui_influence.export.columns import fit, plain
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.pruning.measured import ClassGain, Interval, Measured, lost_and_gained
+from tui_influence.pruning.mixture import mix_words
 from tui_influence.pruning.plot import removal_curve
 from tui_influence.pruning.recommendation import Recommendation, measured_best, predicted_best
 from tui_influence.runs.measure import Cost
@@ -16,7 +17,7 @@ from tui_influence.store.arms_file import BASELINES, ArmKind, Gain, Pruning
 from tui_influence.text import counted
 
 _LABEL = 32
-_CLASSES_NAMED = 6
+_CLASSES_NAMED = 4
 
 
 def plan_lines(pruning: Pruning, *, ascii_only: bool = False) -> list[str]:
@@ -39,24 +40,32 @@ def prediction_lines(pruning: Pruning) -> list[str]:
         for found in pruning.forecast
         if found.k in planned
     ]
+    if not planned:
+        return ["predicted gain: none, as no number of classes was asked for"]
     if not rows:
         return ["predicted gain: none, from so few models (or of so many groups)"]
     return [
-        "Predicted gain of dropping the lowest, with 95% intervals that allow for having chosen the lowest:",
+        "Predicted gain of dropping the lowest, with 95% intervals:",
         *_table(["dropped", "nats, over random", "over everything", "points, over random", "over everything"], rows),
         *_assumptions(pruning),
     ]
 
 
 def _assumptions(pruning: Pruning) -> list[str]:
+    lines = [
+        "By models that did not choose the groups, so luck is not counted as gain; they were chosen by fewer models",
+        "than there are, so the gain errs low. It assumes that effects add up.",
+    ]
     if pruning.ranking.relative:
         return [
-            "It assumes that effects add up. The sweep's masks all have one size, so they tell classes from each",
-            "other, but not what fewer classes do: nothing is predicted over keeping everything.",
+            *lines,
+            "The sweep's masks all have one size, so they tell classes from each other, but not what fewer classes do:",
+            "nothing is predicted over keeping everything.",
         ]
     return [
-        "It assumes that effects add up; over keeping everything also that one more class is worth with all of them",
-        "there what it is worth at the sweep's alpha. It is worth less there, so this column errs towards keeping.",
+        *lines,
+        "Over keeping everything it takes one more class to be worth with all of them there what it is worth at the",
+        "sweep's alpha. It is worth less there, so this column errs towards keeping.",
     ]
 
 
@@ -77,6 +86,8 @@ def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) ->
         *lines,
         *(["", *curve] if curve else []),
         "",
+        *_by_target(measured, ascii_only),
+        *_against_others(measured),
         *_against_prediction(measured),
         "",
         *_class_lines(measured, ascii_only),
@@ -86,14 +97,10 @@ def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) ->
 
 def _ranked_by(pruning: Pruning, ascii_only: bool) -> str:
     used = pruning.ranking
-    weights = "" if len(used.targets) == 1 else " (weighted)"
-    targets = ", ".join(
-        plain(name, ascii_only) + ("" if len(used.targets) == 1 else f" {weight:g}")
-        for name, weight in used.targets.items()
-    )
     return (
-        f"Ranked by influence on the {used.output} of {targets}{weights}, {used.estimator}, "
-        f"{used.models} models of {plain(pruning.sweep, ascii_only)} ({used.design}), estimate half"
+        f"Ranked by influence on the {plain(used.output, ascii_only)} of {plain(mix_words(used.targets), ascii_only)}, "
+        f"{plain(used.estimator, ascii_only)}, {counted(used.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
+        f"({plain(used.design, ascii_only)}), estimate half"
     )
 
 
@@ -148,6 +155,51 @@ def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:
     return _table(["arm", "n", "accuracy", "gain, points", "margin", "gain, nats"], rows, left=1)
 
 
+def _by_target(measured: Measured, ascii_only: bool) -> list[str]:
+    """Accuracy and its gain on each target of a mix."""
+    if len(measured.info.targets) == 1:
+        return []
+    names = [target.name for target in measured.info.targets]
+    rows = [
+        [
+            plain(result.arm.label, ascii_only),
+            *(
+                f"{_value(score.mean, percent=True)}"
+                + ("" if result.arm.kind is ArmKind.ALL else f"  {_shown(score.gain, percent=True)}")
+                for score in (result.by_target[name]["accuracy"] for name in names)
+            ),
+        ]
+        for result in measured.results
+    ]
+    header = ["arm", *(f"{plain(name, ascii_only)}: accuracy, gain" for name in names)]
+    return ["Each target alone, in points:", *_table(header, rows, left=len(header)), ""]
+
+
+def _against_others(measured: Measured) -> list[str]:
+    """What the ranking gains over cheaper ways to choose as many groups."""
+    lowest = [result for result in measured.results if result.arm.kind is ArmKind.LOWEST]
+    kinds = [kind for kind in (ArmKind.RANDOM, *BASELINES) if any(kind in one.accuracy.over for one in lowest)]
+    if not kinds:
+        return []
+    lines = []
+    for unit, percent in (("points of accuracy", True), ("nats of margin", False)):
+        rows = [
+            [
+                str(one.arm.k),
+                *(
+                    _shown(over[kind], percent=percent) if kind in over else "-"
+                    for over in [(one.accuracy if percent else one.margin).over]
+                    for kind in kinds
+                ),
+            ]
+            for one in lowest
+        ]
+        words = ["at random" if kind is ArmKind.RANDOM else f"by {kind.replace('-', ' ')}" for kind in kinds]
+        lines += [f"Gain of dropping the lowest over dropping as many otherwise, {unit}:"]
+        lines += [*_table(["dropped", *words], rows), ""]
+    return lines
+
+
 def _against_prediction(measured: Measured) -> list[str]:
     rows = []
     for result in measured.results:
@@ -174,30 +226,27 @@ def _class_lines(measured: Measured, ascii_only: bool) -> list[str]:
     lines = []
     for result in measured.results:
         lost, gained = lost_and_gained(result.by_class)
-        if result.arm.kind in (ArmKind.RANDOM, ArmKind.HIGHEST, *BASELINES) or not lost + gained:
-            continue
         label = plain(result.arm.label, ascii_only)
         lines += [
             f"{label}: {word} {_named(gains, measured, ascii_only)}"
             for word, gains in (("lost", lost), ("gained", gained))
             if gains
         ]
-    return (
-        [
-            f"Target classes whose accuracy changed (q < {SIGNIFICANT:g}, FDR over an arm's classes), in points:",
-            *lines,
-            "",
-        ]
-        if lines
-        else []
-    )
+    if not lines:
+        return []
+    return [
+        f"Target classes whose accuracy changed (q < {SIGNIFICANT:g}, FDR over an arm's classes), in points; named",
+        "because they stand out, so they look larger than they are (all classes: --classes-csv):",
+        *lines,
+        "",
+    ]
 
 
 def _named(gains: Sequence[ClassGain], measured: Measured, ascii_only: bool) -> str:
     several = len(measured.info.targets) > 1
     names = [
         (f"{plain(gain.target, ascii_only)}/" if several else "")
-        + f"{plain(gain.name, ascii_only)} {100 * gain.accuracy.value:+.1f}"
+        + f"{plain(gain.name, ascii_only)} {_shown(gain.accuracy, percent=True)}"
         for gain in gains[:_CLASSES_NAMED]
     ]
     more = len(gains) - len(names)

@@ -58,15 +58,21 @@ class Datasets:
         return found
 
 
-def open_datasets(config: Config, progress: Progress | None = None) -> Datasets:
+def open_datasets(config: Config, progress: Progress | None = None, shape: tuple[int, int] | None = None) -> Datasets:
     """Open the source and every target, packing what the cache does not hold yet.
+
+    Args:
+        config: names them.
+        progress: is told how far it is.
+        shape: resolution and channels that all are packed in, instead of what the config leads to.
 
     Raises:
         DatasetError: a dataset is not as the config describes it.
     """
-    shapes = [native_shape(config.source), *(native_shape(target) for target in config.target)]
-    resolution = config.model.resolution or shapes[0].side
-    channels = max(shape.channels for shape in shapes)
+    if shape is None:
+        shapes = [native_shape(config.source), *(native_shape(target) for target in config.target)]
+        shape = config.model.resolution or shapes[0].side, max(shape.channels for shape in shapes)
+    resolution, channels = shape
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
@@ -95,7 +101,7 @@ def reopen_datasets(config: Config, info: RunInfo) -> Datasets:
     halves = [[reopen(fingerprint) for fingerprint in target.fingerprints] for target in info.targets]
     targets = tuple(TargetSet(train, test) for train, test in halves if train is not None and test is not None)
     if source is None or len(targets) < len(info.targets):
-        data = open_datasets(config)
+        data = open_datasets(config, None, (info.resolution, info.channels))
     else:
         data = Datasets(source, groups_of(config.source, source), targets, info.resolution, info.channels)
     if identity(config, data.fingerprints(config)) != info.identity:

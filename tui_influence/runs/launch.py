@@ -19,6 +19,7 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
+from tui_influence.store.arms_file import arms_from_json, arms_to_json
 from tui_influence.store.files import make_directory, refusal, refuse_links
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -125,6 +126,7 @@ def _to_bytes(request: Request) -> bytes:
         "root": str(request.root.absolute()),
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
+        "pruning": None if request.pruning is None else arms_to_json(request.pruning),
     }
     return json.dumps(fields).encode()
 
@@ -142,8 +144,13 @@ def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
     with Path(os.devnull).open("r+b") as null:
         os.dup2(null.fileno(), sys.stdin.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    pruning = None if found["pruning"] is None else arms_from_json(found["pruning"], "the plan")
     request = Request(
-        config_from_json(found["config"]), Path(found["root"]), bool(found["allow_code"]), bool(found["retry_failed"])
+        config_from_json(found["config"]),
+        Path(found["root"]),
+        bool(found["allow_code"]),
+        bool(found["retry_failed"]),
+        pruning,
     )
     try:
         last = supervise(request, pipe)

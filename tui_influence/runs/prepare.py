@@ -17,12 +17,13 @@ from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, design_of, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
-from tui_influence.store.arms_file import read_arms
+from tui_influence.store.arms_file import Pruning, read_arms, write_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan_file import write_plan
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_run_info, write_run_info
+from tui_influence.text import printable
 
 SAMPLES_PER_GROUP = 12
 """Source images kept of each group, to be looked at later."""
@@ -50,14 +51,14 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
         ResultsError: the directory refuses.
     """
     previous = read_run_info(paths.root) if paths.run.exists() else None
+    pruning = read_arms(paths) if paths.arms.exists() else None
     try:
-        data = open_datasets(config, progress)
+        data = open_datasets(config, progress, pruning.shape if pruning else None)
     except DatasetError:
         if previous is None:
             raise
         data = reopen_datasets(config, previous)  # moved or gone, but the cache still has what the run began with
     design = design_of(config.design, len(data.groups.names), config.run.seed)
-    pruning = read_arms(paths) if paths.arms.exists() else None
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
     rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
@@ -76,6 +77,25 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
     info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
     write_run_info(paths, info)
     return info, rows
+
+
+def extend_arms(paths: Paths, pruning: Pruning) -> None:
+    """Write what a pruning is to retrain, which must hold all that it was to retrain before.
+
+    Args:
+        paths: of the pruning; the caller owns it.
+        pruning: as it was planned from what was there a moment ago.
+
+    Raises:
+        ConfigError: somebody else has extended it since.
+        ResultsError: the directory refuses.
+    """
+    if paths.run.exists() and paths.arms.exists():
+        planned = {row.index: row for arm in pruning.arms for row in arm.rows}
+        before = [row for arm in read_arms(paths).arms for row in arm.rows]
+        if any(planned.get(row.index) != row for row in before):
+            raise ConfigError(f"{printable(str(paths.root))}: it was extended by another command just now; try again")
+    write_arms(paths, pruning)
 
 
 def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:

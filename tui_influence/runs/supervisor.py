@@ -22,10 +22,11 @@ from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
+from tui_influence.runs.prepare import extend_arms, grow, mixed_versions, prepare, versions
 from tui_influence.runs.session import Session
 from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
+from tui_influence.store.arms_file import Pruning
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, refusal, refuse_links, write_atomically
 from tui_influence.store.matrix import compact
@@ -46,12 +47,14 @@ class Request:
         root: its results directory.
         allow_code: the config is the user's own, so a network that is their code may be imported.
         retry_failed: try rows again that were given up.
+        pruning: what the run is to retrain from now on, if it is a pruning that was planned just now.
     """
 
     config: Config
     root: Path
     allow_code: bool = False
     retry_failed: bool = False
+    pruning: Pruning | None = None
 
 
 More = Callable[[Paths], list[Row]]
@@ -199,6 +202,8 @@ class _Supervisor:
         self._events.write("started", pid=os.getpid(), versions=versions())
         self._devices = worker_devices(self._request.config.compute)  # a missing one is said before hours of packing
         remove_stale(self._paths)
+        if self._request.pruning is not None:
+            extend_arms(self._paths, self._request.pruning)
         self._info, rows = prepare(self._request.config, self._paths, told)
         if self._request.retry_failed:
             forget_failures(self._paths)

@@ -6,6 +6,7 @@ arms add rows at the end: a row that exists never changes, so its record stays w
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,7 @@ class Pruning:
         forecast: by k, ascending; empty where the models were too few to predict from.
         arms: in the order of the tables.
         stages: what follows their first repeats.
+        shape: side in pixels, and channels, that all images are packed in: those of the sweep.
     """
 
     sweep: str
@@ -168,6 +170,7 @@ class Pruning:
     forecast: tuple[Forecast, ...]
     arms: tuple[Arm, ...]
     stages: Stages
+    shape: tuple[int, int]
 
     @property
     def size(self) -> int:
@@ -186,13 +189,13 @@ class Pruning:
 
 
 def write_arms(paths: Paths, pruning: Pruning) -> None:
-    """Write `arms.json`.
+    """Write `arms.json`; only who owns the run may.
 
     Raises:
         ResultsError: the directory refuses.
     """
     make_directory(paths.root)
-    write_json(paths.arms, {"schema": _SCHEMA, **asdict(pruning)})
+    write_json(paths.arms, arms_to_json(pruning))
 
 
 def read_arms(paths: Paths) -> Pruning:
@@ -201,11 +204,30 @@ def read_arms(paths: Paths) -> Pruning:
     Raises:
         ResultsError: it is missing, damaged, or from a newer version.
     """
-    found = read_json(paths.arms)
-    where = printable(str(paths.arms))
+    return arms_from_json(read_json(paths.arms), printable(str(paths.arms)))
+
+
+def arms_to_json(pruning: Pruning) -> dict[str, Any]:
+    """Return a pruning as JSON values."""
+    return {"schema": _SCHEMA, **asdict(pruning)}
+
+
+def arms_from_json(found: dict[str, Any], where: str) -> Pruning:
+    """Return the pruning in JSON values.
+
+    Args:
+        found: the values.
+        where: they are from, for messages.
+
+    Raises:
+        ResultsError: they are damaged, or from another version.
+    """
     try:
         if found["schema"] > _SCHEMA:
             raise ResultsError(f"{where}: made by a newer version of tinfl: `pip install --upgrade tui-influence`")
+        if found["schema"] < _SCHEMA:
+            raise ResultsError(f"{where}: made by an older version of tinfl, whose prunings this one cannot go on with")
+        side, channels = found["shape"]
         pruning = Pruning(
             sweep=str(found["sweep"]),
             identity=str(found["identity"]),
@@ -215,9 +237,10 @@ def read_arms(paths: Paths) -> Pruning:
             forecast=tuple(_forecast(one) for one in found["forecast"]),
             arms=tuple(_arm(arm) for arm in found["arms"]),
             stages=_stages(found["stages"]),
+            shape=(int(side), int(channels)),
         )
         _check(pruning)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ResultsError(f"{where}: damaged ({printable(str(error), 80)})") from error
     return pruning
 
@@ -274,6 +297,13 @@ def _gain(found: list[Any]) -> Gain:
 
 def _check(pruning: Pruning) -> None:
     count = len(pruning.groups)
+    if [arm.kind for arm in pruning.arms].count(ArmKind.ALL) != 1:
+        raise ValueError("no arm keeps everything")
+    if not 0 <= pruning.seed < 2**63:
+        raise ValueError("its seed is none")
+    weights = pruning.ranking.targets.values()
+    if not weights or not all(isfinite(weight) and weight > 0 for weight in weights):
+        raise ValueError("its targets have no weights")
     rows = [row for arm in pruning.arms for row in arm.rows]
     if sorted(row.index for row in rows) != list(range(len(rows))):
         raise ValueError("its rows are not numbered from 0")
@@ -283,5 +313,7 @@ def _check(pruning: Pruning) -> None:
             raise ValueError(f"row {row.index} drops what is not there")
         if not 0 <= row.seed < 2**63:
             raise ValueError(f"row {row.index} has no seed")
-    if not all(len(column) == count for column in (pruning.ranking.influence, pruning.ranking.low)):
+    if not all(
+        len(column) == count for column in (pruning.ranking.influence, pruning.ranking.low, pruning.ranking.high)
+    ):
         raise ValueError("its ranking is not of its groups")

@@ -9,4 +9,4 @@ def bare(groups: int = 12, seed: int = 0) -> Pruning:
         {"digits": 1.0}, "difference", "margin", "fixed alpha=0.5", 40, False, influence, influence, influence
     )
     names = tuple(f"class {number}" for number in range(groups))
-    return Pruning("small", "cafe", seed, names, used, (), (), Stages(1))
+    return Pruning("small", "cafe", seed, names, used, (), (), Stages(1), (14, 1))
