@@ -84,6 +84,11 @@ class _SourceImages(_Images):
         description="text file with the names of the classes to use, one a line; all of them by default",
         examples=["kept.txt"],
     )
+    exclude: OptionalPath = Field(
+        None,
+        description="text file with the names of images to leave out, one a line",
+        examples=["remove.txt"],
+    )
 
 
 class _TargetImages(_Images):

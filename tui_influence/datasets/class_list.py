@@ -1,4 +1,4 @@
-"""A list of class names in a text file, one a line; empty lines and those that begin with # are skipped."""
+"""A list of names in a text file, one a line; empty lines and those that begin with # are skipped."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,34 @@ def read_class_list(path: Path, known: Sequence[str]) -> list[str]:
     Raises:
         DatasetError: it cannot be read, or lists what is not there; with `details` where that is several names.
     """
+    return parse_class_list(_text_of(path, "classes"), known, shown(path))
+
+
+def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[str]:
+    """Return the images that a file lists, once each, in its order.
+
+    Args:
+        path: of the file.
+        known: names of the images there are.
+        partial: it may list images that are not among them.
+
+    Raises:
+        DatasetError: it cannot be read, or lists what is not there.
+    """
+    text, where = _text_of(path, "images"), shown(path)
+    there = set(known)
+    names = _names_in(text, there)
+    unknown = [] if partial else [name for name in names if name not in there]
+    if unknown:
+        more = f" ({len(unknown)} such lines)" if len(unknown) > 1 else ""
+        raise DatasetProblemsError(
+            f"{where}: the source has no image {printable(unknown[0], 60)}{more}",
+            [f"{where}: the source has no image {printable(name, 60)}" for name in unknown],
+        )
+    return [name for name in names if name in there]
+
+
+def _text_of(path: Path, what: str) -> str:
     where = shown(path)
     try:
         with path.open("rb") as file:
@@ -27,19 +55,17 @@ def read_class_list(path: Path, known: Sequence[str]) -> list[str]:
     except OSError as error:
         raise directory_problem(path, error) from error
     if len(content) > _MOST_BYTES:
-        raise DatasetError(f"{where}: larger than {_MOST_BYTES >> 20} MiB; this is no list of classes")
+        raise DatasetError(f"{where}: larger than {_MOST_BYTES >> 20} MiB; this is no list of {what}")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except ValueError as error:
         raise DatasetError(f"{where} is not UTF-8 text") from error
-    return parse_class_list(text, known, where)
 
 
 def parse_class_list(text: str, known: Sequence[str], where: str) -> list[str]:
     """Return the classes that a text lists; `where` is what messages call it. See `read_class_list`."""
     there = set(known)
-    lines = [line.strip() for line in text.splitlines()]
-    names = list(dict.fromkeys(line for line in lines if line and (line in there or not line.startswith("#"))))
+    names = _names_in(text, there)
     unknown = [name for name in names if name not in there]
     if not unknown:
         return names
@@ -47,3 +73,8 @@ def parse_class_list(text: str, known: Sequence[str], where: str) -> list[str]:
     if len(unknown) == 1:
         raise DatasetError(f"{where}: the source has no class {details[0]}")
     raise DatasetProblemsError(f"{where}: it names {len(unknown)} classes that the source does not have", details)
+
+
+def _names_in(text: str, there: set[str]) -> list[str]:
+    lines = [line.strip() for line in text.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line and (line in there or not line.startswith("#"))))

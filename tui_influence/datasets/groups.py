@@ -5,7 +5,7 @@ its path below the dataset's directory, or "class/index" in files without names.
 
 - an image that is not listed, or whose group is left blank, is in no group: every model is trained on it;
 - a path that no image has is an error, because it is most often a slip; but not if it was skipped as unreadable, nor
-  if `per_class` leaves images out (then a listed image may well not have been chosen);
+  if `per_class`, `keep` or `exclude` leaves images out (then a listed image may well not have been chosen);
 - groups are in the order of their names, and a group without images is no group.
 """
 
@@ -38,9 +38,8 @@ def groups_of(section: Source, images: ImageSet) -> Groups:
         return Groups(images.classes, images.labels.astype(np.int32))
     if section.groups == "example":
         return Groups(images.names, np.arange(len(images), dtype=np.int32))
-    group_of = _read(
-        Path(section.groups).expanduser(), images, partial=section.per_class is not None or section.keep is not None
-    )
+    partial = any(setting is not None for setting in (section.per_class, section.keep, section.exclude))
+    group_of = _read(Path(section.groups).expanduser(), images, partial=partial)
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
         raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")

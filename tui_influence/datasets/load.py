@@ -7,7 +7,7 @@ import numpy as np
 from tui_influence.config.schema import Source, Target
 from tui_influence.datasets.arrays import NpzOrigin
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.class_list import read_class_list
+from tui_influence.datasets.class_list import read_class_list, read_image_list
 from tui_influence.datasets.folder import FolderOrigin
 from tui_influence.datasets.origins import origin_of, source_origin, target_origin
 from tui_influence.datasets.packing import Progress, pack, select
@@ -64,7 +64,12 @@ def load_source(
         progress=progress,
     )
     chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
-    return chosen if section.keep is None else _kept(chosen, Path(section.keep).expanduser(), store)
+    if section.keep is not None:
+        chosen = _kept(chosen, Path(section.keep).expanduser(), store)
+    if section.exclude is None:
+        return chosen
+    partial = section.per_class is not None or section.keep is not None
+    return _without(chosen, Path(section.exclude).expanduser(), store, partial=partial)
 
 
 def load_target(
@@ -135,6 +140,20 @@ def _kept(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
     labels = number[images.labels]
     positions = np.flatnonzero(labels >= 0)
     return select(images, positions, labels[positions], classes, cache)
+
+
+def _without(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> ImageSet:
+    """The images that a file does not list, chosen as if none were left out."""
+    left_out = set(read_image_list(path, [*images.names, *images.skipped], partial=partial))
+    stays = np.array([name not in left_out for name in images.names])
+    emptied = np.flatnonzero(np.bincount(images.labels[stays], minlength=len(images.classes)) == 0)
+    if emptied.size:
+        names = listed([printable(images.classes[label], 60) for label in emptied])
+        raise DatasetError(f"{printable(str(path))} leaves no image of {names}; `keep` leaves classes out")
+    if stays.all():
+        return images
+    positions = np.flatnonzero(stays)
+    return select(images, positions, images.labels[positions], images.classes, cache)
 
 
 def _check_declared(target: str, train: Origin, test: Origin) -> None:

@@ -44,6 +44,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.integers(0, 2**63 - 1), "output": _paths, "groups": st.sampled_from(["class", "example", "g.csv"]),
     "per_class": _counts, "train_per_class": _counts, "test_per_class": _counts, "path": _paths, "root": _paths,
     "keep": _paths,
+    "exclude": _paths,
     "arguments": _arguments, "models": _counts, "heldout": st.integers(0, 9), "alpha": st.floats(0.01, 0.99),
     "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts, "batch_size": st.integers(2, 9),
     "lr": st.floats(1e-9, 10), "momentum": _shares, "weight_decay": st.floats(0, 1), "label_smoothing": _shares,

@@ -64,6 +64,7 @@ DOES_NOT_COUNT: list[tuple[str, str, object]] = [
     ("run", "output", "elsewhere"),
     ("source", "path", "moved"),
     ("source", "keep", "kept.txt"),  # the images that it keeps have a fingerprint of their own
+    ("source", "exclude", "remove.txt"),  # so have those that it leaves
     ("target", "train", "moved"),
     ("target", "test", "moved"),
     ("design", "models", 9),

@@ -260,3 +260,43 @@ if "TINFL_TEST_FOLDER" in os.environ:
         assert len(decodes) == len(first)
         assert source(large_folder, cache, resolution=32).fingerprint == first.fingerprint
         assert len(decodes) == len(first)
+
+
+def test_a_list_leaves_images_out_of_those_that_were_chosen_without_it(tmp_path: Path, cache: Path) -> None:
+    root = image_folder(tmp_path / "data", "abc", each=5)
+    whole = source(root, cache, per_class=3, seed=3)
+    listed = tmp_path / "remove.txt"
+    listed.write_text(f"# leaks\n{whole.names[1]}\n{whole.names[4]}\n")
+
+    left = source(root, cache, per_class=3, seed=3, exclude=str(listed))
+
+    stays = [place for place in range(len(whole)) if place not in (1, 4)]
+    assert left.names == tuple(whole.names[place] for place in stays)
+    assert np.array_equal(left.images, whole.images[stays])
+    assert np.array_equal(left.labels, whole.labels[stays])
+    assert left.fingerprint != whole.fingerprint
+
+
+def test_a_list_that_leaves_no_image_out_changes_nothing(tmp_path: Path, cache: Path) -> None:
+    root = image_folder(tmp_path / "data")
+    listed = tmp_path / "remove.txt"
+    listed.write_text("# nothing\n")
+    assert source(root, cache, exclude=str(listed)).fingerprint == source(root, cache).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a/0.png\na/9.png\n", "the source has no image a/9.png"),
+        ("a/0.png\na/1.png\na/2.png\n", "leaves no image of a"),
+        ("\x1b[2Jx\n", r"no image \\x1b\[2Jx"),
+    ],
+)
+def test_a_list_of_images_that_cannot_be_left_out_is_refused(
+    tmp_path: Path, cache: Path, text: str, reason: str
+) -> None:
+    root = image_folder(tmp_path / "data")
+    listed = tmp_path / "remove.txt"
+    listed.write_text(text)
+    with pytest.raises(DatasetError, match=reason):
+        source(root, cache, exclude=str(listed))
