@@ -67,41 +67,70 @@ def difference(
     """
     matrix = as_matrix(outputs)
     m, n = matrix.shape
-    chosen = masks if only is None else masks[:, only]
-    groups = chosen.shape[1]
-    n_with, n_without = group_counts(chosen)
-    if strict and (constant := np.flatnonzero((n_with == 0) | (n_without == 0))).size:
-        raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")
-    labels = cluster_labels(clusters, m)
+    groups = masks.shape[1] if only is None else len(only)
     small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
     dtype = np.dtype(np.float64 if small else np.float32)
+    found = Differences(masks, clusters, dtype, only=only)
+    if strict and (constant := np.flatnonzero((found.n_with == 0) | (found.n_without == 0))).size:
+        raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")
     influence = np.full((groups, n), np.nan, dtype)
     se = np.full((groups, n), np.nan, dtype)
-    if m >= 2:
-        design = chosen.astype(dtype)
-        effect = DesignEffect.of(masks, clusters, dtype)
-        sandwich = None if labels is None else _Sandwich(design, labels)
 
-        def fill(columns: slice) -> None:
-            centred = matrix.block(slice(0, m), columns).astype(dtype)
-            centred -= centred.mean(axis=0)
-            sums = design.T @ centred
-            influence[:, columns] = _slope(sums, centred, n_with, n_without)
-            if sandwich is None:
-                variance = _welch_variance(sums, design, centred, n_with, n_without)
-            else:
-                variance = sandwich.variance(centred, influence[:, columns])
-            if effect is not None:
-                ratio = effect.ratio(centred)
-                variance = variance * (ratio if only is None else ratio[only])
-            se[:, columns] = np.sqrt(variance)
+    def fill(columns: slice) -> None:
+        influence[:, columns], se[:, columns] = found.of(matrix.block(slice(0, m), columns))
 
-        # with few groups the time goes into reading, one block a thread; with many into products, threaded already
-        with ThreadPoolExecutor(_READERS if groups <= _FEW_GROUPS else 1) as readers:
-            for _ in readers.map(fill, matrix.column_slices(COLUMN_BLOCK)):
-                pass
-    df = _welch_df(n_with, n_without) if labels is None else float(labels.max())
-    return Estimate(influence, se, df, n_with, n_without, "difference", same_size_masks(masks))
+    # with few groups the time goes into reading, one block a thread; with many into products, threaded already
+    with ThreadPoolExecutor(_READERS if groups <= _FEW_GROUPS else 1) as readers:
+        for _ in readers.map(fill, matrix.column_slices(COLUMN_BLOCK)):
+            pass
+    return Estimate(influence, se, found.df, found.n_with, found.n_without, "difference", same_size_masks(masks))
+
+
+class Differences:
+    """Differences of means, a block of examples at a time: for who cannot keep (K, n) of them. See `difference`.
+
+    Attributes:
+        n_with: (K',) models that have each group.
+        n_without: (K',) models that do not.
+        df: degrees of freedom of the t intervals.
+    """
+
+    def __init__(
+        self,
+        masks: Mask,
+        clusters: NDArray[Any] | None,
+        dtype: np.dtype[Any],
+        *,
+        only: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Prepare what all blocks share: masks (m, K), clusters (m,) or None, as in `difference`."""
+        m = masks.shape[0]
+        chosen = masks if only is None else masks[:, only]
+        labels = cluster_labels(clusters, m)
+        self.n_with, self.n_without = group_counts(chosen)
+        self.df = _welch_df(self.n_with, self.n_without) if labels is None else float(labels.max())
+        self._only, self._dtype, self._models = only, dtype, m
+        self._design = chosen.astype(dtype)
+        self._effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
+        self._sandwich = None if labels is None or m < 2 else _Sandwich(self._design, labels)
+
+    def of(self, outputs: Floats) -> tuple[Floats, Floats]:
+        """Return influence and standard error, (K', c), on outputs (m, c)."""
+        if self._models < 2:
+            unknown = np.full((self._design.shape[1], outputs.shape[1]), np.nan, self._dtype)
+            return unknown, unknown
+        centred = outputs.astype(self._dtype)
+        centred -= centred.mean(axis=0)
+        sums = self._design.T @ centred
+        influence = _slope(sums, centred, self.n_with, self.n_without)
+        if self._sandwich is None:
+            variance = _welch_variance(sums, self._design, centred, self.n_with, self.n_without)
+        else:
+            variance = self._sandwich.variance(centred, influence)
+        if self._effect is not None:
+            ratio = self._effect.ratio(centred)
+            variance = variance * (ratio if self._only is None else ratio[self._only])
+        return influence, np.sqrt(variance)
 
 
 def _slope(sums: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> Floats:

@@ -1,0 +1,194 @@
+"""The strongest of all influences of single groups on single target examples, without keeping all of them.
+
+K x n influences may be hundreds of millions: they are estimated a block of examples at a time, and of each block only
+the strongest stay. False discovery rates are over all K x n tests all the same. Every statistic is counted in a bin of
+1/256, and Benjamini & Hochberg's procedure is applied to the counts, each p-value rounded up to that of its bin's lower
+end: a q is never too small, and too large by 2% where it matters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.influence.difference import Differences
+from tui_influence.influence.estimate import t_quantile
+from tui_influence.influence.fdr import p_values
+from tui_influence.influence.outputs import Floats, Integers, Mask
+
+MOST_VALUES = 8_000_000
+"""Influences estimated at once: a handful of float32 arrays of this size."""
+_WIDEST = 1024
+_BINS_PER_UNIT, _LARGEST = 256, 64
+_FOUND, _EXPLAINED = 0.05, 0.5
+_MOST_MODELS = 1_000_000
+
+Block = Callable[[slice], Floats]
+"""Outputs (m, c) of all models on the examples of a slice."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Influences of groups on examples, (c,) each, the surest first.
+
+    Attributes:
+        group: which group.
+        example: which example, by its column.
+        influence: in the unit of the outputs.
+        se: standard error.
+        q: false discovery rate over all pairs tested.
+    """
+
+    group: NDArray[np.intp]
+    example: NDArray[np.intp]
+    influence: NDArray[np.float64]
+    se: NDArray[np.float64]
+    q: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StrongestPairs:
+    """What `strongest_pairs` found.
+
+    Attributes:
+        helped: those whose output rises most surely.
+        hurt: those whose output falls most surely.
+        tested: pairs whose influence is defined.
+        n_helped: pairs helped beyond chance, q below the level asked for.
+        n_hurt: pairs hurt beyond chance.
+        df: degrees of freedom of the intervals.
+    """
+
+    helped: Pairs
+    hurt: Pairs
+    tested: int
+    n_helped: int
+    n_hurt: int
+    df: float
+
+
+def strongest_pairs(
+    masks: Mask,
+    block: Block,
+    examples: int,
+    clusters: NDArray[Any] | None = None,
+    *,
+    keep: int = 200,
+    level: float = _FOUND,
+    only: Integers | None = None,
+) -> StrongestPairs:
+    """Find the pairs of a group and an example with the surest influence, by `difference`.
+
+    Args:
+        masks: (m, K) bool.
+        block: outputs of some examples, which must be finite.
+        examples: n, how many there are.
+        clusters: (m,) int, equal for models that share a training seed; None if no two do.
+        keep: pairs to return of each sign, at most.
+        level: false discovery rate below which a pair counts as beyond chance.
+        only: (K',) groups to look at, all by default; only their pairs are tested.
+    """
+    chosen = None if only is None else np.asarray(only, dtype=np.intp)
+    differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen)
+    groups = masks.shape[1] if chosen is None else len(chosen)
+    counts = np.zeros((2, _LARGEST * _BINS_PER_UNIT + 1), np.int64)
+    best = (_Strongest(keep), _Strongest(keep))
+    width = min(_WIDEST, max(1, MOST_VALUES // max(groups, 1)))
+    for start in range(0, examples, width):
+        columns = slice(start, min(start + width, examples))
+        influence, se = differences.of(block(columns))
+        statistic = _statistic(influence, se)
+        for side, (sign, strongest) in enumerate(zip((1, -1), best, strict=True)):
+            strongest.take(sign * statistic, influence, se, start)
+            counts[side] += _counted(sign * statistic)
+    edges, q = _false_discovery_rates(counts.sum(axis=0), differences.df)
+    n_helped, n_hurt = (int(count[q < level].sum()) for count in counts)
+    helped, hurt = (strongest.pairs(edges, q, chosen) for strongest in best)
+    return StrongestPairs(helped, hurt, int(counts.sum()), n_helped, n_hurt, differences.df)
+
+
+def models_needed(tests: int) -> int:
+    """Return with how many models so many pairs can be told from chance at all.
+
+    With that many, a group that explains half of what an example's output varies by is found among them: its statistic
+    is about sqrt(m - 2), which must exceed Student's quantile at 0.05 / tests (Bonferroni's bound, to which Benjamini &
+    Hochberg's comes down for a single discovery).
+    """
+    low, high = 3, _MOST_MODELS
+    ratio = _EXPLAINED / (1 - _EXPLAINED)
+    while low < high:
+        middle = (low + high) // 2
+        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _FOUND / (2 * max(tests, 1)), middle - 2)
+        low, high = (low, middle) if enough else (middle + 1, high)
+    return low
+
+
+def smallest_found(tests: int, spread: float, models: int) -> float:
+    """Return the influence that one pair among so many has to have to be found four times in five.
+
+    Args:
+        tests: pairs that are tested.
+        spread: standard deviation of an example's output over models.
+        models: half of which have each group.
+    """
+    if models < 3:
+        return float("inf")
+    quantile = t_quantile(1 - _FOUND / (2 * max(tests, 1)), models - 2) + t_quantile(0.8, models - 2)
+    return float(quantile * 2 * spread / models**0.5)
+
+
+class _Strongest:
+    """The pairs of the largest statistics so far."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._least = 0.0
+        self._found = np.empty((5, 0))
+
+    def take(self, statistic: Floats, influence: Floats, se: Floats, start: int) -> None:
+        """Look at a block, (K, c) each, whose first example is `start`."""
+        group, column = np.nonzero(statistic > self._least)
+        rows = (group, column + start, statistic[group, column], influence[group, column], se[group, column])
+        found = np.concatenate([self._found, np.array(rows, dtype=np.float64)], axis=1)
+        order = np.lexsort((found[1], found[0], -found[2]))[: self._keep]
+        self._found = found[:, order]
+        if order.size == self._keep:
+            self._least = float(self._found[2, -1])
+
+    def pairs(self, edges: NDArray[np.float64], q: NDArray[np.float64], only: NDArray[np.intp] | None) -> Pairs:
+        group, example, statistic, influence, se = self._found
+        places = group.astype(np.intp)
+        return Pairs(
+            group=places if only is None else only[places],
+            example=example.astype(np.intp),
+            influence=influence,
+            se=se,
+            q=q[np.searchsorted(edges, np.minimum(statistic, _LARGEST), side="right") - 1],
+        )
+
+
+def _statistic(influence: Floats, se: Floats) -> Floats:
+    """Influence in standard errors; 0 where there is neither, NaN where undefined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic: Floats = influence / se
+    statistic[(influence == 0) & (se == 0)] = 0
+    return statistic
+
+
+def _counted(statistic: Floats) -> NDArray[np.int64]:
+    """How many statistics are in each bin; those below zero are the other sign's, zero is counted once."""
+    ours = statistic[(statistic >= 0) & ~np.signbit(statistic)]
+    bins = (np.minimum(ours, _LARGEST) * _BINS_PER_UNIT).astype(np.int32)
+    return np.bincount(bins, minlength=_LARGEST * _BINS_PER_UNIT + 1)
+
+
+def _false_discovery_rates(counts: NDArray[np.int64], df: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower ends of the bins, and the q of what is in each."""
+    edges = np.arange(len(counts)) / _BINS_PER_UNIT
+    at_least = np.cumsum(counts[::-1])[::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = p_values(edges, np.ones_like(edges), df) * counts.sum() / at_least
+    scaled[at_least == 0] = np.inf
+    return edges, np.minimum(np.minimum.accumulate(scaled), 1.0)
