@@ -1,0 +1,171 @@
+"""Which single source images move which single test images: likely leakage where they help, misleading where they hurt.
+
+An influence here is on one test example *beyond its class*: on its output minus the mean output of its class's other
+examples in the same model. What a source image does to all of a class is no leak, and what a training run does to all
+of a class is no evidence; taking both out leaves less noise than there was. Works on groups of any kind; where they
+are single images, the pairs are of two images.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.estimate import interval
+from tui_influence.influence.outputs import Floats, OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.pairs import Pairs, models_needed, smallest_found, strongest_pairs
+from tui_influence.ranking import chosen_columns
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import counted, did_you_mean, printable
+
+KEPT = 1000
+"""Pairs of each sign that are kept."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A source group and a test example that it moves.
+
+    Attributes:
+        group: its column in the masks.
+        example: its number among all test examples.
+        influence: of the group on the example beyond its class.
+        se: standard error.
+        low: lower end of the 95% interval.
+        high: upper end.
+        q: false discovery rate over all pairs.
+    """
+
+    group: int
+    example: int
+    influence: float
+    se: float
+    low: float
+    high: float
+    q: float
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Pairs of a source group and a test example, the surest first.
+
+    Attributes:
+        helped: examples that a group helps: likely leakage.
+        hurt: examples that a group hurts: misleading.
+        n_helped: pairs helped beyond chance.
+        n_hurt: pairs hurt beyond chance.
+        tested: pairs that were looked at.
+        examples: test examples that were looked at.
+        models: that all this is estimated from.
+        smallest: influence that one pair must have to be found four times in five.
+    """
+
+    helped: tuple[Leak, ...]
+    hurt: tuple[Leak, ...]
+    n_helped: int
+    n_hurt: int
+    tested: int
+    examples: int
+    models: int
+    smallest: float
+
+
+def is_of_images(info: RunInfo) -> bool:
+    """Whether the groups of a run are single images."""
+    return all(size == 1 for size in info.source.sizes)
+
+
+def class_of(info: RunInfo, image: str) -> str | None:
+    """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
+    begins = image.partition("/")[0]
+    return begins if begins in info.source.classes else None
+
+
+def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:
+    """Return the groups that are single images of a source class.
+
+    Raises:
+        ConfigError: there is no such class, or no image of it varied.
+    """
+    if name not in info.source.classes:
+        raise ConfigError(f'the source has no class "{printable(name, 60)}"{did_you_mean(name, info.source.classes)}')
+    places = [place for place, group in enumerate(info.source.groups) if class_of(info, group) == name]
+    if not places or not is_of_images(info):
+        raise ConfigError(f'no single image of class "{printable(name, 60)}" was left out of any model of this run')
+    return np.array(places, dtype=np.intp)
+
+
+def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None = None) -> Leaks:
+    """Find the groups that move single test examples most surely.
+
+    Args:
+        reading: of the question's target.
+        question: its output, split and class; a single example if it names one. Influences are by `difference`.
+        groups: which to look at; all by default.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: nothing is recorded, outputs are NaN or infinite, or the models are too few for so many pairs:
+            it says how many are needed.
+    """
+    described, labels, outputs = reading.described, reading.examples.labels, reading.outputs
+    columns = chosen_columns(described, reading.examples, question)
+    reading.refuse_if_empty()
+    tests = (outputs.masks.shape[1] if groups is None else len(groups)) * len(columns)
+    needed = models_needed(tests)
+    if len(outputs) < needed:
+        raise ResultsError(
+            f"{counted(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
+            f"which takes at least {needed:,}; more `models` in the config extend the run"
+        )
+    kind = parse_kind(question.output_kind)
+    matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
+    everything = np.arange(described.test)
+    means = mean_outputs_by_label(matrix, everything, labels, len(described.classes)).astype(np.float32)
+    sizes = np.bincount(labels, minlength=len(described.classes))
+    beyond = _Beyond(OutputMatrix(outputs.margins, outputs.predicted, labels, kind, columns), means, sizes, labels)
+    found = strongest_pairs(
+        outputs.masks, beyond, len(columns), reading.clusters, keep=KEPT, level=SIGNIFICANT, only=groups
+    )
+    helped, hurt = (_listed(pairs, columns, found.df) for pairs in (found.helped, found.hurt))
+    spread = beyond(slice(0, min(len(columns), 512))).std(axis=0)
+    smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs))
+    return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.tested, len(columns), len(outputs), smallest)
+
+
+@dataclass(frozen=True)
+class _Beyond:
+    """Outputs beyond the class: of some examples, the mean of their class's others taken out.
+
+    Attributes:
+        matrix: (m, c) outputs of the chosen examples.
+        means: (m, C) mean output of each class over all its n_y examples.
+        sizes: (C,) these n_y.
+        labels: (n,) class of each example.
+    """
+
+    matrix: OutputMatrix
+    means: Floats
+    sizes: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def __call__(self, columns: slice) -> Floats:
+        assert self.matrix.chosen is not None
+        own = self.matrix.block(slice(0, self.matrix.shape[0]), columns).astype(np.float32)
+        label = self.labels[self.matrix.chosen[columns]]
+        size = self.sizes[label].astype(np.float32)
+        # y - (n_y mean - y) / (n_y - 1) = (y - mean) n_y / (n_y - 1); an example alone in its class stays as it is
+        alone = size < 2
+        own -= np.where(alone, 0, self.means[:, label])
+        own *= np.where(alone, 1, size / np.maximum(size - 1, 1))
+        return own
+
+
+def _listed(pairs: Pairs, columns: NDArray[np.int64], df: float) -> tuple[Leak, ...]:
+    low, high = interval(pairs.influence, pairs.se, df)
+    rows = zip(pairs.group, columns[pairs.example], pairs.influence, pairs.se, low, high, pairs.q, strict=True)
+    return tuple(Leak(int(group), int(example), *map(float, numbers)) for group, example, *numbers in rows)
