@@ -14,6 +14,7 @@ from tui_influence.cli.doctor import doctor
 from tui_influence.cli.explore import explore
 from tui_influence.cli.init import init
 from tui_influence.cli.keys import keys
+from tui_influence.cli.leaks import leaks
 from tui_influence.cli.logs import logs
 from tui_influence.cli.prune import prune
 from tui_influence.cli.rank import rank
@@ -59,7 +60,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, prune, show, explore, keys, doctor):
+for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, prune, show, leaks, explore, keys, doctor):
     app.command()(_guarded(_command))
 
 

@@ -1,0 +1,229 @@
+"""`tinfl leaks`: single source images that move single test images, and copies of test images among the source."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tui_influence.cli import diagnostics, output
+from tui_influence.cli.parameters import Ascii, Color, Json, OutputKind, Results, Target, TargetClass, Theme
+
+if TYPE_CHECKING:
+    from tui_influence.config.schema import Config
+    from tui_influence.probes.copies import Copies
+    from tui_influence.ranking_question import Question
+    from tui_influence.reading import Reading
+    from tui_influence.runs.datasets import Datasets
+
+_TOP = 8
+_CLASSES = 3
+
+
+def leaks(
+    results: Results,
+    target: Target = None,
+    target_class: TargetClass = None,
+    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS", help="Single images of this source class only.")
+    ] = None,
+    output_kind: OutputKind = "margin",
+    split: Annotated[
+        Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")
+    ] = "all",
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Only look for copies of test images; works on any run.")
+    ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a config that sweeps over the images of the classes that matter."),
+    ] = None,
+    models: Annotated[int | None, typer.Option(min=1, help="With --init: models to train.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Pairs to show; with --init, classes to take.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
+    json: Json = False,
+    export_remove: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the names of the source images to remove.")
+    ] = None,
+    export_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the run's config without them; needs --export-remove.")
+    ] = None,
+    columns: Annotated[int | None, typer.Option(min=2, max=500, help="Width of a picture.")] = None,
+    protocol: Annotated[
+        Literal["auto", "blocks", "kitty", "iterm2"],
+        typer.Option(help="How to draw: characters, or the terminal's own graphics."),
+    ] = "auto",
+    color: Color = "auto",
+    ascii_only: Ascii = False,
+    theme: Theme = "dark",
+) -> None:
+    """Find likely leakage: source images that move, or are copies of, single test images."""
+    from tui_influence.errors import ConfigError, DatasetError
+    from tui_influence.ranking_question import Question
+    from tui_influence.reading import read
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    if export_config is not None and export_remove is None:
+        raise ConfigError("--export-config needs --export-remove FILE: the config names that file")
+    if models is not None and init is None:
+        raise ConfigError("--models is for --init: how many the new config trains")
+    reading = read(Paths(results), read_run_info(results), target)
+    question = Question(target, target_class, example, split, output_kind=output_kind)
+    if init is not None:
+        _write_second_stage(reading, question, init, source or [], top or _CLASSES, models)
+        return
+    from tui_influence.cli.canvas import canvas
+    from tui_influence.cli.leaks_document import copies_csv, document, leaks_csv
+    from tui_influence.cli.show_images import print_images
+    from tui_influence.cli.show_leaks import print_copies, print_leaks
+    from tui_influence.probes.leakage import groups_of_class, is_of_images
+    from tui_influence.probes.leakage import leaks as find_leaks
+
+    if source and (len(source) > 1 or duplicates):
+        raise ConfigError("--source: one class, or several with --init; --duplicates compares all images")
+    found, groups = None, groups_of_class(reading.info, source[0]) if source else None
+    if not duplicates:
+        found = find_leaks(reading, question, groups)
+    copies, problem = None, ""
+    single = is_of_images(reading.info)
+    if duplicates or single or export_remove is not None:
+        try:
+            copies = _copies(reading, grouped=single and not duplicates)
+        except (ConfigError, DatasetError) as error:
+            if duplicates or export_remove is not None:
+                raise
+            problem = str(error)
+            diagnostics.warn(f"copies were not looked for: {problem}")
+    if export_remove is not None and copies is not None:
+        _export_remove(reading, copies, export_remove, export_config)
+    if csv is not None and found is not None:
+        _write(csv, leaks_csv(reading, found, copies))
+    elif csv is not None and copies is not None:
+        _write(csv, copies_csv(reading, copies))
+    if json:
+        output.write_json(document(reading, question, found, copies, problem, top))
+        return
+    if csv is not None or (export_remove is not None and duplicates):
+        return
+    screen = canvas(color, protocol, theme, ascii_only=ascii_only)
+    if source and groups is not None:
+        print_images(screen, reading, question, groups, source[0], columns)
+    if found is not None:
+        print_leaks(screen, reading, question, found, copies, top or _TOP, columns)
+        if not single:
+            diagnostics.say(
+                f"next: tinfl leaks {results} --init images.toml     single images of the classes that matter"
+            )
+            diagnostics.say(f"      tinfl leaks {results} --duplicates           copies of test images")
+    if copies is not None:
+        print_copies(screen, reading, copies, top or _TOP, columns, pictures=found is None)
+        if copies.found and export_remove is None:
+            diagnostics.say(f"next: tinfl leaks {results} --duplicates --export-remove remove.txt")
+
+
+def _copies(reading: "Reading", *, grouped: bool) -> "Copies":
+    from tui_influence.cli.live import StageLine
+    from tui_influence.probes.copies import find_copies
+
+    config, data = _data(reading)
+    with StageLine() as line:
+        what = "comparing source images with test images"
+        return find_copies(
+            config,
+            reading.info,
+            data,
+            reading.target,
+            lambda done, total: line.stage(what, done, total),
+            grouped=grouped,
+        )
+
+
+def _data(reading: "Reading") -> "tuple[Config, Datasets]":
+    """Return the run's config and its datasets, from the cache where that still has them."""
+    from tui_influence.cli.live import StageLine
+    from tui_influence.config.loader import config_from_json
+    from tui_influence.pruning.planning import open_sweep_data
+
+    config = config_from_json(reading.info.config)
+    with StageLine() as line:
+        return config, open_sweep_data(config, reading.info, line.stage)
+
+
+def _write_second_stage(
+    reading: "Reading", question: "Question", path: Path, classes: list[str], top: int, models: int | None
+) -> None:
+    """Write the config of a sweep over single images, and the grouping that it names."""
+    import numpy as np
+
+    from tui_influence.cli.show_source import group_of
+    from tui_influence.config.writing import config_to_toml
+    from tui_influence.errors import ConfigError
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.probes.leakage import is_of_images
+    from tui_influence.probes.second_stage import second_stage
+    from tui_influence.ranking import chosen_columns, rank
+    from tui_influence.text import printable
+
+    if is_of_images(reading.info):
+        raise ConfigError(f"the groups of this run are single images already; next: tinfl leaks {reading.paths.root}")
+    columns = chosen_columns(reading.described, reading.examples, question)
+    if classes:
+        chosen = [group_of(reading, name) for name in classes]
+    else:
+        chosen = [row.index for row in rank(reading, question).report.ranking.rows[:top]]
+    config, data = _data(reading)
+    some = np.linspace(0, len(columns) - 1, min(len(columns), 256)).astype(int)
+    margins = np.asarray(reading.outputs.margins[:, np.unique(columns[some])], dtype=np.float32)
+    spread = float(np.median(margins.std(axis=0))) if len(margins) > 1 else float("nan")
+    grouping = path.with_suffix(".csv")
+    made = second_stage(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
+    if made.config.design.models < made.needed:
+        diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.needed} are needed")
+    write_text_atomically(grouping, made.grouping)
+    write_text_atomically(path, config_to_toml(made.config))
+    names = ", ".join(reading.info.source.groups[group] for group in chosen[:6])
+    diagnostics.say(f"wrote {path} and {grouping}: {made.images:,} single images of {printable(names, 100)}")
+    diagnostics.say(
+        f"{made.config.design.models:,} models find an influence of {made.smallest:.2g} nats on one of "
+        f"{len(columns):,} test images four times in five, or better where a class varies as one"
+    )
+    diagnostics.say(f"next: tinfl check {path}    tinfl sweep {path}    then tinfl leaks on its results")
+
+
+def _export_remove(reading: "Reading", copies: "Copies", path: Path, config_path: Path | None) -> None:
+    """Write the names of the images to remove, and the config without them."""
+    from tui_influence.config.loader import config_from_json
+    from tui_influence.config.writing import config_to_toml
+    from tui_influence.errors import ConfigError
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.text import counted
+
+    names = copies.proposed_for_removal()
+    listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
+    if len(listed) < len(names):
+        diagnostics.warn(f"{counted(len(names) - len(listed), 'name')} cannot stand on a line of a list; left out")
+    write_text_atomically(path, "".join(f"{name}\n" for name in listed))
+    diagnostics.say(f"wrote {path}: {counted(len(listed), 'source image')}")
+    if config_path is None:
+        diagnostics.say(f'next: exclude = "{path}" in [source] of a config leaves them out')
+        return
+    config = config_from_json(reading.info.config)
+    if config.source.exclude is not None:
+        raise ConfigError(
+            f"this run leaves the images of {config.source.exclude} out already: join the two lists, and exclude that"
+        )
+    run = config.run.model_copy(update={"name": f"{reading.info.name[:91]}-no-leaks", "output": None})
+    source = config.source.model_copy(update={"exclude": str(path.absolute())})
+    write_text_atomically(config_path, config_to_toml(config.model_copy(update={"run": run, "source": source})))
+    diagnostics.say(f"wrote {config_path}; next: tinfl check {config_path}")
+
+
+def _write(path: Path, text: str) -> None:
+    from tui_influence.export.files import write_text_atomically
+
+    if str(path) == "-":
+        output.write(text)
+        return
+    write_text_atomically(path, text)
+    diagnostics.say(f"wrote {path}")

@@ -1,0 +1,130 @@
+"""What `tinfl leaks` found, as JSON and as CSV."""
+
+from typing import Any
+
+from tui_influence.export.csv import csv_text, number
+from tui_influence.export.report import finite
+from tui_influence.probes.copies import Copies
+from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
+from tui_influence.ranking import noun_of
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.text import spreadsheet_safe
+
+_NUMBERS = ("influence", "se", "low", "high", "q")
+_PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "copy", "distance")
+_COPY_COLUMNS = ("source", "source_class", "example", "name", "label", "kind", "distance", "relative")
+
+
+def document(
+    reading: Reading, question: Question, found: Leaks | None, copies: Copies | None, problem: str, top: int | None
+) -> dict[str, Any]:
+    """Return what was found as JSON; `problem` says why copies were not looked for, `top` limits each list."""
+    about: dict[str, Any] = {
+        "run": reading.info.name,
+        "target": reading.described.name,
+        "class": question.target_class,
+        "example": question.example,
+        "split": question.split,
+        "output": question.output_kind,
+        "groups": "image" if is_of_images(reading.info) else noun_of(reading.info),
+    }
+    if found is not None:
+        kinds = _kinds(reading, copies)
+        about |= {
+            "models": found.models,
+            "tested": found.tested,
+            "helped_beyond_chance": found.n_helped,
+            "hurt_beyond_chance": found.n_hurt,
+            "smallest_found": finite(found.smallest),
+            "helped": [_pair(reading, leak, kinds) for leak in found.helped[:top]],
+            "hurt": [_pair(reading, leak, kinds) for leak in found.hurt[:top]],
+        }
+    about["copies_problem"] = problem
+    if copies is None:
+        return about | {"copies": None}
+    return about | {
+        "compared": [copies.compared, copies.examples],
+        "copies": [_copy(reading, copies, place) for place in range(len(copies.found))][:top],
+    }
+
+
+def leaks_csv(reading: Reading, found: Leaks, copies: Copies | None) -> str:
+    """Return all pairs that were kept, helped first."""
+    kinds = _kinds(reading, copies)
+    rows = [_pair(reading, leak, kinds) for leak in (*found.helped, *found.hurt)]
+    comments = [
+        ("run", reading.info.name),
+        ("target", reading.described.name),
+        ("models", str(found.models)),
+        ("pairs tested", str(found.tested)),
+        ("influence", "on one test example, beyond its class"),
+    ]
+    return csv_text(comments, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
+
+
+def copies_csv(reading: Reading, copies: Copies) -> str:
+    """Return all copies that were found."""
+    rows = [_copy(reading, copies, place) for place in range(len(copies.found))]
+    comments = [
+        ("run", reading.info.name),
+        ("target", reading.described.name),
+        ("compared", f"{copies.compared} source images with {copies.examples} test images"),
+    ]
+    return csv_text(comments, _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
+
+
+def kinds_of(copies: Copies | None) -> dict[tuple[str, int], tuple[str, float]]:
+    """Return kind and distance of each copy, by the name of the source image and the number of the test image."""
+    if copies is None:
+        return {}
+    return {(copies.names[copy.source], copy.target): (copy.kind.value, copy.distance) for copy in copies.found}
+
+
+def _kinds(reading: Reading, copies: Copies | None) -> dict[tuple[str, int], tuple[str, float]] | None:
+    return kinds_of(copies) if copies is not None and is_of_images(reading.info) else None
+
+
+def _pair(reading: Reading, leak: Leak, kinds: dict[tuple[str, int], tuple[str, float]] | None) -> dict[str, Any]:
+    group = reading.info.source.groups[leak.group]
+    kind, distance = (kinds or {}).get((group, leak.example), ("", None))
+    return {
+        "source": group,
+        "source_class": class_of(reading.info, group),
+        **_example(reading, leak.example),
+        **{key: finite(getattr(leak, key)) for key in _NUMBERS},
+        "copy": None if kinds is None else kind or False,
+        "distance": distance,
+    }
+
+
+def _copy(reading: Reading, copies: Copies, place: int) -> dict[str, Any]:
+    copy = copies.found[place]
+    return {
+        "source": copies.names[copy.source],
+        "source_class": copies.source_classes[copy.source],
+        **_example(reading, copy.target),
+        "kind": copy.kind.value,
+        "distance": finite(copy.distance),
+        "relative": finite(copy.relative),
+    }
+
+
+def _example(reading: Reading, example: int) -> dict[str, Any]:
+    examples = reading.examples
+    label = reading.described.classes[int(examples.labels[example])]
+    return {"example": example, "name": examples.names[example], "label": label}
+
+
+def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[str]:
+    return [_cell(row[column]) for column in columns]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "no" if not value else "yes"
+    if isinstance(value, float):
+        return number(value)
+    return str(value) if isinstance(value, int) else spreadsheet_safe(str(value))

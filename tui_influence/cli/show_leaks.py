@@ -1,0 +1,197 @@
+"""Pairs of a source image and a test image for `tinfl leaks`, side by side, and what is known of each."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tui_influence.cli import diagnostics
+from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.leaks_document import kinds_of
+from tui_influence.errors import ResultsError
+from tui_influence.export.columns import cut, plain
+from tui_influence.export.layout import packed, paragraph
+from tui_influence.export.lines import Pen
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.probes.copies import Copies
+from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
+from tui_influence.ranking import noun_of
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
+from tui_influence.text import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COLUMNS = 16
+"""Width of a picture, in cells."""
+_GAP = 2
+_PLURAL = {"image": "images", "class": "classes", "example": "images", "group": "groups"}
+_UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
+
+
+class Album:
+    """The pictures that a run keeps; None for what it does not, which is said once."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._test: NDArray[np.uint8] | None = None
+        self._source: tuple[NDArray[np.uint8], NDArray[np.int32]] | None = None
+        try:
+            self._test = read_thumbnails(reading.paths.target(reading.target))
+            self._source = read_source_thumbnails(reading.paths)
+        except ResultsError as error:
+            diagnostics.warn(f"no picture: {error}")
+
+    def of_example(self, example: int) -> "NDArray[np.uint8] | None":
+        """Return the picture of a test example."""
+        return self._test[example] if self._test is not None and example < len(self._test) else None
+
+    def of_group(self, group: int) -> "NDArray[np.uint8] | None":
+        """Return the first picture of a source group."""
+        if self._source is None:
+            return None
+        pictures, groups = self._source
+        places = (groups == group).nonzero()[0]
+        return pictures[places[0]] if len(places) else None
+
+
+def print_leaks(
+    canvas: Canvas,
+    reading: Reading,
+    question: Question,
+    found: Leaks,
+    copies: Copies | None,
+    top: int,
+    wanted: int | None,
+) -> None:
+    """Show on stdout the pairs that help most surely, and those that hurt; and how much could have been found."""
+    console, pen = canvas.console, canvas.pen(coloured=True)
+    what = "image" if is_of_images(reading.info) else noun_of(reading.info)
+    album, kinds = Album(reading), kinds_of(copies) if what == "image" else {}
+    console.print(
+        pen.line(f'Source {_PLURAL[what]} and single test images of target "{reading.described.name}"', "bold")
+    )
+    facts = [
+        f"run {reading.info.name}",
+        counted(found.models, "model"),
+        reading.info.design_label,
+        _UNITS[question.output_kind],
+        counted(found.tested, "pair"),
+    ]
+    console.print(*packed(facts, pen, console.width), sep="\n")
+    parts = (
+        ("helped: likely leakage", found.helped, found.n_helped),
+        ("hurt: misleading", found.hurt, found.n_hurt),
+    )
+    for words, pairs, count in parts:
+        title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANT:g})"
+        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        shown = pairs[: min(top, max(count, 1))]
+        for leak in shown:
+            kind = kinds.get((reading.info.source.groups[leak.group], leak.example))
+            lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", pen)
+            _print_pair(canvas, album.of_group(leak.group), album.of_example(leak.example), lines, wanted)
+    console.print(
+        Text(),
+        paragraph(
+            f"Influence: on one test example beyond its class, over models trained with the {what} minus over models "
+            "trained without it.",
+            pen,
+        ),
+        paragraph(
+            f"Found: a pair is seen four times in five if its influence is {found.smallest:.2g} or more, with "
+            f"{counted(found.models, 'model')} and as many pairs.",
+            pen,
+        ),
+        sep="\n",
+    )
+
+
+def print_copies(
+    canvas: Canvas, reading: Reading, copies: Copies, top: int, wanted: int | None, *, pictures: bool
+) -> None:
+    """Show on stdout the copies of test images among the source images; with their pictures or as lines only."""
+    console, pen = canvas.console, canvas.pen(coloured=True)
+    compared = f"{counted(copies.compared, 'source image')} (compared with {copies.examples:,})"
+    title = f"{counted(len(copies.found), 'copy', 'copies')} of test images among {compared}"
+    console.print(*([] if pictures else [Text()]), pen.line(title, "bold"), sep="\n")
+    album = Album(reading) if pictures and copies.found else None
+    examples, classes = reading.examples, reading.described.classes
+    for copy in copies.found[:top]:
+        lines = [
+            _fact("source", f"{copies.names[copy.source]}", pen, console.width),
+            _fact("test", f"example {copy.target}  {examples.names[copy.target]}", pen, console.width),
+            _fact("class", classes[int(examples.labels[copy.target])], pen, console.width),
+            _fact(
+                copy.kind.value,
+                f"distance {copy.distance:.2g}, {copy.relative:.0%} of that of unrelated images",
+                pen,
+                99,
+            ),
+        ]
+        group = _group_of(reading, copies.names[copy.source])
+        mine = album.of_group(group) if album is not None and group is not None else None
+        _print_pair(canvas, mine, album.of_example(copy.target) if album is not None else None, lines, wanted)
+    if len(copies.found) > top:
+        console.print(pen.line(f"{pen.signs.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", pen.quiet))
+
+
+def _group_of(reading: Reading, image: str) -> int | None:
+    """The group that is this one image, if there is one."""
+    groups = reading.info.source.groups
+    return groups.index(image) if is_of_images(reading.info) and image in groups else None
+
+
+def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
+    group, examples = reading.info.source.groups[leak.group], reading.examples
+    source_class = class_of(reading.info, group)
+    label = reading.described.classes[int(examples.labels[leak.example])]
+    mark = "*" if leak.q < SIGNIFICANT else " "
+    return [
+        _fact("source", group + (f"  (class {source_class})" if source_class else ""), pen),
+        _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", pen),
+        Text.assemble(
+            (f"{'influence':<11}", pen.quiet),
+            (f"{pen.signs.of(leak.influence)}{leak.influence:+.3g}{mark}", pen.colour(leak.influence)),
+            (f"  [{leak.low:+.3g} to {leak.high:+.3g}]  q {leak.q:.2g}", pen.quiet),
+        ),
+        *([Text.assemble((f"{'copy':<11}", pen.quiet), (copy, "bold"))] if copy else []),
+    ]
+
+
+def _fact(label: str, text: str, pen: Pen, width: int = 99) -> Text:
+    shown = cut(plain(text, pen.ascii), max(width - 11, 20), pen.signs.ellipsis)
+    return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="ellipsis")
+
+
+def _print_pair(
+    canvas: Canvas,
+    source: "NDArray[np.uint8] | None",
+    test: "NDArray[np.uint8] | None",
+    lines: Sequence[Text],
+    wanted: int | None,
+) -> None:
+    """Show two pictures side by side, and words beside them, or below where there is no room."""
+    pictures = [pixels for pixels in (source, test) if pixels is not None]
+    columns = min(wanted or COLUMNS, canvas.console.width // 2 - _GAP)
+    if not pictures:
+        canvas.console.print(*lines, Text(), sep="\n")
+        return
+    if canvas.protocol is not None:
+        for pixels in pictures:
+            canvas.show(pixels, columns)
+        canvas.console.print(*lines, Text(), sep="\n")
+        return
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    drawn = [canvas.drawn(pixels, columns) for pixels in pictures]
+    if canvas.console.width - len(drawn) * (columns + _GAP) >= 30:
+        grid.add_row(*drawn, Group(*lines))
+        canvas.console.print(grid, Text(), sep="\n")
+        return
+    grid.add_row(*drawn)
+    canvas.console.print(grid, *lines, Text(), sep="\n")
