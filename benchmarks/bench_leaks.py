@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.planted import KINDS, Planted, plant
 from tui_influence.config.loader import load_config
 from tui_influence.datasets import load_source, load_target
+from tui_influence.export.report import SIGNIFICANT
 from tui_influence.probes.duplicates import find_duplicates
 from tui_influence.probes.leakage import leaks
 from tui_influence.ranking import rank
@@ -85,15 +86,14 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
     planted = {(made.names[source], test): made.kinds[source] for source, test in made.copies.items()}
     first = [(groups[leak.group], leak.example) for leak in found.helped[:rate]]
     hits = Counter(planted[pair] for pair in first if pair in planted)
-    surest = {leak.group: place for place, leak in enumerate(found.helped)}
     ranked = rank(reading, Question(split="all")).report.ranking.rows
     wrong = {made.names[place] for place in made.mislabelled}
     harm = np.array([-row.influence for row in ranked])
     is_wrong = np.array([row.group in wrong for row in ranked])
+    beyond = [(groups[pair.group], pair.example) for pair in found.helped if pair.q < SIGNIFICANT]
     print(
-        f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}), beyond chance {found.n_helped}: "
-        f"{sum((groups[pair.group], pair.example) in planted and pair.q < 0.05 for pair in found.helped)} of them planted, "
-        f"at chance {rate / found.tested:.1e}; smallest found {found.smallest:.2f} nats; {len(surest)} images kept"
+        f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}); beyond chance {found.n_helped}, of which "
+        f"planted {len(planted.keys() & set(beyond))}; smallest found {found.smallest:.2f} nats"
     )
     print(
         f"  mislabelled {len(wrong)}: AUC {auc(harm, is_wrong):.2f} of harm on the whole target; "

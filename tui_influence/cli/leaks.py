@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.parameters import Ascii, Color, Json, OutputKind, Results, Target, TargetClass, Theme
+from tui_influence.cli.parameters import Ascii, Color, Json, OutputKind, Results, Split, Target, TargetClass, Theme
 
 if TYPE_CHECKING:
     from tui_influence.config.schema import Config
@@ -28,9 +28,7 @@ def leaks(
         list[str] | None, typer.Option(metavar="CLASS", help="Single images of this source class only.")
     ] = None,
     output_kind: OutputKind = "margin",
-    split: Annotated[
-        Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")
-    ] = "all",
+    split: Split = "estimate",
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Only look for copies of test images; works on any run.")
     ] = False,

@@ -80,6 +80,7 @@ def print_leaks(
         f"run {reading.info.name}",
         counted(found.models, "model"),
         reading.info.design_label,
+        "all test examples" if question.split == "all" else f"{question.split} half",
         _UNITS[question.output_kind],
         counted(found.tested, "pair"),
     ]

@@ -102,13 +102,28 @@ class Differences:
         dtype: np.dtype[Any],
         *,
         only: NDArray[np.intp] | None = None,
+        pooled: bool = False,
     ) -> None:
-        """Prepare what all blocks share: masks (m, K), clusters (m,) or None, as in `difference`."""
+        """Prepare what all blocks share.
+
+        Args:
+            masks: (m, K), as in `difference`.
+            clusters: (m,) or None, as in `difference`.
+            dtype: of the products.
+            only: as in `difference`.
+            pooled: take the spread of independent models for the same with and without a group (Student 1908), which
+                is one product instead of two. The standard errors are those of `difference` where as many models have
+                a group as have not, and where it does nothing.
+        """
         m = masks.shape[0]
         chosen = masks if only is None else masks[:, only]
         labels = cluster_labels(clusters, m)
         self.n_with, self.n_without = group_counts(chosen)
-        self.df = _welch_df(self.n_with, self.n_without) if labels is None else float(labels.max())
+        if labels is not None:
+            self.df = float(labels.max())
+        else:
+            self.df = float(max(m - 2, 0)) if pooled else _welch_df(self.n_with, self.n_without)
+        self._pooled = pooled
         self._only, self._dtype, self._models = only, dtype, m
         self._design = chosen.astype(dtype)
         self._effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
@@ -123,10 +138,12 @@ class Differences:
         centred -= centred.mean(axis=0)
         sums = self._design.T @ centred
         influence = _slope(sums, centred, self.n_with, self.n_without)
-        if self._sandwich is None:
-            variance = _welch_variance(sums, self._design, centred, self.n_with, self.n_without)
-        else:
+        if self._sandwich is not None:
             variance = self._sandwich.variance(centred, influence)
+        elif self._pooled:
+            variance = _pooled_variance(influence, centred, self.n_with, self.n_without)
+        else:
+            variance = _welch_variance(sums, self._design, centred, self.n_with, self.n_without)
         if self._effect is not None:
             ratio = self._effect.ratio(centred)
             variance = variance * (ratio if self._only is None else ratio[self._only])
@@ -152,6 +169,16 @@ def _welch_variance(
     spread1 = np.maximum(square1 - sums * sums / n1, 0)
     spread0 = np.maximum(square0 - others * others / n0, 0)
     variance: Floats = spread1 / (n1 * (n1 - 1)) + spread0 / (n0 * (n0 - 1))
+    return variance
+
+
+def _pooled_variance(slope: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> Floats:
+    """s² (1/n₁ + 1/n₀), (K, columns), with s² of what both arms' means leave over; NaN up to two models."""
+    m = centred.shape[0]
+    n1, n0 = (_count(count, 0, slope.dtype) for count in (n_with, n_without))
+    between = n1 * n0 / m
+    left = np.einsum("ij,ij->j", centred, centred) - between * slope * slope
+    variance: Floats = np.maximum(left, 0) / (between * (m - 2 if m > 2 else np.nan))
     return variance
 
 

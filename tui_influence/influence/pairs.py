@@ -7,6 +7,7 @@ end: a q is never too small, and too large by 2% where it matters.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,9 @@ from tui_influence.influence.outputs import Floats, Integers, Mask
 
 MOST_VALUES = 8_000_000
 """Influences estimated at once: a handful of float32 arrays of this size."""
-_WIDEST = 1024
+_WIDEST, _READERS = 1024, 2
 _BINS_PER_UNIT, _LARGEST = 256, 64
+_ZERO = _BINS_PER_UNIT * _LARGEST
 _FOUND, _EXPLAINED = 0.05, 0.5
 _MOST_MODELS = 1_000_000
 
@@ -79,7 +81,7 @@ def strongest_pairs(
     level: float = _FOUND,
     only: Integers | None = None,
 ) -> StrongestPairs:
-    """Find the pairs of a group and an example with the surest influence, by `difference`.
+    """Find the pairs of a group and an example with the surest influence, by `Differences` with pooled spread.
 
     Args:
         masks: (m, K) bool.
@@ -91,20 +93,29 @@ def strongest_pairs(
         only: (K',) groups to look at, all by default; only their pairs are tested.
     """
     chosen = None if only is None else np.asarray(only, dtype=np.intp)
-    differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen)
+    differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen, pooled=True)
     groups = masks.shape[1] if chosen is None else len(chosen)
-    counts = np.zeros((2, _LARGEST * _BINS_PER_UNIT + 1), np.int64)
+    counts = np.zeros(2 * _ZERO + 1, np.int64)
     best = (_Strongest(keep), _Strongest(keep))
     width = min(_WIDEST, max(1, MOST_VALUES // max(groups, 1)))
-    for start in range(0, examples, width):
-        columns = slice(start, min(start + width, examples))
-        influence, se = differences.of(block(columns))
+
+    def looked_at(start: int) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+        influence, se = differences.of(block(slice(start, min(start + width, examples))))
         statistic = _statistic(influence, se)
-        for side, (sign, strongest) in enumerate(zip((1, -1), best, strict=True)):
-            strongest.take(sign * statistic, influence, se, start)
-            counts[side] += _counted(sign * statistic)
-    edges, q = _false_discovery_rates(counts.sum(axis=0), differences.df)
-    n_helped, n_hurt = (int(count[q < level].sum()) for count in counts)
+        sides = zip((1, -1), best, strict=True)
+        return _counted(statistic), [
+            strongest.candidates(sign * statistic, influence, se, start) for sign, strongest in sides
+        ]
+
+    with ThreadPoolExecutor(_READERS) as readers:  # one reads while the other multiplies
+        for count, candidates in readers.map(looked_at, range(0, examples, width)):
+            counts += count
+            for strongest, found in zip(best, candidates, strict=True):
+                strongest.take(found)
+    both = counts[_ZERO:].copy()
+    both[1:] += counts[:_ZERO][::-1]
+    edges, q = _false_discovery_rates(both, differences.df)
+    n_helped, n_hurt = (int(side[q < level].sum()) for side in (counts[_ZERO:], counts[: _ZERO + 1][::-1]))
     helped, hurt = (strongest.pairs(edges, q, chosen) for strongest in best)
     return StrongestPairs(helped, hurt, int(counts.sum()), n_helped, n_hurt, differences.df)
 
@@ -147,15 +158,22 @@ class _Strongest:
         self._least = 0.0
         self._found = np.empty((5, 0))
 
-    def take(self, statistic: Floats, influence: Floats, se: Floats, start: int) -> None:
-        """Look at a block, (K, c) each, whose first example is `start`."""
+    def candidates(self, statistic: Floats, influence: Floats, se: Floats, start: int) -> NDArray[np.float64]:
+        """Return those of a block, (K, c) each with its first example at `start`, that may be among them: (5, few)."""
         group, column = np.nonzero(statistic > self._least)
         rows = (group, column + start, statistic[group, column], influence[group, column], se[group, column])
-        found = np.concatenate([self._found, np.array(rows, dtype=np.float64)], axis=1)
-        order = np.lexsort((found[1], found[0], -found[2]))[: self._keep]
-        self._found = found[:, order]
-        if order.size == self._keep:
+        return self._largest(np.array(rows, dtype=np.float64))
+
+    def take(self, candidates: NDArray[np.float64]) -> None:
+        """Keep the largest of what is kept and candidates."""
+        self._found = self._largest(np.concatenate([self._found, candidates], axis=1))
+        if self._found.shape[1] == self._keep:
             self._least = float(self._found[2, -1])
+
+    def _largest(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        if found.shape[1] > 4 * self._keep:
+            found = found[:, np.argpartition(-found[2], 2 * self._keep)[: 2 * self._keep]]
+        return found[:, np.lexsort((found[1], found[0], -found[2]))[: self._keep]]
 
     def pairs(self, edges: NDArray[np.float64], q: NDArray[np.float64], only: NDArray[np.intp] | None) -> Pairs:
         group, example, statistic, influence, se = self._found
@@ -178,10 +196,12 @@ def _statistic(influence: Floats, se: Floats) -> Floats:
 
 
 def _counted(statistic: Floats) -> NDArray[np.int64]:
-    """How many statistics are in each bin; those below zero are the other sign's, zero is counted once."""
-    ours = statistic[(statistic >= 0) & ~np.signbit(statistic)]
-    bins = (np.minimum(ours, _LARGEST) * _BINS_PER_UNIT).astype(np.int32)
-    return np.bincount(bins, minlength=_LARGEST * _BINS_PER_UNIT + 1)
+    """How many statistics are in each bin, from the largest below zero to the largest above; zero has one bin."""
+    known = statistic.reshape(-1)
+    if np.isnan(known.sum()):
+        known = known[~np.isnan(known)]
+    bins = (np.clip(known, -_LARGEST, _LARGEST) * _BINS_PER_UNIT).astype(np.int32)
+    return np.bincount(bins + _ZERO, minlength=2 * _ZERO + 1)
 
 
 def _false_discovery_rates(counts: NDArray[np.int64], df: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
