@@ -1,0 +1,161 @@
+"""`tinfl leaks` on a run over single images with copies planted among them."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from benchmarks.planted import plant
+from tests.e2e.program import tinfl
+from tests.integration.command_line import refused, run
+from tests.tui.runs import make_run
+from tui_influence.config.loader import load_config
+from tui_influence.datasets import load_source
+from tui_influence.store.run_info import read_run_info
+
+MODELS, COPIES = 48, 12
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    where = tmp_path_factory.mktemp("planted")
+    planted = plant(where, COPIES, fonts=6, test_per_class=20, models=MODELS, epochs=2)
+    tinfl("sweep", "--foreground", planted.config)
+    return where / "results", planted
+
+
+def found(results, *options) -> dict:
+    return json.loads(run("leaks", results, "--json", *options).out)
+
+
+def test_planted_copies_are_found_by_their_pixels_with_their_test_images(made):
+    results, planted = made
+    copies = found(results, "--duplicates")["copies"]
+    expected = {(planted.names[source], test): planted.kinds[source] for source, test in planted.copies.items()}
+    hits = {(copy["source"], copy["example"]): copy["kind"] for copy in copies}
+    assert hits.keys() <= expected.keys()
+    assert {pair for pair, kind in expected.items() if kind != "cropped"} <= hits.keys()
+    assert {kind for pair, kind in hits.items() if expected[pair] == "exact"} == {"identical"}
+
+
+def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
+    results, planted = made
+    document = found(results, "--split", "all")
+    assert document["groups"] == "image"
+    assert document["models"] == MODELS
+    assert document["tested"] == len(read_run_info(results).source.groups) * 200
+    rows = document["helped"] + document["hurt"]
+    assert all(row["low"] <= row["influence"] <= row["high"] for row in rows)
+    assert [row["influence"] > 0 for row in rows] == [True] * len(document["helped"]) + [False] * len(document["hurt"])
+    expected = {(planted.names[source], test) for source, test in planted.copies.items()}
+    assert all((row["source"], row["example"]) in expected for row in rows if row["copy"])
+    assert {row["source_class"] for row in rows} <= set("0123456789")
+
+
+def test_influence_of_the_planted_pairs_is_above_that_of_others(made):
+    results, planted = made
+    text = run("leaks", results, "--split", "all", "--csv", "-").out
+    rows = list(csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#")))
+    expected = {(planted.names[source], str(test)) for source, test in planted.copies.items()}
+    helped = sum((row["source"], row["example"]) in expected and float(row["influence"]) > 0 for row in rows)
+    hurt = sum((row["source"], row["example"]) in expected and float(row["influence"]) < 0 for row in rows)
+    assert helped > hurt
+
+
+def test_the_screen_shows_pairs_side_by_side_and_ends_with_what_comes_next(made):
+    results, _ = made
+    said = run("leaks", results, "--top", 2)
+    assert said.code == 0
+    assert "likely leakage" in said.out
+    assert "beyond chance" in said.out
+    assert set(said.out) & set("░▒▓█▀▄")
+    assert "--export-remove" in said.err
+    assert "\x1b" not in said.out
+    assert run("leaks", results, "--top", 2, "--ascii").out.isascii()
+
+
+def test_the_images_of_a_class_are_shown_from_both_ends(made):
+    results, _ = made
+    said = run("leaks", results, "--source", "7")
+    assert said.code == 0
+    assert "most helpful" in said.out
+    assert "most harmful" in said.out
+    assert "7/" in said.out
+    refused("leaks", results, "--source", "A", code=2, reason="no single image of class")
+    refused("leaks", results, "--source", "77", code=2, reason='no class "77"; did you mean "7"?')
+
+
+def test_what_is_to_be_removed_is_left_out_by_the_config_that_is_written(made, tmp_path):
+    results, planted = made
+    listed, config = tmp_path / "remove.txt", tmp_path / "clean.toml"
+    said = run("leaks", results, "--duplicates", "--export-remove", listed, "--export-config", config)
+    assert said.code == 0
+    names = listed.read_text().splitlines()
+    assert {planted.names[source] for source, kind in planted.kinds.items() if kind == "exact"} <= set(names)
+    before, after = (load_config(path) for path in (planted.config, config))
+    whole, left = (load_source(section.source, seed=0, resolution=28, channels=1) for section in (before, after))
+    assert set(left.names) == set(whole.names) - set(names)
+    assert run("check", "--no-time", config).code == 0
+
+
+def test_a_second_stage_sweeps_over_the_images_of_the_classes_that_are_named(finished, tmp_path):
+    config = tmp_path / "images.toml"
+    said = run("leaks", finished, "--init", config, "--source", "3", "--source", "8", "--models", 500)
+    assert said.code == 0
+    assert f"tinfl sweep {config}" in said.err
+    made = load_config(config)
+    assert (made.design.kind, made.design.models) == ("bernoulli", 500)
+    lines = (tmp_path / "images.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 12
+    assert {line[0] for line in lines[1:]} == {"3", "8"}
+    checked = json.loads(run("check", "--no-time", "--json", config).out)
+    assert checked["source"]["ungrouped"] == 34 * 12
+
+
+def test_a_second_stage_takes_the_classes_that_help_most(finished, tmp_path):
+    first = [row["group"] for row in json.loads(run("rank", finished, "--json").out)["rows"][:2]]
+    run("leaks", finished, "--init", tmp_path / "images.toml", "--top", 2)
+    assert {line[0] for line in (tmp_path / "images.csv").read_text().splitlines()[1:]} == set(first)
+
+
+def test_copies_are_looked_for_on_a_run_over_classes_too(finished):
+    document = found(finished, "--duplicates")
+    assert document["copies"] == []
+    assert document["compared"] == [36 * 12, 100]
+
+
+def test_a_run_with_too_few_models_says_how_many_it_takes(finished):
+    said = refused("leaks", finished, code=3, reason="too few to tell")
+    assert "takes at least" in said
+
+
+def test_what_is_asked_must_be_there_and_fit(made, tmp_path):
+    results, _ = made
+    refused("leaks", results, "--example", 200, code=2, reason="has 200, numbered 0 to 199")
+    refused("leaks", results, "--class", "x", code=2, reason='no class "x"')
+    refused("leaks", results, "--target", "x", code=3, reason='no target "x"')
+    refused("leaks", results, "--models", 9, code=2, reason="--models is for --init")
+    refused("leaks", results, "--export-config", tmp_path / "a.toml", code=2, reason="needs --export-remove")
+    refused("leaks", results, "--init", tmp_path / "a.toml", code=2, reason="single images already")
+    refused("leaks", results, "--source", "1", "--source", "2", code=2, reason="one class")
+    refused("leaks", tmp_path / "none", code=3, reason="no such results directory")
+
+
+def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tmp_path):
+    names = [f"a/{place}" for place in range(20)]
+    paths = make_run(tmp_path / "run", groups=names, models=60, planned=60)
+    info = json.loads(paths.run.read_text())
+    info["source"]["sizes"] = [1] * len(names)
+    info["config"] = {
+        "run": {"name": "small"},
+        "source": {"kind": "npz", "path": str(tmp_path / "gone.npz"), "groups": "example"},
+        "target": [{"kind": "npz", "name": "digits", "train": "a.npz", "test": "b.npz"}],
+        "design": {"kind": "bernoulli", "alpha": 0.5, "models": 60},
+    }
+    paths.run.write_text(json.dumps(info))
+    said = run("leaks", paths.root)
+    assert said.code == 0
+    assert "copies were not looked for" in said.err
+    assert "gone.npz does not exist" in said.err
+    refused("leaks", paths.root, "--duplicates", code=2, reason="gone.npz does not exist")
