@@ -53,14 +53,16 @@ def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
     assert {row["source_class"] for row in rows} <= set("0123456789")
 
 
-def test_influence_of_the_planted_pairs_is_above_that_of_others(made):
-    results, planted = made
-    text = run("leaks", results, "--split", "all", "--csv", "-").out
+def test_a_csv_holds_the_same_pairs(made):
+    results, _ = made
+    document = found(results)
+    text = run("leaks", results, "--csv", "-").out
     rows = list(csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#")))
-    expected = {(planted.names[source], str(test)) for source, test in planted.copies.items()}
-    helped = sum((row["source"], row["example"]) in expected and float(row["influence"]) > 0 for row in rows)
-    hurt = sum((row["source"], row["example"]) in expected and float(row["influence"]) < 0 for row in rows)
-    assert helped > hurt
+    pairs = [(row["source"], row["example"], row["influence"]) for row in document["helped"] + document["hurt"]]
+    assert [(row["source"], int(row["example"]), float(row["influence"])) for row in rows] == pairs
+    copies = run("leaks", results, "--duplicates", "--csv", "-").out
+    kinds = [row["kind"] for row in csv.DictReader(line for line in io.StringIO(copies) if not line.startswith("#"))]
+    assert kinds == [copy["kind"] for copy in found(results, "--duplicates")["copies"]]
 
 
 def test_the_screen_shows_pairs_side_by_side_and_ends_with_what_comes_next(made):

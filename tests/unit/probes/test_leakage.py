@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.tui.runs import make_run
+from tests.unit.store.conftest import make_record
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.probes.leakage import class_of, groups_of_class, is_of_images, leaks
+from tui_influence.ranking_question import Question
+from tui_influence.reading import read
+from tui_influence.store.records import as_margins, write_record
+from tui_influence.store.run_info import read_run_info
+
+IMAGES = [f"{name}/{place}" for name in "ab" for place in range(10)]
+LEAKS, MISLEADS, HELPS_ALL = 3, 12, 7
+LEAKED, MISLED = 4, 5
+
+
+def sweep(root, models: int):
+    """A run over 20 images: one leaks to one test example, one misleads another, one helps a whole class."""
+    paths = make_run(root, groups=IMAGES, models=0, planned=models)
+    info = read_run_info(paths.root)
+    for index in range(models):
+        rng = np.random.default_rng(index)
+        mask = rng.random(len(IMAGES)) < 0.5
+        margins = rng.normal() + 0.3 * rng.normal(size=12)  # what a model gets wrong, it gets wrong everywhere
+        margins[LEAKED] += mask[LEAKS]
+        margins[MISLED] -= mask[MISLEADS]
+        margins[np.arange(12) % 3 == 0] += 2 * mask[HELPS_ALL]
+        write_record(paths, make_record(index, mask=mask, margins=as_margins(margins)))
+    described = replace(info, source=replace(info.source, classes=["a", "b"], sizes=[1] * len(IMAGES)))
+    return read(paths, described)
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    return sweep(tmp_path_factory.mktemp("sweep") / "run", 80)
+
+
+def test_the_image_that_leaks_and_the_one_that_misleads_come_first(reading):
+    found = leaks(reading, Question(split="all"))
+    assert (found.helped[0].group, found.helped[0].example) == (LEAKS, LEAKED)
+    assert (found.hurt[0].group, found.hurt[0].example) == (MISLEADS, MISLED)
+    assert found.helped[0].q < 1e-6
+    assert found.helped[0].low < 1 < found.helped[0].high
+
+
+def test_what_helps_all_of_a_class_is_no_leak(reading):
+    found = leaks(reading, Question(split="all"))
+    beyond = [(pair.group, pair.example) for pair in found.helped if pair.q < 0.05]
+    assert all(group != HELPS_ALL for group, _ in beyond)
+
+
+def test_examples_keep_their_numbers_in_a_half_a_class_and_alone(reading):
+    half = leaks(reading, Question(split="estimate"))
+    assert (half.examples, half.tested) == (6, 6 * len(IMAGES))
+    assert (half.helped[0].group, half.helped[0].example) == (LEAKS, LEAKED)
+    assert {pair.example for pair in leaks(reading, Question(target_class="y", split="all")).helped} <= {1, 4, 7, 10}
+    assert {pair.example for pair in leaks(reading, Question(example=MISLED)).hurt} == {MISLED}
+
+
+def test_an_influence_does_not_depend_on_what_else_is_asked(reading):
+    whole = {(pair.group, pair.example): pair for pair in leaks(reading, Question(split="all")).helped}
+    alone = leaks(reading, Question(example=LEAKED)).helped
+    for pair in alone:
+        assert pair.influence == pytest.approx(whole[pair.group, pair.example].influence, rel=1e-4)
+
+
+def test_the_images_of_a_class_alone(reading):
+    found = leaks(reading, Question(split="all"), groups_of_class(reading.info, "b"))
+    assert found.tested == 12 * 10
+    assert all(IMAGES[pair.group].startswith("b/") for pair in (*found.helped, *found.hurt))
+
+
+def test_too_few_models_are_refused_with_how_many_it_takes(tmp_path):
+    with pytest.raises(ResultsError, match=r"9 models recorded: too few to tell 240 pairs .* takes at least (\d\d)"):
+        leaks(sweep(tmp_path / "run", 9), Question(split="all"))
+
+
+def test_outputs_that_are_no_numbers_are_refused(tmp_path):
+    reading = sweep(tmp_path / "run", 40)
+    spoilt = reading.outputs.margins.copy()
+    spoilt[3, 2] = np.nan
+    with pytest.raises(ResultsError, match="NaN"):
+        leaks(replace(reading, outputs=replace(reading.outputs, margins=spoilt)), Question(split="all"))
+
+
+def test_a_class_without_single_images_is_refused(reading):
+    with pytest.raises(ConfigError, match='no class "c"'):
+        groups_of_class(reading.info, "c")
+    of_classes = replace(reading.info, source=replace(reading.info.source, sizes=[5] * len(IMAGES)))
+    with pytest.raises(ConfigError, match="no single image"):
+        groups_of_class(of_classes, "a")
+
+
+def test_an_image_has_the_class_that_its_name_begins_with(reading):
+    assert is_of_images(reading.info)
+    assert class_of(reading.info, "a/3") == "a"
+    assert class_of(reading.info, "zebra") is None
