@@ -58,6 +58,7 @@ soak: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_influence
+	$(BIN)/python -m benchmarks.bench_leaks
 	$(BIN)/python -m benchmarks.bench_runs
 	$(BIN)/python -m benchmarks.bench_explore
 

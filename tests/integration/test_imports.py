@@ -33,6 +33,9 @@ def loaded(code: str) -> set[str]:
         "runs.launch",
         "ranking",
         "pruning.planning",
+        "probes.copies",
+        "probes.leakage",
+        "probes.second_stage",
         "export.csv",
         "export.json",
         "training.environment",
@@ -65,6 +68,10 @@ def test_help_loads_next_to_nothing():
 
 def test_a_picture_needs_neither_torch_nor_the_app(finished):
     assert not loaded(running("show", finished, "--example", 0)) & {"torch", "torchvision", "textual", "pandas"}
+
+
+def test_copies_are_found_without_torch(finished):
+    assert not loaded(running("leaks", finished, "--duplicates")) & {"torch", "torchvision", "textual", "pandas"}
 
 
 def test_status_needs_no_numpy(finished):

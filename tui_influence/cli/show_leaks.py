@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 COLUMNS = 16
 """Width of a picture, in cells."""
 _GAP = 2
+_LONGEST = 88
+"""Cells of a fact; where there are fewer, the terminal's edge cuts it."""
 _PLURAL = {"image": "images", "class": "classes", "example": "images", "group": "groups"}
 _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
 
@@ -124,20 +126,21 @@ def print_copies(
     album = Album(reading) if pictures and copies.found else None
     examples, classes = reading.examples, reading.described.classes
     for copy in copies.found[:top]:
+        name, test = copies.names[copy.source], examples.names[copy.target]
+        label = classes[int(examples.labels[copy.target])]
+        kind = f"{copy.kind.value}, at {copy.relative:.0%} of the distance of unrelated images"
+        if album is None:
+            line = f"  {name}  {copy.kind.value} copy of example {copy.target}  {test}  (class {label})"
+            console.print(Text(cut(plain(line, pen.ascii), console.width, pen.signs.ellipsis)))
+            continue
         lines = [
-            _fact("source", f"{copies.names[copy.source]}", pen, console.width),
-            _fact("test", f"example {copy.target}  {examples.names[copy.target]}", pen, console.width),
-            _fact("class", classes[int(examples.labels[copy.target])], pen, console.width),
-            _fact(
-                copy.kind.value,
-                f"distance {copy.distance:.2g}, {copy.relative:.0%} of that of unrelated images",
-                pen,
-                99,
-            ),
+            _fact("source", f"{name}  (class {copies.source_classes[copy.source]})", pen),
+            _fact("test", f"example {copy.target}  {test}  (class {label})", pen),
+            _fact("copy", kind, pen),
         ]
-        group = _group_of(reading, copies.names[copy.source])
-        mine = album.of_group(group) if album is not None and group is not None else None
-        _print_pair(canvas, mine, album.of_example(copy.target) if album is not None else None, lines, wanted)
+        group = _group_of(reading, name)
+        mine = album.of_group(group) if group is not None else None
+        _print_pair(canvas, mine, album.of_example(copy.target), lines, wanted)
     if len(copies.found) > top:
         console.print(pen.line(f"{pen.signs.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", pen.quiet))
 
@@ -165,8 +168,8 @@ def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
     ]
 
 
-def _fact(label: str, text: str, pen: Pen, width: int = 99) -> Text:
-    shown = cut(plain(text, pen.ascii), max(width - 11, 20), pen.signs.ellipsis)
+def _fact(label: str, text: str, pen: Pen) -> Text:
+    shown = cut(plain(text, pen.ascii), _LONGEST, pen.signs.ellipsis)
     return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="ellipsis")
 
 
