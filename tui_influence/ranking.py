@@ -130,7 +130,7 @@ def noun_of(info: RunInfo) -> Noun:
         case "example":
             return "example"
         case _:
-            return "group"
+            return "example" if all(size == 1 for size in info.source.sizes) else "group"
 
 
 def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:

@@ -93,6 +93,8 @@ def leaks(
                 raise
             problem = str(error)
             diagnostics.warn(f"copies were not looked for: {problem}")
+    if copies is not None and source:
+        copies = copies.of_class(source[0])
     if export_remove is not None and copies is not None:
         _export_remove(reading, copies, export_remove, export_config)
     if csv is not None and found is not None:

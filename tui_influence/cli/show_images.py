@@ -10,8 +10,8 @@ from rich.text import Text
 
 from tui_influence.cli.canvas import Canvas
 from tui_influence.cli.show_leaks import COLUMNS, Album
-from tui_influence.export.columns import cut, plain
-from tui_influence.export.layout import packed, paragraph
+from tui_influence.export.columns import cut, plain, value_format
+from tui_influence.export.layout import noise_warning, packed, paragraph
 from tui_influence.export.lines import Pen
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.ranking import RankedGroup
@@ -29,7 +29,7 @@ def print_images(
     """Show the images of a source class that help a target most, and those that hurt it most, with intervals."""
     console = canvas.console
     report = rank(reading, question).report
-    pen = canvas.pen(coloured=True)
+    pen = canvas.pen(coloured=not report.is_noise())
     ours = set(groups.tolist())
     rows = [row for row in report.ranking.rows if row.index in ours and np.isfinite(row.influence)]
     columns = min(wanted or COLUMNS, console.width)
@@ -37,28 +37,32 @@ def print_images(
     album = Album(reading)
     console.print(pen.line(f'Images of source class "{name}" by their influence on {report.scope()}', "bold"))
     console.print(*packed(report.circumstances(), pen, console.width), sep="\n")
+    console.print(*noise_warning(report, pen, "this order"), sep="\n", end="\n" if report.is_noise() else "")
+    written = value_format([row.influence for row in rows], [row.se for row in rows])
     helpful = [row for row in rows if row.influence > 0][:count]
     harmful = [row for row in rows[::-1] if row.influence < 0][:count]
     for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
         console.print(Text(), pen.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
-        _print_grid(canvas, pen, album, chosen, columns)
+        _print_grid(canvas, pen, album, chosen, columns, written)
     console.print(paragraph(f"Influence: {report.meaning()}. {report.trust()}", pen), Text(), sep="\n")
 
 
-def _print_grid(canvas: Canvas, pen: Pen, album: Album, rows: Sequence[RankedGroup], columns: int) -> None:
+def _print_grid(
+    canvas: Canvas, pen: Pen, album: Album, rows: Sequence[RankedGroup], columns: int, written: str
+) -> None:
     per_row = max(1, (canvas.console.width + _GAP) // (columns + _GAP))
     for start in range(0, len(rows), per_row):
         grid = Table.grid(padding=(0, _GAP, 0, 0))
-        grid.add_row(*(_cell(canvas, pen, album, row, columns) for row in rows[start : start + per_row]))
+        grid.add_row(*(_cell(canvas, pen, album, row, columns, written) for row in rows[start : start + per_row]))
         canvas.console.print(grid, Text(), sep="\n")
 
 
-def _cell(canvas: Canvas, pen: Pen, album: Album, row: RankedGroup, columns: int) -> Group:
+def _cell(canvas: Canvas, pen: Pen, album: Album, row: RankedGroup, columns: int, written: str) -> Group:
     pixels = album.of_group(row.index)
     mark = "*" if row.q < SIGNIFICANT else ""
     words = [
         Text(cut(plain(row.group, pen.ascii), columns, pen.signs.ellipsis), no_wrap=True),
-        Text(f"{pen.signs.of(row.influence)}{row.influence:+.2g}{mark}", style=pen.colour(row.influence)),
-        Text(f"{row.low:+.2g} to {row.high:+.2g}"[:columns], style=pen.quiet, no_wrap=True),
+        Text(f"{pen.signs.of(row.influence)}{row.influence:{written}}{mark}", style=pen.colour(row.influence)),
+        Text(f"{row.low:{written}} {row.high:{written}}", style=pen.quiet),
     ]
     return Group(*([canvas.drawn(pixels, columns)] if pixels is not None else []), *words)

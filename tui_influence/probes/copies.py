@@ -4,7 +4,7 @@ Needs the datasets, not only the results directory: all images at the run's reso
 datasets, and the originals of those few that are compared closely.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ class Copies:
     examples: int
     names: tuple[str, ...]
     source_classes: tuple[str, ...]
+
+    def of_class(self, name: str) -> "Copies":
+        """The copies among the images of a source class."""
+        found = tuple(copy for copy in self.found if self.source_classes[copy.source] == name)
+        return replace(self, found=found)
 
     def proposed_for_removal(self) -> list[str]:
         """Names of the source images that are copies, in the dataset's order."""
@@ -83,16 +88,12 @@ def find_copies(
         progress,
     )
     return Copies(
-        found=tuple(_moved(copy, int(chosen[copy.source])) for copy in found),
+        found=tuple(replace(copy, source=int(chosen[copy.source])) for copy in found),
         compared=len(chosen),
         examples=len(test),
         names=data.source.names,
         source_classes=tuple(data.source.classes[label] for label in data.source.labels),
     )
-
-
-def _moved(copy: Duplicate, source: int) -> Duplicate:
-    return Duplicate(source, copy.target, copy.kind, copy.distance, copy.relative)
 
 
 def _shower(section: Source | Target, part: Part, images: ImageSet, side: int) -> Pixels:
