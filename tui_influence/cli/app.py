@@ -19,6 +19,7 @@ from tui_influence.cli.prune import prune
 from tui_influence.cli.rank import rank
 from tui_influence.cli.show import show
 from tui_influence.cli.status import status
+from tui_influence.cli.subpops import subpops
 from tui_influence.cli.sweep import sweep
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import refusal
@@ -59,7 +60,23 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, prune, show, explore, keys, doctor):
+for _command in (
+    demo,
+    init,
+    check,
+    sweep,
+    status,
+    logs,
+    stop,
+    resume,
+    rank,
+    prune,
+    show,
+    subpops,
+    explore,
+    keys,
+    doctor,
+):
     app.command()(_guarded(_command))
 
 
