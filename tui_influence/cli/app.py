@@ -12,6 +12,7 @@ from tui_influence.cli.control import resume, stop
 from tui_influence.cli.demo import demo
 from tui_influence.cli.doctor import doctor
 from tui_influence.cli.explore import explore
+from tui_influence.cli.import_results import import_results
 from tui_influence.cli.init import init
 from tui_influence.cli.keys import keys
 from tui_influence.cli.logs import logs
@@ -78,6 +79,7 @@ for _command in (
     doctor,
 ):
     app.command()(_guarded(_command))
+app.command("import")(_guarded(import_results))
 
 
 def _version(wanted: bool) -> None:
