@@ -12,6 +12,7 @@ from tui_influence.cli.control import resume, stop
 from tui_influence.cli.demo import demo
 from tui_influence.cli.doctor import doctor
 from tui_influence.cli.explore import explore
+from tui_influence.cli.failures import failures
 from tui_influence.cli.import_results import import_results
 from tui_influence.cli.init import init
 from tui_influence.cli.keys import keys
@@ -74,6 +75,7 @@ for _command in (
     prune,
     show,
     subpops,
+    failures,
     explore,
     keys,
     doctor,

@@ -80,7 +80,12 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
     """
     outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
     columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
-    _refuse_too_few(reading, question, columns)
+    refuse_too_few_models(reading)
+    if question.target_class is not None and len(columns) < 2:
+        raise ConfigError(
+            f'class "{printable(question.target_class, 60)}" has one test example in the {question.split} half: '
+            "there are no others to compare it with"
+        )
     kind = parse_kind(question.output_kind)
     stored = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     averages = mean_outputs_by_label(stored, columns, labels, len(described.classes))
@@ -96,6 +101,21 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
         influence=found.influence + on_class.influence[:, labels[columns]].astype(found.influence.dtype),
         models=len(outputs),
     )
+
+
+def refuse_too_few_models(reading: Reading) -> None:
+    """Refuse a question about single test examples that the models are too few for.
+
+    Raises:
+        ResultsError: they are; the reason says how many it takes.
+    """
+    reading.refuse_if_empty()
+    models = len(reading.outputs)
+    if models < FEWEST_MODELS:
+        raise ResultsError(
+            f"{counted(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
+            "and some hundreds to tell much"
+        )
 
 
 def _estimate(
@@ -120,18 +140,3 @@ def _estimate(
         found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.kind,
         found.relative, found.penalty,
     )  # fmt: skip
-
-
-def _refuse_too_few(reading: Reading, question: Question, columns: NDArray[np.int64]) -> None:
-    reading.refuse_if_empty()
-    models = len(reading.outputs)
-    if models < FEWEST_MODELS:
-        raise ResultsError(
-            f"{counted(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
-            "and some hundreds to tell much"
-        )
-    if question.target_class is not None and len(columns) < 2:
-        raise ConfigError(
-            f'class "{printable(question.target_class, 60)}" has one test example in the {question.split} half: '
-            "there are no others to compare it with"
-        )
