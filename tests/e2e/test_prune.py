@@ -14,7 +14,7 @@ from tui_influence.store.arms_file import ArmKind, read_arms
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import read_record
 
-QUICK = ("--k", "6,12", "--seeds", 2)
+QUICK = ("--k", "6,12", "--seeds", 2, "--baselines", "none")
 ROWS = 2 * (1 + 3 * 2)
 
 
@@ -78,7 +78,24 @@ def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
 def test_a_report_needs_no_torch(pruned):
     found = loaded(running("prune", pruned))
     assert "numpy" in found
-    assert not found & {"torch", "torchvision", "textual", "pandas"}
+    assert not found & {"torch", "torchvision", "textual", "pandas", "matplotlib"}
+
+
+def test_the_removal_curve_is_a_figure_for_a_paper(pruned, tmp_path):
+    for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        done = tinfl("prune", pruned, "--figure", tmp_path / f"curve.{suffix}")
+        assert (done.stdout, done.stderr) == ("", f"wrote {tmp_path}/curve.{suffix}\n")
+        assert (tmp_path / f"curve.{suffix}").read_bytes().startswith(start)
+    assert "no such file" in tinfl("prune", pruned, "--figure", tmp_path / "missing" / "curve.svg", code=3).stderr
+    refused = tinfl("prune", pruned, "--figure", tmp_path / "curve.jpg", code=2).stderr
+    assert refused == f"error: {tmp_path}/curve.jpg: a figure is .svg, .pdf or .png\n"
+
+
+def test_a_figure_without_matplotlib_names_the_extra(pruned, tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('No module named matplotlib')")
+    refused = tinfl("prune", pruned, "--figure", tmp_path / "curve.svg", code=2, PYTHONPATH=str(tmp_path)).stderr
+    assert refused == "error: a figure needs matplotlib: pip install 'tui-influence[figure]'\n"
+    assert not (tmp_path / "curve.svg").exists()
 
 
 def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
@@ -125,7 +142,7 @@ def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_r
 
 def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_settings(sweep):
     own = sweep / "prune" / "other"
-    options = ("--name", "other", "--transfer", "full-network", "--epochs", 2)
+    options = ("--name", "other", "--transfer", "full-network", "--epochs", 2, "--baselines", "none")
     tinfl("prune", sweep, *options, "--k", 6, "--seeds", 1, "--foreground")
     config = json.loads((own / "run.json").read_text())["config"]
     assert config["target"][0]["transfer"] == "full-network"
@@ -137,25 +154,39 @@ def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_setti
     assert status(own)["done"]["arm"] == 2 * 4
 
 
-def test_label_mapping_ranks_by_the_models_that_keep_everything(sweep, pruned, tmp_path):
-    refused = tinfl("prune", sweep, *QUICK, "--label-mapping", code=2).stderr
-    assert "needs a model that was trained on everything" in refused
-    tinfl("prune", sweep, *QUICK, "--label-mapping", "--foreground")
-    paths = Paths(sweep / "prune" / "main")
+def test_baselines_rank_by_the_models_that_keep_everything_and_follow_by_themselves(sweep, pruned, tmp_path):
+    asked = (*QUICK[:4], "--baselines", "label-mapping,feature-mapping")
+    said = tinfl("prune", sweep, *asked).stderr
+    assert "then 8 retrainings by label mapping and feature mapping" in said
+    own = sweep / "prune" / "main"
+    assert wait_for(own, "done")["done"]["arm"] == ROWS + 8
+    paths = Paths(own)
     pruning = read_arms(paths)
     estimate = np.load(paths.target(0) / "estimate.npy")
-    for arm in (arm for arm in pruning.arms if arm.kind is ArmKind.MAPPING):
+    taken = {ArmKind.LABELS: "mapped", ArmKind.FEATURES: "nearest"}
+    for arm in (arm for arm in pruning.arms if arm.kind in taken):
         for row in arm.rows:
             everything = next(other for other in pruning.arms[0].rows if other.repeat == row.repeat)
-            mapped = read_record(paths, Role.ARM, everything.index, 0).mapped
-            count = np.bincount(mapped[estimate], minlength=36)
+            classes = getattr(read_record(paths, Role.ARM, everything.index, 0), taken[arm.kind])
+            count = np.bincount(classes[estimate], minlength=36)
             assert count[list(row.dropped)].max() <= np.delete(count, row.dropped).min()
-    root = tmp_path / "two steps"
+    assert "label mapping 12" in tinfl("prune", sweep).stdout
+    root = tmp_path / "later"
     shutil.copytree(pruned, root)
-    tinfl("prune", root, "--label-mapping")
-    wait_for(root / "prune" / "main", "done")
-    assert record_bytes(root / "prune" / "main") == record_bytes(paths.root)
-    assert "label mapping 12" in tinfl("prune", root).stdout
+    tinfl("prune", root, *asked, "--foreground")  # added to one that was finished without: the same records
+    assert record_bytes(root / "prune" / "main") == record_bytes(own)
+
+
+def test_an_arm_that_varies_too_much_is_retrained_until_it_is_known_as_asked(sweep):
+    own = sweep / "prune" / "main"
+    asked = ("--k", 6, "--seeds", 2, "--within", 0.5, "--most-seeds", 5, "--baselines", "none")
+    tinfl("prune", sweep, *asked, "--foreground")
+    found = json.loads(tinfl("prune", sweep, "--json").stdout)
+    models = {arm["arm"]: arm["models"] for arm in found["results"]}
+    assert models == {"keep everything": 5, "lowest 6": 5, "random 6": 2, "highest 6": 2}
+    before = record_bytes(own)
+    assert "nothing left to train" in tinfl("prune", sweep, *asked).stderr
+    assert record_bytes(own) == before
 
 
 def test_a_second_start_is_refused_while_it_runs(sweep):

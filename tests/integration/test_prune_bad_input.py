@@ -134,7 +134,7 @@ def test_a_sweep_under_way_is_used_as_far_as_it_is(finished, tmp_path):
         paths.record(Role.ESTIMATE, index, 0).unlink()
     shutil.rmtree(root / "matrix")
     say(paths, State.RUNNING, done=8, total=12)
-    said = run("prune", root, "--k", 6, "--seeds", 1, "--foreground")
+    said = run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     assert said.code == 0, said
     assert "ranked by 8 of 10 models (the sweep is running)" in said.err
     assert json.loads((root / "prune" / "main" / "arms.json").read_text())["ranking"]["models"] == 8
@@ -143,7 +143,7 @@ def test_a_sweep_under_way_is_used_as_far_as_it_is(finished, tmp_path):
 def test_a_pruning_is_not_pruned(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
-    run("prune", root, "--k", 6, "--seeds", 1, "--foreground")
+    run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     refused("prune", root / "prune" / "main", code=2, reason=f"tinfl prune {root} --name main")
 
 
@@ -151,22 +151,23 @@ def test_a_plan_that_never_began_is_planned_anew(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
     own = Paths(root / "prune" / "main")
-    run("prune", root, "--k", 6, "--seeds", 1, "--foreground")
+    run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     own.run.unlink()
     shutil.rmtree(own.records_root)
-    assert run("prune", root, "--k", 3, "--seeds", 1, "--foreground").code == 0
+    assert run("prune", root, "--k", 3, "--seeds", 1, "--baselines", "none", "--foreground").code == 0
     assert [arm.label for arm in read_arms(own).arms] == ["keep everything", "lowest 3", "random 3", "highest 3"]
 
 
 def test_a_mix_of_targets_is_ranked_by_their_weighted_mean(tmp_path):
+    from tui_influence.pruning.arms import order_of
     from tui_influence.pruning.planning import Asked, plan
 
     paths = make_run(tmp_path / "run", targets=("digits", "opposite"), models=60)
     info = read_run_info(paths.root)
 
     def lowest(**weights):
-        pruning = plan(paths, info, Asked(weights, "difference", "margin", {}), [1], [], 1)
-        return next(arm for arm in pruning.arms if arm.label == "lowest 1").rows[0].dropped[0]
+        pruning = plan(paths, info, Asked(weights, "difference", "margin", {}), [1])
+        return order_of(pruning.ranking.influence)[0]
 
     assert lowest(digits=1.0) > 20
     assert lowest(opposite=1.0) < 10
@@ -182,5 +183,5 @@ def test_models_that_lack_a_target_do_not_count_for_a_mix(tmp_path):
     add_models(paths, info, range(20, 24))
     for index in (3, 22):
         paths.record(Role.ESTIMATE, index, 1).unlink()
-    pruning = plan(paths, info, Asked({"digits": 1.0, "opposite": 1.0}, "difference", "margin", {}), [1], [], 1)
+    pruning = plan(paths, info, Asked({"digits": 1.0, "opposite": 1.0}, "difference", "margin", {}), [1])
     assert pruning.ranking.models == 22

@@ -22,12 +22,12 @@ def check(
 ) -> None:
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.live import StageLine
-    from tui_influence.cli.starting import with_devices
+    from tui_influence.cli.starting import device_list
     from tui_influence.config.loader import load_config
     from tui_influence.runs.datasets import open_datasets
-    from tui_influence.runs.devices import worker_devices
+    from tui_influence.runs.devices import with_devices, worker_devices
 
-    config = with_devices(load_config(config_file), devices)
+    config = with_devices(load_config(config_file), device_list(devices))
     workers = worker_devices(config.compute)
     with StageLine() as line:
         data = open_datasets(config, line.stage)

@@ -52,13 +52,14 @@ def demo(
 ) -> None:
     """Run the embedded experiment: which printed characters help to read handwritten digits?"""
     from tui_influence.cli.live import run_here
-    from tui_influence.cli.starting import shown, with_devices
+    from tui_influence.cli.starting import device_list, shown
     from tui_influence.runs.continuation import check_against_results
+    from tui_influence.runs.devices import with_devices
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
-    config = with_devices(demo_config(results, models), devices)
+    config = with_devices(demo_config(results, models), device_list(devices))
     check_against_results(config, results)
     diagnostics.say(
         f"Training {config.design.models + config.design.heldout} networks, each on half of 36 printed characters,\n"

@@ -80,7 +80,7 @@ def run_here(request: "Request") -> Heartbeat:
         TinflError: it failed.
     """
     from tui_influence.cli.starting import shown
-    from tui_influence.runs.supervisor import supervise
+    from tui_influence.service import supervise
 
     with StageLine() as line:
         last = supervise(request, line)

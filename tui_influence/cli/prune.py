@@ -19,7 +19,22 @@ _NAME = "main"
 def prune(
     results: Results,
     k: Annotated[str | None, typer.Option("--k", metavar="LIST", help='Classes to drop, such as "10,20,40".')] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Retrainings of each arm; 5 by default.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Retrainings of each arm; by default 5, or more for --within."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=50,
+            metavar="POINTS",
+            help="Half width that intervals of accuracy are to have: more --seeds where they vary.",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Retrainings of an arm at most; 4 times --seeds by default.")
+    ] = None,
     keep: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Keep these classes only.")] = None,
     drop: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Drop these classes.")] = None,
     target: Annotated[
@@ -32,10 +47,13 @@ def prune(
     output_kind: Annotated[
         Literal["margin", "probability", "correct"] | None, typer.Option(help="What to rank by; margin by default.")
     ] = None,
-    label_mapping: Annotated[
-        bool,
-        typer.Option("--label-mapping", help="Also drop the classes that one model trained on all finds no use for."),
-    ] = False,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Rankings by one model to compare with: label-mapping, feature-mapping, or none; both by default.",
+        ),
+    ] = None,
     transfer: Annotated[
         Literal["fixed-feature", "full-network"] | None, typer.Option(help="Transfer instead of the sweep's.")
     ] = None,
@@ -50,6 +68,9 @@ def prune(
     retry_failed: RetryFailed = False,
     report: Annotated[bool, typer.Option("--report", help="Show what is measured so far; train nothing.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV of the arms; "-" for stdout.')] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the removal curve: .svg, .pdf or .png.")
+    ] = None,
     json: Json = False,
     export_kept: Annotated[
         Path | None,
@@ -75,46 +96,51 @@ def prune(
     own = directory_of(paths, name)
     if export_config is not None and export_kept is None:
         raise ConfigError("--export-config needs --export-kept FILE: the config names that file")
-    to_read = report or csv is not None or export_kept is not None or (json and not dry_run)
+    to_read = report or csv is not None or figure is not None or export_kept is not None or (json and not dry_run)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
-    asks_to_train = (k, seeds, label_mapping, keep, drop, target, estimator, output_kind, *settings.values())
-    if to_read or (own.run.exists() and not (any(asks_to_train) or dry_run or foreground or retry_failed)):
-        _read(paths, own, k, csv, json=json, export_kept=export_kept, ascii_only=ascii_only)
+    settings = {key: value for key, value in settings.items() if value is not None}
+    asked = (k, seeds, within, most_seeds, baselines, keep, drop, target, estimator, output_kind)
+    asks_to_train = any(one is not None for one in asked) or settings
+    if to_read or (own.run.exists() and not (asks_to_train or dry_run or foreground or retry_failed)):
+        _read(paths, own, k, csv, figure, json=json, export_kept=export_kept, ascii_only=ascii_only)
         if export_config is not None and export_kept is not None:
             _export_config(info, export_config, export_kept)
         return
-    from tui_influence.cli.prune_planning import (
-        Options,
-        checked,
-        planned,
-        say_how_many,
-        show_plan,
-        with_label_mapping,
-    )
-    from tui_influence.cli.starting import start
+    from tui_influence.cli.live import StageLine
+    from tui_influence.cli.prune_planning import kinds, lists, numbers, say_how_many, show_plan
+    from tui_influence.cli.starting import device_list, start
+    from tui_influence.pruning.mixture import parse_weights
     from tui_influence.pruning.report import plan_lines
+    from tui_influence.pruning.request import Wanted, planned
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.arms_file import write_arms
 
-    options = Options(k, seeds, keep or [], drop or [], target or [], estimator, output_kind, settings, devices)
-    pruning, asked = planned(paths, info, own, options)
-    if label_mapping and not foreground:
-        pruning = with_label_mapping(own, pruning)
-    config, data = checked(info, own, asked, options)
+    wanted = Wanted(
+        ks=numbers(k) if k is not None else (),
+        chosen=lists(info, keep or [], drop or []),
+        seeds=seeds,
+        weights=parse_weights(target, info) if target else {},
+        estimator=estimator,
+        output=output_kind,
+        baselines=None if baselines is None else kinds(baselines),
+        within=None if within is None else within / 100,
+        most=most_seeds,
+        settings=settings,
+        devices=device_list(devices),
+    )
+    with StageLine() as line:
+        plan = planned(paths, info, own, wanted, line.stage)
     if dry_run:
-        show_plan(pruning, config, data, json=json, ascii_only=ascii_only)
+        show_plan(plan, json=json, ascii_only=ascii_only)
         return
-    say_how_many(paths, info, pruning)
-    for line in plan_lines(pruning, ascii_only=ascii_only):
-        diagnostics.say(line)
-    write_arms(own, pruning)
-    request = Request(config, own.root, allow_code=arch is not None, retry_failed=retry_failed)
+    say_how_many(paths, info, plan.pruning)
+    for text in plan_lines(plan.pruning, ascii_only=ascii_only):
+        diagnostics.say(text)
+    write_arms(own, plan.pruning)
+    request = Request(plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed)
     start(request, foreground=foreground, reading=reading_command(own.root))
-    if foreground and label_mapping:
-        write_arms(own, with_label_mapping(own, pruning))
-        start(request, foreground=True, reading=reading_command(own.root))
     if foreground:
-        _read(paths, own, None, None, json=False, export_kept=None, ascii_only=ascii_only)
+        _read(paths, own, None, None, None, json=False, export_kept=None, ascii_only=ascii_only)
 
 
 def reading_command(root: Path) -> str | None:
@@ -135,6 +161,7 @@ def _read(
     own: "Paths",
     k: str | None,
     csv: Path | None,
+    figure: Path | None,
     *,
     json: bool,
     export_kept: Path | None,
@@ -142,8 +169,9 @@ def _read(
 ) -> None:
     """Show what is measured of a pruning so far, in the forms that were asked for."""
     from tui_influence.errors import ResultsError
-    from tui_influence.export.files import write_text_atomically
+    from tui_influence.export.files import write_bytes_atomically, write_text_atomically
     from tui_influence.pruning.documents import pruning_csv, pruning_document
+    from tui_influence.pruning.figure import figure_format, removal_figure
     from tui_influence.pruning.measured import measure_arms
     from tui_influence.pruning.planning import names_of
     from tui_influence.pruning.report import report_lines
@@ -152,6 +180,7 @@ def _read(
     from tui_influence.store.run_info import read_run_info
     from tui_influence.text import printable
 
+    form = None if figure is None else figure_format(figure)
     if not own.run.exists():
         there = ", ".join(names_of(paths))
         raise ResultsError(
@@ -169,9 +198,12 @@ def _read(
     elif csv is not None:
         write_text_atomically(csv, pruning_csv(measured))
         diagnostics.say(f"wrote {csv}")
+    if figure is not None and form is not None:
+        write_bytes_atomically(figure, removal_figure(measured, form))
+        diagnostics.say(f"wrote {figure}")
     if json:
         output.write_json(pruning_document(measured))
-    elif csv is None and export_kept is None:
+    elif csv is None and figure is None and export_kept is None:
         for line in report_lines(measured, output.console().width, ascii_only=ascii_only):
             output.line(line)
     state = observe(own)[0]
@@ -196,11 +228,11 @@ def _kept(measured: "Measured", k: str | None) -> str:
     """Return the classes that stay, a line each: without the recommended number of the lowest, or without k."""
     from tui_influence.cli.prune_planning import numbers
     from tui_influence.errors import ConfigError
-    from tui_influence.pruning.arms import order_of
+    from tui_influence.pruning.arms import check_grid, order_of
     from tui_influence.pruning.recommendation import measured_best
 
     groups = measured.pruning.groups
-    ks = numbers(k, len(groups)) if k is not None else ()
+    ks = check_grid(numbers(k), len(groups)) if k is not None else ()
     if len(ks) > 1:
         raise ConfigError("--export-kept writes one list: give one --k")
     best = measured_best(measured)

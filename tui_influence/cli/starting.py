@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tui_influence.cli import diagnostics
 
 if TYPE_CHECKING:
-    from tui_influence.config.schema import Config
     from tui_influence.runs.supervisor import Request
 
 
@@ -48,14 +47,6 @@ def start(request: "Request", *, foreground: bool, reading: str | None = None) -
     diagnostics.say(f"  log  {root / 'logs'}")
     diagnostics.say(f"next: tinfl status {shown(root)}    tinfl logs -f {shown(root)}    tinfl stop {shown(root)}")
     diagnostics.say(f"      {reading}   works at any time")
-
-
-def with_devices(config: "Config", devices: str | None) -> "Config":
-    """Return the config with other devices than it names."""
-    wanted = device_list(devices)
-    if wanted is None:
-        return config
-    return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": wanted})})
 
 
 def device_list(devices: str | None) -> list[str] | str | None:

@@ -17,13 +17,14 @@ def sweep(
     retry_failed: RetryFailed = False,
 ) -> None:
     """Train the models of a config, in the background; the same config again goes on where it stopped."""
-    from tui_influence.cli.starting import start, with_devices
+    from tui_influence.cli.starting import device_list, start
     from tui_influence.config.loader import load_config
     from tui_influence.config.locations import absolute
     from tui_influence.runs.continuation import check_against_results
+    from tui_influence.runs.devices import with_devices
     from tui_influence.runs.supervisor import Request
 
-    config = absolute(with_devices(load_config(config_file), devices), Path.cwd())
+    config = absolute(with_devices(load_config(config_file), device_list(devices)), Path.cwd())
     extension = check_against_results(config, config.output)
     if dry_run:
         from tui_influence.cli.check import show_plan

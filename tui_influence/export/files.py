@@ -21,8 +21,19 @@ def write_text_atomically(path: Path, text: str) -> None:
         ResultsError: no such directory, no permission, a full disk, a directory in the way; in one line.
     """
     try:
-        # ValueError: a NUL in the path, or a lone surrogate in the text.
         content = text.encode("utf-8")
+    except UnicodeEncodeError as error:  # a lone surrogate
+        raise _unwritable(path, error) from error
+    write_bytes_atomically(path, content)
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`.
+
+    Raises:
+        ResultsError: as `write_text_atomically`.
+    """
+    try:
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
             raise OSError(EISDIR, os.strerror(EISDIR))
@@ -37,8 +48,12 @@ def write_text_atomically(path: Path, text: str) -> None:
             file.chmod(stat.S_IMODE(mode))
     except OSError as error:
         raise refusal(error, "write", path) from error
-    except ValueError as error:
-        raise ResultsError(f"cannot write {printable(str(path))}: {printable(str(error))}") from error
+    except ValueError as error:  # a NUL in the path
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: ValueError) -> ResultsError:
+    return ResultsError(f"cannot write {printable(str(path))}: {printable(str(error))}")
 
 
 def _mode(path: Path) -> int | None:

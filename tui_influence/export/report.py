@@ -24,7 +24,8 @@ NAME_LIMIT = 60
 
 Row = TypeVar("Row")
 Noun = Literal["class", "example", "group"]
-_PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
+PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
+"""What several of a noun are called."""
 _QUANTITY = {
     "margin": "mean margin (nats)",
     "probability": "mean probability of the correct class",
@@ -64,7 +65,7 @@ class RankReport:
     @property
     def nouns(self) -> str:
         """What groups are called."""
-        return _PLURAL[self.noun]
+        return PLURAL[self.noun]
 
     @property
     def is_relative(self) -> bool:

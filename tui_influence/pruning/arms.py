@@ -5,7 +5,7 @@ leave every row that exists as it is.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped, shuffled
 from tui_influence.errors import ConfigError
-from tui_influence.store.arms_file import Arm, ArmKind, ArmRow, Pruning
+from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, ArmRow, Pruning
 from tui_influence.text import printable
 
 SEEDS = 5
@@ -88,7 +88,8 @@ def with_arms(
     ks: Sequence[int],
     chosen: Sequence[Chosen],
     seeds: int,
-    uses: Sequence[NDArray[np.float64]] = (),
+    uses: Mapping[ArmKind, Sequence[NDArray[np.float64]]] | None = None,
+    repeats: Mapping[str, int] | None = None,
 ) -> Pruning:
     """Return a pruning with further arms, and at least `seeds` repeats of every arm; existing rows stay as they are.
 
@@ -97,38 +98,48 @@ def with_arms(
         ks: numbers of groups to drop, lowest first, at random and highest first.
         chosen: lists of the user's; each is compared with as many dropped at random.
         seeds: repeats of each arm.
-        uses: for each repeat of keeping everything, (K,) how often target examples are taken for each group. Adds
-            label mapping for every k that is dropped lowest first, with these repeats: each has its own ranking.
+        uses: by baseline, for each repeat of keeping everything, (K,) how often target examples are taken for each
+            group. Adds that baseline for every k that is dropped lowest first, with as many repeats as that arm has
+            and these allow: each repeat has its own ranking.
+        repeats: more repeats of some arms, by `identity`.
     """
+    uses, repeats = uses or {}, repeats or {}
     order = order_of(pruning.ranking.influence)
-    arms = {_identity(arm.kind, arm.k, arm.rows[0].dropped): arm for arm in pruning.arms}
+    arms = {identity(arm): arm for arm in pruning.arms}
 
-    def add(kind: ArmKind, label: str, k: int, dropped: tuple[int, ...]) -> None:
+    def add(kind: ArmKind, label: str, k: int, dropped: tuple[int, ...] = ()) -> None:
         arms.setdefault(_identity(kind, k, dropped), Arm(kind, label, k, ()))
 
-    add(ArmKind.ALL, "keep everything", 0, ())
+    add(ArmKind.ALL, "keep everything", 0)
     for kind in _BY_K:
         for k in ks:
-            add(kind, f"{kind} {k}", k, ())
+            add(kind, f"{kind} {k}", k)
     for one in chosen:
         add(one.kind, one.label, len(one.dropped), one.dropped)
-        add(ArmKind.RANDOM, f"random {len(one.dropped)}", len(one.dropped), ())
-    if uses:
+        add(ArmKind.RANDOM, f"random {len(one.dropped)}", len(one.dropped))
+    for kind in uses:
         for arm in [arm for arm in arms.values() if arm.kind is ArmKind.LOWEST]:
-            add(ArmKind.MAPPING, f"label mapping {arm.k}", arm.k, ())
+            add(kind, f"{kind.replace('-', ' ')} {arm.k}", arm.k)
     lists = {_identity(one.kind, len(one.dropped), one.dropped): one.dropped for one in chosen}
-    lists |= {_identity(arm.kind, arm.k, arm.rows[0].dropped): arm.rows[0].dropped for arm in pruning.arms}
+    lists |= {identity(arm): arm.rows[0].dropped for arm in pruning.arms}
+
+    def wanted(key: str, arm: Arm) -> int:
+        if arm.kind not in BASELINES:
+            return max(seeds, repeats.get(key, 0))
+        beside = len(arms[_identity(ArmKind.LOWEST, arm.k, ())].rows)
+        return min(len(uses.get(arm.kind, ())), max(seeds, beside))
+
+    counts = {key: max(len(arm.rows), wanted(key, arm)) for key, arm in arms.items()}
     index = pruning.size
-    repeats = max([seeds, *(len(arm.rows) for arm in pruning.arms)])
     grown: dict[str, tuple[ArmRow, ...]] = dict.fromkeys(arms, ())
-    for repeat in range(repeats):
+    for repeat in range(max(counts.values())):
         for key, arm in arms.items():
-            if repeat < len(arm.rows) or (arm.kind is ArmKind.MAPPING and repeat >= len(uses)):
+            if not len(arm.rows) <= repeat < counts[key]:
                 continue
             match arm.kind:
-                case ArmKind.MAPPING:
+                case ArmKind.LABELS | ArmKind.FEATURES:
                     ties = shuffled(pruning.seed, len(pruning.groups), repeat)
-                    dropped = np.lexsort((ties, uses[repeat]))[: arm.k]
+                    dropped = np.lexsort((ties, uses[arm.kind][repeat]))[: arm.k]
                 case ArmKind.LOWEST:
                     dropped = order[: arm.k]
                 case ArmKind.HIGHEST:
@@ -143,8 +154,12 @@ def with_arms(
     return replace(pruning, arms=tuple(replace(arm, rows=arm.rows + grown[key]) for key, arm in arms.items()))
 
 
+def identity(arm: Arm) -> str:
+    """Return what tells an arm that has rows from the others of a pruning: how many it drops, or for a list, which."""
+    return _identity(arm.kind, arm.k, arm.rows[0].dropped)
+
+
 def _identity(kind: ArmKind, k: int, dropped: tuple[int, ...]) -> str:
-    """What tells an arm from the others of a pruning: how many it drops, or for a list, which."""
     if kind not in (ArmKind.KEEP, ArmKind.DROP):
         return f"{kind} {k}"
     return f"list {hashlib.blake2b(repr(dropped).encode(), digest_size=8).hexdigest()}"

@@ -118,8 +118,8 @@ def _comments(measured: Measured) -> Iterable[tuple[str, str]]:
 
 
 def _score(score: Score) -> dict[str, Any]:
-    over = None if score.over_random is None else _interval(score.over_random)
-    return {"mean": _interval(score.mean), "gain": _interval(score.gain), "gain_over_random": over}
+    over = {kind.value: _interval(found) for kind, found in score.over.items()}
+    return {"mean": _interval(score.mean), "gain": _interval(score.gain), "gain_over": over}
 
 
 def _interval(found: Interval) -> dict[str, float | None]:

@@ -16,15 +16,18 @@ from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.estimate import t_quantile
 from tui_influence.influence.fdr import benjamini_hochberg, p_values
 from tui_influence.influence.outputs import OutputKind, mean_outputs_by_label
+from tui_influence.pruning.arms import identity
 from tui_influence.pruning.mixture import Mixture, Side
 from tui_influence.roles import Role
-from tui_influence.store.arms_file import Arm, ArmKind, Forecast, Pruning
+from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, Forecast, Pruning
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
+_RIVALS = (ArmKind.RANDOM, *BASELINES)
+"""Ways to drop groups that ask no thousands of models."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,12 @@ class Score:
     Attributes:
         mean: over its retrainings.
         gain: over keeping everything.
-        over_random: gain over as many groups dropped at random; None where there is no such arm.
+        over: gain over the arms that drop as many groups otherwise, by their kind, as far as there are any.
     """
 
     mean: Interval
     gain: Interval
-    over_random: Interval | None
+    over: dict[ArmKind, Interval]
 
 
 @dataclass(frozen=True)
@@ -140,26 +143,19 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
     Raises:
         ResultsError: it cannot be read.
     """
-    sides = [
-        Side(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
-        for place, target in enumerate(info.targets)
-    ]
-    mixture = Mixture.of(sides, pruning.ranking.targets)
-    rows = [np.flatnonzero(np.isin(mixture.indices, [row.index for row in arm.rows])) for arm in pruning.arms]
+    mixture, rows = _recorded(paths, info, pruning)
+    sides = mixture.sides
     kinds = [(arm.kind, arm.k) for arm in pruning.arms]
     control = rows[kinds.index((ArmKind.ALL, 0))]
-    random = [
-        rows[kinds.index((ArmKind.RANDOM, arm.k))]
-        if arm.kind is not ArmKind.RANDOM and (ArmKind.RANDOM, arm.k) in kinds
-        else None
+    rivals = [
+        {kind: rows[kinds.index((kind, arm.k))] for kind in _RIVALS if kind != arm.kind and (kind, arm.k) in kinds}
         for arm in pruning.arms
     ]
 
     def score(values: NDArray[np.float64], place: int) -> Score:
-        other = random[place]
         own = values[rows[place]]
-        against = None if other is None else difference(own, values[other])
-        return Score(mean_of(own), difference(own, values[control]), against)
+        over = {kind: difference(own, values[other]) for kind, other in rivals[place].items()}
+        return Score(mean_of(own), difference(own, values[control]), over)
 
     together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
     alone = {
@@ -196,6 +192,32 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
             )
         )
     return Measured(info, pruning, tuple(results), tuple(line for side in sides for line in side.outputs.damaged))
+
+
+def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str, NDArray[np.float64]]:
+    """Return the accuracy of the first repeats of each arm, as far as they are recorded, by `arms.identity`.
+
+    Raises:
+        ResultsError: they cannot be read.
+    """
+    mixture, rows = _recorded(paths, info, pruning)
+    accuracy = mixture.mean(OutputKind.CORRECT, estimate=False)
+    first = {row.index for arm in pruning.arms for row in arm.rows if row.repeat < pruning.stages.seeds}
+    return {
+        identity(arm): accuracy[[place for place in own if mixture.indices[place] in first]]
+        for arm, own in zip(pruning.arms, rows, strict=True)
+    }
+
+
+def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[Mixture, list[NDArray[np.int64]]]:
+    """Return what is recorded by now, and where in it the retrainings of each arm are."""
+    sides = [
+        Side(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
+        for place, target in enumerate(info.targets)
+    ]
+    mixture = Mixture.of(sides, pruning.ranking.targets)
+    rows = [np.flatnonzero(np.isin(mixture.indices, [row.index for row in arm.rows])) for arm in pruning.arms]
+    return mixture, rows
 
 
 def mean_of(values: NDArray[np.float64]) -> Interval:

@@ -18,12 +18,12 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import Estimate, interval
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import OutputKind, parse_kind
-from tui_influence.pruning.arms import Chosen, order_of, with_arms
+from tui_influence.pruning.arms import SEEDS, order_of
 from tui_influence.pruning.mixture import Mixture, Side, refuse_half_without_examples
 from tui_influence.pruning.prediction import predict_gain
 from tui_influence.reading import read
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets
-from tui_influence.store.arms_file import Forecast, Gain, Pruning, RankingUsed
+from tui_influence.store.arms_file import Forecast, Gain, Pruning, RankingUsed, Stages
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import printable
@@ -135,16 +135,14 @@ def refuse_other_question(own: Paths, pruning: Pruning, asked: Asked) -> None:
         raise _other_settings(own, changed)
 
 
-def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int], chosen: Sequence[Chosen], seeds: int) -> Pruning:
-    """Plan a pruning from what a sweep has recorded by now.
+def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int]) -> Pruning:
+    """Rank for a pruning by what a sweep has recorded by now, and predict its gains; it has no arms yet.
 
     Args:
         paths: of the sweep.
         info: of the sweep.
         asked: what the pruning is to be.
-        ks: numbers of groups to drop.
-        chosen: lists of the user's.
-        seeds: repeats of each arm.
+        ks: numbers of groups to drop, among those whose gain is predicted.
 
     Raises:
         ResultsError: no model is recorded yet, or a half of the test examples is empty.
@@ -165,8 +163,8 @@ def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int], chosen: S
             "too few to rank by; see `tinfl status`"
         )
     ranking = _used(found, info, asked, len(score))
-    bare = Pruning(info.name, info.identity, info.seed, tuple(info.source.groups), ranking, (), ())
-    return with_arms(_with_forecast(bare, mixture, ks), ks, chosen, seeds)
+    bare = Pruning(info.name, info.identity, info.seed, tuple(info.source.groups), ranking, (), (), Stages(SEEDS))
+    return _with_forecast(bare, mixture, ks)
 
 
 def _with_forecast(pruning: Pruning, mixture: Mixture, ks: Sequence[int]) -> Pruning:

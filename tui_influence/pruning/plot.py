@@ -1,25 +1,21 @@
-"""The removal curve as text: accuracy against the number of groups dropped, lowest, random and highest first."""
+"""The removal curve as text: accuracy against the number of groups dropped, a column of its own for every arm.
 
-from dataclasses import dataclass
-from math import isfinite
+Keeping everything stands at k = 0; the arms of one k stand side by side. Lists of the user's are in the table, not
+here: they are no point of a curve.
+"""
 
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from tui_influence.pruning.curve import EVERYTHING, LOOKS, Curves, Look, Point, dropped_words, removal_curves
 from tui_influence.pruning.measured import Measured
-from tui_influence.store.arms_file import ArmKind
 
-_MARKS = {ArmKind.LOWEST: ("●", "o"), ArmKind.RANDOM: ("◇", "x"), ArmKind.HIGHEST: ("▲", "^")}
 _HEIGHT = 12
 _AXIS = 8
 """Cells left of the plot."""
+_WIDEST = 100
 _LINE = {False: ("│", "└", "─"), True: ("|", "+", "-")}
-
-
-@dataclass(frozen=True)
-class _Point:
-    kind: ArmKind
-    k: int
-    value: float
-    low: float
-    high: float
 
 
 def removal_curve(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
@@ -30,57 +26,103 @@ def removal_curve(measured: Measured, width: int, *, ascii_only: bool = False) -
         width: cells.
         ascii_only: without other characters.
     """
-    points = _points(measured)
-    if len({point.k for point in points}) < 2:
+    curves = removal_curves(measured, "accuracy")
+    by_k = _by_k(curves)
+    if len(by_k) < 2:
         return []
-    ends = [value for point in points for value in (point.low, point.high)]
+    ends = [end for arms in by_k.values() for _, point in arms for end in point.ends]
     bottom, top = min(ends), max(ends)
     span = top - bottom or 0.01
-    most = max(point.k for point in points)
-    columns = max(min(width, 100) - _AXIS - 2, 10)
+    columns = max(min(width, _WIDEST) - _AXIS - 2, 10)
+    places = _places(list(by_k), [len(arms) for arms in by_k.values()], columns)
     grid = [[" "] * columns for _ in range(_HEIGHT)]
 
     def row(value: float) -> int:
         return round((top - value) / span * (_HEIGHT - 1))
 
     bar, corner, floor = _LINE[ascii_only]
-    for point in points:
-        # Three arms at one k stand side by side.
-        column = round(point.k / most * (columns - 3)) + list(_MARKS).index(point.kind)
-        for place in range(row(point.high), row(point.low) + 1):
-            grid[place][column] = bar
-    for point in points:
-        column = round(point.k / most * (columns - 3)) + list(_MARKS).index(point.kind)
-        grid[row(point.value)][column] = _MARKS[point.kind][ascii_only]
+    for arms, taken in zip(by_k.values(), places, strict=True):
+        for (look, point), column in zip(arms, taken, strict=True):
+            low, high = point.ends
+            for place in range(row(high), row(low) + 1):
+                grid[place][column] = bar
+            grid[row(point.mean.value)][column] = _mark(look, ascii_only)
     labels = {0: top, _HEIGHT // 2: top - span * (_HEIGHT // 2) / (_HEIGHT - 1), _HEIGHT - 1: bottom}
     lines = [
         f"{f'{labels[place]:.1%}' if place in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
         for place, cells in enumerate(grid)
     ]
-    ticks = [" "] * (columns + 4)
-    for k in sorted({point.k for point in points}):
-        start = round(k / most * (columns - 3)) + 1
-        if not "".join(ticks[max(start - 1, 0) : start + len(str(k)) + 1]).strip():
-            ticks[start : start + len(str(k))] = str(k)
-    key = "   ".join(f"{marks[ascii_only]} {kind} first" for kind, marks in _MARKS.items())
+    looks = [EVERYTHING] * (curves.everything is not None) + [LOOKS[kind] for kind in curves.by_kind]
+    key = _wrapped([f"{_mark(look, ascii_only)} {look.words}" for look in looks], columns)
     return [
         "accuracy on the evaluate half, with 95% intervals",
         *lines,
         f"{'':>{_AXIS}}{corner}{floor * columns}",
-        f"{'':>{_AXIS}} {''.join(ticks).rstrip()}",
-        f"{'':>{_AXIS}} dropped   {key}",
+        f"{'':>{_AXIS}} {_ticks(list(by_k), places, columns)}",
+        f"{'':>{_AXIS}} {dropped_words(measured)}",
+        *(f"{'':>{_AXIS}} {line}" for line in key),
     ]
 
 
-def _points(measured: Measured) -> list[_Point]:
-    points = []
-    for result in measured.results:
-        kinds = tuple(_MARKS) if result.arm.kind is ArmKind.ALL else (result.arm.kind,)
-        mean = result.accuracy.mean
-        if not isfinite(mean.value):
-            continue
-        low, high = (end if isfinite(end) else mean.value for end in (mean.low, mean.high))
-        points += [
-            _Point(kind, result.arm.k, mean.value, max(low, 0.0), min(high, 1.0)) for kind in kinds if kind in _MARKS
-        ]
-    return points
+def _by_k(curves: Curves) -> dict[int, list[tuple[Look, Point]]]:
+    """The arms of each k, ascending, and of one k in the order of the key."""
+    found: dict[int, list[tuple[Look, Point]]] = {}
+    if curves.everything is not None:
+        found[0] = [(EVERYTHING, curves.everything)]
+    points = [(LOOKS[kind], point) for kind, curve in curves.by_kind.items() for point in curve]
+    for look, point in sorted(points, key=lambda one: one[1].k):
+        found.setdefault(point.k, []).append((look, point))
+    return found
+
+
+def _places(ks: Sequence[int], arms: Sequence[int], columns: int) -> list[list[int]]:
+    """Return the column of every arm: k to scale, as far as the arms of neighbouring k leave room for that.
+
+    Args:
+        ks: ascending.
+        arms: how many there are of each k.
+        columns: of the plot.
+    """
+    # With a blank between arms, else without, else also without one between neighbouring k.
+    for stride, gap in ((2, 2), (1, 1), (1, 0)):
+        widths = [(count - 1) * stride + 1 for count in arms]
+        if sum(widths) + gap * (len(ks) - 1) <= columns:
+            break
+    starts: list[int] = []
+    free = 0
+    for k, width in zip(ks, widths, strict=True):
+        starts.append(max(round(k / ks[-1] * (columns - 1) - width / 2), free))
+        free = starts[-1] + width + gap
+    free = columns
+    for place in reversed(range(len(ks))):
+        # Arms that cannot all have a column of their own share the first ones.
+        starts[place] = max(min(starts[place], free - widths[place]), 0)
+        free = starts[place] - gap
+    return [[start + stride * arm for arm in range(count)] for start, count in zip(starts, arms, strict=True)]
+
+
+def _ticks(ks: Sequence[int], places: Sequence[Sequence[int]], columns: int) -> str:
+    """Return k under the middle of its arms, where there is room."""
+    cells = [" "] * columns
+    for k, taken in zip(ks, places, strict=True):
+        text = str(k)
+        start = min(max((taken[0] + taken[-1] + 1 - len(text)) // 2, 0), columns - len(text))
+        if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
+            cells[start : start + len(text)] = text
+    return "".join(cells).rstrip()
+
+
+def _mark(look: Look, ascii_only: bool) -> str:
+    return look.ascii if ascii_only else look.mark
+
+
+def _wrapped(parts: Sequence[str], width: int) -> list[str]:
+    """Return the parts, three blanks between them, on as many lines as they need."""
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}   {part}" if lines[-1] else part
+        if lines[-1] and cell_len(joined) > width:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return lines

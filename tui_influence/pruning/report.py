@@ -10,7 +10,10 @@ from tui_influence.export.report import SIGNIFICANT
 from tui_influence.pruning.measured import ClassGain, Interval, Measured, lost_and_gained
 from tui_influence.pruning.plot import removal_curve
 from tui_influence.pruning.recommendation import Recommendation, measured_best, predicted_best
-from tui_influence.store.arms_file import ArmKind, Gain, Pruning
+from tui_influence.runs.measure import Cost
+from tui_influence.runs.words import duration
+from tui_influence.store.arms_file import BASELINES, ArmKind, Gain, Pruning
+from tui_influence.text import counted
 
 _LABEL = 32
 _CLASSES_NAMED = 6
@@ -98,7 +101,36 @@ def _arms(pruning: Pruning, ascii_only: bool) -> list[str]:
     seeds = sorted({len(arm.rows) for arm in pruning.arms})
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     names = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
-    return [f"{pruning.size} retrainings, {shown} of each arm: {names}"]
+    return [f"{counted(pruning.size, 'retraining')}, {shown} of each arm: {names}", *_what_follows(pruning)]
+
+
+def _what_follows(pruning: Pruning) -> list[str]:
+    stages = pruning.stages
+    there = {arm.kind for arm in pruning.arms}
+    lowest = sum(arm.kind is ArmKind.LOWEST for arm in pruning.arms)
+    coming = [kind for kind in stages.baselines if kind not in there]
+    lines = []
+    if coming and lowest:
+        names = " and ".join(kind.replace("-", " ") for kind in coming)
+        lines.append(
+            f"then {counted(len(coming) * lowest * stages.seeds, 'retraining')} by {names}: "
+            "dropping what models trained on everything find no use for"
+        )
+    if stages.within and stages.most > stages.seeds:
+        lines.append(
+            f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "
+            f"+- {100 * stages.within:g} points"
+        )
+    return lines
+
+
+def cost_line(pruning: Pruning, cost: Cost) -> str:
+    """Return what the retrainings that are planned cost, without those that follow from them."""
+    return (
+        f"cost: {counted(pruning.size, 'model')}, {cost.seconds_per_model:.2f} s each on "
+        f"{counted(cost.workers, 'worker')}: {duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"
+        + (", before what follows" if _what_follows(pruning) else "")
+    )
 
 
 def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:
@@ -122,7 +154,7 @@ def _against_prediction(measured: Measured) -> list[str]:
         found = measured.forecast(result.arm.k)
         if result.arm.kind is not ArmKind.LOWEST or found is None:
             continue
-        over_random = result.margin.over_random
+        over_random = result.margin.over.get(ArmKind.RANDOM)
         rows.append(
             [
                 str(result.arm.k),
@@ -142,7 +174,7 @@ def _class_lines(measured: Measured, ascii_only: bool) -> list[str]:
     lines = []
     for result in measured.results:
         lost, gained = lost_and_gained(result.by_class)
-        if result.arm.kind in (ArmKind.RANDOM, ArmKind.HIGHEST, ArmKind.MAPPING) or not lost + gained:
+        if result.arm.kind in (ArmKind.RANDOM, ArmKind.HIGHEST, *BASELINES) or not lost + gained:
             continue
         label = plain(result.arm.label, ascii_only)
         lines += [

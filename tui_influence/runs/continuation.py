@@ -6,6 +6,7 @@ from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.runs.devices import with_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Request
@@ -72,9 +73,7 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
     """
     info = read_run_info(root)
     refuse_if_imported(root, info)
-    config = config_from_json(info.config)
-    if devices is not None:
-        config = config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
+    config = with_devices(config_from_json(info.config), devices)
     if config.model.is_user_code:
         raise ResultsError(
             f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "

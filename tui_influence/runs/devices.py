@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tui_influence.config.schema import ComputeSection
+from tui_influence.config.schema import ComputeSection, Config
 from tui_influence.errors import DeviceError
 
 MOST_WORKERS_PER_GPU = 8
@@ -31,6 +31,13 @@ def cuda_devices() -> int:
         return int(found.stdout.strip() or 0)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return 0
+
+
+def with_devices(config: Config, devices: list[str] | str | None) -> Config:
+    """Return the config with other devices than it names; None leaves them."""
+    if devices is None:
+        return config
+    return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
 
 
 def worker_devices(compute: ComputeSection) -> list[str]:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -18,10 +18,13 @@ from typing import IO, Any
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import Heartbeat, State
-from tui_influence.runs.supervisor import Observer, Request, supervise
+from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.files import make_directory, refusal, refuse_links
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
+
+_SERVICE = "tui_influence.service"
+"""The module that is run: it knows more kinds of plans than this layer may."""
 
 
 def start(request: Request, observer: Observer) -> int:
@@ -44,7 +47,7 @@ def start(request: Request, observer: Observer) -> int:
     try:
         with log_path.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tui_influence.runs.launch"],
+                [sys.executable, "-P", "-m", _SERVICE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -132,8 +135,8 @@ def _messages(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def main() -> int:
-    """Run as the background supervisor: the request on stdin, reports on stdout until the run is under way."""
+def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
+    """Be the background supervisor: the request on stdin, reports on stdout until the run is under way."""
     found = json.loads(sys.stdin.buffer.read())
     pipe = _Pipe(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
     with Path(os.devnull).open("r+b") as null:
@@ -150,7 +153,3 @@ def main() -> int:
         return int(error.exit_code)
     pipe.ended(last)  # where nothing was left to do, this is the first that is heard
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -78,6 +78,14 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
     return info, rows
 
 
+def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
+    """Write a pruning's plan with further rows at its end; return what the run is now."""
+    write_plan(paths, rows)
+    info = replace(info, arms=len(rows))
+    write_run_info(paths, info)
+    return info
+
+
 def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> RunInfo:
     make_directory(paths.root)
     sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))

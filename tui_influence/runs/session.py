@@ -43,6 +43,9 @@ class Host(Protocol):
     def compact(self) -> None:
         """Write a new generation of the compacted matrix."""
 
+    def more(self) -> list[Row]:
+        """Return rows that follow from what is recorded now; none if the plan is complete."""
+
 
 class Session:
     """Keeps a crew busy.
@@ -76,6 +79,8 @@ class Session:
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
         work, compute = self.work, self._compute
+        if not len(work):
+            work.add(self._host.more())
         devices = self._devices[: len(work)]
         self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
         for number, device in enumerate(devices):
@@ -89,8 +94,13 @@ class Session:
                 self._host.beat(force=True)
             if level is Stop.NO:
                 self._hand_out()
-            if level is Stop.AT_ONCE or (self.crew.is_idle and (level is not Stop.NO or not len(work))):
+            if level is Stop.AT_ONCE:
                 break
+            if self.crew.is_idle and (level is not Stop.NO or not len(work)):
+                if level is Stop.NO:
+                    work.add(self._host.more())
+                if level is not Stop.NO or not len(work):
+                    break
             for worker, said in self.crew.hear(TICK):
                 self._take_in(worker, said)
             if not len(self.crew) and len(work) and level is Stop.NO and self.failure is None:

@@ -6,6 +6,7 @@ killed at any moment: `resume` finds the records that exist and goes on with the
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import mixed_versions, prepare, versions
+from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
 from tui_influence.runs.session import Session
 from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
@@ -53,6 +54,15 @@ class Request:
     retry_failed: bool = False
 
 
+More = Callable[[Paths], list[Row]]
+"""Says what a plan holds now that all of it is recorded: rows at its end may follow from the records of others."""
+
+
+def nothing_more(paths: Paths) -> list[Row]:
+    """Return nothing: a plan that is complete from the start."""
+    return []
+
+
 class Observer(Protocol):
     """Who watches a supervisor."""
 
@@ -66,8 +76,13 @@ class Observer(Protocol):
         """Say how it goes, about once a second."""
 
 
-def supervise(request: Request, observer: Observer) -> Heartbeat:
+def supervise(request: Request, observer: Observer, more: More = nothing_more) -> Heartbeat:
     """Run a run until it is done, stopped or failed.
+
+    Args:
+        request: what to run.
+        observer: is told how it goes.
+        more: is asked for the whole plan again once it is done.
 
     Returns:
         the last heartbeat.
@@ -83,7 +98,7 @@ def supervise(request: Request, observer: Observer) -> Heartbeat:
         raise already_running(paths)
     with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
-        return _Supervisor(request, paths, observer, asked).run()
+        return _Supervisor(request, paths, observer, asked, more).run()
 
 
 class _StoppedEarlyError(Exception):
@@ -93,8 +108,8 @@ class _StoppedEarlyError(Exception):
 class _Supervisor:
     """The life of one run in this process; a session's host."""
 
-    def __init__(self, request: Request, paths: Paths, observer: Observer, asked: Signals) -> None:
-        self._request, self._paths, self._observer, self._asked = request, paths, observer, asked
+    def __init__(self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More) -> None:
+        self._request, self._paths, self._observer, self._asked, self._more = request, paths, observer, asked, more
         self._started = self._last_beat = time.time()
         self._state, self._stage = State.PREPARING, "starting"
         self._failure: TinflError | None = None
@@ -161,6 +176,17 @@ class _Supervisor:
         for role in Role:
             for target in range(len(self._info.targets)):
                 compact(self._paths, self._info, role, target)
+
+    def more(self) -> list[Row]:
+        """Return the rows by which the plan has grown, now that all the others are recorded."""
+        assert self._info is not None
+        assert self._session is not None
+        rows = self._more(self._paths)
+        new = [row for row in rows if row.index >= self._session.work.total]
+        if new:
+            self._info = grow(self._paths, self._info, rows)
+            self._events.write("grown", rows=len(new), total=len(rows))
+        return new
 
     def _prepare(self) -> list[Row]:
         def told(what: str, done: int, total: int) -> None:

@@ -28,17 +28,27 @@ class Work:
             ResultsError: the directory cannot be read.
         """
         self._paths, self._targets, self._attempts = paths, targets, attempts
-        plan = list(rows)
-        done = {role: completed(paths, role, targets) for role in Role}
-        failed = {role: list_failures(paths, role) - done[role] for role in Role}
-        self.total = len(plan)
-        self.done = sum(row.index in done[row.role] for row in plan)
-        self.failed = sum(row.index in failed[row.role] for row in plan)
+        self.total = self.done = self.failed = 0
         self._tries: Counter[tuple[Role, int]] = Counter()
-        self._left = deque(row for row in plan if row.index not in done[row.role] | failed[row.role])
+        self._left: deque[Row] = deque()
+        self.add(rows)
 
     def __len__(self) -> int:
         return len(self._left)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take on more rows, after those there are.
+
+        Raises:
+            ResultsError: the directory cannot be read.
+        """
+        plan = list(rows)
+        done = {role: completed(self._paths, role, self._targets) for role in Role}
+        failed = {role: list_failures(self._paths, role) - done[role] for role in Role}
+        self.total += len(plan)
+        self.done += sum(row.index in done[row.role] for row in plan)
+        self.failed += sum(row.index in failed[row.role] for row in plan)
+        self._left.extend(row for row in plan if row.index not in done[row.role] | failed[row.role])
 
     def take(self) -> Row | None:
         """Return the next row that has no record; None when there is none.

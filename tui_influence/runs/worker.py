@@ -74,11 +74,13 @@ def serve(
     for line in lines:
         asked: Assignment = from_line(line)
         started = time.monotonic()
+        if (asked.role, asked.index) not in rows:  # the plan has grown since
+            rows.update(_rows(paths))
         row = rows[asked.role, asked.index]
         report: Report
         try:
             # A network that was trained on everything can rank the classes by itself: the cheap baseline of a pruning.
-            outcomes = trainer.run(row.mask, row.seed, map_labels=row.role is Role.ARM and bool(row.mask.all()))
+            outcomes = trainer.run(row.mask, row.seed, map_classes=row.role is Role.ARM and bool(row.mask.all()))
             for target, outcome in enumerate(outcomes):
                 # A worker that outlived its supervisor may have been first: the first copy stands.
                 if not paths.record(row.role, row.index, target).exists():
@@ -127,7 +129,12 @@ def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: st
         predicted=outcome.predicted.astype(np.uint16),
         metrics=outcome.metrics,
         mapped=None if outcome.mapped is None else outcome.mapped.astype(np.uint16),
+        nearest=None if outcome.nearest is None else outcome.nearest.astype(np.uint16),
     )
+
+
+def _rows(paths: Paths) -> dict[tuple[str, int], Row]:
+    return {(row.role.value, row.index): row for row in read_plan(paths)}
 
 
 def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[RunInfo, Trainer]:
@@ -158,7 +165,7 @@ def main() -> int:
     paths = Paths(arguments.root)
     try:
         info, trainer = _start(arguments.root, arguments.device, arguments.threads, allow_code=arguments.allow_code)
-        rows = {(row.role.value, row.index): row for row in read_plan(paths)}
+        rows = _rows(paths)
     except TinflError as error:
         tell(say, Fatal(str(error), int(error.exit_code)))
         return int(error.exit_code)

@@ -17,7 +17,7 @@ from tui_influence.store.files import make_directory, read_json, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 Gain = tuple[float, float, float]
 
@@ -33,12 +33,18 @@ class ArmKind(StrEnum):
     """Drawn anew for every repeat."""
     HIGHEST = "highest"
     """Those of highest influence."""
-    MAPPING = "label-mapping"
+    LABELS = "label-mapping"
     """Those that a model trained on everything takes fewest target examples for (DP4TL, NeurIPS 2023)."""
+    FEATURES = "feature-mapping"
+    """Those whose mean feature is nearest to fewest target examples, in a model trained on everything."""
     KEEP = "keep"
     """All but those in a list of the user's."""
     DROP = "drop"
     """Those in a list of the user's."""
+
+
+BASELINES = (ArmKind.LABELS, ArmKind.FEATURES)
+"""Rankings that one model trained on everything gives, which thousands of models have to beat."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,24 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """What is to follow once all arms have their first repeats, decided by nothing but how those vary.
+
+    Attributes:
+        seeds: first repeats of each arm.
+        baselines: kinds of arms that the models which keep everything rank for.
+        within: half width, as a fraction, that the 95% interval of an accuracy's gain is to have at most: arms that
+            vary more get more repeats. Zero: none do.
+        most: repeats of an arm at most.
+    """
+
+    seeds: int
+    baselines: tuple[ArmKind, ...] = ()
+    within: float = 0.0
+    most: int = 0
+
+
+@dataclass(frozen=True)
 class Pruning:
     """A pruning.
 
@@ -133,6 +157,7 @@ class Pruning:
         ranking: that was used.
         forecast: by k, ascending; empty where the models were too few to predict from.
         arms: in the order of the tables.
+        stages: what follows their first repeats.
     """
 
     sweep: str
@@ -142,6 +167,7 @@ class Pruning:
     ranking: RankingUsed
     forecast: tuple[Forecast, ...]
     arms: tuple[Arm, ...]
+    stages: Stages
 
     @property
     def size(self) -> int:
@@ -188,6 +214,7 @@ def read_arms(paths: Paths) -> Pruning:
             ranking=_ranking(found["ranking"]),
             forecast=tuple(_forecast(one) for one in found["forecast"]),
             arms=tuple(_arm(arm) for arm in found["arms"]),
+            stages=_stages(found["stages"]),
         )
         _check(pruning)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -226,6 +253,14 @@ def _forecast(found: dict[str, Any]) -> Forecast:
         margin=None if margin is None else _gain(margin),
         accuracy=None if accuracy is None else _gain(accuracy),
     )
+
+
+def _stages(found: dict[str, Any]) -> Stages:
+    baselines = tuple(ArmKind(kind) for kind in found["baselines"])
+    within = float(found["within"])
+    if not set(baselines) <= set(BASELINES) or not 0 <= within < 1:
+        raise ValueError("its stages are none")
+    return Stages(int(found["seeds"]), baselines, within, int(found["most"]))
 
 
 def _numbers(found: list[Any]) -> tuple[float | None, ...]:

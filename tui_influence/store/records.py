@@ -1,8 +1,9 @@
 """One model's record for one target: the file that says the model is done.
 
 A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, where it was
-asked for `mapped` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. It holds nothing that depends on
-when or where the model was trained, so training a row again gives the same bytes. The digest covers every value in it.
+asked for `mapped` and `nearest` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. It holds nothing that
+depends on when or where the model was trained, so training a row again gives the same bytes. The digest covers every
+value in it.
 """
 
 import hashlib
@@ -50,6 +51,7 @@ class Record:
         metrics: what training measured (losses, accuracies).
         mapped: (n,) uint16, the source class that the source network takes each test example for; only of models
             trained on every class of a pruning.
+        nearest: (n,) uint16, the source class whose mean feature is nearest to that of each test example; likewise.
     """
 
     role: Role
@@ -64,6 +66,7 @@ class Record:
     predicted: NDArray[np.uint16]
     metrics: dict[str, float]
     mapped: NDArray[np.uint16] | None = None
+    nearest: NDArray[np.uint16] | None = None
 
 
 def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
@@ -76,7 +79,13 @@ def encode(record: Record) -> bytes:
     """Return a record's file: the same record always gives the same bytes."""
     header = _header(record)
     header["digest"] = _digest(header, record)
-    tensors = {"margins": record.margins, "mask": record.mask, "predicted": record.predicted, "mapped": record.mapped}
+    tensors = {
+        "margins": record.margins,
+        "mask": record.mask,
+        "predicted": record.predicted,
+        "mapped": record.mapped,
+        "nearest": record.nearest,
+    }
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items() if tensor is not None}
     return save_tensors(contiguous, metadata={"tinfl": json.dumps(header, sort_keys=True)})
 
@@ -105,6 +114,7 @@ def decode(content: bytes) -> Record:
             predicted=_array(tensors["predicted"], np.uint16),
             metrics={str(name): float(value) for name, value in header["metrics"].items()},
             mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
+            nearest=_array(tensors["nearest"], np.uint16) if "nearest" in tensors else None,
         )
         sound = digest == _digest(_header(record), record)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -158,7 +168,7 @@ def _header(record: Record) -> dict[str, Any]:
 
 def _digest(header: dict[str, Any], record: Record) -> str:
     digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
-    for array in (record.mask, record.margins, record.predicted, record.mapped):
+    for array in (record.mask, record.margins, record.predicted, record.mapped, record.nearest):
         if array is None:
             continue
         digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -68,9 +68,11 @@ class Outcome:
         metrics: of the training; the same numbers whenever the same row is trained again.
         mapped: (n,) source class that the source network, before any transfer, takes each image for; None if nobody
             asked.
+        nearest: (n,) source class whose mean feature is nearest to each image's in that network; None likewise.
     """
 
     margins: NDArray[np.float32]
     predicted: Labels
     metrics: dict[str, float]
     mapped: Labels | None = None
+    nearest: Labels | None = None

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import numerics as arithmetic
-from tui_influence.training.data import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
+from tui_influence.training.data import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 from tui_influence.training.fit import Recipe, fit
 from tui_influence.training.memory import memory_for
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.pixels import resident
-from tui_influence.training.transfer import finetune, outcome, probe, source_labels
+from tui_influence.training.transfer import finetune, nearest_classes, outcome, probe, source_labels
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
 
@@ -68,7 +68,7 @@ class Trainer:
         return str(self._how)
 
     def run(
-        self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None, *, map_labels: bool = False
+        self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None, *, map_classes: bool = False
     ) -> list[Outcome]:
         """Train one model and transfer it to every target.
 
@@ -79,7 +79,8 @@ class Trainer:
             mask: (K,) groups that are kept.
             seed: of everything random.
             evaluation_batch: images at a time where nothing is trained; halved when memory runs out.
-            map_labels: also say which source class each test image is taken for; it changes nothing else.
+            map_classes: also say which source class each test image is taken for, and whose mean feature is nearest;
+                it changes nothing else.
 
         Returns:
             one outcome a target, in their order.
@@ -92,12 +93,20 @@ class Trainer:
         chosen = torch.from_numpy(np.flatnonzero((self._groups < 0) | mask[self._groups]))
         with arithmetic.repeatable(self._how), arithmetic.seeded(self._how.device, seed), memory_for("training"):
             metrics = self._pretrain(chosen, seed)
-            mapped = [
-                source_labels(self._body, self._head, test, self._how, batch) if map_labels else None
-                for _, test in self._images
-            ]
+            mapped = self._map_classes(batch) if map_classes else []
             outcomes = self._transfer(metrics, seed, batch)
-        return [replace(outcome, mapped=labels) for outcome, labels in zip(outcomes, mapped, strict=True)]
+        if not mapped:
+            return outcomes
+        return [
+            replace(outcome, mapped=labels, nearest=nearest)
+            for outcome, (labels, nearest) in zip(outcomes, mapped, strict=True)
+        ]
+
+    def _map_classes(self, batch: int) -> list[tuple[Labels, Labels]]:
+        """(n,) source class by the source network's head, and by its features, for each target's test images."""
+        tests = [test for _, test in self._images]
+        labels = [source_labels(self._body, self._head, test, self._how, batch) for test in tests]
+        return list(zip(labels, nearest_classes(self._body, self._source, tests, self._how, batch), strict=True))
 
     def _pretrain(self, chosen: Tensor, seed: int) -> dict[str, float]:
         """Set the network anew from the seed and train it on the chosen source images."""

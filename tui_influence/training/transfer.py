@@ -80,10 +80,33 @@ def outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Outcom
     )
 
 
+_IMAGES_OF_A_MEAN = 100
+"""Source images that a class's mean feature is made from, at most."""
+
+
 def source_labels(body: nn.Module, head: nn.Linear, test: Pixels, how: Numerics, batch: int) -> Labels:
     """(n,) source class that the source network takes each test image for."""
     labels: Labels = features(nn.Sequential(body, head), test, how, batch).argmax(1).cpu().numpy()
     return labels
+
+
+def nearest_classes(body: nn.Module, source: Pixels, tests: list[Pixels], how: Numerics, batch: int) -> list[Labels]:
+    """(n,) source class whose mean feature is nearest (Euclidean) to that of each test image, for each set of them."""
+    labels = source.labels
+    order = torch.argsort(labels, stable=True)
+    counts = torch.bincount(labels)
+    rank = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[order]]
+    few = order[rank < _IMAGES_OF_A_MEAN]
+    chosen = Pixels(source.images[few], labels[few], source.mean, source.deviation)
+    known = features(body, chosen, how, batch)
+    sums = torch.zeros(len(counts), known.shape[1], device=known.device).index_add_(0, chosen.labels, known)
+    means = sums / torch.bincount(chosen.labels, minlength=len(counts))[:, None]
+    present = torch.nonzero(counts).flatten()  # a class without images has no mean
+    found: list[Labels] = []
+    for test in tests:
+        distances = torch.cdist(features(body, test, how, batch), means[present])
+        found.append(present[distances.argmin(1)].cpu().numpy())
+    return found
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

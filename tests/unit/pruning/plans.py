@@ -1,6 +1,6 @@
 """A pruning without arms, of groups whose influence is their number."""
 
-from tui_influence.store.arms_file import Pruning, RankingUsed
+from tui_influence.store.arms_file import Pruning, RankingUsed, Stages
 
 
 def bare(groups: int = 12, seed: int = 0) -> Pruning:
@@ -8,4 +8,5 @@ def bare(groups: int = 12, seed: int = 0) -> Pruning:
     used = RankingUsed(
         {"digits": 1.0}, "difference", "margin", "fixed alpha=0.5", 40, False, influence, influence, influence
     )
-    return Pruning("small", "cafe", seed, tuple(f"class {number}" for number in range(groups)), used, (), ())
+    names = tuple(f"class {number}" for number in range(groups))
+    return Pruning("small", "cafe", seed, names, used, (), (), Stages(1))

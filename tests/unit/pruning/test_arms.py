@@ -78,9 +78,9 @@ def test_a_rows_seed_does_not_depend_on_the_order_in_which_it_was_asked_for():
 def test_label_mapping_drops_the_classes_of_least_use_and_each_repeat_breaks_ties_anew():
     before = with_arms(bare(), [3, 5], [], 4)
     uses = np.array([0, 0, 0, 0, 9, 8, 7, 6, 5, 4, 3, 2.0])
-    pruning = with_arms(before, [], [], 1, [uses, uses, uses, uses[::-1].copy()])
+    pruning = with_arms(before, [], [], 1, {ArmKind.LABELS: [uses, uses, uses, uses[::-1].copy()]})
     assert rows_by_index(before).items() <= rows_by_index(pruning).items()
-    three, five = dropped(pruning, ArmKind.MAPPING, 3), dropped(pruning, ArmKind.MAPPING, 5)
+    three, five = dropped(pruning, ArmKind.LABELS, 3), dropped(pruning, ArmKind.LABELS, 5)
     assert all(set(draw) < {0, 1, 2, 3} for draw in three[:3])
     assert len(set(three[:3])) > 1
     assert five == [(0, 1, 2, 3, 11)] * 3 + [(0, 8, 9, 10, 11)]

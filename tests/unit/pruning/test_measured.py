@@ -99,7 +99,7 @@ def test_gains_are_of_the_evaluate_half_alone(tmp_path):
     assert lowest.margin.mean.value == pytest.approx(1.5, abs=0.02)
     assert lowest.margin.gain.value == pytest.approx(0.5, abs=0.02)
     assert lowest.margin.gain.sign == 1
-    assert lowest.margin.over_random.value == pytest.approx(0.7, abs=0.02)
+    assert lowest.margin.over[ArmKind.RANDOM].value == pytest.approx(0.7, abs=0.02)
     assert measured.of(ArmKind.HIGHEST, 3).accuracy.mean.value == 0
     assert measured.of(ArmKind.HIGHEST, 3).accuracy.gain.value == -1
 

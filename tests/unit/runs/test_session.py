@@ -89,6 +89,7 @@ class ScriptedCrew:
 class QuietHost:
     stop_after: int | None = None
     asked: int = 0
+    further: list[list[Row]] = field(default_factory=list)
 
     def asked_to_stop(self):
         self.asked += 1
@@ -99,6 +100,9 @@ class QuietHost:
     def under_way(self): ...
 
     def compact(self): ...
+
+    def more(self):
+        return self.further.pop() if self.further else []
 
 
 def done(worker):
@@ -218,3 +222,19 @@ def test_running_out_of_memory_alone_is_tried_again_then_given_up(held):
     session = held(script, devices=["cpu"])
     assert (session.work.done, session.work.failed) == (MODELS - 1, 1)
     assert names(held.paths).count("retry") == 2
+
+
+def test_a_plan_that_grows_is_gone_on_with_by_the_same_workers(held):
+    further = [
+        Row(Role.ARM, index, row.mask, index, index)
+        for index, row in enumerate(schedule(Design("fixed", 0.5, 6, 0), 3, 0))
+    ]
+    session = held(good, host=QuietHost(further=[further]))
+    assert (session.state, session.work.done, session.work.total) == (State.DONE, MODELS + 3, MODELS + 3)
+    assert session.crew.started == 2
+
+
+def test_a_run_that_was_stopped_does_not_grow(held):
+    host = QuietHost(stop_after=4, further=[[]])
+    held(good, host=host)
+    assert host.further == [[]]

@@ -140,7 +140,7 @@ def test_saying_what_source_class_an_image_is_taken_for_changes_nothing_else(tra
     images = source()
     own = dataclasses.replace(target(transfer), test_images=images.images, test_labels=images.labels % 2)
     one = trainer(targets=[own, target("full-network", seed=2)])
-    plain, asked = one.run(mask(), 5), one.run(mask(), 5, map_labels=True)
+    plain, asked = one.run(mask(), 5), one.run(mask(), 5, map_classes=True)
     assert same(plain, asked)
     assert plain[0].mapped is None
     assert (asked[0].mapped == images.labels).mean() == pytest.approx(asked[0].metrics["source_accuracy"], abs=0.2)

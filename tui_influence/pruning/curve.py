@@ -1,0 +1,126 @@
+"""The removal curve as data: a quantity against the number of groups dropped, and how each kind of arm is drawn.
+
+The terminal plot and the figure are both made from it, so a mark means the same in either. An arm of which nothing
+is recorded yet is left out. The colours are Okabe and Ito's (2008), and no two kinds share a shape or a line style:
+in grey, or to a reader who sees few colours, the curves are still told apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal
+
+from tui_influence.export.report import PLURAL
+from tui_influence.pruning.measured import ArmResult, Interval, Measured
+from tui_influence.ranking import noun_of
+from tui_influence.store.arms_file import ArmKind
+
+Quantity = Literal["accuracy", "margin"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an arm is drawn.
+
+    Attributes:
+        words: what the key calls it.
+        mark: in a terminal.
+        ascii: likewise, without other characters.
+        color: in a figure.
+        marker: likewise: matplotlib's code of the same shape.
+        dashes: lengths of line and gap in points; none is a solid line.
+        filled: whether the marker is.
+    """
+
+    words: str
+    mark: str
+    ascii: str
+    color: str
+    marker: str
+    dashes: tuple[float, ...] = ()
+    filled: bool = True
+
+
+EVERYTHING = Look("keep everything", "■", "#", "#000000", "s")
+LOOKS: Mapping[str, Look] = {
+    ArmKind.LOWEST: Look("lowest first", "●", "o", "#0072B2", "o"),
+    ArmKind.RANDOM: Look("at random", "◇", "x", "#000000", "D", (4, 2), filled=False),
+    ArmKind.HIGHEST: Look("highest first", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
+    ArmKind.MAPPING: Look("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
+    "feature-mapping": Look("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
+}
+"""By kind, in the order of the key: every kind of arm that makes a curve over k."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm on the curve.
+
+    Attributes:
+        k: groups dropped.
+        seeds: retrainings recorded.
+        mean: over them, with its interval (ends NaN from one retraining).
+    """
+
+    k: int
+    seeds: int
+    mean: Interval
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's ends; the mean itself where there is no interval."""
+        low, high = self.mean.low, self.mean.high
+        return (low, high) if isfinite(low) and isfinite(high) else (self.mean.value, self.mean.value)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A quantity of every arm that is measured.
+
+    Attributes:
+        everything: k = 0: where every curve begins; None while nothing of it is recorded.
+        by_kind: the further points of each curve by k, ascending; only kinds that have any, in the order of `LOOKS`.
+        lists: label and point of each list of the user's.
+    """
+
+    everything: Point | None
+    by_kind: dict[ArmKind, tuple[Point, ...]]
+    lists: tuple[tuple[str, Point], ...]
+
+    def points(self) -> list[Point]:
+        """Return all points."""
+        begin = [self.everything] if self.everything is not None else []
+        return [*begin, *(one for curve in self.by_kind.values() for one in curve), *(one for _, one in self.lists)]
+
+    def ks(self) -> list[int]:
+        """Return how many groups are dropped at the points, ascending and once each."""
+        return sorted({point.k for point in self.points()})
+
+
+def removal_curves(measured: Measured, quantity: Quantity) -> Curves:
+    """Return a quantity of all arms against k: accuracy as a fraction, or the margin in nats."""
+    found = [(one.arm, _point(one, quantity)) for one in measured.results if one.models]
+    by_kind = {}
+    for kind in LOOKS:
+        points = sorted((point for arm, point in found if arm.kind == kind), key=lambda point: point.k)
+        if points:
+            by_kind[ArmKind(kind)] = tuple(points)
+    return Curves(
+        everything=next((point for arm, point in found if arm.kind is ArmKind.ALL), None),
+        by_kind=by_kind,
+        lists=tuple((arm.label, point) for arm, point in found if arm.kind in (ArmKind.KEEP, ArmKind.DROP)),
+    )
+
+
+def dropped_words(measured: Measured) -> str:
+    """Return what k counts: "source classes dropped, of 36"."""
+    return f"source {PLURAL[noun_of(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
+
+
+def _point(result: ArmResult, quantity: Quantity) -> Point:
+    score = result.accuracy if quantity == "accuracy" else result.margin
+    mean = score.mean
+    if quantity == "accuracy" and isfinite(mean.low):
+        # t knows no bounds, an accuracy does.
+        mean = replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+    return Point(result.arm.k, result.models, mean)

@@ -1,0 +1,18 @@
+"""What supervises a run: `runs`, told by `pruning` how a plan grows. Run as a program, it does so in the background."""
+
+import sys
+
+from tui_influence.pruning.growing import whole_plan
+from tui_influence.runs import supervisor
+from tui_influence.runs.heartbeat import Heartbeat
+from tui_influence.runs.launch import serve
+from tui_influence.runs.supervisor import Observer, Request
+
+
+def supervise(request: Request, observer: Observer) -> Heartbeat:
+    """Run a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
+    return supervisor.supervise(request, observer, whole_plan)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(supervise))
