@@ -11,15 +11,19 @@ from tui_influence.cli.parameters import (
     Ascii,
     Color,
     Columns,
+    Devices,
     Estimator,
+    Foreground,
     Json,
     OutputKind,
     Results,
+    RetryFailed,
     Split,
     Target,
     TargetClass,
     Theme,
 )
+from tui_influence.errors import ConfigError
 
 _SHOWN = 8
 """Failures that are shown, if not told otherwise."""
@@ -38,6 +42,18 @@ def failures(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="So many failures, the lowest margin first.")] = None,
     blamed: Annotated[int, typer.Option(min=1, max=100, help="Name so many source classes for each.")] = 3,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Retrain without the classes to blame for --example, or show what that found."),
+    ] = False,
+    drop: Annotated[int | None, typer.Option(min=1, help="Classes that --verify leaves out; 3 by default.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Retrainings of each arm of --verify; 10 by default.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --verify would train, and stop.")] = False,
+    foreground: Foreground = False,
+    devices: Devices = None,
+    retry_failed: RetryFailed = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help='Write all failures to a CSV file; "-" for stdout.')
     ] = None,
@@ -61,6 +77,17 @@ def failures(
 
     question = Question(target, target_class, example, split, estimator, output_kind)
     reading = read(Paths(results), read_run_info(results), target)
+    if verify:
+        if example is None:
+            raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
+        from tui_influence.cli.failures_verify import Options
+        from tui_influence.cli.failures_verify import verify as put_to_the_test
+
+        options = Options(drop, seeds, dry_run, foreground, devices, retry_failed, json, ascii_only)
+        put_to_the_test(reading, question, options)
+        return
+    if drop or seeds or dry_run or foreground or devices is not None or retry_failed:
+        raise ConfigError("--drop, --seeds and how to train are for --verify")
     to_programs = json or csv is not None
     most = top if to_programs else top or _SHOWN
     found = find(reading, question, below=-inf if below is None else below, top=most, blamed=blamed)
