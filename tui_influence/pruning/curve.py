@@ -46,8 +46,8 @@ LOOKS: Mapping[str, Look] = {
     ArmKind.LOWEST: Look("lowest first", "●", "o", "#0072B2", "o"),
     ArmKind.RANDOM: Look("at random", "◇", "x", "#000000", "D", (4, 2), filled=False),
     ArmKind.HIGHEST: Look("highest first", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
-    ArmKind.MAPPING: Look("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
-    "feature-mapping": Look("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
+    ArmKind.LABELS: Look("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
+    ArmKind.FEATURES: Look("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
 }
 """By kind, in the order of the key: every kind of arm that makes a curve over k."""
 

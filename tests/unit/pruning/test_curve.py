@@ -27,7 +27,7 @@ def measured(root, ks=(3, 6), groups=12, seeds=3, **options):
     """A pruning with label mapping and a list of the user's."""
     plan = bare(groups)
     chosen = [choice(["class 1"], plan.groups, ArmKind.DROP, "mine.txt")]
-    uses = [np.arange(float(groups))] * seeds
+    uses = {ArmKind.LABELS: [np.arange(float(groups))] * seeds}
     return pruned(root, with_arms(plan, ks, chosen, seeds, uses), worth, **options)
 
 
@@ -52,7 +52,7 @@ def test_curves_hold_each_arm_once_and_where_it_belongs(tmp_path):
     assert curves.everything.mean == found.of(ArmKind.ALL, 0).margin.mean
     assert [point.k for point in curves.by_kind[ArmKind.LOWEST]] == [3, 6]
     assert [point.k for point in curves.by_kind[ArmKind.RANDOM]] == [1, 3, 6]
-    assert curves.by_kind[ArmKind.MAPPING][1].mean == found.of(ArmKind.MAPPING, 6).margin.mean
+    assert curves.by_kind[ArmKind.LABELS][1].mean == found.of(ArmKind.LABELS, 6).margin.mean
     assert [(label, point.k) for label, point in curves.lists] == [("drop mine.txt", 1)]
     assert len(curves.points()) == len(found.results)
 
