@@ -69,6 +69,8 @@ def verify(reading: Reading, question: Question, options: Options) -> None:
         return
     count = options.drop or DROP
     found = blame(reading, question, count)
+    if 0 < len(found) < count:
+        diagnostics.warn(f"only {counted(len(found), 'class', 'classes')} lower the margin of example {example}")
     wanted = _wanted(reading, question, found, options)
     with StageLine() as line:
         plan = planned(sweep, reading.info, own, wanted, line.stage)
