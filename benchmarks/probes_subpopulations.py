@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.datasets.shipped import ShippedOrigin
+from tui_influence.probes.beyond import beyond_class
 from tui_influence.probes.failures import failures
-from tui_influence.probes.subpopulations import ClassParts, driven_by, subpopulations
+from tui_influence.probes.subpopulations import ClassParts, subpopulations
 from tui_influence.ranking import rank
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading, read
@@ -197,11 +198,9 @@ def _purity(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, float]
 def _area(reading: Reading, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
     """Chance that the printed digit drives an example of its own kind more than another of the same label."""
     group = reading.info.source.groups.index(str(digit))
-    found = driven_by(reading, Question(target_class=kind, split="all"), group)
-    effect = dict.fromkeys(np.flatnonzero(np.isin(hidden, KINDS[kind])).tolist(), 0.0)
-    effect |= {example.example: example.beyond for example in found.examples}
-    own = np.array([value for example, value in effect.items() if hidden[example] == digit])
-    others = np.array([value for example, value in effect.items() if hidden[example] != digit])
+    found = beyond_class(reading, Question(target_class=kind, split="all"), group)
+    effect, is_own = found.beyond.influence[0], hidden[found.columns] == digit
+    own, others = effect[is_own], effect[~is_own]
     return float((own[:, None] > others).mean() + 0.5 * (own[:, None] == others).mean())
 
 

@@ -37,13 +37,10 @@ def print_failures(canvas: Canvas, reading: Reading, question: Question, failure
     name = cut(plain(reading.described.name, pen.ascii), _NAME, pen.signs.ellipsis)
     of = f'class "{_shown(question.target_class, pen)}" of ' if question.target_class is not None else ""
     if question.example is None:
-        console.print(
-            pen.line(
-                f'{failures.wrong:,} of {counted(failures.size, "example")} of {of}target "{name}" are wrong by most '
-                f"of {counted(failures.models, 'model')}; {failures.low:,} more have a margin below 0",
-                "bold",
-            )
-        )
+        models = counted(failures.models, "model")
+        wrong = f'{failures.wrong:,} of {counted(failures.size, "example")} of {of}target "{name}"'
+        low = f"; {failures.low:,} more have a low margin" if failures.low else ""
+        console.print(pen.line(f"{wrong} are wrong by most of {models}{low}", "bold"))
     problem, pictures = "", None
     try:
         pictures = pictures_of(reading, [found.example for found in failures.found])
