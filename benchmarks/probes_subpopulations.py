@@ -83,20 +83,24 @@ def main() -> None:
         swapped_labels(folder / "swapped", options.models)
 
 
-def round_digits(folder: Path, models: int) -> None:
-    """Hidden digits inside three labels."""
+def hidden_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.int64]]:
+    """Train the first experiment's sweep; return it, and the (n,) hidden digits of its test examples."""
     pixels, digits = _digits()
     kind_of = {digit: place for place, members in enumerate(KINDS.values()) for digit in members}
     labels = np.array([kind_of[int(digit)] for digit in digits])
     train, test = _pools(digits, 0)
     _save(folder / "train.npz", pixels, labels, train, list(KINDS))
     _save(folder / "test.npz", pixels, labels, test, list(KINDS))
-    reading = _sweep(folder, "round", 'kind = "builtin"\nname = "glyphs"', models, epochs=4)
-    hidden = digits[test]
-    print(f"\nround: {len(reading.outputs)} models, {len(test)} test examples\n")
+    return _sweep(folder, "round", 'kind = "builtin"\nname = "glyphs"', models, epochs=4), digits[test]
+
+
+def round_digits(folder: Path, models: int) -> None:
+    """Hidden digits inside three labels."""
+    reading, hidden = hidden_digits(folder, models)
+    print(f"\nround: {len(reading.outputs)} models, {len(hidden)} test examples\n")
     print("| label | told | parts | purity | chance | by its printed digit |\n| --- | --- | --- | --- | --- | --- |")
     for found in subpopulations(reading, Question(split="all")):
-        purity, chance = _purity(found, hidden)
+        purity, chance = purity_of(found, hidden)
         printed = [p for p in found.parts if reading.info.source.groups[p.group].isdigit()]
         hits = sum(
             int(hidden[member.example] == int(reading.info.source.groups[part.group]))
@@ -110,7 +114,7 @@ def round_digits(folder: Path, models: int) -> None:
         )
     print("\n| hidden digit | area under the curve of what its printed digit drives, within its label |\n| --- | --- |")
     for digit, kind in sorted((digit, kind) for kind, members in KINDS.items() for digit in members):
-        print(f"| {digit} | {_area(reading, kind, digit, hidden):.2f} |")
+        print(f"| {digit} | {area_of(reading, kind, digit, hidden):.2f} |")
 
 
 def swapped_labels(folder: Path, models: int) -> None:
@@ -172,7 +176,7 @@ def _p(against: dict[str, Any] | None) -> str:
     return "" if against is None or against["p"] is None else f"{against['p']:.2g}"
 
 
-def _purity(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, float]:
+def purity_of(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, float]:
     """Share of the told examples whose hidden kind is the most common of their part; and the same of shuffled kinds."""
     parts = [hidden[[member.example for member in part.members]] for part in found.parts]
     if not parts:
@@ -195,7 +199,7 @@ def _purity(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, float]
     return share(parts), float(np.mean(shuffled))
 
 
-def _area(reading: Reading, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
+def area_of(reading: Reading, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
     """Chance that the printed digit drives an example of its own kind more than another of the same label."""
     group = reading.info.source.groups.index(str(digit))
     found = beyond_class(reading, Question(target_class=kind, split="all"), group)
