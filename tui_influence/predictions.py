@@ -46,8 +46,13 @@ def said_with_and_without(reading: Reading, example: int, group: int) -> tuple[S
 
 
 def label_name(classes: Sequence[str], label: int) -> str:
-    """Return the name of a predicted label, which a record may hold beyond the classes there are."""
-    return classes[label] if label < len(classes) else f"label {label}"
+    """Return the name of a predicted label, which a record may hold beyond the classes there are.
+
+    The first beyond them stands for any other than the right one, where an import does not say which.
+    """
+    if label < len(classes):
+        return classes[label]
+    return "another class" if label == len(classes) else f"label {label}"
 
 
 def usual_predictions(reading: Reading, examples: NDArray[np.intp]) -> NDArray[np.intp]:

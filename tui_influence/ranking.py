@@ -24,7 +24,7 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable
 
-__all__ = ["Answer", "Question", "chosen_columns", "noun_of", "rank", "rank_run"]
+__all__ = ["Answer", "Question", "chosen_columns", "noun_of", "notes_of", "rank", "rank_run"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,14 @@ def rank(reading: Reading, question: Question) -> Answer:
         n_failed=len(list_failures(reading.paths, Role.ESTIMATE)),
         noun=noun_of(info),
     )
-    return Answer(report, (*_missing(reading.paths, info, outputs, report.n_failed), *_notes(outputs, heldout)))
+    return Answer(report, notes_of(reading))
+
+
+def notes_of(reading: Reading) -> tuple[str, ...]:
+    """Return what a reader of any answer should know besides: models that are missing, damaged, or learnt nothing."""
+    failed = len(list_failures(reading.paths, Role.ESTIMATE))
+    missing = _missing(reading.paths, reading.info, reading.outputs, failed)
+    return (*missing, *_notes(reading.outputs, reading.heldout))
 
 
 def chosen_columns(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:

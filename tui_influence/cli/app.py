@@ -12,6 +12,8 @@ from tui_influence.cli.control import resume, stop
 from tui_influence.cli.demo import demo
 from tui_influence.cli.doctor import doctor
 from tui_influence.cli.explore import explore
+from tui_influence.cli.failures import failures
+from tui_influence.cli.import_results import import_results
 from tui_influence.cli.init import init
 from tui_influence.cli.keys import keys
 from tui_influence.cli.leaks import leaks
@@ -20,6 +22,7 @@ from tui_influence.cli.prune import prune
 from tui_influence.cli.rank import rank
 from tui_influence.cli.show import show
 from tui_influence.cli.status import status
+from tui_influence.cli.subpops import subpops
 from tui_influence.cli.sweep import sweep
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import refusal
@@ -60,8 +63,27 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (demo, init, check, sweep, status, logs, stop, resume, rank, prune, show, leaks, explore, keys, doctor):
+for _command in (
+    demo,
+    init,
+    check,
+    sweep,
+    status,
+    logs,
+    stop,
+    resume,
+    rank,
+    prune,
+    show,
+    subpops,
+    failures,
+    leaks,
+    explore,
+    keys,
+    doctor,
+):
     app.command()(_guarded(_command))
+app.command("import")(_guarded(import_results))
 
 
 def _version(wanted: bool) -> None:

@@ -7,14 +7,14 @@ command line says otherwise.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.segment import Segment
 
 from tui_influence.cli import output
-from tui_influence.cli.parameters import ColorChoice, ThemeChoice
+from tui_influence.cli.parameters import ColorChoice, ProtocolChoice, ThemeChoice
 from tui_influence.export.lines import Pen
 from tui_influence.images.graphics import Protocol, detect, escape_sequence
 from tui_influence.images.pictures import Ink, Picture, picture
@@ -22,8 +22,6 @@ from tui_influence.images.pictures import Ink, Picture, picture
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-ProtocolChoice = Literal["auto", "blocks", "kitty", "iterm2"]
 
 LARGEST = 64
 """Columns that a picture takes at most, unless it is asked for more."""

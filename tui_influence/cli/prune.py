@@ -83,12 +83,13 @@ def prune(
     from tui_influence.errors import ConfigError
     from tui_influence.pruning.planning import directory_of
     from tui_influence.store.paths import Paths
-    from tui_influence.store.run_info import read_run_info
+    from tui_influence.store.run_info import read_run_info, refuse_if_imported
 
     paths, info = Paths(results), read_run_info(results)
     if info.arms:
         sweep, found = results.absolute().parent.parent, results.absolute().name
         raise ConfigError(f"{results} is a pruning; its sweep is asked: tinfl prune {sweep} --name {found}")
+    refuse_if_imported(results, info)
     own = directory_of(paths, name)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
     settings = {key: value for key, value in settings.items() if value is not None}

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,9 +12,11 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import (
     Ascii,
     Color,
+    Columns,
     Estimator,
     Json,
     OutputKind,
+    Protocol,
     Results,
     Split,
     Target,
@@ -43,13 +45,8 @@ def show(
     estimator: Estimator = "difference",
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
-    columns: Annotated[
-        int | None, typer.Option(min=2, max=500, help="Width of a picture; by default what fits.")
-    ] = None,
-    protocol: Annotated[
-        Literal["auto", "blocks", "kitty", "iterm2"],
-        typer.Option(help="How to draw: characters, or the terminal's own graphics."),
-    ] = "auto",
+    columns: Columns = None,
+    protocol: Protocol = "auto",
     color: Color = "auto",
     ascii_only: Ascii = False,
     theme: Theme = "dark",

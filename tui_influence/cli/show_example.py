@@ -9,8 +9,8 @@ from rich.text import Text
 from tui_influence.about_example import AboutExample
 from tui_influence.cli import output
 from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.picture_rows import pictures_of
 from tui_influence.cli.show_words import circumstances, ends, fact
-from tui_influence.errors import ResultsError
 from tui_influence.export.columns import cut
 from tui_influence.export.json import rank_document
 from tui_influence.export.layout import height_of
@@ -18,7 +18,6 @@ from tui_influence.export.lines import Pen
 from tui_influence.export.report import finite
 from tui_influence.predictions import Said, label_name
 from tui_influence.reading import Reading
-from tui_influence.store.examples import read_thumbnails
 from tui_influence.text import counted
 
 if TYPE_CHECKING:
@@ -47,10 +46,7 @@ def pixels_of(reading: Reading, example: int) -> "NDArray[np.uint8]":
     Raises:
         ResultsError: the run's pictures are missing, damaged, or not those of its examples.
     """
-    kept, n = read_thumbnails(reading.paths.target(reading.target)), reading.described.test
-    if len(kept) != n:
-        raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
-    found: NDArray[np.uint8] = kept[example]
+    found: NDArray[np.uint8] = pictures_of(reading, [example])[0]
     return found
 
 

@@ -1,13 +1,12 @@
 """One source group for `tinfl show`: its sample images, and its place in the ranking."""
 
-from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.picture_rows import print_pictures
 from tui_influence.cli.show_words import circumstances, fact, one
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.json import rank_document, row_document
@@ -21,11 +20,6 @@ from tui_influence.text import did_you_mean, printable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-COLUMNS = 16
-"""Width of a sample image, in cells."""
-_GAP = 2
-"""Cells between two of them."""
 
 
 def group_of(reading: Reading, name: str) -> int:
@@ -65,15 +59,7 @@ def print_source(
     """Show a source group on stdout: rows of its sample images, and below them its influence."""
     console, pen = canvas.console, canvas.pen(coloured=not report.is_noise())
     if samples is not None:
-        columns = min(wanted or COLUMNS, console.width)
-        per_row = max(1, (console.width + _GAP) // (columns + _GAP))
-        rows = [samples[start : start + per_row] for start in range(0, len(samples), per_row)]
-        if canvas.protocol is None:
-            _print_rows(canvas, rows, columns)
-        else:
-            side = samples.shape[1]
-            sheet = _sheet(rows, gap=max(1, round(side * _GAP / columns)), background=0 if canvas.dark else 255)
-            canvas.show(sheet, min(round(sheet.shape[1] * columns / side), console.width))
+        print_pictures(canvas, samples, wanted)
     kept = f", {len(samples)} of them shown" if samples is not None else ""
     facts = [
         ("images", f"{reading.info.source.sizes[row.index]:,}{kept}"),
@@ -99,23 +85,3 @@ def source_document(
         "influence": row_document(row),
         "ranking": rank_document(report, top=0),
     }
-
-
-def _print_rows(canvas: Canvas, rows: "Sequence[NDArray[np.uint8]]", columns: int) -> None:
-    for row in rows:
-        grid = Table.grid(padding=(0, _GAP, 0, 0))
-        grid.add_row(*(canvas.drawn(pixels, columns) for pixels in row))
-        canvas.console.print(grid, Text(), sep="\n")
-
-
-def _sheet(rows: "Sequence[NDArray[np.uint8]]", gap: int, background: int) -> "NDArray[np.uint8]":
-    """Return rows of (s, side, side, C) pictures as one picture, with a gap of so many pixels between two."""
-    import numpy as np
-
-    side, channels = rows[0].shape[1], rows[0].shape[-1]
-    step = side + gap
-    sheet = np.full((len(rows) * step - gap, len(rows[0]) * step - gap, channels), background, dtype=np.uint8)
-    for down, row in enumerate(rows):
-        for across, pixels in enumerate(row):
-            sheet[down * step : down * step + side, across * step : across * step + side] = pixels
-    return sheet

@@ -15,7 +15,7 @@ from tui_influence.runs.measure import Cost, measure
 from tui_influence.runs.ownership import already_running
 from tui_influence.store.arms_file import BASELINES, ArmKind, Pruning, Stages, read_arms
 from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import RunInfo
+from tui_influence.store.run_info import RunInfo, refuse_if_imported
 from tui_influence.text import printable
 
 WITHIN = 0.01
@@ -87,6 +87,7 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
         DatasetError: the data have moved.
         ResultsError: the sweep cannot be ranked.
     """
+    refuse_if_imported(paths.root, info)
     if observe(own)[0] in ACTIVE:
         raise already_running(own)
     before = read_arms(own) if own.run.exists() else None  # what never began is planned anew

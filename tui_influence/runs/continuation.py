@@ -11,7 +11,7 @@ from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import read_run_info
+from tui_influence.store.run_info import read_run_info, refuse_if_imported
 from tui_influence.text import printable
 
 
@@ -38,6 +38,7 @@ def check_against_results(config: Config, root: Path) -> str:
     info = read_run_info(root)
     if info.arms:
         raise ConfigError(f"{root} holds a pruning, not a sweep; `tinfl resume` goes on with it")
+    refuse_if_imported(root, info)
     changed = differences(config_from_json(info.config), config)
     if changed:
         error = ConfigError(
@@ -66,10 +67,13 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
         retry_failed: try rows again that were given up.
 
     Raises:
+        ConfigError: it was imported.
         ResultsError: it cannot be read, or its network is code, which is not run because a directory names it.
         AlreadyRunningError: it is being run.
     """
-    config = with_devices(config_from_json(read_run_info(root).config), devices)
+    info = read_run_info(root)
+    refuse_if_imported(root, info)
+    config = with_devices(config_from_json(info.config), devices)
     if config.model.is_user_code:
         raise ResultsError(
             f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "

@@ -47,14 +47,16 @@ class Examples:
     names: tuple[str, ...]
 
 
-def write_examples(paths: Paths, target: int, examples: Examples, thumbnails: NDArray[np.uint8]) -> dict[str, str]:
+def write_examples(
+    paths: Paths, target: int, examples: Examples, thumbnails: NDArray[np.uint8] | None
+) -> dict[str, str]:
     """Write what is kept of one target's test set.
 
     Args:
         paths: of the run.
         target: its position in the config.
         examples: labels, split and names.
-        thumbnails: (n, side, side, C) uint8.
+        thumbnails: (n, side, side, C) uint8; None where there are none.
 
     Returns:
         the digests of the files that numbers depend on.
@@ -68,7 +70,8 @@ def write_examples(paths: Paths, target: int, examples: Examples, thumbnails: ND
     }
     for name, content in contents.items():
         write_atomically(directory / name, content)
-    write_atomically(directory / _THUMBNAILS, _npy(thumbnails))
+    if thumbnails is not None:
+        write_atomically(directory / _THUMBNAILS, _npy(thumbnails))
     return {name: _digest(content) for name, content in contents.items()}
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui_influence.errors import ResultsError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
@@ -13,6 +13,8 @@ from tui_influence.text import printable
 SCHEMA = 1
 """Raised when an older program could misread a newer directory."""
 
+IMPORTED = "imported"
+"""Key of a config that is none: the models were trained by another program."""
 _MANY = 100_000_000
 
 
@@ -111,6 +113,11 @@ class RunInfo:
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
 
     @property
+    def is_imported(self) -> bool:
+        """Whether another program trained the models, so that there is no config to train more by."""
+        return IMPORTED in self.config
+
+    @property
     def planned(self) -> dict[Role, int]:
         """Rows planned, a role each; of the `arm` role only in a pruning."""
         rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
@@ -129,6 +136,19 @@ class RunInfo:
             known = ", ".join(printable(known) for known in names)
             raise ResultsError(f'no target "{printable(name)}" in this run; it has: {known}')
         return names.index(name)
+
+
+def refuse_if_imported(root: Path, info: RunInfo) -> None:
+    """Refuse to train more models of a run that was imported.
+
+    Raises:
+        ConfigError: it was.
+    """
+    if info.is_imported:
+        raise ConfigError(
+            f"{printable(str(root))} was imported: it holds no config and no dataset to train by; it can be ranked, "
+            "shown, explored and exported"
+        )
 
 
 def write_run_info(paths: Paths, info: RunInfo) -> None:

@@ -1,0 +1,71 @@
+"""`tinfl failures --verify`: retrains by the pruning's path, in the background or here, and reads what it found."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.e2e.program import kill_everything, record_bytes, tinfl, wait_for
+
+QUICK = ("--verify", "--example", 3, "--drop", 4, "--seeds", 2)
+ROWS = 3 * 2
+
+
+@pytest.fixture
+def sweep(finished, tmp_path):
+    root = tmp_path / "results"
+    shutil.copytree(finished, root)
+    yield root
+    kill_everything(root / "prune" / "example-3")
+
+
+def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(sweep, reference):
+    said = tinfl("failures", sweep, *QUICK).stderr
+    assert f"under way, {ROWS} models to train" in said
+    assert "tinfl failures --verify --example=3" in said
+    own = sweep / "prune" / "example-3"
+    wait_for(own, "done")
+    assert record_bytes(sweep) == reference
+    text = tinfl("failures", sweep, "--verify", "--example", 3).stdout
+    assert "drop 4 blamed for example 3" in text
+    assert "against keeping everything" in text
+    assert "against 4 at random" in text
+    found = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
+    (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--blamed", 4, "--json").stdout)["failures"]
+    assert found["complete"]
+    assert {arm["kind"]: arm["models"] for arm in found["arms"]} == {"all": 2, "drop": 2, "random": 2}
+    (drop,) = [arm for arm in found["arms"] if arm["kind"] == "drop"]
+    assert set(drop["dropped"]) == {one["source"] for one in failure["blamed"]}
+    before = record_bytes(own)
+    tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 4, "--seeds", 3, "--foreground")
+    after = record_bytes(own)
+    assert len(after) == len(before) + 3
+    assert {path: after[path] for path in before} == before
+
+
+def test_only_what_lowers_the_margin_is_left_out(sweep):
+    said = tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 36, "--seeds", 2, "--dry-run")
+    assert "lower the margin of example 3" in said.stderr
+    assert "drop 36" not in said.stdout
+
+
+def test_a_dry_run_trains_nothing(sweep):
+    said = tinfl("failures", sweep, *QUICK, "--dry-run")
+    assert f"{ROWS} retrainings" in said.stdout
+    assert not (sweep / "prune" / "example-3").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--verify",), "--verify needs --example"),
+        (("--example", 3, "--seeds", 4), "are for --verify"),
+        (("--verify", "--example", 100000), "no example 100000"),
+        (("--verify", "--example", 3, "--devices", "cuda:9", "--seeds", 2), "cuda"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused_before_anything_is_trained(sweep, options, reason):
+    said = tinfl("failures", sweep, *options, code=None)
+    assert said.returncode in (2, 5)
+    assert reason in said.stderr
+    assert not (sweep / "prune").exists() or not any((sweep / "prune").iterdir())

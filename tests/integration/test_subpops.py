@@ -1,0 +1,103 @@
+"""`tinfl subpops`: what it prints, writes and refuses."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.integration.command_line import refused, run
+from tests.unit.probes.sweeps import write_sweep
+from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
+
+EVERYTHING = ("--split", "all")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_sweep(tmp_path_factory.mktemp("planted") / "run", EFFECTS, LABELS, models=400).root
+
+
+def test_an_overview_names_the_parts_of_every_class_and_the_command_that_shows_one(root):
+    said = run("subpops", root, *EVERYTHING)
+    assert said.code == 0
+    assert "class 0" in said.out
+    assert "class 1" in said.out
+    assert {"g0", "g1", "g2"} <= set(said.out.split())
+    assert f"next: tinfl subpops '--class=class 0' -- {root}" in said.err
+
+
+def test_the_parts_of_a_class_are_shown_with_their_pictures(root):
+    said = run("subpops", root, *EVERYTHING, "--class", "class 0", "--ascii")
+    assert said.code == 0
+    assert "told apart, by 3 source classes" in " ".join(said.out.split())
+    assert said.out.isascii()
+    found = json.loads(run("subpops", root, *EVERYTHING, "--class", "class 0", "--json").out)
+    (mixed,) = found["classes"]
+    assert {part["source"] for part in mixed["subpopulations"]} == {"g0", "g1", "g2"}
+    assert mixed["told"] == sum(part["size"] for part in mixed["subpopulations"])
+
+
+def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(root, tmp_path):
+    asked = ("subpops", root, *EVERYTHING, "--source", "g1")
+    assert run(*asked, "--csv", tmp_path / "driven.csv", "--export", tmp_path / "driven.txt").code == 0
+    with (tmp_path / "driven.csv").open() as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    told = [row for row in rows if row["source"]]
+    assert {row["source"] for row in told} == {"g1"}
+    assert all(float(row["q"]) < 0.05 for row in told)
+    assert (tmp_path / "driven.txt").read_text().splitlines() == [row["name"] for row in told]
+    found = json.loads(run(*asked, "--json", "--top", 3).out)
+    assert found["told"] == len(told)
+    assert [example["example"] for example in found["examples"]] == [int(row["example"]) for row in rows[:3]]
+    planted = np.flatnonzero((LABELS == 0) & (HIDDEN == 1))
+    assert {int(row["example"]) for row in told} >= set(planted)
+
+
+def test_all_examples_of_the_classes_are_in_their_csv_and_those_not_told_name_no_source(root):
+    said = run("subpops", root, *EVERYTHING, "--csv", "-")
+    rows = list(csv.DictReader(line for line in said.out.splitlines() if not line.startswith("#")))
+    assert len(rows) == EXAMPLES
+    assert all((row["source"] == "") == (float(row["q"]) >= 0.05) for row in rows)
+
+
+def test_a_run_without_pictures_says_so_and_shows_the_rest(root, tmp_path):
+    copy = write_sweep(tmp_path / "bare", EFFECTS, LABELS, models=60)
+    (copy.target(0) / "thumbnails.npy").unlink()
+    said = run("subpops", copy.root, "--source", "g1")
+    assert said.code == 0
+    assert "no picture" in said.err
+    assert "example" in said.out
+
+
+def test_names_cannot_do_anything_to_the_terminal_or_to_a_spreadsheet(tmp_path):
+    paths = write_sweep(tmp_path / "run", EFFECTS, LABELS, models=40)
+    info = json.loads(paths.run.read_text())
+    info["source"]["groups"][0] = "=1\x1b[2J\n"
+    paths.run.write_text(json.dumps(info))
+    for options in ((), ("--source", "=1\x1b[2J\n"), ("--class", "class 0")):
+        said = run("subpops", paths.root, *options)
+        assert said.code == 0
+        assert "\x1b" not in said.out + said.err
+    assert ",=1" not in run("subpops", paths.root, "--csv", "-").out
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--source", "g9"), 'no class "g9"'),
+        (("--class", "clas 0"), 'did you mean "class 0"'),
+        (("--export", "list.txt"), "--export needs --source"),
+        (("--top", "0"), "--top"),
+    ],
+)
+def test_what_does_not_fit_the_run_is_refused(root, options, reason):
+    if options[0] == "--top":
+        assert run("subpops", root, *options).code == 2
+        return
+    refused("subpops", root, *options, code=2, reason=reason)
+
+
+def test_a_run_with_too_few_models_says_how_many_it_takes(tmp_path):
+    paths = write_sweep(tmp_path / "run", EFFECTS, LABELS, models=4)
+    refused("subpops", paths.root, code=3, reason="4 models recorded: single test examples take at least 10")

@@ -1,0 +1,102 @@
+"""What a verification says of an example, on retrainings whose truth is known."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import fisher_exact as reference
+
+from tests.unit.pruning.plans import bare
+from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
+from tui_influence.cli.failures_verify import verification_document, verification_lines
+from tui_influence.errors import ResultsError
+from tui_influence.probes.flips import fisher_exact, verified
+from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.store.arms_file import ArmKind
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import read_run_info
+
+EXAMPLE, SEEDS = 7, 8
+ELSEWHERE = np.flatnonzero(~ESTIMATE & (np.arange(N) != EXAMPLE))
+CHOSEN = choice(["class 2", "class 5"], bare().groups, ArmKind.DROP, "blamed")
+PRUNING = with_arms(bare(), [], [CHOSEN], SEEDS)
+
+
+def margins(arm, row, target):
+    """Without the two groups the example is right, five others turn right and two wrong."""
+    found = flat(2.0)
+    found[[EXAMPLE, *ELSEWHERE[:5]]] = -1.0
+    if arm.kind is ArmKind.DROP:
+        found[[EXAMPLE, *ELSEWHERE[:5]]] = 1.0
+        found[ELSEWHERE[5:7]] = -1.0
+    return found
+
+
+def look(root, margin=margins, only=None):
+    pruned(root, PRUNING, margin, only=only)
+    return verified(Paths(root), read_run_info(root), PRUNING, EXAMPLE)
+
+
+def by_kind(found):
+    return {one.arm.kind: one for one in found.arms}
+
+
+def test_a_prediction_that_flips_is_told_from_both_controls(tmp_path):
+    found = look(tmp_path)
+    arms = by_kind(found)
+    assert found.is_complete
+    assert (arms[ArmKind.ALL].right, arms[ArmKind.RANDOM].right, arms[ArmKind.DROP].right) == (0, 0, SEEDS)
+    for against in (arms[ArmKind.DROP].over_all, arms[ArmKind.DROP].over_random):
+        assert against.p == pytest.approx(2 / 12870)  # 16 choose 8
+        assert against.margin.low < 2.0 < against.margin.high
+        assert against.margin.low > 1.5
+    assert arms[ArmKind.RANDOM].over_all.p == 1
+    assert arms[ArmKind.ALL].over_all is None
+
+
+def test_what_flips_elsewhere_is_counted_on_the_evaluate_half_without_the_example(tmp_path):
+    arms = by_kind(look(tmp_path))
+    flipped = arms[ArmKind.DROP].flipped
+    assert (flipped.to_right, flipped.to_wrong, flipped.size) == (5, 2, len(ELSEWHERE))
+    assert (arms[ArmKind.RANDOM].flipped.to_right, arms[ArmKind.RANDOM].flipped.to_wrong) == (0, 0)
+
+
+def test_nothing_is_claimed_where_nothing_flips(tmp_path):
+    found = look(tmp_path, lambda arm, row, target: flat(-1.0))
+    assert by_kind(found)[ArmKind.DROP].over_all.p == 1
+    text = "\n".join(verification_lines(found, ascii_only=True))
+    assert text.count("cannot be told to flip") == 2
+    assert text.isascii()
+
+
+def test_half_a_verification_shows_what_there_is(tmp_path):
+    found = look(tmp_path, only={0, 1})
+    assert not found.is_complete
+    assert by_kind(found)[ArmKind.RANDOM].flipped is None
+    verification_lines(found, ascii_only=False)
+    document = verification_document(found)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    nothing = look(tmp_path / "nothing", only=set())
+    assert [one.models for one in nothing.arms] == [0, 0, 0]
+    assert "right in 0 of 0" in "\n".join(verification_lines(nothing, ascii_only=False))
+
+
+def test_words_name_the_groups_that_were_left_out_and_what_flips(tmp_path):
+    text = "\n".join(verification_lines(look(tmp_path), ascii_only=False))
+    assert "without class 2, class 5:" in text
+    assert "against keeping everything: the prediction flips" in text
+    assert "5 turn right and 2 wrong" in text
+
+
+def test_the_exact_test_is_that_of_fisher():
+    for a, n, b, m in itertools.product((0, 2, 5), (5, 7), (0, 1, 4, 6), (6, 9)):
+        expected = reference([[a, n - a], [b, m - b]]).pvalue
+        assert fisher_exact(a, n, b, m) == pytest.approx(expected)
+    assert np.isnan(fisher_exact(0, 0, 1, 2))
+
+
+def test_an_example_that_there_is_not_is_refused(tmp_path):
+    pruned(tmp_path, PRUNING, margins)
+    with pytest.raises(ResultsError, match="no example 240"):
+        verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N)

@@ -1,0 +1,229 @@
+"""Subpopulations on stdout: what a source class drives, a class in parts, and the parts of all classes."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.picture_rows import per_row, pictures_of, print_pictures
+from tui_influence.errors import ResultsError
+from tui_influence.export.columns import cut, fit, plain, value_format
+from tui_influence.export.lines import Pen
+from tui_influence.export.report import SIGNIFICANT, Noun
+from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
+from tui_influence.ranking import noun_of
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.text import counted
+
+_NAME = 32
+_ROWS = 2
+"""Rows of pictures of what a source class drives."""
+_CLASSES = 6
+"""Classes that a line names at most."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What all of these need: where to write, what was read, what was asked, and how wide a picture is to be."""
+
+    canvas: Canvas
+    reading: Reading
+    question: Question
+    results: Path
+    columns: int | None
+
+    @property
+    def pen(self) -> Pen:
+        """What to write with."""
+        return self.canvas.pen(coloured=True)
+
+    @property
+    def noun(self) -> Noun:
+        """What a group is called."""
+        return noun_of(self.reading.info)
+
+    def name(self, text: str) -> str:
+        """Return a name as it may be shown."""
+        return cut(plain(text, self.pen.ascii), _NAME, self.pen.signs.ellipsis)
+
+    def group(self, group: int) -> str:
+        """Return the name of a source group."""
+        return self.name(self.reading.info.source.groups[group])
+
+    def label(self, label: int) -> str:
+        """Return the name of a class of the target."""
+        return self.name(self.reading.described.classes[label])
+
+    def say(self, *lines: Text | str) -> None:
+        """Write lines."""
+        for line in lines:
+            self.canvas.console.print(line if isinstance(line, Text) else self.pen.line(line))
+
+    def heading(self, text: str) -> None:
+        """Write a line that stands out."""
+        self.say(self.pen.line(text, "bold"))
+
+    def pictures(self, examples: Sequence[Driven], rows: int) -> str:
+        """Show so many rows of pictures; return why there are none."""
+        most = rows * per_row(self.canvas, self.columns)
+        try:
+            found = pictures_of(self.reading, [example.example for example in examples[:most]])
+        except ResultsError as error:
+            return str(error)
+        if len(found):
+            print_pictures(self.canvas, found, self.columns)
+        return ""
+
+    def explain(self, models: int, of: str) -> None:
+        """Write what the numbers mean and what they are made from."""
+        info, question = self.reading.info, self.question
+        made = [
+            f"run {plain(info.name, self.pen.ascii)}",
+            counted(models, "model"),
+            info.design_label,
+            f"by {question.estimator}",
+            f"influence on the {question.output_kind} beyond the average of the example's class",
+            f"told: q < {SIGNIFICANT:g} (FDR over {of})",
+        ]
+        self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))
+
+    def command(self, **options: str) -> str:
+        """Return a command that shows more."""
+        asked = {"target": self.question.target, "class": self.question.target_class} | options
+        words = [f"--{option}={value}" for option, value in asked.items() if value is not None]
+        return shlex.join(["tinfl", "subpops", *words, "--", str(self.results)])
+
+
+def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
+    """Show the examples that a group drives; return why there are no pictures, if so."""
+    told = [example for example in found.examples if example.told]
+    scope = f'class "{shown.name(shown.question.target_class)}" of ' if shown.question.target_class else ""
+    shown.heading(
+        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {counted(found.size, "example")} of {scope}'
+        f'target "{shown.name(shown.reading.described.name)}" beyond their class'
+    )
+    by_class = found.told_by_class()
+    if by_class:
+        parts = [f"{shown.label(label)} {count:,} of {found.sizes[label]:,}" for label, count in by_class[:_CLASSES]]
+        more = len(by_class) - _CLASSES
+        parts += [counted(more, "more class", "more classes")] if more > 0 else []
+        shown.say(shown.pen.signs.separator.join(parts))
+    elif found.examples:
+        shown.say(f"none can be told from its class by {counted(found.models, 'model')}; these come nearest:")
+    listed = told or found.examples
+    shown.say(Text())
+    problem = shown.pictures(listed, _ROWS)
+    _print_examples(shown, listed[:top])
+    if len(listed) > top:
+        shown.say(shown.pen.line(f"{shown.pen.signs.ellipsis} {len(listed) - top:,} more", shown.pen.quiet))
+    shown.explain(found.models, "the examples")
+    return problem
+
+
+def print_class(shown: Shown, found: ClassParts, top: int) -> str:
+    """Show the parts of a class, each with a row of pictures; return why there are no pictures, if so."""
+    shown.heading(f"{_class_title(shown, found)}: {_told(shown, found)}")
+    problem = ""
+    for part in found.parts[:top]:
+        digits = value_format([member.beyond for member in part.members], [member.se for member in part.members])
+        ends = {f"{member.beyond:{digits}}": None for member in (part.members[0], part.members[-1])}
+        shown.say(
+            Text(),
+            Text.assemble(
+                (shown.group(part.group), "bold"),
+                f"  {counted(len(part.members), 'example')}",
+                (f"  {' to '.join(ends)} beyond the class", shown.pen.quiet),
+            ),
+        )
+        problem = problem or shown.pictures(part.members, 1)
+    if len(found.parts) > top:
+        rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[top:])
+        shown.say(Text(), f"also: {rest}")
+    if found.untold:
+        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {counted(len(found.untold), 'example')}"))
+        if not found.parts:
+            _print_examples(shown, found.untold[:top], named=True)
+    _say_needed(shown, [found])
+    shown.explain(found.models, "the class's examples")
+    return problem
+
+
+def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> None:
+    """Show the largest parts of every class in a line each."""
+    shown.heading(f'subpopulations of target "{shown.name(shown.reading.described.name)}" ({_half(shown)})')
+    labels = [shown.label(found.label) for found in classes]
+    width = max(len("class"), *(len(label) for label in labels))
+    shown.say(shown.pen.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.pen.quiet))
+    for found, label in zip(classes, labels, strict=True):
+        parts = [f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[:top]]
+        more = len(found.parts) - top
+        parts += [f"{more} more"] if more > 0 else []
+        line = Text.assemble(
+            fit(label, width),
+            f"  {f'{found.told:,} of {found.size:,}':>13}  ",
+            shown.pen.signs.separator.join(parts),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        shown.say(line)
+    _say_needed(shown, classes)
+    shown.explain(classes[0].models, "a class's examples")
+
+
+def next_command(shown: Shown, classes: Sequence[ClassParts]) -> str:
+    """Return the command that goes on from what was shown: to a class, or to what drives most of it."""
+    best = max(classes, key=lambda found: found.told)
+    if shown.question.target_class is None:
+        return shown.command(**{"class": shown.reading.described.classes[best.label]})
+    if best.parts:
+        return shown.command(source=shown.reading.info.source.groups[best.parts[0].group])
+    example = (best.untold or best.parts[0].members)[0].example
+    return shlex.join(["tinfl", "show", f"--example={example}", "--", str(shown.results)])
+
+
+def _class_title(shown: Shown, found: ClassParts) -> str:
+    return f'class "{shown.label(found.label)}" of target "{shown.name(shown.reading.described.name)}" ({_half(shown)})'
+
+
+def _told(shown: Shown, found: ClassParts) -> str:
+    groups = counted(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
+    return f"{found.told:,} of {counted(found.size, 'example')} told apart, by {groups}"
+
+
+def _plural(noun: Noun) -> str:
+    return "classes" if noun == "class" else f"{noun}s"
+
+
+def _half(shown: Shown) -> str:
+    return "all test examples" if shown.question.split == "all" else f"{shown.question.split} half"
+
+
+def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
+    needed = sorted(found.needed for found in classes if found.needed is not None)
+    if not needed:
+        return
+    some = needed[len(needed) // 2]
+    whose = "of the class" if len(classes) == 1 else "of a class"
+    there = counted(classes[0].models, "model")
+    shown.say(Text(), f"To tell half {whose} takes at least about {some:,} models; there are {there}.")
+
+
+def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = False) -> None:
+    digits = value_format([e.beyond for e in examples], [e.se for e in examples])
+    for example in examples:
+        mark = "*" if example.told else " "
+        pen = shown.pen
+        line = Text.assemble(
+            f"  example {example.example:<7}",
+            (f"{pen.signs.of(example.beyond)}{example.beyond:{digits}}{mark}", pen.colour(example.beyond)),
+            (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", pen.quiet),
+            shown.label(example.label),
+            (f"  {shown.group(example.group)}" if named else "", pen.quiet),
+            no_wrap=True,
+            overflow="crop",
+        )
+        shown.say(line)

@@ -1,0 +1,315 @@
+"""What an import is made of: masks, outputs and what is known of the examples: opened, checked, left in their files.
+
+Large arrays stay memory-mapped and are looked at a block of rows at a time. Nothing is ever unpickled. Whatever does
+not fit is refused before anything is written.
+"""
+
+import hashlib
+import stat
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError
+from tui_influence.store.files import read_bytes, refusal
+from tui_influence.text import counted, printable
+
+ROWS = 256
+"""Models that are read at once."""
+MOST_CLASSES = 65_535
+"""Predicted labels are stored in two bytes, and one value stands for "another class"."""
+_UNREADABLE = (ValueError, EOFError, SyntaxError, TokenError, OverflowError, MemoryError, zipfile.BadZipFile, KeyError)
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files and settings of an import; None where they were not given.
+
+    Attributes:
+        masks: (m, K) bool, or integers 0 and 1.
+        outputs: (m, n) floats: margins log p - log(1 - p) of the correct class, in nats.
+        labels: (n,) integers, the class of each example.
+        predicted: (m, n) integers, the class that each model predicts.
+        groups: text, K names, one a line.
+        classes: text, the names of the classes, one a line.
+        images: an `.npz` with the array `x`: (n, H, W[, C]) uint8.
+        heldout: models, the last ones, that are kept to check the influences.
+    """
+
+    masks: Path
+    outputs: Path
+    labels: Path | None = None
+    predicted: Path | None = None
+    groups: Path | None = None
+    classes: Path | None = None
+    images: Path | None = None
+    heldout: int = 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An import whose parts fit each other.
+
+    Attributes:
+        masks: (m, K), mapped; bool or integers.
+        outputs: (m, n), mapped; finite floats.
+        predicted: (m, n), mapped; integers, or None.
+        labels: (n,) int64, 0 for all where they are unknown.
+        groups: K names.
+        classes: their names; one, "all", where labels are unknown.
+        images: (n, H, W, C) uint8, or None.
+        heldout: models, the last ones, that are kept to check the influences.
+        identity: hash of all that influences depend on.
+        constant: names of groups that every model to estimate from has, or none.
+        are_probabilities: all outputs lie between 0 and 1, which margins hardly do.
+    """
+
+    masks: NDArray[Any]
+    outputs: NDArray[Any]
+    predicted: NDArray[Any] | None
+    labels: NDArray[np.int64]
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    images: NDArray[np.uint8] | None
+    heldout: int
+    identity: str
+    constant: tuple[str, ...]
+    are_probabilities: bool
+
+    @property
+    def models(self) -> int:
+        """Models to estimate from."""
+        return len(self.masks) - self.heldout
+
+
+def open_given(given: Given) -> Opened:
+    """Open everything that an import is made of and check that it fits.
+
+    Raises:
+        ConfigError: something is missing, of the wrong kind or shape, or does not fit the rest.
+    """
+    masks, outputs = _matrix(given.masks, "masks (m, K)"), _matrix(given.outputs, "outputs (m, n)")
+    _check_matrices(given, masks, outputs)
+    m, n = outputs.shape
+    groups = _names(given.groups, masks.shape[1], "group") if given.groups else _numbered("group", masks.shape[1])
+    labels, classes = _labels(given, n)
+    predicted = _predicted(given.predicted, outputs) if given.predicted else None
+    images = _images(given.images, n) if given.images else None
+    digest = hashlib.blake2b(repr((masks.shape, outputs.shape, given.heldout)).encode(), digest_size=32)
+    with_group = _check_masks(given.masks, masks, m - given.heldout, digest)
+    least, most = _check_outputs(given.outputs, outputs, digest)
+    if predicted is not None and given.predicted is not None:
+        _check_predicted(given.predicted, predicted, len(classes), digest)
+    digest.update(repr((groups, classes)).encode("utf-8", "surrogatepass") + labels.tobytes())
+    constant = np.flatnonzero((with_group == 0) | (with_group == m - given.heldout))
+    if len(constant) == len(groups):
+        raise ConfigError(f"{_path(given.masks)}: no group varies: every model has the same groups")
+    return Opened(
+        masks=masks,
+        outputs=outputs,
+        predicted=predicted,
+        labels=labels,
+        groups=groups,
+        classes=classes,
+        images=images,
+        heldout=given.heldout,
+        identity=digest.hexdigest(),
+        constant=tuple(groups[int(k)] for k in constant),
+        are_probabilities=least >= 0 and most <= 1,
+    )
+
+
+def blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield (first row, rows) of an array, so many at a time."""
+    for start in range(0, len(array), ROWS):
+        yield start, np.asarray(array[start : start + ROWS])
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few of some names, safe to show."""
+    shown = ", ".join(printable(name, 60) for name in names[:_NAMED])
+    return shown + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+
+
+def _matrix(path: Path, what: str) -> NDArray[Any]:
+    array = _array(path)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ConfigError(f"{_path(path)}: {_shape(array)}; {what} are wanted, none of them 0")
+    return array
+
+
+def _array(path: Path) -> NDArray[Any]:
+    """Map the array in a `.npy` file."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{_path(path)}: not an ordinary file")
+        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise ConfigError(str(refusal(error, "read", path))) from error
+    except _UNREADABLE as error:
+        raise ConfigError(f"{_path(path)}: not a .npy file of plain numbers ({_reason(error)})") from error
+    if not isinstance(found, np.ndarray):
+        raise ConfigError(f"{_path(path)}: an archive of arrays; one .npy array is wanted")
+    return found
+
+
+def _check_matrices(given: Given, masks: NDArray[Any], outputs: NDArray[Any]) -> None:
+    if masks.dtype.kind not in "biu":
+        raise ConfigError(f"{_path(given.masks)}: {_shape(masks)}; masks must be bool, or integers 0 and 1")
+    if outputs.dtype.kind != "f":
+        raise ConfigError(f"{_path(given.outputs)}: {_shape(outputs)}; outputs must be floating-point margins")
+    if len(masks) != len(outputs):
+        raise ConfigError(
+            f"{counted(len(masks), 'model')} in {_path(given.masks)}, but {len(outputs):,} in {_path(given.outputs)}"
+        )
+    if masks.shape[1] < 2:
+        raise ConfigError(f"{_path(given.masks)}: one group; an influence takes at least 2")
+    if len(masks) - given.heldout < 2:
+        raise ConfigError(
+            f"{counted(len(masks), 'model')}, {given.heldout} of them held out: an influence takes at least 2 others"
+        )
+
+
+def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> NDArray[np.int64]:
+    """Return how many of the first `models` models have each group."""
+    with_group = np.zeros(masks.shape[1], dtype=np.int64)
+    for start, block in blocks(masks):
+        wrong = np.argwhere((block != 0) & (block != 1)) if block.dtype != np.bool_ else np.empty((0, 2))
+        if len(wrong):
+            row, column = (int(place) for place in wrong[0])
+            raise ConfigError(
+                f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; masks must be 0 or 1 throughout"
+            )
+        asked = block.astype(np.bool_)
+        with_group += np.count_nonzero(asked[: max(models - start, 0)], axis=0)
+        digest.update(np.packbits(asked).data)
+    return with_group
+
+
+def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[float, float]:
+    """Return the least and the largest output."""
+    least, most = np.inf, -np.inf
+    for start, block in blocks(outputs):
+        wrong = np.argwhere(~np.isfinite(block))
+        if len(wrong):
+            row, column = (int(place) for place in wrong[0])
+            raise ConfigError(
+                f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; outputs must be finite"
+            )
+        least, most = min(least, float(block.min())), max(most, float(block.max()))
+        digest.update(np.ascontiguousarray(block).data)
+    return least, most
+
+
+def _labels(given: Given, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    if given.labels is None:
+        if given.predicted is not None:
+            raise ConfigError("--predicted needs --labels: a prediction is right where it is the label")
+        names = _names(given.classes, 1, "class") if given.classes else ("all",)
+        return np.zeros(n, dtype=np.int64), names
+    labels = _array(given.labels)
+    where = _path(given.labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ConfigError(f"{where}: {_shape(labels)}; labels must be (n,) integers")
+    if len(labels) != n:
+        raise ConfigError(f"{where}: {counted(len(labels), 'label')}, but outputs of {counted(n, 'example')}")
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most >= MOST_CLASSES:
+        raise ConfigError(f"{where}: a label of {least if least < 0 else most}; they must be 0 to {MOST_CLASSES - 1}")
+    if given.classes is None:
+        return labels.astype(np.int64), _numbered("class", most + 1)
+    classes = _names(given.classes, None, "class")
+    if most >= len(classes):
+        raise ConfigError(
+            f"{where}: a label of {most}, but {_path(given.classes)} names "
+            f"{counted(len(classes), 'class', 'classes')}, numbered from 0"
+        )
+    return labels.astype(np.int64), classes
+
+
+def _predicted(path: Path, outputs: NDArray[Any]) -> NDArray[Any]:
+    predicted = _array(path)
+    if predicted.shape != outputs.shape or predicted.dtype.kind not in "iu":
+        shape = ", ".join(map(str, outputs.shape))
+        raise ConfigError(f"{_path(path)}: {_shape(predicted)}; ({shape}) integers are wanted")
+    return predicted
+
+
+def _check_predicted(path: Path, predicted: NDArray[Any], classes: int, digest: Any) -> None:
+    for start, block in blocks(predicted):
+        wrong = np.argwhere((block < 0) | (block >= classes))
+        if len(wrong):
+            row, column = (int(place) for place in wrong[0])
+            raise ConfigError(
+                f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; "
+                f"there are {counted(classes, 'class', 'classes')}, numbered from 0"
+            )
+        digest.update(block.astype(np.uint16).data)
+
+
+def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
+    """Read names, one a line; so many of them if that is known."""
+    where, plural = _path(path), "classes" if noun == "class" else noun + "s"
+    try:
+        text = read_bytes(path, limit=1 << 28).decode("utf-8-sig")
+    except ValueError as error:
+        raise ConfigError(f"{where}: not UTF-8 text") from error
+    names = tuple(text.removesuffix("\n").split("\n")) if text else ()
+    names = tuple(name.removesuffix("\r") for name in names)
+    if count is not None and len(names) != count:
+        raise ConfigError(f"{where}: {counted(len(names), 'line')} for {counted(count, noun, plural)}; one a line")
+    if not names or not all(name.strip() for name in names):
+        raise ConfigError(f"{where}: a name is empty; one a line")
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise ConfigError(f"{where}: more than once: {some(twice)}")
+    if noun == "class" and len(names) > MOST_CLASSES:
+        raise ConfigError(f"{where}: {len(names):,} classes; at most {MOST_CLASSES:,} can be told apart")
+    return names
+
+
+def _numbered(noun: str, count: int) -> tuple[str, ...]:
+    width = len(str(count - 1))
+    return tuple(f"{noun} {place:0{width}d}" for place in range(count))
+
+
+def _images(path: Path, n: int) -> NDArray[np.uint8]:
+    where = _path(path)
+    try:
+        found: Any = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray) or "x" not in found:
+            raise ConfigError(f"{where}: an .npz file with an array x is wanted")
+        pixels = found["x"]
+    except OSError as error:
+        raise ConfigError(str(refusal(error, "read", path))) from error
+    except _UNREADABLE as error:
+        raise ConfigError(f"{where}: not an .npz file of plain numbers ({_reason(error)})") from error
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
+        raise ConfigError(f"{where}: x is {_shape(pixels)}; (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 are wanted")
+    if len(pixels) != n:
+        raise ConfigError(f"{where}: {counted(len(pixels), 'image')}, but outputs of {counted(n, 'example')}")
+    images: NDArray[np.uint8] = pixels
+    return images
+
+
+def _path(path: Path) -> str:
+    return printable(str(path))
+
+
+def _shape(array: NDArray[Any]) -> str:
+    comma = "," if array.ndim == 1 else ""
+    return f"({', '.join(map(str, array.shape))}{comma}) {printable(str(array.dtype), 40)}"
+
+
+def _reason(error: BaseException) -> str:
+    return printable(" ".join(str(error).split()), 100) or type(error).__name__

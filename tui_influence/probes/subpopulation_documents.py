@@ -1,0 +1,142 @@
+"""Subpopulations for programs: one JSON document, one CSV line an example, and a list of image names.
+
+A group is named in a CSV's `source` only where it is told to drive the example; where that is empty, the numbers are
+those of the group that comes nearest.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tui_influence import __version__
+from tui_influence.export.csv import csv_text, number
+from tui_influence.export.report import SIGNIFICANT, finite
+from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.text import printable, spreadsheet_safe
+
+_NUMBERS = ("influence", "beyond", "se", "low", "high", "q")
+COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
+
+
+def driven_csv(reading: Reading, question: Question, examples: Sequence[Driven], *, comments: bool = True) -> str:
+    """Return examples, a line each, as the text of a CSV file.
+
+    Args:
+        reading: that they were found in.
+        question: that was asked.
+        examples: in the order of the lines.
+        comments: whether to begin with `#` lines that say what it is.
+    """
+    return csv_text(_comments(reading, question) if comments else [], COLUMNS, (_cells(reading, e) for e in examples))
+
+
+def in_order(classes: Sequence[ClassParts]) -> list[Driven]:
+    """Return the examples of classes, class by class and part by part, those that are not told last of each class."""
+    return [
+        example
+        for found in classes
+        for examples in (*(part.members for part in found.parts), found.untold)
+        for example in examples
+    ]
+
+
+def image_list(reading: Reading, examples: Iterable[Driven]) -> str:
+    """Return the names of the examples that are told, a line each."""
+    return "".join(f"{printable(reading.examples.names[found.example])}\n" for found in examples if found.told)
+
+
+def source_document(reading: Reading, question: Question, found: DrivenBy, top: int | None) -> dict[str, Any]:
+    """Return what a group drives as JSON values, with the first `top` examples."""
+    classes = reading.described.classes
+    return {
+        **_about(reading, question, found.models),
+        "source": reading.info.source.groups[found.group],
+        "n_examples": found.size,
+        "told": sum(1 for example in found.examples if example.told),
+        "classes": [
+            {"class": classes[label], "told": told, "n_examples": int(found.sizes[label])}
+            for label, told in found.told_by_class()
+        ],
+        "examples": [_example(reading, example) for example in found.examples[:top]],
+    }
+
+
+def classes_document(
+    reading: Reading, question: Question, classes: Sequence[ClassParts], top: int | None
+) -> dict[str, Any]:
+    """Return subpopulations as JSON values, with the first `top` of each class."""
+    groups, names = reading.info.source.groups, reading.described.classes
+    return {
+        **_about(reading, question, max((found.models for found in classes), default=0)),
+        "classes": [
+            {
+                "class": names[found.label],
+                "n_examples": found.size,
+                "told": found.told,
+                "models_needed": found.needed,
+                "subpopulations": [
+                    {
+                        "source": groups[part.group],
+                        "size": len(part.members),
+                        "examples": [_example(reading, example) for example in part.members],
+                    }
+                    for part in found.parts[:top]
+                ],
+            }
+            for found in classes
+        ],
+    }
+
+
+def _about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
+    return {
+        "run": reading.info.name,
+        "target": reading.described.name,
+        "class": question.target_class,
+        "split": question.split,
+        "estimator": question.estimator,
+        "output": question.output_kind,
+        "n_models": models,
+        "beyond": "influence on the example less influence on the average of its class",
+        "told": f"q < {SIGNIFICANT:g}",
+        "config_hash": reading.info.identity,
+        "version": __version__,
+    }
+
+
+def _example(reading: Reading, found: Driven) -> dict[str, Any]:
+    return {
+        "example": found.example,
+        "name": reading.examples.names[found.example],
+        "label": reading.described.classes[found.label],
+        **{name: finite(getattr(found, name)) for name in _NUMBERS},
+        "told": found.told,
+    }
+
+
+def _cells(reading: Reading, found: Driven) -> list[str]:
+    source = reading.info.source.groups[found.group] if found.told else ""
+    names = (reading.examples.names[found.example], reading.described.classes[found.label], source)
+    return [
+        str(found.example),
+        *(spreadsheet_safe(name) for name in names),
+        *(number(getattr(found, name)) for name in _NUMBERS),
+    ]
+
+
+def _comments(reading: Reading, question: Question) -> list[tuple[str, str]]:
+    return [
+        ("run", reading.info.name),
+        ("config hash", reading.info.identity),
+        ("target", reading.described.name),
+        *([("class", question.target_class)] if question.target_class is not None else []),
+        ("split", question.split),
+        ("estimator", question.estimator),
+        ("output", question.output_kind),
+        ("design", reading.info.design_label),
+        ("models", str(len(reading.outputs))),
+        ("beyond", "influence on the example less influence on the average of its class, with se, 95% interval and q"),
+        ("source", f"the group that drives the example (q < {SIGNIFICANT:g}); empty where none can be told"),
+        ("written by", f"tinfl {__version__}"),
+    ]

@@ -1,0 +1,228 @@
+"""Subpopulations of a target (Jain et al. 2022, section 4.1): examples of one class, told apart by what drives them.
+
+The target says *bird*; which of its birds look like an *ostrich* is said by the source class that helps them more than
+it helps birds in general. Two questions: which examples does a source group drive (`driven_by`), and which groups
+drive the examples of a class (`subpopulations`).
+
+An example is given to a group only where that is more than chance. Its driver is the largest of K effects, so its
+p-value is K times that effect's own (Bonferroni, which holds whichever is chosen); over the examples of a class the
+false discovery rate of being given to any group is controlled (Benjamini & Hochberg 1995). All others are not told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.estimate import interval, t_quantile
+from tui_influence.influence.fdr import benjamini_hochberg, p_values
+from tui_influence.influence.outputs import Floats
+from tui_influence.probes.beyond import Beyond, beyond_class
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+
+
+@dataclass(frozen=True)
+class Driven:
+    """A test example and what one group does to it beyond its class; numbers are in the unit of the outputs.
+
+    Attributes:
+        example: its number among all test examples.
+        label: its class.
+        group: the group's column in the masks.
+        influence: of the group on the example.
+        beyond: that influence less the one on the average of the example's class.
+        se: standard error of `beyond`.
+        low: lower end of its 95% interval.
+        high: upper end.
+        q: false discovery rate at which the example would be given to the group.
+    """
+
+    example: int
+    label: int
+    group: int
+    influence: float
+    beyond: float
+    se: float
+    low: float
+    high: float
+    q: float
+
+    @property
+    def told(self) -> bool:
+        """Whether it is more than chance that the group drives it."""
+        return self.q < SIGNIFICANT and self.beyond > 0
+
+
+@dataclass(frozen=True)
+class Subpopulation:
+    """Test examples of one class that one group drives.
+
+    Attributes:
+        group: its column in the masks.
+        members: the examples, the most driven first.
+    """
+
+    group: int
+    members: tuple[Driven, ...]
+
+
+@dataclass(frozen=True)
+class ClassParts:
+    """The examples of a class by what drives them.
+
+    Attributes:
+        label: the class.
+        parts: subpopulations, the largest first.
+        untold: examples that no group can be told to drive, each with the group that comes nearest.
+        size: examples of the class that were looked at.
+        models: that all this is estimated from.
+        needed: models that telling half of the class takes, at the least; None if they are there, or unknown.
+    """
+
+    label: int
+    parts: tuple[Subpopulation, ...]
+    untold: tuple[Driven, ...]
+    size: int
+    models: int
+    needed: int | None
+
+    @property
+    def told(self) -> int:
+        """Examples that are given to a group."""
+        return sum(len(part.members) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class DrivenBy:
+    """The examples that one group drives beyond their class.
+
+    Attributes:
+        group: its column in the masks.
+        examples: all that were looked at and that the group helps, the most driven first.
+        size: examples that were looked at.
+        sizes: (C,) how many of them each class has.
+        models: that all this is estimated from.
+    """
+
+    group: int
+    examples: tuple[Driven, ...]
+    size: int
+    sizes: NDArray[np.intp]
+    models: int
+
+    def told_by_class(self) -> list[tuple[int, int]]:
+        """Return (class, examples told) for every class that has any, the most first."""
+        counts = np.bincount([found.label for found in self.examples if found.told], minlength=len(self.sizes))
+        order = np.argsort(-counts, kind="stable")
+        return [(int(label), int(counts[label])) for label in order if counts[label]]
+
+
+def driven_by(reading: Reading, question: Question, group: int) -> DrivenBy:
+    """Find the test examples that a group drives beyond the average of their class.
+
+    The false discovery rate is over the examples: one group was asked about.
+
+    Args:
+        reading: of the question's target.
+        question: its estimator, output and split; its class narrows the examples.
+        group: its column in the masks.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
+    """
+    found = beyond_class(reading, question, group)
+    effect, se = (array[0].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
+    q = benjamini_hochberg(p_values(effect, se, found.beyond.df))
+    helped = np.flatnonzero((effect > 0) & (found.influence[0] > 0))
+    order = helped[np.argsort(-effect[helped], kind="stable")]
+    return DrivenBy(
+        group=group,
+        examples=_driven(found, np.zeros(len(order), dtype=np.intp), order, q[order]),
+        size=len(found.columns),
+        sizes=np.bincount(found.labels, minlength=len(reading.described.classes)),
+        models=found.models,
+    )
+
+
+def subpopulations(reading: Reading, question: Question) -> tuple[ClassParts, ...]:
+    """Group the examples of the question's class, or of every class, by the source group that drives each.
+
+    Args:
+        reading: of the question's target.
+        question: its estimator, output, split and class.
+
+    Returns:
+        One for each class that has examples in the split, in the order of the target's classes.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
+    """
+    found = beyond_class(reading, question)
+    driver = np.argmax(_candidates(found), axis=0)
+    return tuple(_parts(found, driver, int(label)) for label in np.unique(found.labels))
+
+
+def _candidates(found: Beyond) -> Floats:
+    """(K, c) effects beyond the class, -inf where they cannot drive: the group does not help, or nobody can tell."""
+    return np.where((found.beyond.influence > 0) & (found.influence > 0), found.beyond.influence, -np.inf)
+
+
+def _parts(found: Beyond, driver: NDArray[np.intp], label: int) -> ClassParts:
+    of = np.flatnonzero(found.labels == label)
+    effect, se = (array[driver[of], of].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
+    p = p_values(effect, se, found.beyond.df)
+    tried = int(np.count_nonzero(np.isfinite(found.beyond.se[:, of]).any(axis=1)))
+    q = benjamini_hochberg(np.minimum(p * tried, 1.0))
+    q[effect <= 0] = 1.0
+    order = np.argsort(-effect, kind="stable")
+    examples = _driven(found, driver[of][order], of[order], q[order])
+    members: dict[int, list[Driven]] = {}
+    for example in examples:
+        if example.told:
+            members.setdefault(example.group, []).append(example)
+    parts = [Subpopulation(group, tuple(those)) for group, those in members.items()]
+    return ClassParts(
+        label=label,
+        parts=tuple(sorted(parts, key=lambda part: -len(part.members))),
+        untold=tuple(example for example in examples if not example.told),
+        size=len(of),
+        models=found.models,
+        needed=_needed(found, effect, se, tried),
+    )
+
+
+def _needed(found: Beyond, effect: NDArray[np.float64], se: NDArray[np.float64], tried: int) -> int | None:
+    """Models from which half of a class could be told, if its typical largest effect is no accident.
+
+    The t of an effect grows with the root of the models. The largest of many effects is too large by chance, so this
+    errs low.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        typical = float(np.median(effect / se))
+    if not typical > 0 or not np.isfinite(typical) or not tried:
+        return None
+    wanted = t_quantile(1 - SIGNIFICANT / 2 / (2 * tried), found.beyond.df)
+    return None if typical >= wanted else ceil(found.models * (wanted / typical) ** 2)
+
+
+def _driven(
+    found: Beyond, rows: NDArray[np.intp], places: NDArray[np.intp], q: NDArray[np.float64]
+) -> tuple[Driven, ...]:
+    """Return what the groups at `rows` do to the examples at `places`, one each."""
+    effect, se, influence = (
+        array[rows, places].astype(np.float64) for array in (found.beyond.influence, found.beyond.se, found.influence)
+    )
+    low, high = interval(effect, se, found.beyond.df)
+    columns: Sequence[Floats] = (influence, effect, se, low, high, q)
+    return tuple(
+        Driven(int(example), int(label), int(group), *map(float, numbers))
+        for example, label, group, *numbers in zip(
+            found.columns[places], found.labels[places], found.groups[rows], *columns, strict=True
+        )
+    )
