@@ -19,7 +19,7 @@ def test_the_demo_is_its_sample_config(tmp_path):
 
 def test_the_printed_digit_helps_most_with_its_handwritten_one(tmp_path):
     """The whole demo, as a user runs it; chance would put one printed digit in 36 first."""
-    said = tinfl("demo", tmp_path / "demo", patience=600)
+    said = tinfl("demo", tmp_path / "demo", patience=900)
     (found,) = re.findall(r"For (\d+) of 10 handwritten digits", said.stdout)
     places = []
     for digit in "0123456789":
@@ -31,5 +31,11 @@ def test_the_printed_digit_helps_most_with_its_handwritten_one(tmp_path):
     whole = json.loads(tinfl("rank", tmp_path / "demo", "--json").stdout)
     assert whole["n_models"] == 256
     assert whole["lds"]["low"] > 0
+    pruned = json.loads(tinfl("prune", tmp_path / "demo", "--json").stdout)
+    arms = {arm["arm"]: arm["accuracy"] for arm in pruned["results"]}
+    assert arms["highest 18"]["gain"]["high"] < 0
+    assert arms["highest 18"]["mean"]["high"] < arms["lowest 18"]["mean"]["low"]
+    assert arms["lowest 18"]["gain_over"]["random"]["low"] > 0
+    assert "label mapping 18" in said.stdout
     assert "next: tinfl rank" in said.stderr
     assert "models" in said.stderr  # plain progress lines, as stderr is no terminal

@@ -1,4 +1,4 @@
-"""`tinfl demo`: the embedded experiment, from nothing to a ranking that can be checked by eye."""
+"""`tinfl demo`: the embedded experiment, from nothing to a ranking that can be checked by eye, and what it is worth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,11 +44,16 @@ lr = 0.2
 probe_l2 = 1.0
 """
 
+_DROPPED = (6, 18)
+"""Characters that are left out in the second part: a few, and half."""
+_SEEDS = 8
+
 
 def demo(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Where the results go.")] = Path("results/demo"),
     models: Annotated[int | None, typer.Option(min=2, help="Train this many models instead.")] = None,
     devices: Devices = None,
+    prune: Annotated[bool, typer.Option(help="Also retrain without what helps least, and most.")] = True,
 ) -> None:
     """Run the embedded experiment: which printed characters help to read handwritten digits?"""
     from tui_influence.cli.live import run_here
@@ -69,10 +74,40 @@ def demo(
     paths, info = Paths(results), read_run_info(results)
     for line in _answer(paths, info):
         output.line(line)
+    if prune:
+        _retrain(paths, info, devices)
     where = shown(results)
     diagnostics.say(f"\nnext: tinfl rank {where} --class 7     the characters that help to read one digit")
-    diagnostics.say(f"      tinfl rank {where} --csv demo.csv")
+    if prune:
+        diagnostics.say(f"      tinfl prune {where}           what each digit gained and lost, and the removal curve")
+    diagnostics.say(f"      tinfl explore {where}         all of it, with pictures")
     diagnostics.say("      tinfl init      a config for your own data")
+
+
+def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> None:
+    """Retrain without half of the characters, chosen in several ways, and show what that does."""
+    from tui_influence.cli.live import run_here
+    from tui_influence.cli.starting import device_list
+    from tui_influence.pruning.measured import measure_arms
+    from tui_influence.pruning.planning import directory_of
+    from tui_influence.pruning.report import summary_lines
+    from tui_influence.pruning.request import Wanted, planned
+    from tui_influence.runs.supervisor import Request
+    from tui_influence.store.arms_file import ArmKind, read_arms
+    from tui_influence.store.run_info import read_run_info
+
+    own = directory_of(paths, "main")
+    wanted = Wanted(ks=_DROPPED, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices))
+    plan = planned(paths, info, own, wanted)
+    diagnostics.say(
+        f"\nRetraining without {' and '.join(map(str, _DROPPED))} of {len(info.source.groups)} characters: those that "
+        "help least, as many at random, those that\nhelp most, and those that one network finds no use for; "
+        f"{_SEEDS} networks each."
+    )
+    run_here(Request(plan.config, own.root, pruning=plan.pruning))
+    output.line("")
+    for line in summary_lines(measure_arms(own, read_run_info(own.root), read_arms(own))):
+        output.line(line)
 
 
 def demo_config(results: Path, models: int | None = None) -> "Config":

@@ -69,18 +69,23 @@ def _assumptions(pruning: Pruning) -> list[str]:
     ]
 
 
-def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
-    """Return what was measured: a table, the removal curve, predicted against measured, what each class gained."""
+def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
+    """Return what the retrainings gained, an arm a line."""
     pruning = measured.pruning
-    lines = [
+    return [
         _ranked_by(pruning, ascii_only),
-        f"{measured.models} of {pruning.size} retrainings; "
+        f"{measured.models} of {counted(pruning.size, 'retraining')}; "
         + ", ".join(f"{plain(target.name, ascii_only)} ({target.transfer})" for target in measured.info.targets)
         + "; the evaluate half of the test examples",
         "",
         *_arm_table(measured, ascii_only),
         "gain: over keeping everything, [95% interval] by Welch's t over retrainings, each arm with seeds of its own",
     ]
+
+
+def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
+    """Return what was measured: a table, the removal curve, predicted against measured, what each class gained."""
+    lines = summary_lines(measured, ascii_only=ascii_only)
     curve = removal_curve(measured, width, ascii_only=ascii_only)
     return [
         *lines,
