@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tui_influence.pruning.curve import EVERYTHING, LOOKS, Curves, Look, Point, dropped_words, removal_curves
+from tui_influence.pruning.curve import EVERYTHING, LOOKS, Curves, Look, Point, Quantity, dropped_words, removal_curves
 from tui_influence.pruning.measured import Measured
 
 _HEIGHT = 12
@@ -18,15 +18,24 @@ _WIDEST = 100
 _LINE = {False: ("│", "└", "─"), True: ("|", "+", "-")}
 
 
-def removal_curve(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
+def removal_curve(
+    measured: Measured,
+    width: int,
+    *,
+    ascii_only: bool = False,
+    quantity: Quantity = "accuracy",
+    height: int = _HEIGHT,
+) -> list[str]:
     """Return the plot, a line of text each; nothing where there are no two points to compare.
 
     Args:
         measured: a pruning.
         width: cells.
         ascii_only: without other characters.
+        quantity: what is drawn.
+        height: lines of the plot, without what is above and below it; three at least.
     """
-    curves = removal_curves(measured, "accuracy")
+    curves = removal_curves(measured, quantity)
     by_k = _by_k(curves)
     if len(by_k) < 2:
         return []
@@ -35,10 +44,10 @@ def removal_curve(measured: Measured, width: int, *, ascii_only: bool = False) -
     span = top - bottom or 0.01
     columns = max(min(width, _WIDEST) - _AXIS - 2, 10)
     places = _places(list(by_k), [len(arms) for arms in by_k.values()], columns)
-    grid = [[" "] * columns for _ in range(_HEIGHT)]
+    grid = [[" "] * columns for _ in range(height)]
 
     def row(value: float) -> int:
-        return round((top - value) / span * (_HEIGHT - 1))
+        return round((top - value) / span * (height - 1))
 
     bar, corner, floor = _LINE[ascii_only]
     for arms, taken in zip(by_k.values(), places, strict=True):
@@ -47,15 +56,16 @@ def removal_curve(measured: Measured, width: int, *, ascii_only: bool = False) -
             for place in range(row(high), row(low) + 1):
                 grid[place][column] = bar
             grid[row(point.mean.value)][column] = _mark(look, ascii_only)
-    labels = {0: top, _HEIGHT // 2: top - span * (_HEIGHT // 2) / (_HEIGHT - 1), _HEIGHT - 1: bottom}
+    labels = {0: top, height // 2: top - span * (height // 2) / (height - 1), height - 1: bottom}
+    number, what = (".1%", "accuracy") if quantity == "accuracy" else (".3f", "margin in nats")
     lines = [
-        f"{f'{labels[place]:.1%}' if place in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
+        f"{f'{labels[place]:{number}}' if place in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
         for place, cells in enumerate(grid)
     ]
     looks = [EVERYTHING] * (curves.everything is not None) + [LOOKS[kind] for kind in curves.by_kind]
     key = _wrapped([f"{_mark(look, ascii_only)} {look.words}" for look in looks], columns)
     return [
-        "accuracy on the evaluate half, with 95% intervals",
+        f"{what} on the evaluate half, with 95% intervals",
         *lines,
         f"{'':>{_AXIS}}{corner}{floor * columns}",
         f"{'':>{_AXIS}} {_ticks(list(by_k), places, columns)}",

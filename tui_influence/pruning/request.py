@@ -87,6 +87,16 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
         DatasetError: the data have moved.
         ResultsError: the sweep cannot be ranked.
     """
+    pruning, config = outlined(paths, info, own, wanted)
+    worker_devices(config.compute)
+    return Planned(pruning, config, open_sweep_data(config, info, progress))
+
+
+def outlined(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted) -> tuple[Pruning, Config]:
+    """Return the arms that `planned` would return, and what they are trained by, without a look at data or devices.
+
+    So that they can be shown where the results are but not the datasets. Arguments and errors are those of `planned`.
+    """
     refuse_if_imported(paths.root, info)
     if observe(own)[0] in ACTIVE:
         raise already_running(own)
@@ -113,8 +123,7 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
             f"the network of this sweep is code ({printable(config.model.arch)}), which is not run because a results "
             f"directory names it: say so with --arch {printable(config.model.arch)}"
         )
-    worker_devices(config.compute)
-    return Planned(pruning, config, open_sweep_data(config, info, progress))
+    return pruning, config
 
 
 def cost_of(one: Planned) -> Cost:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 MODES = ("sweep", "rank", "class", "prune", "log")
 """The modes, in the order of their keys."""
-_PLACES = {"app": MODES, "table": ("rank",), "grid": ("class",), "lines": ("log",)}
+_PLACES = {"app": MODES, "table": ("rank", "prune"), "grid": ("class",), "lines": ("log",)}
 """The screens on which a scope's keys work, where these are not of the scope's own name."""
 _ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
 """What of the app is possible without a run, in the list of runs."""
@@ -92,6 +92,7 @@ ACTIONS = (
     Action("rank.versus", "v", "Vs", "Compare with another target or class, side by side"),
     Action("rank.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
     Action("rank.output", "o", "Output", "Next output: margin, probability, correct", False),
+    Action("rank.prune", "p", "Prune", "Retrain without the marked classes, and compare: to Prune", False),
     Action("rank.export", "e", "CSV", "Export as CSV, the same bytes as `tinfl rank --csv`"),
     Action("rank.copy", "y", "Copy", "Copy the marked lines, or this one, as CSV", False),
     Action("rank.command", "Y", "Command", "Copy the command line that makes this ranking", False),
@@ -109,6 +110,19 @@ ACTIONS = (
     Action("image.previous", "left,N", "Previous", "Image before"),
     Action("image.large", "O", "Own graphics", "Show the image by the terminal's own graphics, until a key"),
     Action("image.command", "Y", "Command", "Copy the command line that shows this image"),
+    Action("prune.numbers", "d", "Drop", "How many classes to drop: some numbers"),
+    Action("prune.list", "l", "List", "Drop the marked classes, or keep only them"),
+    Action("prune.seeds", "s", "Seeds", "How often each arm is retrained", False),
+    Action("prune.baselines", "b", "Baselines", "Compare with rankings by one model, or not", False),
+    Action("prune.time", "t", "Time", "Time a few training steps of what is chosen", False),
+    Action("prune.train", "T", "Train", "Retrain what is chosen in the background (asks first)", changes=True),
+    Action("prune.stop", "S", "Stop", "Stop the retrainings after those in hand (asks first)", changes=True),
+    Action("prune.resume", "R", "Resume", "Go on with retrainings that ended early (asks first)", changes=True),
+    Action("prune.output", "o", "Output", "Gains in accuracy, or in margin"),
+    Action("prune.view", "v", "View", "Next view: arms, curve, predicted against measured"),
+    Action("prune.name", "n", "Name", "Choose a pruning of this run, or begin another"),
+    Action("prune.export", "e", "CSV", "Export the arms as CSV, as `tinfl prune --csv`", False),
+    Action("prune.command", "Y", "Command", "Copy the command line that does the same", False),
     Action("log.follow", "f", "Follow", "Stay at the end as lines come, or stop doing so"),
     Action("log.search", "slash", "Search", "Search as you type"),
     Action("log.next", "n", "Next", "Next line that was searched for"),
@@ -117,7 +131,7 @@ ACTIONS = (
     Action("log.command", "Y", "Command", "Copy the command line that shows this log", False),
     Action("app.help", "question_mark", "Help", "What has the keys now, and what the keys do"),
     Action("app.quit", "q", "Quit", "Leave; a sweep goes on in the background"),
-    Action("table.choose", "enter", "Open", "Look at this class closely"),
+    Action("table.choose", "enter", "Open", "Look at this line closely"),
     Action("table.up", "up,k", "Up", "The line above", False, call="move(-1)"),
     Action("table.down", "down,j", "Down", "The line below", False, call="move(1)"),
     Action("table.page-up", "pageup", "Page up", "A screenful up", False, call="page(-1)"),
@@ -144,7 +158,7 @@ ACTIONS = (
     Action("choose.down", "down", "Down", "The name below", False, call="list(1)"),
     Action("choose.up", "up", "Up", "The name above", False, call="list(-1)"),
     Action("choose.back", "escape", "Back", "Choose nothing", call="dismiss(None)"),
-    Action("path.back", "escape", "Back", "Write nothing", call="dismiss(None)"),
+    Action("path.back", "escape", "Back", "Leave everything as it is", call="dismiss(None)"),
     Action("confirm.yes", "y", "Yes", "Do it", call="dismiss(True)"),
     Action("confirm.no", "n,escape,q,enter", "No", "Leave everything as it is", call="dismiss(False)"),
     Action("help.close", "escape,q,question_mark,f1,enter", "Close", "Close the help", call="dismiss"),

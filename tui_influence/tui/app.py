@@ -20,7 +20,6 @@ from tui_influence.tui import carry_out, pauses
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import Background, Watcher
 from tui_influence.tui.findings import take
-from tui_influence.tui.keyed_app import KeyedApp
 from tui_influence.tui.keys import Keys
 from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import Looking
@@ -32,10 +31,14 @@ from tui_influence.tui.messages import (
     LogRead,
     OverviewFailed,
     OverviewRead,
+    Preparing,
     Ranked,
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
+from tui_influence.tui.pruning_app import PruningApp
+from tui_influence.tui.pruning_jobs import PruningJobs
+from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
 from tui_influence.tui.runs_found import is_run, runs_in
 from tui_influence.tui.screens.asking import AskingScreen
@@ -44,7 +47,7 @@ from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.screens.picker import PickerScreen
-from tui_influence.tui.screens.place import PruneScreen
+from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
@@ -57,7 +60,7 @@ SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, P
 """The modes, in the order of their keys."""
 
 
-class ExploreApp(KeyedApp):
+class ExploreApp(PruningApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -100,6 +103,7 @@ class ExploreApp(KeyedApp):
         self._watcher: Watcher | None = None
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
+        self._prunings = PruningJobs(self._background, self._tell, self._broke)
         self._closely = Background(self._broke)
         self._looking = Looking(self._closely, self._tell)
         self.register_theme(DARK)
@@ -124,6 +128,7 @@ class ExploreApp(KeyedApp):
         """Look no more."""
         self._background.close()
         self._closely.close()
+        self._prunings.rest()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -136,6 +141,7 @@ class ExploreApp(KeyedApp):
         """Have a state and modes for a run."""
         self.state = RunState(root, self._readonly, self._folder is not None, self._look, seen)
         self._jobs.forget()
+        self._prunings.forget()
         for screen in SCREENS:
             self.add_mode(screen.mode, partial(screen, self.state))
 
@@ -159,6 +165,7 @@ class ExploreApp(KeyedApp):
         self.post_message(message)
 
     async def _close_run(self) -> None:
+        self._prunings.rest()
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
@@ -198,6 +205,8 @@ class ExploreApp(KeyedApp):
                 self._look_at_group()
             case Started():
                 self._say_started(message.reason)
+            case PruningFinding():
+                self._pruning_found(message)
 
     @on(AskingScreen.GroupChosen)
     def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:
@@ -265,6 +274,10 @@ class ExploreApp(KeyedApp):
     def _consider(self) -> None:
         """Work out again what the mode on the screen shows, where new models have come."""
         base = self._base()
+        if isinstance(base, PruneScreen):
+            self._prunings.consider(self.state)
+            return
+        self._prunings.rest()
         if isinstance(base, AskingScreen):
             self._jobs.consider_ranking(self.state)
             state, overview = self.state, self.state.overview
@@ -309,11 +322,20 @@ class ExploreApp(KeyedApp):
 
     @on(SweepScreen.StopAsked)
     def _stop(self) -> None:
-        carry_out.stop(self, self.state, self._look_now)
+        run = carry_out.sweep_of(self.state)
+        if run is not None:
+            carry_out.stop(self, run, self._look_now)
 
     @on(SweepScreen.ResumeAsked)
     def _resume(self) -> None:
-        carry_out.resume(self, self.state, self._tell)
+        state, run = self.state, carry_out.sweep_of(self.state)
+        if run is not None:
+            carry_out.resume(
+                self,
+                run,
+                lambda what: self._tell(state, Preparing(what)),
+                lambda reason: self._tell(state, Started(reason)),
+            )
 
     def _say_started(self, reason: str) -> None:
         if reason:

@@ -7,6 +7,7 @@ same functions.
 import re
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from textual.message import Message
 
 from tui_influence.errors import TinflError
 from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import duration
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
@@ -21,17 +23,15 @@ from tui_influence.text import counted, printable
 from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
-from tui_influence.tui.messages import Finding, Preparing, Started
 from tui_influence.tui.runs_found import FoundRun
-from tui_influence.tui.screens.dialogs import ConfirmScreen, PathScreen
+from tui_influence.tui.screens.dialogs import ConfirmScreen, FieldScreen
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
     from textual.app import App
 
     from tui_influence.runs.heartbeat import Heartbeat
-
-Tell = Callable[[RunState, Finding], None]
+    from tui_influence.runs.supervisor import Observer
 
 _UNFIT = re.compile(r"[^\w.=+-]+")
 
@@ -89,44 +89,76 @@ def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Ba
 def export(app: "App[str]", state: RunState) -> None:
     """Ask for a file and write the ranking, or both, to it, whole, as `tinfl rank --csv` does."""
     from tui_influence.export.csv import rank_csv
-    from tui_influence.export.files import write_text_atomically
     from tui_influence.tui.sheets import sheet_of
 
     sheet = sheet_of(state)
-    if sheet is None:
-        return
+    if sheet is not None:
+        what = counted(len(sheet.rows), sheet.noun, sheet.nouns)
+        note = "All groups, whatever is filtered or marked; a file of that name is replaced."
+        export_csv(app, sheet.name, note, what, lambda: rank_csv(sheet.report))
+
+
+def export_csv(app: "App[str]", name: Sequence[str], note: str, what: str, text: Callable[[], str]) -> None:
+    """Ask for a file and write a CSV to it.
+
+    Args:
+        app: asks.
+        name: the parts of the name that is proposed.
+        note: what there is to know of it.
+        what: will have been written, in words.
+        text: of the file.
+    """
+    from tui_influence.export.files import write_text_atomically
 
     def given(path: str | None) -> None:
         if path is None:
             return
         try:
             file = Path(path).expanduser()
-            write_text_atomically(file, rank_csv(sheet.report))
+            write_text_atomically(file, text())
         except RuntimeError:  # "~somebody" whom this machine does not know
             app.notify(f"{printable(path)}: no such home directory", severity="error", timeout=10, markup=False)
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
         else:
-            app.notify(
-                f"Wrote {counted(len(sheet.rows), sheet.noun, sheet.nouns)} to {printable(str(file))}", markup=False
-            )
+            app.notify(f"Wrote {what} to {printable(str(file))}", markup=False)
 
-    name = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in sheet.name)
-    note = "All groups, whatever is filtered or marked; a file of that name is replaced."
-    app.push_screen(PathScreen("Export as CSV", f"{name}.csv", note), given)
+    proposed = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in name)
+    app.push_screen(FieldScreen("Export as CSV", f"{proposed}.csv", note), given)
 
 
-def stop(app: "App[str]", state: RunState, done: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class Controlled:
+    """A run that is stopped or gone on with.
+
+    Attributes:
+        root: its results directory.
+        overview: how it stands.
+        what: it is: "sweep" or "pruning".
+        name: of it, safe to show.
+    """
+
+    root: Path
+    overview: Overview
+    what: str
+    name: str
+
+
+def sweep_of(state: RunState) -> Controlled | None:
+    """Return the run on the screen; None before it was looked at."""
+    overview = state.overview
+    return Controlled(state.root, overview, "sweep", run_name(state)) if overview is not None else None
+
+
+def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
     """Ask whether to stop, and stop."""
-    overview, paths = state.overview, Paths(state.root)
-    if overview is None:
-        return
+    overview, paths = run.overview, Paths(run.root)
     again = stop_request(paths) is not Stop.NO
     hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
     models = f"{counted(hands, 'model')} in hand"
     cost = f"{models} given up, to be trained again later." if again else f"{models} will be finished first."
     lines = [
-        f"Run: {_name(state)}, {overview.finished:,} of {overview.total:,} models done",
+        f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
         f"Cost: {cost} Nothing that is recorded is lost; R goes on.",
     ]
 
@@ -141,39 +173,49 @@ def stop(app: "App[str]", state: RunState, done: Callable[[], None]) -> None:
         app.notify("Stopping at once" if level is Stop.AT_ONCE else "Stopping after the models in hand", markup=False)
         done()
 
-    title = "Stop at once?" if again else "Stop the sweep?"
-    app.push_screen(ConfirmScreen(title, lines, printable(command("stop", state.root))), answered)
+    title = "Stop at once?" if again else f"Stop the {run.what}?"
+    app.push_screen(ConfirmScreen(title, lines, printable(command("stop", run.root))), answered)
 
 
-def resume(app: "App[str]", state: RunState, tell: Tell) -> None:
-    """Ask whether to go on, and start a supervisor in the background, which tells how that goes."""
-    overview = state.overview
-    if overview is None:
-        return
+def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    """Ask whether to go on, and start a supervisor in the background.
+
+    Args:
+        app: asks.
+        run: to go on with.
+        said: is told, from another thread, what is being prepared.
+        ended: is told once it is under way, or why it is not.
+    """
+    overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
     takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
     lines = [
-        f"Run: {_name(state)}, {overview.finished:,} of {overview.total:,} models done",
+        f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
         f"Cost: {overview.left:,} models to train on this machine{takes}.",
     ]
 
+    def begin(observer: "Observer") -> None:
+        from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
+        from tui_influence.runs.launch import start
+
+        start(request_to_resume(run.root), observer)
+
     def answered(yes: bool | None) -> None:
         if yes:
-            tell(state, Preparing("the supervisor"))
-            # A daemon: leaving does not wait for it, and the supervisor it has started goes on by itself.
-            threading.Thread(target=_start, args=(state, tell), daemon=True).start()
+            said("the supervisor")
+            in_thread(begin, said, ended)
 
-    app.push_screen(ConfirmScreen("Resume the sweep?", lines, printable(command("resume", state.root))), answered)
+    app.push_screen(ConfirmScreen(f"Resume the {run.what}?", lines, printable(command("resume", run.root))), answered)
 
 
 class _Watching:
     """Hears what a supervisor that is being started does."""
 
-    def __init__(self, state: RunState, tell: Tell) -> None:
-        self._state, self._tell = state, tell
+    def __init__(self, said: Callable[[str], None]) -> None:
+        self._said = said
 
     def stage(self, what: str, done: int, total: int) -> None:
-        self._tell(self._state, Preparing(f"{what} {done} of {total}" if total else what))
+        self._said(f"{what} {done} of {total}" if total else what)
 
     def under_way(self, heartbeat: "Heartbeat") -> None:
         pass
@@ -182,22 +224,32 @@ class _Watching:
         pass
 
 
-def _start(state: RunState, tell: Tell) -> None:
-    reason = "the supervisor was not started; this is a bug in tinfl"
-    try:
-        from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
-        from tui_influence.runs.launch import start
+def in_thread(begin: "Callable[[Observer], None]", said: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    """Do what takes a while in a thread of its own, and say why it failed, or nothing.
 
-        start(request_to_resume(state.root), _Watching(state, tell))
-        reason = ""
-    except TinflError as error:
-        reason = "; ".join([str(error), *error.details[:3]])
-    except OSError as error:
-        reason = str(refusal(error))
-    finally:
-        tell(state, Started(reason))
+    Args:
+        begin: does it, and tells an observer what it does.
+        said: is told that, in words.
+        ended: is told once it is done.
+    """
+
+    def work() -> None:
+        reason = "the supervisor was not started; this is a bug in tinfl"
+        try:
+            begin(_Watching(said))
+            reason = ""
+        except TinflError as error:
+            reason = "; ".join([str(error), *error.details[:3]])
+        except OSError as error:
+            reason = str(refusal(error))
+        finally:
+            ended(reason)
+
+    # A daemon: leaving does not wait for it, and a supervisor that it has started goes on by itself.
+    threading.Thread(target=work, daemon=True).start()
 
 
-def _name(state: RunState) -> str:
+def run_name(state: RunState) -> str:
+    """Return the name of the run on the screen, safe to show."""
     overview = state.overview
     return printable(overview.info.name if overview and overview.info else state.root.name, 60)

@@ -18,6 +18,7 @@ from tui_influence.tui.messages import (
     Ranked,
     Started,
 )
+from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.state import RunState
 
 
@@ -48,6 +49,8 @@ def take(state: RunState, found: Finding) -> None:
             state.preparing = found.what
         case Started():
             state.preparing = ""
+        case PruningFinding():
+            state.pruning.take(found)
 
 
 def _ranked(state: RunState, found: Ranked) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tui_influence.ranking_question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.pictures import Album
+from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RunState:
         image_problems: why pictures of a target (None: the source) are missing; empty where none is.
         album: pictures that have been drawn.
         log: lines of the log so far.
+        pruning: the pruning that is looked at.
     """
 
     root: Path
@@ -72,3 +74,4 @@ class RunState:
     image_problems: "dict[int | None, str]" = field(default_factory=dict)
     album: Album = field(default_factory=Album)
     log: "list[LogLine]" = field(default_factory=list)
+    pruning: PruningState = field(default_factory=PruningState)

@@ -35,25 +35,36 @@ class ConfirmScreen(ModalScreen[bool]):
             )
 
 
-class PathScreen(ModalScreen[str | None]):
-    """Asks for a file; ends with its path, or None."""
+class FieldScreen(ModalScreen[str | None]):
+    """Asks for a line of text, a path if nothing else is said; ends with it, or None."""
 
     scope = "path"
     BINDINGS = bindings("path")
 
-    def __init__(self, title: str, path: str, note: str) -> None:
+    def __init__(self, title: str, value: str, note: str, *, help: str = PATH, verb: str = "write") -> None:
+        """Ask.
+
+        Args:
+            title: the question.
+            value: what is answered unless its user says otherwise.
+            note: what there is to know of it.
+            help: what may be typed.
+            verb: what enter does.
+        """
         super().__init__()
-        self._title, self._path, self._note = title, path, note
+        self._title, self._value, self._note, self._help, self._verb = title, value, note, help, verb
 
     def compose(self) -> ComposeResult:
         """Lay out the question."""
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Field(PATH, self._path)
+            yield Field(self._help, self._value)
             yield Static(self._note, classes="quiet", markup=False)
             yield Static("", markup=False)
             yield Static(
-                keys_of(self.app).put_into("enter  write      <path.back>  back"), classes="keys", markup=False
+                keys_of(self.app).put_into(f"enter  {self._verb}      <path.back>  back"),
+                classes="keys",
+                markup=False,
             )
 
     @on(Input.Submitted)

@@ -47,6 +47,13 @@ class RankScreen(AskingScreen):
             self.groups = groups
             super().__init__()
 
+    class PruneAsked(Message):
+        """Classes are to be left out: those that are marked, by name."""
+
+        def __init__(self, marked: tuple[str, ...]) -> None:
+            self.marked = marked
+            super().__init__()
+
     def __init__(self, state: RunState) -> None:
         super().__init__(state)
         self._order = 0
@@ -160,6 +167,10 @@ class RankScreen(AskingScreen):
         self.choose(
             choice.title, choice.names, lambda place: self.post_message(self.Asked(asked, choice.questions[place]))
         )
+
+    def action_prune(self) -> None:
+        """Go to the Prune mode with the marked classes."""
+        self.post_message(self.PruneAsked(tuple(row.group for row in self.query_one(RankingTable).marked)))
 
     def action_export(self) -> None:
         """Ask for the file."""

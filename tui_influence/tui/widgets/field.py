@@ -25,6 +25,12 @@ SEARCH = (
 NARROW = "A list that narrows as you type part of a name. Enter takes the name that is lit."
 PATH = "A path, absolute or from where the app was started; ~ is your home. Enter writes the file."
 
+NUMBERS = (
+    "Numbers of classes. With commas between, such as 10,20,40: for each, so many of lowest influence are dropped, as "
+    "many at random, and as many of highest influence. Enter takes them; nothing at all takes the usual ones."
+)
+NAME = "A name. Letters, digits, dots, underscores and hyphens. Enter takes it."
+
 
 class Field(Input):
     """A line of text, and what it means.

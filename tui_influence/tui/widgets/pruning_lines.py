@@ -1,0 +1,220 @@
+"""How a pruning stands, and what was measured of it, as lines of text of a width. Pure functions of what is known."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tui_influence.export.columns import cut, fit, plain
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.pruning.curve import LOOKS, Quantity
+from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured, lost_and_gained
+from tui_influence.pruning.plot import removal_curve
+from tui_influence.pruning.recommendation import Recommendation, measured_best
+from tui_influence.store.arms_file import ArmKind, Forecast, Gain, RankingUsed
+from tui_influence.text import counted
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.facts import fact
+from tui_influence.tui.widgets.gain_lines import scaled, shown_gain
+
+_NARROW = 60
+
+
+def ranked_by(used: RankingUsed) -> str:
+    """Return what a pruning's groups are ranked by."""
+    targets = ", ".join(
+        name if len(used.targets) == 1 else f"{name} {weight:g}" for name, weight in used.targets.items()
+    )
+    return f"{targets}, {used.output}, {used.estimator}, {counted(used.models, 'model')}"
+
+
+def recommended(found: Recommendation, look: Look, *, before: bool = False) -> Text:
+    """Return how many groups to drop, and why; `before` anything is retrained."""
+    what = "none" if found.k is None else f"drop the {found.k} lowest"
+    style = "bold" if found.k is None else f"bold {look.good}"
+    words = "predicted" if before else "recommended"
+    return Text.assemble((f"{words}: ", look.quiet), (what, style), (f"; {plain(found.why, look.ascii)}", look.quiet))
+
+
+def verdict(measured: Measured, look: Look) -> Text:
+    """Return what is recommended by what was measured so far."""
+    return recommended(measured_best(measured), look)
+
+
+def curve(measured: Measured, quantity: Quantity, look: Look, width: int, height: int) -> list[Text]:
+    """Return the removal curve in so many lines, or what it is waiting for."""
+    around = len(removal_curve(measured, width, ascii_only=look.ascii, quantity=quantity, height=3)) - 3
+    if around < 0:
+        return [Text("the curve begins with the first retrainings of two arms", style=look.quiet)]
+    plot = removal_curve(
+        measured, width, ascii_only=look.ascii, quantity=quantity, height=min(max(height - around, 3), 16)
+    )
+    colours = {ArmKind.LOWEST: look.good, ArmKind.HIGHEST: look.bad}
+    lines = [Text(plot[0], style="bold"), *(Text(line, no_wrap=True, overflow="crop") for line in plot[1:])]
+    axis = look.sign("│└─", "|+-")
+    for place, line in enumerate(lines[1:], 1):
+        for column, letter in enumerate(line.plain):
+            if letter in axis:
+                line.stylize(look.quiet, column, column + 1)
+            elif place <= len(plot) - around or letter == line.plain.strip()[:1]:
+                kind = next(
+                    (kind for kind, drawn in LOOKS.items() if letter == look.sign(drawn.mark, drawn.ascii)), None
+                )
+                if kind is not None and column > 7:
+                    line.stylize(f"bold {colours.get(ArmKind(kind), '')}", column, column + 1)
+    return lines
+
+
+def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> list[Text]:
+    """Return the gain of the lowest, predicted and measured: over as many at random, and over keeping everything."""
+    found = [
+        (result, forecast)
+        for result in measured.results
+        if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
+    ]
+    if not found:
+        return [Text("nothing was predicted, from so few models or of so many groups", style=look.quiet)]
+    unit = "points" if quantity == "accuracy" else "nats"
+    lines: list[Text] = []
+    for over_random in (True, False):
+        rows = []
+        for result, forecast in found:
+            score = result.accuracy if quantity == "accuracy" else result.margin
+            gain = score.over.get(ArmKind.RANDOM) if over_random else score.gain
+            rows.append((result.arm.k, forecast_of(forecast, quantity, over_random=over_random), gain))
+        title = f"gain of the lowest over {'as many at random' if over_random else 'keeping everything'}, {unit}"
+        lines += [*([Text()] if lines else []), Text(title, style="bold"), *_predicted_table(rows, quantity, look)]
+    return lines
+
+
+def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, look: Look) -> list[Text]:
+    """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
+    header = ["drop", "over as many at random", "over keeping everything"]
+    rows = [
+        [
+            Text(str(one.k)),
+            *(_coloured(forecast_of(one, quantity, over_random=over), quantity, look) for over in (True, False)),
+        ]
+        for one in forecasts
+    ]
+    unit = "points" if quantity == "accuracy" else "nats"
+    title = Text.assemble(("predicted gain of dropping the lowest", "bold"), (f"  {unit}, 95% intervals", look.quiet))
+    return [title, *_table([Text(cell, style=look.quiet) for cell in header], rows)]
+
+
+def forecast_of(forecast: Forecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
+    """Return one of the gains that were predicted."""
+    if quantity == "accuracy":
+        return forecast.accuracy_over_random if over_random else forecast.accuracy
+    return forecast.margin_over_random if over_random else forecast.margin
+
+
+def arm_detail(measured: Measured, result: ArmResult, look: Look, width: int) -> list[Text]:
+    """Return an arm beside the others: its gains with intervals, over everything, over random, over the baselines."""
+    arm = result.arm
+    name = cut(plain(arm.label, look.ascii), max(width - 24, 8), look.sign("…", "~"))
+    count = f"  {result.models} of {counted(len(arm.rows), 'retraining')}, {_share(measured, arm.k)}"
+    lines = [Text.assemble((name, "bold"), (count, look.quiet))]
+    values = f"{_mean(result.accuracy.mean, 100, '.1f', '%')}, margin {_mean(result.margin.mean, 1, '.3f', ' nats')}"
+    lines.append(Text.assemble(("accuracy ", look.quiet), values))
+    if arm.kind is ArmKind.ALL:
+        return [*lines, Text("what every other arm is compared with", style=look.quiet)]
+    over = {"everything": (result.accuracy.gain, result.margin.gain)}
+    over |= {
+        str(kind).replace("-", " "): (found, result.margin.over[kind]) for kind, found in result.accuracy.over.items()
+    }
+    rows = [
+        [
+            Text(f"over {other}", style=look.quiet),
+            _coloured(accuracy, "accuracy", look),
+            _coloured(margin, "margin", look),
+        ]
+        for other, (accuracy, margin) in over.items()
+    ]
+    header = [Text("gain", style=look.quiet), Text("points", style=look.quiet), Text("nats", style=look.quiet)]
+    lines += _table(header, rows, left=1)
+    lines += _changed(result, look, width)
+    return lines
+
+
+def _changed(result: ArmResult, look: Look, width: int) -> Iterator[Text]:
+    lost, gained = lost_and_gained(result.by_class)
+    for word, gains, colour in (("lost", lost, look.bad), ("gained", gained, look.good)):
+        if gains:
+            text = ", ".join(f"{plain(one.name, look.ascii)[:24]} {100 * one.accuracy.value:+.1f}" for one in gains)
+            yield fact(word, Text(cut(text, max(width - 12, 8), look.sign("…", "~")), style=colour), look)
+
+
+def class_heading(result: ArmResult, look: Look) -> Text:
+    """Return what the target classes under an arm are."""
+    lost, gained = lost_and_gained(result.by_class)
+    counts = f"  gain of each target class: {len(lost)} lost, {len(gained)} gained (q < {SIGNIFICANT:g})"
+    return Text.assemble((plain(result.arm.label, look.ascii)[:60], "bold"), (counts, look.quiet))
+
+
+def class_detail(gain: ClassGain, look: Look) -> list[Text]:
+    """Return a target class under an arm."""
+    digits = {"accuracy": 1, "margin": 3}
+    shown = {
+        name: scaled(one, percent=name == "accuracy")
+        for name, one in (("accuracy", gain.accuracy), ("margin", gain.margin))
+    }
+    told = "its accuracy changed beyond chance" if gain.q < SIGNIFICANT else "no change of its accuracy beyond chance"
+    return [
+        Text.assemble(
+            (plain(gain.name, look.ascii)[:60], "bold"), (f"  {plain(gain.target, look.ascii)[:40]}", look.quiet)
+        ),
+        *(
+            fact(name, f"{shown_gain(one, digits[name])} {'points' if name == 'accuracy' else 'nats'}", look)
+            for name, one in shown.items()
+        ),
+        fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", look, look.quiet),
+    ]
+
+
+def _mean(mean: Interval, scale: float, number: str, unit: str) -> str:
+    if not isfinite(mean.value):
+        return "not known yet"
+    ends = f" [{scale * mean.low:{number}}, {scale * mean.high:{number}}]" if isfinite(mean.low) else ""
+    return f"{scale * mean.value:{number}}{unit}{ends}"
+
+
+def _share(measured: Measured, k: int) -> str:
+    return f"drops {k:,} of {len(measured.pruning.groups):,}"
+
+
+def _coloured(gain: Interval | Gain | None, quantity: Quantity, look: Look) -> Text:
+    """A gain with its interval, in the colour of its sign where zero is not in it."""
+    if gain is None:
+        return Text("-", style=look.quiet)
+    interval = scaled(gain if isinstance(gain, Interval) else Interval(*gain), percent=quantity == "accuracy")
+    colour = {1: look.good, -1: look.bad, 0: ""}[interval.sign]
+    return Text(shown_gain(interval, 1 if quantity == "accuracy" else 3), style=colour)
+
+
+def _predicted_table(
+    rows: Sequence[tuple[int, Gain | None, Interval | None]], quantity: Quantity, look: Look
+) -> list[Text]:
+    header = [Text(cell, style=look.quiet) for cell in ("drop", "predicted", "measured")]
+    return _table(
+        header,
+        [
+            [Text(str(k)), _coloured(predicted, quantity, look), _coloured(measured, quantity, look)]
+            for k, predicted, measured in rows
+        ],
+    )
+
+
+def _table(header: Sequence[Text], rows: Sequence[Sequence[Text]], left: int = 0) -> list[Text]:
+    """Lines of cells, the first `left` columns to the left and the others to the right."""
+    widths = [max(cell_len(row[place].plain) for row in [header, *rows]) for place in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = []
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            cells.append(Text(fit(cell.plain, width, right=place >= left), style=cell.style))
+        line = Text("  ").join(cells)
+        line.no_wrap, line.overflow = True, "crop"
+        lines.append(line)
+    return lines

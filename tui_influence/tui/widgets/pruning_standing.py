@@ -1,0 +1,177 @@
+"""How a pruning stands, and what is proposed to be retrained, as lines of text. Loads no numpy: it is painted first."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.pruning.options import Choice
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.overview import Overview
+from tui_influence.runs.words import LOST_REASON, duration
+from tui_influence.text import counted, printable
+from tui_influence.tui.keys import Keys
+from tui_influence.tui.pruning_state import Outline, PruningState
+from tui_influence.tui.state import RunState
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.charts import progress_bar
+
+_LABEL = 14
+
+
+def pruning_standing(state: RunState, width: int) -> list[Text]:
+    """Return how the pruning that is looked at stands."""
+    pruning, look = state.pruning, state.look
+    overview = pruning.overview
+    name = Text(plain(pruning.name, look.ascii)[:30], style="bold")
+    if overview is None:
+        return [Text.assemble(name, (f"  {pruning.problem or 'reading the pruning...'}", look.quiet))]
+    banner = look.banner(overview.state, silent=overview.is_silent)
+    line = Text.assemble(banner, " ", name)
+    if overview.total:
+        style = look.state(overview.state, silent=overview.is_silent)
+        count = f" {overview.finished:,} of {overview.total:,} retrainings{_left(overview)}"
+        room = width - len(line.plain) - len(count) - 2
+        if room >= 8:
+            done, failed = overview.finished / overview.total, overview.given_up / overview.total
+            line = Text.assemble(line, "  ", progress_bar(done, failed, min(room, 40), look, style))
+        line.append(count)
+    line.no_wrap, line.overflow = True, "crop"
+    return [line, *_notes(pruning, overview, look)]
+
+
+def starting(pruning: PruningState, look: Look) -> list[Text]:
+    """Return what one that is being started does."""
+    return [Text(f"at work: {printable(pruning.preparing, 200)}", style=look.warning)] if pruning.preparing else []
+
+
+def _left(overview: Overview) -> str:
+    heartbeat = overview.heartbeat
+    if not overview.is_active or heartbeat is None or not heartbeat.eta or not overview.left:
+        return ""
+    return f", {duration(max(heartbeat.eta[0], 0.0))} left"
+
+
+def _notes(pruning: PruningState, overview: Overview, look: Look) -> Iterator[Text]:
+    heartbeat = overview.heartbeat
+    yield from starting(pruning, look)
+    if pruning.problem:
+        yield Text(f"cannot be read any more: {plain(pruning.problem, look.ascii)}", style=look.error)
+    if overview.state is State.FAILED and heartbeat and heartbeat.reason:
+        yield Text(f"why: {plain(heartbeat.reason, look.ascii)[:300]}", style=look.error)
+    elif overview.state is State.LOST:
+        yield Text(f"why: {LOST_REASON}", style=look.state(State.LOST))
+    if overview.given_up:
+        last = f"; the last: {plain(overview.failures[-1].reason, look.ascii)[:200]}" if overview.failures else ""
+        yield Text(f"{counted(overview.given_up, 'retraining')} given up{last}", style=look.error)
+
+
+def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
+    """Return what is chosen, each with the key that changes it, and what that comes to: models and time."""
+    pruning, look = state.pruning, state.look
+    title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
+    lines = [Text(plain(title, look.ascii)[:width], style="bold"), *starting(pruning, look)]
+    for action, label, text in _choices(state):
+        shown = cut(plain(text, look.ascii), max(width - _LABEL - 4, 8), look.sign("…", "~"))
+        key = keys.first(action) if action else ""
+        lines.append(Text.assemble((f"{key:<4}", f"bold {look.good}"), (f"{label:<{_LABEL}}", look.quiet), shown))
+    lines.append(Text())
+    if pruning.refused:
+        lines.append(Text(plain(pruning.refused, look.ascii), style=look.error))
+    elif pruning.outline is None:
+        lines.append(Text("working out what that comes to...", style=look.quiet))
+    else:
+        lines += [_line("", "models", text, look) for text in models_of(pruning, pruning.outline)[:1]]
+        lines += [_line("", "", text, look) for text in models_of(pruning, pruning.outline)[1:]]
+        time_key = keys.first("prune.time")
+        lines.append(_line("", "time", time_of(state) or f"not known: {time_key} times a few training steps", look))
+    return lines
+
+
+def _line(key: str, label: str, text: str, look: Look) -> Text:
+    return Text.assemble((f"{key:<4}", f"bold {look.good}"), (f"{label:<{_LABEL}}", look.quiet), text)
+
+
+def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
+    """Action, label and value of what can be chosen."""
+    pruning = state.pruning
+    choice, outline = pruning.choice, pruning.outline
+    ks = choice.ks
+    shown = ", ".join(map(str, ks))
+    if not ks and not pruning.exists and not choice.listed:
+        usual = sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else []
+        shown = f"{', '.join(map(str, usual))} (usual)" if usual else "the usual numbers"
+    yield "prune.numbers", "drop", f"{shown}; lowest, random, highest" if shown else "no further number"
+    yield "prune.list", "list", _listed(choice, len(pruning.marked))
+    yield "prune.seeds", "seeds", _seeds(state, outline)
+    yield "prune.baselines", "baselines", _baselines(pruning)
+    used = outline.pruning.ranking if outline else None
+    if pruning.exists and used is not None:
+        ranking = f"{', '.join(used.targets)}, {used.output}, {used.estimator}, as it began"
+    else:
+        asked = state.question
+        info = state.overview.info if state.overview else None
+        target = asked.target or (info.targets[0].name if info else "")
+        models = f", {counted(used.models, 'model')}" if used else ""
+        ranking = f"{target}, {asked.output_kind}, {asked.estimator}{models}; as asked in Rank"
+    yield "", "ranking", ranking
+
+
+def _listed(choice: Choice, marked: int) -> str:
+    if choice.listed:
+        what = "drop" if choice.verb == "drop" else "keep only"
+        return f"{what} {counted(len(choice.listed), 'class', 'classes')}: {', '.join(choice.listed)}"
+    return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
+
+
+def _seeds(state: RunState, outline: Outline | None) -> str:
+    if outline is None:
+        return str(state.pruning.choice.seeds or "the usual number")
+    stages = outline.pruning.stages
+    first = f"{stages.seeds} of each arm"
+    if stages.within and stages.most > stages.seeds:
+        return f"{first}, up to {stages.most} for an interval of +-{100 * stages.within:g} points"
+    return first
+
+
+def _baselines(pruning: PruningState) -> str:
+    outline = pruning.outline
+    if outline is None:
+        return "off" if pruning.choice.baselines is False else "on"
+    kinds = [kind.replace("-", " ") for kind in outline.pruning.stages.baselines]
+    return ", ".join(kinds) if kinds else "none"
+
+
+def models_of(pruning: PruningState, outline: Outline) -> list[str]:
+    """Return how many models would be trained, and what follows from those."""
+    found = outline.pruning
+    stages = found.stages
+    done = pruning.overview.finished if pruning.overview else 0
+    arms = counted(len(found.arms), "arm")
+    lines = [f"{counted(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    there = {arm.kind for arm in found.arms}
+    coming = [kind for kind in stages.baselines if kind not in there]
+    lowest = sum(arm.kind == "lowest" for arm in found.arms)
+    if coming and lowest:
+        lines.append(f"then {len(coming) * lowest * stages.seeds:,} of the baselines")
+    if stages.within and stages.most > stages.seeds:
+        lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
+    return lines
+
+
+def time_of(state: RunState) -> str:
+    """Return how long the retrainings take, as far as that is known: timed, or at the rate of the last ones."""
+    pruning = state.pruning
+    if pruning.outline is None:
+        return ""
+    follows = ", before what follows" if len(models_of(pruning, pruning.outline)) > 1 else ""
+    if pruning.cost is not None and pruning.costed == pruning.outlined:
+        cost = pruning.cost
+        left = pruning.outline.pruning.size - (pruning.overview.finished if pruning.overview else 0)
+        seconds = cost.seconds_per_model * left / cost.workers
+        each = f"{cost.seconds_per_model:.2g} s each on {counted(cost.workers, 'worker')}"
+        return f"{duration(seconds)} as timed, {each}{follows}"
+    if pruning.outline.seconds is not None:
+        whose = "pruning" if pruning.exists else "sweep"
+        return f"about {duration(pruning.outline.seconds)} at the rate of the {whose}{follows}"
+    return ""

@@ -1,0 +1,240 @@
+"""A table that scrolls: lines are drawn when they are seen, ten thousand rows cost no more than ten.
+
+The cursor and the marks are on rows, not on lines: when their order changes under them they go along, and the cursor
+stays where it was on the screen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.cache import LRUCache
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_influence.tui.actions import bindings
+from tui_influence.tui.theme import Look
+
+if TYPE_CHECKING:
+    from tui_influence.tui.sheets import Row, Written
+
+_MARGIN = 2
+"""Cells before a line, for its mark."""
+_KEPT = 256
+"""Lines that are kept as drawn: some screenfuls, for what is filtered away comes back a key later."""
+
+
+class Listed(Protocol):
+    """What a table shows."""
+
+    @property
+    def rows(self) -> "Sequence[Row]":
+        """All rows."""
+
+    @property
+    def written(self) -> "Callable[[int, Look], Written]":
+        """All rows as lines of a width."""
+
+
+class Table(ScrollView, can_focus=True):
+    """Rows, perhaps a filtered and ordered part of them, with a cursor and marks."""
+
+    scope = "table"
+    BINDINGS = bindings("table")
+
+    class CursorMoved(Message):
+        """The cursor is on another row."""
+
+    class Chosen(Message):
+        """A row is to be looked at closely, by its index."""
+
+        def __init__(self, index: int) -> None:
+            self.index = index
+            super().__init__()
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.marks: set[int] = set()
+        self._look = look
+        self._sheet: Listed | None = None
+        self._rows: Sequence[Row] = ()
+        self._places: dict[int, int] = {}
+        self._cursor = 0
+        self._leads = False
+        self._lines: Written | None = None
+        self._width, self._style, self._blank = 0, Style(), Strip([])
+        self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
+
+    @property
+    def current(self) -> "Row | None":
+        """The row under the cursor."""
+        return self._rows[self._cursor] if self._rows else None
+
+    @property
+    def current_place(self) -> int | None:
+        """Where the row under the cursor is among all."""
+        return None if self.current is None else self._places[self.current.index]
+
+    @property
+    def marked(self) -> "list[Row]":
+        """The marked rows, in the order of all, also those that a filter hides."""
+        return [row for row in self._sheet.rows if row.index in self.marks] if self._sheet else []
+
+    def show(self, sheet: Listed, rows: "Sequence[Row]", look: Look, *, follow: bool = True) -> None:
+        """Show these rows of a sheet.
+
+        Args:
+            sheet: what the rows are of; columns and scale are its.
+            rows: some of it, in an order.
+            look: how to draw.
+            follow: keep the cursor on its row; otherwise it goes to the first.
+        """
+        if sheet is not self._sheet or look != self._look:
+            self._sheet, self._look, self._lines = sheet, look, None
+            self._places = {row.index: place for place, row in enumerate(sheet.rows)}
+        before, held = self._cursor, self.current.index if self.current else None
+        self._rows = rows
+        found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
+        with self._leading():
+            self._cursor = found if found is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
+            self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
+            top = self.scroll_offset.y + self._cursor - before if follow else 0
+            self.scroll_to(y=max(top, 0), animate=False, immediate=True)
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    def toggle_mark(self) -> None:
+        """Mark the row under the cursor, or unmark it, and go on to the next."""
+        if self.current is not None:
+            self.marks ^= {self.current.index}
+            self.action_move(1)
+            self.refresh()
+
+    def unmark(self) -> None:
+        """Take all marks away."""
+        self.marks.clear()
+        self.refresh()
+
+    def select(self, index: int) -> None:
+        """Put the cursor on a row, if it is among those that are shown."""
+        place = next((place for place, row in enumerate(self._rows) if row.index == index), None)
+        if place is not None:
+            self._go(place)
+
+    def on_resize(self) -> None:
+        """Lay the columns out for the new width."""
+        with self._leading():
+            self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the line under the mouse; twice chooses it."""
+        place = self.scroll_offset.y + event.y - 1
+        if event.y > 0 and place < len(self._rows):
+            self._go(place)
+            if event.chain > 1:
+                self.action_choose()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Take the cursor along where a wheel or the bar would scroll it out of sight."""
+        super().watch_scroll_y(old_value, new_value)
+        if not self._leads and self._rows:
+            seen = min(max(self._cursor, self.scroll_offset.y), self.scroll_offset.y + self._room() - 1)
+            if seen != self._cursor:
+                self._cursor = min(seen, len(self._rows) - 1)
+                self.post_message(self.CursorMoved())
+
+    def action_choose(self) -> None:
+        """Choose the row under the cursor."""
+        if self.current is not None:
+            self.post_message(self.Chosen(self.current.index))
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self._go(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by a screenful."""
+        self._go(self._cursor + by * max(self.size.height - 2, 1))
+
+    def action_edge(self, last: int) -> None:
+        """Move the cursor to the first or the last line."""
+        self._go(len(self._rows) if last else 0)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw some lines of the screen, as they are: the stylesheet puts nothing around them.
+
+        A line that was drawn before is the same object again, for which Textual has kept the escape sequences.
+        """
+        width, style = self.scrollable_content_region.width, self.rich_style
+        if (width, style) != (self._width, self._style):
+            self._width, self._style, self._lines = width, style, None
+            self._blank = Strip.blank(width, style)
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        strips = []
+        for y in crop.line_range:
+            strip = self.render_line(y)
+            for line_filter in filters:
+                strip = strip.apply_filter(line_filter, background)
+            strips.append(strip.crop(*crop.column_span))
+        return strips
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen; the first is the header."""
+        if self._sheet is None or self._width <= _MARGIN:
+            return self._blank
+        if self._lines is None:
+            self._lines = self._sheet.written(self._width - _MARGIN, self._look)
+            self._strips.clear()
+        if y == 0:
+            return self._strip(" " * _MARGIN, self._lines.header(), self._style)
+        place = self.scroll_offset.y + y - 1
+        if place >= len(self._rows):
+            return self._blank
+        row = self._rows[place]
+        key = (row.index, row.index in self.marks, place == self._cursor)
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
+        return strip
+
+    def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
+        mark = self._look.sign("● ", "* ") if row.index in self.marks else " " * _MARGIN
+        style = self._style
+        if cursor:
+            style += Style.parse(self._look.cursor)
+            mark = mark if row.index in self.marks else self._look.sign("▸ ", "> ")
+        return self._strip(mark, lines.line(self._places[row.index]), style)
+
+    def _strip(self, mark: str, text: Text, style: Style) -> Strip:
+        segments = [Segment(mark, Style(bold=True)), *text.render(self.app.console)]
+        strip = Strip([segment for segment in segments if segment.text != "\n"])
+        return strip.adjust_cell_length(self._width).apply_style(style).simplify()
+
+    def _go(self, place: int) -> None:
+        with self._leading():
+            self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Move the cursor, or the lines, and then scroll as little as needed for it to be seen below the header."""
+        self._leads = True
+        try:
+            yield
+            top = self.scroll_offset.y
+            wanted = min(max(top, self._cursor - self._room() + 1), self._cursor)
+            if wanted != top:
+                self.scroll_to(y=wanted, animate=False, immediate=True)
+        finally:
+            self._leads = False
+
+    def _room(self) -> int:
+        """Lines below the header."""
+        return max(self.size.height - 1, 1)
