@@ -87,12 +87,14 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
         DatasetError: the data have moved.
         ResultsError: the sweep cannot be ranked.
     """
-    pruning, config = outlined(paths, info, own, wanted)
+    pruning, config = outlined(paths, info, own, wanted, progress)
     worker_devices(config.compute)
     return Planned(pruning, config, open_sweep_data(config, info, progress))
 
 
-def outlined(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted) -> tuple[Pruning, Config]:
+def outlined(
+    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: Progress | None = None
+) -> tuple[Pruning, Config]:
     """Return the arms that `planned` would return, and what they are trained by, without a look at data or devices.
 
     So that they can be shown where the results are but not the datasets. Arguments and errors are those of `planned`.
@@ -115,6 +117,8 @@ def outlined(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted) -> tuple[P
     stages = _stages(wanted, info, before)
     if before is None and not ks and not wanted.chosen:
         ks = default_grid(groups)
+    if before is None and progress is not None:
+        progress("ranking, and predicting the gains", 0, 0)
     bare = before or plan(paths, info, asked, ks)
     pruning = with_arms(replace(bare, stages=stages), ks, wanted.chosen, stages.seeds)
     config = with_devices(config_of(info, own, asked), wanted.devices)
