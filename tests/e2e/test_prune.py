@@ -202,3 +202,26 @@ def test_a_pruning_is_not_swept_over(sweep):
 
     refused = tinfl("sweep", write_config(sweep.parent, output=sweep / "prune" / "main"), code=2)
     assert "holds a pruning" in refused.stderr
+
+
+def test_a_pruning_is_begun_in_the_app_and_outlives_it(sweep, terminal):
+    terminal.start("explore", sweep)
+    terminal.wait(lambda text: "12 of 12 models" in text)
+    terminal.keys("4")
+    terminal.wait(lambda text: "a pruning, main: not begun" in text and "65 retrainings" in text)
+    terminal.keys("d")
+    terminal.wait(lambda text: "Drop how many classes?" in text)
+    terminal.keys("C-u")
+    terminal.type("6")
+    terminal.keys("Enter", "s")
+    terminal.wait(lambda text: "How many retrainings?" in text)
+    terminal.keys("Down", "Enter", "b")
+    terminal.wait(lambda text: "12 retrainings of 4 arms" in text)
+    terminal.keys("T")
+    terminal.wait(lambda text: "Retrain?" in text and "--k=6 --seeds=3 --baselines=none" in text)
+    terminal.keys("y")
+    terminal.wait(lambda text: "of 12 retrainings" in text and "lowest 6" in text)
+    terminal.keys("q")
+    terminal.wait(lambda text: "ended 0" in text)
+    wait_for(sweep / "prune" / "main", "done")
+    assert [len(arm.rows) for arm in read_arms(Paths(sweep / "prune" / "main")).arms] == [3] * 4

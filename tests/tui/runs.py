@@ -1,6 +1,7 @@
 """Results directories in every state, made by hand, and an app on them."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.unit.store.conftest import make_info, make_record
+from tui_influence.config.schema import Config
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, WorkerState, write_heartbeat
 from tui_influence.runs.ownership import Owner
@@ -49,8 +51,9 @@ def make_run(
         digests = write_examples(paths, position, examples, _pictures(EXAMPLES))
         described.append(TargetInfo(target, "fixed-feature", labels, 3, EXAMPLES, ["f1"], 0, digests))
     count = len(names)
-    source = SourceInfo(["a"] * count, names, [2] * count, 2 * count, "f0", 0)
-    info = replace(make_info(source=source, targets=described), name=name, models=planned, heldout=0)
+    source = SourceInfo(names, names, [2] * count, 2 * count, "f0", 0)
+    config = real_config(root, targets, name)
+    info = replace(make_info(source=source, targets=described, config=config), name=name, models=planned, heldout=0)
     write_run_info(paths, info)
     if pictures:
         write_source_thumbnails(paths, _pictures(2 * count), np.repeat(np.arange(count, dtype=np.int32), 2))
@@ -60,6 +63,18 @@ def make_run(
     if state is not None:
         say(paths, state, done=models, total=planned)
     return paths
+
+
+def real_config(root: Path, targets: tuple[str, ...], name: str) -> dict:
+    """A config that such a run could be of, so that its results can be pruned."""
+    folder = {"kind": "folder", "train": "train", "test": "test"}
+    written = {
+        "run": {"name": re.sub(r"[^\w.-]", "-", name).strip("-"), "output": str(root)},
+        "source": {"kind": "builtin", "name": "glyphs"},
+        "target": [{"name": target, **folder} for target in targets],
+        "design": {"kind": "fixed", "alpha": 0.5, "models": 60},
+    }
+    return Config.model_validate(written).model_dump(mode="json")
 
 
 def _pictures(count: int) -> np.ndarray:

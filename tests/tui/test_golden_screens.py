@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.tui.prunings import make_pruning
 from tests.tui.runs import exploring, fail, make_run, ranked, say, until
 from tests.tui.screens_as_text import screen_as_text
 from tui_influence.runs.heartbeat import DeviceState, State, WorkerState
@@ -36,14 +37,16 @@ EVENTS = (
     {"event": "retry", "role": "estimate", "index": 40, "reason": "CUDA out of memory"},
     {"event": "failed", "role": "estimate", "index": 40, "reason": "CUDA out of memory"},
 )
-MODES = {"sweep": "1", "rank": "2", "class": "3", "log": "5"}
+MODES = {"sweep": "1", "rank": "2", "class": "3", "prune": "4", "log": "5"}
+PRUNED = {"running": 13, "done": 28}
+"""Runs with a pruning, and how many of its retrainings are done."""
 RUNS = {
-    "empty": ["sweep"],
+    "empty": ["sweep", "prune"],
     "running": list(MODES),
     "silent": ["sweep"],
     "lost": ["sweep"],
     "failed": ["sweep"],
-    "stopped": ["sweep"],
+    "stopped": ["sweep", "prune"],
     "done": list(MODES),
 }
 
@@ -80,6 +83,10 @@ def make(root: Path, kind: str) -> Paths:
     age = {"running": 1.0, "silent": 42.0}.get(kind, 600.0)
     say(paths, state, time=NOW - age, started=NOW - 3600, **active)
     write_json(paths.owner, vars(OWNER if state is not State.LOST else replace(OWNER, pid=4000)))
+    if kind in PRUNED:
+        seen = {**active, "time": NOW - age, "started": NOW - 3600}
+        own = make_pruning(paths, trained=PRUNED[kind], state=state, **seen)
+        write_json(own.owner, vars(OWNER))
     if kind in ("running", "failed"):
         fail(paths, 40, "CUDA out of memory")
     lines = [json.dumps({"time": NOW - 100 + place, **event}) for place, event in enumerate(EVENTS)]
@@ -97,6 +104,8 @@ async def go(app, pilot, mode: str) -> None:
         await until(pilot, lambda: len(state.log) == len(EVENTS))
     elif mode == "rank":
         await ranked(app, pilot)
+    elif mode == "prune":
+        await until(pilot, lambda: state.pruning.measured or state.pruning.outlined or not state.overview.finished)
     else:
         await until(pilot, lambda: state.seen is not None and not state.album._asked)
         for grid in app.screen.query(ImageGrid):
@@ -139,8 +148,19 @@ async def test_two_rankings_and_the_help_are_those_of_the_golden_files(tmp_path,
         await check(app, pilot, GOLDEN / f"done_help_{size[0]}x{size[1]}.txt")
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_an_arm_and_its_target_classes_are_those_of_the_golden_files(tmp_path, size):
+    make(tmp_path / "run", "done")
+    async with exploring(tmp_path / "run", size) as (app, pilot):
+        await go(app, pilot, "prune")
+        await pilot.press("down", "o")
+        await check(app, pilot, GOLDEN / f"done_arm_{size[0]}x{size[1]}.txt")
+        await pilot.press("o", "enter")
+        await check(app, pilot, GOLDEN / f"done_lost_{size[0]}x{size[1]}.txt")
+
+
 def test_no_golden_file_is_left_over():
-    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help"]}
+    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help", "arm", "lost"]}
     names = {f"{kind}_{mode}_{w}x{h}.txt" for kind, modes in runs.items() for mode in modes for w, h in SIZES}
     assert {path.name for path in GOLDEN.iterdir()} == names
 

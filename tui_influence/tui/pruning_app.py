@@ -62,6 +62,7 @@ class PruningApp(KeyedApp):
 
     def _say_pruning_started(self, reason: str) -> None:
         if reason:
+            self._prunings.list_again()  # it may have got so far as to be there
             self.notify(printable(reason, 400), severity="error", timeout=15, markup=False)
         else:
             self.notify("The retrainings go on in the background; leaving does not stop them.", markup=False)
@@ -102,11 +103,12 @@ class PruningApp(KeyedApp):
         outline, proposal = pruning.outline, pruning.outlined
         if outline is None or proposal is None:
             return
-        models = "; ".join(models_of(pruning, outline))
+        first, *then = models_of(pruning, outline)
         takes = time_of(state)
         lines = [
             f"Run: {carry_out.run_name(state)}, pruning {printable(pruning.name, 60)}",
-            f"Cost: {models} on this machine{f'; {takes}' if takes else ''}.",
+            f"Cost: {first}, on this machine{f': {takes}' if takes else ''}",
+            *(f"      {text}" for text in then),
         ]
         if state.overview is not None and state.overview.is_active:
             lines.append("The sweep is being trained too: each will slow the other down.")

@@ -66,13 +66,17 @@ class PruningJobs:
             models = seen.finished + seen.total
             if self._measuring.is_due(models, now):
                 self._background.submit("arms", partial(self._measure, state, seen.info, pruning.name, models))
-        if pruning.proposes:
+        if pruning.proposes and overview.finished:
             self._propose(state, overview.info, overview.finished, now)
 
     def look_now(self) -> None:
         """Look at the pruning at once."""
         if self._watcher is not None:
             self._watcher.look_now()
+
+    def list_again(self) -> None:
+        """There may be other prunings than there were."""
+        self._listing.forget()
 
     def forget(self) -> None:
         """Another pruning is looked at."""
@@ -85,7 +89,7 @@ class PruningJobs:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = self._watched = None
-        self._listing.forget()
+        self.list_again()
 
     def _watch(self, state: RunState) -> None:
         own = own_paths(state)

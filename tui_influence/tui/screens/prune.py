@@ -341,7 +341,8 @@ class PruneScreen(AskingScreen):
 
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
-            lines += [Text(), recommended(outline.best, state.look, before=True)]
+            if planned:
+                lines += [Text(), recommended(outline.best, state.look, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.look)
         self.query_one("#proposed", SteadyLines).show(lines)

@@ -1,6 +1,7 @@
 """How a pruning stands, and what was measured of it, as lines of text of a width. Pure functions of what is known."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
 
 from rich.cells import cell_len
@@ -8,17 +9,19 @@ from rich.text import Text
 
 from tui_influence.export.columns import cut, fit, plain
 from tui_influence.export.report import SIGNIFICANT
+from tui_influence.pruning.arms import order_of
 from tui_influence.pruning.curve import LOOKS, Quantity
 from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured, lost_and_gained
 from tui_influence.pruning.plot import removal_curve
 from tui_influence.pruning.recommendation import Recommendation, measured_best
-from tui_influence.store.arms_file import ArmKind, Forecast, Gain, RankingUsed
+from tui_influence.store.arms_file import BASELINES, ArmKind, Forecast, Gain, RankingUsed
 from tui_influence.text import counted
 from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.facts import fact
+from tui_influence.tui.widgets.facts import LABEL, fact
 from tui_influence.tui.widgets.gain_lines import scaled, shown_gain
 
-_NARROW = 60
+_DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
+"""Arms whose repeats each drop groups of their own."""
 
 
 def ranked_by(used: RankingUsed) -> str:
@@ -29,17 +32,16 @@ def ranked_by(used: RankingUsed) -> str:
     return f"{targets}, {used.output}, {used.estimator}, {counted(used.models, 'model')}"
 
 
-def recommended(found: Recommendation, look: Look, *, before: bool = False) -> Text:
-    """Return how many groups to drop, and why; `before` anything is retrained."""
+def recommended(found: Recommendation, look: Look, words: str = "recommended") -> Text:
+    """Return how many groups to drop, and why; `words` say on what ground."""
     what = "none" if found.k is None else f"drop the {found.k} lowest"
     style = "bold" if found.k is None else f"bold {look.good}"
-    words = "predicted" if before else "recommended"
     return Text.assemble((f"{words}: ", look.quiet), (what, style), (f"; {plain(found.why, look.ascii)}", look.quiet))
 
 
 def verdict(measured: Measured, look: Look) -> Text:
     """Return what is recommended by what was measured so far."""
-    return recommended(measured_best(measured), look)
+    return recommended(measured_best(measured), look, "recommended" if measured.is_complete else "so far")
 
 
 def curve(measured: Measured, quantity: Quantity, look: Look, width: int, height: int) -> list[Text]:
@@ -116,7 +118,8 @@ def arm_detail(measured: Measured, result: ArmResult, look: Look, width: int) ->
     name = cut(plain(arm.label, look.ascii), max(width - 24, 8), look.sign("…", "~"))
     count = f"  {result.models} of {counted(len(arm.rows), 'retraining')}, {_share(measured, arm.k)}"
     lines = [Text.assemble((name, "bold"), (count, look.quiet))]
-    values = f"{_mean(result.accuracy.mean, 100, '.1f', '%')}, margin {_mean(result.margin.mean, 1, '.3f', ' nats')}"
+    values = f"{_mean(_possible(result.accuracy.mean), 100, '.1f', '%')}, "
+    values += f"margin {_mean(result.margin.mean, 1, '.3f', ' nats')}"
     lines.append(Text.assemble(("accuracy ", look.quiet), values))
     if arm.kind is ArmKind.ALL:
         return [*lines, Text("what every other arm is compared with", style=look.quiet)]
@@ -135,15 +138,25 @@ def arm_detail(measured: Measured, result: ArmResult, look: Look, width: int) ->
     header = [Text("gain", style=look.quiet), Text("points", style=look.quiet), Text("nats", style=look.quiet)]
     lines += _table(header, rows, left=1)
     lines += _changed(result, look, width)
+    if arm.kind not in _DRAWN_ANEW and arm.rows:
+        order = order_of(measured.pruning.ranking.influence).tolist()
+        names = [measured.pruning.groups[group] for group in sorted(arm.rows[0].dropped, key=order.index)]
+        lines.append(fact("without", _listed(names, look, width), look))
     return lines
+
+
+def _listed(names: Sequence[str], look: Look, width: int) -> Text:
+    text = ", ".join(plain(name, look.ascii) for name in names)
+    return Text(cut(text, max(width - LABEL, 8), look.sign("…", "~")))
 
 
 def _changed(result: ArmResult, look: Look, width: int) -> Iterator[Text]:
     lost, gained = lost_and_gained(result.by_class)
     for word, gains, colour in (("lost", lost, look.bad), ("gained", gained, look.good)):
         if gains:
-            text = ", ".join(f"{plain(one.name, look.ascii)[:24]} {100 * one.accuracy.value:+.1f}" for one in gains)
-            yield fact(word, Text(cut(text, max(width - 12, 8), look.sign("…", "~")), style=colour), look)
+            text = _listed([f"{one.name[:24]} {100 * one.accuracy.value:+.1f}" for one in gains], look, width)
+            text.stylize(colour)
+            yield fact(word, text, look)
 
 
 def class_heading(result: ArmResult, look: Look) -> Text:
@@ -171,6 +184,15 @@ def class_detail(gain: ClassGain, look: Look) -> list[Text]:
         ),
         fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", look, look.quiet),
     ]
+
+
+def _possible(accuracy: Interval) -> Interval:
+    """An accuracy's interval as far as one can be: t knows no bounds."""
+    return (
+        replace(accuracy, low=max(accuracy.low, 0.0), high=min(accuracy.high, 1.0))
+        if isfinite(accuracy.low)
+        else accuracy
+    )
 
 
 def _mean(mean: Interval, scale: float, number: str, unit: str) -> str:

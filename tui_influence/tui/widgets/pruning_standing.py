@@ -76,7 +76,9 @@ def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
         key = keys.first(action) if action else ""
         lines.append(Text.assemble((f"{key:<4}", f"bold {look.good}"), (f"{label:<{_LABEL}}", look.quiet), shown))
     lines.append(Text())
-    if pruning.refused:
+    if state.overview is not None and not state.overview.finished:
+        lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=look.quiet))
+    elif pruning.refused:
         lines.append(Text(plain(pruning.refused, look.ascii), style=look.error))
     elif pruning.outline is None:
         lines.append(Text("working out what that comes to...", style=look.quiet))
@@ -164,14 +166,13 @@ def time_of(state: RunState) -> str:
     pruning = state.pruning
     if pruning.outline is None:
         return ""
-    follows = ", before what follows" if len(models_of(pruning, pruning.outline)) > 1 else ""
+    left = pruning.outline.pruning.size - (pruning.overview.finished if pruning.overview else 0)
+    first = f" for the first {left:,}" if len(models_of(pruning, pruning.outline)) > 1 else ""
     if pruning.cost is not None and pruning.costed == pruning.outlined:
         cost = pruning.cost
-        left = pruning.outline.pruning.size - (pruning.overview.finished if pruning.overview else 0)
-        seconds = cost.seconds_per_model * left / cost.workers
         each = f"{cost.seconds_per_model:.2g} s each on {counted(cost.workers, 'worker')}"
-        return f"{duration(seconds)} as timed, {each}{follows}"
+        return f"{duration(cost.seconds_per_model * left / cost.workers)}{first} as timed, {each}"
     if pruning.outline.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
-        return f"about {duration(pruning.outline.seconds)} at the rate of the {whose}{follows}"
+        return f"about {duration(pruning.outline.seconds)}{first}, at the {whose}'s rate"
     return ""

@@ -1,0 +1,72 @@
+"""Prunings in every state, made by hand beside the runs of `runs.make_run`."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.tui.runs import EXAMPLES, say, until
+from tests.unit.store.conftest import make_record
+from tui_influence.pruning.request import Wanted, outlined
+from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import State
+from tui_influence.store.arms_file import ArmKind, Pruning, write_arms
+from tui_influence.store.examples import read_examples, write_examples
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import as_margins, write_record
+from tui_influence.store.run_info import read_run_info, write_run_info
+
+SEEDS = 4
+
+
+def make_pruning(
+    sweep: Paths,
+    name: str = "main",
+    *,
+    ks: tuple[int, ...] = (3, 6),
+    trained: int | None = None,
+    state: State | None = State.DONE,
+    **said,
+) -> Paths:
+    """A pruning whose classes x and y gain from dropping the lowest, while class z loses by it."""
+    own = Paths(sweep.prunings / name)
+    info = read_run_info(sweep.root)
+    pruning, _ = outlined(sweep, info, own, Wanted(ks=ks, seeds=SEEDS, baselines=()))
+    write_arms(own, pruning)
+    labels = read_examples(sweep, info, 0).labels
+    pictures = np.zeros((EXAMPLES, 8, 8, 1), np.uint8)
+    targets = [
+        replace(target, digests=write_examples(own, place, read_examples(sweep, info, place), pictures))
+        for place, target in enumerate(info.targets)
+    ]
+    write_run_info(
+        own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.size, targets=targets)
+    )
+    train(own, pruning, labels, pruning.size if trained is None else trained)
+    if state is not None:
+        say(own, state, done=trained or pruning.size, total=pruning.size, **said)
+    return own
+
+
+def train(own: Paths, pruning: Pruning, labels: np.ndarray, count: int) -> None:
+    """Record the first retrainings of the plan."""
+    arms = {row.index: arm for arm in pruning.arms for row in arm.rows}
+    for row in pruning.rows()[:count]:
+        arm, rng = arms[row.index], np.random.default_rng(row.index)
+        better = {ArmKind.LOWEST: 0.4, ArmKind.HIGHEST: -0.8}.get(arm.kind, -0.1 if arm.k else 0.0)
+        margins = 0.5 + better + np.where(labels == 2, -1.8 * (arm.k > 0), 0.0)
+        margins = as_margins(margins + 0.1 * rng.normal() + 0.3 * rng.normal(size=EXAMPLES))
+        predicted = np.where(margins > 0, labels, (labels + 1) % 3).astype(np.uint16)
+        record = make_record(row.index, Role.ARM, mask=row.mask, margins=margins, predicted=predicted)
+        write_record(own, replace(record, seed=row.seed))
+
+
+async def proposed(app, pilot) -> None:
+    """Wait for what is proposed to be worked out, or refused."""
+    pruning = app.state.pruning
+    await until(pilot, lambda: pruning.refused or (pruning.outlined == pruning.proposal(app.state.question)))
+
+
+async def measured(app, pilot) -> None:
+    """Wait for the arms."""
+    pruning = app.state.pruning
+    await until(pilot, lambda: pruning.measured is not None and pruning.overview is not None)
