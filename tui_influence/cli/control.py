@@ -31,7 +31,12 @@ def stop(
     if state not in ACTIVE:
         diagnostics.say(f"not running ({state.value}); nothing to stop")
         return
-    level = request_stop(paths, at_once=now)
+    if paths.jobs.exists():
+        from tui_influence.runs.cluster.slurm import stop as stop_jobs
+
+        level = stop_jobs(paths, at_once=now)
+    else:
+        level = request_stop(paths, at_once=now)
     if level is Stop.AT_ONCE:
         diagnostics.say("stopping at once: models in hand are given up and will be trained again")
     else:

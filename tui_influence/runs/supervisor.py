@@ -98,6 +98,7 @@ def supervise(request: Request, observer: Observer, more: More = nothing_more) -
         raise already_running(paths)
     with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
+        paths.jobs.unlink(missing_ok=True)  # from now on it is a run of this machine
         return _Supervisor(request, paths, observer, asked, more).run()
 
 

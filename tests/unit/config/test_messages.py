@@ -43,6 +43,18 @@ VALUES = [
     ('[train]\nlr = "fast"', 'train.lr must be a number, not the text "fast"', None),
     ("[train]\nmomentum = 1.0", "train.momentum must be below 1 (got 1.0)", None),
     ("[train]\ncrop = 65", "train.crop must be at most 64 (got 65)", None),
+    ("[compute.slurm]\ngpus_per_task = -1", "compute.slurm.gpus_per_task must be at least 0 (got -1)", None),
+    (
+        '[compute.slurm]\ntime_limit = "soon"',
+        'compute.slurm.time_limit must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00" '
+        '(got "soon")',
+        None,
+    ),
+    (
+        '[compute.slurm]\nsbatch = ["qos=low"]',
+        'an item of compute.slurm.sbatch must be an option of sbatch such as "--qos=low" (got "qos=low")',
+        None,
+    ),
     ("[train]\nflip = 1", "train.flip must be true or false, not the number 1", None),
     ('[train]\nflip = "True"', 'train.flip must be true or false, not the text "True"', "without quotes: true"),
     (
@@ -116,8 +128,11 @@ NAMES = [
     (
         "[compute]\nnonsense = 1",
         'unknown key "nonsense" in [compute]',
-        "[compute] has devices, workers_per_device, threads, attempts",
+        "[compute] has devices, workers_per_device, threads, attempts, executor, block_minutes, slurm, ray",
     ),
+    ('[compute]\npartition = "x"', 'unknown key "partition" in [compute]', "partition belongs in [compute.slurm]"),
+    ('[compute.slurm]\npartiton = "x"', 'unknown key "partiton" in [compute.slurm]', "did you mean partition?"),
+    ('[slurm]\nmem = "4G"', "unknown section [slurm]", "write [compute.slurm]"),
     ("[trian]\nepochs = 1", "unknown section [trian]", "did you mean [train]?"),
     (
         "[zzz]\nepochs = 1",
