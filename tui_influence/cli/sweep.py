@@ -26,7 +26,7 @@ def sweep(
 
     config = absolute(with_devices(load_config(config_file), device_list(devices)), Path.cwd())
     extension = check_against_results(config, config.output)
-    request = Request(config, config.output, allow_code=True, retry_failed=retry_failed)
+    request = Request(config, config.output, allow_code=True, retry_failed=retry_failed, own=True)
     if dry_run and config.compute.executor == "slurm":
         from tui_influence.cli import output
         from tui_influence.runs.cluster.slurm import dry_run as submission

@@ -7,6 +7,7 @@ from enum import IntEnum
 from types import FrameType
 
 from tui_influence.errors import ResultsError
+from tui_influence.runs.jobs import end, read_jobs
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
 
@@ -32,12 +33,19 @@ def stop_request(paths: Paths) -> Stop:
 def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
     """Ask a run to stop: the first time after the models in hand, the second time at once.
 
+    Tasks on a cluster see the request too, sooner or later; its engine is told besides, so that none begins in vain.
+
     Returns:
         how urgently it is asked now.
+
+    Raises:
+        TinflError: it cannot be asked.
     """
     asked = stop_request(paths)
     level = Stop.AT_ONCE if at_once or asked is not Stop.NO else Stop.AFTER_MODELS_IN_HAND
     write_json(paths.stop, {"level": int(level)}, durable=False)
+    if jobs := read_jobs(paths):
+        end(jobs, at_once=level is Stop.AT_ONCE)
     return level
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from tui_influence.errors import ResultsError, TinflError
-from tui_influence.runs.jobs import Jobs, Task, look, read_jobs
+from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
@@ -236,16 +236,18 @@ def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
 def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
     """Return what the planner left, brought up to date by what the engine says of the jobs."""
     try:
-        tasks = look(jobs.name)
+        tasks = look(jobs)
     except TinflError as error:  # a copy on a laptop, or a controller that is down: what was known is what there is
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(heartbeat.time))
         return replace(heartbeat, warnings=[*heartbeat.warnings, f"as of {since}: {error}"])
     now = time.time()
-    known = replace(heartbeat, time=now, tasks=tasks)
+    warnings = [*heartbeat.warnings, *node_warnings(paths)]
+    known = replace(heartbeat, time=now, tasks=tasks, warnings=warnings)
     alive = [task for task in tasks if not task.is_over]
     training = sum(task.is_running and not task.is_planner for task in alive)
     if not alive:
-        return _without_jobs(known, jobs, tasks, paths)
+        last = read_heartbeat(paths)  # the planner may have ended between our two questions
+        return last if last and last.state not in ACTIVE else _without_jobs(known, jobs, tasks, paths)
     if paths.stop.exists():
         return replace(known, state=State.STOPPING, stage="")
     if training:
@@ -262,7 +264,9 @@ def _without_jobs(known: Heartbeat, jobs: Jobs, tasks: list[Task], paths: Paths)
         return replace(known, state=State.STOPPED, stage="")
     if not tasks and known.time - jobs.submitted < SILENT:
         return replace(known, state=State.PREPARING)  # it may take a moment until the engine lists what it has taken
-    if not (paths.cluster / "planner.log").exists():
+    if any(task.job == jobs.planner and task.state == "COMPLETED" for task in tasks):
+        return known  # it left a last word, or further jobs, that this machine's view of the disk does not show yet
+    if exit_code(jobs.planner) == UNSEEN or not (paths.cluster / "planner.log").exists():
         where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
         reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
         return replace(known, state=State.FAILED, stage="", reason=reason)

@@ -11,16 +11,19 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tui_influence.errors import ConfigError, DeviceError, ResultsError, RunFailedError
-from tui_influence.store.files import make_directory, read_json, write_json
+from tui_influence.errors import ConfigError, DeviceError, ResultsError, RunFailedError, TinflError
+from tui_influence.store.files import make_directory, read_bytes, read_json, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 FRESH = 5.0
 """Seconds for which an answer of the engine is good enough: a controller serves a whole site."""
+UNSEEN = 66
+"""The exit code of a batch script on a node that does not see the results directory."""
 _TIMEOUT = 30.0
 _PLANNER = "-plan"
 _OVER = (
@@ -141,22 +144,64 @@ def slurm(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-_seen: dict[str, tuple[float, list[Task]]] = {}
-
-
-def look(name: str, *, fresh: bool = False) -> list[Task]:
-    """Return the tasks of a run that Slurm knows of, those that ended a short while ago included.
+def end(jobs: Jobs, *, at_once: bool) -> None:
+    """Take back what waits, and let what runs finish its models in hand, or, `at_once`, end it.
 
     Raises:
         TinflError: see `slurm`.
     """
-    asked, known = _seen.get(name, (-FRESH, []))
+    numbers = sorted({task.job.partition("_")[0] for task in look(jobs, fresh=True) if not task.is_over})
+    if not numbers:
+        return
+    if at_once:
+        slurm("scancel", *numbers)
+    else:
+        slurm("scancel", "--state=PENDING", *numbers)
+        with suppress(ConfigError):  # none of these has begun
+            slurm("scancel", "--batch", "--signal=USR1", *numbers)
+    _seen.clear()
+
+
+def exit_code(job: str) -> int | None:
+    """Return how a job ended, for the minutes in which Slurm remembers it without accounting."""
+    try:
+        match = re.search(r"\bExitCode=(\d+)", slurm("scontrol", "show", "job", job)) if job else None
+    except TinflError:
+        return None
+    return int(match[1]) if match else None
+
+
+def node_warnings(paths: Paths) -> list[str]:
+    """Return what tasks found odd about their nodes."""
+    try:
+        found = sorted(path for path in paths.node_warnings.iterdir() if not path.name.startswith("."))
+        return [printable(read_bytes(path, limit=1 << 16).decode(errors="replace"), 500) for path in found[:20]]
+    except (OSError, ResultsError):
+        return []
+
+
+_seen: dict[Jobs, tuple[float, list[Task]]] = {}
+
+
+def look(jobs: Jobs, *, fresh: bool = False) -> list[Task]:
+    """Return the tasks of a run that Slurm knows of, those that ended a short while ago included.
+
+    Args:
+        jobs: what was submitted last; an answer to that may be a few seconds old.
+        fresh: ask again.
+
+    Raises:
+        TinflError: see `slurm`.
+    """
+    name = jobs.name
+    asked, known = _seen.get(jobs, (-FRESH, []))
     if not fresh and time.monotonic() - asked < FRESH:
         return known
     names = f"--name={name},{planner_name(name)}"
     said = slurm("squeue", "--noheader", "--states=all", names, "--format=%i|%j|%T|%N|%r")
     tasks = [task for line in said.splitlines() if (task := _task(line, name)) is not None]
-    _seen[name] = (time.monotonic(), tasks)
+    _seen.clear()
+    _seen[jobs] = (time.monotonic(), tasks)
     return tasks
 
 

@@ -35,11 +35,17 @@ def start(request: Request, observer: Observer) -> int:
         observer: is told what is being prepared until the run is under way.
 
     Returns:
-        the pid of the supervisor, once models are being trained (or there is nothing left to train).
+        the pid of the supervisor, once models are being trained (or there is nothing left to train); 0 where it is
+        handed to Slurm, which needs none.
 
     Raises:
         TinflError: it could not be started; with the exit code the supervisor ended with.
     """
+    if request.config.compute.executor == "slurm":
+        from tui_influence.runs.cluster.slurm import submit
+
+        submit(request)
+        return 0
     paths = Paths(request.root)
     refuse_links(paths.root)
     make_directory(paths.logs)

@@ -46,12 +46,14 @@ class Request:
         root: its results directory.
         allow_code: the config is the user's own, so a network that is their code may be imported.
         retry_failed: try rows again that were given up.
+        own: the config is read from the user's own file, so what it says may be followed to the letter.
     """
 
     config: Config
     root: Path
     allow_code: bool = False
     retry_failed: bool = False
+    own: bool = False
 
 
 More = Callable[[Paths], list[Row]]

@@ -50,11 +50,6 @@ VALUES = [
         '(got "soon")',
         None,
     ),
-    (
-        '[compute.slurm]\nsbatch = ["qos=low"]',
-        'an item of compute.slurm.sbatch must be an option of sbatch such as "--qos=low" (got "qos=low")',
-        None,
-    ),
     ("[train]\nflip = 1", "train.flip must be true or false, not the number 1", None),
     ('[train]\nflip = "True"', 'train.flip must be true or false, not the text "True"', "without quotes: true"),
     (
@@ -299,3 +294,11 @@ def test_six_mistakes_are_six_problems_in_the_order_of_the_file() -> None:
         (13, "train.epoch"),
         (17, "design.alpha"),
     ]
+
+
+def test_an_item_of_a_list_is_pointed_at() -> None:
+    problem = only(VALID + '[compute.slurm]\nsbatch = ["--qos=low", "qos"]')
+    assert problem.message == (
+        'an item of compute.slurm.sbatch must be an option of sbatch such as "--qos=low" (got "qos")'
+    )
+    assert (problem.line, problem.column) == (13, 24)

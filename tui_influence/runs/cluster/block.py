@@ -74,6 +74,8 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
     given, info, plan = read_round(paths, number), read_run_info(paths.root), read_plan(paths)
     config = config_from_json(info.config)
     rows = [plan[position] for position in given.blocks[block]]
+    if stop_request(paths) is not Stop.NO:
+        return
     host = socket.gethostname()
     events = EventLog(paths.task_events(number, block), task=label or f"{number}.{block}")
     events.write("task-started", node=os.environ.get("SLURMD_NODENAME", host), rows=len(rows), pid=os.getpid())

@@ -16,7 +16,7 @@ from tui_influence.designs import Row
 from tui_influence.errors import RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
-from tui_influence.runs.cluster.told import Told, node_warnings, suspects, take_in
+from tui_influence.runs.cluster.told import Told, suspects, take_in
 from tui_influence.runs.control import Stop, stop_request
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
 from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
@@ -31,6 +31,7 @@ from tui_influence.store.listing import completed, list_failures
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import counted
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Next:
 
     round: Round | None
     heartbeat: Heartbeat
+
+
+class _StoppedEarlyError(Exception):
+    """Asked to stop while the data were being packed."""
 
 
 class Planner:
@@ -78,6 +83,8 @@ class Planner:
         log = EventLog(self._paths.events)
         try:
             return self._step(log, first=first)
+        except _StoppedEarlyError:
+            return self._end(log, self._preparing("", State.STOPPED))
         except TinflError as error:
             self.failed(error, log)
             raise
@@ -196,8 +203,15 @@ class Planner:
             target_accuracy=[mean.mean for mean in progress.target_accuracy]
             if known
             else (before.target_accuracy if before else []),
-            warnings=[*mixed_versions(self._info), *node_warnings(paths), *progress.warnings()],
+            warnings=[*mixed_versions(self._info), *self._silent(told), *progress.warnings()],
         )
+
+    def _silent(self, told: Told) -> list[str]:
+        """Return a warning about tasks of which nothing is heard."""
+        if not told.silent or stop_request(self._paths) is not Stop.NO:
+            return []
+        where = self._paths.root.absolute()
+        return [f"{counted(told.silent, 'task')} of the last round left no trace: do all nodes see {where}?"]
 
     def _end(self, log: EventLog, last: Heartbeat) -> Next:
         log.write(last.state.value)
@@ -209,9 +223,14 @@ class Planner:
         if now - self._told_at < 1.0:
             return
         self._told_at = now
-        stage = what + (f" {done} of {total}" if total else "")
-        heartbeat = read_heartbeat(self._paths) or Heartbeat(State.PREPARING, now, self._started)
-        heartbeat = replace(heartbeat, state=State.PREPARING, time=now, stage=stage, reason="")
+        if stop_request(self._paths) is not Stop.NO:
+            raise _StoppedEarlyError
+        heartbeat = self._preparing(what + (f" {done} of {total}" if total else ""), State.PREPARING)
         write_heartbeat(self._paths, heartbeat, durable=False)
         if self._beat is not None:
             self._beat(heartbeat)
+
+    def _preparing(self, stage: str, state: State) -> Heartbeat:
+        now = time.time()
+        before = read_heartbeat(self._paths) or Heartbeat(state, now, self._started)
+        return replace(before, state=state, time=now, stage=stage, reason="")

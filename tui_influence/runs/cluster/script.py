@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_influence.config.schema import Config, SlurmSection
-from tui_influence.runs.jobs import job_name, planner_name
+from tui_influence.runs.jobs import UNSEEN, job_name, planner_name
 from tui_influence.store.paths import Paths
 
-UNSEEN = 66
-"""The exit code of a script on a node that does not see the results directory."""
+_SLOWLY = 5
+"""Seconds that such a node takes to say so, lest it take task after task from those that see."""
 _PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -70,7 +70,7 @@ class Scripts:
         lines = [f"#SBATCH {option}" for option in [*options, "--output=/dev/null", "--requeue"]]
         lines += [f"#SBATCH {option}" for option in self.config.compute.slurm.sbatch]
         passed = [f"export {key}={shlex.quote(os.environ[key])}" for key in _PASSED_ON if key in os.environ]
-        seen = f"[ -d {root} ] || exit {UNSEEN}  # this node does not see the results"
+        seen = f"[ -d {root} ] || {{ sleep {_SLOWLY}; exit {UNSEEN}; }}  # this node does not see the results"
         return "\n".join(["#!/bin/bash", *lines, seen, *passed, *body]) + "\n"
 
 

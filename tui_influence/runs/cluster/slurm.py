@@ -7,26 +7,26 @@ Plain sbatch and not submitit: that pickles functions into a directory of the ru
 from a results directory is unpickled here.
 """
 
-import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
-from tui_influence.errors import ConfigError, ResultsError, RunFailedError, TinflError
+from tui_influence.errors import ResultsError, RunFailedError, TinflError
 from tui_influence.runs.cluster.blocks import Round
 from tui_influence.runs.cluster.planner import Next, Planner
 from tui_influence.runs.cluster.script import Scripts
-from tui_influence.runs.control import Stop, clear_stop, request_stop
+from tui_influence.runs.cluster.trust import check_trusted, trust
+from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
-from tui_influence.runs.jobs import Jobs, look, read_jobs, slurm, write_jobs
+from tui_influence.runs.jobs import Jobs, slurm, write_jobs
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.supervisor import More, Request
 from tui_influence.store.files import make_directory, read_json, refuse_links, write_atomically, write_json
@@ -48,6 +48,9 @@ def submit(request: Request) -> str:
         TinflError: Slurm is not here, does not answer or refuses; the run is as it was.
     """
     paths, scripts = Paths(request.root.absolute()), scripts_of(request)
+    if request.own:
+        trust(request.config.compute)
+    check_trusted(request.config.compute)
     _try(scripts)
     make_directory(paths.cluster)
     refuse_links(paths.root)
@@ -94,6 +97,7 @@ def plan(root: Path, more: More) -> int:
         root: the results directory.
         more: says what a plan grows by.
     """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a request to stop, which the stop file says too
     paths = Paths(root)
     request, first = _read_request(paths)
     planner = Planner(request, more)
@@ -109,32 +113,6 @@ def plan(root: Path, more: More) -> int:
         sys.stderr.write(f"{error}\n")
         return int(error.exit_code)
     return 0
-
-
-def stop(paths: Paths, *, at_once: bool = False) -> Stop:
-    """Ask a run to stop: what waits is taken back, what runs finishes its models in hand; a second time, at once.
-
-    Returns:
-        how urgently it is asked now.
-
-    Raises:
-        TinflError: Slurm does not answer.
-    """
-    jobs = read_jobs(paths)
-    assert jobs is not None
-    level = request_stop(paths, at_once=at_once)
-    numbers = sorted({task.job.partition("_")[0] for task in look(jobs.name, fresh=True) if not task.is_over})
-    if not numbers:
-        return level
-    if level is Stop.AT_ONCE:
-        slurm("scancel", *numbers)
-        return level
-    # What has begun learns it by a signal, and by the stop file if that comes first.
-    slurm("scancel", "--state=PENDING", *numbers)
-    with suppress(ConfigError):  # nothing of these has begun
-        slurm("scancel", "--batch", "--signal=USR1", *numbers)
-    look(jobs.name, fresh=True)
-    return level
 
 
 def _hand_out(paths: Paths, request: Request, following: Next) -> None:
@@ -234,12 +212,3 @@ def _train_here(paths: Paths, request: Request, planned: Round) -> None:
         "--label", os.environ.get("SLURM_JOB_ID", "planner"), *(["--allow-code"] if request.allow_code else []),
     ]  # fmt: skip
     subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
-
-
-def read_error(paths: Paths) -> str:
-    """Return the last line that the planner wrote to its log; empty if it wrote none."""
-    log = paths.cluster / "planner.log"
-    if not log.exists():
-        return ""
-    lines = log.read_bytes()[-4096:].decode(errors="replace").strip().splitlines()
-    return json.dumps(lines[-1])[1:-1] if lines else ""

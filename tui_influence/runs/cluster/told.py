@@ -6,15 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 from tui_influence.runs.cluster.blocks import Pace, Round
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.files import read_bytes
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
 
 
 @dataclass
@@ -23,13 +20,15 @@ class Told:
 
     Attributes:
         pace: how long things took; None if no model was finished.
-        died: blocks whose task began and never said how it ended.
+        died: blocks whose task began and never said how it ended, with its workers.
+        silent: how many tasks never said a word.
         reason: why the last task that failed did so; empty if none did.
         metrics: of the models that were finished, a list a model.
     """
 
     pace: Pace | None = None
     died: dict[int, int] = field(default_factory=dict)
+    silent: int = 0
     reason: str = ""
     metrics: list[list[dict[str, float]]] = field(default_factory=list)
 
@@ -59,6 +58,7 @@ def take_in(paths: Paths, planned: Round, log: EventLog) -> Told:
             sound.append(block)
         elif kinds["task-started"] and not reasons:
             told.died[block] = max(1, workers[-1])
+    told.silent = len(planned.blocks) - len(workers)
     if seconds:
         told.pace = Pace(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
     log.take_in(sorted(everything, key=lambda event: float(event["time"])))
@@ -72,15 +72,6 @@ def blocks_heard_of(paths: Paths, number: int) -> list[int]:
         names = [file.name.removesuffix(".jsonl") for file in files if file.name.endswith(".jsonl")]
         return sorted(int(name) for name in names if name.isdecimal())
     return []
-
-
-def node_warnings(paths: Paths) -> list[str]:
-    """Return what tasks found odd about their nodes."""
-    try:
-        found = sorted(path for path in paths.node_warnings.iterdir() if not path.name.startswith("."))
-    except OSError:
-        return []
-    return [printable(read_bytes(path, limit=1 << 16).decode(errors="replace"), 500) for path in found[:20]]
 
 
 def suspects(planned: Round, died: dict[int, int], undone: set[int]) -> Iterable[int]:
@@ -106,8 +97,4 @@ def _clear(paths: Paths, number: int, sound: Sequence[int]) -> None:
         else:
             kept = True
     if not kept:
-        _remove(paths.tasks(number))
-
-
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(paths.tasks(number), ignore_errors=True)
