@@ -57,6 +57,7 @@ soak: $(DEV)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0
 
 cluster: $(DEV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
 	$(BIN)/python -m pytest -m cluster -n 0 -s --timeout 1200
 
 bench: $(DEV)

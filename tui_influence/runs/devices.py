@@ -16,9 +16,9 @@ _COUNT = "import torch; print(torch.cuda.device_count())"
 
 
 def cpu_cores() -> int:
-    """Return the cores this process may use: in a task of Slurm no more than it was given, bound to them or not."""
+    """Return the cores this process may use: in a task of a cluster no more than it was given."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("TINFL_CPUS", "")
     return min(cores, int(given)) if given.isdigit() and int(given) else cores
 
 

@@ -1,6 +1,5 @@
 """The events of a run as they come, also from tasks on a cluster whose planner has not taken them in yet."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ class Follower:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._offset = 0
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[Path, int] = {}
         self._early: set[tuple[Any, ...]] = set()
 
     def read(self) -> Iterator[dict[str, Any]]:
@@ -32,20 +31,14 @@ class Follower:
         yield from fresh
 
     def _of_tasks(self) -> Iterator[dict[str, Any]]:
-        """Yield what tasks said into files of their own; nothing but names is looked at of those that say no more."""
-        with suppress(FileNotFoundError), os.scandir(self._paths.cluster) as rounds:
-            for one in [entry for entry in rounds if entry.is_dir(follow_symlinks=False)]:
-                with suppress(FileNotFoundError), os.scandir(one.path) as files:
-                    for file in [entry for entry in files if entry.name.endswith(".jsonl")]:
-                        yield from self._of_task(file)
-
-    def _of_task(self, file: "os.DirEntry[str]") -> Iterator[dict[str, Any]]:
-        known = self._offsets.get(file.path, 0)
-        with suppress(FileNotFoundError):  # taken in a moment ago
-            if file.stat(follow_symlinks=False).st_size > known:
-                for event, after in read_events(Path(file.path), known):
-                    self._offsets[file.path] = after
-                    yield event
+        """Yield what tasks said into files of their own; only those that have grown are opened."""
+        for file in list(self._paths.cluster.glob("round-*/*/*.jsonl")):
+            known = self._offsets.get(file, 0)
+            with suppress(FileNotFoundError):  # taken in a moment ago
+                if file.stat().st_size > known:
+                    for event, after in read_events(file, known):
+                        self._offsets[file] = after
+                        yield event
 
 
 def _key(event: dict[str, Any]) -> tuple[Any, ...]:

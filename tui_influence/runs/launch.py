@@ -131,6 +131,7 @@ def _to_bytes(request: Request) -> bytes:
         "root": str(request.root.absolute()),
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
+        "own": request.own,
     }
     return json.dumps(fields).encode()
 
@@ -149,7 +150,11 @@ def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
         os.dup2(null.fileno(), sys.stdin.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     request = Request(
-        config_from_json(found["config"]), Path(found["root"]), bool(found["allow_code"]), bool(found["retry_failed"])
+        config_from_json(found["config"]),
+        Path(found["root"]),
+        allow_code=bool(found["allow_code"]),
+        retry_failed=bool(found["retry_failed"]),
+        own=bool(found["own"]),
     )
     try:
         last = supervise(request, pipe)

@@ -112,11 +112,11 @@ class Paths:
 
     def task_events(self, number: int, block: int) -> Path:
         """The events of one task: its own file, as nothing on a shared file system has two writers."""
-        return self.tasks(number) / f"{block}.jsonl"
+        return self.task_log(number, block).with_suffix(".jsonl")
 
     def task_log(self, number: int, block: int) -> Path:
-        """What a task's processes said."""
-        return self.tasks(number) / f"{block}.log"
+        """What a task's processes said, and the directory of a thousand tasks' files."""
+        return self.tasks(number) / f"{block // RECORDS_PER_DIRECTORY:03d}" / f"{block}.log"
 
     def worker_log(self, worker: int) -> Path:
         """One worker's log."""

@@ -83,7 +83,7 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
         paths,
         config.compute.threads,
         allow_code=allow_code,
-        log=lambda worker: paths.task_log(number, block).with_suffix(f".worker-{worker}.log"),
+        log=lambda worker: paths.task_log(number, block),
     )
     at_once = True
     try:

@@ -12,15 +12,16 @@ from typing import Any
 
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import make_directory, read_json, write_json
-from tui_influence.store.paths import Paths
+from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 from tui_influence.text import printable
 
 START_SHARE = 0.05
 """The largest share of a task that its start may take, where the plan is long enough."""
 PILOT_ROWS = 2
 """Rows of the first block, which shows that a model can be trained and how long it takes."""
-_SLOTS = 64
-"""Tasks that are thought to run at a time where the config does not say."""
+_SLOTS = 250
+"""Tasks that are thought to run at a time where the config does not say: too many costs a few starts, too few leaves
+most of a large cluster idle at the end (`benchmarks/simulate_cluster.py`)."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,11 @@ def cut(
     if pace is None:
         return [tuple(rows[:PILOT_ROWS])] if rows else []
 
-    def rows_in(seconds: float) -> int:
-        return max(1, int(seconds * pace.workers / max(pace.seconds, 1e-6)))
-
-    least = rows_in(pace.start * (1 / START_SHARE - 1))
-    most = min(max(rows_in(60 * minutes), least), rows_in(60 * limit_minutes - pace.start))
+    model = max(pace.seconds, 1e-6)
+    least = pace.workers * max(1, ceil(pace.start * (1 / START_SHARE - 1) / model))
+    wanted, allowed = (pace.workers * max(1, int(seconds / model)) for seconds in
+                       (60 * minutes, 60 * limit_minutes - pace.start))  # fmt: skip
+    most = min(max(wanted, least), allowed)
     if slots:
         most = min(most, max(1, ceil(len(together) / slots)))
     blocks: list[tuple[int, ...]] = []
@@ -110,7 +111,8 @@ def cut(
 
 def write_round(paths: Paths, planned: Round) -> None:
     """Write what the tasks of a round are to do, and make room for what they say."""
-    make_directory(paths.tasks(planned.number))
+    for block in range(0, max(1, len(planned.blocks)), RECORDS_PER_DIRECTORY):
+        make_directory(paths.task_log(planned.number, block).parent)
     write_json(
         paths.round(planned.number),
         {

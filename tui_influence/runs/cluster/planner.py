@@ -54,15 +54,23 @@ class _StoppedEarlyError(Exception):
 class Planner:
     """One step, or several in one process: the datasets of a run are only looked at in the first."""
 
-    def __init__(self, request: Request, more: More, beat: Callable[[Heartbeat], None] | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        more: More,
+        beat: Callable[[Heartbeat], None] | None = None,
+        slots: int | None = None,
+    ) -> None:
         """Plan nothing yet.
 
         Args:
             request: what is asked.
             more: says what a plan grows by.
             beat: is told what is being prepared.
+            slots: tasks that run at a time, if that is known.
         """
         self._request, self._more, self._beat = request, more, beat
+        self._slots = slots or request.config.compute.slurm.array_concurrency
         self._paths = Paths(request.root)
         before = read_heartbeat(self._paths)
         self._started = before.started if before else time.time()
@@ -141,13 +149,12 @@ class Planner:
         compute = self._request.config.compute
         slurm = compute.executor == "slurm"
         limit = minutes_of(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
-        slots = compute.slurm.array_concurrency if slurm else None
         blocks = cut(
             undone,
             pace,
             minutes=compute.block_minutes,
             limit_minutes=max(limit, 0.1),
-            slots=slots,
+            slots=self._slots,
             alone=[row for row in undone if row in deaths],
         )
         return Round(number, tuple(blocks), done, pace, deaths)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tui_influence.config.schema import Config, SlurmSection
 from tui_influence.runs.jobs import UNSEEN, job_name, planner_name
-from tui_influence.store.paths import Paths
+from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 _SLOWLY = 5
 """Seconds that such a node takes to say so, lest it take task after task from those that see."""
@@ -37,7 +37,7 @@ class Scripts:
     def tasks(self, number: int) -> str:
         """Return the script of a round's tasks: an array, its index the block's less `$TINFL_FIRST`."""
         paths, slurm = Paths(self.root.absolute()), self.config.compute.slurm
-        log = f"{shlex.quote(str(paths.tasks(number)))}/$block.log"
+        tasks = shlex.quote(str(paths.tasks(number)))
         program = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", str(paths.root), str(number)]
         code = " --allow-code" if self.allow_code else ""
         options = [f"--job-name={self.name}", *_resources(slurm), f"--signal=B:USR1@{slurm.warn_seconds}"]
@@ -45,7 +45,7 @@ class Scripts:
         # fmt: off
         return self._script(options, [
             "block=$((${TINFL_FIRST:-0} + ${SLURM_ARRAY_TASK_ID:-0}))",
-            f"exec >> {log} 2>&1",
+            f"exec >> {tasks}/$(printf %03d $((block / {RECORDS_PER_DIRECTORY})))/$block.log 2>&1",
             *slurm.setup,
             f'exec {shlex.join(program)} "$block" {label}{code}',
         ])

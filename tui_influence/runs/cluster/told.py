@@ -1,10 +1,8 @@
 """What the tasks of a round said: taken into the run's event log by the planner, the only one that writes there."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
@@ -68,10 +66,8 @@ def take_in(paths: Paths, planned: Round, log: EventLog) -> Told:
 
 def blocks_heard_of(paths: Paths, number: int) -> list[int]:
     """Return the blocks of a round whose tasks have said anything that is not taken in yet."""
-    with suppress(FileNotFoundError), os.scandir(paths.tasks(number)) as files:
-        names = [file.name.removesuffix(".jsonl") for file in files if file.name.endswith(".jsonl")]
-        return sorted(int(name) for name in names if name.isdecimal())
-    return []
+    found = paths.tasks(number).glob("*/*.jsonl")
+    return sorted(int(path.stem) for path in found if path.stem.isdecimal())
 
 
 def suspects(planned: Round, died: dict[int, int], undone: set[int]) -> Iterable[int]:
@@ -89,10 +85,10 @@ def _start(events: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def _clear(paths: Paths, number: int, sound: Sequence[int]) -> None:
-    kept = False
-    for path in list(paths.tasks(number).glob("*")):
+    kept, ended = False, set(sound)
+    for path in list(paths.tasks(number).glob("*/*")):
         block = path.name.partition(".")[0]
-        if path.suffix == ".jsonl" or (block.isdecimal() and int(block) in set(sound)):
+        if path.suffix == ".jsonl" or (block.isdecimal() and int(block) in ended):
             path.unlink(missing_ok=True)
         else:
             kept = True
