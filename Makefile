@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: demo test lint types imports unit tour soak bench gpu-check constraints clean help
+.PHONY: demo test lint types imports unit tour soak cluster bench gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
 	@echo "make tour       the README's pictures, from the demo's run"
 	@echo "make soak       kill and damage sweeps at random for minutes (SOAK_SECONDS=600)"
+	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
 	@echo "make gpu-check  compare CPU with CUDA and measure a GPU"
 
@@ -44,7 +45,7 @@ imports: $(DEV)
 	$(BIN)/lint-imports
 
 unit: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak and not cluster"
 
 results/demo: | $(STAMP)
 	$(BIN)/tinfl demo $@
@@ -54,6 +55,10 @@ tour: $(STAMP) | results/demo
 
 soak: $(DEV)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0
+
+cluster: $(DEV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
+	$(BIN)/python -m pytest -m cluster -n 0 -s --timeout 1200
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_training

@@ -1,9 +1,11 @@
 """What supervises a run: `runs`, told by `pruning` how a plan grows. Run as a program, it does so in the background."""
 
 import sys
+from pathlib import Path
 
 from tui_influence.pruning.growing import whole_plan
 from tui_influence.runs import supervisor
+from tui_influence.runs.cluster import ray_tasks, slurm
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.launch import serve
 from tui_influence.runs.supervisor import Observer, Request
@@ -11,8 +13,17 @@ from tui_influence.runs.supervisor import Observer, Request
 
 def supervise(request: Request, observer: Observer) -> Heartbeat:
     """Run a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
+    if request.config.compute.executor == "ray":
+        return ray_tasks.supervise(request, observer, whole_plan)
     return supervisor.supervise(request, observer, whole_plan)
 
 
+def main() -> int:
+    """Be the supervisor of a run of this machine, or the planner of one on a cluster (`--plan RESULTS`)."""
+    if sys.argv[1:2] == ["--plan"]:
+        return slurm.plan(Path(sys.argv[2]), whole_plan)
+    return serve(supervise)
+
+
 if __name__ == "__main__":
-    sys.exit(serve(supervise))
+    sys.exit(main())

@@ -25,10 +25,10 @@ def stop(
     from tui_influence.store.run_info import read_run_info
 
     paths = Paths(results)
-    state = observe(paths)[0]
+    state, heartbeat, _ = observe(paths)
     if state not in ACTIVE:
-        read_run_info(results)  # says what is wrong, if anything is
-    if state not in ACTIVE:
+        if heartbeat is None:
+            read_run_info(results)  # says what is wrong, if anything is
         diagnostics.say(f"not running ({state.value}); nothing to stop")
         return
     level = request_stop(paths, at_once=now)
@@ -42,7 +42,8 @@ def stop(
             diagnostics.warn("the supervisor has not answered yet; see `tinfl status`")
             break
         time.sleep(0.05)
-    diagnostics.say(f"next: tinfl resume {results}")
+    again = f"tinfl resume {results}" if paths.run.exists() else "the same `tinfl sweep`; nothing was prepared yet"
+    diagnostics.say(f"next: {again}")
 
 
 def resume(

@@ -9,9 +9,9 @@ import typer
 
 from tui_influence.cli import output
 from tui_influence.cli.parameters import Results
+from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.words import event_sentence, event_time
-from tui_influence.store.events import read_events
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
@@ -31,7 +31,7 @@ def logs(
     paths = Paths(results)
     if paths.run.exists() or not paths.events.exists():
         read_run_info(results)  # says what is wrong, if anything is
-    source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths.events, json=json)
+    source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths, json=json)
     last: list[str] = []
     waiting = False
     for text in source:
@@ -50,14 +50,13 @@ def logs(
         time.sleep(_POLL)
 
 
-def _event_lines(path: Path, *, json: bool) -> Iterator[str | None]:
+def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:
     """Yield a line an event, and None whenever there is no more for now."""
     import json as encoder
 
-    offset = 0
+    events = Follower(paths)
     while True:
-        for event, after in read_events(path, offset):
-            offset = after
+        for event in events.read():
             yield encoder.dumps(event) if json else f"{event_time(event)}  {event_sentence(event)}"
         yield None
 

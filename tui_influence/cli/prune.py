@@ -152,7 +152,9 @@ def prune(
     say_how_many(paths, info, plan.pruning)
     for text in plan_lines(plan.pruning, ascii_only=ascii_only):
         diagnostics.say(text)
-    request = Request(plan.config, own.root, arch is not None, retry_failed, plan.pruning)
+    request = Request(
+        plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
+    )
     start(request, foreground=foreground, reading=reading_command(own.root))
     if foreground:
         read(paths, info, own, Reading(ascii_only=ascii_only))

@@ -25,6 +25,11 @@ def start(request: "Request", *, foreground: bool, reading: str | None = None) -
 
     root, name = request.root, request.config.run.name
     reading = reading or f"tinfl rank {shown(root)}"
+    if request.config.compute.executor == "slurm":
+        from tui_influence.cli.cluster import submit_to_slurm
+
+        submit_to_slurm(request, reading, wait=foreground)
+        return
     if foreground:
         run_here(request)
         diagnostics.say(f"next: {reading}")

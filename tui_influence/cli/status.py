@@ -1,5 +1,6 @@
 """`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
 
+from collections import Counter
 from typing import Any
 
 from tui_influence.cli import output
@@ -7,10 +8,11 @@ from tui_influence.cli.parameters import Json, Results
 from tui_influence.roles import Role
 from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
+from tui_influence.runs.jobs import Task
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.runs.words import LOST_REASON, MARKS, SILENT_MARK, duration, silent_reason, state_word
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 
 
 def status(results: Results, json: Json = False) -> None:
@@ -51,6 +53,7 @@ def _found(seen: Overview) -> dict[str, Any]:
         "warnings": heartbeat.warnings if heartbeat else [],
         "workers": [vars(worker) for worker in heartbeat.workers] if active and heartbeat else [],
         "devices": [vars(device) for device in heartbeat.devices] if active and heartbeat else [],
+        "tasks": [vars(task) for task in heartbeat.tasks] if active and heartbeat else [],
         "silent": seen.is_silent,
         "heartbeat_age": round(seen.heartbeat_age, 1) if seen.heartbeat_age is not None else None,
     }
@@ -86,6 +89,7 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
         lines.append(f"  accuracy  source {found['source_accuracy']:.1%}{accuracies}")
     if seen.heartbeat and seen.is_active:
         lines += _crew(seen.heartbeat)
+        lines += _tasks(seen.heartbeat.tasks)
     if found["skipped_images"]:
         lines.append(f"  skipped   {found['skipped_images']} unreadable images")
     lines += [
@@ -111,6 +115,27 @@ def _crew(heartbeat: Heartbeat) -> list[str]:
     texts = [f"{gauge}  {device_name(device)}" for gauge, device in zip(gauges, devices, strict=True)]
     texts += columns([worker_cells(worker) for worker in workers])
     return [f"  {label:<8}  {text.rstrip()}" for label, text in zip(labels, texts, strict=True)]
+
+
+def _tasks(tasks: list[Task]) -> list[str]:
+    """What the engine says of a run's tasks: how many run and where, how many wait and why, and the job numbers."""
+    alive = [task for task in tasks if not task.is_over]
+    running = [task for task in alive if task.is_running]
+    waiting = [task for task in alive if not task.is_running]
+    lines = []
+    if running:
+        nodes = Counter(task.node for task in running)
+        where = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:8])
+        more = f" and {len(nodes) - 8} more nodes" if len(nodes) > 8 else ""
+        lines.append(f"  tasks     {counted(len(running), 'task')} on {where}{more}")
+    for task in waiting[:4]:
+        what = "planner of the next round" if task.is_planner else counted(task.count, "task")
+        reason = "after the tasks before it" if task.reason == "Dependency" else task.reason or task.state.lower()
+        lines.append(f"  waiting   {what}: {reason} (job {task.job})")
+    numbers = sorted({task.job.partition("_")[0] for task in running}, key=lambda number: number.zfill(12))
+    if numbers:
+        lines.append(f"  jobs      {', '.join(numbers)}")
+    return lines
 
 
 def _bar(fraction: float, width: int = 24) -> str:

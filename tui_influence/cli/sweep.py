@@ -26,6 +26,14 @@ def sweep(
 
     config = absolute(with_devices(load_config(config_file), device_list(devices)), Path.cwd())
     extension = check_against_results(config, config.output)
+    request = Request(config, config.output, allow_code=True, retry_failed=retry_failed, own=True)
+    if dry_run and config.compute.executor == "slurm":
+        from tui_influence.cli import output
+        from tui_influence.runs.cluster.slurm import dry_run as submission
+
+        for line in submission(request):
+            output.line(line)
+        return
     if dry_run:
         from tui_influence.cli.check import show_plan
 
@@ -33,4 +41,4 @@ def sweep(
         return
     if extension:
         diagnostics.say(extension)
-    start(Request(config, config.output, allow_code=True, retry_failed=retry_failed), foreground=foreground)
+    start(request, foreground=foreground)

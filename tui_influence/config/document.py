@@ -86,7 +86,7 @@ class Document:
 
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
-        return dict(value)
+        return {key: dict(inner) if isinstance(inner, dict) else inner for key, inner in value.items()}
     if isinstance(value, list):
         return [dict(item) if isinstance(item, dict) else item for item in value]
     return value

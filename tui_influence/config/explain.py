@@ -16,7 +16,7 @@ from tui_influence.config.names import TablePath, check_names
 from tui_influence.config.positions import Node
 from tui_influence.config.problems import Problem
 from tui_influence.config.schema import BALANCED_ALPHA, SAME_NAME, Config, balance_is_possible, repeated
-from tui_influence.config.vocabulary import KINDS, as_toml, example, header, keys
+from tui_influence.config.vocabulary import KINDS, as_toml, example, header, inner_tables, keys
 from tui_influence.config.wording import found, got, is_union, quoted, sentence, way_out
 
 
@@ -49,7 +49,7 @@ def _values(document: Document, unclear: set[TablePath]) -> set[TablePath]:
         if details["type"] in (BALANCED_ALPHA, SAME_NAME):
             continue
         table, rest = _split(details["loc"])
-        section = str(table[0])
+        section = ".".join(str(step) for step in table if isinstance(step, str))
         if not rest:
             _section_problem(document, section, table, details)
             continue
@@ -75,7 +75,8 @@ def _values(document: Document, unclear: set[TablePath]) -> set[TablePath]:
 
 def _split(location: TablePath) -> tuple[TablePath, tuple[str | int, ...]]:
     """Return the path of the table and what follows it, without the kind that pydantic puts between the two."""
-    length = 2 if location[0] == "target" and len(location) > 1 else 1
+    is_inner = len(location) > 1 and location[1] in inner_tables(str(location[0]))
+    length = 2 if is_inner or (location[0] == "target" and len(location) > 1) else 1
     rest = location[length:]
     return location[:length], rest[1:] if location[0] in KINDS else rest
 
@@ -85,7 +86,7 @@ def _value_path(
 ) -> list[str | int] | None:
     """Return the path of the value that is meant; none if it is what another member of a union would have to be."""
     if not is_union(field):
-        return path
+        return [*path, rest[0]] if rest and isinstance(rest[0], int) else path
     in_list = isinstance(document.table(path), list)
     if in_list and not any("list" in str(step) for step in rest):
         return None

@@ -25,6 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICE = re.compile(r"(cpu|cuda)(:[0-9]{1,3})?")
 _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_TIME_LIMIT = re.compile(r"\d{1,6}(:\d{1,2}){0,2}|\d{1,3}-\d{1,2}(:\d{1,2}){0,2}")
+_SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
+_WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
 _OWN_ARCHS = ("small-cnn", "resnet9")
 _GROUP_WORDS = ("class", "example")
 
@@ -86,6 +89,41 @@ def _arch(value: str) -> str:
     return value
 
 
+def _time_limit(value: str) -> str:
+    if not _TIME_LIMIT.fullmatch(value):
+        raise _predicate('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
+    return value
+
+
+def _line(value: str) -> str:
+    if not value.strip() or printable(value) != value:
+        raise _predicate("must be one line of text, without control characters")
+    return value
+
+
+def _sbatch_option(value: str) -> str:
+    if not _SBATCH_OPTION.fullmatch(value) or printable(value) != value:
+        raise _predicate('must be an option of sbatch such as "--qos=low"')
+    return value
+
+
+def _word(value: str) -> str:
+    if not _WORD.fullmatch(value):
+        raise _predicate("must be one word of letters, digits and any of . _ - , : @ / =")
+    return value
+
+
+def minutes_of(time_limit: str) -> float:
+    """Return the minutes of a time limit as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
+    days, _, clock = time_limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if days:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, minutes, seconds = {1: [0, *parts, 0], 2: [0, *parts], 3: parts}[len(parts)]
+    return (int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60
+
+
 def _python_name(value: str) -> str:
     if not _PYTHON_NAME.fullmatch(value):
         raise _predicate("must be the name of a class, such as CIFAR10")
@@ -128,6 +166,10 @@ Groups = Annotated[str, AfterValidator(_groups), Location(words=_GROUP_WORDS, in
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]
 PythonName = Annotated[str, AfterValidator(_python_name)]
+TimeLimit = Annotated[str, AfterValidator(_time_limit)]
+Line = Annotated[str, AfterValidator(_line)]
+SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
+Word = Annotated[str, AfterValidator(_word)]
 Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
 """Keyword arguments for somebody else's constructor: JSON values, so that a saved config holds them exactly."""
 

@@ -8,7 +8,17 @@ from typing import Any
 
 from tui_influence.config.document import Document, Path
 from tui_influence.config.positions import Node
-from tui_influence.config.vocabulary import KINDS, SECTIONS, any_of, header, homes, keys, kinds_with, nearest
+from tui_influence.config.vocabulary import (
+    KINDS,
+    SECTIONS,
+    any_of,
+    header,
+    homes,
+    inner_tables,
+    keys,
+    kinds_with,
+    nearest,
+)
 from tui_influence.config.wording import found, got, quoted
 from tui_influence.text import printable
 
@@ -50,7 +60,10 @@ def _unknown_at_top(document: Document, name: str) -> None:
     places, near = homes(name), nearest(name, SECTIONS)
     shown = printable(name, 60)
     what = f"unknown section [{shown}]" if is_section else f'unknown key "{shown}" outside of any section'
-    if places:
+    inner = [place for place in places if name in inner_tables(place)]
+    if is_section and inner:
+        document.add(what, [name], f"write {header(f'{inner[0]}.{name}')}")
+    elif places:
         verb = "is a key of" if is_section else "belongs in"
         document.add(what, [name], f"{shown} {verb} {any_of(header(place) for place in places)}")
     elif near:
@@ -89,6 +102,8 @@ def _tables(document: Document) -> list[tuple[str, TablePath]]:
     for section, value in document.data.items():
         if isinstance(value, dict):
             found_tables.append((section, (section,)))
+            inner = [key for key in inner_tables(section) if isinstance(value.get(key), dict)]
+            found_tables += [(f"{section}.{key}", (section, key)) for key in inner]
         elif isinstance(value, list):
             found_tables += [(section, (section, i)) for i, item in enumerate(value) if isinstance(item, dict)]
     return found_tables

@@ -20,11 +20,15 @@ from tui_influence.config.fields import (
     DataPath,
     Device,
     Groups,
+    Line,
     Name,
     OptionalPath,
     PathText,
     Positive,
     PythonName,
+    SbatchOption,
+    TimeLimit,
+    Word,
 )
 
 OnBadImage = Literal["error", "skip"]
@@ -242,6 +246,46 @@ class TrainSection(Section):
     finetune_batch_size: Count = Field(64, ge=2, description="full-network: images a step")
 
 
+class SlurmSection(Section):
+    """`[compute.slurm]`: what is asked of Slurm, where it is the executor."""
+
+    partition: Word | None = Field(None, description="partition; the site's default if none", examples=["gpu"])
+    account: Word | None = Field(None, description="account that is charged", examples=["my-group"])
+    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs a task; each is kept busy by workers of its own")
+    cpus_per_task: int = Field(1, ge=1, le=1024, description="cores a task")
+    mem: Word | None = Field(None, description="memory a task; the site's default if none", examples=["16G"])
+    time_limit: TimeLimit = Field("4:00:00", description="longest time of a task")
+    warn_seconds: int = Field(
+        120, ge=5, le=3600, description="seconds before a task's end at which no more models are begun"
+    )
+    array_concurrency: Positive | None = Field(
+        None, description="at most this many tasks at a time; no limit of ours if none", examples=[50]
+    )
+    planner_partition: Word | None = Field(
+        None,
+        description="partition, without a GPU, for the short task that packs data and hands out the rest",
+        examples=["cpu"],
+    )
+    stage: PathText | None = Field(
+        None, description="directory on a node's own disk that packed data are copied to", examples=["$TMPDIR"]
+    )
+    sbatch: list[SbatchOption] = Field(
+        default_factory=list, description="further options of sbatch", examples=[["--qos=low"]]
+    )
+    setup: list[Line] = Field(
+        default_factory=list, description="shell lines that run first in a task", examples=[["module load cuda"]]
+    )
+
+
+class RaySection(Section):
+    """`[compute.ray]`: what is asked of Ray, where it is the executor."""
+
+    address: Word = Field("auto", description='the head node, host:port; "auto": the cluster of this machine')
+    num_gpus: float = Field(0, ge=0, le=64, description="GPUs a task")
+    num_cpus: float = Field(1, gt=0, le=1024, description="cores a task")
+    connect_seconds: float = Field(30, gt=0, le=600, description="how long to wait for the head node")
+
+
 class ComputeSection(Section):
     """`[compute]`: where it runs. It changes nothing but the last bits, so any of it may change between resumes."""
 
@@ -253,6 +297,12 @@ class ComputeSection(Section):
     )
     threads: int = Field(1, ge=1, le=256, description="threads a CPU worker")
     attempts: Count = Field(3, ge=1, description="tries a model gets when its worker dies")
+    executor: Literal["local", "slurm", "ray"] = Field("local", description="who runs the workers")
+    block_minutes: float = Field(
+        30, gt=0, le=10_000, description="slurm, ray: length of a task, whose start takes seconds"
+    )
+    slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what is asked of Slurm")
+    ray: RaySection = Field(default_factory=lambda: RaySection(), description="what is asked of Ray")
 
 
 class Config(Section):

@@ -7,7 +7,18 @@ comments with their defaults.
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tui_influence.config.vocabulary import KINDS, SECTIONS, any_of, as_toml, choices, example, header, keys, models
+from tui_influence.config.vocabulary import (
+    KINDS,
+    all_tables,
+    any_of,
+    as_toml,
+    choices,
+    example,
+    header,
+    inner_tables,
+    keys,
+    models,
+)
 from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
@@ -31,12 +42,13 @@ def template(kind: str = "builtin") -> str:
     if kind not in KINDS["source"]:
         options = any_of(KINDS["source"])
         raise ConfigError(f'no dataset kind is called "{printable(kind, 60)}"; it must be {options}')
-    return "\n\n".join([_OPENING, *(_section(section, kind) for section in SECTIONS)]) + "\n"
+    return "\n\n".join([_OPENING, *(_section(name, kind) for name in all_tables())]) + "\n"
 
 
 def _section(section: str, kind: str) -> str:
     (model,) = models(section, kind)
-    known = keys(section, kind if section in KINDS else None)
+    inner = inner_tables(section)
+    known = {key: field for key, field in keys(section, kind if section in KINDS else None).items() if key not in inner}
     needed_first = sorted(known.items(), key=lambda item: not item[1].is_required())
     return "\n".join([_about(section, model), header(section), *(_line(key, field) for key, field in needed_first)])
 

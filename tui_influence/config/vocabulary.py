@@ -27,6 +27,22 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {"source": _by_kind(Source), "tar
 SECTIONS: tuple[str, ...] = tuple(Config.model_fields)
 
 
+def inner_tables(section: str) -> list[str]:
+    """Return the keys of a section that are tables of their own, such as `slurm` of `compute`."""
+    if section in KINDS or section not in SECTIONS:
+        return []
+    return [key for key, field in keys(section).items() if _is_model(field.annotation)]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def all_tables() -> list[str]:
+    """Return every table there may be, dotted: the sections, each followed by its inner tables."""
+    return [name for section in SECTIONS for name in (section, *(f"{section}.{key}" for key in inner_tables(section)))]
+
+
 def header(section: str) -> str:
     """Return how a section begins in the file."""
     return f"[[{section}]]" if section == "target" else f"[{section}]"
@@ -38,7 +54,12 @@ def models(section: str, kind: str | None = None) -> tuple[type[BaseModel], ...]
     if section in KINDS:
         kinds = KINDS[section]
         return (kinds[kind],) if kind in kinds else tuple(kinds.values())
-    annotation = Config.model_fields[section].annotation
+    outer, _, inner = section.partition(".")
+    annotation = Config.model_fields[outer].annotation
+    if inner:
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        annotation = annotation.model_fields[inner].annotation
     assert isinstance(annotation, type)
     assert issubclass(annotation, BaseModel)
     return (annotation,)
@@ -58,8 +79,8 @@ def kinds_with(section: str, key: str) -> list[str]:
 
 
 def homes(key: str) -> list[str]:
-    """Return the sections in which this key is valid."""
-    return [section for section in SECTIONS if key in keys(section)]
+    """Return the tables in which this key is valid."""
+    return [name for name in all_tables() if key in keys(name)]
 
 
 def choices(field: FieldInfo) -> list[str]:

@@ -8,6 +8,7 @@ from tui_influence.datasets.groups import groups_of
 from tui_influence.datasets.load import load_source, load_target, native_shape, reopen
 from tui_influence.datasets.problems import DatasetProblemsError
 from tui_influence.datasets.sets import Groups, ImageSet, ImageShape, TargetSet
+from tui_influence.datasets.staging import staged
 from tui_influence.datasets.thumbnails import thumbnails
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "load_target",
     "native_shape",
     "reopen",
+    "staged",
     "thumbnails",
 ]

@@ -7,6 +7,7 @@ from enum import IntEnum
 from types import FrameType
 
 from tui_influence.errors import ResultsError
+from tui_influence.runs.jobs import end, read_jobs
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
 
@@ -32,12 +33,19 @@ def stop_request(paths: Paths) -> Stop:
 def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
     """Ask a run to stop: the first time after the models in hand, the second time at once.
 
+    Tasks on a cluster see the request too, sooner or later; its engine is told besides, so that none begins in vain.
+
     Returns:
         how urgently it is asked now.
+
+    Raises:
+        TinflError: it cannot be asked.
     """
     asked = stop_request(paths)
     level = Stop.AT_ONCE if at_once or asked is not Stop.NO else Stop.AFTER_MODELS_IN_HAND
     write_json(paths.stop, {"level": int(level)}, durable=False)
+    if jobs := read_jobs(paths):
+        end(jobs, at_once=level is Stop.AT_ONCE)
     return level
 
 
@@ -46,19 +54,26 @@ def clear_stop(paths: Paths) -> None:
     paths.stop.unlink(missing_ok=True)
 
 
+_ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
 class Signals:
     """How often this process was asked to end."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._hung_up = False
+        self._announced: set[int] = set()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take in one signal; a hang-up, which shell and kernel both send, counts once."""
-        if number == signal.SIGHUP:
-            if self._hung_up:
+        """Take in one signal.
+
+        A hang-up, which shell and kernel both send, counts once, and so does the warning of a batch system that time
+        is nearly up, which is repeated.
+        """
+        if number in (signal.SIGHUP, signal.SIGUSR1):
+            if number in self._announced:
                 return
-            self._hung_up = True
+            self._announced.add(number)
         self._count += 1
 
     @property
@@ -69,9 +84,9 @@ class Signals:
 
 @contextmanager
 def stop_signals() -> Iterator[Signals]:
-    """Take interrupts, terminations and hang-ups as requests to stop while the context lasts."""
+    """Take interrupts, terminations, hang-ups and warnings (SIGUSR1) as requests to stop while the context lasts."""
     asked = Signals()
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, asked) for number in _ASKED_BY}
     try:
         yield asked
     finally:

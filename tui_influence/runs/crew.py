@@ -1,8 +1,9 @@
 """A supervisor's workers: started, listened to, ended."""
 
 import selectors
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.runs.protocol import Report
@@ -26,7 +27,18 @@ class Ended:
 class Crew:
     """The workers of one supervisor."""
 
-    def __init__(self, paths: Paths, threads: int, *, allow_code: bool) -> None:
+    def __init__(
+        self, paths: Paths, threads: int, *, allow_code: bool, log: Callable[[int], Path] | None = None
+    ) -> None:
+        """Have no workers yet.
+
+        Args:
+            paths: of the run.
+            threads: of a worker on the CPU.
+            allow_code: whether workers may import the user's network.
+            log: where a worker logs to; the run's own log of its number if None.
+        """
+        self._log = log or paths.worker_log
         self._paths, self._threads, self._allow_code = paths, threads, allow_code
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
@@ -48,7 +60,9 @@ class Crew:
         Raises:
             ResultsError: its log cannot be written.
         """
-        worker = WorkerProcess(number, device, self._threads, self._paths, allow_code=self._allow_code)
+        worker = WorkerProcess(
+            number, device, self._threads, self._paths, self._log(number), allow_code=self._allow_code
+        )
         self._workers.append(worker)
         self._selector.register(worker, selectors.EVENT_READ)
         return worker

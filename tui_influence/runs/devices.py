@@ -16,8 +16,10 @@ _COUNT = "import torch; print(torch.cuda.device_count())"
 
 
 def cpu_cores() -> int:
-    """Return the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the cores this process may use: in a task of a cluster no more than it was given."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("TINFL_CPUS", "")
+    return min(cores, int(given)) if given.isdigit() and int(given) else cores
 
 
 def cuda_devices() -> int:

@@ -1,11 +1,12 @@
 """The supervisor's last word, and what state of the run follows from it."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from tui_influence.errors import ResultsError
+from tui_influence.errors import ResultsError, TinflError
+from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
@@ -104,6 +105,7 @@ class Heartbeat:
         stage: what is being prepared.
         workers: one a process.
         devices: those that the workers use.
+        tasks: on a cluster, those that the engine knows of; never written down.
     """
 
     state: State
@@ -121,11 +123,14 @@ class Heartbeat:
     stage: str = ""
     workers: list[WorkerState] = field(default_factory=list)
     devices: list[DeviceState] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
 
 
 def write_heartbeat(paths: Paths, heartbeat: Heartbeat, *, durable: bool = False) -> None:
     """Replace the heartbeat."""
-    write_json(paths.heartbeat, asdict(heartbeat), durable=durable)
+    written = asdict(heartbeat)
+    del written["tasks"]
+    write_json(paths.heartbeat, written, durable=durable)
 
 
 def read_heartbeat(paths: Paths) -> Heartbeat | None:
@@ -215,6 +220,54 @@ def state_of(heartbeat: Heartbeat | None, owner: Owner | None, now: float | None
 
 
 def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
-    """Return the state of a run, its heartbeat and its owner, cheaply."""
-    heartbeat, owner = read_heartbeat(paths), read_owner(paths)
+    """Return the state of a run, its heartbeat and its owner, cheaply.
+
+    A run on a cluster has no owner: its jobs are what keeps it going, and its engine is asked about them.
+    """
+    heartbeat, jobs = read_heartbeat(paths), read_jobs(paths)
+    if jobs is not None and heartbeat is not None:
+        if heartbeat.state in ACTIVE:
+            heartbeat = _with_jobs(heartbeat, jobs, paths)
+        return heartbeat.state, heartbeat, None
+    owner = read_owner(paths)
     return state_of(heartbeat, owner), heartbeat, owner
+
+
+def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
+    """Return what the planner left, brought up to date by what the engine says of the jobs."""
+    try:
+        tasks = look(jobs)
+    except TinflError as error:  # a copy on a laptop, or a controller that is down: what was known is what there is
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(heartbeat.time))
+        return replace(heartbeat, warnings=[*heartbeat.warnings, f"as of {since}: {error}"])
+    now = time.time()
+    warnings = [*heartbeat.warnings, *node_warnings(paths)]
+    known = replace(heartbeat, time=now, tasks=tasks, warnings=warnings)
+    alive = [task for task in tasks if not task.is_over]
+    training = sum(task.is_running and not task.is_planner for task in alive)
+    if not alive:
+        last = read_heartbeat(paths)  # the planner may have ended between our two questions
+        return last if last and last.state not in ACTIVE else _without_jobs(known, jobs, tasks, paths)
+    if paths.stop.exists():
+        return replace(known, state=State.STOPPING, stage="")
+    if training:
+        rate = training * jobs.models_per_hour
+        return replace(known, state=State.RUNNING, stage="", models_per_hour=rate)
+    if any(task.is_running for task in alive):
+        return replace(known, state=State.PREPARING)
+    reasons = dict.fromkeys(task.reason for task in alive if task.reason and task.reason != "Dependency")
+    return replace(known, state=State.PREPARING, stage=f"waiting for Slurm ({', '.join(reasons) or 'Dependency'})")
+
+
+def _without_jobs(known: Heartbeat, jobs: Jobs, tasks: list[Task], paths: Paths) -> Heartbeat:
+    if paths.stop.exists():
+        return replace(known, state=State.STOPPED, stage="")
+    if not tasks and known.time - jobs.submitted < SILENT:
+        return replace(known, state=State.PREPARING)  # it may take a moment until the engine lists what it has taken
+    if any(task.job == jobs.planner and task.state == "COMPLETED" for task in tasks):
+        return known  # it left a last word, or further jobs, that this machine's view of the disk does not show yet
+    if exit_code(jobs.planner) == UNSEEN or not (paths.cluster / "planner.log").exists():
+        where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
+        reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
+        return replace(known, state=State.FAILED, stage="", reason=reason)
+    return replace(known, state=State.LOST, stage="")

@@ -36,11 +36,17 @@ def start(request: Request, observer: Observer) -> int:
         observer: is told what is being prepared until the run is under way.
 
     Returns:
-        the pid of the supervisor, once models are being trained (or there is nothing left to train).
+        the pid of the supervisor, once models are being trained (or there is nothing left to train); 0 where it is
+        handed to Slurm, which needs none.
 
     Raises:
         TinflError: it could not be started; with the exit code the supervisor ended with.
     """
+    if request.config.compute.executor == "slurm":
+        from tui_influence.runs.cluster.slurm import submit
+
+        submit(request)
+        return 0
     paths = Paths(request.root)
     refuse_links(paths.root)
     make_directory(paths.logs)
@@ -127,6 +133,7 @@ def _to_bytes(request: Request) -> bytes:
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
         "pruning": None if request.pruning is None else arms_to_json(request.pruning),
+        "own": request.own,
     }
     return json.dumps(fields).encode()
 
@@ -148,9 +155,10 @@ def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
     request = Request(
         config_from_json(found["config"]),
         Path(found["root"]),
-        bool(found["allow_code"]),
-        bool(found["retry_failed"]),
-        pruning,
+        allow_code=bool(found["allow_code"]),
+        retry_failed=bool(found["retry_failed"]),
+        own=bool(found["own"]),
+        pruning=pruning,
     )
     try:
         last = supervise(request, pipe)

@@ -4,7 +4,7 @@ Cheap (file names, a few small JSON files) and light (neither numpy nor pydantic
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
@@ -110,7 +110,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     return Overview(
         state=state,
-        heartbeat=heartbeat,
+        heartbeat=_with_time_left(heartbeat, planned, finished, failed),
         owner=owner,
         info=info,
         done={role: len(indices) for role, indices in finished.items()},
@@ -122,6 +122,17 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
         ),
         seen=time.time(),
     )
+
+
+def _with_time_left(
+    heartbeat: Heartbeat | None, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
+) -> Heartbeat | None:
+    """On a cluster nobody counts while tasks run: the time left follows from what is left and how many run."""
+    if heartbeat is None or not heartbeat.tasks or not heartbeat.models_per_hour:
+        return heartbeat
+    left = max(0, sum(planned.values()) - sum(map(len, finished.values())) - sum(map(len, failed.values())))
+    seconds = 3600 * left / heartbeat.models_per_hour
+    return replace(heartbeat, eta=(seconds, seconds, seconds))
 
 
 def _reason(paths: Paths, role: Role, index: int) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tui_influence.errors import AlreadyRunningError, ResultsError
+from tui_influence.runs.jobs import read_jobs
 from tui_influence.store.files import read_json, refusal, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -104,6 +105,10 @@ class Ownership:
 
 def already_running(paths: Paths) -> AlreadyRunningError:
     """Return the refusal that names who owns the run."""
+    jobs = read_jobs(paths)
+    if jobs is not None:
+        numbers = ", ".join(printable(job, 20) for job in (*jobs.arrays, jobs.planner) if job)
+        return AlreadyRunningError(f"{printable(str(paths.root))}: it is on the cluster (jobs {numbers})")
     owner = read_owner(paths)
     who = f" (pid {owner.pid} on {printable(owner.host)})" if owner else ""
     return AlreadyRunningError(f"{printable(str(paths.root))}: another supervisor is running it{who}")

@@ -47,6 +47,7 @@ class Request:
         root: its results directory.
         allow_code: the config is the user's own, so a network that is their code may be imported.
         retry_failed: try rows again that were given up.
+        own: the config is read from the user's own file, so what it says may be followed to the letter.
         pruning: what the run is to retrain from now on, if it is a pruning that was planned just now.
     """
 
@@ -54,6 +55,7 @@ class Request:
     root: Path
     allow_code: bool = False
     retry_failed: bool = False
+    own: bool = False
     pruning: Pruning | None = None
 
 
@@ -101,6 +103,7 @@ def supervise(request: Request, observer: Observer, more: More = nothing_more) -
         raise already_running(paths)
     with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
+        paths.jobs.unlink(missing_ok=True)  # from now on it is a run of this machine
         return _Supervisor(request, paths, observer, asked, more).run()
 
 

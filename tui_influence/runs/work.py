@@ -11,6 +11,9 @@ from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.listing import completed, list_failures
 from tui_influence.store.paths import Paths
 
+_FEW = 1000
+"""Rows up to this number are looked for one by one."""
+
 
 class Work:
     """The rows of a plan, by what has become of them."""
@@ -43,12 +46,25 @@ class Work:
             ResultsError: the directory cannot be read.
         """
         plan = list(rows)
+        if len(plan) <= _FEW:  # a block of a large plan: to list all its records would cost more than to ask for these
+            self._add_one_by_one(plan)
+            return
         done = {role: completed(self._paths, role, self._targets) for role in Role}
         failed = {role: list_failures(self._paths, role) - done[role] for role in Role}
         self.total += len(plan)
         self.done += sum(row.index in done[row.role] for row in plan)
         self.failed += sum(row.index in failed[row.role] for row in plan)
         self._left.extend(row for row in plan if row.index not in done[row.role] | failed[row.role])
+
+    def _add_one_by_one(self, plan: list[Row]) -> None:
+        self.total += len(plan)
+        for row in plan:
+            if self._is_recorded(row):
+                self.done += 1
+            elif self._paths.failure(row.role, row.index).exists():
+                self.failed += 1
+            else:
+                self._left.append(row)
 
     def take(self) -> Row | None:
         """Return the next row that has no record; None when there is none.

@@ -29,7 +29,9 @@ class WorkerProcess:
         dismissed: whether it is to end, and nobody to take its place.
     """
 
-    def __init__(self, worker: int, device: str, threads: int, paths: Paths, *, allow_code: bool) -> None:
+    def __init__(
+        self, worker: int, device: str, threads: int, paths: Paths, log_path: Path, *, allow_code: bool
+    ) -> None:
         """Start the process.
 
         Raises:
@@ -41,8 +43,8 @@ class WorkerProcess:
         self.models = 0
         self.ready = self.dismissed = False
         self._buffer = b""
-        self._log = paths.worker_log(worker)
-        make_directory(paths.logs)
+        self._log = log_path
+        make_directory(log_path.parent)
         # fmt: off
         command = [
             sys.executable, "-P", "-m", "tui_influence.runs.worker",

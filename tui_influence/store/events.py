@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,17 @@ _LATEST = 253402300800.0  # the year 10000, where calendars end
 class EventLog:
     """The writer: one line at a time, each in a single write, never torn by a crash in the middle of another."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, **always: Any) -> None:
+        """Open the file at its end.
+
+        Args:
+            path: of the file.
+            always: fields that every event gets.
+
+        Raises:
+            ResultsError: it cannot be written.
+        """
+        self._path, self._always = path, always
         try:
             self._file: FileIO = path.open("ab", buffering=0)
             if self._file.tell() and not _ends_with_newline(path):
@@ -32,7 +41,7 @@ class EventLog:
         Raises:
             DiskFullError: no space left; what was written before stands.
         """
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}).encode() + b"\n"
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **self._always, **fields}).encode() + b"\n"
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -41,6 +50,21 @@ class EventLog:
         if written != len(line):
             os.ftruncate(self._file.fileno(), start)
             raise DiskFullError(f"cannot write {self._path}: no space left on the disk")
+
+    def take_in(self, events: Iterable[dict[str, Any]]) -> None:
+        """Append events that others wrote down, with the times they gave.
+
+        Raises:
+            ResultsError: the disk is full or refuses.
+        """
+        lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        start = self._file.tell()
+        try:
+            while lines:
+                lines = lines[self._file.write(lines) :]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), start)
+            raise refusal(error, "write", self._path) from error
 
     def close(self) -> None:
         """Close the file."""

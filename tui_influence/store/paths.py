@@ -82,6 +82,42 @@ class Paths:
         """Damaged records, kept for inspection."""
         return self.root / "quarantine"
 
+    @property
+    def cluster(self) -> Path:
+        """What a run on a cluster was asked, how it was cut into tasks, and what they said."""
+        return self.root / "cluster"
+
+    @property
+    def jobs(self) -> Path:
+        """The jobs that an engine was given last."""
+        return self.cluster / "jobs.json"
+
+    @property
+    def request(self) -> Path:
+        """What the planner of a run on a cluster is asked to do."""
+        return self.cluster / "request.json"
+
+    @property
+    def node_warnings(self) -> Path:
+        """A file for each thing that tasks found odd about their nodes."""
+        return self.cluster / "warnings"
+
+    def round(self, number: int) -> Path:
+        """Which rows the tasks of a round were given."""
+        return self.cluster / f"round-{number:04d}.json"
+
+    def tasks(self, number: int) -> Path:
+        """What the tasks of a round said, until the next round has taken it in."""
+        return self.cluster / f"round-{number:04d}"
+
+    def task_events(self, number: int, block: int) -> Path:
+        """The events of one task: its own file, as nothing on a shared file system has two writers."""
+        return self.task_log(number, block).with_suffix(".jsonl")
+
+    def task_log(self, number: int, block: int) -> Path:
+        """What a task's processes said, and the directory of a thousand tasks' files."""
+        return self.tasks(number) / f"{block // RECORDS_PER_DIRECTORY:03d}" / f"{block}.log"
+
     def worker_log(self, worker: int) -> Path:
         """One worker's log."""
         return self.logs / f"worker-{worker}.log"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
-from tui_influence.config.vocabulary import KINDS, SECTIONS, as_toml, as_toml_key, choices, header, keys
+from tui_influence.config.vocabulary import KINDS, SECTIONS, as_toml, as_toml_key, choices, header, inner_tables, keys
 
 VALID = """\
 [run]
@@ -35,6 +35,7 @@ def written(data: dict[str, Any]) -> str:
 
 _names = st.from_regex(r"[a-z][a-z0-9.-]{0,8}", fullmatch=True)
 _counts = st.integers(1, 1000)
+_words = st.sampled_from(["gpu", "my-group"])
 _shares = st.floats(0, 0.99)
 _paths = st.sampled_from(["data/x", "/mnt/Bilder 2", "ü/漢字"])
 _plain = st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
@@ -54,6 +55,14 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "devices": st.one_of(st.just("auto"), st.lists(st.sampled_from(["cpu", "cuda:0", "cuda"]), min_size=1)),
     "arch": st.sampled_from(["small-cnn", "resnet9", "resnet18", "mine.networks:Net"]),
     "dataset": st.sampled_from(["CIFAR10", "STL10"]),
+    "block_minutes": st.floats(0.1, 1000), "partition": _words, "planner_partition": _words, "account": _words,
+    "gpus_per_task": st.integers(0, 8), "cpus_per_task": st.integers(1, 64), "mem": st.sampled_from(["4G", "500M"]),
+    "time_limit": st.sampled_from(["90", "4:00:00", "2-12", "1-00:30"]), "warn_seconds": st.integers(5, 3600),
+    "array_concurrency": _counts, "stage": st.sampled_from(["$TMPDIR", "/scratch"]),
+    "sbatch": st.lists(st.sampled_from(["--qos=low", "-C a100"]), max_size=2),
+    "setup": st.lists(st.sampled_from(["module load cuda", "source ~/venv/bin/activate"]), max_size=2),
+    "address": st.sampled_from(["auto", "head:6379"]), "num_gpus": st.floats(0, 8), "num_cpus": st.floats(0.5, 8),
+    "connect_seconds": st.floats(1, 600),
 }  # fmt: skip
 
 
@@ -81,7 +90,9 @@ def _table(draw: st.DrawFn, section: str, kind: str | None) -> dict[str, Any]:
     for key, field in keys(section, kind).items():
         if not field.is_required() and draw(st.booleans()):
             continue
-        if key in ("train", "test"):
+        if key in inner_tables(section):
+            table[key] = draw(_table(f"{section}.{key}", None))
+        elif key in ("train", "test"):
             table[key] = draw(_arguments if kind == "torchvision" else _paths)
         elif key == "name":
             table[key] = choices(field)[0] if choices(field) else draw(_names)

@@ -43,6 +43,13 @@ VALUES = [
     ('[train]\nlr = "fast"', 'train.lr must be a number, not the text "fast"', None),
     ("[train]\nmomentum = 1.0", "train.momentum must be below 1 (got 1.0)", None),
     ("[train]\ncrop = 65", "train.crop must be at most 64 (got 65)", None),
+    ("[compute.slurm]\ngpus_per_task = -1", "compute.slurm.gpus_per_task must be at least 0 (got -1)", None),
+    (
+        '[compute.slurm]\ntime_limit = "soon"',
+        'compute.slurm.time_limit must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00" '
+        '(got "soon")',
+        None,
+    ),
     ("[train]\nflip = 1", "train.flip must be true or false, not the number 1", None),
     ('[train]\nflip = "True"', 'train.flip must be true or false, not the text "True"', "without quotes: true"),
     (
@@ -116,8 +123,11 @@ NAMES = [
     (
         "[compute]\nnonsense = 1",
         'unknown key "nonsense" in [compute]',
-        "[compute] has devices, workers_per_device, threads, attempts",
+        "[compute] has devices, workers_per_device, threads, attempts, executor, block_minutes, slurm, ray",
     ),
+    ('[compute]\npartition = "x"', 'unknown key "partition" in [compute]', "partition belongs in [compute.slurm]"),
+    ('[compute.slurm]\npartiton = "x"', 'unknown key "partiton" in [compute.slurm]', "did you mean partition?"),
+    ('[slurm]\nmem = "4G"', "unknown section [slurm]", "write [compute.slurm]"),
     ("[trian]\nepochs = 1", "unknown section [trian]", "did you mean [train]?"),
     (
         "[zzz]\nepochs = 1",
@@ -284,3 +294,11 @@ def test_six_mistakes_are_six_problems_in_the_order_of_the_file() -> None:
         (13, "train.epoch"),
         (17, "design.alpha"),
     ]
+
+
+def test_an_item_of_a_list_is_pointed_at() -> None:
+    problem = only(VALID + '[compute.slurm]\nsbatch = ["--qos=low", "qos"]')
+    assert problem.message == (
+        'an item of compute.slurm.sbatch must be an option of sbatch such as "--qos=low" (got "qos")'
+    )
+    assert (problem.line, problem.column) == (13, 24)

@@ -45,6 +45,7 @@ def test_a_template_stays_valid_with_every_comment_taken_away(kind: str) -> None
     text = re.sub(r"^# (\w+ = )", r"\1", template(kind), flags=re.MULTILINE)
     found = tomllib.loads(text)
     parse_config(text, "sweep.toml")
+    assert set(found["compute"]["slurm"]) == set(keys("compute.slurm"))
     for section in SECTIONS:
         table = found[section][0] if section == "target" else found[section]
         assert set(table) == set(keys(section, kind if section in KINDS else None))
@@ -59,6 +60,7 @@ def test_the_defaults_a_template_shows_are_the_defaults(kind: str) -> None:
     def flat(config: Config) -> dict[str, object]:
         dumped = config.model_dump()
         tables = {section: dumped[section][0] if section == "target" else dumped[section] for section in dumped}
+        tables |= {f"compute.{name}": tables["compute"].pop(name) for name in ("slurm", "ray")}
         return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
 
     assert all(value == flat(shown)[key] for key, value in flat(plain).items() if value is not None)

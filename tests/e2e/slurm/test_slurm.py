@@ -1,0 +1,117 @@
+"""A sweep on a real Slurm of two nodes: nodes that go away, tasks that start again, stop and resume, wrong input."""
+
+import json
+
+import pytest
+
+from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tui_influence.runs.following import Follower
+from tui_influence.store.paths import Paths
+
+pytestmark = pytest.mark.xdist_group("slurm")
+EPOCHS = 10
+
+
+@pytest.fixture(scope="module")
+def slow_reference(tmp_path_factory):
+    """Every record of a local run whose models take long enough to be disturbed."""
+    directory = tmp_path_factory.mktemp("slow")
+    tinfl("sweep", "--foreground", write_config(directory, epochs=EPOCHS))
+    return record_bytes(directory / "results")
+
+
+def running(root, slurm_nodes=("n1", "n2")) -> dict[str, str]:
+    """Return the tasks that train, by node."""
+    return {
+        task["node"]: task["job"]
+        for task in status(root)["tasks"]
+        if not task["is_planner"] and task["node"] in slurm_nodes and task["state"] == "RUNNING"
+    }
+
+
+def trained_on(root, node: str) -> bool:
+    """Whether a task on this node has finished a model that the planner has not heard of yet."""
+    events = list(Follower(Paths(root)).read())
+    tasks = {event["task"] for event in events if event["event"] == "task-started" and event["node"] == node}
+    later = max((event["time"] for event in events if event["event"] == "round" and event["number"] == 2), default=9e9)
+    return any(event["event"] == "model" and event["task"] in tasks and event["time"] > later for event in events)
+
+
+def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on_slurm, tmp_path, slow_reference):
+    root = tmp_path / "results"
+    said = tinfl("sweep", on_slurm(epochs=EPOCHS)).stderr
+    assert "submitted to Slurm as job" in said
+    assert "another" not in said
+    wait_until(lambda: len(running(root)) == 2, "no two tasks")
+    assert "it is on the cluster (jobs " in tinfl("resume", root, code=4).stderr
+    shown = tinfl("status", root).stdout
+    assert "2 tasks on n" in shown
+    assert "planner of the next round: after the tasks before it (job " in shown
+    wait_until(lambda: trained_on(root, "n2"), "nothing was trained on n2")
+    before = record_bytes(root)
+    assert 2 < len(before) < 12
+    slurm.lose_node("n2")
+    slurm.ask("scontrol", "requeue", running(root, ("n1",))["n1"])
+    slurm.start_node("n2")
+    wait_for(root, "done")
+    assert record_bytes(root) == slow_reference
+    assert before.items() <= slow_reference.items()
+    events = [json.loads(line) for line in tinfl("logs", root, "--json", "-n", "1000").stdout.splitlines()]
+    started = [event for event in events if event["event"] == "task-started"]
+    assert len(started) >= 1 + 2 + 2
+    models = [(event["role"], event["index"]) for event in events if event["event"] == "model"]
+    assert len(set(models)) == 12
+    assert len(models) <= 12 + 2, "finished models were trained again"
+
+
+def test_stopped_on_the_cluster_and_resumed_there(slurm, on_slurm, tmp_path, reference):
+    root = tmp_path / "results"
+    tinfl("sweep", on_slurm("setup = ['export GREETING=hello']"))
+    wait_until(lambda: record_bytes(root), "no record")
+    tinfl("stop", root, "--wait")
+    found = status(root)
+    assert found["state"] == "stopped"
+    assert found["tasks"] == []
+    assert "not running (stopped)" in tinfl("stop", root).stderr
+    foreign = tinfl("resume", root, code=3, XDG_STATE_HOME=str(tmp_path / "elsewhere"))
+    assert "holds lines for a shell" in foreign.stderr
+    tinfl("resume", root, "--foreground")
+    assert record_bytes(root) == reference
+    assert "done" in tinfl("logs", root, "-n", "1", "-f").stdout
+
+
+def test_a_dry_run_shows_the_exact_submission_and_touches_nothing(on_slurm, tmp_path):
+    config = on_slurm('partition = "main"\nsbatch = ["--comment=tiny"]\nsetup = ["module load cuda"]\nmem = "100M"')
+    shown = tinfl("sweep", "--dry-run", config, PATH="/usr/bin:/bin").stdout
+    assert "#SBATCH --partition=main\n" in shown
+    assert "#SBATCH --mem=100M\n" in shown
+    assert "#SBATCH --comment=tiny\n" in shown
+    assert "\nmodule load cuda\nexec " in shown
+    assert "sbatch --parsable --array=0-0 " in shown
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "environment", "code", "reason"),
+    [
+        ('partition = "nope"', {}, 2, "Slurm refuses: sbatch: error: invalid partition specified: nope"),
+        ('sbatch = ["--nonsense=1"]', {}, 2, "Slurm refuses: sbatch: unrecognized option '--nonsense=1'"),
+        ("", {"PATH": "/nonexistent"}, 5, "no sbatch on the PATH"),
+    ],
+    ids=["partition", "option", "no slurm"],
+)
+def test_what_slurm_refuses_is_said_in_its_words_and_leaves_nothing(
+    on_slurm, tmp_path, section, environment, code, reason
+):
+    refused = tinfl("sweep", on_slurm(section), code=code, **environment)
+    assert f"error: {reason}" in refused.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_handed_out(slurm, on_slurm):
+    root = slurm.root / "unseen" / "results"
+    tinfl("sweep", on_slurm('partition = "blind"', output=root))
+    found = wait_for(root, "failed")
+    assert found["reason"].startswith("the planner (job ")
+    assert found["reason"].endswith(f"left no trace: does n3 see {root}?")
+    assert found["done"] == {}

@@ -1,0 +1,123 @@
+"""What Slurm says, from programs that say what a real one said, or nothing at all."""
+
+import time
+
+import pytest
+
+from tui_influence.errors import ConfigError, RunFailedError
+from tui_influence.runs import jobs as module
+from tui_influence.runs.control import Stop, request_stop
+from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.jobs import Jobs, exit_code, look, slurm, write_jobs
+from tui_influence.store.paths import Paths
+
+NAME = "tinfl-a-0123456789"
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Make programs of these names, which run a line of shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(module, "_seen", {})
+
+    def make(**lines: str) -> None:
+        for name, line in lines.items():
+            (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+            (folder / name).chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def paths(tmp_path) -> Paths:
+    paths = Paths(tmp_path / "results")
+    write_jobs(paths, Jobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
+    write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), total=9))
+    (paths.cluster / "planner.log").touch()
+    return paths
+
+
+def says(*tasks: str) -> str:
+    return "cat <<'E'\n" + "\n".join(tasks) + "\nE"
+
+
+def test_running_waiting_and_ended_tasks_are_told_apart(programs) -> None:
+    programs(squeue=says(
+        f"12_[4-99,120%50]|{NAME}|PENDING||Priority", f"12_3|{NAME}|RUNNING|n1|None",
+        f"12_1|{NAME}|COMPLETED|n1|None", f"13|{NAME}-plan|PENDING||Dependency", "9|other|RUNNING|n1|None", "rubbish",
+    ))  # fmt: skip
+    waiting, running, ended, planner = look(Jobs(NAME, 0))
+    assert (waiting.count, waiting.reason, waiting.is_running) == (97, "Priority", False)
+    assert (running.job, running.node, running.is_running) == ("12_3", "n1", True)
+    assert ended.is_over
+    assert planner.is_planner
+
+
+@pytest.mark.parametrize(
+    ("tasks", "state", "stage"),
+    [
+        ([f"12_3|{NAME}|RUNNING|n1|None"], State.RUNNING, ""),
+        ([f"12_[0-9]|{NAME}|PENDING||Resources"], State.PREPARING, "waiting for Slurm (Resources)"),
+        ([f"13|{NAME}-plan|RUNNING|n2|None"], State.PREPARING, ""),
+        ([f"12_0|{NAME}|FAILED|n1|None", f"13|{NAME}-plan|CANCELLED||None"], State.LOST, ""),
+        ([f"13|{NAME}-plan|COMPLETED|n2|None"], State.RUNNING, ""),
+        ([], State.LOST, ""),
+    ],
+    ids=["trains", "waits", "plans", "ended badly", "its last word is not seen yet", "forgotten"],
+)
+def test_the_state_of_a_run_follows_from_its_jobs(programs, paths, tasks, state, stage) -> None:
+    programs(squeue=says(*tasks), scontrol="exit 1")
+    seen, heartbeat, owner = observe(paths)
+    assert (seen, owner) == (state, None)
+    assert heartbeat is not None
+    assert heartbeat.stage == stage
+
+
+def test_a_run_that_ended_is_believed_without_asking(programs, paths) -> None:
+    programs(squeue="exit 1")
+    write_heartbeat(paths, Heartbeat(State.DONE, time.time(), time.time()))
+    assert observe(paths)[0] is State.DONE
+
+
+def test_a_controller_that_is_down_leaves_what_was_known_with_a_warning(programs, paths) -> None:
+    programs(squeue="echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1")
+    state, heartbeat, _ = observe(paths)
+    assert state is State.RUNNING
+    assert heartbeat is not None
+    assert "Unable to contact slurm controller" in heartbeat.warnings[-1]
+
+
+def test_a_planner_that_saw_no_results_is_named(programs, paths) -> None:
+    programs(squeue=says(f"13|{NAME}-plan|FAILED|n7|NonZeroExitCode"), scontrol="echo '   ExitCode=66:0 Foo=1'")
+    state, heartbeat, _ = observe(paths)
+    assert state is State.FAILED
+    assert heartbeat is not None
+    assert f"does n7 see {paths.root}?" in heartbeat.reason
+    assert exit_code("13") == 66
+
+
+def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths, tmp_path) -> None:
+    programs(squeue=says(f"12_3|{NAME}|RUNNING|n1|None"), scancel=f'echo "$@" >> {tmp_path}/asked')
+    assert request_stop(paths) is Stop.AFTER_MODELS_IN_HAND
+    assert (tmp_path / "asked").read_text() == "--state=PENDING 12\n--batch --signal=USR1 12\n"
+    assert observe(paths)[0] is State.STOPPING
+    assert request_stop(paths) is Stop.AT_ONCE
+    assert (tmp_path / "asked").read_text().endswith("\n12\n")
+    programs(squeue=says())
+    module._seen.clear()
+    assert observe(paths)[0] is State.STOPPED
+
+
+def test_a_program_that_does_not_answer_is_given_up(programs, monkeypatch) -> None:
+    programs(squeue="exec sleep 60")
+    monkeypatch.setattr(module, "_TIMEOUT", 0.2)
+    with pytest.raises(RunFailedError, match="squeue does not answer within"):
+        slurm("squeue")
+
+
+def test_a_refusal_is_quoted_and_its_control_characters_are_not(programs) -> None:
+    programs(sbatch="printf 'sbatch: error: bad \\033[31m partition\\n' >&2; exit 1")
+    with pytest.raises(ConfigError, match=r"Slurm refuses: sbatch: error: bad \\x1b\[31m partition"):
+        slurm("sbatch")

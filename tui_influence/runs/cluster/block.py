@@ -1,0 +1,151 @@
+"""One task: trains the rows of a block that have no record yet, on whatever the engine gave it.
+
+    python -P -m tui_influence.runs.cluster.block RESULTS ROUND BLOCK [--allow-code] [--label TEXT]
+
+It is a session like that of a local run (`runs.session`: workers, retries, memory), without a supervisor's heartbeat:
+what it has to say goes into an event file of its own, which the planner takes in later. Asked to end (SIGTERM, the
+SIGUSR1 that Slurm sends before a time limit, a stop file) it begins no more models, finishes those in hand if it is
+given the time, and ends with 0: what it leaves is in the next round. Started again by its engine it goes on.
+"""
+
+import argparse
+import hashlib
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tui_influence.config.loader import config_from_json
+from tui_influence.datasets import staged
+from tui_influence.designs import Row
+from tui_influence.errors import ResultsError, TinflError
+from tui_influence.roles import Role
+from tui_influence.runs.cluster.blocks import read_round
+from tui_influence.runs.control import Signals, Stop, stop_request, stop_signals
+from tui_influence.runs.crew import Crew
+from tui_influence.runs.devices import worker_devices
+from tui_influence.runs.prepare import mixed_versions
+from tui_influence.runs.session import Session
+from tui_influence.runs.work import Work
+from tui_influence.store.events import EventLog
+from tui_influence.store.files import make_directory, write_atomically
+from tui_influence.store.matrix import compact
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import read_plan
+from tui_influence.store.run_info import RunInfo, read_run_info
+
+
+class _Task:
+    """A session's host that tells nobody: its events say all there is."""
+
+    def __init__(self, paths: Paths, asked: Signals) -> None:
+        self._paths, self._asked = paths, asked
+
+    def asked_to_stop(self) -> Stop:
+        return max(self._asked.level, stop_request(self._paths))
+
+    def beat(self, *, force: bool = False) -> None:
+        pass
+
+    def under_way(self) -> None:
+        pass
+
+    def compact(self) -> None:
+        pass
+
+    def more(self) -> list[Row]:
+        return []
+
+
+def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False, label: str = "") -> None:
+    """Train what is left of a block.
+
+    Args:
+        paths: of the run.
+        number: of the round.
+        block: position in the round.
+        allow_code: whether the user's network may be imported.
+        label: what the engine calls this task.
+
+    Raises:
+        TinflError: it cannot be trained here; the events say so too.
+    """
+    given, info, plan = read_round(paths, number), read_run_info(paths.root), read_plan(paths)
+    config = config_from_json(info.config)
+    rows = [plan[position] for position in given.blocks[block]]
+    if stop_request(paths) is not Stop.NO:
+        return
+    host = socket.gethostname()
+    events = EventLog(paths.task_events(number, block), task=label or f"{number}.{block}")
+    events.write("task-started", node=os.environ.get("SLURMD_NODENAME", host), rows=len(rows), pid=os.getpid())
+    crew = Crew(
+        paths,
+        config.compute.threads,
+        allow_code=allow_code,
+        log=lambda worker: paths.task_log(number, block),
+    )
+    at_once = True
+    try:
+        for warning in mixed_versions(info):
+            _warn(paths, f"tasks on {host}: {warning}")
+        with stop_signals() as asked, staged(config.compute.slurm.stage, _fingerprints(info)):
+            task = _Task(paths, asked)
+            work = Work(paths, rows, len(info.targets), config.compute.attempts)
+            session = Session(work, crew, worker_devices(config.compute), config.compute, events, task)
+            if len(work):
+                session.run()
+            at_once = session.failure is not None or task.asked_to_stop() is Stop.AT_ONCE
+            crew.end(at_once=at_once)
+        if session.failure is not None:
+            raise session.failure
+        events.write("task-ended", left=len(work))
+        if given.compacts(block):
+            _compact(paths, info)
+    except TinflError as error:
+        with suppress(ResultsError):
+            events.write("task-failed", reason=str(error))
+        raise
+    finally:
+        crew.end(at_once=at_once)
+        events.close()
+
+
+def _fingerprints(info: RunInfo) -> list[str]:
+    return [info.source.fingerprint, *(one for target in info.targets for one in target.fingerprints)]
+
+
+def _warn(paths: Paths, text: str) -> None:
+    """Leave a warning for the planner and for `tinfl status`: the same warning of a thousand tasks is one file."""
+    make_directory(paths.node_warnings)
+    name = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    if not (paths.node_warnings / name).exists():
+        write_atomically(paths.node_warnings / name, text.encode(), durable=False)
+
+
+def _compact(paths: Paths, info: RunInfo) -> None:
+    """Write new generations of the matrices while records arrive, so that who reads finds few loose ones."""
+    for role in Role:
+        for target in range(len(info.targets)):
+            compact(paths, info, role, target)
+
+
+def main() -> int:
+    """Run one task; the exit code says how it ended."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=Path)
+    parser.add_argument("round", type=int)
+    parser.add_argument("block", type=int)
+    parser.add_argument("--allow-code", action="store_true")
+    parser.add_argument("--label", default="")
+    asked = parser.parse_args()
+    try:
+        run_block(Paths(asked.root), asked.round, asked.block, allow_code=asked.allow_code, label=asked.label)
+    except TinflError as error:
+        sys.stderr.write(f"{error}\n")
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""A round: which rows of the plan each task is given. Pure, but for the file that tells the tasks.
+
+Rows are cut by guided self-scheduling (Polychronopoulos and Kuck 1987): blocks get shorter towards the end, so that
+the last of them end together, but never so short that their start costs more than a twentieth of their time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, groupby
+from math import ceil
+from typing import Any
+
+from tui_influence.errors import ResultsError
+from tui_influence.store.files import make_directory, read_json, write_json
+from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
+from tui_influence.text import printable
+
+START_SHARE = 0.05
+"""The largest share of a task that its start may take, where the plan is long enough."""
+PILOT_ROWS = 2
+"""Rows of the first block, which shows that a model can be trained and how long it takes."""
+_SLOTS = 250
+"""Tasks that are thought to run at a time where the config does not say: too many costs a few starts, too few leaves
+most of a large cluster idle at the end (`benchmarks/simulate_cluster.py`)."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take in a task.
+
+    Attributes:
+        seconds: of a model, on one worker.
+        start: seconds until a task's first worker is ready.
+        workers: that train side by side in a task.
+    """
+
+    seconds: float
+    start: float
+    workers: int
+
+    @property
+    def models_per_hour(self) -> float:
+        """Of one task."""
+        return 3600 * self.workers / max(self.seconds, 1e-6)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the tasks of a round were given.
+
+    Attributes:
+        number: of the round, from 1.
+        blocks: positions in the plan, a tuple a task.
+        done: models that were done, or given up, before it.
+        pace: as it was known then.
+        deaths: how often a task died with a row in hand, by position in the plan.
+    """
+
+    number: int
+    blocks: tuple[tuple[int, ...], ...]
+    done: int
+    pace: Pace | None = None
+    deaths: Mapping[int, int] = field(default_factory=dict)
+
+    def compacts(self, block: int) -> bool:
+        """Whether a block's task also writes a new generation of the matrix: an eighth of the round apart."""
+        step = max(1, len(self.blocks) // 8)
+        return len(self.blocks) >= 8 and block % step == step - 1
+
+
+def cut(
+    rows: Sequence[int],
+    pace: Pace | None,
+    *,
+    minutes: float,
+    limit_minutes: float,
+    slots: int | None,
+    alone: Sequence[int] = (),
+) -> list[tuple[int, ...]]:
+    """Return the blocks of a round.
+
+    Args:
+        rows: positions in the plan that are to be trained, in order.
+        pace: how long a model takes; a small pilot is all there is while that is unknown.
+        minutes: the longest a block should take.
+        limit_minutes: the longest it may take: what is unfinished then is handed out again.
+        slots: tasks at a time, if the config says: each is given work, however short.
+        alone: rows that a task may have died of: each is a block by itself.
+    """
+    apart = [(row,) for row in rows if row in set(alone)]
+    together = [row for row in rows if row not in set(alone)]
+    if pace is None:
+        return [tuple(rows[:PILOT_ROWS])] if rows else []
+
+    model = max(pace.seconds, 1e-6)
+    least = pace.workers * max(1, ceil(pace.start * (1 / START_SHARE - 1) / model))
+    wanted, allowed = (pace.workers * max(1, int(seconds / model)) for seconds in
+                       (60 * minutes, 60 * limit_minutes - pace.start))  # fmt: skip
+    most = min(max(wanted, least), allowed)
+    if slots:
+        most = min(most, max(1, ceil(len(together) / slots)))
+    blocks: list[tuple[int, ...]] = []
+    start = 0
+    while start < len(together):
+        left = len(together) - start
+        size = min(max(ceil(left / (2 * (slots or _SLOTS))), least), most)
+        blocks.append(tuple(together[start : start + size]))
+        start += size
+    return blocks + apart
+
+
+def write_round(paths: Paths, planned: Round) -> None:
+    """Write what the tasks of a round are to do, and make room for what they say."""
+    for block in range(0, max(1, len(planned.blocks)), RECORDS_PER_DIRECTORY):
+        make_directory(paths.task_log(planned.number, block).parent)
+    write_json(
+        paths.round(planned.number),
+        {
+            "number": planned.number,
+            "blocks": [_spans(block) for block in planned.blocks],
+            "done": planned.done,
+            "pace": vars(planned.pace) if planned.pace else None,
+            "deaths": {str(position): deaths for position, deaths in planned.deaths.items()},
+        },
+    )
+
+
+def read_round(paths: Paths, number: int) -> Round:
+    """Read a round.
+
+    Raises:
+        ResultsError: it is missing or damaged.
+    """
+    found = read_json(paths.round(number))
+    try:
+        pace = found["pace"]
+        return Round(
+            number=int(found["number"]),
+            blocks=tuple(
+                tuple(row for start, stop in block for row in range(int(start), int(stop))) for block in found["blocks"]
+            ),
+            done=int(found["done"]),
+            pace=_pace(pace) if pace else None,
+            deaths={int(position): int(deaths) for position, deaths in found["deaths"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ResultsError(f"{printable(str(paths.round(number)))}: damaged or half copied") from error
+
+
+def last_round(paths: Paths) -> int:
+    """Return the number of the newest round; 0 before the first."""
+    newest = 0
+    for number in count(1):
+        if not paths.round(number).exists():
+            return newest
+        newest = number
+    raise AssertionError
+
+
+def _pace(found: dict[str, Any]) -> Pace:
+    return Pace(float(found["seconds"]), float(found["start"]), int(found["workers"]))
+
+
+def _spans(rows: Sequence[int]) -> list[list[int]]:
+    """Return runs of consecutive numbers as [start, stop): plans are mostly consecutive, and every task reads this."""
+    spans = []
+    for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0]):
+        members = [row for _, row in run]
+        spans.append([members[0], members[-1] + 1])
+    return spans

@@ -1,0 +1,243 @@
+"""The planner: a short step between two rounds, after which somebody hands the next one's blocks to an engine.
+
+It owns the run while it works: it alone writes `run.json`, the plan, the event log, the heartbeat and the rounds. All
+it knows is on the disk, so it may be killed at any moment and started again.
+"""
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tui_influence.config.fields import minutes_of
+from tui_influence.designs import Row
+from tui_influence.errors import RunFailedError, TinflError
+from tui_influence.roles import Role
+from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
+from tui_influence.runs.cluster.told import Told, suspects, take_in
+from tui_influence.runs.control import Stop, stop_request
+from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
+from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
+from tui_influence.runs.progress import Progress
+from tui_influence.runs.protocol import Done, Kind
+from tui_influence.runs.supervisor import More, Request
+from tui_influence.runs.verify import remove_stale, set_damaged_aside
+from tui_influence.runs.work import forget_failures
+from tui_influence.store.events import EventLog
+from tui_influence.store.files import make_directory, write_json
+from tui_influence.store.listing import completed, list_failures
+from tui_influence.store.matrix import compact
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import counted
+
+
+@dataclass(frozen=True)
+class Next:
+    """What follows: a round for an engine, or, without one, the end of the run.
+
+    Attributes:
+        round: what is to be handed out; None at the end.
+        heartbeat: how the run stands.
+    """
+
+    round: Round | None
+    heartbeat: Heartbeat
+
+
+class _StoppedEarlyError(Exception):
+    """Asked to stop while the data were being packed."""
+
+
+class Planner:
+    """One step, or several in one process: the datasets of a run are only looked at in the first."""
+
+    def __init__(
+        self,
+        request: Request,
+        more: More,
+        beat: Callable[[Heartbeat], None] | None = None,
+        slots: int | None = None,
+    ) -> None:
+        """Plan nothing yet.
+
+        Args:
+            request: what is asked.
+            more: says what a plan grows by.
+            beat: is told what is being prepared.
+            slots: tasks that run at a time, if that is known.
+        """
+        self._request, self._more, self._beat = request, more, beat
+        self._slots = slots or request.config.compute.slurm.array_concurrency
+        self._paths = Paths(request.root)
+        before = read_heartbeat(self._paths)
+        self._started = before.started if before else time.time()
+        self._told_at = 0.0
+        self._info: RunInfo | None = None
+        self._rows: list[Row] = []
+
+    def step(self, *, first: bool) -> Next:
+        """Take in what the last round left, and plan the next.
+
+        Args:
+            first: somebody has just asked for this run: forget what was asked to be forgotten, check every record.
+
+        Raises:
+            TinflError: the run cannot go on; the heartbeat says so too.
+        """
+        make_directory(self._paths.cluster)
+        log = EventLog(self._paths.events)
+        try:
+            return self._step(log, first=first)
+        except _StoppedEarlyError:
+            return self._end(log, self._preparing("", State.STOPPED))
+        except TinflError as error:
+            self.failed(error, log)
+            raise
+        finally:
+            log.close()
+
+    def failed(self, error: TinflError, log: EventLog | None = None) -> None:
+        """Let the run end with a reason."""
+        heartbeat = read_heartbeat(self._paths) or Heartbeat(State.FAILED, time.time(), self._started)
+        last = replace(heartbeat, state=State.FAILED, time=time.time(), reason=str(error), stage="")
+        write_heartbeat(self._paths, last, durable=True)
+        if log is not None:
+            log.write("failed-run", reason=str(error))
+
+    def _step(self, log: EventLog, *, first: bool) -> Next:
+        paths, request = self._paths, self._request
+        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
+        number = last_round(paths)
+        before = read_round(paths, number) if number else None
+        told = take_in(paths, before, log) if before else Told()
+        self._info, self._rows = prepare(request.config, paths, self._stage)
+        if first:
+            remove_stale(paths)
+            if request.retry_failed:
+                forget_failures(paths)
+            self._stage("checking the records", 0, 0)
+            for line in set_damaged_aside(paths, self._info, self._rows):
+                log.write("damaged", reason=line)
+        self._compact()
+        undone = self._undone() or self._grown(log)
+        deaths = Counter(before.deaths if before else {})
+        for row in suspects(before, told.died, set(undone)) if before else ():
+            deaths[row] += 1
+            if deaths[row] >= request.config.compute.attempts:
+                self._give_up(self._rows[row], log)
+        undone = [row for row in undone if deaths[row] < request.config.compute.attempts]
+        heartbeat = self._heartbeat(told, len(undone))
+        if stop_request(paths) is not Stop.NO:
+            return self._end(log, replace(heartbeat, state=State.STOPPED))
+        if not undone:
+            return self._end(log, replace(heartbeat, state=State.DONE))
+        pace = told.pace or (before.pace if before else None)
+        finished = len(self._rows) - len(undone)
+        if before and not first and finished <= before.done and not +deaths:
+            reason = told.reason or "its tasks ended without a word; their logs are in the results directory"
+            raise RunFailedError(f"a round of {len(before.blocks)} tasks trained nothing: {reason}")
+        planned = self._cut(number + 1, undone, pace, finished, dict(+deaths))
+        write_round(paths, planned)
+        log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
+        write_heartbeat(paths, heartbeat)
+        return Next(planned, heartbeat)
+
+    def _cut(self, number: int, undone: list[int], pace: Pace | None, done: int, deaths: dict[int, int]) -> Round:
+        compute = self._request.config.compute
+        slurm = compute.executor == "slurm"
+        limit = minutes_of(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
+        blocks = cut(
+            undone,
+            pace,
+            minutes=compute.block_minutes,
+            limit_minutes=max(limit, 0.1),
+            slots=self._slots,
+            alone=[row for row in undone if row in deaths],
+        )
+        return Round(number, tuple(blocks), done, pace, deaths)
+
+    def _undone(self) -> list[int]:
+        """Return the positions in the plan that have neither records nor a failure."""
+        assert self._info is not None
+        over = {
+            role: completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
+            for role in Role
+        }
+        return [position for position, row in enumerate(self._rows) if row.index not in over[row.role]]
+
+    def _grown(self, log: EventLog) -> list[int]:
+        """Return the positions of rows that follow, now that all the others are recorded."""
+        assert self._info is not None
+        rows = self._more(self._paths)
+        if len(rows) <= len(self._rows):
+            return []
+        log.write("grown", rows=len(rows) - len(self._rows), total=len(rows))
+        self._info, self._rows = grow(self._paths, self._info, rows), rows
+        return self._undone()
+
+    def _give_up(self, row: Row, log: EventLog) -> None:
+        reason = "every task that trained it died"
+        path = self._paths.failure(row.role, row.index)
+        make_directory(path.parent)
+        write_json(path, {"role": row.role.value, "index": row.index, "kind": Kind.ERROR.value, "reason": reason})
+        log.write("failed", role=row.role.value, index=row.index, reason=reason)
+
+    def _compact(self) -> None:
+        assert self._info is not None
+        for role in Role:
+            for target in range(len(self._info.targets)):
+                compact(self._paths, self._info, role, target)
+
+    def _heartbeat(self, told: Told, left: int) -> Heartbeat:
+        assert self._info is not None
+        paths, progress = self._paths, Progress(workers=1)
+        for metrics in told.metrics:
+            progress.add(Done(Role.ESTIMATE, 0, 0.0, metrics))
+        before = read_heartbeat(paths)
+        failed = sum(len(list_failures(paths, role)) for role in Role)
+        known = progress.source_accuracy.count > 0
+        return Heartbeat(
+            state=State.RUNNING,
+            time=time.time(),
+            started=self._started,
+            done=max(0, len(self._rows) - left - failed),
+            failed=failed,
+            total=len(self._rows),
+            source_accuracy=progress.source_accuracy.mean if known else before.source_accuracy if before else None,
+            target_accuracy=[mean.mean for mean in progress.target_accuracy]
+            if known
+            else (before.target_accuracy if before else []),
+            warnings=[*mixed_versions(self._info), *self._silent(told), *progress.warnings()],
+        )
+
+    def _silent(self, told: Told) -> list[str]:
+        """Return a warning about tasks of which nothing is heard."""
+        if not told.silent or stop_request(self._paths) is not Stop.NO:
+            return []
+        where = self._paths.root.absolute()
+        return [f"{counted(told.silent, 'task')} of the last round left no trace: do all nodes see {where}?"]
+
+    def _end(self, log: EventLog, last: Heartbeat) -> Next:
+        log.write(last.state.value)
+        write_heartbeat(self._paths, last, durable=True)
+        return Next(None, last)
+
+    def _stage(self, what: str, done: int, total: int) -> None:
+        now = time.time()
+        if now - self._told_at < 1.0:
+            return
+        self._told_at = now
+        if stop_request(self._paths) is not Stop.NO:
+            raise _StoppedEarlyError
+        heartbeat = self._preparing(what + (f" {done} of {total}" if total else ""), State.PREPARING)
+        write_heartbeat(self._paths, heartbeat, durable=False)
+        if self._beat is not None:
+            self._beat(heartbeat)
+
+    def _preparing(self, stage: str, state: State) -> Heartbeat:
+        now = time.time()
+        before = read_heartbeat(self._paths) or Heartbeat(state, now, self._started)
+        return replace(before, state=state, time=now, stage=stage, reason="")

@@ -1,0 +1,206 @@
+"""Runs on Ray: a supervisor here, whose blocks are tasks of a Ray cluster.
+
+Ray needs a driver that lives, so unlike on Slurm a supervisor does, in the background as for a run of this machine; it
+owns the run, plans its rounds and writes its heartbeat, and trains nothing. A task starts the same program as one of
+Slurm, `runs.cluster.block`, in a process of its own with the GPUs that Ray gave it. Where a node is lost Ray starts
+the task again elsewhere (`max_retries`); rows that are recorded are not trained again. Ray itself is an extra.
+"""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tui_influence.config.schema import RaySection
+from tui_influence.errors import ConfigError, RunFailedError, TinflError
+from tui_influence.runs.cluster.blocks import Round
+from tui_influence.runs.cluster.planner import Planner
+from tui_influence.runs.cluster.trust import check_trusted, trust
+from tui_influence.runs.control import Signals, Stop, clear_stop, request_stop, stop_request, stop_signals
+from tui_influence.runs.following import Follower
+from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.ownership import Ownership, already_running
+from tui_influence.runs.supervisor import More, Observer, Request
+from tui_influence.store.files import make_directory, refuse_links
+from tui_influence.store.paths import Paths
+from tui_influence.text import printable
+
+RETRIES = 5
+"""How often Ray starts a task again whose node was lost."""
+_BEAT = 1.0
+_CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('connected')"
+_PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER")
+
+
+def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
+    """Run a run on Ray until it is done, stopped or failed.
+
+    Args:
+        request: what to run.
+        observer: is told how it goes.
+        more: says what a plan grows by.
+
+    Returns:
+        the last heartbeat.
+
+    Raises:
+        AlreadyRunningError: another supervisor owns it.
+        TinflError: Ray is not here or does not answer, or the run failed.
+    """
+    paths = Paths(request.root.absolute())
+    if observe(paths)[0] in ACTIVE:
+        raise already_running(paths)
+    if request.own:
+        trust(request.config.compute)
+    check_trusted(request.config.compute)
+    observer.stage("connecting to Ray", 0, 0)
+    ray = connect(request.config.compute.ray)
+    try:
+        make_directory(paths.cluster)
+        refuse_links(paths.root)
+        with Ownership(paths), stop_signals() as asked:
+            clear_stop(paths)
+            paths.jobs.unlink(missing_ok=True)
+            return _Driver(request, paths, observer, asked, more, ray).run()
+    finally:
+        ray.shutdown()
+
+
+def connect(section: RaySection) -> Any:
+    """Return Ray, connected to its head node.
+
+    Raises:
+        ConfigError: Ray is not installed.
+        RunFailedError: the head node does not answer, or refuses.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError("executor = \"ray\" needs Ray: pip install 'tui-influence[ray]'")
+    where = printable(section.address, 100)
+    silent = RunFailedError(f"no answer from the Ray head node {where} within {section.connect_seconds:g} s")
+    host, _, port = section.address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.removeprefix("ray://"), int(port)), section.connect_seconds).close()
+        except (OSError, OverflowError) as error:
+            raise silent from error
+    # Another process tries first: one that talks to something that is no head node may wait forever, or be aborted.
+    try:
+        command = [sys.executable, "-P", "-c", _CONNECT, section.address]
+        tried = subprocess.run(
+            command, capture_output=True, text=True, timeout=section.connect_seconds, check=False, errors="replace"
+        )
+    except subprocess.TimeoutExpired as error:
+        raise silent from error
+    if "connected" not in tried.stdout:
+        words = [line for line in tried.stderr.splitlines() if line.strip()]
+        raise RunFailedError(f"Ray at {where} refuses: {printable(words[-1], 300) if words else 'no reason given'}")
+    ray = importlib.import_module("ray")
+    ray.init(address=section.address, log_to_driver=False, logging_level="ERROR")
+    return ray
+
+
+def train_block(arguments: list[str], environment: dict[str, str]) -> int:
+    """Train a block in a process of its own, on the node that Ray chose; return its exit code."""
+    command = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", *arguments]
+    root, number, block = arguments[:3]
+    log = Paths(Path(root)).task_log(int(number), int(block))
+    with log.open("ab") as said:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env=os.environ | environment,
+            check=False,
+        )
+    return done.returncode
+
+
+class _Driver:
+    """The life of one run in this process."""
+
+    def __init__(
+        self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More, ray: Any
+    ) -> None:
+        self._request, self._paths, self._observer, self._asked, self._ray = request, paths, observer, asked, ray
+        section = request.config.compute.ray
+        have = ray.cluster_resources()
+        fits = [int(have.get("CPU", 0) / section.num_cpus)]
+        if section.num_gpus:
+            fits.append(int(have.get("GPU", 0) / section.num_gpus))
+        if min(fits) < 1:
+            raise ConfigError(
+                f"no node of this Ray cluster can run a task of {section.num_cpus:g} CPUs and {section.num_gpus:g} GPUs"
+            )
+        self._planner = Planner(request, more, observer.beat, slots=min(fits))
+        options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": RETRIES}
+        self._train = ray.remote(**options)(train_block)
+        self._events = Follower(paths)
+        self._is_under_way = False
+
+    def run(self) -> Heartbeat:
+        """Go from round to round."""
+        try:
+            following = self._planner.step(first=True)
+            while following.round is not None:
+                self._run_round(following.round, following.heartbeat)
+                following = self._planner.step(first=False)
+        except TinflError as error:
+            self._planner.failed(error)
+            raise
+        return following.heartbeat
+
+    def _run_round(self, planned: Round, heartbeat: Heartbeat) -> None:
+        pending = [self._submit(planned, block) for block in range(len(planned.blocks))]
+        began = last_beat = time.time()
+        trained = 0
+        if not self._is_under_way:
+            self._is_under_way = True
+            self._observer.under_way(heartbeat)
+        while pending:
+            ended, pending = self._ray.wait(pending, num_returns=len(pending), timeout=_BEAT / 2)
+            for task in ended:
+                with suppress(self._ray.exceptions.RayError):  # what it left undone is in the next round
+                    self._ray.get(task)
+            level = self._stop_level()
+            if level is Stop.AT_ONCE:
+                for task in pending:
+                    self._ray.cancel(task, force=True)
+            if time.time() - last_beat < _BEAT:
+                continue
+            last_beat = time.time()
+            trained += sum(event["event"] == "model" for event in self._events.read() if event["time"] > began)
+            left = max(0, heartbeat.total - heartbeat.done - heartbeat.failed - trained)
+            rate = 3600 * trained / (last_beat - began)
+            seconds = 3600 * left / rate if rate else 0.0
+            now = replace(
+                heartbeat,
+                state=State.RUNNING if level is Stop.NO else State.STOPPING,
+                time=last_beat,
+                done=heartbeat.done + trained,
+                models_per_hour=rate,
+                eta=(seconds, seconds, seconds) if rate else None,
+            )
+            write_heartbeat(self._paths, now, durable=False)
+            self._observer.beat(now)
+
+    def _submit(self, planned: Round, block: int) -> Any:
+        arguments = [str(self._paths.root), str(planned.number), str(block)]
+        if self._request.allow_code:
+            arguments.append("--allow-code")
+        environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
+        environment["TINFL_CPUS"] = str(max(1, int(self._request.config.compute.ray.num_cpus)))
+        return self._train.remote(arguments, environment)
+
+    def _stop_level(self) -> Stop:
+        """Return how urgently the run is asked to stop; a signal to this process is passed on by the stop file."""
+        level = stop_request(self._paths)
+        while level < self._asked.level:
+            level = request_stop(self._paths)
+        return level
