@@ -26,6 +26,7 @@ from tui_influence.runs.control import Signals, Stop, clear_stop, request_stop, 
 from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
+from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Observer, Request
 from tui_influence.store.files import make_directory, refuse_links
 from tui_influence.store.paths import Paths
@@ -67,6 +68,8 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
         with Ownership(paths), stop_signals() as asked:
             clear_stop(paths)
             paths.jobs.unlink(missing_ok=True)
+            if request.pruning is not None:
+                extend_arms(paths, request.pruning)
             return _Driver(request, paths, observer, asked, more, ray).run()
     finally:
         ray.shutdown()
