@@ -1,5 +1,7 @@
 """The README's pictures: opens the app on a finished run and writes what is to be seen in it as SVG.
 
+Of the commands that answer with pictures, what they print is written likewise.
+
     python docs/tour.py results/demo docs/tour
 
 The run is read only. Pictures show nothing of the machine that they are made on.
@@ -11,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_output import WIDTH, printed
 from terminal_svg import svg
 from textual.pilot import Pilot
 from textual.strip import Strip
@@ -19,6 +22,7 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
 from tui_influence.store.paths import Paths
 from tui_influence.tui.app import ExploreApp
+from tui_influence.tui.theme import DARK, LIGHT
 
 SIZE = (110, 32)
 _PATIENCE = 60.0
@@ -79,6 +83,26 @@ async def tour(run: Path, folder: Path, target_class: str, *, dark: bool) -> Non
             (folder / f"{stop.name}.svg").write_text(picture, encoding="utf-8")
 
 
+def commands(target_class: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Return the commands that are pictured: each with its options, and what is to be seen."""
+    return (
+        (
+            "subpops",
+            ("--class", target_class, "--top", "4"),
+            "Test images of one target class, told apart by the source class that drives each",
+        ),
+        ("failures", ("--top", "4"), "Test images that most models get wrong, and the source classes to blame"),
+    )
+
+
+def print_outs(run: Path, folder: Path, target_class: str, *, dark: bool) -> None:
+    """Write a picture of what every command prints into a folder."""
+    background = (DARK if dark else LIGHT).background or ""
+    for command, options, title in commands(target_class):
+        picture = svg(printed(command, run, options, dark=dark), WIDTH, background, title)
+        (folder / f"{command}.svg").write_text(picture, encoding="utf-8")
+
+
 def _lines(app: ExploreApp) -> list[Strip]:
     return app.screen._compositor.render_strips(app.size)
 
@@ -111,7 +135,9 @@ def main() -> None:
     if overview(Paths(asked.run)).state is not State.DONE:
         raise SystemExit(f"{asked.run}: not finished; of another run, pictures would show its machine")
     asked.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(tour(asked.run, asked.folder, asked.target_class, dark=asked.theme == "dark"))
+    dark = asked.theme == "dark"
+    asyncio.run(tour(asked.run, asked.folder, asked.target_class, dark=dark))
+    print_outs(asked.run, asked.folder, asked.target_class, dark=dark)
 
 
 if __name__ == "__main__":

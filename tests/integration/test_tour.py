@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.tui.runs import make_run
 from tui_influence.runs.heartbeat import State
+from tui_influence.tui.theme import LIGHT
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = sorted(re.findall(r"!\[[^]]+\]\((docs/tour/[^)]+)\)", (ROOT / "README.md").read_text()))
@@ -44,7 +46,7 @@ def test_the_readme_shows_every_picture_of_the_tour():
 
 @pytest.mark.parametrize("picture", SHOWN)
 def test_a_picture_of_the_readme_is_self_contained(picture):
-    assert "demo" in check(ROOT / picture) or picture.endswith("image.svg")
+    assert re.search(r"\bdemo\b", " ".join(check(ROOT / picture))) or picture.endswith("image.svg")
 
 
 def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
@@ -58,9 +60,33 @@ def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
     assert len(ranked) >= 20
     assert ranked & set(texts["class"])
     assert "40 of 60 models" in texts["sweep"]
+    assert "tinfl subpops results/run --class y --top 4" in texts["subpops"]
+    assert any(text.startswith('class "y" of target "digits"') for text in texts["subpops"])
+    assert "tinfl failures results/run --top 4" in texts["failures"]
+    assert len([text for text in texts["failures"] if re.fullmatch(r"example \d+", text)]) == 4
     # Grey images of two tones: both are drawn, as shapes.
-    fills = re.findall(r'<path fill="(#\w+)"', (tmp_path / "pictures/class.svg").read_text())
-    assert {"#000000", "#ffffff"} <= set(fills)
+    for name in ("class", "failures"):
+        fills = re.findall(r'<path fill="(#\w+)"', (tmp_path / f"pictures/{name}.svg").read_text())
+        assert {"#000000", "#ffffff"} <= set(fills)
+
+
+def test_what_a_command_prints_has_every_colour_filled_in(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    printed = import_module("command_output").printed
+    make_run(tmp_path / "run")
+    lines = printed("failures", tmp_path / "run", ("--top", "1"), dark=False)
+    styles = [style for line in lines for text, style, _ in line if text]
+    assert all(style.color and style.bgcolor for style in styles)
+    assert any(style.dim and style.color.name == LIGHT.variables["quiet"].lower() for style in styles)
+    assert "".join(text for text, *_ in lines[-1]).strip()
+
+
+def test_what_a_command_refuses_is_not_pictured(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    printed = import_module("command_output").printed
+    make_run(tmp_path / "run")
+    with pytest.raises(SystemExit, match=r"tinfl subpops: .*nobody"):
+        printed("subpops", tmp_path / "run", ("--class", "nobody"), dark=True)
 
 
 def test_a_run_that_is_not_finished_is_refused(tmp_path):
