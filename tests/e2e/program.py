@@ -84,9 +84,9 @@ def status(root: Path) -> dict:
     return json.loads(tinfl("status", root, "--json").stdout)
 
 
-def wait_for(root: Path, *states: str) -> dict:
+def wait_for(root: Path, *states: str, patience: float = PATIENCE) -> dict:
     """Wait until the run is in one of these states."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         found = status(root)
         if found["state"] in states:
@@ -95,8 +95,8 @@ def wait_for(root: Path, *states: str) -> dict:
         time.sleep(0.1)
 
 
-def wait_until(condition, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until(condition, what: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

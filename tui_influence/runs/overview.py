@@ -110,7 +110,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     return Overview(
         state=state,
-        heartbeat=_with_time_left(heartbeat, planned, finished, failed),
+        heartbeat=_brought_up_to_date(heartbeat, planned, finished, failed),
         owner=owner,
         info=info,
         done={role: len(indices) for role, indices in finished.items()},
@@ -124,14 +124,17 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
     )
 
 
-def _with_time_left(
+def _brought_up_to_date(
     heartbeat: Heartbeat | None, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
 ) -> Heartbeat | None:
-    """On a cluster nobody counts while tasks run: the time left follows from what is left and how many run."""
-    if heartbeat is None or not heartbeat.tasks or not heartbeat.models_per_hour:
+    """On a cluster nobody counts while tasks run: what is left follows from the records, the time from how many run."""
+    if heartbeat is None or not heartbeat.tasks:
         return heartbeat
-    left = max(0, sum(planned.values()) - sum(map(len, finished.values())) - sum(map(len, failed.values())))
-    seconds = 3600 * left / heartbeat.models_per_hour
+    total, done, gone = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
+    heartbeat = replace(heartbeat, total=total, done=done, failed=gone)
+    if not heartbeat.models_per_hour:
+        return heartbeat
+    seconds = 3600 * max(0, total - done - gone) / heartbeat.models_per_hour
     return replace(heartbeat, eta=(seconds, seconds, seconds))
 
 

@@ -7,26 +7,26 @@ writers cannot collide. It is a cache: what it lacks is read from the records. A
 digests are checked, and a generation that does not match them removed, whenever a run starts (`drop_unsound`).
 """
 
-import hashlib
+import heapq
 import mmap
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, read_json, refusal, sync_directory, write_json
+from tui_influence.store.files import make_directory, read_json, refusal, sync_directory
+from tui_influence.store.generation import ARRAYS, Entry, digest_of, write_generation
 from tui_influence.store.listing import list_records
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
@@ -42,9 +42,6 @@ _UNSOUND = (
     EOFError, MemoryError, SyntaxError, TokenError,
 )  # fmt: skip
 """What reading a file that somebody else wrote, or half wrote, can end in."""
-
-_ROWS = 256
-_ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 
 
 @dataclass(frozen=True)
@@ -106,17 +103,21 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
         ResultsError: the disk is full or refuses; the older generation stands.
     """
     base = _newest(paths, info, role, target)
-    count = sum(1 for _, t in list_records(paths, role) if t == target)
-    if count - (len(base) if base else 0) < WORTH_COMPACTING:
+    recorded = {i for i, t in list_records(paths, role) if t == target}
+    if len(recorded) - (len(base) if base else 0) < WORTH_COMPACTING:
         return False
-    outputs = load_outputs(paths, info, role, target)
+    planned = info.planned.get(role, 0)
+    known = set(base.indices.tolist()) if base else set()
+    missing = sorted(i for i in recorded - known if i < planned)
     parent = paths.matrix(role, target)
     make_directory(parent)
     temporary = parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         try:
-            _write_generation(temporary, outputs, info)
-            final = parent / f"{len(outputs):08d}-{secrets.token_hex(4)}"
+            entries = _entries(paths, info, role, target, base, missing)
+            n, groups = info.targets[target].test, len(info.source.groups)
+            count = write_generation(temporary, entries, n, groups, info.identity)
+            final = parent / f"{count:08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
             sync_directory(parent)
         except BaseException:
@@ -141,7 +142,7 @@ def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, withou
         try:
             outputs = _open_generation(directory, info, target)
             digests = read_json(directory / "manifest.json")["digests"]
-            sound = all(digests[name] == _digest(getattr(outputs, name)) for name in _ARRAYS)
+            sound = all(digests[name] == digest_of(getattr(outputs, name)) for name in ARRAYS)
             stale = without is not None and without in outputs.indices
         except _UNSOUND:
             sound, stale = False, False
@@ -152,35 +153,28 @@ def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, withou
     return dropped
 
 
-def _write_generation(directory: Path, outputs: Outputs, info: RunInfo) -> None:
-    directory.mkdir()
-    for name in _ARRAYS:
-        _write_array(directory / f"{name}.npy", getattr(outputs, name))
-    manifest = {
-        "identity": info.identity,
-        "count": len(outputs),
-        "digests": {name: _digest(getattr(outputs, name)) for name in _ARRAYS},
-        "metrics": outputs.metrics,
-    }
-    write_json(directory / "manifest.json", manifest)
-
-
-def _write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array by plain writes: a full disk is then an error, where a memory map would end the process."""
-    with path.open("wb") as file:
-        header = {"descr": dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
-        write_array_header_1_0(file, header)
-        for start in range(0, len(array), _ROWS):
-            file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _digest(array: NDArray[Any]) -> str:
-    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-    for start in range(0, len(array), _ROWS):
-        digest.update(np.ascontiguousarray(array[start : start + _ROWS]).data)
-    return digest.hexdigest()
+def _entries(
+    paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None, missing: list[int]
+) -> Iterator[Entry]:
+    """Yield the rows of the next generation in the order of their indices, each read when it is asked for."""
+    known = base.indices.tolist() if base else []
+    places = heapq.merge(((index, place) for place, index in enumerate(known)), ((index, -1) for index in missing))
+    for count, (index, place) in enumerate(places):
+        if base is not None and place >= 0:
+            yield Entry(
+                base.margins[place],
+                base.predicted[place],
+                base.masks[place],
+                index,
+                int(base.clusters[place]),
+                base.metrics[place],
+            )
+            if count % 1024 == 0:
+                base.release()
+            continue
+        records, _ = _read_all(paths, info, role, target, [index])
+        for record in records:
+            yield Entry(record.margins, record.predicted, record.mask, index, record.cluster, record.metrics)
 
 
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs | None:
@@ -268,6 +262,6 @@ def _joined(
     if base is None:
         return fresh
     order = np.argsort(np.concatenate([base.indices, fresh.indices]), kind="stable")
-    merged = {name: np.concatenate([getattr(base, name), getattr(fresh, name)])[order] for name in _ARRAYS}
+    merged = {name: np.concatenate([getattr(base, name), getattr(fresh, name)])[order] for name in ARRAYS}
     metrics = base.metrics + fresh.metrics
     return Outputs(**merged, metrics=[metrics[position] for position in order], damaged=damaged)

@@ -115,3 +115,33 @@ def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_handed
     assert found["reason"].startswith("the planner (job ")
     assert found["reason"].endswith(f"left no trace: does n3 see {root}?")
     assert found["done"] == {}
+
+
+@pytest.mark.cluster
+def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_a_local_one(on_slurm, tmp_path, here):
+    arms = ("--k", "2,4", "--seeds", "2", "--within", "2", "--most-seeds", "3")
+    local = tmp_path / "local"
+    local.mkdir()
+    tinfl("sweep", "--foreground", write_config(local))
+    tinfl("prune", local / "results", "--foreground", *arms, patience=300.0)
+    root = tmp_path / "results"
+    tinfl("sweep", "--foreground", on_slurm(), patience=300.0)
+    tinfl("prune", root, "--foreground", *arms, patience=600.0)
+    expected = record_bytes(local / "results" / "prune" / "main")
+    assert record_bytes(root / "prune" / "main") == expected
+    events = tinfl("logs", root / "prune" / "main", "-n", "1000").stdout
+    assert "grown" in events, "the second stage did not follow"
+
+
+@pytest.mark.cluster
+def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path):
+    """Slurm warns 40 s before the minute is over: a task that cannot be done by then leaves the rest to the next."""
+    section = "array_concurrency = 1\nwarn_seconds = 40"
+    root = tmp_path / "results"
+    config = on_slurm(section, models=30, epochs=60, swap={'time_limit = "10"': 'time_limit = "1"'})
+    tinfl("sweep", config)
+    wait_until(lambda: running(root), "no task", patience=300.0)
+    found = wait_for(root, "done", patience=900.0)
+    assert sum(found["done"].values()) == 32
+    rounds = [line for line in tinfl("logs", root, "-n", "2000").stdout.splitlines() if " round number=" in line]
+    assert len(rounds) > 2
