@@ -74,21 +74,24 @@ def prune(
     ] = None,
     export_config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a config that trains on these classes only; needs --export-kept."),
+        typer.Option(metavar="FILE", help="Write a config for a sweep over these classes only; needs --export-kept."),
     ] = None,
     ascii_only: Ascii = False,
 ) -> None:
     """Retrain without the classes that hurt, and without others to compare; or show what that gained."""
-    from tui_influence.cli.prune_reading import Reading, read, reading_command
+    from tui_influence.cli.prune_reading import Reading, command_of_pruning, read
+    from tui_influence.cli.starting import shown
     from tui_influence.errors import ConfigError
     from tui_influence.pruning.planning import directory_of
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info, refuse_if_imported
+    from tui_influence.text import printable
 
     paths, info = Paths(results), read_run_info(results)
     if info.arms:
         sweep, found = results.absolute().parent.parent, results.absolute().name
-        raise ConfigError(f"{results} is a pruning; its sweep is asked: tinfl prune {sweep} --name {found}")
+        command = printable(f"tinfl prune {shown(sweep)} --name {shown(Path(found))}", 1000)
+        raise ConfigError(f"{printable(str(results))} is a pruning; its sweep is asked: {command}")
     refuse_if_imported(results, info)
     own = directory_of(paths, name)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
@@ -124,9 +127,10 @@ def prune(
         read(paths, info, own, reading)
         return
     from tui_influence.cli.live import StageLine
-    from tui_influence.cli.prune_planning import kinds, lists, numbers, say_how_many, show_plan
+    from tui_influence.cli.prune_planning import kinds, lists, say_how_many, show_plan
     from tui_influence.cli.starting import device_list, start
     from tui_influence.pruning.mixture import parse_weights
+    from tui_influence.pruning.options import numbers
     from tui_influence.pruning.report import plan_lines
     from tui_influence.pruning.request import Wanted, planned
     from tui_influence.runs.supervisor import Request
@@ -155,6 +159,6 @@ def prune(
     request = Request(
         plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
     )
-    start(request, foreground=foreground, reading=reading_command(own.root))
+    start(request, foreground=foreground, reading=command_of_pruning(own.root))
     if foreground:
         read(paths, info, own, Reading(ascii_only=ascii_only))

@@ -18,18 +18,6 @@ from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """Return the numbers that `--k` lists.
-
-    Raises:
-        ConfigError: they are no numbers.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise ConfigError(f'--k "{printable(text, 60)}": must be numbers of classes, such as 10,20,40')
-    return tuple(int(part) for part in parts)
-
-
 def kinds(text: str) -> tuple[ArmKind, ...]:
     """Return the kinds of arms that `--baselines` lists; none for "none".
 

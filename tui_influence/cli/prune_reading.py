@@ -46,12 +46,16 @@ class Reading:
 
 
 def reading_command(root: Path) -> str | None:
-    """Return the command that reads the results of a pruning; None for another run."""
-    from tui_influence.cli.starting import shown
+    """Return the command that reads the results of a run if it is a pruning; None for another."""
     from tui_influence.store.paths import Paths
 
-    if not Paths(root).arms.exists():
-        return None
+    return command_of_pruning(root) if Paths(root).arms.exists() else None
+
+
+def command_of_pruning(root: Path) -> str:
+    """Return the command that reads the results of a pruning, begun or not."""
+    from tui_influence.cli.starting import shown
+
     sweep, name = root.absolute().parent.parent, root.absolute().name
     if sweep.is_relative_to(Path.cwd()):
         sweep = sweep.relative_to(Path.cwd())
@@ -71,6 +75,7 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
         ResultsError: there is none, it is damaged, or a file cannot be written.
         ConfigError: what is asked makes no sense.
     """
+    from tui_influence.cli.starting import shown
     from tui_influence.config.writing import config_to_toml
     from tui_influence.export.files import write_bytes_atomically, write_text_atomically
     from tui_influence.pruning.documents import classes_csv, pruning_csv, pruning_document
@@ -120,7 +125,8 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
         diagnostics.say(f"next: tinfl check {printable(str(asked.config))}")
     state = observe(own)[0]
     if not measured.is_complete:
-        diagnostics.say(f"{state.value}; next: tinfl {'status' if state in ACTIVE else 'resume'} {own.root}")
+        verb = "status" if state in ACTIVE else "resume"
+        diagnostics.say(f"{state.value}; next: tinfl {verb} {printable(shown(own.root))}")
 
 
 def _check(info: "RunInfo", asked: Reading) -> None:
@@ -147,8 +153,8 @@ def _config_of(info: "RunInfo", kept: Path) -> "Config":
 
 def _kept(measured: "Measured", k: str | None) -> str:
     """Return the classes that stay, a line each: without the recommended number of the lowest, or without k."""
-    from tui_influence.cli.prune_planning import numbers
     from tui_influence.pruning.arms import check_grid, order_of
+    from tui_influence.pruning.options import listed_text, numbers
     from tui_influence.pruning.recommendation import measured_best
 
     groups = measured.pruning.groups
@@ -160,4 +166,4 @@ def _kept(measured: "Measured", k: str | None) -> str:
     if count is None:
         raise ConfigError(f"nothing is recommended ({best.why}): say how many to drop with --k")
     dropped = set(order_of(measured.pruning.ranking.influence)[:count].tolist())
-    return "".join(f"{name}\n" for place, name in enumerate(groups) if place not in dropped)
+    return listed_text([name for place, name in enumerate(groups) if place not in dropped])

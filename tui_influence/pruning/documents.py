@@ -7,7 +7,7 @@ from typing import Any
 from tui_influence import __version__
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.report import finite
-from tui_influence.pruning.measured import Interval, Measured, Score
+from tui_influence.pruning.measured import RIVALS, Interval, Measured, Score
 from tui_influence.pruning.recommendation import Recommendation, measured_best, predicted_best
 from tui_influence.store.arms_file import Forecast, Gain, Pruning
 from tui_influence.text import spreadsheet_safe
@@ -17,6 +17,10 @@ _GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_g
 COLUMNS = (
     "arm", "kind", "dropped", "models",
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
+    *(
+        f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
+        for kind in RIVALS for name in ("accuracy", "margin") for part in _PARTS
+    ),
     *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
 CLASS_COLUMNS = (
@@ -38,6 +42,9 @@ def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
         found = measured.forecast(result.arm.k) if result.arm.kind == "lowest" else None
         intervals = [interval for score in (result.accuracy, result.margin) for interval in (score.mean, score.gain)]
         cells = [number(value) for one in intervals for value in (one.value, one.low, one.high)]
+        none = Interval(nan, nan, nan)
+        over = [score.over.get(kind, none) for kind in RIVALS for score in (result.accuracy, result.margin)]
+        cells += [number(value) for one in over for value in (one.value, one.low, one.high)]
         predicted = [
             number(value) for gain in (_gains(found) if found else [None] * 4) for value in (gain or (nan, nan, nan))
         ]

@@ -2,7 +2,8 @@
 
 More repeats are decided by how much an arm's accuracy varies, never by what it gained: to train until an interval
 leaves out zero would find gains where there are none. The rule is Stein's (1945), in two stages: the first repeats say
-how many are needed for an interval of the width that was asked for. They alone decide, so asking again changes nothing.
+how many are needed for an interval of the width that was asked for. They alone decide, so that asking again changes
+nothing (unless somebody asks for more first repeats).
 """
 
 from math import ceil, isfinite
@@ -14,12 +15,9 @@ from tui_influence.influence.estimate import t_quantile
 from tui_influence.pruning.arms import identity, with_arms
 from tui_influence.pruning.mapping import uses_of_classes
 from tui_influence.pruning.measured import first_accuracies
-from tui_influence.store.arms_file import ArmKind, Pruning, read_arms, write_arms
+from tui_influence.store.arms_file import MAY_GROW, ArmKind, Pruning, read_arms, write_arms
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
-
-_NARROWED = (ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
-"""Arms that somebody may want to use; the others are there to be compared with."""
 
 
 def whole_plan(paths: Paths) -> list[Row]:
@@ -53,7 +51,7 @@ def repeats_needed(paths: Paths, pruning: Pruning) -> dict[str, int]:
     needed: dict[str, int] = {}
     for arm in pruning.arms:
         both = [first[key] for key in (identity(arm), control)]
-        if arm.kind not in _NARROWED or min(len(values) for values in both) < 2:
+        if arm.kind not in MAY_GROW or arm.kind is ArmKind.ALL or min(len(values) for values in both) < 2:
             continue
         spread = sum(float(np.var(values, ddof=1)) for values in both)
         df = sum(len(values) - 1 for values in both)

@@ -27,7 +27,7 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
-_RIVALS = (ArmKind.RANDOM, *BASELINES)
+RIVALS = (ArmKind.RANDOM, *BASELINES)
 """Ways to drop groups that ask no thousands of models."""
 
 
@@ -163,7 +163,7 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
     kinds = [(arm.kind, arm.k) for arm in pruning.arms]
     control = rows[kinds.index((ArmKind.ALL, 0))]
     rivals = [
-        {kind: rows[kinds.index((kind, arm.k))] for kind in _RIVALS if kind != arm.kind and (kind, arm.k) in kinds}
+        {kind: rows[kinds.index((kind, arm.k))] for kind in RIVALS if kind != arm.kind and (kind, arm.k) in kinds}
         for arm in pruning.arms
     ]
 
@@ -173,7 +173,9 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
     def score(quantity: str, values: NDArray[np.float64], place: int) -> Score:
         own, step = values[rows[place]], steps[quantity]
         over = {kind: difference(own, values[other], step) for kind, other in rivals[place].items()}
-        return Score(mean_of(own), difference(own, values[control], step), over)
+        itself = pruning.arms[place].kind is ArmKind.ALL
+        gain = Interval(0.0, nan, nan) if itself else difference(own, values[control], step)
+        return Score(mean_of(own), gain, over)
 
     together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
     alone = {

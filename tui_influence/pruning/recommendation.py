@@ -63,10 +63,12 @@ def measured_best(measured: Measured) -> Recommendation:
     control = measured.of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "not enough is retrained yet")
-    best: ArmResult = max(arms, key=lambda one: one.margin.gain.value)
-    gain = best.margin.gain.at(1 - 0.05 / len(arms))
-    if not isfinite(gain.low):
+    gains = [(one, one.margin.gain.at(1 - 0.05 / len(arms))) for one in arms]
+    known = [(one, gain) for one, gain in gains if isfinite(gain.low)]
+    if not known:
         return Recommendation(None, "one retraining of an arm gives no interval: more --seeds")
+    told = [(one, gain) for one, gain in known if gain.low > 0]
+    best, gain = max(told or known, key=lambda pair: pair[1].value)
     shown = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_together(len(arms))}"
     if gain.sign <= 0:
         return Recommendation(

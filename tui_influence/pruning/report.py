@@ -119,30 +119,29 @@ def _arms(pruning: Pruning, ascii_only: bool) -> list[str]:
 def _what_follows(pruning: Pruning) -> list[str]:
     stages = pruning.stages
     there = {arm.kind for arm in pruning.arms}
-    lowest = sum(arm.kind is ArmKind.LOWEST for arm in pruning.arms)
     coming = [kind for kind in stages.baselines if kind not in there]
     lines = []
-    if coming and lowest:
+    if coming and any(arm.kind is ArmKind.LOWEST for arm in pruning.arms):
         names = " and ".join(kind.replace("-", " ") for kind in coming)
-        lines.append(
-            f"then {counted(len(coming) * lowest * stages.seeds, 'retraining')} by {names}: "
-            "dropping what models trained on everything find no use for"
-        )
+        lines.append(f"then by {names}: dropping what models trained on everything find no use for")
     if stages.within and stages.most > stages.seeds:
         lines.append(
             f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "
             f"+- {100 * stages.within:g} points"
         )
-    return lines
+    return [*lines, f"{counted(pruning.at_most, 'retraining')} at most"] if lines else []
 
 
 def cost_line(pruning: Pruning, cost: Cost) -> str:
-    """Return what the retrainings that are planned cost, without those that follow from them."""
-    return (
-        f"cost: {counted(pruning.size, 'model')}, {cost.seconds_per_model:.2f} s each on "
+    """Return what the retrainings cost: those that are planned, and at most with those that follow from them."""
+    size, most = pruning.size, pruning.at_most
+    line = (
+        f"cost: {counted(size, 'model')}, {cost.seconds_per_model:.2f} s each on "
         f"{counted(cost.workers, 'worker')}: {duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"
-        + (", before what follows" if _what_follows(pruning) else "")
     )
+    if most <= size:
+        return line
+    return f"{line}; at most {most:,} with what follows: {duration(cost.seconds * most / size)}"
 
 
 def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:

@@ -164,4 +164,8 @@ def _stages(wanted: Wanted, info: RunInfo, before: Pruning | None) -> Stages:
     seeds = max(known.seeds, wanted.seeds or 0)
     within = known.within if wanted.within is None else wanted.within
     most = known.most if wanted.most is None else wanted.most
+    if wanted.most is not None and wanted.most < seeds:
+        raise ConfigError(
+            f"at most {wanted.most} retrainings of an arm are fewer than the {seeds} of each to begin with"
+        )
     return Stages(seeds, baselines, within, max(most or _MOST * seeds, seeds))

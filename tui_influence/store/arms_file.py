@@ -44,6 +44,8 @@ class ArmKind(StrEnum):
     """Those in a list of the user's."""
 
 
+MAY_GROW = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
+"""Arms that may get more repeats where they vary; the others are there to be compared with."""
 BASELINES = (ArmKind.LABELS, ArmKind.FEATURES)
 """Rankings that one model trained on everything gives, which thousands of models have to beat."""
 
@@ -176,6 +178,19 @@ class Pruning:
     def size(self) -> int:
         """Rows of all arms together."""
         return sum(len(arm.rows) for arm in self.arms)
+
+    @property
+    def at_most(self) -> int:
+        """Rows of all arms together once everything that may follow has followed."""
+        stages = self.stages
+        most = max(stages.most, stages.seeds) if stages.within else stages.seeds
+        there = {arm.kind for arm in self.arms}
+        lowest = [max(len(arm.rows), most) for arm in self.arms if arm.kind is ArmKind.LOWEST]
+        kept = [
+            max(len(arm.rows), most if arm.kind in MAY_GROW else 0) for arm in self.arms if arm.kind not in BASELINES
+        ]
+        kinds = {*stages.baselines, *(there & set(BASELINES))}
+        return sum(kept) + len(kinds) * sum(lowest)
 
     def rows(self) -> list[Row]:
         """Return the plan in the order it is trained: the first repeat of every arm, then the second."""

@@ -159,13 +159,16 @@ class PruneScreen(AskingScreen):
         if action in _CHOOSING and (pruning.is_active or pruning.preparing):
             return False
         if action in ("time", "train"):
-            return pruning.proposes and pruning.outline is not None and not pruning.refused
+            current = pruning.outlined == pruning.proposal(self.state.question)
+            return pruning.proposes and pruning.outline is not None and current and not pruning.refused
         if action == "stop":
             return pruning.is_active
         if action == "resume":
             return there and not pruning.is_active and not pruning.preparing and self._unfinished()
         if action in ("output", "view", "export"):
             shown = pruning.measured is not None and not pruning.proposes
+            if action == "view" and self.size.width >= _WIDE:
+                return False  # all of it is shown
             return shown or (action == "output" and pruning.proposes)
         return super().allows(action)
 

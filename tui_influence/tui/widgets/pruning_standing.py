@@ -115,7 +115,9 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
         info = state.overview.info if state.overview else None
         target = asked.target or (info.targets[0].name if info else "")
         models = f", {counted(used.models, 'model')}" if used else ""
-        ranking = f"{target}, {asked.output_kind}, {asked.estimator}{models}; as asked in Rank"
+        narrower = asked.target_class is not None or asked.example is not None
+        whence = "the whole target, not the part of it asked in Rank" if narrower else "as asked in Rank"
+        ranking = f"{target}, {asked.output_kind}, {asked.estimator}{models}; {whence}"
     yield "", "ranking", ranking
 
 
@@ -152,12 +154,12 @@ def models_of(pruning: PruningState, outline: Outline) -> list[str]:
     arms = counted(len(found.arms), "arm")
     lines = [f"{counted(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
-    coming = [kind for kind in stages.baselines if kind not in there]
-    lowest = sum(arm.kind == "lowest" for arm in found.arms)
-    if coming and lowest:
-        lines.append(f"then {len(coming) * lowest * stages.seeds:,} of the baselines")
+    if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
+        lines.append("then the baselines")
     if stages.within and stages.most > stages.seeds:
         lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
+    if found.at_most > found.size:
+        lines.append(f"{found.at_most - done:,} at most")
     return lines
 
 
@@ -166,13 +168,19 @@ def time_of(state: RunState) -> str:
     pruning = state.pruning
     if pruning.outline is None:
         return ""
-    left = pruning.outline.pruning.size - (pruning.overview.finished if pruning.overview else 0)
-    first = f" for the first {left:,}" if len(models_of(pruning, pruning.outline)) > 1 else ""
+    plan, done = pruning.outline.pruning, pruning.overview.finished if pruning.overview else 0
+    left = plan.size - done
+    longer = (plan.at_most - done) / max(left, 1)
+
+    def most(seconds: float) -> str:
+        return f" for the first {left:,}, {duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+
     if pruning.cost is not None and pruning.costed == pruning.outlined:
         cost = pruning.cost
         each = f"{cost.seconds_per_model:.2g} s each on {counted(cost.workers, 'worker')}"
-        return f"{duration(cost.seconds_per_model * left / cost.workers)}{first} as timed, {each}"
+        seconds = cost.seconds_per_model * left / cost.workers
+        return f"{duration(seconds)}{most(seconds)} as timed, {each}"
     if pruning.outline.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
-        return f"about {duration(pruning.outline.seconds)}{first}, at the {whose}'s rate"
+        return f"about {duration(pruning.outline.seconds)}{most(pruning.outline.seconds)}, at the {whose}'s rate"
     return ""
