@@ -170,8 +170,8 @@ def time_of(state: RunState) -> str:
     first = f" for the first {left:,}" if len(models_of(pruning, pruning.outline)) > 1 else ""
     if pruning.cost is not None and pruning.costed == pruning.outlined:
         cost = pruning.cost
-        each = f"{cost.seconds_per_model:.2g} s each on {counted(cost.workers, 'worker')}"
-        return f"{duration(cost.seconds_per_model * left / cost.workers)}{first} as timed, {each}"
+        on = counted(cost.workers, "worker")
+        return f"{duration(cost.seconds_per_model * left / cost.workers)}{first} as timed on {on}"
     if pruning.outline.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
         return f"about {duration(pruning.outline.seconds)}{first}, at the {whose}'s rate"
