@@ -168,7 +168,7 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         await pilot.press("m", "G", "space", "p", "d")
         app.screen.query_one("Input").value = "4"
         await pilot.press("enter")
-        await proposed(app, pilot)
+        await until(pilot, lambda: "30 retrainings of 6 arms" in screen_text(app))
         await pilot.press("T", "y")
         await until(pilot, lambda: begun and not app.state.pruning.preparing)
         assert any("go on in the background" in found.message for found in app._notifications)
@@ -220,7 +220,7 @@ async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
         await pilot.press("4")
         await proposed(app, pilot)
         await pilot.press("t")
-        await until(pilot, lambda: "4 min 20 s for the first 65 as timed, 8 s each on 2 workers" in screen_text(app))
+        await until(pilot, lambda: "4 min 20 s for the first 65 as timed on 2 workers" in screen_text(app))
         await pilot.press("d")
         app.screen.query_one("Input").value = "4"
         await pilot.press("enter")

@@ -77,7 +77,7 @@ class PruningApp(KeyedApp):
 
     @on(PruneScreen.ChoiceMade)
     def _choice_made(self, message: PruneScreen.ChoiceMade) -> None:
-        self.state.pruning.choose(message.choice)
+        self.state.pruning.choose(**message.changes)
         self._show()
         self._consider()
 

@@ -4,7 +4,7 @@ Owned by the app's handlers, like the `RunState` that it is part of. Loads nothi
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -176,10 +176,11 @@ class PruningState:
     def mark(self, groups: tuple[str, ...]) -> None:
         """Take groups that were marked: an arm that drops them is proposed."""
         self.marked = groups
-        self.choose(replace(self.choice, verb="drop", listed=groups))
+        self.choose(verb="drop", listed=groups)
 
-    def choose(self, choice: Choice) -> None:
-        """Propose something else."""
+    def choose(self, **changes: Any) -> None:
+        """Propose something else: some fields of the choice change."""
+        choice = replace(self.choice, **changes)
         if choice != self.choice:
             self.choice, self.refused = choice, ""
 

@@ -41,7 +41,9 @@ class FieldScreen(ModalScreen[str | None]):
     scope = "path"
     BINDINGS = bindings("path")
 
-    def __init__(self, title: str, value: str, note: str, *, help: str = PATH, verb: str = "write") -> None:
+    def __init__(
+        self, title: str, value: str, note: str, *, help: str = PATH, verb: str = "write", empty: bool = False
+    ) -> None:
         """Ask.
 
         Args:
@@ -50,9 +52,11 @@ class FieldScreen(ModalScreen[str | None]):
             note: what there is to know of it.
             help: what may be typed.
             verb: what enter does.
+            empty: nothing at all is an answer too.
         """
         super().__init__()
         self._title, self._value, self._note, self._help, self._verb = title, value, note, help, verb
+        self._empty = empty
 
     def compose(self) -> ComposeResult:
         """Lay out the question."""
@@ -69,8 +73,9 @@ class FieldScreen(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
-        if event.value.strip():
-            self.dismiss(event.value.strip())
+        value = event.value.strip()
+        if value or self._empty:
+            self.dismiss(value)
 
 
 class HelpScreen(ModalScreen[None]):

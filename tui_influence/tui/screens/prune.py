@@ -5,7 +5,7 @@ is a run of its own, shown as its arms fill in. This screen holds what is looked
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import on
@@ -61,10 +61,10 @@ class PruneScreen(AskingScreen):
     BINDINGS = bindings("prune")
 
     class ChoiceMade(Message):
-        """Something else is to be retrained."""
+        """Something else is to be retrained: these fields of the choice change, whatever has been chosen meanwhile."""
 
-        def __init__(self, choice: Choice) -> None:
-            self.choice = choice
+        def __init__(self, **changes: Any) -> None:
+            self.changes = changes
             super().__init__()
 
     class NameChosen(Message):
@@ -146,7 +146,7 @@ class PruneScreen(AskingScreen):
             self.query_one(ArmTable).select(opened)
             return True
         if not self.state.pruning.choice.is_empty:
-            self.post_message(self.ChoiceMade(Choice()))
+            self.post_message(self.ChoiceMade(**vars(Choice())))
             return True
         return False
 
@@ -181,15 +181,17 @@ class PruneScreen(AskingScreen):
             if text is None:
                 return
             try:
-                chosen = numbers(text)
+                chosen = numbers(text) if text else ()
             except ConfigError as error:
                 self.notify(str(error), severity="error", markup=False)
             else:
-                self._choose(replace(choice, ks=tuple(sorted(set(chosen)))))
+                self.post_message(self.ChoiceMade(ks=tuple(sorted(set(chosen)))))
 
         title = "Drop how many classes?"
         note = "For each number: so many of lowest influence, at random, and of highest influence."
-        self.app.push_screen(FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take"), given)
+        self.app.push_screen(
+            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), given
+        )
 
     def action_list(self) -> None:
         """Choose what is done with the classes that were marked in the ranking."""
@@ -205,7 +207,7 @@ class PruneScreen(AskingScreen):
 
         def chosen(place: int) -> None:
             verb, listed = choices[place]
-            self._choose(replace(pruning.choice, verb=verb, listed=listed))
+            self.post_message(self.ChoiceMade(verb=verb, listed=listed))
 
         self.choose("An arm of the marked classes?", names, chosen)
 
@@ -214,14 +216,15 @@ class PruneScreen(AskingScreen):
         usual = "as many as an interval of +-1 point takes: 5, up to 20"
         names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
         values = (None, *_SEEDS)
-        choice = self.state.pruning.choice
-        self.choose("How many retrainings?", names, lambda place: self._choose(replace(choice, seeds=values[place])))
+        self.choose(
+            "How many retrainings?", names, lambda place: self.post_message(self.ChoiceMade(seeds=values[place]))
+        )
 
     def action_baselines(self) -> None:
         """Compare with baselines, or not; what a pruning has, it keeps."""
         pruning = self.state.pruning
         chosen = None if pruning.choice.baselines is not None else pruning.exists
-        self._choose(replace(pruning.choice, baselines=chosen))
+        self.post_message(self.ChoiceMade(baselines=chosen))
 
     def action_time(self) -> None:
         """Time a few training steps."""
@@ -283,9 +286,6 @@ class PruneScreen(AskingScreen):
     def _open(self, name: str) -> None:
         self._opened = None
         self.post_message(self.NameChosen(name))
-
-    def _choose(self, choice: Choice) -> None:
-        self.post_message(self.ChoiceMade(choice))
 
     @on(Table.Chosen)
     async def _chosen(self, message: Table.Chosen) -> None:

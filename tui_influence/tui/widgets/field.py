@@ -1,5 +1,6 @@
 """A field that says what may be typed into it."""
 
+from textual import events
 from textual.widgets import Input
 
 FILTER = (
@@ -53,3 +54,10 @@ class Field(Input):
         """
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=False)
         self.help = help
+
+    async def on_key(self, event: events.Key) -> None:
+        """Take the text as it is when enter is its turn: as a binding, enter would wait until later keys are typed."""
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            await self.action_submit()

@@ -177,9 +177,9 @@ def time_of(state: RunState) -> str:
 
     if pruning.cost is not None and pruning.costed == pruning.outlined:
         cost = pruning.cost
-        each = f"{cost.seconds_per_model:.2g} s each on {counted(cost.workers, 'worker')}"
+        on = counted(cost.workers, "worker")
         seconds = cost.seconds_per_model * left / cost.workers
-        return f"{duration(seconds)}{most(seconds)} as timed, {each}"
+        return f"{duration(seconds)}{most(seconds)} as timed on {on}"
     if pruning.outline.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
         return f"about {duration(pruning.outline.seconds)}{most(pruning.outline.seconds)}, at the {whose}'s rate"
