@@ -249,8 +249,13 @@ def test_the_csv_says_what_the_json_says(tmp_path):
     assert tuple(rows[0]) == COLUMNS
     for row, result in zip(rows, document["results"], strict=True):
         assert float(row["margin"]) == result["margin"]["mean"]["value"]
+        low = result["accuracy"]["gain"]["low"]
         assert float(row["accuracy_gain_low"] or "nan") == pytest.approx(
-            result["accuracy"]["gain"]["low"] or 0, nan_ok=True
+            float("nan") if low is None else low, nan_ok=True
+        )
+        over = result["margin"]["gain_over"].get("random", {"value": None})["value"]
+        assert float(row["margin_gain_over_random"] or "nan") == pytest.approx(
+            float("nan") if over is None else over, nan_ok=True
         )
         assert int(row["models"]) == result["models"] == 3
 
