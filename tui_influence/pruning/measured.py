@@ -167,11 +167,11 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
         for arm in pruning.arms
     ]
 
-    examples = sum(int((~side.examples.estimate).sum()) for side in sides)
-    steps = {"accuracy": 1 / examples, "margin": 0.0}
+    alone_steps = {side.name: 1 / max(1, int((~side.examples.estimate).sum())) for side in sides}
+    mixed_step = min(weight * alone_steps[side.name] for side, weight in zip(sides, mixture.weights, strict=True))
 
-    def score(quantity: str, values: NDArray[np.float64], place: int) -> Score:
-        own, step = values[rows[place]], steps[quantity]
+    def score(values: NDArray[np.float64], place: int, step: float = 0.0) -> Score:
+        own = values[rows[place]]
         over = {kind: difference(own, values[other], step) for kind, other in rivals[place].items()}
         itself = pruning.arms[place].kind is ArmKind.ALL
         gain = Interval(0.0, nan, nan) if itself else difference(own, values[control], step)
@@ -203,10 +203,13 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
             ArmResult(
                 arm=arm,
                 models=len(rows[place]),
-                accuracy=score("accuracy", together["accuracy"], place),
-                margin=score("margin", together["margin"], place),
+                accuracy=score(together["accuracy"], place, mixed_step),
+                margin=score(together["margin"], place),
                 by_target={
-                    target: {name: score(name, values, place) for name, values in found.items()}
+                    target: {
+                        "accuracy": score(found["accuracy"], place, alone_steps[target]),
+                        "margin": score(found["margin"], place),
+                    }
                     for target, found in alone.items()
                 },
                 by_class=_with_q(gains),

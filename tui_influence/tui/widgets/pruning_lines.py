@@ -85,14 +85,15 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
             score = result.accuracy if quantity == "accuracy" else result.margin
             gain = score.over.get(ArmKind.RANDOM) if over_random else score.gain
             rows.append((result.arm.k, forecast_of(forecast, quantity, over_random=over_random), gain))
-        title = f"gain of the lowest over {'as many at random' if over_random else 'keeping everything'}, {unit}"
+        what = "as many at random" if over_random else "keeping everything (predictions err low)"
+        title = f"gain of the lowest over {what}, {unit}"
         lines += [*([Text()] if lines else []), Text(title, style="bold"), *_predicted_table(rows, quantity, look)]
     return lines
 
 
 def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, look: Look) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
-    header = ["drop", "over as many at random", "over keeping everything"]
+    header = ["drop", "over as many at random", "over everything (errs low)"]
     rows = [
         [
             Text(str(one.k)),
