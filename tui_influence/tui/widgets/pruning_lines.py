@@ -85,7 +85,7 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
             score = result.accuracy if quantity == "accuracy" else result.margin
             gain = score.over.get(ArmKind.RANDOM) if over_random else score.gain
             rows.append((result.arm.k, forecast_of(forecast, quantity, over_random=over_random), gain))
-        what = "as many at random" if over_random else "keeping everything (predictions err low)"
+        what = "as many at random" if over_random else "everything (errs low)"
         title = f"gain of the lowest over {what}, {unit}"
         lines += [*([Text()] if lines else []), Text(title, style="bold"), *_predicted_table(rows, quantity, look)]
     return lines
