@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "unshare")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "unshare", "setpriv")
 
 _CONF = """\
 ClusterName=tiny
@@ -146,9 +146,10 @@ class Cluster:
         return sorted(done.stdout.split("\n")[:-1]) == ["n1 idle", "n2 idle", "n3 idle"]
 
     def _run(self, name: str, *command: str) -> None:
+        mortal = ("setpriv", "--pdeathsig", "KILL", *command)  # it ends with the tests, also if these are killed
         with (self.root / f"{name}.out").open("ab") as out:
             self._daemons[name] = subprocess.Popen(
-                command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=os.environ | self.environment,
+                mortal, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=os.environ | self.environment,
                 start_new_session=True,
             )  # fmt: skip
 
