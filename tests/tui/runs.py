@@ -67,11 +67,15 @@ def make_run(
 
 def real_config(root: Path, targets: tuple[str, ...], name: str) -> dict:
     """A config that such a run could be of, so that its results can be pruned."""
+
+    def possible(name: str) -> str:
+        return re.sub(r"[^\w.-]", "-", name).strip("-._")
+
     folder = {"kind": "folder", "train": "train", "test": "test"}
     written = {
-        "run": {"name": re.sub(r"[^\w.-]", "-", name).strip("-"), "output": str(root)},
+        "run": {"name": possible(name), "output": str(root)},
         "source": {"kind": "builtin", "name": "glyphs"},
-        "target": [{"name": target, **folder} for target in targets],
+        "target": [{"name": possible(target), **folder} for target in targets],
         "design": {"kind": "fixed", "alpha": 0.5, "models": 60},
     }
     return Config.model_validate(written).model_dump(mode="json")
