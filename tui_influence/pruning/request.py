@@ -88,7 +88,8 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
         ResultsError: the sweep cannot be ranked.
     """
     pruning, config = outlined(paths, info, own, wanted, progress)
-    worker_devices(config.compute)
+    if config.compute.executor == "local":  # a login node has none of the devices that tasks get
+        worker_devices(config.compute)
     return Planned(pruning, config, open_sweep_data(config, info, progress))
 
 
