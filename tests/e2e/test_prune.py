@@ -157,7 +157,8 @@ def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_setti
 def test_baselines_rank_by_the_models_that_keep_everything_and_follow_by_themselves(sweep, pruned, tmp_path):
     asked = (*QUICK[:4], "--baselines", "label-mapping,feature-mapping")
     said = tinfl("prune", sweep, *asked).stderr
-    assert "then 8 retrainings by label mapping and feature mapping" in said
+    assert "then by label mapping and feature mapping" in said
+    assert f"{ROWS + 8} retrainings at most" in said
     own = sweep / "prune" / "main"
     assert wait_for(own, "done")["done"]["arm"] == ROWS + 8
     paths = Paths(own)
