@@ -48,8 +48,9 @@ async def test_a_sweep_without_a_pruning_shows_what_would_be_retrained_and_write
         await proposed(app, pilot)
         await until(pilot, lambda: "retrainings of 13 arms" in screen_text(app))
         said = words(app)
-    for part in ("a pruning, main: not begun", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms", "then 40 of",
-                 "5 of each arm, up to 20", "digits, margin, difference, 40 models", "at the sweep's rate",
+    for part in ("a pruning, main: not begun", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms",
+                 "then the baselines", "300 at most", "5 of each arm, up to 20",
+                 "digits, margin, difference, 40 models", "at the sweep's rate",
                  "predicted gain of dropping the lowest"):  # fmt: skip
         assert part in said
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
@@ -182,7 +183,7 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
 
-async def test_a_plan_is_begun_with_its_arms_written_and_the_config_that_it_is_trained_by(sweep, monkeypatch):
+async def test_a_plan_is_begun_with_its_arms_and_the_config_that_it_is_trained_by(sweep, monkeypatch):
     from tui_influence.pruning.request import Planned, Wanted, outlined
     from tui_influence.store.paths import Paths
 
@@ -191,8 +192,8 @@ async def test_a_plan_is_begun_with_its_arms_written_and_the_config_that_it_is_t
     own = Paths(sweep.prunings / "main")
     pruning, config = outlined(sweep, read_run_info(sweep.root), own, Wanted(ks=(4,), seeds=1, baselines=()))
     assert begin(Planned(pruning, config, None), own, None) == 7
-    assert read_arms(own) == pruning
-    assert [(request.config, request.root) for request in requests] == [(config, own.root)]
+    assert [(request.config, request.root, request.pruning) for request in requests] == [(config, own.root, pruning)]
+    assert not own.arms.exists()  # it is written by who owns the run
 
 
 async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
@@ -220,12 +221,14 @@ async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
         await pilot.press("4")
         await proposed(app, pilot)
         await pilot.press("t")
-        await until(pilot, lambda: "4 min 20 s for the first 65 as timed on 2 workers" in screen_text(app))
+        await until(
+            pilot, lambda: "4 min 20 s for the first 65, 20 min 00 s at most as timed on 2 workers" in words(app)
+        )
         await pilot.press("d")
         app.screen.query_one("Input").value = "4"
         await pilot.press("enter")
         await proposed(app, pilot)
-        await until(pilot, lambda: "at the sweep's rate" in screen_text(app))  # what was timed was another plan
+        await until(pilot, lambda: "at the sweep's rate" in words(app))  # what was timed was another plan
 
 
 async def test_read_only_trains_and_stops_nothing(sweep):
@@ -278,7 +281,11 @@ async def test_a_wide_screen_shows_all_of_it(pruned):
     async with exploring(pruned.root, (140, 40)) as (app, pilot):
         await opened(app, pilot)
         await until(pilot, lambda: "source classes dropped, of 30" in screen_text(app))
-        for part in ("lowest 6", "over keeping everything, points", "ranked by digits, margin, difference, 40 models"):
+        for part in (
+            "lowest 6",
+            "gain of the lowest over everything (errs low), points",
+            "ranked by digits, margin, difference, 40 models",
+        ):
             assert part in screen_text(app)
 
 
