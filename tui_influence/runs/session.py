@@ -79,8 +79,7 @@ class Session:
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
         work, compute = self.work, self._compute
-        if not len(work):
-            work.add(self._host.more())
+        self._is_more_to_do()  # a plan that was done may have grown
         devices = self._devices[: len(work)]
         self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
         for number, device in enumerate(devices):
@@ -94,13 +93,8 @@ class Session:
                 self._host.beat(force=True)
             if level is Stop.NO:
                 self._hand_out()
-            if level is Stop.AT_ONCE:
+            if level is Stop.AT_ONCE or (self.crew.is_idle and (level is not Stop.NO or not self._is_more_to_do())):
                 break
-            if self.crew.is_idle and (level is not Stop.NO or not len(work)):
-                if level is Stop.NO:
-                    work.add(self._host.more())
-                if level is not Stop.NO or not len(work):
-                    break
             for worker, said in self.crew.hear(TICK):
                 self._take_in(worker, said)
             if not len(self.crew) and len(work) and level is Stop.NO and self.failure is None:
@@ -110,6 +104,12 @@ class Session:
                 self._host.compact()
             self._host.beat()
         self.state = State.STOPPED if len(work) or not self.crew.is_idle else State.DONE
+
+    def _is_more_to_do(self) -> bool:
+        """Whether rows are left, those included that follow once all others are recorded."""
+        if not len(self.work):
+            self.work.add(self._host.more())
+        return len(self.work) > 0
 
     def _start_worker(self, number: int, device: str) -> None:
         worker = self.crew.start(number, device)
