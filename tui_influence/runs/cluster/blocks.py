@@ -1,7 +1,8 @@
 """A round: which rows of the plan each task is given. Pure, but for the file that tells the tasks.
 
-Rows are cut by guided self-scheduling (Polychronopoulos and Kuck 1987): blocks get shorter towards the end, so that
-the last of them end together, but never so short that their start costs more than a twentieth of their time.
+Rows are cut by factoring (Hummel, Schonberg and Flynn 1992): waves of equal blocks, one for each task that runs at a
+time, each wave half of what is left, so that the last blocks end together. No block is so short that its start costs
+more than a twentieth of its time; what is left before that would happen is one last wave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ def cut(
         pace: how long a model takes; a small pilot is all there is while that is unknown.
         minutes: the longest a block should take.
         limit_minutes: the longest it may take: what is unfinished then is handed out again.
-        slots: tasks at a time, if the config says: each is given work, however short.
+        slots: tasks at a time, if the config says: each is given as much, however little that is at the end.
         alone: rows that a task may have died of: each is a block by itself.
     """
     apart = [(row,) for row in rows if row in set(alone)]
@@ -93,20 +94,30 @@ def cut(
         return [tuple(rows[:PILOT_ROWS])] if rows else []
 
     model = max(pace.seconds, 1e-6)
-    least = pace.workers * max(1, ceil(pace.start * (1 / START_SHARE - 1) / model))
-    wanted, allowed = (pace.workers * max(1, int(seconds / model)) for seconds in
-                       (60 * minutes, 60 * limit_minutes - pace.start))  # fmt: skip
+    # From here on in steps: as many models as a task's workers train side by side.
+    least = max(1, ceil(pace.start * (1 / START_SHARE - 1) / model))
+    wanted, allowed = (max(1, int(seconds / model)) for seconds in (60 * minutes, 60 * limit_minutes - pace.start))
     most = min(max(wanted, least), allowed)
-    if slots:
-        most = min(most, max(1, ceil(len(together) / slots)))
     blocks: list[tuple[int, ...]] = []
-    start = 0
-    while start < len(together):
-        left = len(together) - start
-        size = min(max(ceil(left / (2 * (slots or _SLOTS))), least), most)
-        blocks.append(tuple(together[start : start + size]))
-        start += size
+    start, left = 0, ceil(len(together) / pace.workers)
+    while left:
+        wave = _wave(left, least, most, slots)
+        for steps in wave:
+            blocks.append(tuple(together[start : start + steps * pace.workers]))
+            start += steps * pace.workers
+        left -= sum(wave)
     return blocks + apart
+
+
+def _wave(left: int, least: int, most: int, slots: int | None) -> list[int]:
+    """Return the sizes of the next blocks: at most one for each slot, and all alike."""
+    if slots is None:  # no more blocks than have work that is worth a start
+        slots = min(_SLOTS, max(1, left // least))
+    share = left / slots
+    if share >= 2 * least:
+        return [min(int(share / 2), most)] * slots
+    now = min(left, most * slots)
+    return [size for size in (now * (slot + 1) // slots - now * slot // slots for slot in range(slots)) if size]
 
 
 def write_round(paths: Paths, planned: Round) -> None:

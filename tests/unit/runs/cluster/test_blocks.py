@@ -45,6 +45,19 @@ def test_blocks_get_shorter_towards_the_end() -> None:
     assert sizes[0] > 10 * sizes[-1]
 
 
+@given(paces, st.integers(1, 5000), st.integers(1, 64))
+def test_all_slots_are_given_as_much_work(pace, count, slots) -> None:
+    blocks = cut(range(count), pace, minutes=30, limit_minutes=1e6, slots=slots)
+    steps = [sum(ceil(len(block) / pace.workers) for block in blocks[slot::slots]) for slot in range(slots)]
+    assert max(steps) - min(steps) <= 1
+
+
+def test_two_slots_share_what_is_not_worth_four_starts() -> None:
+    assert [len(block) for block in cut(range(286), Pace(0.36, 1.7, 1), minutes=30, limit_minutes=30, slots=2)] == [
+        143
+    ] * 2
+
+
 def test_while_no_pace_is_known_there_is_a_pilot_only() -> None:
     assert cut(range(100), None, minutes=30, limit_minutes=240, slots=50) == [tuple(range(PILOT_ROWS))]
     assert cut([], None, minutes=30, limit_minutes=240, slots=50) == []
