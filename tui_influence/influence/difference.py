@@ -38,6 +38,7 @@ def difference(
     *,
     only: NDArray[np.intp] | None = None,
     strict: bool = False,
+    pooled: bool = False,
 ) -> Estimate:
     """Mean output with each group minus mean output without it.
 
@@ -55,6 +56,7 @@ def difference(
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
         only: (K',) indices of groups; the result has these rows alone. None for all.
         strict: refuse groups whose influence is undefined instead of marking them.
+        pooled: see `Differences`.
 
     Returns:
         Influence and standard error, (K, n), in the unit of `outputs`; n = 1 for (m,) outputs. Float64 for small
@@ -70,7 +72,7 @@ def difference(
     groups = masks.shape[1] if only is None else len(only)
     small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
     dtype = np.dtype(np.float64 if small else np.float32)
-    found = Differences(masks, clusters, dtype, only=only)
+    found = Differences(masks, clusters, dtype, only=only, pooled=pooled)
     if strict and (constant := np.flatnonzero((found.n_with == 0) | (found.n_without == 0))).size:
         raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")
     influence = np.full((groups, n), np.nan, dtype)

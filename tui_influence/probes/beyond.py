@@ -1,8 +1,9 @@
-"""What source groups do to single test examples, beyond what they do to the examples' class on average.
+"""What source groups do to single test examples, beyond what they do to the other examples of the same class.
 
 A group that helps a whole class helps every example of it; what tells examples of one class apart is what is left when
-each model's mean output on the class is taken from its output on the example. What a model gets wrong in the same way
-on all of a class leaves the difference too, so that its standard error is the difference's own, and smaller.
+each model's mean output on the class's others is taken from its output on the example. What a model gets wrong in the
+same way on all of a class leaves the difference too, so that its standard error is the difference's own, and smaller.
+The others are those of both halves of the test examples, whatever is asked, so that an example has one answer.
 """
 
 from dataclasses import dataclass
@@ -27,21 +28,28 @@ FEWEST_MODELS = 10
 
 @dataclass(frozen=True)
 class BeyondClass(OutputMatrix):
-    """Outputs (m, n) less each model's mean output on the class of the example.
+    """Outputs (m, n) less each model's mean output on the other examples of the class.
+
+    With n_y examples in the class and their mean, both of which include the example, that is
+    y - (n_y mean - y) / (n_y - 1) = (y - mean) n_y / (n_y - 1). An example that is alone in its class stays as it is.
 
     Attributes:
         averages: (m, C) each model's mean output on each class, in the unit of the outputs.
+        sizes: (C,) how many examples these are of: n_y.
     """
 
     averages: Floats | None = None
+    sizes: NDArray[np.int64] | None = None
 
     def block(self, rows: slice, columns: slice | Integers) -> Floats:
         """Return what `OutputMatrix.block` does, less the averages."""
-        if self.averages is None or self.labels is None:
+        if self.averages is None or self.sizes is None or self.labels is None:
             raise ValueError("averages need labels, and labels averages")
         of = self.labels[self.stored(columns)]
         outputs: Floats = super().block(rows, columns).astype(self.dtype)
-        outputs -= self.averages[rows].astype(self.dtype)[:, of]
+        alone = self.sizes[of] < 2
+        outputs -= np.where(alone, 0, self.averages[rows].astype(self.dtype)[:, of])
+        outputs *= np.where(alone, 1, self.sizes[of] / np.maximum(self.sizes[of] - 1, 1)).astype(self.dtype)
         return outputs
 
 
@@ -53,8 +61,8 @@ class Beyond:
         columns: (c,) the examples, ascending.
         labels: (c,) their classes.
         groups: (K',) the groups that are asked about, by their column in the masks.
-        beyond: (K', c) influence beyond the average of the example's class.
-        influence: (K', c) that and the influence on the average: for `difference`, the influence on the example.
+        beyond: (K', c) influence beyond that on the others of the example's class.
+        influence: (K', c) on the example itself, from `beyond` and the influence on its class's mean output.
         models: that it is estimated from.
     """
 
@@ -67,7 +75,9 @@ class Beyond:
 
 
 def beyond_class(reading: Reading, question: Question, group: int | None = None) -> Beyond:
-    """Estimate what groups do to single examples beyond what they do to the examples' class.
+    """Estimate what groups do to single examples beyond what they do to the others of the examples' class.
+
+    `difference` takes the spread of an arm for the same with and without a group, see `Differences`.
 
     Args:
         reading: of the question's target.
@@ -81,25 +91,46 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
     outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
     columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
     refuse_too_few_models(reading)
-    if question.target_class is not None and len(columns) < 2:
+    matrix = beyond_outputs(reading, question.output_kind, columns)
+    assert matrix.averages is not None
+    assert matrix.sizes is not None
+    sizes = matrix.sizes[labels[columns]]
+    if question.target_class is not None and sizes[0] < 2:
         raise ConfigError(
-            f'class "{printable(question.target_class, 60)}" has one test example in the {question.split} half: '
+            f'class "{printable(question.target_class, 60)}" has one test example: '
             "there are no others to compare it with"
         )
-    kind = parse_kind(question.output_kind)
-    stored = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    averages = mean_outputs_by_label(stored, columns, labels, len(described.classes))
-    matrix = BeyondClass(outputs.margins, outputs.predicted, labels, kind, columns, averages)
     alone = None if group is None else np.array([group], dtype=np.intp)
     found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
-    on_class = _estimate(question.estimator, outputs.masks, averages, reading.clusters, alone)
+    means = matrix.averages[:, np.unique(labels[columns])]
+    on_class = _estimate(question.estimator, outputs.masks, means, reading.clusters, alone).influence
+    place = np.searchsorted(np.unique(labels[columns]), labels[columns])
+    share = np.where(sizes < 2, 1, (sizes - 1) / sizes).astype(found.influence.dtype)
+    influence = found.influence * share
+    influence += np.where(sizes < 2, 0, on_class[:, place]).astype(found.influence.dtype)
     return Beyond(
         columns=columns,
         labels=labels[columns],
         groups=np.arange(outputs.masks.shape[1]) if alone is None else alone,
         beyond=found,
-        influence=found.influence + on_class.influence[:, labels[columns]].astype(found.influence.dtype),
+        influence=influence,
         models=len(outputs),
+    )
+
+
+def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64]) -> BeyondClass:
+    """Return the outputs of all models on some examples, (m, c), less those on the others of each example's class.
+
+    Raises:
+        ConfigError: there is no such kind of output.
+        ResultsError: stored outputs are NaN or infinite.
+    """
+    outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.described.classes)
+    kind = parse_kind(output_kind)
+    everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
+    averages = mean_outputs_by_label(everything, np.arange(reading.described.test), labels, count)
+    return BeyondClass(
+        outputs.margins, outputs.predicted, labels, kind, columns, averages, np.bincount(labels, minlength=count)
     )
 
 
@@ -126,13 +157,16 @@ def _estimate(
     only: NDArray[np.intp] | None,
 ) -> Estimate:
     """Return an estimate of all groups, or of some: only `difference` can save the time of the others."""
-    if only is not None and parse_estimator(estimator) is Estimator.DIFFERENCE:
-        return difference(masks, outputs, clusters, only=only)
+    by_difference = parse_estimator(estimator) is Estimator.DIFFERENCE
+    if only is not None and by_difference:
+        return difference(masks, outputs, clusters, only=only, pooled=True)
     if masks.shape[1] * outputs.shape[1] > MOST_VALUES:
         raise ConfigError(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
             "--class, or about one --source with the estimator `difference`"
         )
+    if by_difference:
+        return difference(masks, outputs, clusters, pooled=True)
     found = estimate(estimator, masks, outputs, clusters)
     if only is None:
         return found

@@ -1,9 +1,8 @@
 """Which single source images move which single test images: likely leakage where they help, misleading where they hurt.
 
-An influence here is on one test example *beyond its class*: on its output minus the mean output of its class's other
-examples in the same model. What a source image does to all of a class is no leak, and what a training run does to all
-of a class is no evidence; taking both out leaves less noise than there was. Works on groups of any kind; where they
-are single images, the pairs are of two images.
+An influence here is on one test example *beyond its class* (see `beyond`): what a source image does to all of a class
+is no leak, and what a training run does to all of a class is no evidence. Works on groups of any kind; where they are
+single images, the pairs are of two images.
 """
 
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.estimate import interval
-from tui_influence.influence.outputs import Floats, OutputMatrix, mean_outputs_by_label, parse_kind
 from tui_influence.influence.pairs import Pairs, models_needed, smallest_found, strongest_pairs
+from tui_influence.probes.beyond import beyond_outputs
 from tui_influence.ranking import chosen_columns
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
@@ -112,8 +111,8 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
         ResultsError: nothing is recorded, outputs are NaN or infinite, or the models are too few for so many pairs:
             it says how many are needed.
     """
-    described, labels, outputs = reading.described, reading.examples.labels, reading.outputs
-    columns = chosen_columns(described, reading.examples, question)
+    outputs = reading.outputs
+    columns = chosen_columns(reading.described, reading.examples, question)
     reading.refuse_if_empty()
     tests = (outputs.masks.shape[1] if groups is None else len(groups)) * len(columns)
     needed = models_needed(tests)
@@ -122,47 +121,21 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
             f"{counted(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
             f"which takes at least {needed:,}; more `models` in the config extend the run"
         )
-    kind = parse_kind(question.output_kind)
-    matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    everything = np.arange(described.test)
-    means = mean_outputs_by_label(matrix, everything, labels, len(described.classes)).astype(np.float32)
-    sizes = np.bincount(labels, minlength=len(described.classes))
-    beyond = _Beyond(OutputMatrix(outputs.margins, outputs.predicted, labels, kind, columns), means, sizes, labels)
+    beyond = beyond_outputs(reading, question.output_kind, columns)
+    rows = slice(0, len(outputs))
     found = strongest_pairs(
-        outputs.masks, beyond, len(columns), reading.clusters, keep=KEPT, level=SIGNIFICANT, only=groups
+        outputs.masks,
+        lambda some: beyond.block(rows, some),
+        len(columns),
+        reading.clusters,
+        keep=KEPT,
+        level=SIGNIFICANT,
+        only=groups,
     )
     helped, hurt = (_listed(pairs, columns, found.df) for pairs in (found.helped, found.hurt))
-    spread = beyond(slice(0, min(len(columns), 512))).std(axis=0)
+    spread = beyond.block(rows, slice(0, min(len(columns), 512))).std(axis=0)
     smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs))
     return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.tested, len(columns), len(outputs), smallest)
-
-
-@dataclass(frozen=True)
-class _Beyond:
-    """Outputs beyond the class: of some examples, the mean of their class's others taken out.
-
-    Attributes:
-        matrix: (m, c) outputs of the chosen examples.
-        means: (m, C) mean output of each class over all its n_y examples.
-        sizes: (C,) these n_y.
-        labels: (n,) class of each example.
-    """
-
-    matrix: OutputMatrix
-    means: Floats
-    sizes: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-    def __call__(self, columns: slice) -> Floats:
-        assert self.matrix.chosen is not None
-        own = self.matrix.block(slice(0, self.matrix.shape[0]), columns).astype(np.float32)
-        label = self.labels[self.matrix.chosen[columns]]
-        size = self.sizes[label].astype(np.float32)
-        # y - (n_y mean - y) / (n_y - 1) = (y - mean) n_y / (n_y - 1); an example alone in its class stays as it is
-        alone = size < 2
-        own -= np.where(alone, 0, self.means[:, label])
-        own *= np.where(alone, 1, size / np.maximum(size - 1, 1))
-        return own
 
 
 def _listed(pairs: Pairs, columns: NDArray[np.int64], df: float) -> tuple[Leak, ...]:

@@ -66,11 +66,12 @@ def test_what_a_group_drives_is_found_with_honest_intervals(reading):
     assert list(found.examples) == sorted(found.examples, key=lambda example: -example.beyond)
 
 
-def test_influence_is_that_on_the_example_and_beyond_is_the_difference_to_its_class(reading):
+def test_influence_is_that_on_the_example_and_beyond_is_the_difference_to_the_others_of_its_class(reading):
     columns = np.flatnonzero(LABELS == 0)
     outputs = np.asarray(reading.outputs.margins[:, columns], dtype=np.float64)
     alone = difference(reading.outputs.masks, outputs)
-    centred = difference(reading.outputs.masks, outputs - outputs.mean(axis=1, keepdims=True))
+    others = (outputs.sum(axis=1, keepdims=True) - outputs) / (len(columns) - 1)
+    centred = difference(reading.outputs.masks, outputs - others, pooled=True)
     found = beyond_class(reading, Question(target_class="class 0", split="all"))
     assert found.influence == pytest.approx(alone.influence, abs=1e-5)
     assert found.beyond.influence == pytest.approx(centred.influence, abs=1e-5)
