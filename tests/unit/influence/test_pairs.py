@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -120,3 +121,23 @@ def test_more_models_and_fewer_pairs_find_smaller_influences():
     assert smallest_found(1000, 1.0, 400) < smallest_found(1000, 1.0, 100)
     assert smallest_found(1000, 1.0, 400) < smallest_found(1_000_000, 1.0, 400)
     assert smallest_found(1000, 1.0, 2) == float("inf")
+
+
+def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monkeypatch):
+    """A block of influences at a time, however many there are."""
+    groups, models = 50_000, 48
+    rng = np.random.default_rng(0)
+    masks = rng.random((models, groups)) < 0.5
+    outputs = rng.normal(size=(models, 800)).astype(np.float32)
+    outputs[:, 613] += 6 * masks[:, 40_000]
+    monkeypatch.setattr(module, "MOST_VALUES", 40 * groups)
+    tracemalloc.start()
+    peaks = []
+    for examples in (200, 800):
+        tracemalloc.reset_peak()
+        found = strongest_pairs(masks, lambda columns: outputs[:, columns], examples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert found.tested == groups * 800
+    assert (found.helped.group[0], found.helped.example[0]) == (40_000, 613)
+    assert peaks[1] < 1.2 * peaks[0]
