@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.planted import KINDS, Planted, plant
+from benchmarks.planted import KINDS, Planted, auc, plant
 from tui_influence.config.loader import load_config
 from tui_influence.datasets import load_source, load_target
 from tui_influence.export.report import SIGNIFICANT
@@ -101,13 +101,6 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
         f"answered in {asked:.1f} s",
         flush=True,
     )
-
-
-def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the curve: how often a positive scores above another."""
-    order = np.argsort(np.argsort(score, kind="stable")) + 1
-    n = int(positive.sum())
-    return float((order[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
 
 
 if __name__ == "__main__":

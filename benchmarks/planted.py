@@ -153,5 +153,12 @@ def changed(pixels: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
     return np.asarray(image, dtype=np.uint8)[..., None]
 
 
+def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Area under the curve: how often a positive scores above another."""
+    order = np.argsort(np.argsort(score, kind="stable")) + 1
+    n = int(positive.sum())
+    return float((order[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
+
+
 def _write(path: Path, x: Pixels, y: NDArray[np.int64], classes: NDArray[np.str_]) -> None:
     np.savez_compressed(path, x=x[..., 0], y=y, classes=classes)

@@ -1,11 +1,12 @@
 """Probes against planted truth, with real trainings on the embedded digits: what the documentation's tables come from.
 
-    python -m benchmarks.probes_subpopulations [--models 256] [--keep FOLDER]
+    python -m benchmarks.bench_probes [--models 256] [--keep FOLDER]
 
 Round: the target says only round (0, 6, 8, 9), straight (1, 4, 7) or curled (2, 3, 5); the source is printed glyphs.
 Are the hidden digits found, and by their printed likeness? Swapped: the source is handwritten digits in 20 groups, of
 which two have their labels swapped in pairs. Are these the harmful ones, are failures blamed on them, and do
-predictions flip when they are left out?
+predictions flip when they are left out? Mislabelled: the source is a few handwritten digits, a fifth of them with a
+wrong label, and every image is a group. Do these rank as harmful?
 """
 
 import argparse
@@ -22,7 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.planted import auc
 from tui_influence.datasets.shipped import ShippedOrigin
+from tui_influence.influence.difference import difference
 from tui_influence.probes.beyond import beyond_class
 from tui_influence.probes.failures import failures
 from tui_influence.probes.subpopulations import ClassParts, subpopulations
@@ -33,6 +36,8 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
 KINDS = {"round": (0, 6, 8, 9), "straight": (1, 4, 7), "curled": (2, 3, 5)}
+FEW, WRONG = 20, 0.2
+"""Source images of each digit in the third experiment, and the share of them with the label of another digit."""
 TRAIN, TEST = 12, 200
 """Handwritten digits of each kind that the target has, labelled and to be tested."""
 GROUPS, SWAPPED = 20, (4, 13)
@@ -55,7 +60,7 @@ train = "{folder}/train.npz"
 test = "{folder}/test.npz"
 
 [design]
-kind = "balanced"
+kind = "{design}"
 models = {models}
 heldout = 0
 
@@ -72,7 +77,7 @@ probe_l2 = 1.0
 
 
 def main() -> None:
-    """Run both experiments and print their tables."""
+    """Run the experiments and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", type=int, default=256)
     parser.add_argument("--keep", type=Path, help="keep the runs here; a run that is there is not trained again")
@@ -81,6 +86,7 @@ def main() -> None:
         folder = (options.keep or Path(scratch)).absolute()
         round_digits(folder / "round", options.models)
         swapped_labels(folder / "swapped", options.models)
+        mislabelled_images(folder / "mislabelled", 4 * options.models)
 
 
 def hidden_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.int64]]:
@@ -117,23 +123,24 @@ def round_digits(folder: Path, models: int) -> None:
         print(f"| {digit} | {area_of(reading, kind, digit, hidden):.2f} |")
 
 
-def swapped_labels(folder: Path, models: int) -> None:
-    """Groups of swapped labels in a source of handwritten digits."""
+def swapped_groups(folder: Path, models: int) -> Reading:
+    """Train the second experiment's sweep."""
     pixels, digits = _digits()
-    train, test = _pools(digits, GROUPS * PER_GROUP)
-    _save(folder / "train.npz", pixels, digits, train, [str(digit) for digit in range(10)])
-    _save(folder / "test.npz", pixels, digits, test, [str(digit) for digit in range(10)])
     source = np.concatenate([np.flatnonzero(digits == digit)[: GROUPS * PER_GROUP] for digit in range(10)])
     group = np.arange(len(source)) % GROUPS
     labels = np.where(np.isin(group, SWAPPED), digits[source] ^ 1, digits[source])  # 0 and 1, 2 and 3, ...
-    names = [str(digit) for digit in range(10)]
-    np.savez(folder / "source.npz", x=pixels[source], y=labels, classes=np.array(names))
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "groups.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "group"])
         rows.writerows([f"{labels[place]}/{place}", f"group {group[place]:02d}"] for place in range(len(source)))
-    section = f'kind = "npz"\npath = "{folder}/source.npz"\ngroups = "{folder}/groups.csv"'
-    reading = _sweep(folder, "swapped", section, models, epochs=8)
+    section = _among_digits(folder, pixels, digits, source, labels, GROUPS * PER_GROUP)
+    return _sweep(folder, "swapped", f'{section}\ngroups = "{folder}/groups.csv"', models, epochs=8)
+
+
+def swapped_labels(folder: Path, models: int) -> None:
+    """Groups of swapped labels in a source of handwritten digits."""
+    reading = swapped_groups(folder, models)
     rows_found = rank(reading, Question()).report.ranking.rows
     print(f"\nswapped: {len(reading.outputs)} models, groups {', '.join(map(str, SWAPPED))} of {GROUPS}\n")
     print("| group | rank | influence | 95% interval | q |\n| --- | --- | --- | --- | --- |")
@@ -149,6 +156,40 @@ def swapped_labels(folder: Path, models: int) -> None:
         f"first on a swapped one (by chance {len(told) * len(SWAPPED) / GROUPS:.0f})"
     )
     _verify(reading, [f for f in told if {one.group for one in f.blamed[:2]} & set(SWAPPED)])
+
+
+def mislabelled_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.intp]]:
+    """Train the third experiment's sweep; return it, and the groups that are mislabelled images."""
+    pixels, digits = _digits()
+    source = np.concatenate([np.flatnonzero(digits == digit)[:FEW] for digit in range(10)])
+    rng = np.random.default_rng(0)
+    wrong = rng.choice(len(source), round(WRONG * len(source)), replace=False)
+    labels = digits[source]
+    labels[wrong] = (labels[wrong] + rng.integers(1, 10, len(wrong))) % 10
+    section = _among_digits(folder, pixels, digits, source, labels, FEW)
+    reading = _sweep(folder, "mislabelled", f'{section}\ngroups = "example"', models, epochs=16, design="bernoulli")
+    names = {f"{labels[place]}/{place}" for place in wrong}
+    return reading, np.array([place for place, name in enumerate(reading.info.source.groups) if name in names])
+
+
+def harm_of(reading: Reading, models: int | None = None) -> NDArray[np.float64]:
+    """(K,) harm that each group does to the whole target, by the sweep's first models or all of them."""
+    outputs = reading.outputs
+    found = difference(outputs.masks[:models], np.asarray(outputs.margins[:models]).mean(axis=1, dtype=np.float64))
+    return -found.influence[:, 0].astype(np.float64)
+
+
+def mislabelled_images(folder: Path, models: int) -> None:
+    """Mislabelled images among few."""
+    reading, wrong = mislabelled_digits(folder, models)
+    groups = len(reading.info.source.groups)
+    is_wrong = np.isin(np.arange(groups), wrong)
+    print(f"\nmislabelled: {len(wrong)} of {groups} images, each of them a group\n")
+    print("| models | area under the curve | mislabelled among as many most harmful |\n| --- | --- | --- |")
+    for count in (models // 8, models // 4, models // 2, models):
+        harm = harm_of(reading, count)
+        worst = np.argsort(-harm)[: len(wrong)]
+        print(f"| {count} | {auc(harm, is_wrong):.2f} | {int(is_wrong[worst].sum())} of {len(wrong)} |")
 
 
 def _verify(reading: Reading, candidates: Sequence[Any]) -> None:
@@ -219,6 +260,23 @@ def _pools(digits: NDArray[np.int64], skip: int) -> tuple[NDArray[np.intp], NDAr
     return np.concatenate([some[:TRAIN] for some in members]), np.concatenate([some[TRAIN:] for some in members])
 
 
+def _among_digits(
+    folder: Path,
+    pixels: NDArray[np.uint8],
+    digits: NDArray[np.int64],
+    source: NDArray[np.intp],
+    labels: NDArray[np.int64],
+    skip: int,
+) -> str:
+    """Write a source of handwritten digits with such labels and a target of others; return the section of a config."""
+    names = [str(digit) for digit in range(10)]
+    train, test = _pools(digits, skip)
+    _save(folder / "train.npz", pixels, digits, train, names)
+    _save(folder / "test.npz", pixels, digits, test, names)
+    np.savez(folder / "source.npz", x=pixels[source], y=labels, classes=np.array(names))
+    return f'kind = "npz"\npath = "{folder}/source.npz"'
+
+
 def _save(
     path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.int64], chosen: NDArray[np.intp], names: list[str]
 ) -> None:
@@ -226,9 +284,10 @@ def _save(
     np.savez(path, x=pixels[chosen], y=labels[chosen], classes=np.array(names))
 
 
-def _sweep(folder: Path, name: str, source: str, models: int, epochs: int) -> Reading:
+def _sweep(folder: Path, name: str, source: str, models: int, epochs: int, design: str = "balanced") -> Reading:
     root, config = folder / "run", folder / "sweep.toml"
-    config.write_text(CONFIG.format(name=name, root=root, source=source, folder=folder, models=models, epochs=epochs))
+    values = {"name": name, "root": root, "source": source, "folder": folder, "models": models, "epochs": epochs}
+    config.write_text(CONFIG.format(**values, design=design))
     started = time.perf_counter()
     _tinfl("sweep", str(config), "--foreground")
     print(f"{name}: trained in {time.perf_counter() - started:.0f} s", file=sys.stderr)
