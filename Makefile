@@ -50,8 +50,12 @@ unit: $(DEV)
 results/demo: | $(STAMP)
 	$(BIN)/tinfl demo $@
 
-tour: $(STAMP) | results/demo
-	$(BIN)/python docs/tour.py results/demo docs/tour
+results/demo-images: | results/demo
+	$(BIN)/tinfl leaks results/demo --init results/images.toml --top 3 --models 900
+	$(BIN)/tinfl sweep --foreground results/images.toml
+
+tour: $(STAMP) | results/demo results/demo-images
+	$(BIN)/python docs/tour.py results/demo docs/tour --images results/demo-images
 
 soak: $(DEV)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0

@@ -2,14 +2,15 @@
 
 Of the commands that answer with pictures, what they print is written likewise.
 
-    python docs/tour.py results/demo docs/tour
+    python docs/tour.py results/demo docs/tour --images results/demo-images
 
-The run is read only. Pictures show nothing of the machine that they are made on.
+The runs are read only: a sweep over classes, and one over single images (its second stage). Pictures show nothing of the machine that they are made on.
 """
 
 import argparse
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +96,19 @@ def commands(target_class: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     )
 
 
-def print_outs(run: Path, folder: Path, target_class: str, *, dark: bool) -> None:
-    """Write a picture of what every command prints into a folder."""
+IMAGES = (
+    "leaks",
+    ("--top", "4"),
+    "Source images beside the single test images that they help and hurt most surely, with intervals",
+)
+"""The command that is pictured on a sweep over single images."""
+
+
+def print_out(command: str, options: Sequence[str], title: str, run: Path, folder: Path, *, dark: bool) -> None:
+    """Write a picture of what a command prints into a folder."""
     background = (DARK if dark else LIGHT).background or ""
-    for command, options, title in commands(target_class):
-        picture = svg(printed(command, run, options, dark=dark), WIDTH, background, title)
-        (folder / f"{command}.svg").write_text(picture, encoding="utf-8")
+    picture = svg(printed(command, run, options, dark=dark), WIDTH, background, title)
+    (folder / f"{command}.svg").write_text(picture, encoding="utf-8")
 
 
 def _lines(app: ExploreApp) -> list[Strip]:
@@ -129,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the README's pictures of the app.")
     parser.add_argument("run", type=Path, help="results directory of a finished run, such as the demo's")
     parser.add_argument("folder", type=Path, help="where to write them")
+    parser.add_argument("--images", type=Path, help="results directory of a sweep over single images")
     parser.add_argument("--class", dest="target_class", default="7", help="of the target, that is ranked for")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     asked = parser.parse_args()
@@ -137,7 +146,10 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     dark = asked.theme == "dark"
     asyncio.run(tour(asked.run, asked.folder, asked.target_class, dark=dark))
-    print_outs(asked.run, asked.folder, asked.target_class, dark=dark)
+    for pictured in commands(asked.target_class):
+        print_out(*pictured, asked.run, asked.folder, dark=dark)
+    if asked.images is not None:
+        print_out(*IMAGES, asked.images, asked.folder, dark=dark)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ SHOWN = sorted(re.findall(r"!\[[^]]+\]\((docs/tour/[^)]+)\)", (ROOT / "README.md
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def tour(run: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "docs/tour.py", str(run), str(folder), "--class", "y"]
+def tour(run: Path, folder: Path, images: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "docs/tour.py", str(run), str(folder), "--class", "y", "--images", str(images)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
@@ -51,7 +51,8 @@ def test_a_picture_of_the_readme_is_self_contained(picture):
 
 def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
     make_run(tmp_path / "run", name="<of & my own>", noise=0.05)
-    done = tour(tmp_path / "run", tmp_path / "pictures")
+    make_run(tmp_path / "images", groups=[f"a/{place}" for place in range(12)], models=60)
+    done = tour(tmp_path / "run", tmp_path / "pictures", tmp_path / "images")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [Path(name).name for name in SHOWN]
     texts = {path.stem: check(path) for path in (tmp_path / "pictures").iterdir()}
@@ -64,6 +65,8 @@ def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
     assert any(text.startswith('class "y" of target "digits"') for text in texts["subpops"])
     assert "tinfl failures results/run --top 4" in texts["failures"]
     assert len([text for text in texts["failures"] if re.fullmatch(r"example \d+", text)]) == 4
+    assert "tinfl leaks results/images --top 4" in texts["leaks"]
+    assert [text for text in texts["leaks"] if text.startswith("helped: likely leakage")]
     # Grey images of two tones: both are drawn, as shapes.
     for name in ("class", "failures"):
         fills = re.findall(r'<path fill="(#\w+)"', (tmp_path / f"pictures/{name}.svg").read_text())
@@ -91,7 +94,8 @@ def test_what_a_command_refuses_is_not_pictured(tmp_path, monkeypatch):
 
 def test_a_run_that_is_not_finished_is_refused(tmp_path):
     make_run(tmp_path / "run", state=State.RUNNING)
-    done = tour(tmp_path / "run", tmp_path / "pictures")
+    make_run(tmp_path / "images", groups=[f"a/{place}" for place in range(12)], models=60)
+    done = tour(tmp_path / "run", tmp_path / "pictures", tmp_path / "images")
     assert done.returncode == 1
     assert "not finished" in done.stderr
     assert not (tmp_path / "pictures").exists()
