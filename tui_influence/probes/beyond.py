@@ -34,22 +34,21 @@ class BeyondClass(OutputMatrix):
     y - (n_y mean - y) / (n_y - 1) = (y - mean) n_y / (n_y - 1). An example that is alone in its class stays as it is.
 
     Attributes:
-        averages: (m, C) each model's mean output on each class, in the unit of the outputs.
-        sizes: (C,) how many examples these are of: n_y.
+        averages: (m, C) each model's mean output on each class, in the unit of the outputs; 0 for a class of one.
+        scale: (C,) n_y / (n_y - 1); 1 for a class of one.
     """
 
     averages: Floats | None = None
-    sizes: NDArray[np.int64] | None = None
+    scale: Floats | None = None
 
     def block(self, rows: slice, columns: slice | Integers) -> Floats:
         """Return what `OutputMatrix.block` does, less the averages."""
-        if self.averages is None or self.sizes is None or self.labels is None:
+        if self.averages is None or self.scale is None or self.labels is None:
             raise ValueError("averages need labels, and labels averages")
         of = self.labels[self.stored(columns)]
         outputs: Floats = super().block(rows, columns).astype(self.dtype)
-        alone = self.sizes[of] < 2
-        outputs -= np.where(alone, 0, self.averages[rows].astype(self.dtype)[:, of])
-        outputs *= np.where(alone, 1, self.sizes[of] / np.maximum(self.sizes[of] - 1, 1)).astype(self.dtype)
+        outputs -= np.take(self.averages[rows], of, axis=1)
+        outputs *= self.scale[of]
         return outputs
 
 
@@ -93,21 +92,18 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
     refuse_too_few_models(reading)
     matrix = beyond_outputs(reading, question.output_kind, columns)
     assert matrix.averages is not None
-    assert matrix.sizes is not None
-    sizes = matrix.sizes[labels[columns]]
-    if question.target_class is not None and sizes[0] < 2:
+    assert matrix.scale is not None
+    if question.target_class is not None and np.count_nonzero(labels == labels[columns[0]]) < 2:
         raise ConfigError(
             f'class "{printable(question.target_class, 60)}" has one test example: '
             "there are no others to compare it with"
         )
     alone = None if group is None else np.array([group], dtype=np.intp)
     found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
-    means = matrix.averages[:, np.unique(labels[columns])]
-    on_class = _estimate(question.estimator, outputs.masks, means, reading.clusters, alone).influence
-    place = np.searchsorted(np.unique(labels[columns]), labels[columns])
-    share = np.where(sizes < 2, 1, (sizes - 1) / sizes).astype(found.influence.dtype)
-    influence = found.influence * share
-    influence += np.where(sizes < 2, 0, on_class[:, place]).astype(found.influence.dtype)
+    present, place = np.unique(labels[columns], return_inverse=True)
+    on_class = _estimate(question.estimator, outputs.masks, matrix.averages[:, present], reading.clusters, alone)
+    influence = found.influence / matrix.scale[labels[columns]].astype(found.influence.dtype)
+    influence += np.take(on_class.influence.astype(found.influence.dtype), place, axis=1)
     return Beyond(
         columns=columns,
         labels=labels[columns],
@@ -129,9 +125,13 @@ def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64
     kind = parse_kind(output_kind)
     everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     averages = mean_outputs_by_label(everything, np.arange(reading.described.test), labels, count)
+    sizes = np.bincount(labels, minlength=count)
+    averages[:, sizes < 2] = 0
+    scale = np.where(sizes < 2, 1, sizes / np.maximum(sizes - 1, 1))
     return BeyondClass(
-        outputs.margins, outputs.predicted, labels, kind, columns, averages, np.bincount(labels, minlength=count)
-    )
+        outputs.margins, outputs.predicted, labels, kind, columns,
+        averages.astype(everything.dtype), scale.astype(everything.dtype),
+    )  # fmt: skip
 
 
 def refuse_too_few_models(reading: Reading) -> None:

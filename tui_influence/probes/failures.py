@@ -142,8 +142,8 @@ def _means(reading: Reading, columns: NDArray[np.int64]) -> tuple[NDArray[np.flo
     hits, sums = np.zeros(len(columns)), np.zeros(len(columns))
     for start in range(0, len(outputs), _ROWS):
         rows = slice(start, start + _ROWS)
-        hits += np.count_nonzero(outputs.predicted[rows][:, columns] == labels, axis=0)
-        sums += outputs.margins[rows][:, columns].sum(axis=0, dtype=np.float32)
+        hits += np.count_nonzero(np.take(outputs.predicted[rows], columns, axis=1) == labels, axis=0)
+        sums += np.take(outputs.margins[rows], columns, axis=1).sum(axis=0, dtype=np.float32)
     return hits / len(outputs), sums / len(outputs)
 
 
