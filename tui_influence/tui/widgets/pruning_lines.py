@@ -40,7 +40,9 @@ def recommended(found: Recommendation, look: Look, words: str = "recommended") -
 
 
 def verdict(measured: Measured, look: Look) -> Text:
-    """Return what is recommended by what was measured so far."""
+    """Return what is recommended by what was measured so far; of lists, where there is more to see."""
+    if not measured.pruning.drops_numbers:
+        return Text("how the lists do on all test examples; an image says how its own verification stands", look.quiet)
     return recommended(measured_best(measured), look, "recommended" if measured.is_complete else "so far")
 
 
@@ -75,6 +77,8 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
         for result in measured.results
         if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
     ]
+    if not measured.pruning.drops_numbers:
+        return [Text("nothing is predicted of lists of classes", style=look.quiet)]
     if not found:
         return [Text("nothing was predicted, from so few models or of so many groups", style=look.quiet)]
     unit = "points" if quantity == "accuracy" else "nats"
