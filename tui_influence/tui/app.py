@@ -36,7 +36,6 @@ from tui_influence.tui.messages import (
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
@@ -52,6 +51,9 @@ from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.verifying_app import VerifyingApp
+from tui_influence.tui.verifying_jobs import VerifyingJobs
+from tui_influence.tui.verifying_state import VerifyingFinding
 from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.shelves import Tile
@@ -60,7 +62,7 @@ SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, P
 """The modes, in the order of their keys."""
 
 
-class ExploreApp(PruningApp):
+class ExploreApp(VerifyingApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -104,6 +106,7 @@ class ExploreApp(PruningApp):
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
         self._prunings = PruningJobs(self._background, self._tell, self._broke)
+        self._verifying = VerifyingJobs(self._tell, self._broke)
         self._closely = Background(self._broke)
         self._looking = Looking(self._closely, self._tell)
         self.register_theme(DARK)
@@ -129,6 +132,7 @@ class ExploreApp(PruningApp):
         self._background.close()
         self._closely.close()
         self._prunings.rest()
+        self._verifying.rest()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -207,6 +211,8 @@ class ExploreApp(PruningApp):
                 self._say_started(message.reason)
             case PruningFinding():
                 self._pruning_found(message)
+            case VerifyingFinding():
+                self._verifying_found(message)
 
     @on(AskingScreen.GroupChosen)
     def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:

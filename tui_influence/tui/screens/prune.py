@@ -365,10 +365,10 @@ class PruneScreen(AskingScreen):
             if result is not None:
                 lines.append(class_heading(result, look))
             else:
-                said = verdict(measured, look)
-                if self.size.width < NARROW:
+                said = verdict(measured, pruning.name, look)
+                if said is not None and self.size.width < NARROW:
                     said.truncate(width, overflow="ellipsis" if not look.ascii else "crop")
-                lines.append(said)
+                lines += [said] if said is not None else []
                 if wide:
                     lines.append(
                         Text(
