@@ -74,6 +74,9 @@ def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
     ]
     by = f"influence on its {question.output_kind}, by {question.estimator}; * q < {SIGNIFICANT:g}"
     lines += [f"  {by}", f"Beside it: without {len(blamed)} at random, and with everything."]
+    seen = state.image.found if state.image else None
+    if seen is not None and seen.example == question.example and seen.overall.accuracy > 0.5:
+        lines.append("Most models are right about it already: there may be nothing to flip.")
     if not proposed.wanted.told:
         lines.append("None of these can be told from chance: it may well change nothing.")
     takes = f": about {duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
