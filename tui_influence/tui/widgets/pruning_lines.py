@@ -53,9 +53,7 @@ def verdict(measured: Measured, name: str, look: Look) -> Text | None:
     example = example_of(name)
     if example is None:
         return None
-    return Text(
-        f"verifies example {example:,}: whether it flips is said beside its image, which Class opens", look.quiet
-    )
+    return Text(f"verifies example {example}: its image, in Class, says whether it flips", look.quiet)
 
 
 def curve(measured: Measured, quantity: Quantity, look: Look, width: int, height: int) -> list[Text]:
