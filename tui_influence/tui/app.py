@@ -25,13 +25,11 @@ from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import Looking
 from tui_influence.tui.messages import (
     Broke,
-    CopyAsked,
     EffectsFound,
     Finding,
     LogRead,
     OverviewFailed,
     OverviewRead,
-    Preparing,
     Ranked,
     Started,
 )
@@ -309,46 +307,10 @@ class ExploreApp(VerifyingApp):
         self._show()
         self._consider()
 
-    @on(RankScreen.ExportAsked)
-    def _export(self) -> None:
-        carry_out.export(self, self.state)
-
-    @on(RankScreen.LinesAsked)
-    def _copy_lines(self, message: RankScreen.LinesAsked) -> None:
-        carry_out.copy_rows(self, self.state, message.groups, self._closely)
-
-    @on(CopyAsked)
-    def _copy(self, message: CopyAsked) -> None:
-        carry_out.copy(self, message.text, message.what, self._closely)
-
     @on(LogScreen.Wanted)
     def _log_wanted(self) -> None:
         if self._watcher is not None:
             self._watcher.read_log()
-
-    @on(SweepScreen.StopAsked)
-    def _stop(self) -> None:
-        run = carry_out.sweep_of(self.state)
-        if run is not None:
-            carry_out.stop(self, run, self._look_now)
-
-    @on(SweepScreen.ResumeAsked)
-    def _resume(self) -> None:
-        state, run = self.state, carry_out.sweep_of(self.state)
-        if run is not None:
-            carry_out.resume(
-                self,
-                run,
-                lambda what: self._tell(state, Preparing(what)),
-                lambda reason: self._tell(state, Started(reason)),
-            )
-
-    def _say_started(self, reason: str) -> None:
-        if reason:
-            self.notify(printable(reason, 400), severity="error", timeout=15, markup=False)
-        else:
-            self.notify("The sweep goes on in the background; leaving does not stop it.", markup=False)
-        self._look_now()
 
     def _look_now(self) -> None:
         if self._watcher is not None:
