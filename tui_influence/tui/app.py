@@ -27,6 +27,7 @@ from tui_influence.tui.messages import (
     Broke,
     EffectsFound,
     Finding,
+    Grown,
     LogRead,
     OverviewFailed,
     OverviewRead,
@@ -201,10 +202,8 @@ class ExploreApp(VerifyingApp):
         match message:
             case OverviewRead():
                 self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
-            case Ranked():
-                self._consider()
-            case EffectsFound():
-                self._look_at_group()
+            case Ranked() | Grown() | EffectsFound():
+                self._consider()  # models may have come meanwhile, and no more that would say so
             case Started():
                 self._say_started(message.reason)
             case PruningFinding():

@@ -65,7 +65,7 @@ class PruningJobs:
         if seen is not None and seen.info is not None and pruning.exists:
             # Both only grow: rows that are trained, and rows that follow from those.
             models = seen.finished + seen.total
-            if self._measuring.is_due(models, now):
+            if self._measuring.is_due(models, now, ended=not seen.is_active):
                 self._background.submit("arms", partial(self._measure, state, seen.info, pruning.name, models))
         if pruning.proposes and overview.finished:
             self._propose(state, overview.info, overview.finished, now)
