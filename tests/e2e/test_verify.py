@@ -6,6 +6,9 @@ import shutil
 import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, tinfl, wait_for
+from tests.tui.runs import exploring, until, words
+from tui_influence.probes.verification_report import verification_document
+from tui_influence.tui.widgets.image_grid import ImageGrid
 
 QUICK = ("--verify", "--example", 3, "--drop", 4, "--seeds", 2)
 ROWS = 3 * 2
@@ -16,7 +19,8 @@ def sweep(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
     yield root
-    kill_everything(root / "prune" / "example-3")
+    for own in (root / "prune").glob("*"):
+        kill_everything(own)
 
 
 def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(sweep, reference):
@@ -41,6 +45,25 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     after = record_bytes(own)
     assert len(after) == len(before) + 3
     assert {path: after[path] for path in before} == before
+
+
+async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monkeypatch):
+    monkeypatch.setattr("tui_influence.probes.verification.SEEDS", 2)
+    async with exploring(sweep, (100, 40)) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: app.state.seen is not None and app.screen.query_one("#moved", ImageGrid).tiles)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.state.verifying.own is not None and app.state.image is not None)
+        await pilot.press("v")
+        await until(pilot, lambda: "6 retrainings, 2 of each" in words(app))
+        await pilot.press("y")
+        verifying = app.state.verifying
+        await until(pilot, lambda: verifying.found is not None and verifying.found.is_complete)
+        await until(pilot, lambda: "DONE" in words(app) and "6 of 6 retrainings" in words(app))
+        said = words(app)
+    read = json.loads(tinfl("failures", sweep, "--verify", "--example", verifying.found.example, "--json").stdout)
+    assert read == verification_document(verifying.found)
+    assert [f"{arm['right']} of 2" in said for arm in read["arms"]] == [True] * 3
 
 
 def test_only_what_lowers_the_margin_is_left_out(sweep):

@@ -1,12 +1,16 @@
 """Prunings in every state, made by hand beside the runs of `runs.make_run`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from tests.tui.runs import EXAMPLES, say, until
 from tests.unit.store.conftest import make_record
+from tui_influence.probes.verification import verification
 from tui_influence.pruning.request import Wanted, outlined
+from tui_influence.ranking_question import Question
+from tui_influence.reading import read
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.arms_file import ArmKind, Pruning, write_arms
@@ -16,6 +20,9 @@ from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info, write_run_info
 
 SEEDS = 4
+BETTER = {ArmKind.LOWEST: 0.4, ArmKind.HIGHEST: -0.8}
+"""What margins gain by how groups are dropped."""
+FLIPS = {ArmKind.ALL: -2.5, ArmKind.RANDOM: -2.5, ArmKind.DROP: 2.5}
 
 
 def make_pruning(
@@ -25,12 +32,14 @@ def make_pruning(
     ks: tuple[int, ...] = (3, 6),
     trained: int | None = None,
     state: State | None = State.DONE,
+    wanted: Wanted | None = None,
+    better: Mapping[ArmKind, float] = BETTER,
     **said,
 ) -> Paths:
-    """A pruning whose classes x and y gain from dropping the lowest, while class z loses by it."""
+    """A pruning whose classes x and y gain from dropping the lowest, while class z loses by it; or as is wanted."""
     own = Paths(sweep.prunings / name)
     info = read_run_info(sweep.root)
-    pruning, _ = outlined(sweep, info, own, Wanted(ks=ks, seeds=SEEDS, baselines=()))
+    pruning, _ = outlined(sweep, info, own, wanted or Wanted(ks=ks, seeds=SEEDS, baselines=()))
     write_arms(own, pruning)
     labels = read_examples(sweep, info, 0).labels
     pictures = np.zeros((EXAMPLES, 8, 8, 1), np.uint8)
@@ -41,19 +50,29 @@ def make_pruning(
     write_run_info(
         own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.size, targets=targets)
     )
-    train(own, pruning, labels, pruning.size if trained is None else trained)
+    train(own, pruning, labels, pruning.size if trained is None else trained, better)
     if state is not None:
         say(own, state, done=trained or pruning.size, total=pruning.size, **said)
     return own
 
 
-def train(own: Paths, pruning: Pruning, labels: np.ndarray, count: int) -> None:
+def make_verification(
+    sweep: Paths, example: int, *, trained: int | None = None, state: State = State.DONE, seeds: int = 8
+) -> Paths:
+    """A verification of an example that is right without what is to blame, and wrong otherwise."""
+    reading = read(sweep, read_run_info(sweep.root))
+    wanted = verification(reading, Question(example=example), seeds=seeds).wanted
+    return make_pruning(sweep, f"example-{example}", wanted=wanted, better=FLIPS, trained=trained, state=state)
+
+
+def train(
+    own: Paths, pruning: Pruning, labels: np.ndarray, count: int, better: Mapping[ArmKind, float] = BETTER
+) -> None:
     """Record the first retrainings of the plan."""
     arms = {row.index: arm for arm in pruning.arms for row in arm.rows}
     for row in pruning.rows()[:count]:
         arm, rng = arms[row.index], np.random.default_rng(row.index)
-        better = {ArmKind.LOWEST: 0.4, ArmKind.HIGHEST: -0.8}.get(arm.kind, -0.1 if arm.k else 0.0)
-        margins = 0.5 + better + np.where(labels == 2, -1.8 * (arm.k > 0), 0.0)
+        margins = 0.5 + better.get(arm.kind, -0.1 if arm.k else 0.0) + np.where(labels == 2, -1.8 * (arm.k > 0), 0.0)
         margins = as_margins(margins + 0.1 * rng.normal() + 0.3 * rng.normal(size=EXAMPLES))
         predicted = np.where(margins > 0, labels, (labels + 1) % 3).astype(np.uint16)
         record = make_record(row.index, Role.ARM, mask=row.mask, margins=margins, predicted=predicted)

@@ -39,8 +39,9 @@ def make_run(
     noise: float = 0.5,
     classes: int = 3,
     pictures: bool = True,
+    effects: tuple[float, float] = (1, -1),
 ) -> Paths:
-    """A run whose groups have known effects, most helpful first."""
+    """A run whose groups have known effects, most helpful first: from the first of `effects` to the last."""
     root.mkdir(parents=True, exist_ok=True)
     paths = Paths(root)
     names = [f"class {k:02d}" for k in range(groups)] if isinstance(groups, int) else groups
@@ -59,7 +60,7 @@ def make_run(
         write_source_thumbnails(paths, _pictures(2 * count), np.repeat(np.arange(count, dtype=np.int32), 2))
     else:
         (paths.target(0) / "thumbnails.npy").unlink()
-    add_models(paths, info, range(models), noise=noise)
+    add_models(paths, info, range(models), noise=noise, effects=effects)
     if state is not None:
         say(paths, state, done=models, total=planned)
     return paths
@@ -87,17 +88,19 @@ def _pictures(count: int) -> np.ndarray:
     return (255 * lit).astype(np.uint8).reshape(count, 8, 8, 1)
 
 
-def add_models(paths: Paths, info: RunInfo, indices: range, noise: float = 0.5) -> None:
+def add_models(
+    paths: Paths, info: RunInfo, indices: range, noise: float = 0.5, effects: tuple[float, float] = (1, -1)
+) -> None:
     """Record some more models."""
     count = len(info.source.groups)
-    effects = np.linspace(1, -1, count)
+    each = np.linspace(*effects, count)
     for index in indices:
         rng = np.random.default_rng(index)
         mask = rng.random(count) < 0.5
         metrics = {"source_accuracy": 0.9, "source_loss": 0.2, "source_classes": 9.0, "target_accuracy": index / 100}
         for target in range(len(info.targets)):
             sign = -1 if target else 1
-            margins = as_margins(sign * (mask @ effects) + noise * rng.normal() + 0.01 * rng.normal(size=EXAMPLES))
+            margins = as_margins(sign * (mask @ each) + noise * rng.normal() + 0.01 * rng.normal(size=EXAMPLES))
             write_record(paths, make_record(index, target=target, mask=mask, margins=margins, metrics=metrics))
 
 

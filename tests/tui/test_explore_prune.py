@@ -299,6 +299,9 @@ async def test_the_curve_fills_in_while_it_is_trained(sweep):
         train(own, read_arms(own), labels, 21)
         say(own, State.RUNNING, done=21, total=28)
         await until(pilot, lambda: "21 of 28" in screen_text(app) and "3/4" in screen_text(app))
+        train(own, read_arms(own), labels, 28)  # the last ones end right after the others were measured
+        say(own, State.DONE, done=28, total=28)
+        await until(pilot, lambda: "28 of 28" in screen_text(app) and "4/4" in screen_text(app))
         await pilot.press("1")
         assert app._prunings._watcher is None  # nobody looks any more
 

@@ -7,12 +7,14 @@ elsewhere; that half had no part in choosing them, and the example asked about i
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import comb, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ResultsError
+from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.outputs import Mask
 from tui_influence.pruning.measured import Interval, difference, mean_of
 from tui_influence.roles import Role
@@ -21,6 +23,25 @@ from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
+
+
+class Outcome(StrEnum):
+    """What follows from leaving out what is to blame for an example."""
+
+    OPEN = "open"
+    """Too few retrainings are recorded to say."""
+    HOLDS = "holds"
+    """It is right more often than with everything, and more often than without as many at random."""
+    ANY = "any"
+    """It is right more often than with everything, and not more often than without as many at random."""
+    WORSE = "worse"
+    """It is right less often than with everything."""
+    RIGHT = "right"
+    """Most models that keep everything are right about it, so that nothing could flip."""
+    MARGIN = "margin"
+    """Its margin is higher than with everything and than without as many at random; no more than that."""
+    NOTHING = "nothing"
+    """Nothing can be told from chance."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,35 @@ class Verified:
     def is_complete(self) -> bool:
         """Whether every arm has all its retrainings."""
         return all(found.models == len(found.arm.rows) for found in self.arms)
+
+    @property
+    def blamed(self) -> tuple[ArmOnExample, ...]:
+        """The arms that leave out what is to blame; more than one where different numbers of groups were asked for."""
+        return tuple(one for one in self.arms if one.arm.kind is ArmKind.DROP)
+
+    def of(self, kind: ArmKind, k: int) -> ArmOnExample | None:
+        """Return the first arm of a kind that leaves out `k` groups."""
+        return next((one for one in self.arms if (one.arm.kind, one.arm.k) == (kind, k)), None)
+
+    def outcome(self, one: ArmOnExample) -> Outcome:
+        """Return what follows from an arm that leaves out what is to blame."""
+        everything, control = self.of(ArmKind.ALL, 0), self.of(ArmKind.RANDOM, one.arm.k)
+        if everything is None or control is None or one.over_all is None or one.over_random is None:
+            return Outcome.OPEN
+        if not all(arm.models > 1 for arm in (one, everything, control)):
+            return Outcome.OPEN
+        flips, beyond = (
+            against.p < SIGNIFICANT and one.right * other.models > other.right * one.models
+            for against, other in ((one.over_all, everything), (one.over_random, control))
+        )
+        if flips:
+            return Outcome.HOLDS if beyond else Outcome.ANY
+        if one.over_all.p < SIGNIFICANT:
+            return Outcome.WORSE
+        if 2 * everything.right > everything.models:
+            return Outcome.RIGHT
+        rises = one.over_all.margin.sign > 0 and one.over_random.margin.sign > 0
+        return Outcome.MARGIN if rises else Outcome.NOTHING
 
 
 def verified(paths: Paths, info: RunInfo, pruning: Pruning, example: int) -> Verified:

@@ -33,11 +33,14 @@ class Recommendation:
     why: str
 
 
+_NO_NUMBER = Recommendation(None, "no number of classes was asked for")
+
+
 def predicted_best(pruning: Pruning) -> Recommendation:
     """Recommend one of the planned k by its predicted margin: the largest gain among those that are told from zero."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     if not planned:
-        return Recommendation(None, "no number of classes was asked for")
+        return _NO_NUMBER
     found = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not found:
         return Recommendation(None, "nothing is predicted from so few models, or of so many groups")
@@ -59,6 +62,8 @@ def predicted_best(pruning: Pruning) -> Recommendation:
 
 def measured_best(measured: Measured) -> Recommendation:
     """Recommend by what was measured: the k of the best margin, if its gain can be told from zero."""
+    if not measured.pruning.drops_numbers:
+        return _NO_NUMBER
     arms = [one for one in measured.results if one.arm.kind is ArmKind.LOWEST and one.models]
     control = measured.of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:

@@ -22,12 +22,19 @@ _CLASSES_NAMED = 4
 
 def plan_lines(pruning: Pruning, *, ascii_only: bool = False) -> list[str]:
     """Return what is to be retrained, from which ranking, and what it is predicted to gain."""
-    lines = [_ranked_by(pruning, ascii_only), *_arms(pruning, ascii_only), "", *prediction_lines(pruning)]
-    return [*lines, f"recommended before training: {_recommended(predicted_best(pruning))}"]
+    lines = [_ranked_by(pruning, ascii_only), *_arms(pruning, ascii_only)]
+    if not pruning.drops_numbers:
+        return lines
+    return [
+        *lines,
+        "",
+        *_predictions(pruning),
+        f"recommended before training: {_recommended(predicted_best(pruning))}",
+    ]
 
 
-def prediction_lines(pruning: Pruning) -> list[str]:
-    """Return the predicted gain of every planned k, and what the prediction assumes."""
+def _predictions(pruning: Pruning) -> list[str]:
+    """The predicted gain of every planned k, and what the prediction assumes."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     rows = [
         [
@@ -40,8 +47,6 @@ def prediction_lines(pruning: Pruning) -> list[str]:
         for found in pruning.forecast
         if found.k in planned
     ]
-    if not planned:
-        return ["predicted gain: none, as no number of classes was asked for"]
     if not rows:
         return ["predicted gain: none, from so few models (or of so many groups)"]
     return [
@@ -96,7 +101,7 @@ def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) ->
         *_against_prediction(measured),
         "",
         *_class_lines(measured, ascii_only),
-        f"recommended: {_recommended(measured_best(measured))}",
+        *([f"recommended: {_recommended(measured_best(measured))}"] if measured.pruning.drops_numbers else []),
     ]
 
 

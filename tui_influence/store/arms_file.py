@@ -180,6 +180,11 @@ class Pruning:
         return sum(len(arm.rows) for arm in self.arms)
 
     @property
+    def drops_numbers(self) -> bool:
+        """Whether it drops the lowest of a ranking; of lists alone nothing is predicted, and none is recommended."""
+        return any(arm.kind is ArmKind.LOWEST for arm in self.arms)
+
+    @property
     def at_most(self) -> int:
         """Rows of all arms together once everything that may follow has followed."""
         stages = self.stages

@@ -108,6 +108,8 @@ ACTIONS = (
     Action("image.close", "escape,q", "Back", "Go back to the class"),
     Action("image.next", "right,n", "Next", "Next image of the class"),
     Action("image.previous", "left,N", "Previous", "Image before"),
+    Action("image.verify", "v", "Verify", "Retrain without what is to blame: does it flip? (asks first)",
+           changes=True),
     Action("image.large", "O", "Own graphics", "Show the image by the terminal's own graphics, until a key"),
     Action("image.command", "Y", "Command", "Copy the command line that shows this image"),
     Action("prune.numbers", "d", "Drop", "How many classes to drop: some numbers"),

@@ -25,18 +25,16 @@ from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import Looking
 from tui_influence.tui.messages import (
     Broke,
-    CopyAsked,
     EffectsFound,
     Finding,
+    Grown,
     LogRead,
     OverviewFailed,
     OverviewRead,
-    Preparing,
     Ranked,
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
@@ -52,6 +50,9 @@ from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.verifying_app import VerifyingApp
+from tui_influence.tui.verifying_jobs import VerifyingJobs
+from tui_influence.tui.verifying_state import VerifyingFinding
 from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.shelves import Tile
@@ -60,7 +61,7 @@ SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, P
 """The modes, in the order of their keys."""
 
 
-class ExploreApp(PruningApp):
+class ExploreApp(VerifyingApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -104,6 +105,7 @@ class ExploreApp(PruningApp):
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
         self._prunings = PruningJobs(self._background, self._tell, self._broke)
+        self._verifying = VerifyingJobs(self._tell, self._broke)
         self._closely = Background(self._broke)
         self._looking = Looking(self._closely, self._tell)
         self.register_theme(DARK)
@@ -129,6 +131,7 @@ class ExploreApp(PruningApp):
         self._background.close()
         self._closely.close()
         self._prunings.rest()
+        self._verifying.rest()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -199,14 +202,14 @@ class ExploreApp(PruningApp):
         match message:
             case OverviewRead():
                 self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
-            case Ranked():
-                self._consider()
-            case EffectsFound():
-                self._look_at_group()
+            case Ranked() | Grown() | EffectsFound():
+                self._consider()  # models may have come meanwhile, and no more that would say so
             case Started():
                 self._say_started(message.reason)
             case PruningFinding():
                 self._pruning_found(message)
+            case VerifyingFinding():
+                self._verifying_found(message)
 
     @on(AskingScreen.GroupChosen)
     def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:
@@ -303,46 +306,10 @@ class ExploreApp(PruningApp):
         self._show()
         self._consider()
 
-    @on(RankScreen.ExportAsked)
-    def _export(self) -> None:
-        carry_out.export(self, self.state)
-
-    @on(RankScreen.LinesAsked)
-    def _copy_lines(self, message: RankScreen.LinesAsked) -> None:
-        carry_out.copy_rows(self, self.state, message.groups, self._closely)
-
-    @on(CopyAsked)
-    def _copy(self, message: CopyAsked) -> None:
-        carry_out.copy(self, message.text, message.what, self._closely)
-
     @on(LogScreen.Wanted)
     def _log_wanted(self) -> None:
         if self._watcher is not None:
             self._watcher.read_log()
-
-    @on(SweepScreen.StopAsked)
-    def _stop(self) -> None:
-        run = carry_out.sweep_of(self.state)
-        if run is not None:
-            carry_out.stop(self, run, self._look_now)
-
-    @on(SweepScreen.ResumeAsked)
-    def _resume(self) -> None:
-        state, run = self.state, carry_out.sweep_of(self.state)
-        if run is not None:
-            carry_out.resume(
-                self,
-                run,
-                lambda what: self._tell(state, Preparing(what)),
-                lambda reason: self._tell(state, Started(reason)),
-            )
-
-    def _say_started(self, reason: str) -> None:
-        if reason:
-            self.notify(printable(reason, 400), severity="error", timeout=15, markup=False)
-        else:
-            self.notify("The sweep goes on in the background; leaving does not stop it.", markup=False)
-        self._look_now()
 
     def _look_now(self) -> None:
         if self._watcher is not None:

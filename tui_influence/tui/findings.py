@@ -20,6 +20,7 @@ from tui_influence.tui.messages import (
 )
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.state import RunState
+from tui_influence.tui.verifying_state import VerifyingFinding
 
 
 def take(state: RunState, found: Finding) -> None:
@@ -51,6 +52,8 @@ def take(state: RunState, found: Finding) -> None:
             state.preparing = ""
         case PruningFinding():
             state.pruning.take(found)
+        case VerifyingFinding():
+            state.verifying.take(found)
 
 
 def _ranked(state: RunState, found: Ranked) -> None:

@@ -10,9 +10,6 @@ from textual import on
 
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
-from tui_influence.tui.background import Background
-from tui_influence.tui.keyed_app import KeyedApp
-from tui_influence.tui.messages import Finding
 from tui_influence.tui.pruning_jobs import PruningJobs, own_paths, wanted_of
 from tui_influence.tui.pruning_state import (
     Proposal,
@@ -25,21 +22,17 @@ from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.state import RunState
+from tui_influence.tui.sweep_app import SweepApp
 from tui_influence.tui.widgets.pruning_standing import models_of, time_of
 
 if TYPE_CHECKING:
     from tui_influence.runs.supervisor import Observer
 
 
-class PruningApp(KeyedApp):
+class PruningApp(SweepApp):
     """What `ExploreApp` does about prunings."""
 
-    state: RunState
     _prunings: PruningJobs
-    _closely: Background
-
-    def _tell(self, state: RunState, message: Finding) -> None:
-        raise NotImplementedError
 
     def _show(self) -> None:
         raise NotImplementedError

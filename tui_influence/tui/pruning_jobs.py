@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tui_influence.errors import TinflError
+from tui_influence.runs.overview import Overview
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -64,7 +65,7 @@ class PruningJobs:
         if seen is not None and seen.info is not None and pruning.exists:
             # Both only grow: rows that are trained, and rows that follow from those.
             models = seen.finished + seen.total
-            if self._measuring.is_due(models, now):
+            if self._measuring.is_due(models, now, ended=not seen.is_active):
                 self._background.submit("arms", partial(self._measure, state, seen.info, pruning.name, models))
         if pruning.proposes and overview.finished:
             self._propose(state, overview.info, overview.finished, now)
@@ -113,7 +114,8 @@ class PruningJobs:
             self._proposal = proposal
             self._outlining.forget()
         if self._outlining.is_due(models, now):
-            job = partial(self._outline, state, info, proposal, rate_of(state), models, self._outlining.wanted)
+            rate = rate_of(state.overview, state.pruning.overview)
+            job = partial(self._outline, state, info, proposal, rate, models, self._outlining.wanted)
             self._background.submit("outline", job)
 
     def _list(self, state: RunState, wanted: int) -> None:
@@ -185,9 +187,8 @@ class Rate:
         return 3600 * longer * max(len(rows) - self._done, 0) / self._rate
 
 
-def rate_of(state: RunState) -> Rate | None:
-    """Return the rate of the pruning, else of its sweep, if one is known."""
-    pruning, sweep = state.pruning.overview, state.overview
+def rate_of(sweep: Overview | None, pruning: Overview | None = None) -> Rate | None:
+    """Return the rate of a pruning, if there is one, else of its sweep, if one is known."""
     done = pruning.finished if pruning else 0
     if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
         return Rate(pruning.heartbeat.models_per_hour, None, done)

@@ -42,9 +42,17 @@ class Pace:
     busy: bool = False
     wanted: int = 0
 
-    def is_due(self, models: int, now: float) -> bool:
-        """Whether to begin now; if so, it counts as begun."""
-        if self.busy or models == self.models or (self.models is not None and now < self.due):
+    def is_due(self, models: int, now: float, *, ended: bool = False) -> bool:
+        """Whether to begin now; if so, it counts as begun.
+
+        Args:
+            models: that there are.
+            now: by the monotonic clock.
+            ended: no more models come, so that there is nothing to wait for, and perhaps nobody who asks again.
+        """
+        if self.busy or models == self.models:
+            return False
+        if self.models is not None and now < self.due and not ended:
             return False
         self.busy = True
         return True
@@ -99,7 +107,7 @@ class Jobs:
         overview = state.overview
         if overview is None or overview.info is None:
             return
-        if pace.is_due(overview.finished, time.monotonic()):
+        if pace.is_due(overview.finished, time.monotonic(), ended=not overview.is_active):
             self._background.submit(kind, partial(job, state, overview.info, pace, overview.finished))
 
     def _rank(self, question: Question, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:

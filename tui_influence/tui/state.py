@@ -9,6 +9,7 @@ from tui_influence.runs.overview import Overview
 from tui_influence.tui.pictures import Album
 from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.theme import Look
+from tui_influence.tui.verifying_state import VerifyingState
 
 if TYPE_CHECKING:
     from tui_influence.effects import Effects
@@ -48,6 +49,7 @@ class RunState:
         album: pictures that have been drawn.
         log: lines of the log so far.
         pruning: the pruning that is looked at.
+        verifying: the verification of the image that is looked at.
     """
 
     root: Path
@@ -75,3 +77,4 @@ class RunState:
     album: Album = field(default_factory=Album)
     log: "list[LogLine]" = field(default_factory=list)
     pruning: PruningState = field(default_factory=PruningState)
+    verifying: VerifyingState = field(default_factory=VerifyingState)

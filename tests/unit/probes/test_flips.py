@@ -9,9 +9,9 @@ from scipy.stats import fisher_exact as reference
 
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
-from tui_influence.cli.failures_verify import verification_document, verification_lines
 from tui_influence.errors import ResultsError
-from tui_influence.probes.flips import fisher_exact, verified
+from tui_influence.probes.flips import Outcome, fisher_exact, verified
+from tui_influence.probes.verification_report import conclusion, verification_document, verification_lines
 from tui_influence.pruning.arms import choice, with_arms
 from tui_influence.store.arms_file import ArmKind
 from tui_influence.store.paths import Paths
@@ -60,6 +60,43 @@ def test_what_flips_elsewhere_is_counted_on_the_evaluate_half_without_the_exampl
     flipped = arms[ArmKind.DROP].flipped
     assert (flipped.to_right, flipped.to_wrong, flipped.size) == (5, 2, len(ELSEWHERE))
     assert (arms[ArmKind.RANDOM].flipped.to_right, arms[ArmKind.RANDOM].flipped.to_wrong) == (0, 0)
+
+
+def of_the_example(everything, without, random):
+    """Margins of the example, an arm each; of every other example they are 2."""
+    values = {ArmKind.ALL: everything, ArmKind.DROP: without, ArmKind.RANDOM: random}
+
+    def margin(arm, row, target):
+        found = flat(2.0)
+        found[EXAMPLE] = values[arm.kind]
+        return found
+
+    return margin
+
+
+@pytest.mark.parametrize(
+    ("levels", "outcome", "words"),
+    [
+        ((-1, 1, -1), Outcome.HOLDS, "the blame holds"),
+        ((-1, 1, 1), Outcome.ANY, "as many at random may do the same"),
+        ((1, -1, 1), Outcome.WORSE, "wrong more often without them"),
+        ((1, 2, 1), Outcome.RIGHT, "there is nothing to flip"),
+        ((-3, -1, -3), Outcome.MARGIN, "the margin rises"),
+        ((-3, -1, -1), Outcome.NOTHING, "nothing changes that can be told"),
+    ],
+)
+def test_what_follows_is_judged_by_both_controls(tmp_path, levels, outcome, words):
+    found = look(tmp_path, of_the_example(*levels))
+    (one,) = found.blamed
+    assert found.outcome(one) is outcome
+    assert words in conclusion(found, one)
+
+
+def test_what_follows_from_half_of_the_retrainings_is_said_to_be_so_far(tmp_path):
+    found = look(tmp_path, of_the_example(-1, 1, -1), only=set(range(18)))
+    assert conclusion(found, found.blamed[0]).startswith("so far, the prediction flips")
+    first = look(tmp_path / "first", of_the_example(-1, 1, -1), only={0, 1, 2})
+    assert conclusion(first, first.blamed[0]) == "not enough is retrained to say"
 
 
 def test_nothing_is_claimed_where_nothing_flips(tmp_path):

@@ -270,6 +270,14 @@ def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
         assert text.isprintable()
 
 
+def test_a_plan_of_lists_alone_says_nothing_of_predictions():
+    groups = bare().groups
+    lists = with_arms(bare(), [], [choice(groups[:2], groups, ArmKind.DROP, "two")], 3)
+    assert [line for line in plan_lines(lists) if "predict" in line or "recommend" in line] == []
+    assert any("drop two, random 2" in line for line in plan_lines(lists))
+    assert any("predicted gain: none" in line for line in plan_lines(with_arms(bare(), [2], [], 3)))
+
+
 def test_the_plot_puts_a_higher_accuracy_higher_up(tmp_path):
     pruning = with_arms(bare(), [4], [], 3)
     values = {ArmKind.ALL: 0.0, ArmKind.LOWEST: 0.08, ArmKind.RANDOM: -0.05, ArmKind.HIGHEST: -0.15}

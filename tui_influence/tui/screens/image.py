@@ -13,16 +13,19 @@ from textual.widgets import Footer, Static
 
 from tui_influence.export.columns import cut, plain
 from tui_influence.ranking_question import Question
-from tui_influence.tui.actions import bindings
+from tui_influence.tui.actions import CHANGING, bindings
+from tui_influence.tui.keys import keys_of
 from tui_influence.tui.large import has_graphics
 from tui_influence.tui.looking import ImageAsked
 from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.shelves import Tile
+from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 if TYPE_CHECKING:
     from tui_influence.effects import Effects
+    from tui_influence.reading import Reading
 
 
 class ImageScreen(Screen[Tile]):
@@ -32,7 +35,9 @@ class ImageScreen(Screen[Tile]):
     AUTO_FOCUS = "#said"
     help = (
         "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
-        "classes that help and hurt it most. <image.previous> and <image.next> go through the images of the class."
+        "classes that help and hurt it most. <image.previous> and <image.next> go through the images of the class. "
+        "<image.verify> puts the blame to the test: it retrains without the classes that hurt the image most, without "
+        "as many at random and with everything, and counts which models are right about it."
     )
     BINDINGS = bindings("image")
 
@@ -49,6 +54,16 @@ class ImageScreen(Screen[Tile]):
         def __init__(self, question: Question) -> None:
             self.question = question
             super().__init__()
+
+    class VerifyAsked(Message):
+        """The classes that are to blame for an image are to be left out, to see what that changes."""
+
+        def __init__(self, reading: "Reading", question: Question) -> None:
+            self.reading, self.question = reading, question
+            super().__init__()
+
+    class Closed(Message):
+        """No image is on the screen any more."""
 
     def __init__(self, state: RunState, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
         """Open an image.
@@ -68,12 +83,16 @@ class ImageScreen(Screen[Tile]):
         with Horizontal(id="image"):
             yield PictureView(self._state.album)
             with VerticalScroll(id="said"):
-                yield Static(id="example", markup=False)
+                yield SteadyLines(id="example")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin with the image that was opened."""
         self._look()
+
+    def on_unmount(self) -> None:
+        """Nobody looks any more; asked of the app itself, as this screen passes nothing on by now."""
+        self.app.post_message(self.Closed())
 
     def on_resize(self) -> None:
         """Write for the new width."""
@@ -85,7 +104,7 @@ class ImageScreen(Screen[Tile]):
             return
         self.query_one("#image-title", Static).update(self._title())
         self.query_one(PictureView).refresh()
-        self.query_one("#example", Static).update(Text("\n").join(self._lines()))
+        self.query_one("#example", SteadyLines).show(self._lines())
 
     def _lines(self) -> list[Text]:
         look, seen = self._state.look, self._state.image
@@ -96,10 +115,16 @@ class ImageScreen(Screen[Tile]):
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
         reading, box = self._seen.effects.reading, self.query_one("#said").size
-        classes = reading.described.classes
-        lines = example_lines(seen.found, classes, self._group(), look, max(box.width - 1, 20), box.height)
+        classes, width = reading.described.classes, max(box.width - 1, 20)
+        lines = example_lines(seen.found, classes, self._group(), look, width, box.height, self._verified(width))
         problem = self._state.image_problems.get(reading.target)
         return [*lines, Text(plain(problem, look.ascii), style=look.warning)] if problem else lines
+
+    def _verified(self, width: int) -> list[Text]:
+        """How putting the blame for it to the test stands."""
+        from tui_influence.tui.widgets.verification_lines import verifying_lines
+
+        return verifying_lines(self._state, keys_of(self.app), width)
 
     def _group(self) -> str:
         return self._seen.effects.reading.info.source.groups[self._seen.group]
@@ -130,8 +155,14 @@ class ImageScreen(Screen[Tile]):
         """Copy the command that shows the same."""
         self.post_message(CopyAsked(self._question().command(self._state.root, "show"), "the command"))
 
+    def action_verify(self) -> None:
+        """Ask for what is to blame to be left out, and the models to be retrained."""
+        self.post_message(self.VerifyAsked(self._seen.effects.reading, self._question()))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: large pictures take a terminal that draws them."""
+        """Whether a key does this now: large pictures take a terminal that draws them, changes one that may."""
+        if action in CHANGING:
+            return not self._state.readonly
         return action != "large" or has_graphics()
 
     def _asked(self) -> ImageAsked:

@@ -1,32 +1,27 @@
 """Mode 4, Prune: which classes are left out, what retraining without them gained, and what that cost.
 
 A pruning that is not there yet is a proposal: what would be retrained, how many models, how long. One that is there
-is a run of its own, shown as its arms fill in. This screen holds what is looked at, and asks for the rest.
+is a run of its own, shown as its arms fill in. This screen holds what is looked at; `prune_asking` asks for the rest.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widgets import Static
 
-from tui_influence.errors import ConfigError
 from tui_influence.export.columns import plain
-from tui_influence.pruning.options import Choice, numbers
-from tui_influence.runs.heartbeat import State
+from tui_influence.pruning.options import Choice
 from tui_influence.text import counted
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.keys import keys_of
-from tui_influence.tui.screens.asking import AskingScreen
-from tui_influence.tui.screens.dialogs import FieldScreen
+from tui_influence.tui.screens.prune_asking import PruneAsking
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.arm_table import ArmTable
 from tui_influence.tui.widgets.facts import NARROW
-from tui_influence.tui.widgets.field import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
 from tui_influence.tui.widgets.steady_lines import SteadyLines
 from tui_influence.tui.widgets.table import Table
@@ -38,11 +33,9 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 _VIEWS = ("arms", "curve", "prediction")
-_SEEDS = (3, 5, 10, 20, 50)
-_CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
 
 
-class PruneScreen(AskingScreen):
+class PruneScreen(PruneAsking):
     """Shows a pruning, or proposes one."""
 
     mode = "prune"
@@ -59,38 +52,6 @@ class PruneScreen(AskingScreen):
         "<prune.view> turns the view, <prune.output> the unit, <prune.name> the pruning.  <app.help> help."
     )
     BINDINGS = bindings("prune")
-
-    class ChoiceMade(Message):
-        """Something else is to be retrained: these fields of the choice change, whatever has been chosen meanwhile."""
-
-        def __init__(self, **changes: Any) -> None:
-            self.changes = changes
-            super().__init__()
-
-    class NameChosen(Message):
-        """Another pruning is to be looked at, or begun."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-            super().__init__()
-
-    class TimeAsked(Message):
-        """What is proposed is to be timed."""
-
-    class TrainAsked(Message):
-        """What is proposed is to be trained."""
-
-    class StopAsked(Message):
-        """The pruning is to be stopped."""
-
-    class ResumeAsked(Message):
-        """The pruning is to go on."""
-
-    class ExportAsked(Message):
-        """The arms are to be written to a file."""
-
-    class CommandAsked(Message):
-        """The command line that does the same is to be copied."""
 
     def __init__(self, state: RunState) -> None:
         super().__init__(state)
@@ -122,7 +83,7 @@ class PruneScreen(AskingScreen):
     def show(self) -> None:
         """Show what is proposed, or what was measured, or why there is neither."""
         state, pruning = self.state, self.state.pruning
-        reason = self._nothing()
+        reason = self.nothing()
         proposing = not reason and pruning.proposes
         measured = not reason and not proposing
         self.query_one("#no-pruning").display = bool(reason)
@@ -151,104 +112,13 @@ class PruneScreen(AskingScreen):
         return False
 
     def allows(self, action: str) -> bool:
-        """Choosing needs a ranking, and a pruning that is not at work; the rest needs something measured."""
+        """What turns what is shown needs something shown; the rest is asked."""
         pruning = self.state.pruning
-        there = pruning.exists and pruning.overview is not None
-        if self._nothing():
-            return False
-        if action in _CHOOSING and (pruning.is_active or pruning.preparing):
-            return False
-        if action in ("time", "train"):
-            current = pruning.outlined == pruning.proposal(self.state.question)
-            return pruning.proposes and pruning.outline is not None and current and not pruning.refused
-        if action == "stop":
-            return pruning.is_active
-        if action == "resume":
-            return there and not pruning.is_active and not pruning.preparing and self._unfinished()
-        if action in ("output", "view", "export"):
-            shown = pruning.measured is not None and not pruning.proposes
-            if action == "view" and self.size.width >= _WIDE:
-                return False  # all of it is shown
-            return shown or (action == "output" and pruning.proposes)
+        if action == "view":
+            return self._is_measured and self.size.width < _WIDE  # wider, all of it is shown
+        if action == "output":
+            return self._is_measured or (pruning.proposes and not self.nothing())
         return super().allows(action)
-
-    def action_numbers(self) -> None:
-        """Choose how many groups are dropped."""
-        outline, choice = self.state.pruning.outline, self.state.pruning.choice
-        ks = choice.ks or (sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else ())
-
-        def given(text: str | None) -> None:
-            if text is None:
-                return
-            try:
-                chosen = numbers(text) if text else ()
-            except ConfigError as error:
-                self.notify(str(error), severity="error", markup=False)
-            else:
-                self.post_message(self.ChoiceMade(ks=tuple(sorted(set(chosen)))))
-
-        title = "Drop how many classes?"
-        note = "For each number: so many of lowest influence, at random, and of highest influence."
-        self.app.push_screen(
-            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), given
-        )
-
-    def action_list(self) -> None:
-        """Choose what is done with the classes that were marked in the ranking."""
-        pruning = self.state.pruning
-        marked = pruning.marked or pruning.choice.listed
-        if not marked:
-            text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
-            self.notify(keys_of(self.app).put_into(text), markup=False)
-            return
-        many = counted(len(marked), "marked class", "marked classes")
-        choices = [("drop", marked), ("keep", marked), ("drop", ())]
-        names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
-
-        def chosen(place: int) -> None:
-            verb, listed = choices[place]
-            self.post_message(self.ChoiceMade(verb=verb, listed=listed))
-
-        self.choose("An arm of the marked classes?", names, chosen)
-
-    def action_seeds(self) -> None:
-        """Choose how often each arm is retrained."""
-        usual = "as many as an interval of +-1 point takes: 5, up to 20"
-        names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
-        values = (None, *_SEEDS)
-        self.choose(
-            "How many retrainings?", names, lambda place: self.post_message(self.ChoiceMade(seeds=values[place]))
-        )
-
-    def action_baselines(self) -> None:
-        """Compare with baselines, or not; what a pruning has, it keeps."""
-        pruning = self.state.pruning
-        chosen = None if pruning.choice.baselines is not None else pruning.exists
-        self.post_message(self.ChoiceMade(baselines=chosen))
-
-    def action_time(self) -> None:
-        """Time a few training steps."""
-        self.post_message(self.TimeAsked())
-
-    def action_train(self) -> None:
-        """Ask for what is proposed to be trained."""
-        self.post_message(self.TrainAsked())
-
-    def action_stop(self) -> None:
-        """Ask for the pruning to stop."""
-        self.post_message(self.StopAsked())
-
-    def action_resume(self) -> None:
-        """Ask for the pruning to go on."""
-        self.post_message(self.ResumeAsked())
-
-    def action_export(self) -> None:
-        """Ask for the file."""
-        self.post_message(self.ExportAsked())
-
-    def action_command(self) -> None:
-        """Ask for the command to be copied."""
-        self.post_message(self.CommandAsked())
 
     def action_output(self) -> None:
         """Show gains in the other quantity."""
@@ -260,32 +130,9 @@ class PruneScreen(AskingScreen):
         self._view = (self._view + 1) % len(_VIEWS)
         self.show()
 
-    def action_name(self) -> None:
-        """Choose a pruning, or begin another."""
-        names = list(self.state.pruning.names or ())
-        if not names:
-            self._begin_another()
-            return
-        self.choose(
-            "Which pruning?",
-            [*names, "another one..."],
-            lambda place: self._open(names[place]) if place < len(names) else self._begin_another(),
-        )
-
-    def _begin_another(self) -> None:
-        taken = set(self.state.pruning.names or ())
-        proposed = next(name for number in range(2, len(taken) + 3) if (name := f"pruning-{number}") not in taken)
-
-        def given(name: str | None) -> None:
-            if name is not None:
-                self._open(name)
-
-        note = "Letters, digits, dots, underscores and hyphens."
-        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), given)
-
-    def _open(self, name: str) -> None:
+    @on(PruneAsking.NameChosen)
+    def _named(self) -> None:
         self._opened = None
-        self.post_message(self.NameChosen(name))
 
     @on(Table.Chosen)
     async def _chosen(self, message: Table.Chosen) -> None:
@@ -311,22 +158,6 @@ class PruneScreen(AskingScreen):
         if measured is None or self._opened is None or self._opened >= len(measured.results):
             return None
         return measured.results[self._opened]
-
-    def _unfinished(self) -> bool:
-        overview = self.state.pruning.overview
-        return overview is not None and (overview.state is not State.DONE or bool(overview.left))
-
-    def _nothing(self) -> str:
-        """Why there is nothing to show; empty if there is something."""
-        state = self.state
-        overview = state.overview
-        if overview is None or overview.info is None:
-            return state.problem or "reading the run..."
-        if overview.info.arms:
-            return "This is a pruning, not a sweep: open its sweep's directory to see what it gained."
-        if state.pruning.names is None:
-            return state.pruning.problem or "looking for prunings..."
-        return ""
 
     def _focus_on(self, selector: str) -> None:
         """Give the keys to what is shown, unless they are there or the screen has no room for it."""
@@ -365,10 +196,10 @@ class PruneScreen(AskingScreen):
             if result is not None:
                 lines.append(class_heading(result, look))
             else:
-                said = verdict(measured, look)
-                if self.size.width < NARROW:
+                said = verdict(measured, pruning.name, look)
+                if said is not None and self.size.width < NARROW:
                     said.truncate(width, overflow="ellipsis" if not look.ascii else "crop")
-                lines.append(said)
+                lines += [said] if said is not None else []
                 if wide:
                     lines.append(
                         Text(

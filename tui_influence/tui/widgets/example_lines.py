@@ -6,7 +6,7 @@ from math import isfinite
 from rich.text import Text
 
 from tui_influence.about_example import AboutExample
-from tui_influence.export.columns import cut, fit, plain
+from tui_influence.export.columns import fit, plain
 from tui_influence.export.report import with_interval
 from tui_influence.predictions import Said, label_name
 from tui_influence.tui.theme import Look
@@ -19,7 +19,13 @@ _DRIVERS = 10
 
 
 def example_lines(
-    about: AboutExample, classes: Sequence[str], group: str | None, look: Look, width: int, height: int
+    about: AboutExample,
+    classes: Sequence[str],
+    group: str | None,
+    look: Look,
+    width: int,
+    height: int,
+    verified: Sequence[Text] = (),
 ) -> list[Text]:
     """Return the lines.
 
@@ -30,23 +36,30 @@ def example_lines(
         look: how to draw.
         width: of the lines.
         height: how many there is room for; where not all drivers fit, both ends of them are shown.
+        verified: lines on how putting the blame to the test stands; they come before what is estimated.
     """
     names = [plain(name, look.ascii)[:40] for name in classes]
     wrong = about.overall.label != about.label
-    lines = [
-        Text(cut(f"example {about.example:,}, {plain(about.name, look.ascii)}", width), style=look.quiet),
+    facts = [
+        Text(f"example {about.example:,}, {plain(about.name, look.ascii)}", style=look.quiet),
         _fact("label", Text(names[about.label], style="bold"), look),
         _fact("predicted", Text(_votes(about.overall, names), style=look.error if wrong else ""), look),
         _fact("right", Text(f"{_share(about.overall.accuracy)} of {about.overall.models:,} models"), look),
         Text(),
     ]
+    split = []
     if about.split is not None and group is not None:
-        lines += [*_with_and_without(about.split, names, group, look, width), Text()]
-    return lines + _drivers(about, look, width, max(height - len(lines), _DRIVERS))
+        split = [*_with_and_without(about.split, names, group, look, width), Text()]
+    between = [*verified, Text()] if verified else []
+    used = len(facts) + len(between) + len(split)
+    estimated = [*split, *_drivers(about, look, width, max(height - used, _DRIVERS))]
+    for line in (*facts, *estimated):
+        line.no_wrap, line.overflow = True, "crop" if look.ascii else "ellipsis"
+    return [*facts, *between, *estimated]
 
 
 def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str, look: Look, width: int) -> list[Text]:
-    column = max((width - _LABEL) // 2, 8)
+    column, ellipsis = max((width - _LABEL) // 2, 8), look.sign("…", "~")
     heads = (f"with {plain(group, look.ascii)}", "without it")
     rows = [
         ("", heads, "bold"),
@@ -57,7 +70,10 @@ def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str
         ("predicted", [_votes(said, names, 2) for said in split], ""),
     ]
     return [
-        Text.assemble((f"{label:<{_LABEL}}", look.quiet), *((f"{fit(cell, column - 1)} ", style) for cell in cells))
+        Text.assemble(
+            (f"{label:<{_LABEL}}", look.quiet),
+            *((f"{fit(cell, column - 1, ellipsis=ellipsis)} ", style) for cell in cells),
+        )
         for label, cells, style in rows
     ]
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tui_influence.export.columns import cut, fit, plain
 from tui_influence.export.report import SIGNIFICANT
+from tui_influence.probes.verification_names import example_of
 from tui_influence.pruning.arms import order_of
 from tui_influence.pruning.curve import LOOKS, Quantity
 from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured, lost_and_gained
@@ -39,9 +40,20 @@ def recommended(found: Recommendation, look: Look, words: str = "recommended") -
     return Text.assemble((f"{words}: ", look.quiet), (what, style), (f"; {plain(found.why, look.ascii)}", look.quiet))
 
 
-def verdict(measured: Measured, look: Look) -> Text:
-    """Return what is recommended by what was measured so far."""
-    return recommended(measured_best(measured), look, "recommended" if measured.is_complete else "so far")
+def verdict(measured: Measured, name: str, look: Look) -> Text | None:
+    """Return what is recommended by what was measured so far; of lists nothing is.
+
+    Args:
+        measured: so far.
+        name: of the pruning: one that verifies an example says what it is for.
+        look: how to draw.
+    """
+    if measured.pruning.drops_numbers:
+        return recommended(measured_best(measured), look, "recommended" if measured.is_complete else "so far")
+    example = example_of(name)
+    if example is None:
+        return None
+    return Text(f"verifies example {example}: its image, in Class, says whether it flips", look.quiet)
 
 
 def curve(measured: Measured, quantity: Quantity, look: Look, width: int, height: int) -> list[Text]:
@@ -75,6 +87,8 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
         for result in measured.results
         if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
     ]
+    if not measured.pruning.drops_numbers:
+        return [Text("nothing is predicted of lists of classes", style=look.quiet)]
     if not found:
         return [Text("nothing was predicted, from so few models or of so many groups", style=look.quiet)]
     unit = "points" if quantity == "accuracy" else "nats"

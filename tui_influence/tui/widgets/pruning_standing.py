@@ -26,23 +26,35 @@ def pruning_standing(state: RunState, width: int) -> list[Text]:
     name = Text(plain(pruning.name, look.ascii)[:30], style="bold")
     if overview is None:
         return [Text.assemble(name, (f"  {pruning.problem or 'reading the pruning...'}", look.quiet))]
-    banner = look.banner(overview.state, silent=overview.is_silent)
-    line = Text.assemble(banner, " ", name)
+    lines = [retrainings(overview, look, width, name), *starting(pruning.preparing, look)]
+    if pruning.problem:
+        lines.append(Text(f"cannot be read any more: {plain(pruning.problem, look.ascii)}", style=look.error))
+    return [*lines, *troubles(overview, look)]
+
+
+def retrainings(overview: Overview, look: Look, width: int, name: Text | None = None) -> Text:
+    """Return a line: the state of a run that retrains, its name, how many models are done, and the time left."""
+    line = look.banner(overview.state, silent=overview.is_silent)
+    if name is not None:
+        line = Text.assemble(line, " ", name)
     if overview.total:
         style = look.state(overview.state, silent=overview.is_silent)
-        count = f" {overview.finished:,} of {overview.total:,} retrainings{_left(overview)}"
+        short, left = f" {overview.finished:,} of {overview.total:,}", _left(overview)
+        count = f"{short} retrainings{left}"
+        if len(line.plain) + len(count) > width:
+            count = f"{short}{left}"
         room = width - len(line.plain) - len(count) - 2
         if room >= 8:
             done, failed = overview.finished / overview.total, overview.given_up / overview.total
             line = Text.assemble(line, "  ", progress_bar(done, failed, min(room, 40), look, style))
         line.append(count)
     line.no_wrap, line.overflow = True, "crop"
-    return [line, *_notes(pruning, overview, look)]
+    return line
 
 
-def starting(pruning: PruningState, look: Look) -> list[Text]:
-    """Return what one that is being started does."""
-    return [Text(f"at work: {printable(pruning.preparing, 200)}", style=look.warning)] if pruning.preparing else []
+def starting(preparing: str, look: Look) -> list[Text]:
+    """Return what one that is being started does; nothing if none is."""
+    return [Text(f"at work: {printable(preparing, 200)}", style=look.warning)] if preparing else []
 
 
 def _left(overview: Overview) -> str:
@@ -52,11 +64,9 @@ def _left(overview: Overview) -> str:
     return f", {duration(max(heartbeat.eta[0], 0.0))} left"
 
 
-def _notes(pruning: PruningState, overview: Overview, look: Look) -> Iterator[Text]:
+def troubles(overview: Overview, look: Look) -> Iterator[Text]:
+    """Yield why a run that retrains ended early, and what was given up."""
     heartbeat = overview.heartbeat
-    yield from starting(pruning, look)
-    if pruning.problem:
-        yield Text(f"cannot be read any more: {plain(pruning.problem, look.ascii)}", style=look.error)
     if overview.state is State.FAILED and heartbeat and heartbeat.reason:
         yield Text(f"why: {plain(heartbeat.reason, look.ascii)[:300]}", style=look.error)
     elif overview.state is State.LOST:
@@ -70,7 +80,7 @@ def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     """Return what is chosen, each with the key that changes it, and what that comes to: models and time."""
     pruning, look = state.pruning, state.look
     title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
-    lines = [Text(plain(title, look.ascii)[:width], style="bold"), *starting(pruning, look)]
+    lines = [Text(plain(title, look.ascii)[:width], style="bold"), *starting(pruning.preparing, look)]
     for action, label, text in _choices(state):
         shown = cut(plain(text, look.ascii), max(width - _LABEL - 4, 8), look.sign("…", "~"))
         key = keys.first(action) if action else ""

@@ -1,0 +1,125 @@
+"""What a verification has found, for readers and for programs: sentences, lines of text, JSON values.
+
+The command line and the app say the same sentences. Plain text, safe to show, made of a `Verified` alone.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from tui_influence.export.columns import plain
+from tui_influence.export.report import SIGNIFICANT, finite
+from tui_influence.probes.flips import Against, ArmOnExample, Flipped, Outcome, Verified
+from tui_influence.pruning.measured import Interval
+from tui_influence.store.arms_file import ArmKind
+from tui_influence.text import counted
+
+METHOD = "p: Fisher's exact test; intervals: Welch's t over retrainings, 95%"
+_LABEL = 32
+_OUTCOMES = {
+    Outcome.OPEN: "not enough is retrained to say",
+    Outcome.HOLDS: "the prediction flips without them, more than without as many at random: the blame holds",
+    Outcome.ANY: "the prediction flips without them, but as many at random may do the same: the blame is not told",
+    Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
+    Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
+    Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction cannot be told to flip",
+    Outcome.NOTHING: "nothing changes that can be told from chance",
+}
+
+
+def conclusion(found: Verified, one: ArmOnExample) -> str:
+    """Return what follows from an arm that leaves out what is to blame, in a sentence."""
+    outcome = found.outcome(one)
+    so_far = "" if found.is_complete or outcome is Outcome.OPEN else "so far, "
+    return so_far + _OUTCOMES[outcome]
+
+
+def left_out(found: Verified, one: ArmOnExample, *, ascii_only: bool) -> str:
+    """Return the names of the groups that an arm leaves out."""
+    return ", ".join(plain(found.pruning.groups[group], ascii_only) for group in one.arm.rows[0].dropped)
+
+
+def elsewhere(found: Verified, one: ArmOnExample) -> list[str]:
+    """Return what an arm turns on the evaluate half, and what as many at random turn, a sentence each."""
+    if one.flipped is None:
+        return []
+    of = f"of {counted(one.flipped.size, 'example')} of the evaluate half"
+    lines = [f"elsewhere, {of} {_turned(one.flipped)}"]
+    control = found.of(ArmKind.RANDOM, one.arm.k)
+    if control is not None and control.flipped is not None:
+        lines.append(f"with {one.arm.k} at random left out instead, {_turned(control.flipped)}")
+    return lines
+
+
+def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
+    """Return all that a verification has found, a line each."""
+    name = plain(found.info.targets[0].classes[found.label], ascii_only)
+    lines = [f'example {found.example} (class "{name}"), retrained:']
+    for one in found.arms:
+        margin = f"margin {shown_margin(one.margin)}" if one.models else ""
+        label = plain(one.arm.label, ascii_only)
+        lines.append(f"  {label:<{_LABEL}} right in {one.right} of {one.models}  {margin}".rstrip())
+    for one in found.blamed:
+        if one.models:
+            said = [conclusion(found, one), *_comparisons(one), *elsewhere(found, one)]
+            lines += ["", f"without {left_out(found, one, ascii_only=ascii_only)}:", *(f"  {text}" for text in said)]
+    return [*lines, "", METHOD]
+
+
+def verification_document(found: Verified) -> dict[str, Any]:
+    """Return what a verification has found as JSON values."""
+    groups = found.pruning.groups
+    return {
+        "run": found.info.name,
+        "example": found.example,
+        "label": found.info.targets[0].classes[found.label],
+        "complete": found.is_complete,
+        "arms": [
+            {
+                "arm": one.arm.label,
+                "kind": one.arm.kind.value,
+                "dropped": _names(groups, one) if one.arm.kind is ArmKind.DROP else one.arm.k,
+                "models": one.models,
+                "right": one.right,
+                "margin": _interval(one.margin),
+                "over_everything": _against(one.over_all),
+                "over_random": _against(one.over_random),
+                "flipped": None if one.flipped is None else vars(one.flipped),
+                "outcome": found.outcome(one).value if one.arm.kind is ArmKind.DROP else None,
+            }
+            for one in found.arms
+        ],
+    }
+
+
+def shown_margin(found: Interval) -> str:
+    """Return a margin, or its change, with its interval: nats."""
+    between = f" [{found.low:+.2f}, {found.high:+.2f}]" if isfinite(found.low) else ""
+    return f"{found.value:+.2f}{between}"
+
+
+def _comparisons(one: ArmOnExample) -> list[str]:
+    """What an arm did to the example against each control."""
+    lines = []
+    for words, against in (("keeping everything", one.over_all), (f"{one.arm.k} at random", one.over_random)):
+        if against is not None and isfinite(against.p):
+            told = "flips" if against.p < SIGNIFICANT else "cannot be told to flip"
+            margin = shown_margin(against.margin)
+            lines.append(f"against {words}: the prediction {told} (p = {against.p:.2g}), margin {margin}")
+    return lines
+
+
+def _names(groups: Sequence[str], one: ArmOnExample) -> list[str]:
+    return [groups[group] for group in one.arm.rows[0].dropped]
+
+
+def _turned(flipped: Flipped) -> str:
+    return f"{flipped.to_right:,} turn right and {flipped.to_wrong:,} wrong"
+
+
+def _against(found: Against | None) -> dict[str, Any] | None:
+    return None if found is None else {"p": finite(found.p), "margin": _interval(found.margin)}
+
+
+def _interval(found: Interval) -> dict[str, float | None]:
+    return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
