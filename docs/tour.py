@@ -4,7 +4,8 @@ Of the commands that answer with pictures, what they print is written likewise.
 
     python docs/tour.py results/demo docs/tour --images results/demo-images
 
-The runs are read only: a sweep over classes, and one over single images (its second stage). Pictures show nothing of the machine that they are made on.
+The runs are read only: a sweep over classes, and one over single images (its second stage). Pictures show nothing of
+the machine that they are made on.
 """
 
 import argparse
