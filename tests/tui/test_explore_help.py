@@ -174,7 +174,7 @@ async def test_an_open_image_explains_itself(tmp_path):
         await until(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.press("question_mark")
         await until(pilot, lambda: "One image of the target" in said(app))
-        assert "Next image of the class" in said(app)
+        assert "Next image of those it was opened from" in said(app)
 
 
 def test_what_says_what_it_is_begins_with_that():

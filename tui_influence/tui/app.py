@@ -54,7 +54,6 @@ from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import DARK, LIGHT, Look
 from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.shelves import Tile
 
 SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
 """The modes, in the order of their keys."""
@@ -232,18 +231,9 @@ class ExploreApp(PruningApp):
     def _picture_wanted(self, message: PictureView.Wanted) -> None:
         self._looking.draw(self.state, self.state.album.to_ask([message.key]))
 
-    @on(ClassScreen.ImageWanted)
-    def _image_wanted(self, message: ClassScreen.ImageWanted) -> None:
-        def closed(tile: Tile | None) -> None:
-            base = self._base()
-            if tile is not None and isinstance(base, ClassScreen):
-                base.select(tile)
-
-        self.push_screen(ImageScreen(self.state, message.seen, message.tiles, message.place), closed)
-
     @on(ImageScreen.LookAsked)
     def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
-        self._looking.at_image(self.state, message.effects, message.asked)
+        self._looking.at_image(self.state, message.reading, message.asked)
 
     @on(ImageScreen.LargeAsked)
     def _show_large(self, message: ImageScreen.LargeAsked) -> None:

@@ -1,4 +1,4 @@
-"""What the modes that show estimates have in common: the keys that change the question."""
+"""What the modes that show estimates have in common: the keys that change the question, and images opened large."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,7 +8,9 @@ from textual.message import Message
 from tui_influence.export.columns import plain
 from tui_influence.ranking_question import Question
 from tui_influence.store.run_info import RunInfo, TargetInfo
+from tui_influence.tui.looking import Series
 from tui_influence.tui.screens.choose import ChooseScreen
+from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.whom import kept_rival
 
@@ -91,6 +93,15 @@ class AskingScreen(ModeScreen):
                 chosen(place)
 
         self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
+
+    def open_image(self, series: Series, place: int, closed: Callable[[int], object]) -> None:
+        """Open one of some images large; afterwards `closed` is told which of them was shown last."""
+
+        def left(last: int | None) -> None:
+            if last is not None:
+                closed(last)
+
+        self.app.push_screen(ImageScreen(self.state, series, place), left)
 
     def ask(self, question: Question) -> None:
         """Ask another question; what it is compared with stays, as far as that makes sense."""

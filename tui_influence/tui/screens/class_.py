@@ -4,8 +4,6 @@ Everything fits on the screen: pages of images, and beside them, where it is wid
 the class's own images. Where it is narrow, a key turns from one to the other.
 """
 
-from collections.abc import Sequence
-
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -15,12 +13,12 @@ from textual.widgets import Static
 
 from tui_influence.export.columns import plain
 from tui_influence.tui.actions import bindings
+from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.pictures import Key
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.shelves import Tile
 
 _WIDE = 120
 _TALL = 32
@@ -43,13 +41,6 @@ class ClassScreen(AskingScreen):
 
         def __init__(self, keys: list[Key]) -> None:
             self.keys = keys
-            super().__init__()
-
-    class ImageWanted(Message):
-        """The image at `place` of `tiles`, which come from a look at a group, is to be opened."""
-
-        def __init__(self, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
-            self.seen, self.tiles, self.place = seen, tiles, place
             super().__init__()
 
     def __init__(self, state: RunState) -> None:
@@ -119,10 +110,6 @@ class ClassScreen(AskingScreen):
             lambda place: self.post_message(self.GroupChosen(rows[place].index)),
         )
 
-    def select(self, tile: Tile) -> None:
-        """Put the cursor on an image."""
-        self.query_one("#moved", ImageGrid).select(tile)
-
     def action_view(self) -> None:
         """Turn from the images to the effects on target classes, and back."""
         self._turned = not self._turned
@@ -153,9 +140,13 @@ class ClassScreen(AskingScreen):
 
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
-        shown = self._shown[0] if self._shown else None
-        if isinstance(shown, GroupSeen) and message.tiles[message.place].target is not None:
-            self.post_message(self.ImageWanted(shown, message.tiles, message.place))
+        shown, tiles = self._shown[0] if self._shown else None, message.tiles
+        if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
+            return
+        effects, examples = shown.effects, [tile.place for tile in tiles]
+        series = Series(effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves")
+        grid = self.query_one("#moved", ImageGrid)
+        self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
     def _step(self, by: int) -> None:
         answer = self.state.answer
