@@ -12,6 +12,8 @@ MODES = ("sweep", "rank", "class", "prune", "log")
 """The modes, in the order of their keys."""
 _PLACES = {"app": MODES, "table": ("rank", "prune"), "grid": ("class",), "lines": ("log",)}
 """The screens on which a scope's keys work, where these are not of the scope's own name."""
+_FOCUSED = frozenset(("table", "grid", "lines"))
+"""Scopes of widgets, whose keys work while one has the focus."""
 _ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
 """What of the app is possible without a run, in the list of runs."""
 _FIELDS = ("choose", "path")
@@ -54,9 +56,14 @@ class Action:
 
     @property
     def places(self) -> frozenset[str]:
-        """The screens on which its keys work; actions that share one cannot share a key."""
+        """The screens on which its keys work."""
         without_run = ("picker",) if self.id in _ANYWHERE else ()
         return frozenset((*_PLACES.get(self.scope, (self.scope,)), *without_run))
+
+    def clashes_with(self, other: "Action") -> bool:
+        """Whether a key that both had would mean two things: of two widgets, only one has the focus."""
+        alternate = self.scope != other.scope and {self.scope, other.scope} <= _FOCUSED
+        return self.id != other.id and not alternate and bool(self.places & other.places)
 
     @property
     def beside_field(self) -> bool:
