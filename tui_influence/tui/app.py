@@ -223,8 +223,8 @@ class ExploreApp(PruningApp):
         if state.seen is None or state.seen.effects is not state.effects or state.seen.group != state.group:
             self._looking.at_group(state, state.effects, state.group)
 
-    @on(ClassScreen.PicturesWanted)
-    def _pictures_wanted(self, message: ClassScreen.PicturesWanted) -> None:
+    @on(AskingScreen.PicturesWanted)
+    def _pictures_wanted(self, message: AskingScreen.PicturesWanted) -> None:
         self._looking.draw(self.state, message.keys)
 
     @on(PictureView.Wanted)

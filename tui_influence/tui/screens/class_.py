@@ -8,14 +8,12 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.export.columns import plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
-from tui_influence.tui.pictures import Key
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
@@ -35,13 +33,6 @@ class ClassScreen(AskingScreen):
         "<class.choose> picks one.  <class.view> turns to the target classes."
     )
     BINDINGS = bindings("class")
-
-    class PicturesWanted(Message):
-        """Pictures are to be drawn."""
-
-        def __init__(self, keys: list[Key]) -> None:
-            self.keys = keys
-            super().__init__()
 
     def __init__(self, state: RunState) -> None:
         super().__init__(state)
@@ -127,17 +118,6 @@ class ClassScreen(AskingScreen):
                 CopyAsked(self.state.question.command(self.state.root, "show", source=group), "the command")
             )
 
-    @on(ImageGrid.Turned)
-    def _pictures_missing(self) -> None:
-        grids = [grid for grid in self.query(ImageGrid) if grid.display]
-        for pages in (0, 1):
-            keys = [key for grid in grids for key in grid.missing(pages=pages)]
-            new = self.state.album.to_ask(keys)
-            if new:
-                self.post_message(self.PicturesWanted(new))
-            if keys:
-                return
-
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
         shown, tiles = self._shown[0] if self._shown else None, message.tiles
@@ -201,7 +181,7 @@ class ClassScreen(AskingScreen):
                 self._pictures = self.state.album.changes
                 moved.redraw()
                 samples.redraw()
-                self._pictures_missing()  # those of the next page, once those that are seen are there
+                self.ask_for_pictures()  # those of the next page, once those that are seen are there
             return
         before, self._shown = self._shown, (seen, look, self.size, size)
         if seen is None or seen.moved is None:

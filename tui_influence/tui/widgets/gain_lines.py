@@ -11,7 +11,7 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import Column, Layout, choose, fit, plain
+from tui_influence.export.columns import Column, choose_for_names, fit, plain
 from tui_influence.export.lines import Pen, one_line
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.export.whisker import Interval as Ends
@@ -20,9 +20,6 @@ from tui_influence.pruning.curve import Quantity
 from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured
 from tui_influence.store.arms_file import ArmKind
 from tui_influence.tui.theme import Look
-
-_NAME = 20
-"""Cells that names are given before columns that can be done without."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class GainLines:
         gains = Column(sheet.unit, tuple(_gain(row, sheet.digits, pen) for row in sheet.rows))
         ends = Column("95% interval", tuple(_ends(row.gain, sheet.digits) for row in sheet.rows), keep=1)
         longest = max(cell_len(name) for name in (sheet.noun, *self._names))
-        self._layout = _laid_out([*sheet.before, gains, ends, *sheet.after], longest, width)
+        self._layout = choose_for_names([*sheet.before, gains, ends, *sheet.after], longest, width)
         self._gains = gains
         self._scale = common_scale(Ends(row.gain.value, row.gain.low, row.gain.high) for row in sheet.rows)
 
@@ -187,15 +184,6 @@ def shown_gain(gain: Interval, digits: int) -> str:
     if not isfinite(gain.value):
         return "-"
     return f"{gain.value:+.{digits}f} {_ends(gain, digits)}".rstrip()
-
-
-def _laid_out(columns: list[Column], longest: int, width: int) -> Layout:
-    """Share the width; a name is worth more than what stands below the table too."""
-    while (layout := choose(columns, longest, width)).name < min(longest, _NAME):
-        if not any(column.keep for column in columns):
-            break
-        columns.remove(max(columns, key=lambda column: column.keep))
-    return layout
 
 
 def _gain(row: GainRow, digits: int, pen: Pen) -> str:
