@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-MODES = ("sweep", "rank", "class", "prune", "log")
+MODES = ("sweep", "rank", "class", "prune", "log", "probe")
 """The modes, in the order of their keys."""
-_PLACES = {"app": MODES, "table": ("rank", "prune"), "grid": ("class",), "lines": ("log",)}
+_PLACES = {
+    "app": MODES,
+    "table": ("rank", "prune", "probe"),
+    "grid": ("class", "probe"),
+    "lines": ("log",),
+}
 """The screens on which a scope's keys work, where these are not of the scope's own name."""
 _FOCUSED = frozenset(("table", "grid", "lines"))
 """Scopes of widgets, whose keys work while one has the focus."""
@@ -78,6 +83,7 @@ ACTIONS = (
     Action("app.class", "3", "Class", "One source class and the images it moves", False, call="mode('class')"),
     Action("app.prune", "4", "Prune", "What leaving classes out gains", False, call="mode('prune')"),
     Action("app.log", "5", "Log", "What happened to the run, line by line", False, call="mode('log')"),
+    Action("app.probe", "6", "Probe", "What fails and why, subpopulations, leaks", False, call="mode('probe')"),
     Action("app.back", "escape", "Back", "Close what is open; from a run of a folder, back to the list", False,
            while_typing=True),
     Action("app.theme", "ctrl+t", "Dark/light", "Change between dark and light", False, while_typing=True),
@@ -136,6 +142,16 @@ ACTIONS = (
     Action("log.previous", "N", "Previous", "Line before that was searched for", False),
     Action("log.level", "l", "Level", "Show all lines, warnings and errors, or errors alone"),
     Action("log.command", "Y", "Command", "Copy the command line that shows this log", False),
+    Action("probe.view", "v", "View", "Next view: failures, subpopulations, leaks"),
+    Action("probe.filter", "slash", "Filter", "Filter as you type: part of a name, <-0.1, q<0.05"),
+    Action("probe.sort", "s", "Sort", "Next order of the lines"),
+    Action("probe.target", "t", "Target", "Choose the target that is probed", False),
+    Action("probe.target-class", "c", "Class", "Choose one class of the target, or all of them"),
+    Action("probe.driver", "d", "Driver", "Choose a source class: which images it drives"),
+    Action("probe.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
+    Action("probe.output", "o", "Output", "Next output: margin, probability, correct", False),
+    Action("probe.export", "e", "CSV", "Export as CSV, the same bytes as the command's --csv"),
+    Action("probe.command", "Y", "Command", "Copy the command line that finds the same", False),
     Action("app.help", "question_mark", "Help", "What has the keys now, and what the keys do"),
     Action("app.quit", "q", "Quit", "Leave; a sweep goes on in the background"),
     Action("table.choose", "enter", "Open", "Look at this line closely"),

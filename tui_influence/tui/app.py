@@ -36,7 +36,7 @@ from tui_influence.tui.messages import (
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.pruning_app import PruningApp
+from tui_influence.tui.probe_app import ProbingApp
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
@@ -47,6 +47,7 @@ from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.screens.picker import PickerScreen
+from tui_influence.tui.screens.probe import ProbeScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
@@ -55,11 +56,11 @@ from tui_influence.tui.theme import DARK, LIGHT, Look
 from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
 
-SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
+SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen, ProbeScreen)
 """The modes, in the order of their keys."""
 
 
-class ExploreApp(PruningApp):
+class ExploreApp(ProbingApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -268,7 +269,9 @@ class ExploreApp(PruningApp):
             self._prunings.consider(self.state)
             return
         self._prunings.rest()
-        if isinstance(base, AskingScreen):
+        if isinstance(base, ProbeScreen):
+            self._jobs.consider_probe(self.state)
+        elif isinstance(base, AskingScreen):
             self._jobs.consider_ranking(self.state)
             state, overview = self.state, self.state.overview
             known = state.effects is not None and state.effects.question == state.question
@@ -286,6 +289,7 @@ class ExploreApp(PruningApp):
         if message.question != state.question:
             self._jobs.forget()
             state.growth = None
+            state.probe.forget_problems()
         if message.versus != state.versus:
             self._jobs.comparing.forget()
             state.versus_problem = ""

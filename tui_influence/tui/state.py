@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tui_influence.ranking_question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.pictures import Album
+from tui_influence.tui.probe_state import ProbeState
 from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.theme import Look
 
@@ -48,6 +49,7 @@ class RunState:
         album: pictures that have been drawn.
         log: lines of the log so far.
         pruning: the pruning that is looked at.
+        probe: what is probed.
     """
 
     root: Path
@@ -75,3 +77,4 @@ class RunState:
     album: Album = field(default_factory=Album)
     log: "list[LogLine]" = field(default_factory=list)
     pruning: PruningState = field(default_factory=PruningState)
+    probe: ProbeState = field(default_factory=ProbeState)
