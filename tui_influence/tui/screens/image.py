@@ -104,7 +104,7 @@ class ImageScreen(Screen[int]):
 
     def _title(self) -> Text:
         look, series, group = self._state.look, self._series, self._group()
-        place = f" image {self._place + 1:,} of {len(series.examples):,} {series.which}"
+        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.which, look.ascii)}"
         if group is None:
             return Text(place, style=look.quiet)
         name = cut(plain(group, look.ascii), 40, look.sign("…", "~"))

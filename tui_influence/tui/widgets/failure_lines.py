@@ -25,6 +25,8 @@ from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, S
 
 _NAME = 16
 """Cells of a name that stands beside others."""
+_FEWEST = 8
+"""Cells that the class keeps before columns that can be done without."""
 _ORDERS: dict[str, Order] = {
     "lowest margin first": lambda row: (row.numbers["margin"],),
     "most to blame first": lambda row: (row.numbers[""], row.numbers["margin"]),
@@ -44,7 +46,7 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
         sheet=_sheet(found, failures),
         empty="" if failures.found else f"None of {_summary(found, failures).partition(' of ')[2]}.",
         series=lambda examples: Series(
-            reading, asked, examples, [blamed[one] for one in examples], "hurts it most", "that models get wrong"
+            reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
         what=counted(len(failures.found), "failure"),
@@ -69,17 +71,14 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
         def name(text: str) -> str:
             return cut(plain(text, look.ascii), _NAME, pen.signs.ellipsis)
 
-        arrow = look.sign("→", "->")
+        predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.found)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
         return IntervalLines(
-            look.sign("class → predicted", "class -> predicted"),
-            [
-                f"{name(classes[one.label])} {arrow} {name(label_name(classes, one.predicted))}"
-                for one in failures.found
-            ],
+            "class",
+            [classes[one.label] for one in failures.found],
             effects,
             [
-                Column("image", tuple(f"{one.example}" for one in failures.found), keep=3),
+                Column("predicted", predicted, right=False),
                 Column("right", tuple(f"{one.right:.0%}" for one in failures.found)),
                 Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=2),
                 Column("to blame", blamed, right=False),
@@ -87,6 +86,7 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
             [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=1)],
             width,
             pen,
+            least=_FEWEST,
         )
 
     return ProbeSheet(

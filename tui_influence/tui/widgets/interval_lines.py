@@ -73,6 +73,7 @@ class IntervalLines:
         *,
         title: str = "influence ",
         digits: str | None = None,
+        least: int = 20,
     ) -> None:
         """Fix columns, digits and scale.
 
@@ -86,12 +87,13 @@ class IntervalLines:
             pen: how to write.
             title: what stands above the effects.
             digits: their format; what suits all by default.
+            least: cells that names are given before columns that can be done without.
         """
         self._noun, self._names, self._effects, self._pen = noun, [plain(n, pen.ascii) for n in names], effects, pen
         digits = digits or digits_of(effects)
         self._numbers = Column(title, tuple(effect_text(effect, digits, pen) for effect in effects))
         longest = max((cell_len(name) for name in (noun, *self._names)), default=0)
-        self._layout = choose_for_names([*before, self._numbers, *after], longest, width)
+        self._layout = choose_for_names([*before, self._numbers, *after], longest, width, least)
         self._scale = common_scale(Interval(effect.value, effect.low, effect.high) for effect in effects)
 
     def header(self) -> Text:

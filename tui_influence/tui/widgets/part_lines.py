@@ -27,8 +27,10 @@ _NAME = 24
 _BAR = 10
 _WITH_BAR = 70
 """Cells from which on a line has room for a bar."""
-_MORE = 4
+_MORE = 10
 """Lines beside images that say more than the parts."""
+_TALL = 32
+"""Lines beside a table of classes."""
 
 
 def classes_shown(found: Found, classes: tuple[ClassParts, ...]) -> Shown:
@@ -39,7 +41,7 @@ def classes_shown(found: Found, classes: tuple[ClassParts, ...]) -> Shown:
         summary=lambda look: _summary(found, classes, look),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
-        series=lambda numbers: _series(found, examples, numbers, "of what is told apart"),
+        series=lambda numbers: _series(found, examples, numbers, f"of class {found.asked.question.target_class}"),
         csv=lambda: driven_csv(found.reading, found.asked.question, examples),
         what=counted(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
@@ -48,11 +50,12 @@ def classes_shown(found: Found, classes: tuple[ClassParts, ...]) -> Shown:
 
 def driven_shown(found: Found, driven: DrivenBy) -> Shown:
     """Return what there is to show of what one group drives: its images, by their class."""
+    told = any(example.told for example in driven.examples)
     return Shown(
         summary=lambda look: _driven_summary(found, driven, look),
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
-        series=lambda numbers: _series(found, driven.examples, numbers, "of what it drives"),
+        series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
         csv=lambda: driven_csv(found.reading, found.asked.question, driven.examples),
         what=counted(len(driven.examples), "test image"),
         note="All test images that it helps beyond their class, told or not.",
@@ -93,7 +96,7 @@ def _overview(found: Found, classes: Sequence[ClassParts]) -> ProbeSheet:
         written=lambda width, look: _OverviewLines(found, classes, width, look),
         about=lambda place, width, look: [
             Text.assemble((_name(names[classes[place].label], look), "bold")),
-            *_parts(found, classes[place], None, width, len(classes[place].parts) + _MORE, look),
+            *_parts(found, classes[place], None, width, _TALL, look),
         ],
     )
 
@@ -185,7 +188,7 @@ def _parts(found: Found, one: ClassParts, chosen: Driven | None, width: int, hei
     groups = found.reading.info.source.groups
     counts = [(groups[part.group], len(part.members), one.size) for part in one.parts]
     lit = groups[chosen.group] if chosen is not None and chosen.told else None
-    lines = _bars("driven by", counts, lit, width, height - _MORE - 2, look)
+    lines = _bars("driven by", counts, lit, width, height - _MORE, look)
     untold = f"{len(one.untold):,} of {one.size:,} are driven by nothing that can be told."
     needed = ""
     if one.needed is not None:
@@ -242,7 +245,7 @@ def _title(name: str, words: str, members: Sequence[Driven], look: Look) -> Text
 
 def _tile(target: int, one: Driven, name: str, look: Look) -> Tile:
     sign = look.sign("▲", "+") if one.beyond > 0 else look.sign("▼", "-")
-    number = (f"{sign}{abs(one.beyond):.2g}{'*' if one.told else ''}", _colour(one, look))
+    number = (f"{sign}{abs(one.beyond):#.2g}{'*' if one.told else ''}", _colour(one, look))
     return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", look.quiet)),))
 
 

@@ -29,7 +29,7 @@ class PictureView(Widget):
     def show(self, target: int | None, place: int, look: Look) -> None:
         """Show a test example of a target; of None, a sample image of the source."""
         self._about = (target, place, look)
-        self._want()
+        self.call_later(self._want)  # as its own message: one that a screen posts on its behalf ends at that screen
         self.refresh()
 
     def on_resize(self) -> None:
