@@ -116,7 +116,10 @@ class ProbeScreen(AskingScreen):
         reason = self._nothing()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
-        self.query_one("#probed").display = not reason
+        probed = self.query_one("#probed")
+        if probed.display is bool(reason):
+            probed.display = not reason
+            self.call_after_refresh(self.show)  # only then its parts know their sizes
         if reason:
             empty.update(plain(reason, look.ascii))
         elif shown is not None:

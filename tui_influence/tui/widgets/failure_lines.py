@@ -57,7 +57,8 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
 def _summary(found: Found, failures: Failures) -> str:
     models = counted(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
-    return f"{failures.wrong:,} of {counted(failures.size, 'test image')} are wrong by most of {models}{shown}"
+    verb = "is" if failures.wrong == 1 else "are"
+    return f"{failures.wrong:,} of {counted(failures.size, 'test image')} {verb} wrong by most of {models}{shown}"
 
 
 def _sheet(found: Found, failures: Failures) -> ProbeSheet:
