@@ -7,10 +7,9 @@ another one is being worked out the old answer stays, and the line above says so
 import shlex
 from typing import TYPE_CHECKING
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
@@ -23,7 +22,7 @@ from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.field import PROBE_FILTER, Field
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.picture_view import PictureView
+from tui_influence.tui.widgets.probe_beside import ProbeBeside
 from tui_influence.tui.widgets.probe_heading import probe_heading
 from tui_influence.tui.widgets.probe_table import ProbeTable
 from tui_influence.tui.widgets.steady_lines import SteadyLines
@@ -31,7 +30,7 @@ from tui_influence.tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from tui_influence.tui.probe_state import Found
-    from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
+    from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
 
 _VIEWS = tuple(View)
 
@@ -94,11 +93,7 @@ class ProbeScreen(AskingScreen):
         with Horizontal(id="probed"):
             yield ProbeTable(look)
             yield ImageGrid(album, look, id="parts")
-            with Vertical(id="probe-beside"):
-                with Horizontal(id="probe-pictures"):
-                    yield PictureView(album, id="probe-source")
-                    yield PictureView(album, id="probe-test")
-                yield SteadyLines(id="probe-about")
+            yield ProbeBeside(album, id="probe-beside")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -279,8 +274,7 @@ class ProbeScreen(AskingScreen):
         if self._pictures != self.state.album.changes:
             self._pictures = self.state.album.changes
             grid.redraw()
-            for view in self.query(PictureView):
-                view.refresh()
+            self.query_one(ProbeBeside).redraw()
             self.ask_for_pictures()
         self._show_beside()
 
@@ -302,32 +296,19 @@ class ProbeScreen(AskingScreen):
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, look = self.query_one("#probe-beside"), self.state.look
-        if self._shown is None or not beside.display or not beside.size:
+        beside, look, found, sheet = self.query_one(ProbeBeside), self.state.look, self._found, self._sheet
+        width, height = beside.room
+        if found is None or self._shown is None or not width:
             return
-        table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
-        sheet, place, tile = self._sheet, table.current_place, grid.current
-        detailed = (self._shown, place if sheet is not None else tile, look, beside.size)
+        place, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
+        detailed = (self._shown, place if sheet is not None else tile, look, beside.room)
         if self._detailed == detailed:
             return
         self._detailed = detailed
-        row = sheet.rows[place] if sheet is not None and place is not None else None
-        self._show_pictures(row, sampled=sheet is not None and sheet.sampled)
-        width = beside.size.width - 3
-        lines: list[Text] = []
-        if sheet is not None:
-            lines = sheet.about(place, width, look) if place is not None else []
+        row, lines = None, []
+        if sheet is not None and place is not None:
+            row, lines = sheet.rows[place], sheet.about(place, width, look)
         elif self._shelved is not None:
-            lines = self._shelved.about(None if tile is None else tile.place, width, beside.size.height, look)
-        self.query_one("#probe-about", SteadyLines).show(lines)
-
-    def _show_pictures(self, row: "ProbeRow | None", *, sampled: bool) -> None:
-        found, look = self._found, self.state.look
-        source, test = self.query_one("#probe-source", PictureView), self.query_one("#probe-test", PictureView)
-        self.query_one("#probe-pictures").display = row is not None and row.example is not None
-        source.display = sampled and row is not None and row.sample is not None
-        if row is None or row.example is None or found is None:
-            return
-        test.show(found.reading.target, row.example, look)
-        if row.sample is not None:
-            source.show(None, row.sample, look)
+            lines = self._shelved.about(None if tile is None else tile.place, width, height, look)
+        example, sample = (row.example, row.sample) if row is not None else (None, None)
+        beside.show(found.reading.target, example, sample, lines, look)

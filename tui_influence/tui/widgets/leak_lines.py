@@ -98,7 +98,6 @@ def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
         orders=_ORDERS,
         written=written,
         about=lambda place, width, look: _about(found, leaks, pairs[place], labels[place], width, look),
-        sampled=True,
     )
 
 

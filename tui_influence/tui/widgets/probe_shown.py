@@ -50,7 +50,6 @@ class ProbeSheet:
         orders: that they may be looked at in, by name.
         written: all rows as lines of a width.
         about: what there is to say of the row at a place, in lines of a width.
-        sampled: source images stand beside the test images.
     """
 
     rows: Sequence[ProbeRow]
@@ -59,7 +58,6 @@ class ProbeSheet:
     orders: Mapping[str, Order]
     written: "Callable[[int, Look], Written]"
     about: Callable[[int, int, Look], list[Text]]
-    sampled: bool = False
 
     def chosen(self, text: str, order: int) -> list[ProbeRow]:
         """Return the rows that pass a filter, in one of the orders."""
