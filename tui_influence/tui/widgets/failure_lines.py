@@ -26,7 +26,9 @@ from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, S
 _NAME = 16
 """Cells of a name that stands beside others."""
 _FEWEST = 8
-"""Cells that the class keeps before columns that can be done without."""
+"""Cells of a name where there are few, and that the class keeps before columns that can be done without."""
+_ROOMY = 60
+"""Cells of a line from which on there is room for names."""
 _ORDERS: dict[str, Order] = {
     "lowest margin first": lambda row: (row.numbers["margin"],),
     "most to blame first": lambda row: (row.numbers[""], row.numbers["margin"]),
@@ -70,7 +72,7 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
         pen = look.pen()
 
         def name(text: str) -> str:
-            return cut(plain(text, look.ascii), _NAME, pen.signs.ellipsis)
+            return cut(plain(text, look.ascii), _NAME if width >= _ROOMY else _FEWEST, pen.signs.ellipsis)
 
         predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.found)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
@@ -80,11 +82,11 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
             effects,
             [
                 Column("predicted", predicted, right=False),
-                Column("right", tuple(f"{one.right:.0%}" for one in failures.found)),
-                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=2),
+                Column("right", tuple(f"{one.right:.0%}" for one in failures.found), keep=1),
+                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=3),
                 Column("to blame", blamed, right=False),
             ],
-            [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=1)],
+            [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=2)],
             width,
             pen,
             least=_FEWEST,
