@@ -5,6 +5,7 @@ Pure functions of what was found. Loads numpy, so it is imported where there is 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from math import inf
 
 from rich.text import Text
@@ -71,6 +72,7 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
     def written(width: int, look: Look) -> IntervalLines:
         pen = look.pen()
 
+        @cache  # the same few names again and again
         def name(text: str) -> str:
             return cut(plain(text, look.ascii), _NAME if width >= _ROOMY else _FEWEST, pen.signs.ellipsis)
 

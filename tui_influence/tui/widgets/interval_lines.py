@@ -89,7 +89,8 @@ class IntervalLines:
             digits: their format; what suits all by default.
             least: cells that names are given before columns that can be done without.
         """
-        self._noun, self._names, self._effects, self._pen = noun, [plain(n, pen.ascii) for n in names], effects, pen
+        shown = {name: plain(name, pen.ascii) for name in set(names)}
+        self._noun, self._names, self._effects, self._pen = noun, [shown[name] for name in names], effects, pen
         digits = digits or digits_of(effects)
         self._numbers = Column(title, tuple(effect_text(effect, digits, pen) for effect in effects))
         longest = max((cell_len(name) for name in (noun, *self._names)), default=0)
