@@ -50,7 +50,7 @@ class Stop:
 
 
 def stops(target_class: str) -> tuple[Stop, ...]:
-    """Return the tour: which source classes help with a class of the target, and what the first of all helps with."""
+    """Return the tour: what helps with a class of the target, what the first of all does, and what the class is of."""
     return (
         Stop("sweep", "A finished run, and how reliable its ranking is by now", (), ("models", "Reliability")),
         Stop(
@@ -70,6 +70,12 @@ def stops(target_class: str) -> tuple[Stop, ...]:
             "What models with and without the class say about one image",
             ("enter",),
             ("without it", "classes that drive it"),
+        ),
+        Stop(
+            "probe",
+            "The test images of one target class by the source class that drives each, in the app",
+            ("escape", "6", "v", "c", *target_class, "enter"),
+            (f"{target_class}, margin", "told apart"),
         ),
     )
 

@@ -88,15 +88,22 @@ def chosen(rows: Sequence[RankedGroup], text: str, order: Order) -> list[RankedG
 
     A comparison that is still being typed, without its number, holds for all.
     """
-    return sorted(_kept(rows, text, _RANKING), key=_KEYS[order])
+    return sorted(kept(rows, text, _RANKING), key=_KEYS[order])
 
 
 def chosen_pairs(rows: Sequence[ComparedGroup], text: str, order: PairOrder) -> list[ComparedGroup]:
     """Return the rows of a comparison that pass a filter, in an order; as `chosen`."""
-    return sorted(_kept(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
+    return sorted(kept(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
 
 
-def _kept(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
+def kept(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
+    """Return the rows that pass a filter, in their order.
+
+    Args:
+        rows: of any table.
+        text: the filter.
+        columns: what comparisons may be about, by name; the one without a name is meant where none is written.
+    """
     tests = [_test(word, columns) for word in text.split()]
     return [row for row in rows if all(test(row) for test in tests)]
 

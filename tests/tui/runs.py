@@ -49,7 +49,7 @@ def make_run(
     labels = ["x", "y", "z"] if classes == 3 else [f"label {place}" for place in range(classes)]
     described = []
     for position, target in enumerate(targets):
-        digests = write_examples(paths, position, examples, _pictures(EXAMPLES))
+        digests = write_examples(paths, position, examples, grey_pictures(EXAMPLES))
         described.append(TargetInfo(target, "fixed-feature", labels, 3, EXAMPLES, ["f1"], 0, digests))
     count = len(names)
     source = SourceInfo(names, names, [2] * count, 2 * count, "f0", 0)
@@ -57,7 +57,7 @@ def make_run(
     info = replace(make_info(source=source, targets=described, config=config), name=name, models=planned, heldout=0)
     write_run_info(paths, info)
     if pictures:
-        write_source_thumbnails(paths, _pictures(2 * count), np.repeat(np.arange(count, dtype=np.int32), 2))
+        write_source_thumbnails(paths, grey_pictures(2 * count), np.repeat(np.arange(count, dtype=np.int32), 2))
     else:
         (paths.target(0) / "thumbnails.npy").unlink()
     add_models(paths, info, range(models), noise=noise, effects=effects)
@@ -82,7 +82,7 @@ def real_config(root: Path, targets: tuple[str, ...], name: str) -> dict:
     return Config.model_validate(written).model_dump(mode="json")
 
 
-def _pictures(count: int) -> np.ndarray:
+def grey_pictures(count: int) -> np.ndarray:
     """Grey images of 8 by 8 pixels, the n-th with 3 + n white ones."""
     lit = np.arange(64) < 3 + np.arange(count)[:, None] % 60
     return (255 * lit).astype(np.uint8).reshape(count, 8, 8, 1)

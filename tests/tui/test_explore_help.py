@@ -16,6 +16,7 @@ from tui_influence.tui.actions import ACTIONS, BY_ID, MODES, actions_of
 from tui_influence.tui.widgets.field import FILTER
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.log_view import LogView
+from tui_influence.tui.widgets.probe_table import ProbeTable
 from tui_influence.tui.widgets.ranking_table import RankingTable
 from tui_influence.views import _COMPARISON, _RANKING
 
@@ -47,7 +48,7 @@ def test_every_binding_of_the_app_is_an_action_of_the_table_with_a_tooltip_and_a
 def test_no_two_actions_share_a_key_where_both_are_possible():
     for place, action in enumerate(ACTIONS):
         for other in ACTIONS[place + 1 :]:
-            if action.places & other.places:
+            if action.clashes_with(other):
                 assert not set(action.keys.split(",")) & set(other.keys.split(",")), (action.id, other.id)
 
 
@@ -79,7 +80,7 @@ def said(app) -> str:
 
 
 async def go(app, pilot, mode: str) -> None:
-    await pilot.press({"sweep": "1", "rank": "2", "class": "3", "prune": "4", "log": "5"}[mode])
+    await pilot.press({"sweep": "1", "rank": "2", "class": "3", "prune": "4", "log": "5", "probe": "6"}[mode])
     if mode in ("rank", "class"):
         await ranked(app, pilot)
     await pilot.pause()
@@ -107,6 +108,7 @@ async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
         ("rank", "A ranking", "The line above"),
         ("class", "Images of one class", "Larger images"),
         ("log", "The log of the run", "A line up, which ends following"),
+        ("probe", "What a probe found", "Look at this line closely"),
     ],
 )
 async def test_help_begins_with_what_has_the_focus_and_its_own_keys(tmp_path, mode, begins, own):
@@ -115,6 +117,8 @@ async def test_help_begins_with_what_has_the_focus_and_its_own_keys(tmp_path, mo
         await go(app, pilot, mode)
         if mode == "class":
             await until(pilot, lambda: isinstance(app.focused, ImageGrid))
+        elif mode == "probe":
+            await until(pilot, lambda: isinstance(app.focused, ProbeTable))
         await pilot.press("question_mark")
         await until(pilot, lambda: "Keys: " in said(app))
         assert said(app).startswith(begins)
@@ -174,11 +178,11 @@ async def test_an_open_image_explains_itself(tmp_path):
         await until(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.press("question_mark")
         await until(pilot, lambda: "One image of the target" in said(app))
-        assert "Next image of the class" in said(app)
+        assert "Next image of those it was opened from" in said(app)
 
 
 def test_what_says_what_it_is_begins_with_that():
-    for owner in (RankingTable, LogView, ImageGrid):
+    for owner in (RankingTable, LogView, ImageGrid, ProbeTable):
         title, stop, rest = owner.help.partition(". ")
         assert len(title) < 40
         assert stop

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.tui.probed import make_probed
 from tests.tui.prunings import make_pruning
 from tests.tui.runs import exploring, fail, make_run, ranked, say, until
 from tests.tui.screens_as_text import screen_as_text
@@ -38,6 +39,8 @@ EVENTS = (
     {"event": "failed", "role": "estimate", "index": 40, "reason": "CUDA out of memory"},
 )
 MODES = {"sweep": "1", "rank": "2", "class": "3", "prune": "4", "log": "5"}
+PROBED = ("failures", "subpops", "class", "driver", "leaks")
+"""Screens of the Probe mode, of a run of its own."""
 PRUNED = {"running": 13, "done": 28}
 """Runs with a pruning, and how many of its retrainings are done."""
 RUNS = {
@@ -159,8 +162,20 @@ async def test_an_arm_and_its_target_classes_are_those_of_the_golden_files(tmp_p
         await check(app, pilot, GOLDEN / f"done_lost_{size[0]}x{size[1]}.txt")
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_probes_are_those_of_the_golden_files(tmp_path, size):
+    paths = make_probed(tmp_path / "run", single=True)
+    say(paths, State.DONE, time=NOW - 600, started=NOW - 3600, done=120, total=120)
+    write_json(paths.owner, vars(OWNER))
+    keys = {"failures": "6", "subpops": "v", "class": "enter", "driver": "d enter", "leaks": "v"}
+    async with exploring(tmp_path / "run", size) as (app, pilot):
+        for name in PROBED:
+            await pilot.press(*keys[name].split())
+            await check(app, pilot, GOLDEN / f"probed_{name}_{size[0]}x{size[1]}.txt")
+
+
 def test_no_golden_file_is_left_over():
-    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help", "arm", "lost"]}
+    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help", "arm", "lost"], "probed": PROBED}
     names = {f"{kind}_{mode}_{w}x{h}.txt" for kind, modes in runs.items() for mode in modes for w, h in SIZES}
     assert {path.name for path in GOLDEN.iterdir()} == names
 

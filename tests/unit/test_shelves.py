@@ -7,7 +7,7 @@ from tui_influence.tui.widgets.shelves import GAP, SIZES, Layout
 
 @pytest.mark.parametrize("width", [1, 14, 38, 78, 92, 140, 300])
 @pytest.mark.parametrize("height", [1, 5, 9, 20, 36, 90])
-@pytest.mark.parametrize("shelves", [1, 2])
+@pytest.mark.parametrize("shelves", [1, 2, 7])
 @pytest.mark.parametrize("chosen", [None, 12, 32])
 def test_what_is_shown_fits_unless_the_room_is_smaller_than_any_picture(width, height, shelves, chosen):
     layout = Layout(width, height, shelves, 1, chosen)
@@ -15,7 +15,7 @@ def test_what_is_shown_fits_unless_the_room_is_smaller_than_any_picture(width, h
         assert layout.across * (layout.columns + GAP) - GAP <= width
         assert layout.seen * layout.shelf_rows <= height
     assert layout.page >= 1
-    assert layout.seen in (1, shelves)
+    assert 1 <= layout.seen <= shelves
 
 
 def test_at_80_by_24_both_shelves_show_four_pictures_that_can_be_recognised():
@@ -25,6 +25,11 @@ def test_at_80_by_24_both_shelves_show_four_pictures_that_can_be_recognised():
 
 def test_a_very_low_room_shows_one_shelf_at_a_time():
     assert Layout(38, 9, 2, 1).seen == 1
+
+
+def test_of_many_shelves_as_many_are_shown_as_keep_their_pictures_recognisable():
+    layout = Layout(138, 35, 7, 1)
+    assert (layout.seen, layout.columns, layout.is_whole) == (3, 18, False)
 
 
 def test_pages_begin_where_the_one_before_ends():

@@ -72,11 +72,11 @@ def leaks(
         _write_second_stage(reading, question, init, source or [], top or _CLASSES, models)
         return
     from tui_influence.cli.canvas import canvas
-    from tui_influence.cli.leaks_document import copies_csv, document, leaks_csv
     from tui_influence.cli.show_images import print_images
     from tui_influence.cli.show_leaks import print_copies, print_leaks
     from tui_influence.probes.leakage import groups_of_class, is_of_images
     from tui_influence.probes.leakage import leaks as find_leaks
+    from tui_influence.probes.leakage_documents import copies_csv, document, leaks_csv
 
     if source and (len(source) > 1 or duplicates):
         raise ConfigError("--source: one class, or several with --init; --duplicates compares all images")

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from tui_influence.cli import diagnostics
 from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.leaks_document import kinds_of
 from tui_influence.errors import ResultsError
 from tui_influence.export.columns import cut, plain
 from tui_influence.export.layout import packed, paragraph
@@ -17,6 +16,7 @@ from tui_influence.export.lines import Pen
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.probes.copies import Copies
 from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
+from tui_influence.probes.leakage_documents import kinds_of
 from tui_influence.ranking import noun_of
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading

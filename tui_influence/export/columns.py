@@ -85,6 +85,14 @@ def choose(columns: Sequence[Column], names: int, width: int, whiskers: int = 1)
     return Layout(tuple(kept), name, min((free - name) // whiskers, WHISKER[1]), gap)
 
 
+def choose_for_names(columns: Sequence[Column], names: int, width: int, least: int = 20) -> Layout:
+    """Share cells as `choose` does, but give the names `least` of them before columns that can be done without."""
+    kept = list(columns)
+    while (layout := choose(kept, names, width)).name < min(names, least) and any(column.keep for column in kept):
+        kept.remove(max(kept, key=lambda column: column.keep))
+    return layout
+
+
 def plain(text: str, ascii: bool) -> str:
     r"""Return `text` as it may be shown; with `ascii`, other characters as escapes (`\u4e2d`)."""
     safe = printable(text)

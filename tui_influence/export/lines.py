@@ -170,12 +170,13 @@ def _columns(rows: Sequence[RankedGroup], pen: Pen) -> list[Column]:
     return [
         Column("#", tuple(f"{row.rank}" if isfinite(row.influence) else unknown for row in rows)),
         Column("influence ", influence_cells(rows, pen)),
-        Column("q", tuple(_q(row.q, unknown) for row in rows), keep=1),
+        Column("q", tuple(q_text(row.q, unknown) for row in rows), keep=1),
         Column("with/without", tuple(f"{row.n_with:,}/{row.n_without:,}" for row in rows), keep=2),
     ]
 
 
-def _q(q: float, unknown: str) -> str:
+def q_text(q: float, unknown: str) -> str:
+    """Return a false discovery rate in the digits that matter, or what is said of one that is unknown."""
     if not isfinite(q):
         return unknown
     return "<0.001" if q < 0.001 else f"{q:.3f}" if q < 0.1 else f"{q:.2f}"

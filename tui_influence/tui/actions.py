@@ -8,10 +8,17 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-MODES = ("sweep", "rank", "class", "prune", "log")
+MODES = ("sweep", "rank", "class", "prune", "log", "probe")
 """The modes, in the order of their keys."""
-_PLACES = {"app": MODES, "table": ("rank", "prune"), "grid": ("class",), "lines": ("log",)}
+_PLACES = {
+    "app": MODES,
+    "table": ("rank", "prune", "probe"),
+    "grid": ("class", "probe"),
+    "lines": ("log",),
+}
 """The screens on which a scope's keys work, where these are not of the scope's own name."""
+_FOCUSED = frozenset(("table", "grid", "lines"))
+"""Scopes of widgets, whose keys work while one has the focus."""
 _ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
 """What of the app is possible without a run, in the list of runs."""
 _FIELDS = ("choose", "path")
@@ -54,9 +61,14 @@ class Action:
 
     @property
     def places(self) -> frozenset[str]:
-        """The screens on which its keys work; actions that share one cannot share a key."""
+        """The screens on which its keys work."""
         without_run = ("picker",) if self.id in _ANYWHERE else ()
         return frozenset((*_PLACES.get(self.scope, (self.scope,)), *without_run))
+
+    def clashes_with(self, other: "Action") -> bool:
+        """Whether a key that both had would mean two things: of two widgets, only one has the focus."""
+        alternate = self.scope != other.scope and {self.scope, other.scope} <= _FOCUSED
+        return self.id != other.id and not alternate and bool(self.places & other.places)
 
     @property
     def beside_field(self) -> bool:
@@ -71,6 +83,7 @@ ACTIONS = (
     Action("app.class", "3", "Class", "One source class and the images it moves", False, call="mode('class')"),
     Action("app.prune", "4", "Prune", "What leaving classes out gains", False, call="mode('prune')"),
     Action("app.log", "5", "Log", "What happened to the run, line by line", False, call="mode('log')"),
+    Action("app.probe", "6", "Probe", "What fails and why, subpopulations, leaks", False, call="mode('probe')"),
     Action("app.back", "escape", "Back", "Close what is open; from a run of a folder, back to the list", False,
            while_typing=True),
     Action("app.theme", "ctrl+t", "Dark/light", "Change between dark and light", False, while_typing=True),
@@ -105,8 +118,8 @@ ACTIONS = (
     Action("class.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
     Action("class.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("class.command", "Y", "Command", "Copy the command line that shows this class", False),
-    Action("image.close", "escape,q", "Back", "Go back to the class"),
-    Action("image.next", "right,n", "Next", "Next image of the class"),
+    Action("image.close", "escape,q", "Back", "Go back to where the image was opened"),
+    Action("image.next", "right,n", "Next", "Next image of those it was opened from"),
     Action("image.previous", "left,N", "Previous", "Image before"),
     Action("image.verify", "v", "Verify", "Retrain without what is to blame: does it flip? (asks first)",
            changes=True),
@@ -131,6 +144,16 @@ ACTIONS = (
     Action("log.previous", "N", "Previous", "Line before that was searched for", False),
     Action("log.level", "l", "Level", "Show all lines, warnings and errors, or errors alone"),
     Action("log.command", "Y", "Command", "Copy the command line that shows this log", False),
+    Action("probe.view", "v", "View", "Next view: failures, subpopulations, leaks"),
+    Action("probe.filter", "slash", "Filter", "Filter as you type: part of a name, <-0.1, q<0.05"),
+    Action("probe.sort", "s", "Sort", "Next order of the lines"),
+    Action("probe.target", "t", "Target", "Choose the target that is probed", False),
+    Action("probe.target-class", "c", "Class", "Choose one class of the target, or all of them"),
+    Action("probe.driver", "d", "Driver", "Choose a source class: which images it drives"),
+    Action("probe.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
+    Action("probe.output", "o", "Output", "Next output: margin, probability, correct", False),
+    Action("probe.export", "e", "CSV", "Export as CSV, the same bytes as the command's --csv"),
+    Action("probe.command", "Y", "Command", "Copy the command line that finds the same", False),
     Action("app.help", "question_mark", "Help", "What has the keys now, and what the keys do"),
     Action("app.quit", "q", "Quit", "Leave; a sweep goes on in the background"),
     Action("table.choose", "enter", "Open", "Look at this line closely"),

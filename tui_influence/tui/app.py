@@ -35,6 +35,7 @@ from tui_influence.tui.messages import (
     Started,
 )
 from tui_influence.tui.palette import ActionCommands
+from tui_influence.tui.probe_app import ProbingApp
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
@@ -45,6 +46,7 @@ from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.screens.picker import PickerScreen
+from tui_influence.tui.screens.probe import ProbeScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
@@ -55,13 +57,12 @@ from tui_influence.tui.verifying_jobs import VerifyingJobs
 from tui_influence.tui.verifying_state import VerifyingFinding
 from tui_influence.tui.widgets.mode_bar import ModeBar
 from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.shelves import Tile
 
-SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen)
+SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen, ProbeScreen)
 """The modes, in the order of their keys."""
 
 
-class ExploreApp(VerifyingApp):
+class ExploreApp(ProbingApp, VerifyingApp):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -227,26 +228,17 @@ class ExploreApp(VerifyingApp):
         if state.seen is None or state.seen.effects is not state.effects or state.seen.group != state.group:
             self._looking.at_group(state, state.effects, state.group)
 
-    @on(ClassScreen.PicturesWanted)
-    def _pictures_wanted(self, message: ClassScreen.PicturesWanted) -> None:
+    @on(AskingScreen.PicturesWanted)
+    def _pictures_wanted(self, message: AskingScreen.PicturesWanted) -> None:
         self._looking.draw(self.state, message.keys)
 
     @on(PictureView.Wanted)
     def _picture_wanted(self, message: PictureView.Wanted) -> None:
         self._looking.draw(self.state, self.state.album.to_ask([message.key]))
 
-    @on(ClassScreen.ImageWanted)
-    def _image_wanted(self, message: ClassScreen.ImageWanted) -> None:
-        def closed(tile: Tile | None) -> None:
-            base = self._base()
-            if tile is not None and isinstance(base, ClassScreen):
-                base.select(tile)
-
-        self.push_screen(ImageScreen(self.state, message.seen, message.tiles, message.place), closed)
-
     @on(ImageScreen.LookAsked)
     def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
-        self._looking.at_image(self.state, message.effects, message.asked)
+        self._looking.at_image(self.state, message.reading, message.asked)
 
     @on(ImageScreen.LargeAsked)
     def _show_large(self, message: ImageScreen.LargeAsked) -> None:
@@ -281,7 +273,9 @@ class ExploreApp(VerifyingApp):
             self._prunings.consider(self.state)
             return
         self._prunings.rest()
-        if isinstance(base, AskingScreen):
+        if isinstance(base, ProbeScreen):
+            self._jobs.consider_probe(self.state)
+        elif isinstance(base, AskingScreen):
             self._jobs.consider_ranking(self.state)
             state, overview = self.state, self.state.overview
             known = state.effects is not None and state.effects.question == state.question
@@ -299,6 +293,7 @@ class ExploreApp(VerifyingApp):
         if message.question != state.question:
             self._jobs.forget()
             state.growth = None
+            state.probe.forget_problems()
         if message.versus != state.versus:
             self._jobs.comparing.forget()
             state.versus_problem = ""

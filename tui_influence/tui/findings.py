@@ -18,6 +18,7 @@ from tui_influence.tui.messages import (
     Ranked,
     Started,
 )
+from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.state import RunState
 from tui_influence.tui.verifying_state import VerifyingFinding
@@ -54,6 +55,8 @@ def take(state: RunState, found: Finding) -> None:
             state.pruning.take(found)
         case VerifyingFinding():
             state.verifying.take(found)
+        case Probed():
+            state.probe.take(found, state.question)
 
 
 def _ranked(state: RunState, found: Ranked) -> None:

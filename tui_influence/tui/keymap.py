@@ -81,7 +81,7 @@ def _check_clashes(config: UserConfig, changed: dict[str, list[str]]) -> None:
 
 
 def _sharing(action: Action) -> Iterator[Action]:
-    return (other for other in ACTIONS if other.id != action.id and other.places & action.places)
+    return (other for other in ACTIONS if action.clashes_with(other))
 
 
 def _keys(action: Action, changed: dict[str, list[str]]) -> list[str]:

@@ -20,6 +20,7 @@ from tui_influence.tui.state import RunState
 if TYPE_CHECKING:
     from tui_influence.effects import Effects
     from tui_influence.ranking_question import Question
+    from tui_influence.reading import Reading
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
@@ -40,6 +41,31 @@ class ImageAsked:
     group: int | None
 
 
+@dataclass(frozen=True)
+class Series:
+    """Images to go through one by one, and what is said about each.
+
+    Attributes:
+        reading: all is said from this one.
+        question: estimator and output.
+        examples: the images, by their number among the test examples.
+        groups: for each, the group that models are compared with and without; None compares nothing.
+        role: what that group does to the image, in words; may be empty.
+        which: images these are, in words.
+    """
+
+    reading: "Reading"
+    question: "Question"
+    examples: Sequence[int]
+    groups: "Sequence[int | None]"
+    role: str
+    which: str
+
+    def asked(self, place: int) -> ImageAsked:
+        """Return the closer look at one of them."""
+        return ImageAsked(self.question, self.examples[place], self.groups[place])
+
+
 class Looking:
     """Does closer looks in the background; the newest of a kind replaces those that wait."""
 
@@ -52,9 +78,9 @@ class Looking:
         """Find what a group does to the target, and the group's own images."""
         self._background.submit("group", partial(self._group, state, effects, group))
 
-    def at_image(self, state: RunState, effects: "Effects", asked: ImageAsked) -> None:
+    def at_image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
         """Find what is said about an image."""
-        self._background.submit("image", partial(self._image, state, effects, asked))
+        self._background.submit("image", partial(self._image, state, reading, asked))
 
     def draw(self, state: RunState, keys: Sequence[Key]) -> None:
         """Draw pictures."""
@@ -75,12 +101,12 @@ class Looking:
             reason = str(refusal(error))
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
-    def _image(self, state: RunState, effects: "Effects", asked: ImageAsked) -> None:
+    def _image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
         from tui_influence.about_example import about_example  # here, because it loads numpy
 
         found, reason = None, ""
         try:
-            found = about_example(effects.reading, asked.question, asked.example, asked.group)
+            found = about_example(reading, asked.question, asked.example, asked.group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What is worked out about a run in the background, and how often: its ranking, its effects, how its models did."""
+"""What is worked out about a run in the background, and how often: its ranking, its effects, probes, its models."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
 from tui_influence.tui.messages import EffectsFound, Finding, Grown, Ranked
+from tui_influence.tui.probe_state import Probed, View
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -80,11 +81,12 @@ class Jobs:
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
         self.ranking, self.comparing, self.growing, self.moving = Pace(), Pace(), Pace(), Pace()
+        self.probing = {view: Pace() for view in View}
         self._readings: dict[str | None, Reading] = {}  # the background thread's alone
 
     def forget(self) -> None:
         """Something else is wanted: another question, or another run."""
-        for pace in (self.ranking, self.comparing, self.growing, self.moving):
+        for pace in (self.ranking, self.comparing, self.growing, self.moving, *self.probing.values()):
             pace.forget()
 
     def consider_ranking(self, state: RunState) -> None:
@@ -100,6 +102,11 @@ class Jobs:
     def consider_effects(self, state: RunState) -> None:
         """Estimate what each group does to each example, if that is due."""
         self._consider("effects", state, self.moving, self._move)
+
+    def consider_probe(self, state: RunState) -> None:
+        """Make the probe that is shown, if that is due."""
+        view = state.probe.view
+        self._consider(view, state, self.probing[view], partial(self._probe, view))
 
     def _consider(
         self, kind: str, state: RunState, pace: Pace, job: Callable[[RunState, RunInfo, Pace, int], None]
@@ -130,6 +137,13 @@ class Jobs:
         question = state.question
         found, reason = self._answered(state.root, info, question, effects, pace, models)
         self._tell(state, EffectsFound(question, found, reason))
+
+    def _probe(self, view: View, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+        from tui_influence.tui.probe_jobs import probe
+
+        asked = state.probe.asked(state.question, view)
+        found, reason = self._answered(state.root, info, asked.question, partial(probe, asked), pace, models)
+        self._tell(state, Probed(asked, found, reason))
 
     def _answered(
         self, root: Path, info: RunInfo, question: Question, work: Work[Found], pace: Pace, models: int

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tui_influence.ranking_question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.pictures import Album
+from tui_influence.tui.probe_state import ProbeState
 from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.verifying_state import VerifyingState
@@ -50,6 +51,7 @@ class RunState:
         log: lines of the log so far.
         pruning: the pruning that is looked at.
         verifying: the verification of the image that is looked at.
+        probe: what is probed.
     """
 
     root: Path
@@ -78,3 +80,4 @@ class RunState:
     log: "list[LogLine]" = field(default_factory=list)
     pruning: PruningState = field(default_factory=PruningState)
     verifying: VerifyingState = field(default_factory=VerifyingState)
+    probe: ProbeState = field(default_factory=ProbeState)

@@ -47,7 +47,7 @@ class VerifyingApp(PruningApp):
     @on(ImageScreen.LookAsked)
     def _follow_verification(self, message: ImageScreen.LookAsked) -> None:
         state, example = self.state, message.asked.example
-        own = kept_at(Paths(state.root), message.effects.reading.target, example)
+        own = kept_at(Paths(state.root), message.reading.target, example)
         state.verifying.open(own)
         self._verifying.watch(state, own, example)
 

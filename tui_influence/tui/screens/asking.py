@@ -1,16 +1,21 @@
-"""What the modes that show estimates have in common: the keys that change the question."""
+"""What the modes that show estimates have in common: the keys that change the question, and images opened large."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from textual import on
 from textual.message import Message
 
 from tui_influence.export.columns import plain
 from tui_influence.ranking_question import Question
 from tui_influence.store.run_info import RunInfo, TargetInfo
+from tui_influence.tui.looking import Series
+from tui_influence.tui.pictures import Key
 from tui_influence.tui.screens.choose import ChooseScreen
+from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.mode import ModeScreen
 from tui_influence.tui.whom import kept_rival
+from tui_influence.tui.widgets.image_grid import ImageGrid
 
 _ESTIMATORS = ("difference", "ridge")
 _OUTPUTS = ("margin", "probability", "correct")
@@ -33,6 +38,25 @@ class AskingScreen(ModeScreen):
         def __init__(self, group: int) -> None:
             self.group = group
             super().__init__()
+
+    class PicturesWanted(Message):
+        """Pictures are to be drawn."""
+
+        def __init__(self, keys: list[Key]) -> None:
+            self.keys = keys
+            super().__init__()
+
+    @on(ImageGrid.Turned)
+    def ask_for_pictures(self) -> None:
+        """Have the pictures drawn that are to be seen; once they are there, those of the next pages."""
+        grids = [grid for grid in self.query(ImageGrid) if grid.display]
+        for pages in (0, 1):
+            keys = [key for grid in grids for key in grid.missing(pages=pages)]
+            new = self.state.album.to_ask(keys)
+            if new:
+                self.post_message(self.PicturesWanted(new))
+            if keys:
+                return
 
     def allows(self, action: str) -> bool:
         """A question needs a run that is known."""
@@ -91,6 +115,15 @@ class AskingScreen(ModeScreen):
                 chosen(place)
 
         self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
+
+    def open_image(self, series: Series, place: int, closed: Callable[[int], object]) -> None:
+        """Open one of some images large; afterwards `closed` is told which of them was shown last."""
+
+        def left(last: int | None) -> None:
+            if last is not None:
+                closed(last)
+
+        self.app.push_screen(ImageScreen(self.state, series, place), left)
 
     def ask(self, question: Question) -> None:
         """Ask another question; what it is compared with stays, as far as that makes sense."""

@@ -4,23 +4,19 @@ Everything fits on the screen: pages of images, and beside them, where it is wid
 the class's own images. Where it is narrow, a key turns from one to the other.
 """
 
-from collections.abc import Sequence
-
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.export.columns import plain
 from tui_influence.tui.actions import bindings
+from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
-from tui_influence.tui.pictures import Key
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.shelves import Tile
 
 _WIDE = 120
 _TALL = 32
@@ -37,20 +33,6 @@ class ClassScreen(AskingScreen):
         "<class.choose> picks one.  <class.view> turns to the target classes."
     )
     BINDINGS = bindings("class")
-
-    class PicturesWanted(Message):
-        """Pictures are to be drawn."""
-
-        def __init__(self, keys: list[Key]) -> None:
-            self.keys = keys
-            super().__init__()
-
-    class ImageWanted(Message):
-        """The image at `place` of `tiles`, which come from a look at a group, is to be opened."""
-
-        def __init__(self, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
-            self.seen, self.tiles, self.place = seen, tiles, place
-            super().__init__()
 
     def __init__(self, state: RunState) -> None:
         super().__init__(state)
@@ -119,10 +101,6 @@ class ClassScreen(AskingScreen):
             lambda place: self.post_message(self.GroupChosen(rows[place].index)),
         )
 
-    def select(self, tile: Tile) -> None:
-        """Put the cursor on an image."""
-        self.query_one("#moved", ImageGrid).select(tile)
-
     def action_view(self) -> None:
         """Turn from the images to the effects on target classes, and back."""
         self._turned = not self._turned
@@ -140,22 +118,15 @@ class ClassScreen(AskingScreen):
                 CopyAsked(self.state.question.command(self.state.root, "show", source=group), "the command")
             )
 
-    @on(ImageGrid.Turned)
-    def _pictures_missing(self) -> None:
-        grids = [grid for grid in self.query(ImageGrid) if grid.display]
-        for pages in (0, 1):
-            keys = [key for grid in grids for key in grid.missing(pages=pages)]
-            new = self.state.album.to_ask(keys)
-            if new:
-                self.post_message(self.PicturesWanted(new))
-            if keys:
-                return
-
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
-        shown = self._shown[0] if self._shown else None
-        if isinstance(shown, GroupSeen) and message.tiles[message.place].target is not None:
-            self.post_message(self.ImageWanted(shown, message.tiles, message.place))
+        shown, tiles = self._shown[0] if self._shown else None, message.tiles
+        if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
+            return
+        effects, examples = shown.effects, [tile.place for tile in tiles]
+        series = Series(effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves")
+        grid = self.query_one("#moved", ImageGrid)
+        self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
     def _step(self, by: int) -> None:
         answer = self.state.answer
@@ -210,7 +181,7 @@ class ClassScreen(AskingScreen):
                 self._pictures = self.state.album.changes
                 moved.redraw()
                 samples.redraw()
-                self._pictures_missing()  # those of the next page, once those that are seen are there
+                self.ask_for_pictures()  # those of the next page, once those that are seen are there
             return
         before, self._shown = self._shown, (seen, look, self.size, size)
         if seen is None or seen.moved is None:

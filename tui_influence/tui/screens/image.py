@@ -1,6 +1,5 @@
 """One test example, large: its picture, what models predict with and without a class, and the classes that drive it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,26 +15,24 @@ from tui_influence.ranking_question import Question
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keys import keys_of
 from tui_influence.tui.large import has_graphics
-from tui_influence.tui.looking import ImageAsked
-from tui_influence.tui.messages import CopyAsked, GroupSeen
+from tui_influence.tui.looking import ImageAsked, Series
+from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.shelves import Tile
 from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 if TYPE_CHECKING:
-    from tui_influence.effects import Effects
     from tui_influence.reading import Reading
 
 
-class ImageScreen(Screen[Tile]):
-    """Shows one of some images, and goes through them; ends with the one that was shown last."""
+class ImageScreen(Screen[int]):
+    """Shows one of some images, and goes through them; ends with the place of the one that was shown last."""
 
     scope = "image"
     AUTO_FOCUS = "#said"
     help = (
         "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
-        "classes that help and hurt it most. <image.previous> and <image.next> go through the images of the class. "
+        "classes that help and hurt it most. <image.previous> and <image.next> go through the images. "
         "<image.verify> puts the blame to the test: it retrains without the classes that hurt the image most, without "
         "as many at random and with everything, and counts which models are right about it."
     )
@@ -44,8 +41,8 @@ class ImageScreen(Screen[Tile]):
     class LookAsked(Message):
         """A closer look is wanted at an image."""
 
-        def __init__(self, effects: "Effects", asked: ImageAsked) -> None:
-            self.effects, self.asked = effects, asked
+        def __init__(self, reading: "Reading", asked: ImageAsked) -> None:
+            self.reading, self.asked = reading, asked
             super().__init__()
 
     class LargeAsked(Message):
@@ -65,17 +62,16 @@ class ImageScreen(Screen[Tile]):
     class Closed(Message):
         """No image is on the screen any more."""
 
-    def __init__(self, state: RunState, seen: GroupSeen, tiles: Sequence[Tile], place: int) -> None:
+    def __init__(self, state: RunState, series: Series, place: int) -> None:
         """Open an image.
 
         Args:
             state: of the run.
-            seen: the look at a group that the images come from: all is said about this group, by its estimates.
-            tiles: images to go through, all of one target.
+            series: images to go through, and what is said about them.
             place: which of them is first.
         """
         super().__init__()
-        self._state, self._seen, self._tiles, self._place = state, seen, tiles, place
+        self._state, self._series, self._place = state, series, place
 
     def compose(self) -> ComposeResult:
         """Lay out title, picture and words."""
@@ -114,7 +110,7 @@ class ImageScreen(Screen[Tile]):
             return [Text(plain(seen.reason, look.ascii), style=look.warning)]
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
-        reading, box = self._seen.effects.reading, self.query_one("#said").size
+        reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.described.classes, max(box.width - 1, 20)
         lines = example_lines(seen.found, classes, self._group(), look, width, box.height, self._verified(width))
         problem = self._state.image_problems.get(reading.target)
@@ -126,14 +122,18 @@ class ImageScreen(Screen[Tile]):
 
         return verifying_lines(self._state, keys_of(self.app), width)
 
-    def _group(self) -> str:
-        return self._seen.effects.reading.info.source.groups[self._seen.group]
+    def _group(self) -> str | None:
+        group = self._series.groups[self._place]
+        return None if group is None else self._series.reading.info.source.groups[group]
 
     def _title(self) -> Text:
-        look = self._state.look
-        name = cut(plain(self._group(), look.ascii), 40, look.sign("…", "~"))
-        place = f"image {self._place + 1:,} of {len(self._tiles):,} that it moves"
-        return Text.assemble((f" {name}", "bold"), (f"  {place}", look.quiet))
+        look, series, group = self._state.look, self._series, self._group()
+        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.which, look.ascii)}"
+        if group is None:
+            return Text(place, style=look.quiet)
+        name = cut(plain(group, look.ascii), 40, look.sign("…", "~"))
+        role = f" {series.role}" if series.role else ""
+        return Text.assemble((f" {name}", "bold"), role, (f" {place}", look.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""
@@ -144,8 +144,8 @@ class ImageScreen(Screen[Tile]):
         self._go(-1)
 
     def action_close(self) -> None:
-        """Go back to the class."""
-        self.dismiss(self._tiles[self._place])
+        """Go back to where the image was opened."""
+        self.dismiss(self._place)
 
     def action_large(self) -> None:
         """Have the image shown by the terminal's own graphics, with the app out of the way."""
@@ -157,7 +157,7 @@ class ImageScreen(Screen[Tile]):
 
     def action_verify(self) -> None:
         """Ask for what is to blame to be left out, and the models to be retrained."""
-        self.post_message(self.VerifyAsked(self._seen.effects.reading, self._question()))
+        self.post_message(self.VerifyAsked(self._series.reading, self._question()))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does this now: large pictures take a terminal that draws them, changes one that may."""
@@ -166,18 +166,18 @@ class ImageScreen(Screen[Tile]):
         return action != "large" or has_graphics()
 
     def _asked(self) -> ImageAsked:
-        return ImageAsked(self._seen.effects.question, self._tiles[self._place].place, self._seen.group)
+        return self._series.asked(self._place)
 
     def _question(self) -> Question:
         """The question about this image alone."""
-        return replace(self._seen.effects.question, target_class=None, example=self._tiles[self._place].place)
+        return replace(self._series.question, target_class=None, example=self._asked().example)
 
     def _go(self, by: int) -> None:
-        self._place = (self._place + by) % len(self._tiles)
+        self._place = (self._place + by) % len(self._series.examples)
         self._look()
 
     def _look(self) -> None:
-        tile = self._tiles[self._place]
-        self.query_one(PictureView).show(tile.target or 0, tile.place, self._state.look)
-        self.post_message(self.LookAsked(self._seen.effects, self._asked()))
+        reading, asked = self._series.reading, self._asked()
+        self.query_one(PictureView).show(reading.target, asked.example, self._state.look)
+        self.post_message(self.LookAsked(reading, asked))
         self.show()

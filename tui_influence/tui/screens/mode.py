@@ -1,4 +1,4 @@
-"""What the five modes have in common: the line at the top, a hint on the first visit, the footer."""
+"""What the modes have in common: the line at the top, a hint on the first visit, the footer."""
 
 from typing import ClassVar
 
@@ -85,6 +85,12 @@ class ModeScreen(Screen[None]):
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
+
+    def focus_on(self, selector: str) -> None:
+        """Give the keys to what is shown, unless they are there or the screen has no room for it."""
+        wanted = self.query_one(selector)
+        if self.focused is not wanted and wanted.focusable:
+            self.set_focus(wanted)
 
     def back(self) -> bool:
         """Close what is open in this mode; whether there was anything."""

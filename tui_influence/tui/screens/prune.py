@@ -90,7 +90,7 @@ class PruneScreen(PruneAsking):
         self.query_one("#proposal").display = proposing
         self.query_one("#pruning-standing").display = measured
         self.query_one("#pruned").display = measured
-        self._focus_on("#proposal" if proposing else "ArmTable")
+        self.focus_on("#proposal" if proposing else "ArmTable")
         if reason:
             self.query_one("#no-pruning", Static).update(plain(reason, state.look.ascii))
         elif proposing:
@@ -158,12 +158,6 @@ class PruneScreen(PruneAsking):
         if measured is None or self._opened is None or self._opened >= len(measured.results):
             return None
         return measured.results[self._opened]
-
-    def _focus_on(self, selector: str) -> None:
-        """Give the keys to what is shown, unless they are there or the screen has no room for it."""
-        wanted = self.query_one(selector)
-        if self.focused is not wanted and wanted.focusable:
-            self.set_focus(wanted)
 
     def _show_proposal(self) -> None:
         state = self.state

@@ -19,6 +19,15 @@ FILTER = (
     "so that first>0 second<0 q<0.05 is what helps with one and hurts the other.\n"
     "enter goes back to the table, <app.back> takes the filter away."
 )
+PROBE_FILTER = (
+    "The filter. Words with blanks between; every one must hold, and does as you type.\n"
+    "shark         part of a name: a class, a prediction, a source class or image\n"
+    "<-0.1         an influence below; also >0.2, >= and <=\n"
+    "q<0.05        beyond chance (false discovery rate)\n"
+    "margin<-2     of failures: mean margin, nats\n"
+    "right<0.1     of failures: share of the models that are right\n"
+    "enter goes back to the table, <app.back> takes the filter away."
+)
 SEARCH = (
     "The search. Part of a line, in upper or lower case; it is marked as you type. Enter goes back to the log, "
     "where <log.next> and <log.previous> go from hit to hit; <app.back> ends the search."

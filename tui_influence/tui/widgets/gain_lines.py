@@ -3,26 +3,18 @@
 Loads numpy with what it is made of, so it is imported where there is something measured.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from rich.cells import cell_len
-from rich.text import Text
-
-from tui_influence.export.columns import Column, Layout, choose, fit, plain
-from tui_influence.export.lines import Pen, one_line
+from tui_influence.export.columns import Column
+from tui_influence.export.lines import q_text
 from tui_influence.export.report import SIGNIFICANT
-from tui_influence.export.whisker import Interval as Ends
-from tui_influence.export.whisker import common_scale, draw
 from tui_influence.pruning.curve import Quantity
-from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured
+from tui_influence.pruning.measured import ArmResult, Interval, Measured
 from tui_influence.store.arms_file import ArmKind
 from tui_influence.tui.theme import Look
-
-_NAME = 20
-"""Cells that names are given before columns that can be done without."""
+from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines
 
 
 @dataclass(frozen=True)
@@ -63,65 +55,20 @@ class GainSheet:
     after: tuple[Column, ...]
 
     @property
-    def written(self) -> "Callable[[int, Look], GainLines]":
+    def written(self) -> "Callable[[int, Look], IntervalLines]":
         """All rows as lines of a width."""
-        return lambda width, look: GainLines(self, width, look.pen())
-
-
-class GainLines:
-    """A sheet's rows as lines of one width, with a header."""
-
-    def __init__(self, sheet: GainSheet, width: int, pen: Pen) -> None:
-        """Fix columns and scale.
-
-        Args:
-            sheet: what is written.
-            width: of a line, in cells.
-            pen: how to write.
-        """
-        self._sheet, self._pen = sheet, pen
-        self._names = [plain(row.group, pen.ascii) for row in sheet.rows]
-        gains = Column(sheet.unit, tuple(_gain(row, sheet.digits, pen) for row in sheet.rows))
-        ends = Column("95% interval", tuple(_ends(row.gain, sheet.digits) for row in sheet.rows), keep=1)
-        longest = max(cell_len(name) for name in (sheet.noun, *self._names))
-        self._layout = _laid_out([*sheet.before, gains, ends, *sheet.after], longest, width)
-        self._gains = gains
-        self._scale = common_scale(Ends(row.gain.value, row.gain.low, row.gain.high) for row in sheet.rows)
-
-    def header(self) -> Text:
-        """Return the line above the rows."""
-        cells = self._layout.whisker
-        axis = list(" " * cells)
-        if cells:
-            axis[self._scale.zero(cells)] = "0"
-        line = self._line([column.header for column in self._layout.kept], self._sheet.noun, Text("".join(axis)), "")
-        line.stylize(self._pen.quiet)
-        return line
-
-    def line(self, place: int) -> Text:
-        """Return the line of the row at `place`."""
-        row, pen = self._sheet.rows[place], self._pen
-        colour = pen.colour(row.gain.value) if row.told else pen.quiet
-        whisker = self._whisker(row.gain, colour)
-        return self._line([column.cells[place] for column in self._layout.kept], self._names[place], whisker, colour)
-
-    def _whisker(self, gain: Interval, colour: str) -> Text:
-        cells, pen = self._layout.whisker, self._pen
-        if not cells:
-            return Text()
-        drawn = Text(draw(Ends(gain.value, gain.low, gain.high), self._scale, cells, pen.glyphs), colour)
-        drawn.highlight_regex(re.escape(pen.glyphs.zero), pen.zero)
-        return drawn
-
-    def _line(self, cells: Sequence[str], name: str, whisker: Text, colour: str) -> Text:
-        layout, pen = self._layout, self._pen
-        parts = [Text(fit(name, layout.name, ellipsis=pen.signs.ellipsis))]
-        for column, cell in zip(layout.kept, cells, strict=True):
-            is_gain = column is self._gains
-            parts.append(Text(fit(cell, column.width, right=True), colour if is_gain else pen.quiet))
-            if is_gain and layout.whisker:
-                parts.append(whisker)
-        return one_line(parts, layout.gap)
+        ends = Column("95% interval", tuple(_ends(row.gain, self.digits) for row in self.rows), keep=1)
+        return lambda width, look: IntervalLines(
+            self.noun,
+            [row.group for row in self.rows],
+            [Effect(row.gain.value, row.gain.low, row.gain.high, row.told) for row in self.rows],
+            self.before,
+            [ends, *self.after],
+            width,
+            look.pen(),
+            title=self.unit,
+            digits=f"+.{self.digits}f",
+        )
 
 
 def arm_sheet(measured: Measured, quantity: Quantity) -> GainSheet:
@@ -172,7 +119,7 @@ def class_sheet(measured: Measured, result: ArmResult, quantity: Quantity) -> Ga
             for place, one, gain in found
         ),
         before=(),
-        after=(Column("q", tuple(_q(one) for _, one, _ in found)),) if percent else (),
+        after=(Column("q", tuple(q_text(one.q, "-") for _, one, _ in found)),) if percent else (),
     )
 
 
@@ -189,22 +136,6 @@ def shown_gain(gain: Interval, digits: int) -> str:
     return f"{gain.value:+.{digits}f} {_ends(gain, digits)}".rstrip()
 
 
-def _laid_out(columns: list[Column], longest: int, width: int) -> Layout:
-    """Share the width; a name is worth more than what stands below the table too."""
-    while (layout := choose(columns, longest, width)).name < min(longest, _NAME):
-        if not any(column.keep for column in columns):
-            break
-        columns.remove(max(columns, key=lambda column: column.keep))
-    return layout
-
-
-def _gain(row: GainRow, digits: int, pen: Pen) -> str:
-    value = row.gain.value
-    if not isfinite(value):
-        return ""
-    return f"{pen.signs.of(value)}{value:+.{digits}f}{'*' if row.told else ' '}"
-
-
 def _ends(gain: Interval, digits: int) -> str:
     return f"[{gain.low:+.{digits}f}, {gain.high:+.{digits}f}]" if isfinite(gain.low) and isfinite(gain.high) else ""
 
@@ -213,9 +144,3 @@ def _mean(mean: Interval, *, percent: bool) -> str:
     if not isfinite(mean.value):
         return "-"
     return f"{mean.value:.1%}" if percent else f"{mean.value:.3f}"
-
-
-def _q(gain: ClassGain) -> str:
-    if not isfinite(gain.q):
-        return "-"
-    return "<0.001" if gain.q < 0.001 else f"{gain.q:.3f}" if gain.q < 0.1 else f"{gain.q:.2f}"

@@ -1,8 +1,8 @@
 """Images with captions in named rows, which page when they hold more than fits.
 
-Everything that is shown fits: no scrolling, so that what helps and what hurts is seen at once; in a very low terminal,
-one row at a time. The cursor goes over all images of a row, and the row turns its page under it. A picture that is not
-drawn yet leaves its place blank; `missing` says which to draw.
+Everything that is shown fits: no scrolling, so that what helps and what hurts is seen at once; where not all rows fit,
+those around the cursor's. The cursor goes over all images of a row, and the row turns its page under it. A picture
+that is not drawn yet leaves its place blank; `missing` says which to draw.
 """
 
 from collections.abc import Sequence
@@ -256,9 +256,10 @@ class ImageGrid(Widget, can_focus=True):
         return keys
 
     def _seen(self) -> range:
-        """Which shelves are on the screen: all, or the cursor's alone."""
-        count = len(self._shelves)
-        return range(count) if self._room().is_whole else range(self._shelf, min(self._shelf + 1, count))
+        """Which shelves are on the screen: all, or the screenful of them that holds the cursor's."""
+        count, seen = len(self._shelves), self._room().seen
+        first = min(self._shelf // max(seen, 1) * seen, count - seen)
+        return range(first, first + seen)
 
     def _key(self, tile: Tile, layout: Layout) -> Key:
         return Key(tile.target, tile.place, layout.columns, self._look)

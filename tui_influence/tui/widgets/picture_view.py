@@ -21,15 +21,15 @@ class PictureView(Widget):
             self.key = key
             super().__init__()
 
-    def __init__(self, album: Album) -> None:
-        super().__init__()
+    def __init__(self, album: Album, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._album = album
-        self._about: tuple[int, int, Look] | None = None
+        self._about: tuple[int | None, int, Look] | None = None
 
-    def show(self, target: int, place: int, look: Look) -> None:
-        """Show a test example of a target."""
+    def show(self, target: int | None, place: int, look: Look) -> None:
+        """Show a test example of a target; of None, a sample image of the source."""
         self._about = (target, place, look)
-        self._want()
+        self.call_later(self._want)  # as its own message: one that a screen posts on its behalf ends at that screen
         self.refresh()
 
     def on_resize(self) -> None:

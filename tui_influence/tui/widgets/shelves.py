@@ -13,8 +13,8 @@ GAP = 2
 """Cells between two pictures."""
 _SIDE_BY_SIDE = (4, 3, 2)
 """Pictures that are shown side by side, unless a size was chosen: fewer where they would be hard to recognise."""
-_LEAST_ROWS = 6
-"""Lines below which a picture is no picture: then there is one shelf at a time."""
+_LEAST_ROWS = 7
+"""Lines below which a picture is no picture: then there are fewer shelves at a time."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Layout:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all shelves are seen at once, rather than one at a time."""
-        return self.shelves * (1 + _LEAST_ROWS + self.captions) <= self.height
+        """Whether all shelves are seen at once."""
+        return self.seen == self.shelves
 
     @property
     def seen(self) -> int:
         """Shelves that are seen at once."""
-        return self.shelves if self.is_whole else min(1, self.shelves)
+        return min(max(self.height // (1 + _LEAST_ROWS + self.captions), 1), self.shelves)
 
     @property
     def columns(self) -> int:

@@ -1,4 +1,4 @@
-"""What `tinfl leaks` found, as JSON and as CSV."""
+"""Leaks and copies for programs: one JSON document, and one CSV line a pair of images."""
 
 from typing import Any
 

@@ -1,0 +1,43 @@
+"""The part of the app that probes: its handlers own what is looked at in the Probe mode, and export it."""
+
+from textual import on
+
+from tui_influence.tui import carry_out
+from tui_influence.tui.probe_state import View
+from tui_influence.tui.pruning_app import PruningApp
+from tui_influence.tui.ranking_jobs import Jobs
+from tui_influence.tui.screens.probe import ProbeScreen
+
+
+class ProbingApp(PruningApp):
+    """What `ExploreApp` does about probes."""
+
+    _jobs: Jobs
+
+    @on(ProbeScreen.ViewTurned)
+    def _view_turned(self, message: ProbeScreen.ViewTurned) -> None:
+        self.state.probe.view = message.view
+        self._show()
+        self._consider()
+
+    @on(ProbeScreen.DriverChosen)
+    def _driver_chosen(self, message: ProbeScreen.DriverChosen) -> None:
+        probe = self.state.probe
+        probe.view, probe.source = View.PARTS, message.group
+        probe.problems.pop(View.PARTS, None)
+        self._jobs.probing[View.PARTS].forget()
+        self._show()
+        self._consider()
+
+    @on(ProbeScreen.ExportAsked)
+    def _export_probe(self) -> None:
+        probe, screen = self.state.probe, self.screen
+        shown = screen.shown if isinstance(screen, ProbeScreen) else None
+        if shown is None or probe.found is None:
+            return
+        asked, info = probe.found.asked, probe.found.reading.info
+        whom = [probe.found.reading.described.name, asked.question.target_class]
+        source = [info.source.groups[asked.source]] if asked.source is not None else []
+        name = [info.name, *(part for part in whom if part is not None), asked.view, *source]
+        note = f"{shown.note} A file of that name is replaced."
+        carry_out.export_csv(self, name, note, shown.what, shown.csv)

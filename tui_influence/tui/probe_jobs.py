@@ -1,0 +1,69 @@
+"""What the Probe mode asks of the core, off the event loop: failures, subpopulations, leaks, each from one reading.
+
+Loads numpy, so it is imported where a probe is made.
+"""
+
+import shlex
+
+from tui_influence.effects import MOST_VALUES
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.probes.failures import failures
+from tui_influence.probes.leakage import Leaks, is_of_images, leaks
+from tui_influence.probes.subpopulations import driven_by, subpopulations
+from tui_influence.ranking import notes_of
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.store.examples import read_source_thumbnails
+from tui_influence.text import printable
+from tui_influence.tui.probe_state import Asked, Found, View
+
+BLAMED = 8
+"""Groups that are shown of those to blame for one image; a CSV has as many of them as the command's."""
+
+
+def probe(asked: Asked, reading: Reading, question: Question) -> Found:
+    """Make a probe.
+
+    Args:
+        asked: which.
+        reading: of the question's target.
+        question: that of `asked`.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
+    """
+    notes = notes_of(reading)
+    if asked.view is View.FAILURES:
+        limit = max(MOST_VALUES // max(len(reading.info.source.groups), 1), 1)
+        found = failures(reading, question, top=limit, blamed=BLAMED)
+        return Found(asked, reading, found, notes, limit if len(found.found) < found.wrong else None)
+    if asked.view is View.PARTS and asked.source is not None:
+        return Found(asked, reading, driven_by(reading, question, asked.source), notes)
+    if asked.view is View.PARTS:
+        return Found(asked, reading, subpopulations(reading, question), notes)
+    return _leaks(asked, reading, question, notes)
+
+
+def _leaks(asked: Asked, reading: Reading, question: Question, notes: tuple[str, ...]) -> Found:
+    if not is_of_images(reading.info):
+        results = shlex.quote(str(reading.paths.root))
+        raise ConfigError(
+            "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
+            f"`tinfl leaks {printable(results)} --init images.toml` writes the config of one, for the classes that "
+            "matter. Copies of test images are found in any run, by their pixels: "
+            f"`tinfl leaks {printable(results)} --duplicates`"
+        )
+    found = leaks(reading, question)
+    samples, reason = _samples(reading, found)
+    return Found(asked, reading, found, notes, samples=samples, unsampled=reason)
+
+
+def _samples(reading: Reading, found: Leaks) -> tuple[dict[int, int], str]:
+    """Positions of the source images of pairs among those that are kept, and why there are none, if so."""
+    try:
+        _, groups = read_source_thumbnails(reading.paths)
+    except ResultsError as error:
+        return {}, str(error)
+    wanted = {leak.group for leak in (*found.helped, *found.hurt)}
+    return {int(group): place for place, group in reversed([*enumerate(groups)]) if int(group) in wanted}, ""

@@ -1,0 +1,131 @@
+"""Leaks as a table of the Probe mode: pairs of a source image and a test image that it moves.
+
+Pure functions of what was found. Loads numpy, so it is imported where there is something to show.
+"""
+
+from rich.text import Text
+
+from tui_influence.export.columns import Column, cut, plain
+from tui_influence.export.lines import q_text
+from tui_influence.export.report import SIGNIFICANT
+from tui_influence.probes.leakage import Leak, Leaks, class_of
+from tui_influence.probes.leakage_documents import leaks_csv
+from tui_influence.text import counted
+from tui_influence.tui.looking import Series
+from tui_influence.tui.probe_state import Found
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines, digits_of, effect_text, interval_text
+from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
+
+_NAME = 16
+_LABEL = 11
+_ORDERS: dict[str, Order] = {
+    "helped first, the surest of each": lambda row: (row.numbers["place"],),
+    "hurt first, the surest of each": lambda row: (row.numbers[""] > 0, row.numbers["place"]),
+    "strongest first": lambda row: (-abs(row.numbers[""]), row.numbers["place"]),
+    "by name": lambda row: (row.group, row.numbers["place"]),
+}
+
+
+def leaks_shown(found: Found, leaks: Leaks) -> Shown:
+    """Return what there is to show of leaks."""
+    pairs = (*leaks.helped, *leaks.hurt)
+    by_index = {_index(found, leak): leak for leak in pairs}
+    models = counted(leaks.models, "model")
+    asked = found.asked.question
+
+    def series(indices: "list[int] | tuple[int, ...]") -> Series:
+        chosen = [by_index[index] for index in indices]
+        groups = [leak.group for leak in chosen]
+        return Series(found.reading, asked, [leak.example for leak in chosen], groups, "", "that one image moves")
+
+    return Shown(
+        summary=lambda look: (
+            f"{leaks.n_helped:,} pairs helped and {leaks.n_hurt:,} hurt beyond chance, "
+            f"of {counted(leaks.tested, 'pair')}, {models}"
+        ),
+        sheet=_sheet(found, leaks, pairs),
+        empty="" if pairs else f"None of {counted(leaks.tested, 'pair')} can be told from chance by {models}.",
+        series=lambda indices: series(tuple(indices)),
+        csv=lambda: leaks_csv(found.reading, leaks, None),
+        what=counted(len(pairs), "pair"),
+        note="Without the column of copies: `tinfl leaks` compares pixels too, where the dataset is.",
+    )
+
+
+def _index(found: Found, leak: Leak) -> int:
+    return leak.group * len(found.reading.examples.labels) + leak.example
+
+
+def _effect(leak: Leak) -> Effect:
+    return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANT, leak.se)
+
+
+def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
+    reading, groups = found.reading, found.reading.info.source.groups
+    labels = [reading.described.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
+    effects = [_effect(leak) for leak in pairs]
+
+    def written(width: int, look: Look) -> IntervalLines:
+        pen = look.pen()
+        tests = tuple(
+            f"{leak.example:,} {cut(plain(label, look.ascii), _NAME, pen.signs.ellipsis)}"
+            for leak, label in zip(pairs, labels, strict=True)
+        )
+        return IntervalLines(
+            "source image",
+            [groups[leak.group] for leak in pairs],
+            effects,
+            [Column("test image", tests, right=False)],
+            [Column("q", tuple(q_text(leak.q, pen.signs.unknown) for leak in pairs), keep=1)],
+            width,
+            pen,
+        )
+
+    return ProbeSheet(
+        rows=[
+            ProbeRow(
+                _index(found, leak),
+                f"{groups[leak.group]} {label}",
+                {"": leak.influence, "q": leak.q, "place": place},
+                leak.example,
+                found.samples.get(leak.group),
+            )
+            for place, (leak, label) in enumerate(zip(pairs, labels, strict=True))
+        ],
+        noun="pair",
+        nouns="pairs",
+        orders=_ORDERS,
+        written=written,
+        about=lambda place, width, look: _about(found, leaks, pairs[place], labels[place], width, look),
+    )
+
+
+def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, look: Look) -> list[Text]:
+    reading, pen = found.reading, look.pen()
+    group, effect = reading.info.source.groups[leak.group], _effect(leak)
+    source_class, digits = class_of(reading.info, group), digits_of([effect])
+    gone = found.unsampled or ("" if leak.group in found.samples else "The run keeps no picture of this source image.")
+    word = "helps: likely leakage" if leak.influence > 0 else "hurts: misleading"
+
+    def fact(name: str, text: str) -> Text:
+        shown = cut(plain(text, look.ascii), max(width - _LABEL, 8), pen.signs.ellipsis)
+        return Text.assemble((f"{name:<{_LABEL}}", look.quiet), shown)
+
+    return [
+        *([Text(plain(gone, look.ascii), look.warning)] if gone else []),
+        fact("source", group + (f", class {source_class}" if source_class else "")),
+        fact("test", f"image {leak.example:,}, {reading.examples.names[leak.example]}, class {label}"),
+        Text.assemble(
+            (f"{'influence':<{_LABEL}}", look.quiet),
+            (effect_text(effect, digits, pen), pen.colour(effect.value) if effect.told else look.quiet),
+            (f" {interval_text(effect, digits)}  q {q_text(leak.q, pen.signs.unknown)}", look.quiet),
+        ),
+        fact("", word if effect.told else "no effect beyond chance has been shown"),
+        Text(),
+        Text(
+            "Influence: on the test image beyond its class, over models trained with the source image minus over "
+            f"models trained without it. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
+            look.quiet,
+        ),
+    ]

@@ -1,0 +1,59 @@
+"""What stands beside a probe's table or images where it is wide: pictures of what the cursor is on, and words."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from tui_influence.tui.pictures import Album
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.picture_view import PictureView
+from tui_influence.tui.widgets.steady_lines import SteadyLines
+
+_AROUND = 3
+"""Cells of the width that hold no words."""
+
+
+class ProbeBeside(Vertical):
+    """A source image, a test image, and lines; each only where there is one."""
+
+    def __init__(self, album: Album, *, id: str) -> None:
+        super().__init__(id=id)
+        self._album = album
+
+    def compose(self) -> ComposeResult:
+        """Lay out pictures and words."""
+        with Horizontal(id="probe-pictures"):
+            yield PictureView(self._album, id="probe-source")
+            yield PictureView(self._album, id="probe-test")
+        yield SteadyLines(id="probe-about")
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Cells and lines that words have; nothing before it is laid out, or where it is narrow."""
+        return (max(self.size.width - _AROUND, 0), self.size.height) if self.display else (0, 0)
+
+    def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], look: Look) -> None:
+        """Show pictures and words.
+
+        Args:
+            target: position of the target that the test image is of.
+            example: its number; None for no test image.
+            sample: position of a source image among those that are kept; None for no source image.
+            lines: words.
+            look: how to draw.
+        """
+        source, test = self.query_one("#probe-source", PictureView), self.query_one("#probe-test", PictureView)
+        self.query_one("#probe-pictures").display = example is not None
+        source.display = sample is not None
+        if example is not None:
+            test.show(target, example, look)
+        if sample is not None:
+            source.show(None, sample, look)
+        self.query_one("#probe-about", SteadyLines).show(lines)
+
+    def redraw(self) -> None:
+        """Draw again: there may be other pictures."""
+        for view in self.query(PictureView):
+            view.refresh()
