@@ -69,6 +69,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_influence
 	$(BIN)/python -m benchmarks.bench_leaks
 	$(BIN)/python -m benchmarks.bench_probes
+	$(BIN)/python -m benchmarks.bench_probe_speed
 	$(BIN)/python -m benchmarks.bench_runs
 	$(BIN)/python -m benchmarks.bench_explore
 
