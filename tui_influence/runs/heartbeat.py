@@ -233,6 +233,11 @@ def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
     return state_of(heartbeat, owner), heartbeat, owner
 
 
+def with_node_warnings(warnings: list[str], paths: Paths) -> list[str]:
+    """Return warnings, followed by those of tasks about their nodes that are not among them."""
+    return list(dict.fromkeys([*warnings, *node_warnings(paths)]))
+
+
 def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
     """Return what the planner left, brought up to date by what the engine says of the jobs."""
     try:
@@ -241,8 +246,7 @@ def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(heartbeat.time))
         return replace(heartbeat, warnings=[*heartbeat.warnings, f"as of {since}: {error}"])
     now = time.time()
-    warnings = [*heartbeat.warnings, *node_warnings(paths)]
-    known = replace(heartbeat, time=now, tasks=tasks, warnings=warnings)
+    known = replace(heartbeat, time=now, tasks=tasks, warnings=with_node_warnings(heartbeat.warnings, paths))
     alive = [task for task in tasks if not task.is_over]
     training = sum(task.is_running and not task.is_planner for task in alive)
     if not alive:

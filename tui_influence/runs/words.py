@@ -53,11 +53,14 @@ _AGES = 1e11
 """Seconds, some thousand years."""
 
 _LEVELS = {
+    "warning": Level.WARNING,
     "retry": Level.WARNING,
     "damaged": Level.WARNING,
     "worker-ended": Level.WARNING,
     "stopping": Level.WARNING,
     "failed": Level.ERROR,
+    "failed-run": Level.ERROR,
+    "task-failed": Level.ERROR,
 }
 
 
@@ -83,7 +86,9 @@ def state_word(state: State, *, silent: bool = False) -> str:
 
 def silent_reason(owner: Owner | None) -> str:
     """Return what it may mean that a supervisor is silent, and what follows."""
-    if owner is None or owner.is_local:
+    if owner is None:  # its jobs are what keeps it going
+        return "the cluster cannot be asked about its jobs from here"
+    if owner.is_local:
         return "its process lives but says nothing: suspended, or waiting for a disk"
     host = printable(owner.host, 30)
     return f"nothing from {host}; after {duration(SILENCE)} of silence it counts as lost"
