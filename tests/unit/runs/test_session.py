@@ -1,5 +1,8 @@
 """What a session does when workers are ready, done, out of memory or dead. The workers here are scripted."""
 
+import gc
+import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -140,6 +143,25 @@ def names(paths):
 def test_all_rows_are_trained(held):
     session = held(good)
     assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+
+
+def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "MODELS", 4000)
+    monkeypatch.setattr(sys.modules[__name__], "write_record", lambda *_: None)
+    used = {}
+
+    def script(worker):
+        if worker.row and worker.row.index in (1000, 3900):
+            gc.collect()
+            used[worker.row.index] = tracemalloc.get_traced_memory()[0]
+        return good(worker)
+
+    tracemalloc.start()
+    try:
+        assert held(script).work.done == 4000
+    finally:
+        tracemalloc.stop()
+    assert used[3900] - used[1000] < 50_000, "bytes"
 
 
 def test_a_stop_lets_models_in_hand_finish_and_hands_out_no_more(held):
