@@ -19,6 +19,7 @@ from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.crew import crew_lines
 from tui_influence.tui.widgets.facts import NARROW, fact
+from tui_influence.tui.widgets.tasks import task_lines
 
 
 def standing(state: RunState, width: int) -> list[Text]:
@@ -58,6 +59,8 @@ def _about(overview: Overview) -> str:
         stage = f"{heartbeat.stage}, " if heartbeat and heartbeat.stage else ""
         silent = f"silent for {duration(age)}, " if overview.is_silent and age is not None else ""
         return f"{silent}{printable(stage, 60)}pid {owner.pid} on {printable(owner.host, 30)}"
+    if overview.is_active and heartbeat and heartbeat.tasks:
+        return printable(heartbeat.stage, 100) or "on the cluster"
     if overview.state is State.QUEUED:
         return "planned, never started"
     if age is None:
@@ -107,6 +110,7 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         yield fact("", text, look, look.error)
     if overview.is_active and heartbeat:
         yield from crew_lines(heartbeat, look, width, fresh=not overview.is_silent)
+        yield from task_lines(heartbeat, look, width)
     if info:
         yield Text()
         planned, done = overview.planned, overview.done
