@@ -1,8 +1,9 @@
 """A real Slurm of a few nodes on one machine, as root, without systemd: `python -m tests.e2e.slurm.cluster DIR`.
 
 Its own munge, controller and daemons, with ports and files of their own; a machine's other Slurm is left alone. Nodes
-`n1` and `n2` have one core each. `n3`, in a partition of its own, runs in a mount namespace in which `DIR/unseen` is
-another, empty directory: a node that does not see what the others see.
+`n1` and `n2` have one core each; jobs of the partition `urgent` take them from those of `main`. `n3`, in a partition of
+its own, runs in a mount namespace in which `DIR/unseen` is another, empty directory: a node that does not see what the
+others see.
 """
 
 import os
@@ -51,7 +52,8 @@ PreemptMode=REQUEUE
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 {nodes}
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=blind Nodes=n3 MaxTime=INFINITE State=UP
 """
 
@@ -143,7 +145,7 @@ class Cluster:
             ["sinfo", "-h", "-N", "-o", "%N %t"],
             capture_output=True, text=True, env=os.environ | self.environment, check=False,
         )  # fmt: skip
-        return sorted(done.stdout.split("\n")[:-1]) == ["n1 idle", "n2 idle", "n3 idle"]
+        return set(done.stdout.splitlines()) == {"n1 idle", "n2 idle", "n3 idle"}  # a line a partition
 
     def _run(self, name: str, *command: str) -> None:
         mortal = ("setpriv", "--pdeathsig", "KILL", *command)  # it ends with the tests, also if these are killed

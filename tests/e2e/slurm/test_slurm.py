@@ -1,6 +1,7 @@
 """A sweep on a real Slurm of two nodes: nodes that go away, tasks that start again, stop and resume, wrong input."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -67,12 +68,13 @@ def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on
 
 def test_stopped_on_the_cluster_and_resumed_there(slurm, on_slurm, tmp_path, reference):
     root = tmp_path / "results"
-    tinfl("sweep", on_slurm("setup = ['export GREETING=hello']"))
+    tinfl("sweep", on_slurm(f"setup = ['export DISK={tmp_path}']\nstage = '$DISK/disk'"))
     wait_until(lambda: record_bytes(root), "no record")
     tinfl("stop", root, "--wait")
     found = status(root)
     assert found["state"] == "stopped"
     assert found["tasks"] == []
+    assert list((tmp_path / "disk").glob("tinfl-*/packed/*/images.npy")), "nothing was copied to the node"
     assert "not running (stopped)" in tinfl("stop", root).stderr
     foreign = tinfl("resume", root, code=3, XDG_STATE_HOME=str(tmp_path / "elsewhere"))
     assert "holds lines for a shell" in foreign.stderr
@@ -132,6 +134,29 @@ def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_
     assert record_bytes(root / "prune" / "main") == expected
     events = tinfl("logs", root / "prune" / "main", "-n", "1000").stdout
     assert "grown" in events, "the second stage did not follow"
+
+
+@pytest.mark.cluster
+def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slurm, on_slurm, tmp_path, slow_reference):
+    """Preemption: Slurm ends the tasks, and starts the same ones again when the nodes are free."""
+    root = tmp_path / "results"
+    tinfl("sweep", on_slurm(epochs=EPOCHS))
+    wait_until(lambda: len(running(root)) == 2, "no two tasks")
+    wait_until(lambda: trained_on(root, "n1") and trained_on(root, "n2"), "nothing was trained")
+    before = record_bytes(root)
+    tasks = set(running(root).values())
+    assert len(before) < 12
+    slurm.ask("sbatch", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=sleep 8")
+    wait_for(root, "preparing")
+    assert not running(root)
+    wait_for(root, "done")
+    assert record_bytes(root) == slow_reference
+    assert before.items() <= slow_reference.items()
+    events = list(Follower(Paths(root)).read())
+    starts = Counter(event["task"] for event in events if event["event"] == "task-started")
+    assert all(starts[task] == 2 for task in tasks), "the same tasks were not started again"
+    trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
+    assert set(trained.values()) == {1}, "finished models were trained again"
 
 
 @pytest.mark.cluster
