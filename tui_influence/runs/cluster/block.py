@@ -37,12 +37,19 @@ from tui_influence.store.run_info import RunInfo, read_run_info
 
 
 class _Task:
-    """A session's host that tells nobody: its events say all there is."""
+    """A session's host that tells nobody: its events say all there is.
+
+    Whoever started it waits for it, so it ends with that: else what an engine has given up, and hands out again, would
+    go on here.
+    """
 
     def __init__(self, paths: Paths, asked: Signals) -> None:
         self._paths, self._asked = paths, asked
+        self._parent = os.getppid()
 
     def asked_to_stop(self) -> Stop:
+        if os.getppid() != self._parent:
+            return Stop.AT_ONCE
         return max(self._asked.level, stop_request(self._paths))
 
     def beat(self, *, force: bool = False) -> None:

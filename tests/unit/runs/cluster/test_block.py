@@ -12,6 +12,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster import block as module
 from tui_influence.runs.cluster.block import run_block
 from tui_influence.runs.cluster.blocks import Round, write_round
+from tui_influence.runs.control import Stop
 from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.jobs import Jobs, Task, write_jobs
@@ -73,3 +74,11 @@ def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     assert generation.name.startswith(f"{MODELS:08d}-")
     assert len(load_outputs(paths, read_run_info(paths.root), Role.ESTIMATE, 0)) == MODELS
+
+
+def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
+    with module.stop_signals() as asked:
+        task = module._Task(paths, asked)
+        assert task.asked_to_stop() is Stop.NO
+        monkeypatch.setattr(module.os, "getppid", lambda: 1)
+        assert task.asked_to_stop() is Stop.AT_ONCE
