@@ -110,10 +110,10 @@ class Planner:
 
     def _step(self, log: EventLog, *, first: bool) -> Next:
         paths, request = self._paths, self._request
-        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
         number = last_round(paths)
         before = read_round(paths, number) if number else None
         told = take_in(paths, before, log) if before else Told()
+        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
         self._info, self._rows = prepare(request.config, paths, self._stage)
         if first:
             remove_stale(paths)
