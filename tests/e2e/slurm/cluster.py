@@ -104,9 +104,11 @@ class Cluster:
 
     def lose_node(self, node: str) -> None:
         """Take a node away at once, with everything that runs on it, as a power cut would."""
-        for process in self._on(node):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        lost = self._on(node)
+        for end in (psutil.Process.suspend, psutil.Process.kill):  # none is left to say how another ended
+            for process in lost:
+                with suppress(psutil.NoSuchProcess):
+                    end(process)
         self._daemons.pop(node).wait()
         self.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost")
 
@@ -128,7 +130,10 @@ class Cluster:
         self._daemons.clear()
 
     def _on(self, node: str) -> list[psutil.Process]:
-        """Return the processes of a node: its daemon, the steps it has started, and what runs in them."""
+        """Return the processes of a node: its daemon, the steps it has started, and what runs in them.
+
+        A step keeps neither environment nor arguments to be known by, but it is the parent of what runs in it.
+        """
         spool = str(self.root / f"spool-{node}")
         found = []
         for process in psutil.process_iter():
@@ -137,6 +142,9 @@ class Cluster:
                 of_cluster = environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]
                 if of_cluster and (environment.get("SLURMD_NODENAME") == node or spool in " ".join(process.cmdline())):
                     found.append(process)
+                    parent = process.parent()
+                    if parent is not None and parent.name().startswith("slurmstepd"):
+                        found.append(parent)
         daemon = self._daemons.get(node)
         return [*([psutil.Process(daemon.pid)] if daemon and daemon.poll() is None else []), *found]
 

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tests.e2e.program import PATIENCE, record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.runs.following import Follower
+from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -30,12 +31,27 @@ def running(root) -> dict[str, str]:
     }
 
 
-def trained_on(root, node: str) -> bool:
-    """Whether a task on this node has finished a model that the planner has not heard of yet."""
-    events = list(Follower(Paths(root)).read())
-    tasks = {event["task"] for event in events if event["event"] == "task-started" and event["node"] == node}
-    later = max((event["time"] for event in events if event["event"] == "round" and event["number"] == 2), default=9e9)
-    return any(event["event"] == "model" and event["task"] in tasks and event["time"] > later for event in events)
+def at_work(root) -> dict[str, int]:
+    """Return how many models each node has finished, of the tasks that began after the pilot; asks no program."""
+    events = [event for event in Follower(Paths(root)).read() if "_" in str(event.get("task"))]
+    node_of = {event["task"]: event["node"] for event in events if event["event"] == "task-started"}
+    finished = Counter(node_of[event["task"]] for event in events if event["event"] == "model")
+    return {node: finished[node] for node in node_of.values()}
+
+
+def done(root, patience: float = PATIENCE) -> dict:
+    """Wait until the planner says that all is done: it is asked for on the disk, as the cores have better to do."""
+    paths = Paths(root)
+
+    def is_done() -> bool:
+        heartbeat = read_heartbeat(paths)
+        assert heartbeat is None or heartbeat.state is not State.FAILED, heartbeat
+        return heartbeat is not None and heartbeat.state is State.DONE
+
+    wait_until(is_done, "not done", patience)
+    found = status(root)
+    assert found["state"] == "done"
+    return found
 
 
 def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on_slurm, tmp_path, slow_reference):
@@ -43,24 +59,25 @@ def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on
     said = tinfl("sweep", on_slurm(epochs=EPOCHS)).stderr
     assert "submitted to Slurm as job" in said
     assert "another" not in said
-    wait_until(lambda: len(running(root)) == 2, "no two tasks")
+    wait_until(lambda: len(at_work(root)) == 2, "no two tasks")
     other = running(root)["n1"]
     assert "it is on the cluster (jobs " in tinfl("resume", root, code=4).stderr
     shown = tinfl("status", root).stdout
     assert "2 tasks on n" in shown
     assert "planner of the next round: after the tasks before it (job " in shown
-    wait_until(lambda: trained_on(root, "n2"), "nothing was trained on n2")
+    wait_until(lambda: at_work(root)["n2"], "nothing was trained on n2")
     before = record_bytes(root)
     assert 2 < len(before) < 12
     slurm.lose_node("n2")
     slurm.ask("scontrol", "requeue", other)
     slurm.start_node("n2")
-    wait_for(root, "done")
+    done(root)
     assert record_bytes(root) == slow_reference
     assert before.items() <= slow_reference.items()
     events = [json.loads(line) for line in tinfl("logs", root, "--json", "-n", "1000").stdout.splitlines()]
     started = [event for event in events if event["event"] == "task-started"]
     assert len(started) >= 1 + 2 + 2
+    assert not [event for event in events if event["event"] == "worker-ended"], "models in hand were not finished"
     models = [(event["role"], event["index"]) for event in events if event["event"] == "model"]
     assert len(set(models)) == 12
     assert len(models) <= 12 + 2, "finished models were trained again"
@@ -141,15 +158,14 @@ def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slur
     """Preemption: Slurm ends the tasks, and starts the same ones again when the nodes are free."""
     root = tmp_path / "results"
     tinfl("sweep", on_slurm(epochs=EPOCHS))
-    wait_until(lambda: len(running(root)) == 2, "no two tasks")
-    wait_until(lambda: trained_on(root, "n1") and trained_on(root, "n2"), "nothing was trained")
+    wait_until(lambda: sum(map(bool, at_work(root).values())) == 2, "no model from both nodes")
     before = record_bytes(root)
     tasks = set(running(root).values())
     assert len(before) < 12
     slurm.ask("sbatch", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=sleep 8")
     wait_for(root, "preparing")
     assert not running(root)
-    wait_for(root, "done")
+    done(root)
     assert record_bytes(root) == slow_reference
     assert before.items() <= slow_reference.items()
     events = list(Follower(Paths(root)).read())
@@ -166,8 +182,7 @@ def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path):
     root = tmp_path / "results"
     config = on_slurm(section, models=30, epochs=60, swap={'time_limit = "10"': 'time_limit = "1"'})
     tinfl("sweep", config)
-    wait_until(lambda: running(root), "no task", patience=300.0)
-    found = wait_for(root, "done", patience=900.0)
+    found = done(root, patience=900.0)
     assert sum(found["done"].values()) == 32
     rounds = [line for line in tinfl("logs", root, "-n", "2000").stdout.splitlines() if " round number=" in line]
     assert len(rounds) > 2

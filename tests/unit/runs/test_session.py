@@ -186,6 +186,21 @@ def test_a_dead_worker_is_replaced_and_its_row_tried_again(held):
     assert names(held.paths).count("retry") == 2
 
 
+def test_a_worker_that_dies_of_what_asks_the_run_to_stop_is_not_replaced(held):
+    """A batch system tells every process of a job to end, so the supervisor may hear of the worker first."""
+    host = QuietHost()
+
+    def script(worker):
+        if worker.row and worker.row.index == 3:
+            host.stop_after = 1
+            return Ended("killed by SIGTERM", "")
+        return good(worker)
+
+    session = held(script, host=host)
+    assert session.state is State.STOPPED
+    assert session.crew.started == 2
+
+
 def test_a_row_that_kills_every_worker_is_given_up(held):
     session = held(lambda worker: Ended("killed", "") if worker.row and worker.row.index == 3 else good(worker))
     assert (session.state, session.work.done, session.work.failed) == (State.DONE, MODELS - 1, 1)
