@@ -10,7 +10,7 @@ from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.jobs import Task
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.runs.task_words import by_state, where, why_waiting
-from tui_influence.runs.words import LOST_REASON, MARKS, SILENT_MARK, duration, silent_reason, state_word
+from tui_influence.runs.words import MARKS, SILENT_MARK, duration, lost_reason, silent_reason, state_word
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -35,7 +35,7 @@ def _found(seen: Overview) -> dict[str, Any]:
     return {
         "run": info.name if info else None,
         "state": seen.state.value,
-        "reason": heartbeat.reason if heartbeat and seen.state is State.FAILED else "",
+        "reason": heartbeat.reason if heartbeat and seen.state in (State.FAILED, State.LOST) else "",
         "stage": heartbeat.stage if active and heartbeat else "",
         "design": info.design_label if info else "",
         "targets": [target.name for target in info.targets] if info else [],
@@ -71,10 +71,10 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
     lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
     if seen.is_silent and seen.heartbeat_age is not None:
         lines.append(f"  silent    for {duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
-    if found["reason"]:
-        lines.append(f"  why       {printable(found['reason'])}")
     if state is State.LOST:
-        lines.append(f"  why       {LOST_REASON}")
+        lines.append(f"  why       {lost_reason(seen.heartbeat)}")
+    elif found["reason"]:
+        lines.append(f"  why       {printable(found['reason'])}")
     if found["planned"]:
         done, total = sum(found["done"].values()), sum(found["planned"].values())
         failed = sum(found["failed"].values())

@@ -8,7 +8,7 @@ from typing import Any
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
-from tui_influence.store.files import read_json, write_json
+from tui_influence.store.files import last_line, read_json, write_json
 from tui_influence.store.paths import Paths
 
 SILENT = 10.0
@@ -274,4 +274,7 @@ def _without_jobs(known: Heartbeat, jobs: Jobs, tasks: list[Task], paths: Paths)
         where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
         reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
         return replace(known, state=State.FAILED, stage="", reason=reason)
-    return replace(known, state=State.LOST, stage="")
+    said = last_line(paths.cluster / "planner.log")
+    reason = "its jobs ended without a last word" + (f", its planner's log with: {said}" if said else "")
+    reason += "; `tinfl resume` goes on from the records"
+    return replace(known, state=State.LOST, stage="", reason=reason)

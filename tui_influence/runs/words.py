@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from tui_influence.runs.heartbeat import SILENCE, State
+from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State
 from tui_influence.runs.ownership import Owner
 from tui_influence.text import printable
 
@@ -38,7 +38,7 @@ ASCII_MARKS: Mapping[State, str] = {
 SILENT_MARK, ASCII_SILENT_MARK = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
-LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
+_LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
 
 
 class Level(IntEnum):
@@ -82,6 +82,11 @@ def duration(seconds: float) -> str:
 def state_word(state: State, *, silent: bool = False) -> str:
     """Return a state as it is believed: with a question mark when its supervisor has fallen silent."""
     return f"{state.value}?" if silent else state.value
+
+
+def lost_reason(heartbeat: Heartbeat | None) -> str:
+    """Return what is known of how a run was lost, and what follows."""
+    return printable(heartbeat.reason, 400) if heartbeat and heartbeat.reason else _LOST_REASON
 
 
 def silent_reason(owner: Owner | None) -> str:

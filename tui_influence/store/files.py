@@ -100,6 +100,18 @@ def is_gone(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ESTALE)
 
 
+def last_line(path: Path, start: int = 0) -> str:
+    """Return the last line of a log from a byte offset on, safe to show; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return printable(lines[-1].strip(), 300) if lines else ""
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and its parents, durably.
 

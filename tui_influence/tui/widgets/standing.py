@@ -12,7 +12,7 @@ from tui_influence.export.columns import plain
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import LOST_REASON, duration, silent_reason
+from tui_influence.runs.words import duration, lost_reason, silent_reason
 from tui_influence.text import counted, printable
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
@@ -50,7 +50,7 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
     elif overview.state is State.LOST and width < NARROW:
         yield Text("R resumes from the records", style=look.state(State.LOST))
     elif overview.state is State.LOST:
-        yield Text(f"why: {LOST_REASON}", style=look.state(State.LOST))
+        yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
 
 
 def _about(overview: Overview) -> str:
