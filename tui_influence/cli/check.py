@@ -54,7 +54,7 @@ def check(
         output.line(text)
     if not is_here:
         diagnostics.say(
-            "not timed: this machine does not train; the first two models will tell, or a job that runs this"
+            "not timed: this machine does not train; the first two models will tell, or this command in a job"
         )
     diagnostics.say(f"next: tinfl sweep {config_file}")
 
