@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.program import PATIENCE, record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tests.e2e.program import PATIENCE, processes_of, record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.store.paths import Paths
@@ -145,7 +145,8 @@ def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_
     tinfl("sweep", "--foreground", write_config(local))
     tinfl("prune", local / "results", "--foreground", *arms, patience=300.0)
     root = tmp_path / "results"
-    tinfl("sweep", "--foreground", on_slurm(), patience=300.0)
+    config = on_slurm('array_concurrency = 2\nplanner_partition = "urgent"')
+    tinfl("sweep", "--foreground", config, patience=300.0)
     tinfl("prune", root, "--foreground", *arms, patience=600.0)
     expected = record_bytes(local / "results" / "prune" / "main")
     assert record_bytes(root / "prune" / "main") == expected
@@ -176,13 +177,23 @@ def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slur
 
 
 @pytest.mark.cluster
-def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path):
-    """Slurm warns 40 s before the minute is over: a task that cannot be done by then leaves the rest to the next."""
-    section = "array_concurrency = 1\nwarn_seconds = 40"
+def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, reference):
+    """Slurm warns a task whose models take longer than the pilot's: it finishes that in hand, and leaves the rest."""
     root = tmp_path / "results"
-    config = on_slurm(section, models=30, epochs=60, swap={'time_limit = "10"': 'time_limit = "1"'})
+    config = on_slurm("array_concurrency = 1\nwarn_seconds = 50", swap={'time_limit = "10"': 'time_limit = "1"'})
     tinfl("sweep", config)
-    found = done(root, patience=900.0)
-    assert sum(found["done"].values()) == 32
-    rounds = [line for line in tinfl("logs", root, "-n", "2000").stdout.splitlines() if " round number=" in line]
-    assert len(rounds) > 2
+    wait_until(lambda: sum(at_work(root).values()), "no model after the pilot")
+    workers = [process for process in processes_of(root) if "tui_influence.runs.worker" in process.cmdline()]
+    for worker in workers:
+        worker.suspend()
+    wait_until(lambda: "stopping" in [event["event"] for event in Follower(Paths(root)).read()], "no warning")
+    for worker in workers:
+        worker.resume()
+    done(root)
+    assert record_bytes(root) == reference
+    events = list(Follower(Paths(root)).read())
+    assert [event for event in events if event["event"] == "task-ended" and event["left"]], "nothing was left"
+    assert max(event["number"] for event in events if event["event"] == "round") > 2
+    assert not [event for event in events if event["event"] == "worker-ended"], "the model in hand was not finished"
+    trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
+    assert set(trained.values()) == {1}
