@@ -7,6 +7,7 @@ they answer at once with a model that nobody trained. The planner then looks at 
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -175,6 +176,8 @@ def main() -> None:
         print("| models recorded | supervisor | models a second |\n| --- | --- | --- |")
         with patch.object(supervisor, "Crew", InstantCrew):
             supervise(Request(load_config(file), root), Watch(models))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(f"\nat its highest, the matrix mapped while it is compacted included: {most:.0f} MB")
         leave_undone(Paths(root), range(models - 50, models))
         file.write_text(file.read_text() + 'executor = "slurm"\n')
         subprocess.run([sys.executable, "-m", "benchmarks.bench_supervisor_memory", "--plan", str(file)], check=True)
