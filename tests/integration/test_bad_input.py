@@ -168,6 +168,20 @@ def test_a_device_that_is_not_here(tmp_path, monkeypatch):
     refused("check", folder_config(tmp_path), "--devices", "cuda:3", code=5, reason="cuda:3")
 
 
+def test_a_login_node_needs_none_of_the_devices_and_times_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 0)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    config = folder_config(tmp_path)
+    config.write_text(config.read_text().replace('devices = ["cpu"]', 'devices = ["cuda:0"]\nexecutor = "slurm"'))
+    said = run("check", config)
+    assert said.code == 0
+    assert "; slurm\n" in said.out
+    assert "cost" not in said.out
+    assert "not timed: this machine does not train" in said.err
+    monkeypatch.setenv("SLURM_JOB_ID", "12")  # `srun tinfl check`
+    refused("check", config, code=5, reason="cuda:0")
+
+
 @pytest.mark.parametrize("command", ["status", "rank", "logs", "resume", "stop"])
 def test_what_is_no_results_directory(tmp_path, command):
     refused(command, tmp_path / "none", code=3, reason="no such results directory")

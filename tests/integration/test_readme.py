@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.program import kill_everything, tinfl, wait_for, write_config
 from tests.e2e.terminal import Terminal
+from tui_influence.config.loader import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -22,6 +23,13 @@ COMMANDS = [
 def test_the_readme_begins_with_its_two_commands():
     assert COMMANDS[:2] == ["make demo", "make test"]
     assert all(command.startswith(("make ", "tinfl ")) for command in COMMANDS)
+
+
+def test_the_config_for_a_cluster_is_one(tmp_path):
+    (section,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    config = write_config(tmp_path)
+    config.write_text(config.read_text().partition("[compute]")[0] + section)
+    assert load_config(config).compute.slurm.planner_partition == "cpu"
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])

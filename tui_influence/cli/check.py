@@ -1,5 +1,6 @@
 """`tinfl check`: validate a config, look at its data, and say what the sweep will cost."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,11 +29,12 @@ def check(
     from tui_influence.runs.devices import with_devices, worker_devices
 
     config = with_devices(load_config(config_file), device_list(devices))
-    workers = worker_devices(config.compute)
+    is_here = devices is not None or _trains_here(config)
+    workers = worker_devices(config.compute) if is_here else []
     with StageLine() as line:
         data = open_datasets(config, line.stage)
     found = describe(config, data, workers)
-    if time:
+    if time and is_here:
         from tui_influence.runs.measure import measure
 
         with StageLine() as line:
@@ -50,7 +52,16 @@ def check(
         return
     for text in _lines(found):
         output.line(text)
+    if not is_here:
+        diagnostics.say(
+            "not timed: this machine does not train; the first two models will tell, or this command in a job"
+        )
     diagnostics.say(f"next: tinfl sweep {config_file}")
+
+
+def _trains_here(config: "Config") -> bool:
+    """Whether this machine is one that the sweep would train on: not the login node of a cluster."""
+    return config.compute.executor == "local" or "SLURM_JOB_ID" in os.environ
 
 
 def show_plan(config: "Config") -> None:
@@ -61,7 +72,7 @@ def show_plan(config: "Config") -> None:
 
     with StageLine() as line:
         data = open_datasets(config, line.stage)
-    for text in _lines(describe(config, data, worker_devices(config.compute))):
+    for text in _lines(describe(config, data, worker_devices(config.compute) if _trains_here(config) else [])):
         output.line(text)
 
 
@@ -101,6 +112,7 @@ def describe(config: "Config", data: "Datasets", workers: list[str]) -> dict[str
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
         "models": config.design.models + config.design.heldout,
         "heldout": config.design.heldout,
+        "executor": config.compute.executor,
         "workers": workers,
     }
 
@@ -123,7 +135,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     workers = found["workers"]
     lines.append(
         f"plan     {found['models']:,} models, {found['heldout']:,} of them held out; design {found['design']}; "
-        + ", ".join(f"{workers.count(device)} on {device}" for device in dict.fromkeys(workers))
+        + (", ".join(f"{workers.count(device)} on {device}" for device in dict.fromkeys(workers)) or found["executor"])
     )
     if "seconds" in found:
         lines += [

@@ -1,6 +1,5 @@
 """`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
 
-from collections import Counter
 from typing import Any
 
 from tui_influence.cli import output
@@ -10,9 +9,10 @@ from tui_influence.runs.gauge_words import columns, device_cells, device_name, w
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.jobs import Task
 from tui_influence.runs.overview import Overview, overview
-from tui_influence.runs.words import LOST_REASON, MARKS, SILENT_MARK, duration, silent_reason, state_word
+from tui_influence.runs.task_words import by_state, where, why_waiting
+from tui_influence.runs.words import MARKS, SILENT_MARK, duration, lost_reason, silent_reason, state_word
 from tui_influence.store.paths import Paths
-from tui_influence.text import counted, printable
+from tui_influence.text import printable
 
 
 def status(results: Results, json: Json = False) -> None:
@@ -35,7 +35,7 @@ def _found(seen: Overview) -> dict[str, Any]:
     return {
         "run": info.name if info else None,
         "state": seen.state.value,
-        "reason": heartbeat.reason if heartbeat and seen.state is State.FAILED else "",
+        "reason": heartbeat.reason if heartbeat and seen.state in (State.FAILED, State.LOST) else "",
         "stage": heartbeat.stage if active and heartbeat else "",
         "design": info.design_label if info else "",
         "targets": [target.name for target in info.targets] if info else [],
@@ -71,10 +71,10 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
     lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
     if seen.is_silent and seen.heartbeat_age is not None:
         lines.append(f"  silent    for {duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
-    if found["reason"]:
-        lines.append(f"  why       {printable(found['reason'])}")
     if state is State.LOST:
-        lines.append(f"  why       {LOST_REASON}")
+        lines.append(f"  why       {lost_reason(seen.heartbeat)}")
+    elif found["reason"]:
+        lines.append(f"  why       {printable(found['reason'])}")
     if found["planned"]:
         done, total = sum(found["done"].values()), sum(found["planned"].values())
         failed = sum(found["failed"].values())
@@ -119,19 +119,9 @@ def _crew(heartbeat: Heartbeat) -> list[str]:
 
 def _tasks(tasks: list[Task]) -> list[str]:
     """What the engine says of a run's tasks: how many run and where, how many wait and why, and the job numbers."""
-    alive = [task for task in tasks if not task.is_over]
-    running = [task for task in alive if task.is_running]
-    waiting = [task for task in alive if not task.is_running]
-    lines = []
-    if running:
-        nodes = Counter(task.node for task in running)
-        where = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:8])
-        more = f" and {len(nodes) - 8} more nodes" if len(nodes) > 8 else ""
-        lines.append(f"  tasks     {counted(len(running), 'task')} on {where}{more}")
-    for task in waiting[:4]:
-        what = "planner of the next round" if task.is_planner else counted(task.count, "task")
-        reason = "after the tasks before it" if task.reason == "Dependency" else task.reason or task.state.lower()
-        lines.append(f"  waiting   {what}: {reason} (job {task.job})")
+    running, waiting = by_state(tasks)
+    lines = [f"  tasks     {where(running)}"] if running else []
+    lines += [f"  waiting   {why_waiting(task)} (job {task.job})" for task in waiting[:4]]
     numbers = sorted({task.job.partition("_")[0] for task in running}, key=lambda number: number.zfill(12))
     if numbers:
         lines.append(f"  jobs      {', '.join(numbers)}")

@@ -1,11 +1,11 @@
 """The events of a run as they come, also from tasks on a cluster whose planner has not taken them in yet."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tui_influence.store.events import read_events
+from tui_influence.store.files import is_gone, refusal
 from tui_influence.store.paths import Paths
 
 
@@ -34,11 +34,16 @@ class Follower:
         """Yield what tasks said into files of their own; only those that have grown are opened."""
         for file in list(self._paths.cluster.glob("round-*/*/*.jsonl")):
             known = self._offsets.get(file, 0)
-            with suppress(FileNotFoundError):  # taken in a moment ago
-                if file.stat().st_size > known:
-                    for event, after in read_events(file, known):
-                        self._offsets[file] = after
-                        yield event
+            try:
+                has_grown = file.stat().st_size > known
+            except OSError as error:
+                if not is_gone(error):  # taken in a moment ago
+                    raise refusal(error, "read", file) from error
+                continue
+            if has_grown:
+                for event, after in read_events(file, known):
+                    self._offsets[file] = after
+                    yield event
 
 
 def _key(event: dict[str, Any]) -> tuple[Any, ...]:

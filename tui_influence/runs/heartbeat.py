@@ -8,7 +8,7 @@ from typing import Any
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
-from tui_influence.store.files import read_json, write_json
+from tui_influence.store.files import last_line, read_json, write_json
 from tui_influence.store.paths import Paths
 
 SILENT = 10.0
@@ -233,6 +233,11 @@ def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
     return state_of(heartbeat, owner), heartbeat, owner
 
 
+def with_node_warnings(warnings: list[str], paths: Paths) -> list[str]:
+    """Return warnings, followed by those of tasks about their nodes that are not among them."""
+    return list(dict.fromkeys([*warnings, *node_warnings(paths)]))
+
+
 def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
     """Return what the planner left, brought up to date by what the engine says of the jobs."""
     try:
@@ -241,8 +246,7 @@ def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(heartbeat.time))
         return replace(heartbeat, warnings=[*heartbeat.warnings, f"as of {since}: {error}"])
     now = time.time()
-    warnings = [*heartbeat.warnings, *node_warnings(paths)]
-    known = replace(heartbeat, time=now, tasks=tasks, warnings=warnings)
+    known = replace(heartbeat, time=now, tasks=tasks, warnings=with_node_warnings(heartbeat.warnings, paths))
     alive = [task for task in tasks if not task.is_over]
     training = sum(task.is_running and not task.is_planner for task in alive)
     if not alive:
@@ -270,4 +274,7 @@ def _without_jobs(known: Heartbeat, jobs: Jobs, tasks: list[Task], paths: Paths)
         where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
         reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
         return replace(known, state=State.FAILED, stage="", reason=reason)
-    return replace(known, state=State.LOST, stage="")
+    said = last_line(paths.cluster / "planner.log")
+    reason = "its jobs ended without a last word" + (f", its planner's log with: {said}" if said else "")
+    reason += "; `tinfl resume` goes on from the records"
+    return replace(known, state=State.LOST, stage="", reason=reason)

@@ -209,5 +209,5 @@ class Session:
             self.failure = RunFailedError(
                 f"workers end before they are ready ({ended.how}): {ended.words or 'no message'}"
             )
-        elif len(self.work) and self.state is not State.STOPPING:
+        elif len(self.work) and self._host.asked_to_stop() is Stop.NO:
             self._start_worker(worker.worker, worker.device)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from tui_influence.runs.heartbeat import SILENCE, State
+from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State
 from tui_influence.runs.ownership import Owner
 from tui_influence.text import printable
 
@@ -38,7 +38,7 @@ ASCII_MARKS: Mapping[State, str] = {
 SILENT_MARK, ASCII_SILENT_MARK = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
-LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
+_LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
 
 
 class Level(IntEnum):
@@ -53,11 +53,14 @@ _AGES = 1e11
 """Seconds, some thousand years."""
 
 _LEVELS = {
+    "warning": Level.WARNING,
     "retry": Level.WARNING,
     "damaged": Level.WARNING,
     "worker-ended": Level.WARNING,
     "stopping": Level.WARNING,
     "failed": Level.ERROR,
+    "failed-run": Level.ERROR,
+    "task-failed": Level.ERROR,
 }
 
 
@@ -81,9 +84,16 @@ def state_word(state: State, *, silent: bool = False) -> str:
     return f"{state.value}?" if silent else state.value
 
 
+def lost_reason(heartbeat: Heartbeat | None) -> str:
+    """Return what is known of how a run was lost, and what follows."""
+    return printable(heartbeat.reason, 400) if heartbeat and heartbeat.reason else _LOST_REASON
+
+
 def silent_reason(owner: Owner | None) -> str:
     """Return what it may mean that a supervisor is silent, and what follows."""
-    if owner is None or owner.is_local:
+    if owner is None:  # its jobs are what keeps it going
+        return "the cluster cannot be asked about its jobs from here"
+    if owner.is_local:
         return "its process lives but says nothing: suspended, or waiting for a disk"
     host = printable(owner.host, 30)
     return f"nothing from {host}; after {duration(SILENCE)} of silence it counts as lost"

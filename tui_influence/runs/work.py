@@ -87,6 +87,7 @@ class Work:
     def finish(self, row: Row) -> None:
         """Note that a row is recorded."""
         self.done += 1
+        self._tries.pop((row.role, row.index), None)
         self._paths.failure(row.role, row.index).unlink(missing_ok=True)
 
     def fail(self, row: Row, kind: Kind, reason: str) -> bool:

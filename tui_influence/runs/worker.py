@@ -9,6 +9,7 @@ import path: nothing that lies in a results directory can be imported.
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -158,6 +159,8 @@ def main() -> int:
     parser.add_argument("threads", type=int)
     parser.add_argument("--allow-code", action="store_true")
     arguments = parser.parse_args()
+    # A batch system tells every process of a job to end: its supervisor decides whether the model in hand is finished.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The protocol gets descriptors of its own: what user code prints or reads goes elsewhere.
     asked, say = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

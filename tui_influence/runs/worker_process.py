@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tui_influence.designs import Row
 from tui_influence.runs.protocol import Assignment, Report, from_line, to_line
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import last_line, make_directory, refusal
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
 from tui_influence.training.environment import worker_environment
 
 _LOG_LIMIT = 16 << 20
@@ -125,15 +124,4 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """Return the last line of its log since it started, safe to show."""
-        return _last_line(self._log, self._log_start)
-
-
-def _last_line(path: Path, start: int) -> str:
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(start, end - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return printable(lines[-1].strip(), 300) if lines else ""
+        return last_line(self._log, self._log_start)

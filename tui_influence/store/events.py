@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from tui_influence.store.files import DiskFullError, refusal
+from tui_influence.store.files import DiskFullError, is_gone, refusal
 
 _LONGEST_LINE = 1 << 20
 _LATEST = 253402300800.0  # the year 10000, where calendars end
@@ -86,10 +86,9 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], in
                 event = _parse(line)
                 if event is not None:
                     yield event, start
-    except FileNotFoundError:
-        return
     except OSError as error:
-        raise refusal(error, "read", path) from error
+        if not is_gone(error):
+            raise refusal(error, "read", path) from error
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

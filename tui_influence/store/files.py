@@ -68,19 +68,48 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
 def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
     """Read an ordinary file of at most `limit` bytes: no pipe to wait for, no device without an end.
 
+    One that another machine replaces while it is read is, on a network file system, read again.
+
     Raises:
         ResultsError: it is missing, unreadable, too large or no ordinary file.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  (a descriptor)
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ResultsError(f"{printable(str(path))}: not an ordinary file")
-            content = file.read(limit + 1)
+        try:
+            content = _content(path, limit)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            content = _content(path, limit)
     except OSError as error:
         raise refusal(error, "read", path) from error
     if len(content) > limit:
         raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
     return content
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """Return the content of an ordinary file; if it is larger than `limit`, one byte more than that."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  (a descriptor)
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+        return file.read(limit + 1)
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether a file is no longer there; on a network file system that may be said of one that is open."""
+    return error.errno in (errno.ENOENT, errno.ESTALE)
+
+
+def last_line(path: Path, start: int = 0) -> str:
+    """Return the last line of a log from a byte offset on, safe to show; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return printable(lines[-1].strip(), 300) if lines else ""
 
 
 def make_directory(path: Path) -> None:

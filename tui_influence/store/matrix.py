@@ -3,8 +3,10 @@
 A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted`
 (m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests and the
 training metrics. It is written beside the others and renamed whole, so a reader never sees half of one and two
-writers cannot collide. It is a cache: what it lacks is read from the records. A reader checks types and shapes; the
-digests are checked, and a generation that does not match them removed, whenever a run starts (`drop_unsound`).
+writers cannot collide. The generation before the newest is kept: where a file system is shared, a reader on another
+machine may see the newest late, and may still have the older one mapped. It is a cache: what it lacks is read from the
+records. A reader checks types and shapes; the digests are checked, and a generation that does not match them removed,
+whenever a run starts (`drop_unsound`).
 """
 
 import heapq
@@ -36,6 +38,8 @@ from tui_influence.text import printable
 WORTH_COMPACTING = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
 """Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
+_KEPT = 2
+"""Generations that compacting leaves: the newest, and the one that readers may be at."""
 _GENERATION = re.compile(r"\d{8}-[0-9a-f]{8}")
 _UNSOUND = (
     ResultsError, OSError, ValueError, KeyError, TypeError, AttributeError,
@@ -94,7 +98,7 @@ def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Output
 
 
 def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
-    """Write a new generation if enough records have come since the last one, and drop the older ones.
+    """Write a new generation if enough records have come since the last one, and drop those before that one.
 
     Returns:
         whether it wrote one.
@@ -125,9 +129,8 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             raise
     except OSError as error:
         raise refusal(error, "write", parent) from error
-    for old in _generations(parent):
-        if old != final:
-            shutil.rmtree(old, ignore_errors=True)
+    for old in _generations(parent)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     return True
 
 
@@ -178,11 +181,17 @@ def _entries(
 
 
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs | None:
-    for directory in reversed(_generations(paths.matrix(role, target))):
+    """Return the newest sound generation; None if there is none: the records are the truth.
+
+    One that is gone by the time it is opened was replaced by a newer one, so the directory is listed again.
+    """
+    parent, tried = paths.matrix(role, target), set[Path]()
+    while left := [directory for directory in _generations(parent) if directory not in tried]:
+        tried.add(left[-1])
         try:
-            return _open_generation(directory, info, target)
+            return _open_generation(left[-1], info, target)
         except _UNSOUND:
-            continue  # replaced while we looked, or damaged: the records are the truth
+            continue
     return None
 
 

@@ -110,7 +110,7 @@ class Watcher:
     def read_log(self) -> None:
         """Read the log too, from now on."""
         if self._tail is None:
-            self._tail = LogTail(self._paths.events)
+            self._tail = LogTail(self._paths)
             self._wake.set()
 
     def close(self) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from tui_influence.runs.following import Follower
 from tui_influence.runs.words import Level, event_level, event_sentence, event_time
-from tui_influence.store.events import read_events
+from tui_influence.store.paths import Paths
 
 BATCH = 2000
 """Lines in one message: a long log appears at once and fills up behind the first screen."""
@@ -21,20 +21,19 @@ class LogLine:
 
 
 class LogTail:
-    """Reads what was added to `events.jsonl` since the last time."""
+    """Reads what has happened to a run since the last time, also in its tasks on a cluster."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, 0
+    def __init__(self, paths: Paths) -> None:
+        self._events = Follower(paths)
 
     def read(self) -> Iterator[list[LogLine]]:
         """Yield new lines in batches; nothing if there are none.
 
         Raises:
-            ResultsError: the file cannot be read.
+            ResultsError: a file cannot be read.
         """
         batch: list[LogLine] = []
-        for event, after in read_events(self._path, self._offset):
-            self._offset = after
+        for event in self._events.read():
             batch.append(LogLine(event_time(event), event_level(event), event_sentence(event)))
             if len(batch) == BATCH:
                 yield batch

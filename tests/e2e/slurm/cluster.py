@@ -1,8 +1,9 @@
 """A real Slurm of a few nodes on one machine, as root, without systemd: `python -m tests.e2e.slurm.cluster DIR`.
 
 Its own munge, controller and daemons, with ports and files of their own; a machine's other Slurm is left alone. Nodes
-`n1` and `n2` have one core each. `n3`, in a partition of its own, runs in a mount namespace in which `DIR/unseen` is
-another, empty directory: a node that does not see what the others see.
+`n1` and `n2` have one core each; jobs of the partition `urgent` take them from those of `main`. `n3`, in a partition of
+its own, runs in a mount namespace in which `DIR/unseen` is another, empty directory: a node that does not see what the
+others see.
 """
 
 import os
@@ -51,7 +52,8 @@ PreemptMode=REQUEUE
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 {nodes}
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=blind Nodes=n3 MaxTime=INFINITE State=UP
 """
 
@@ -102,9 +104,11 @@ class Cluster:
 
     def lose_node(self, node: str) -> None:
         """Take a node away at once, with everything that runs on it, as a power cut would."""
-        for process in self._on(node):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        lost = self._on(node)
+        for end in (psutil.Process.suspend, psutil.Process.kill):  # none is left to say how another ended
+            for process in lost:
+                with suppress(psutil.NoSuchProcess):
+                    end(process)
         self._daemons.pop(node).wait()
         self.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost")
 
@@ -126,7 +130,10 @@ class Cluster:
         self._daemons.clear()
 
     def _on(self, node: str) -> list[psutil.Process]:
-        """Return the processes of a node: its daemon, the steps it has started, and what runs in them."""
+        """Return the processes of a node: its daemon, the steps it has started, and what runs in them.
+
+        A step keeps neither environment nor arguments to be known by, but it is the parent of what runs in it.
+        """
         spool = str(self.root / f"spool-{node}")
         found = []
         for process in psutil.process_iter():
@@ -135,6 +142,9 @@ class Cluster:
                 of_cluster = environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]
                 if of_cluster and (environment.get("SLURMD_NODENAME") == node or spool in " ".join(process.cmdline())):
                     found.append(process)
+                    parent = process.parent()
+                    if parent is not None and parent.name().startswith("slurmstepd"):
+                        found.append(parent)
         daemon = self._daemons.get(node)
         return [*([psutil.Process(daemon.pid)] if daemon and daemon.poll() is None else []), *found]
 
@@ -143,7 +153,7 @@ class Cluster:
             ["sinfo", "-h", "-N", "-o", "%N %t"],
             capture_output=True, text=True, env=os.environ | self.environment, check=False,
         )  # fmt: skip
-        return sorted(done.stdout.split("\n")[:-1]) == ["n1 idle", "n2 idle", "n3 idle"]
+        return set(done.stdout.splitlines()) == {"n1 idle", "n2 idle", "n3 idle"}  # a line a partition
 
     def _run(self, name: str, *command: str) -> None:
         mortal = ("setpriv", "--pdeathsig", "KILL", *command)  # it ends with the tests, also if these are killed

@@ -1,11 +1,13 @@
 """A sweep on a real Slurm of two nodes: nodes that go away, tasks that start again, stop and resume, wrong input."""
 
 import json
+from collections import Counter
 
 import pytest
 
-from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tests.e2e.program import PATIENCE, processes_of, record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.runs.following import Follower
+from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -29,12 +31,27 @@ def running(root) -> dict[str, str]:
     }
 
 
-def trained_on(root, node: str) -> bool:
-    """Whether a task on this node has finished a model that the planner has not heard of yet."""
-    events = list(Follower(Paths(root)).read())
-    tasks = {event["task"] for event in events if event["event"] == "task-started" and event["node"] == node}
-    later = max((event["time"] for event in events if event["event"] == "round" and event["number"] == 2), default=9e9)
-    return any(event["event"] == "model" and event["task"] in tasks and event["time"] > later for event in events)
+def at_work(root) -> dict[str, int]:
+    """Return how many models each node has finished, of the tasks that began after the pilot; asks no program."""
+    events = [event for event in Follower(Paths(root)).read() if "_" in str(event.get("task"))]
+    node_of = {event["task"]: event["node"] for event in events if event["event"] == "task-started"}
+    finished = Counter(node_of[event["task"]] for event in events if event["event"] == "model")
+    return {node: finished[node] for node in node_of.values()}
+
+
+def done(root, patience: float = PATIENCE) -> dict:
+    """Wait until the planner says that all is done: it is asked for on the disk, as the cores have better to do."""
+    paths = Paths(root)
+
+    def is_done() -> bool:
+        heartbeat = read_heartbeat(paths)
+        assert heartbeat is None or heartbeat.state is not State.FAILED, heartbeat
+        return heartbeat is not None and heartbeat.state is State.DONE
+
+    wait_until(is_done, "not done", patience)
+    found = status(root)
+    assert found["state"] == "done"
+    return found
 
 
 def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on_slurm, tmp_path, slow_reference):
@@ -42,24 +59,25 @@ def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on
     said = tinfl("sweep", on_slurm(epochs=EPOCHS)).stderr
     assert "submitted to Slurm as job" in said
     assert "another" not in said
-    wait_until(lambda: len(running(root)) == 2, "no two tasks")
+    wait_until(lambda: len(at_work(root)) == 2, "no two tasks")
     other = running(root)["n1"]
     assert "it is on the cluster (jobs " in tinfl("resume", root, code=4).stderr
     shown = tinfl("status", root).stdout
     assert "2 tasks on n" in shown
     assert "planner of the next round: after the tasks before it (job " in shown
-    wait_until(lambda: trained_on(root, "n2"), "nothing was trained on n2")
+    wait_until(lambda: at_work(root)["n2"], "nothing was trained on n2")
     before = record_bytes(root)
     assert 2 < len(before) < 12
     slurm.lose_node("n2")
     slurm.ask("scontrol", "requeue", other)
     slurm.start_node("n2")
-    wait_for(root, "done")
+    done(root)
     assert record_bytes(root) == slow_reference
     assert before.items() <= slow_reference.items()
     events = [json.loads(line) for line in tinfl("logs", root, "--json", "-n", "1000").stdout.splitlines()]
     started = [event for event in events if event["event"] == "task-started"]
     assert len(started) >= 1 + 2 + 2
+    assert not [event for event in events if event["event"] == "worker-ended"], "models in hand were not finished"
     models = [(event["role"], event["index"]) for event in events if event["event"] == "model"]
     assert len(set(models)) == 12
     assert len(models) <= 12 + 2, "finished models were trained again"
@@ -67,12 +85,13 @@ def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on
 
 def test_stopped_on_the_cluster_and_resumed_there(slurm, on_slurm, tmp_path, reference):
     root = tmp_path / "results"
-    tinfl("sweep", on_slurm("setup = ['export GREETING=hello']"))
+    tinfl("sweep", on_slurm(f"setup = ['export DISK={tmp_path}']\nstage = '$DISK/disk'"))
     wait_until(lambda: record_bytes(root), "no record")
     tinfl("stop", root, "--wait")
     found = status(root)
     assert found["state"] == "stopped"
     assert found["tasks"] == []
+    assert list((tmp_path / "disk").glob("tinfl-*/packed/*/images.npy")), "nothing was copied to the node"
     assert "not running (stopped)" in tinfl("stop", root).stderr
     foreign = tinfl("resume", root, code=3, XDG_STATE_HOME=str(tmp_path / "elsewhere"))
     assert "holds lines for a shell" in foreign.stderr
@@ -126,7 +145,8 @@ def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_
     tinfl("sweep", "--foreground", write_config(local))
     tinfl("prune", local / "results", "--foreground", *arms, patience=300.0)
     root = tmp_path / "results"
-    tinfl("sweep", "--foreground", on_slurm(), patience=300.0)
+    config = on_slurm('array_concurrency = 2\nplanner_partition = "urgent"')
+    tinfl("sweep", "--foreground", config, patience=300.0)
     tinfl("prune", root, "--foreground", *arms, patience=600.0)
     expected = record_bytes(local / "results" / "prune" / "main")
     assert record_bytes(root / "prune" / "main") == expected
@@ -135,14 +155,45 @@ def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_
 
 
 @pytest.mark.cluster
-def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path):
-    """Slurm warns 40 s before the minute is over: a task that cannot be done by then leaves the rest to the next."""
-    section = "array_concurrency = 1\nwarn_seconds = 40"
+def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slurm, on_slurm, tmp_path, slow_reference):
+    """Preemption: Slurm ends the tasks, and starts the same ones again when the nodes are free."""
     root = tmp_path / "results"
-    config = on_slurm(section, models=30, epochs=60, swap={'time_limit = "10"': 'time_limit = "1"'})
+    tinfl("sweep", on_slurm(epochs=EPOCHS))
+    wait_until(lambda: sum(map(bool, at_work(root).values())) == 2, "no model from both nodes")
+    before = record_bytes(root)
+    tasks = set(running(root).values())
+    assert len(before) < 12
+    slurm.ask("sbatch", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=sleep 8")
+    wait_for(root, "preparing")
+    assert not running(root)
+    done(root)
+    assert record_bytes(root) == slow_reference
+    assert before.items() <= slow_reference.items()
+    events = list(Follower(Paths(root)).read())
+    starts = Counter(event["task"] for event in events if event["event"] == "task-started")
+    assert all(starts[task] == 2 for task in tasks), "the same tasks were not started again"
+    trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
+    assert set(trained.values()) == {1}, "finished models were trained again"
+
+
+@pytest.mark.cluster
+def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, reference):
+    """Slurm warns a task whose models take longer than the pilot's: it finishes that in hand, and leaves the rest."""
+    root = tmp_path / "results"
+    config = on_slurm("array_concurrency = 1\nwarn_seconds = 50", swap={'time_limit = "10"': 'time_limit = "1"'})
     tinfl("sweep", config)
-    wait_until(lambda: running(root), "no task", patience=300.0)
-    found = wait_for(root, "done", patience=900.0)
-    assert sum(found["done"].values()) == 32
-    rounds = [line for line in tinfl("logs", root, "-n", "2000").stdout.splitlines() if " round number=" in line]
-    assert len(rounds) > 2
+    wait_until(lambda: sum(at_work(root).values()), "no model after the pilot")
+    workers = [process for process in processes_of(root) if "tui_influence.runs.worker" in process.cmdline()]
+    for worker in workers:
+        worker.suspend()
+    wait_until(lambda: "stopping" in [event["event"] for event in Follower(Paths(root)).read()], "no warning")
+    for worker in workers:
+        worker.resume()
+    done(root)
+    assert record_bytes(root) == reference
+    events = list(Follower(Paths(root)).read())
+    assert [event for event in events if event["event"] == "task-ended" and event["left"]], "nothing was left"
+    assert max(event["number"] for event in events if event["event"] == "round") > 2
+    assert not [event for event in events if event["event"] == "worker-ended"], "the model in hand was not finished"
+    trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
+    assert set(trained.values()) == {1}

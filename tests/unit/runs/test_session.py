@@ -1,5 +1,8 @@
 """What a session does when workers are ready, done, out of memory or dead. The workers here are scripted."""
 
+import gc
+import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -142,6 +145,25 @@ def test_all_rows_are_trained(held):
     assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
 
 
+def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "MODELS", 4000)
+    monkeypatch.setattr(sys.modules[__name__], "write_record", lambda *_: None)
+    used = {}
+
+    def script(worker):
+        if worker.row and worker.row.index in (1000, 3900):
+            gc.collect()
+            used[worker.row.index] = tracemalloc.get_traced_memory()[0]
+        return good(worker)
+
+    tracemalloc.start()
+    try:
+        assert held(script).work.done == 4000
+    finally:
+        tracemalloc.stop()
+    assert used[3900] - used[1000] < 50_000, "bytes"
+
+
 def test_a_stop_lets_models_in_hand_finish_and_hands_out_no_more(held):
     session = held(good, host=QuietHost(stop_after=4))
     assert session.state is State.STOPPED
@@ -162,6 +184,21 @@ def test_a_dead_worker_is_replaced_and_its_row_tried_again(held):
     assert session.work.done == MODELS
     assert session.crew.started == 4
     assert names(held.paths).count("retry") == 2
+
+
+def test_a_worker_that_dies_of_what_asks_the_run_to_stop_is_not_replaced(held):
+    """A batch system tells every process of a job to end, so the supervisor may hear of the worker first."""
+    host = QuietHost()
+
+    def script(worker):
+        if worker.row and worker.row.index == 3:
+            host.stop_after = 1
+            return Ended("killed by SIGTERM", "")
+        return good(worker)
+
+    session = held(script, host=host)
+    assert session.state is State.STOPPED
+    assert session.crew.started == 2
 
 
 def test_a_row_that_kills_every_worker_is_given_up(held):

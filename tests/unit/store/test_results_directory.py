@@ -1,5 +1,6 @@
 """A results directory that is damaged, foreign, half copied or too new is refused in one line."""
 
+import errno
 import json
 import os
 import pickle
@@ -11,7 +12,7 @@ import pytest
 from tests.unit.store.conftest import N, make_info, make_record
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
-from tui_influence.store import matrix
+from tui_influence.store import files, matrix
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.examples import read_examples, read_thumbnails
 from tui_influence.store.files import refuse_links
@@ -141,7 +142,6 @@ def test_the_compacted_matrix_says_what_the_records_say_and_takes_in_new_ones(ru
     write_record(paths, make_record(5))
     assert load_outputs(paths, info, Role.ESTIMATE, 0).indices.tolist() == [0, 1, 2, 3, 5, 7]
     assert compact(paths, info, Role.ESTIMATE, 0)
-    assert len(list(paths.matrix(Role.ESTIMATE, 0).iterdir())) == 1
     assert load_outputs(paths, info, Role.ESTIMATE, 0).indices.tolist() == [0, 1, 2, 3, 5, 7]
 
 
@@ -184,15 +184,67 @@ def test_a_half_written_generation_is_passed_over(run, monkeypatch, content):
     assert load_outputs(paths, info, Role.ESTIMATE, 0).indices.tolist() == [0, 1, 2, 3]
 
 
+def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor(run, monkeypatch):
+    """On a shared file system a directory may be listed as it was seconds ago."""
+    paths, info = run
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    compact(paths, info, Role.ESTIMATE, 0)
+    write_record(paths, make_record(5))
+    list_generations, calls = matrix._generations, []
+
+    def late(parent):
+        found = list_generations(parent)
+        calls.append(found)
+        if len(calls) == 1:  # between the listing and the opening another process compacts, twice
+            monkeypatch.setattr(matrix, "_generations", list_generations)
+            compact(paths, info, Role.ESTIMATE, 0)
+            write_record(paths, make_record(6))
+            compact(paths, info, Role.ESTIMATE, 0)
+            monkeypatch.setattr(matrix, "_generations", late)
+            monkeypatch.setattr(matrix, "read_record", None)  # nothing needs to be read one by one
+            assert not found[-1].exists()
+        return found
+
+    monkeypatch.setattr(matrix, "_generations", late)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert isinstance(outputs.margins, np.memmap)
+    assert outputs.indices.tolist() == [0, 1, 2, 3, 5, 6]
+    assert outputs.damaged == ()
+
+
+def test_what_another_machine_replaces_while_it_is_read_is_read_again_and_no_damage(run, monkeypatch):
+    """On NFS the file that was found by its name may be gone when it is opened."""
+    paths, info = run
+    stale, open_file = [0, 0], os.open
+
+    def seldom(path, *rest):
+        if str(path).endswith(".safetensors") and stale:
+            stale.pop()
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return open_file(path, *rest)
+
+    monkeypatch.setattr(files.os, "open", seldom)
+    with pytest.raises(ResultsError, match="stale file handle"):  # twice in a row is a file system that is ill
+        load_outputs(paths, info, Role.ESTIMATE, 0)
+    stale.append(0)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert len(outputs) == 4
+    assert outputs.damaged == ()
+
+
 def test_compacting_removes_only_generations(run, monkeypatch):
     paths, info = run
     monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
     mine = paths.matrix(Role.ESTIMATE, 0) / "thesis"
     mine.mkdir(parents=True)
     compact(paths, info, Role.ESTIMATE, 0)
-    write_record(paths, make_record(5))
-    compact(paths, info, Role.ESTIMATE, 0)
-    assert sorted(path.name[:8] for path in paths.matrix(Role.ESTIMATE, 0).iterdir()) == ["00000005", "thesis"]
+    for index in (5, 6):
+        write_record(paths, make_record(index))
+        compact(paths, info, Role.ESTIMATE, 0)
+    left = sorted(path.name[:8] for path in paths.matrix(Role.ESTIMATE, 0).iterdir())
+    assert left == ["00000005", "00000006", "thesis"], (
+        "the newest, the one that readers may be at, and what is not ours"
+    )
 
 
 def test_what_is_no_ordinary_file_is_refused(run):

@@ -37,12 +37,19 @@ from tui_influence.store.run_info import RunInfo, read_run_info
 
 
 class _Task:
-    """A session's host that tells nobody: its events say all there is."""
+    """A session's host that tells nobody: its events say all there is.
+
+    Whoever started it waits for it, so it ends with that: else what an engine has given up, and hands out again, would
+    go on here.
+    """
 
     def __init__(self, paths: Paths, asked: Signals) -> None:
         self._paths, self._asked = paths, asked
+        self._parent = os.getppid()
 
     def asked_to_stop(self) -> Stop:
+        if os.getppid() != self._parent:
+            return Stop.AT_ONCE
         return max(self._asked.level, stop_request(self._paths))
 
     def beat(self, *, force: bool = False) -> None:
@@ -86,10 +93,16 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
         log=lambda worker: paths.task_log(number, block),
     )
     at_once = True
+
+    def warn(text: str) -> None:
+        if _is_new(paths, text, host):
+            events.write("warning", node=host, reason=text)
+
     try:
         for warning in mixed_versions(info):
-            _warn(paths, f"tasks on {host}: {warning}")
-        with stop_signals() as asked, staged(config.compute.slurm.stage, _fingerprints(info)):
+            warn(warning)
+        stage = config.compute.slurm.stage if config.compute.executor == "slurm" else None
+        with stop_signals() as asked, staged(stage, _fingerprints(info), warn):
             task = _Task(paths, asked)
             work = Work(paths, rows, len(info.targets), config.compute.attempts)
             session = Session(work, crew, worker_devices(config.compute), config.compute, events, task)
@@ -115,12 +128,14 @@ def _fingerprints(info: RunInfo) -> list[str]:
     return [info.source.fingerprint, *(one for target in info.targets for one in target.fingerprints)]
 
 
-def _warn(paths: Paths, text: str) -> None:
-    """Leave a warning for the planner and for `tinfl status`: the same warning of a thousand tasks is one file."""
+def _is_new(paths: Paths, warning: str, host: str) -> bool:
+    """Leave a warning for `tinfl status`, unless a task has: the same warning of a thousand nodes is one file."""
+    file = paths.node_warnings / hashlib.blake2b(warning.encode(), digest_size=8).hexdigest()
+    if file.exists():
+        return False
     make_directory(paths.node_warnings)
-    name = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    if not (paths.node_warnings / name).exists():
-        write_atomically(paths.node_warnings / name, text.encode(), durable=False)
+    write_atomically(file, f"tasks on {host}: {warning}".encode(), durable=False)
+    return True
 
 
 def _compact(paths: Paths, info: RunInfo) -> None:

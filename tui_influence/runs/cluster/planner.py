@@ -5,6 +5,7 @@ it knows is on the disk, so it may be killed at any moment and started again.
 """
 
 import os
+import shutil
 import socket
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
 from tui_influence.runs.cluster.told import Told, suspects, take_in
 from tui_influence.runs.control import Stop, stop_request
-from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
+from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
 from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import Done, Kind
@@ -109,13 +110,14 @@ class Planner:
 
     def _step(self, log: EventLog, *, first: bool) -> Next:
         paths, request = self._paths, self._request
-        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
         number = last_round(paths)
         before = read_round(paths, number) if number else None
         told = take_in(paths, before, log) if before else Told()
+        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
         self._info, self._rows = prepare(request.config, paths, self._stage)
         if first:
             remove_stale(paths)
+            shutil.rmtree(paths.node_warnings, ignore_errors=True)
             if request.retry_failed:
                 forget_failures(paths)
             self._stage("checking the records", 0, 0)
@@ -210,7 +212,9 @@ class Planner:
             target_accuracy=[mean.mean for mean in progress.target_accuracy]
             if known
             else (before.target_accuracy if before else []),
-            warnings=[*mixed_versions(self._info), *self._silent(told), *progress.warnings()],
+            warnings=with_node_warnings(
+                [*mixed_versions(self._info), *self._silent(told), *progress.warnings()], paths
+            ),
         )
 
     def _silent(self, told: Told) -> list[str]:

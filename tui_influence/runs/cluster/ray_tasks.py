@@ -24,7 +24,7 @@ from tui_influence.runs.cluster.planner import Planner
 from tui_influence.runs.cluster.trust import check_trusted, trust
 from tui_influence.runs.control import Signals, Stop, clear_stop, request_stop, stop_request, stop_signals
 from tui_influence.runs.following import Follower
-from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with_node_warnings, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Observer, Request
@@ -189,6 +189,7 @@ class _Driver:
                 done=heartbeat.done + trained,
                 models_per_hour=rate,
                 eta=(seconds, seconds, seconds) if rate else None,
+                warnings=with_node_warnings(heartbeat.warnings, self._paths),
             )
             write_heartbeat(self._paths, now, durable=False)
             self._observer.beat(now)

@@ -8,7 +8,7 @@ from tui_influence.export.columns import cut, plain
 from tui_influence.pruning.options import Choice
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import LOST_REASON, duration
+from tui_influence.runs.words import duration, lost_reason
 from tui_influence.text import counted, printable
 from tui_influence.tui.keys import Keys
 from tui_influence.tui.pruning_state import Outline, PruningState
@@ -70,7 +70,7 @@ def troubles(overview: Overview, look: Look) -> Iterator[Text]:
     if overview.state is State.FAILED and heartbeat and heartbeat.reason:
         yield Text(f"why: {plain(heartbeat.reason, look.ascii)[:300]}", style=look.error)
     elif overview.state is State.LOST:
-        yield Text(f"why: {LOST_REASON}", style=look.state(State.LOST))
+        yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
     if overview.given_up:
         last = f"; the last: {plain(overview.failures[-1].reason, look.ascii)[:200]}" if overview.failures else ""
         yield Text(f"{counted(overview.given_up, 'retraining')} given up{last}", style=look.error)

@@ -12,13 +12,14 @@ from tui_influence.export.columns import plain
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import LOST_REASON, duration, silent_reason
+from tui_influence.runs.words import duration, lost_reason, silent_reason
 from tui_influence.text import counted, printable
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.crew import crew_lines
 from tui_influence.tui.widgets.facts import NARROW, fact
+from tui_influence.tui.widgets.tasks import task_lines
 
 
 def standing(state: RunState, width: int) -> list[Text]:
@@ -49,7 +50,7 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
     elif overview.state is State.LOST and width < NARROW:
         yield Text("R resumes from the records", style=look.state(State.LOST))
     elif overview.state is State.LOST:
-        yield Text(f"why: {LOST_REASON}", style=look.state(State.LOST))
+        yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
 
 
 def _about(overview: Overview) -> str:
@@ -58,6 +59,8 @@ def _about(overview: Overview) -> str:
         stage = f"{heartbeat.stage}, " if heartbeat and heartbeat.stage else ""
         silent = f"silent for {duration(age)}, " if overview.is_silent and age is not None else ""
         return f"{silent}{printable(stage, 60)}pid {owner.pid} on {printable(owner.host, 30)}"
+    if overview.is_active and heartbeat and heartbeat.tasks:
+        return printable(heartbeat.stage, 100) or "on the cluster"
     if overview.state is State.QUEUED:
         return "planned, never started"
     if age is None:
@@ -107,6 +110,7 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         yield fact("", text, look, look.error)
     if overview.is_active and heartbeat:
         yield from crew_lines(heartbeat, look, width, fresh=not overview.is_silent)
+        yield from task_lines(heartbeat, look, width)
     if info:
         yield Text()
         planned, done = overview.planned, overview.done

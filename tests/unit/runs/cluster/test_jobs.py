@@ -9,6 +9,7 @@ from tui_influence.runs import jobs as module
 from tui_influence.runs.control import Stop, request_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.jobs import Jobs, exit_code, look, slurm, write_jobs
+from tui_influence.runs.words import lost_reason
 from tui_influence.store.paths import Paths
 
 NAME = "tinfl-a-0123456789"
@@ -96,6 +97,17 @@ def test_a_planner_that_saw_no_results_is_named(programs, paths) -> None:
     assert heartbeat is not None
     assert f"does n7 see {paths.root}?" in heartbeat.reason
     assert exit_code("13") == 66
+
+
+def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
+    programs(squeue=says(f"13|{NAME}-plan|FAILED|n7|NonZeroExitCode"), scontrol="echo '   ExitCode=127:0'")
+    (paths.cluster / "planner.log").write_text("loading\nslurm_script: line 16: /opt/py\x1b[2J: No such file\n\n")
+    state, heartbeat, _ = observe(paths)
+    assert state is State.LOST
+    assert lost_reason(heartbeat) == (
+        "its jobs ended without a last word, its planner's log with: slurm_script: line 16: /opt/py\\x1b[2J: No such "
+        "file; `tinfl resume` goes on from the records"
+    )
 
 
 def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths, tmp_path) -> None:

@@ -1,0 +1,84 @@
+"""What a task does besides training: these have nothing left to train."""
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.tui.runs import make_run
+from tui_influence.designs import Design, schedule
+from tui_influence.roles import Role
+from tui_influence.runs.cluster import block as module
+from tui_influence.runs.cluster.block import run_block
+from tui_influence.runs.cluster.blocks import Round, write_round
+from tui_influence.runs.control import Stop
+from tui_influence.runs.following import Follower
+from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.jobs import Jobs, Task, write_jobs
+from tui_influence.runs.prepare import versions
+from tui_influence.store.matrix import load_outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import write_plan
+from tui_influence.store.run_info import read_run_info, write_run_info
+
+MODELS = 16
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch) -> Paths:
+    """A run all of whose rows are recorded, cut into blocks of two."""
+    paths = make_run(tmp_path / "run", models=MODELS, planned=MODELS, state=None)
+    write_run_info(paths, replace(read_run_info(paths.root), versions=versions()))
+    write_plan(paths, schedule(Design("fixed", 0.5, 30, 0), MODELS, 0))
+    write_round(paths, Round(1, tuple((row, row + 1) for row in range(0, MODELS, 2)), 0))
+    return paths
+
+
+def said(paths: Paths, kind: str) -> list[dict]:
+    return [event for event in Follower(paths).read() if event["event"] == kind]
+
+
+def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeypatch):
+    info = read_run_info(paths.root)
+    write_run_info(paths, replace(info, versions=versions() | {"numpy": "0.1", "python": "3.0"}))
+    for block, node in enumerate(["n1", "n2", "n3"]):
+        monkeypatch.setattr(module.socket, "gethostname", lambda node=node: node)
+        run_block(paths, 1, block)
+    (event,) = said(paths, "warning")
+    assert event["node"] == "n1"
+    assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {versions()['numpy']}"
+    write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), warnings=["another"]))
+    write_jobs(paths, Jobs("a", time.time()))
+    monkeypatch.setattr("tui_influence.runs.heartbeat.look", lambda _: [Task("1", False, "RUNNING", "n1", "", 1)])
+    _, heartbeat, _ = observe(paths)
+    assert heartbeat is not None
+    assert heartbeat.warnings == ["another", f"tasks on n1: {event['reason']}"]
+
+
+def test_a_task_with_nothing_left_says_so_and_starts_no_worker(paths):
+    run_block(paths, 1, 0, label="12_0")
+    assert [event["event"] for event in Follower(paths).read()] == ["task-started", "task-ended"]
+    assert said(paths, "task-ended")[0] | {"time": 0} == {"time": 0, "event": "task-ended", "task": "12_0", "left": 0}
+
+
+def test_a_task_that_begins_after_a_stop_was_asked_for_does_nothing(paths):
+    paths.stop.write_text(json.dumps({"level": 1}))
+    run_block(paths, 1, 0)
+    assert not list(Follower(paths).read())
+
+
+def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
+    monkeypatch.setattr("tui_influence.store.matrix.WORTH_COMPACTING", 3)
+    run_block(paths, 1, 0)
+    (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
+    assert generation.name.startswith(f"{MODELS:08d}-")
+    assert len(load_outputs(paths, read_run_info(paths.root), Role.ESTIMATE, 0)) == MODELS
+
+
+def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
+    with module.stop_signals() as asked:
+        task = module._Task(paths, asked)
+        assert task.asked_to_stop() is Stop.NO
+        monkeypatch.setattr(module.os, "getppid", lambda: 1)
+        assert task.asked_to_stop() is Stop.AT_ONCE

@@ -1,0 +1,128 @@
+"""What a planner concludes from what a round left on the disk. Nobody trains here: records are empty files."""
+
+from collections import Counter
+
+import pytest
+
+from tests.e2e.program import write_config
+from tui_influence.config.loader import load_config
+from tui_influence.errors import RunFailedError
+from tui_influence.roles import Role
+from tui_influence.runs.cluster.blocks import PILOT_ROWS, Round
+from tui_influence.runs.cluster.planner import Planner
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.store.events import EventLog, read_events
+from tui_influence.store.listing import failure_reason, list_failures
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import read_plan
+
+MODELS, HELDOUT = 10, 2
+SECONDS = 10.0
+TOXIC = (Role.ESTIMATE, 5)
+
+
+class Engine:
+    """A run on a cluster whose tasks are played by the test."""
+
+    def __init__(self, directory) -> None:
+        compute = 'workers_per_device = 1\nattempts = 2\nexecutor = "slurm"\n[compute.slurm]\narray_concurrency = 2'
+        swap = {"workers_per_device = 2": compute}
+        self.paths = Paths(directory / "results")
+        request = Request(load_config(write_config(directory, models=MODELS, swap=swap)), self.paths.root)
+        self._planner = Planner(request, nothing_more)
+
+    def plan(self, *, first: bool = False):
+        return self._planner.step(first=first)
+
+    def play(self, planned: Round, block: int, *, models: int | None = None, ended: bool = True, reason: str = ""):
+        """A task that trains so many models, all if None, and then ends or dies, or fails."""
+        rows, events = (
+            read_plan(self.paths),
+            EventLog(self.paths.task_events(planned.number, block), task=f"{planned.number}.{block}"),
+        )
+        events.write("task-started", node="n1", rows=len(planned.blocks[block]))
+        events.write("worker-ready", worker=0, numerics="cpu fp32 1 thread")
+        for position in planned.blocks[block][:models]:
+            row = rows[position]
+            record = self.paths.record(row.role, row.index, 0)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.touch()
+            events.write("model", role=row.role.value, index=row.index, worker=0, seconds=SECONDS)
+        if reason:
+            events.write("task-failed", reason=reason)
+        elif ended:
+            events.write("task-ended", left=0)
+        events.close()
+        self.paths.task_log(planned.number, block).write_text("what it said")
+
+    def piloted(self) -> Round:
+        """The second round, after a pilot that went well."""
+        pilot = self.plan(first=True).round
+        self.play(pilot, 0)
+        planned = self.plan().round
+        assert planned is not None
+        return planned
+
+
+@pytest.fixture
+def engine(tmp_path) -> Engine:
+    return Engine(tmp_path)
+
+
+def test_a_run_goes_from_a_pilot_over_all_the_rest_to_its_end(engine):
+    following = engine.plan(first=True)
+    assert [len(block) for block in following.round.blocks] == [PILOT_ROWS]
+    engine.play(following.round, 0)
+    following = engine.plan()
+    assert following.round.pace.seconds == SECONDS
+    assert sorted(sum(following.round.blocks, ())) == list(range(PILOT_ROWS, MODELS + HELDOUT))
+    for block in range(len(following.round.blocks)):
+        engine.play(following.round, block)
+    last = engine.plan()
+    assert (last.round, last.heartbeat.state, last.heartbeat.done) == (None, State.DONE, MODELS + HELDOUT)
+    assert not list(engine.paths.cluster.glob("round-*/*/*")), "logs of tasks that ended well are kept"
+
+
+def test_what_a_round_leaves_is_in_the_next_and_a_row_that_a_task_died_of_is_alone(engine):
+    planned = engine.piloted()
+    engine.play(planned, 0, models=1, ended=False)
+    following = engine.plan()
+    recorded, suspect, *_ = planned.blocks[0]
+    left = set(range(PILOT_ROWS, MODELS + HELDOUT)) - {recorded}
+    assert sorted(sum(following.round.blocks, ())) == sorted(left)
+    assert (suspect,) in following.round.blocks
+    assert "tasks of the last round left no trace" in " ".join(following.heartbeat.warnings)
+
+
+def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
+    planned = engine.piloted()
+    deadly = next(place for place, row in enumerate(read_plan(engine.paths)) if (row.role, row.index) == TOXIC)
+    deaths = Counter()
+    for _ in range(12):
+        for block, rows in enumerate(planned.blocks):
+            if deadly in rows:
+                deaths[deadly] += 1
+                engine.play(planned, block, models=rows.index(deadly), ended=False)
+            else:
+                engine.play(planned, block)
+        following = engine.plan()
+        if following.round is None:
+            break
+        planned = following.round
+    assert deaths[deadly] == 2, "as many as [compute] attempts"
+    assert following.heartbeat.state is State.DONE
+    assert (following.heartbeat.done, following.heartbeat.failed) == (MODELS + HELDOUT - 1, 1)
+    assert list_failures(engine.paths, Role.ESTIMATE) == {TOXIC[1]}
+    assert failure_reason(engine.paths, *TOXIC) == "every task that trained it died"
+
+
+def test_a_round_that_trains_nothing_ends_the_run_with_the_reason_its_tasks_gave(engine):
+    planned = engine.piloted()
+    for block in range(len(planned.blocks)):
+        engine.play(planned, block, models=0, reason="no CUDA device on n1")
+    with pytest.raises(RunFailedError, match=r"a round of \d+ tasks? trained nothing: no CUDA device on n1"):
+        engine.plan()
+    kinds = [event["event"] for event, _ in read_events(engine.paths.events)]
+    assert kinds[-1] == "failed-run"
+    assert len(list(engine.paths.cluster.glob("round-0002/*/*.log"))) == len(planned.blocks), "what they said is gone"

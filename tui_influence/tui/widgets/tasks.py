@@ -1,0 +1,51 @@
+"""A run's tasks on a cluster, a line each: which job, on which node, or why it waits. Pure functions of a heartbeat."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from tui_influence.export.columns import cut, plain
+from tui_influence.runs.heartbeat import Heartbeat
+from tui_influence.runs.jobs import Task
+from tui_influence.runs.task_words import by_state, where, why_waiting
+from tui_influence.tui.theme import Look
+from tui_influence.tui.widgets.facts import LABEL, fact
+
+MOST = 8
+"""Lines that running tasks take at most."""
+MOST_WAITING = 4
+
+
+def task_lines(heartbeat: Heartbeat, look: Look, width: int) -> Iterator[Text]:
+    """Yield a line that counts the tasks, then a line a task; the rest of a large crowd is counted.
+
+    Args:
+        heartbeat: with what the engine said of the tasks; nothing is drawn if that is nothing.
+        look: how to draw.
+        width: of the lines.
+    """
+    running, waiting = by_state(heartbeat.tasks)
+    if running:
+        yield fact("tasks", _cut(where(running, 3), look, width), look)
+    shown = running if len(running) <= MOST else running[: MOST - 1]
+    yield from _each(shown, [_on(task) for task in shown], look, width)
+    if left := running[len(shown) :]:
+        yield fact("", f"and {len(left):,} more", look)
+    yield from _each(waiting[:MOST_WAITING], [why_waiting(task) for task in waiting], look, width, look.quiet)
+    if left := waiting[MOST_WAITING:]:
+        yield fact("", f"and {sum(task.count for task in left):,} more wait", look, look.quiet)
+
+
+def _each(tasks: Sequence[Task], said: Sequence[str], look: Look, width: int, style: str = "") -> Iterator[Text]:
+    room = max((len(task.job) for task in tasks), default=0)
+    for task, words in zip(tasks, said, strict=False):
+        state = cut(task.state.lower(), LABEL - 1, "")
+        yield fact(state, _cut(f"{task.job:<{room}}  {words}", look, width), look, style)
+
+
+def _on(task: Task) -> str:
+    return f"{task.node}  plans the next round" if task.is_planner else task.node
+
+
+def _cut(text: str, look: Look, width: int) -> str:
+    return cut(plain(text, look.ascii), max(width - LABEL, 1), look.sign("…", "~"))
