@@ -7,7 +7,7 @@ from tui_influence.cli.live import StageLine
 from tui_influence.cli.prune_planning import say_how_many, show_plan
 from tui_influence.cli.starting import device_list, shown, start
 from tui_influence.probes.flips import verified
-from tui_influence.probes.verification import DROP, verification
+from tui_influence.probes.verification import DROP, FEWEST_SEEDS, verification
 from tui_influence.probes.verification_names import kept_at, verify_command
 from tui_influence.probes.verification_report import verification_document, verification_lines
 from tui_influence.pruning.request import planned
@@ -59,6 +59,8 @@ def verify(reading: Reading, question: Question, options: Options) -> None:
     if len(wanted.blamed) < count:
         fewer = counted(len(wanted.blamed), "class", "classes")
         diagnostics.warn(f"only {fewer} lower the margin of example {example}")
+    if len(wanted.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
+        diagnostics.warn(f"with fewer than {FEWEST_SEEDS} retrainings of each arm no flip can be told from chance")
     with StageLine() as line:
         plan = planned(sweep, reading.info, own, wanted.wanted, line.stage)
     groups = reading.info.source.groups

@@ -86,7 +86,7 @@ class Shown:
             counted(models, "model"),
             info.design_label,
             f"by {question.estimator}",
-            f"influence on the {question.output_kind} beyond the average of the example's class",
+            f"influence on the {question.output_kind} beyond that on the others of the example's class",
             f"told: q < {SIGNIFICANT:g} (FDR over {of})",
         ]
         self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))

@@ -31,7 +31,10 @@ class Outcome(StrEnum):
     OPEN = "open"
     """Too few retrainings are recorded to say."""
     HOLDS = "holds"
-    """It is right more often than with everything, and more often than without as many at random."""
+    """Most are right about it, where with everything most were not; and more than without as many at random."""
+    OFTENER = "oftener"
+    """It is right more often than with everything and than without as many at random, but not where most were wrong
+    and most are right."""
     ANY = "any"
     """It is right more often than with everything, and not more often than without as many at random."""
     WORSE = "worse"
@@ -140,8 +143,11 @@ class Verified:
             against.p < SIGNIFICANT and one.right * other.models > other.right * one.models
             for against, other in ((one.over_all, everything), (one.over_random, control))
         )
+        if flips and not beyond:
+            return Outcome.ANY
         if flips:
-            return Outcome.HOLDS if beyond else Outcome.ANY
+            turns = 2 * everything.right <= everything.models and 2 * one.right > one.models
+            return Outcome.HOLDS if turns else Outcome.OFTENER
         if one.over_all.p < SIGNIFICANT:
             return Outcome.WORSE
         if 2 * everything.right > everything.models:

@@ -16,6 +16,7 @@ from tui_influence.reading import Reading
 from tui_influence.text import printable, spreadsheet_safe
 
 _NUMBERS = ("influence", "beyond", "se", "low", "high", "q")
+BEYOND = "influence on the example less influence on the average of the others of its class"
 COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
 
 
@@ -98,7 +99,7 @@ def _about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
         "estimator": question.estimator,
         "output": question.output_kind,
         "n_models": models,
-        "beyond": "influence on the example less influence on the average of its class",
+        "beyond": BEYOND,
         "told": f"q < {SIGNIFICANT:g}",
         "config_hash": reading.info.identity,
         "version": __version__,
@@ -136,7 +137,7 @@ def _comments(reading: Reading, question: Question) -> list[tuple[str, str]]:
         ("output", question.output_kind),
         ("design", reading.info.design_label),
         ("models", str(len(reading.outputs))),
-        ("beyond", "influence on the example less influence on the average of its class, with se, 95% interval and q"),
+        ("beyond", f"{BEYOND}, with se, 95% interval and q"),
         ("source", f"the group that drives the example (q < {SIGNIFICANT:g}); empty where none can be told"),
         ("written by", f"tinfl {__version__}"),
     ]

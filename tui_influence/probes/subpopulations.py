@@ -16,6 +16,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.errors import ConfigError
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.estimate import interval, t_quantile
 from tui_influence.influence.fdr import benjamini_hochberg, p_values
@@ -23,6 +24,7 @@ from tui_influence.influence.outputs import Floats
 from tui_influence.probes.beyond import Beyond, beyond_class
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
+from tui_influence.text import printable
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Driven:
         label: its class.
         group: the group's column in the masks.
         influence: of the group on the example.
-        beyond: that influence less the one on the average of the example's class.
+        beyond: that influence less the one on the average of the others of its class.
         se: standard error of `beyond`.
         low: lower end of its 95% interval.
         high: upper end.
@@ -132,10 +134,14 @@ def driven_by(reading: Reading, question: Question, group: int) -> DrivenBy:
         group: its column in the masks.
 
     Raises:
-        ConfigError: the question does not fit the run.
+        ConfigError: the question does not fit the run, or the group never varies.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
     found = beyond_class(reading, question, group)
+    if found.beyond.n_with[0] in (0, found.models):
+        name = printable(reading.info.source.groups[group], 60)
+        which = "every" if found.beyond.n_with[0] else "no"
+        raise ConfigError(f'{which} model has "{name}": its influence is unknown')
     effect, se = (array[0].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
     q = benjamini_hochberg(p_values(effect, se, found.beyond.df))
     helped = np.flatnonzero((effect > 0) & (found.influence[0] > 0))
@@ -164,8 +170,12 @@ def subpopulations(reading: Reading, question: Question) -> tuple[ClassParts, ..
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
     found = beyond_class(reading, question)
-    driver = np.argmax(_candidates(found), axis=0)
-    return tuple(_parts(found, driver, int(label)) for label in np.unique(found.labels))
+    candidates = _candidates(found)
+    driver = np.argmax(candidates, axis=0)
+    driven = np.isfinite(np.take_along_axis(candidates, driver[None], axis=0)[0])
+    sizes = np.bincount(reading.examples.labels)
+    driven &= sizes[found.labels] > 1  # alone in its class, an example has nothing to be told apart from
+    return tuple(_parts(found, driver, driven, int(label)) for label in np.unique(found.labels))
 
 
 def _candidates(found: Beyond) -> Floats:
@@ -173,13 +183,12 @@ def _candidates(found: Beyond) -> Floats:
     return np.where((found.beyond.influence > 0) & (found.influence > 0), found.beyond.influence, -np.inf)
 
 
-def _parts(found: Beyond, driver: NDArray[np.intp], label: int) -> ClassParts:
+def _parts(found: Beyond, driver: NDArray[np.intp], driven: NDArray[np.bool_], label: int) -> ClassParts:
     of = np.flatnonzero(found.labels == label)
     effect, se = (array[driver[of], of].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
     p = p_values(effect, se, found.beyond.df)
     tried = int(np.count_nonzero(np.isfinite(found.beyond.se[:, of]).any(axis=1)))
-    q = benjamini_hochberg(np.minimum(p * tried, 1.0))
-    q[effect <= 0] = 1.0
+    q = benjamini_hochberg(np.where(driven[of], np.minimum(p * tried, 1.0), 1.0))
     order = np.argsort(-effect, kind="stable")
     examples = _driven(found, driver[of][order], of[order], q[order])
     members: dict[int, list[Driven]] = {}

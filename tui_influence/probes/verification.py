@@ -19,6 +19,8 @@ from tui_influence.store.paths import Paths
 
 SEEDS = 10
 """Retrainings of each arm: with fewer, hardly any change from wrong to right is more than chance."""
+FEWEST_SEEDS = 4
+"""Retrainings of an arm from which a flip can be told: 4 of 4 against 0 of 4 has p = 0.029, 3 of 3 has 0.1."""
 DROP = 3
 """Groups that are left out, the most blamed first."""
 

@@ -19,7 +19,8 @@ _LABEL = 32
 _OUTCOMES = {
     Outcome.OPEN: "not enough is retrained to say",
     Outcome.HOLDS: "the prediction flips without them, more than without as many at random: the blame holds",
-    Outcome.ANY: "the prediction flips without them, but as many at random may do the same: the blame is not told",
+    Outcome.OFTENER: "the prediction is right more often without them, but the usual one stays: it holds in part",
+    Outcome.ANY: "the prediction is right more often without them, but as many at random may do the same",
     Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
     Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
     Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction cannot be told to flip",
@@ -61,7 +62,7 @@ def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
         lines.append(f"  {label:<{_LABEL}} right in {one.right} of {one.models}  {margin}".rstrip())
     for one in found.blamed:
         if one.models:
-            said = [conclusion(found, one), *_comparisons(one), *elsewhere(found, one)]
+            said = [conclusion(found, one), *_comparisons(found, one), *elsewhere(found, one)]
             lines += ["", f"without {left_out(found, one, ascii_only=ascii_only)}:", *(f"  {text}" for text in said)]
     return [*lines, "", METHOD]
 
@@ -98,14 +99,18 @@ def shown_margin(found: Interval) -> str:
     return f"{found.value:+.2f}{between}"
 
 
-def _comparisons(one: ArmOnExample) -> list[str]:
+def _comparisons(found: Verified, one: ArmOnExample) -> list[str]:
     """What an arm did to the example against each control."""
     lines = []
-    for words, against in (("keeping everything", one.over_all), (f"{one.arm.k} at random", one.over_random)):
-        if against is not None and isfinite(against.p):
-            told = "flips" if against.p < SIGNIFICANT else "cannot be told to flip"
-            margin = shown_margin(against.margin)
-            lines.append(f"against {words}: the prediction {told} (p = {against.p:.2g}), margin {margin}")
+    controls = (
+        ("keeping everything", found.of(ArmKind.ALL, 0), one.over_all),
+        (f"{one.arm.k} at random", found.of(ArmKind.RANDOM, one.arm.k), one.over_random),
+    )
+    for words, control, against in controls:
+        if control is not None and against is not None and isfinite(against.p):
+            more = one.right * control.models > control.right * one.models
+            told = f"right {'more' if more else 'less'} often" if against.p < SIGNIFICANT else "no change can be told"
+            lines.append(f"against {words}: {told} (p = {against.p:.2g}), margin {shown_margin(against.margin)}")
     return lines
 
 

@@ -77,7 +77,7 @@ def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on
     events = [json.loads(line) for line in tinfl("logs", root, "--json", "-n", "1000").stdout.splitlines()]
     started = [event for event in events if event["event"] == "task-started"]
     assert len(started) >= 1 + 2 + 2
-    assert not [event for event in events if event["event"] == "worker-ended"], "models in hand were not finished"
+    assert not [event for event in events if event["event"] == "retry"], "a model in hand was not finished"
     models = [(event["role"], event["index"]) for event in events if event["event"] == "model"]
     assert len(set(models)) == 12
     assert len(models) <= 12 + 2, "finished models were trained again"
@@ -194,6 +194,6 @@ def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, ref
     events = list(Follower(Paths(root)).read())
     assert [event for event in events if event["event"] == "task-ended" and event["left"]], "nothing was left"
     assert max(event["number"] for event in events if event["event"] == "round") > 2
-    assert not [event for event in events if event["event"] == "worker-ended"], "the model in hand was not finished"
+    assert not [event for event in events if event["event"] == "retry"], "a model in hand was not finished"
     trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
     assert set(trained.values()) == {1}

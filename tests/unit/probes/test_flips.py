@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from scipy.stats import fisher_exact as reference
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
-from tui_influence.probes.flips import Outcome, fisher_exact, verified
+from tui_influence.probes.flips import Against, ArmOnExample, Outcome, Verified, fisher_exact, verified
 from tui_influence.probes.verification_report import conclusion, verification_document, verification_lines
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.pruning.measured import Interval
+from tui_influence.store.arms_file import Arm, ArmKind
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
@@ -103,7 +105,7 @@ def test_nothing_is_claimed_where_nothing_flips(tmp_path):
     found = look(tmp_path, lambda arm, row, target: flat(-1.0))
     assert by_kind(found)[ArmKind.DROP].over_all.p == 1
     text = "\n".join(verification_lines(found, ascii_only=True))
-    assert text.count("cannot be told to flip") == 2
+    assert text.count("no change can be told") == 2
     assert text.isascii()
 
 
@@ -122,7 +124,7 @@ def test_half_a_verification_shows_what_there_is(tmp_path):
 def test_words_name_the_groups_that_were_left_out_and_what_flips(tmp_path):
     text = "\n".join(verification_lines(look(tmp_path), ascii_only=False))
     assert "without class 2, class 5:" in text
-    assert "against keeping everything: the prediction flips" in text
+    assert "against keeping everything: right more often" in text
     assert "5 turn right and 2 wrong" in text
 
 
@@ -137,3 +139,30 @@ def test_an_example_that_there_is_not_is_refused(tmp_path):
     pruned(tmp_path, PRUNING, margins)
     with pytest.raises(ResultsError, match="no example 240"):
         verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N)
+
+
+UNSURE = Interval(0.0, -1.0, 1.0, 1.0, 1.0, 9.0)
+
+
+@pytest.mark.parametrize("right", list(itertools.product((0, 3, 5, 7, 10), repeat=3)))
+def test_a_flip_is_a_change_of_what_most_say_and_no_words_contradict_it(tmp_path, right):
+    """Of ten retrainings each: with everything, without what is to blame, without as many at random."""
+    counts = dict(zip((ArmKind.ALL, ArmKind.DROP, ArmKind.RANDOM), right, strict=True))
+    arms = {
+        kind: ArmOnExample(
+            arm=Arm(kind, 0 if kind is ArmKind.ALL else 2, kind.value, ()), models=10, right=count,
+            margin=UNSURE, over_all=None, over_random=None, flipped=None,
+        )
+        for kind, count in counts.items()
+    }  # fmt: skip
+
+    def against(other):
+        return Against(fisher_exact(counts[ArmKind.DROP], 10, counts[other], 10), UNSURE)
+
+    one = replace(arms[ArmKind.DROP], over_all=against(ArmKind.ALL), over_random=against(ArmKind.RANDOM))
+    found = Verified(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ())
+    outcome = found.outcome(one)
+    before, after, control = right
+    assert (outcome is Outcome.HOLDS) <= (before <= 5 < after and after > control)
+    assert (outcome is Outcome.WORSE) <= (after < before)
+    assert (outcome in (Outcome.HOLDS, Outcome.OFTENER, Outcome.ANY)) <= (after > before)

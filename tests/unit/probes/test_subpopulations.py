@@ -46,6 +46,13 @@ def test_a_group_that_hurts_a_part_less_than_the_rest_does_not_drive_it(reading)
     assert driven_by(reading, Question(split="all"), 7).told_by_class() == []
 
 
+def test_where_no_group_helps_none_drives_not_even_the_first_which_hurts_a_part_less(tmp_path):
+    effects = np.full((3, EXAMPLES), -1.0)
+    effects[0] += np.where(HIDDEN == 3, 0.5, 0.0)
+    found = subpopulations(read_sweep(write_sweep(tmp_path, effects, LABELS, models=200)), Question(split="all"))
+    assert [(classes.told, classes.parts) for classes in found] == [(0, ()), (0, ())]
+
+
 def test_an_easy_class_does_not_fill_the_list_of_what_helps_all_of_it(reading):
     ranked = {row.index: row for row in rank(reading, Question(target_class="class 1")).report.ranking.rows}
     found = driven_by(reading, Question(split="all"), 6)
@@ -106,7 +113,8 @@ def test_a_group_that_every_model_has_drives_nothing(tmp_path):
     masks = np.random.default_rng(0).random((60, GROUPS)) < 0.5
     masks[:, 0] = True
     reading = read_sweep(write_sweep(tmp_path, EFFECTS, LABELS, models=60, masks=masks))
-    assert driven_by(reading, Question(), 0).examples == ()
+    with pytest.raises(ConfigError, match=r'every model has ".*": its influence is unknown'):
+        driven_by(reading, Question(), 0)
     assert 0 not in [part.group for classes in subpopulations(reading, Question()) for part in classes.parts]
 
 
