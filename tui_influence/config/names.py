@@ -152,12 +152,14 @@ def _unknown_key(document: Document, section: str, kind: str | None, path: Path)
     elif others:
         document.add(what, path, f"{key} belongs in {any_of(header(place) for place in others)}")
         home = document.data.get(others[0])
-        if len(others) == 1 and others[0] not in KINDS and isinstance(home, dict) and key not in home:
+        if isinstance(table[key], dict):
+            pass  # a table's own keys are looked at where it stands, and this one stands nowhere
+        elif len(others) == 1 and others[0] not in KINDS and isinstance(home, dict) and key not in home:
             document.move(path, [others[0], key])
             return
     elif near:
         document.add(*_did_you_mean(section, kind, key, near, table_path))
-        if near not in table:
+        if near not in table and not isinstance(table[key], dict):
             document.move(path, [*table_path, near])
             return
     else:

@@ -128,6 +128,8 @@ NAMES = [
     ('[compute]\npartition = "x"', 'unknown key "partition" in [compute]', "partition belongs in [compute.slurm]"),
     ('[compute.slurm]\npartiton = "x"', 'unknown key "partiton" in [compute.slurm]', "did you mean partition?"),
     ('[slurm]\nmem = "4G"', "unknown section [slurm]", "write [compute.slurm]"),
+    ("[train]\nslurm = { name = 1 }", 'unknown key "slurm" in [train]', "slurm belongs in [compute]"),
+    ("[train]\nepoch = { name = 1 }", 'unknown key "epoch" in [train]', "did you mean epochs?"),
     ("[trian]\nepochs = 1", "unknown section [trian]", "did you mean [train]?"),
     (
         "[zzz]\nepochs = 1",
