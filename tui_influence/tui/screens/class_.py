@@ -8,6 +8,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.export.columns import plain
@@ -21,6 +22,17 @@ from tui_influence.tui.widgets.image_grid import ImageGrid
 _WIDE = 120
 _TALL = 32
 _SAMPLE_ROWS = 10
+
+
+class Beside(Vertical):
+    """What is beside the images; it says when it has another size, which it has only after it is shown again."""
+
+    class Sized(Message):
+        """It has another size."""
+
+    def on_resize(self) -> None:
+        """Say so."""
+        self.post_message(self.Sized())
 
 
 class ClassScreen(AskingScreen):
@@ -47,7 +59,7 @@ class ClassScreen(AskingScreen):
         yield Static(id="heading", markup=False)
         with Horizontal(id="looked"):
             yield ImageGrid(album, look, id="moved")
-            with Vertical(id="beside"):
+            with Beside(id="beside"):
                 yield Static(id="class-effects", markup=False)
                 yield ImageGrid(album, look, id="samples")
         yield Static(id="no-class", classes="calm", markup=False)
@@ -55,6 +67,10 @@ class ClassScreen(AskingScreen):
     def on_resize(self) -> None:
         """Draw for the new size."""
         self.call_after_refresh(self.show)  # only then the parts know their sizes
+
+    @on(Beside.Sized)
+    def _sized(self) -> None:
+        self.show()
 
     def show(self) -> None:
         """Show the group that is looked at, or why there is none."""
@@ -105,7 +121,6 @@ class ClassScreen(AskingScreen):
         """Turn from the images to the effects on target classes, and back."""
         self._turned = not self._turned
         self.show()
-        self.call_after_refresh(self.show)  # only then what was hidden knows its size
         self.query_one("#samples" if self._turned else "#moved").focus()
 
     def action_command(self) -> None:
