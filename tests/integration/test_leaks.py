@@ -161,3 +161,26 @@ def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tm
     assert "copies were not looked for" in said.err
     assert "gone.npz does not exist" in said.err
     refused("leaks", paths.root, "--duplicates", code=2, reason="gone.npz does not exist")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--csv", "-", "--json"), "both write to stdout"),
+        (("--csv", "a", "--export-remove", "./a"), "name the same file"),
+        (("--init", "a.toml", "--json"), "a config and nothing else"),
+        (("--init", "a.csv"), "ends in .toml"),
+        (("--init", "."), "ends in .toml"),
+        (("--duplicates", "--class", "nope"), "not with --class"),
+    ],
+)
+def test_options_that_do_not_fit_together_are_refused(finished, tmp_path, monkeypatch, options, reason):
+    monkeypatch.chdir(tmp_path)
+    refused("leaks", finished, *options, code=2, reason=reason)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_stage_replaces_no_file_that_is_there(finished, tmp_path):
+    (tmp_path / "images.csv").write_text("mine")
+    refused("leaks", finished, "--init", tmp_path / "images.toml", code=2, reason="exists already")
+    assert (tmp_path / "images.csv").read_text() == "mine"

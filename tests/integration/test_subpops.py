@@ -24,7 +24,7 @@ def test_an_overview_names_the_parts_of_every_class_and_the_command_that_shows_o
     assert "class 0" in said.out
     assert "class 1" in said.out
     assert {"g0", "g1", "g2"} <= set(said.out.split())
-    assert f"next: tinfl subpops '--class=class 0' -- {root}" in said.err
+    assert f"next: tinfl subpops '--class=class 0' --split=all -- {root}" in said.err
 
 
 def test_the_parts_of_a_class_are_shown_with_their_pictures(root):

@@ -1,6 +1,6 @@
 """`tinfl failures`: the test examples that models get wrong, and the source classes that are to blame."""
 
-from math import inf
+from math import inf, isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -75,17 +75,22 @@ def failures(
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
+    if below is not None and isnan(below):
+        raise ConfigError("--below nan: a margin is a number")
     question = Question(target, target_class, example, split, estimator, output_kind)
     reading = read(Paths(results), read_run_info(results), target)
     if verify:
         if example is None:
             raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
+        if csv is not None or below is not None or top is not None:
+            raise ConfigError("--verify is about one example: --csv, --below and --top are for the list of failures")
         from tui_influence.cli.failures_verify import Options
         from tui_influence.cli.failures_verify import verify as put_to_the_test
 
         options = Options(drop, seeds, dry_run, foreground, devices, retry_failed, json, ascii_only)
         put_to_the_test(reading, question, options)
         return
+    output.one_on_stdout(csv, json)
     if drop or seeds or dry_run or foreground or devices is not None or retry_failed:
         raise ConfigError("--drop, --seeds and how to train are for --verify")
     to_programs = json or csv is not None

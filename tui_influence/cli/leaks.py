@@ -56,18 +56,32 @@ def leaks(
     theme: Theme = "dark",
 ) -> None:
     """Find likely leakage: source images that move, or are copies of, single test images."""
+    from tui_influence.cli.starting import shown
     from tui_influence.errors import ConfigError, DatasetError
+    from tui_influence.export.files import refuse_same_file
+    from tui_influence.ranking import notes_of
     from tui_influence.ranking_question import Question
     from tui_influence.reading import read
     from tui_influence.store.paths import Paths
-    from tui_influence.store.run_info import read_run_info
+    from tui_influence.store.run_info import read_run_info, refuse_if_imported
 
     if export_config is not None and export_remove is None:
         raise ConfigError("--export-config needs --export-remove FILE: the config names that file")
     if models is not None and init is None:
         raise ConfigError("--models is for --init: how many the new config trains")
-    reading = read(Paths(results), read_run_info(results), target)
+    output.one_on_stdout(csv, json)
+    refuse_same_file({"--csv": csv, "--export-remove": export_remove, "--export-config": export_config, "--init": init})
+    if init is not None and (json or duplicates or example is not None or csv or export_remove):
+        raise ConfigError("--init writes a config and nothing else: no pairs and no lists")
+    if duplicates and (target_class is not None or example is not None):
+        raise ConfigError("--duplicates compares all images with all test images: not with --class, --example")
+    info = read_run_info(results)
+    if init is not None or duplicates or export_remove is not None:
+        refuse_if_imported(results, info)
+    reading = read(Paths(results), info, target)
     question = Question(target, target_class, example, split, output_kind=output_kind)
+    for note in notes_of(reading):
+        diagnostics.warn(note)
     if init is not None:
         _write_second_stage(reading, question, init, source or [], top or _CLASSES, models)
         return
@@ -98,7 +112,7 @@ def leaks(
     if export_remove is not None and copies is not None:
         _export_remove(reading, copies, export_remove, export_config)
     if csv is not None and found is not None:
-        _write(csv, leaks_csv(reading, found, copies))
+        _write(csv, leaks_csv(reading, question, found, copies))
     elif csv is not None and copies is not None:
         _write(csv, copies_csv(reading, copies))
     if json:
@@ -111,15 +125,14 @@ def leaks(
         print_images(screen, reading, question, groups, source[0], columns)
     if found is not None:
         print_leaks(screen, reading, question, found, copies, top or _TOP, columns)
-        if not single:
-            diagnostics.say(
-                f"next: tinfl leaks {results} --init images.toml     single images of the classes that matter"
-            )
-            diagnostics.say(f"      tinfl leaks {results} --duplicates           copies of test images")
+        if not single and not info.is_imported:
+            run = shown(results)
+            diagnostics.say(f"next: tinfl leaks {run} --init images.toml     single images of the classes that matter")
+            diagnostics.say(f"      tinfl leaks {run} --duplicates           copies of test images")
     if copies is not None:
         print_copies(screen, reading, copies, top or _TOP, columns, pictures=found is None)
         if copies.found and export_remove is None:
-            diagnostics.say(f"next: tinfl leaks {results} --duplicates --export-remove remove.txt")
+            diagnostics.say(f"next: tinfl leaks {shown(results)} --duplicates --export-remove remove.txt")
 
 
 def _copies(reading: "Reading", *, grouped: bool) -> "Copies":
@@ -165,6 +178,12 @@ def _write_second_stage(
     from tui_influence.ranking import chosen_columns, rank
     from tui_influence.text import printable
 
+    grouping = path.parent / f"{path.stem}.csv"
+    if path.suffix.lower() != ".toml":
+        raise ConfigError(f"--init {printable(str(path))}: the name of a config ends in .toml")
+    for file in (path, grouping):
+        if file.exists():
+            raise ConfigError(f"{printable(str(file))}: exists already; --init FILE writes FILE and its .csv anew")
     if is_of_images(reading.info):
         raise ConfigError(f"the groups of this run are single images already; next: tinfl leaks {reading.paths.root}")
     columns = chosen_columns(reading.described, reading.examples, question)
@@ -176,7 +195,6 @@ def _write_second_stage(
     some = np.linspace(0, len(columns) - 1, min(len(columns), 256)).astype(int)
     margins = np.asarray(reading.outputs.margins[:, np.unique(columns[some])], dtype=np.float32)
     spread = float(np.median(margins.std(axis=0))) if len(margins) > 1 else float("nan")
-    grouping = path.with_suffix(".csv")
     made = second_stage(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
     if made.config.design.models < made.needed:
         diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.needed} are needed")
@@ -196,9 +214,19 @@ def _export_remove(reading: "Reading", copies: "Copies", path: Path, config_path
     from tui_influence.config.loader import config_from_json
     from tui_influence.config.writing import config_to_toml
     from tui_influence.errors import ConfigError
-    from tui_influence.export.files import write_text_atomically
-    from tui_influence.text import counted
+    from tui_influence.export.files import refuse_same_file, write_text_atomically
+    from tui_influence.text import counted, printable
 
+    config = config_from_json(reading.info.config)
+    exclude = config.source.exclude
+    if exclude is not None:
+        own = Path(exclude).expanduser()
+        refuse_same_file({"[source] exclude of this run": own, "--export-remove": path, "--export-config": config_path})
+        if config_path is not None:
+            raise ConfigError(
+                f"this run leaves the images of {printable(exclude)} out already: export the list alone, join the two "
+                "lists, and exclude that"
+            )
     names = copies.proposed_for_removal()
     listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
     if len(listed) < len(names):
@@ -208,11 +236,6 @@ def _export_remove(reading: "Reading", copies: "Copies", path: Path, config_path
     if config_path is None:
         diagnostics.say(f'next: exclude = "{path}" in [source] of a config leaves them out')
         return
-    config = config_from_json(reading.info.config)
-    if config.source.exclude is not None:
-        raise ConfigError(
-            f"this run leaves the images of {config.source.exclude} out already: join the two lists, and exclude that"
-        )
     run = config.run.model_copy(update={"name": f"{reading.info.name[:91]}-no-leaks", "output": None})
     source = config.source.model_copy(update={"exclude": str(path.absolute())})
     write_text_atomically(config_path, config_to_toml(config.model_copy(update={"run": run, "source": source})))

@@ -3,7 +3,10 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tui_influence.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +28,20 @@ def line(text: str = "") -> None:
 def write_json(value: Any) -> None:
     """Write one JSON document."""
     line(json.dumps(value, indent=2, allow_nan=False))
+
+
+def one_on_stdout(csv: Path | None, json: bool) -> None:
+    """Refuse to write a CSV file and a JSON document to stdout, where no program could read either.
+
+    Args:
+        csv: where the CSV file goes, "-" for stdout; None for nowhere.
+        json: whether there is to be a JSON document.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if json and csv is not None and str(csv) == "-":
+        raise ConfigError("--csv - and --json both write to stdout: ask for one of them, or give --csv a file")
 
 
 def console(color: "ColorChoice" = "auto") -> "Console":

@@ -41,6 +41,7 @@ def rank(
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
+    output.one_on_stdout(csv, json)
     question = Question(target, target_class, example, split, estimator, output_kind)
     paths, info = Paths(results), read_run_info(results)
     answer: Answer | Compared
@@ -56,7 +57,7 @@ def rank(
         diagnostics.say(f"wrote {csv}")
     if csv is not None and str(csv) == "-":
         output.write(rank_csv(report, comments=comments, top=top))
-    elif json:
+    if json:
         output.write(rank_json(report, top=top))
     elif csv is None:
         show(report, top=top, ascii_only=ascii_only)

@@ -31,7 +31,7 @@ COLUMNS = 16
 """Width of a picture, in cells."""
 _GAP = 2
 _LONGEST = 88
-"""Cells of a fact; where there are fewer, the terminal's edge cuts it."""
+"""Cells of a fact, at most."""
 _PLURAL = {"image": "images", "class": "classes", "example": "images", "group": "groups"}
 _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
 
@@ -87,9 +87,10 @@ def print_leaks(
         counted(found.tested, "pair"),
     ]
     console.print(*packed(facts, pen, console.width), sep="\n")
+    single = is_of_images(reading.info)
     parts = (
-        ("helped: likely leakage", found.helped, found.n_helped),
-        ("hurt: misleading", found.hurt, found.n_hurt),
+        ("helped" + ": likely leakage" * single, found.helped, found.n_helped),
+        ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
     )
     for words, pairs, count in parts:
         title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANT:g})"
@@ -98,12 +99,14 @@ def print_leaks(
         for leak in shown:
             kind = kinds.get((reading.info.source.groups[leak.group], leak.example))
             lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", pen)
-            _print_pair(canvas, album.of_group(leak.group), album.of_example(leak.example), lines, wanted)
+            _print_pair(
+                canvas, album.of_group(leak.group) if single else None, album.of_example(leak.example), lines, wanted
+            )
     console.print(
         Text(),
         paragraph(
-            f"Influence: on one test example beyond its class, over models trained with the {what} minus over models "
-            "trained without it.",
+            "Influence: on one test example beyond that on the others of its class, over models trained with the "
+            f"{what} minus over models trained without it; of the same sign as that on the example itself.",
             pen,
         ),
         paragraph(

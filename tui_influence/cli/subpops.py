@@ -43,7 +43,8 @@ def subpops(
     split: Split = "estimate",
     top: Annotated[int | None, typer.Option(min=1, help="Show this many examples, or parts of a class, only.")] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help='Write all examples to a CSV file; "-" for stdout.')
+        Path | None,
+        typer.Option(metavar="FILE", help='Write all examples, of --source those it helps, to a CSV; "-" for stdout.'),
     ] = None,
     export: Annotated[
         Path | None,
@@ -57,12 +58,13 @@ def subpops(
     theme: Theme = "dark",
 ) -> None:
     """Find the subpopulations of a target: which test examples a source class drives beyond their own class."""
+    output.one_on_stdout(csv, json)
     if export is not None and source is None:
         raise ConfigError("--export needs --source CLASS: a list of images is one subpopulation")
     from tui_influence.cli.canvas import canvas
     from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
-    from tui_influence.export.files import write_text_atomically
+    from tui_influence.export.files import refuse_same_file, write_text_atomically
     from tui_influence.probes.subpopulation_documents import (
         classes_document,
         driven_csv,
@@ -77,6 +79,7 @@ def subpops(
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
+    refuse_same_file({"--csv": csv, "--export": export})
     question = Question(target, target_class, None, split, estimator, output_kind)
     reading = read(Paths(results), read_run_info(results), target)
     by_source = driven_by(reading, question, group_of(reading, source)) if source is not None else None

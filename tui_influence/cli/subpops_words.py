@@ -1,8 +1,7 @@
 """Subpopulations on stdout: what a source class drives, a class in parts, and the parts of all classes."""
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.text import Text
@@ -91,12 +90,6 @@ class Shown:
         ]
         self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))
 
-    def command(self, **options: str) -> str:
-        """Return a command that shows more."""
-        asked = {"target": self.question.target, "class": self.question.target_class} | options
-        words = [f"--{option}={value}" for option, value in asked.items() if value is not None]
-        return shlex.join(["tinfl", "subpops", *words, "--", str(self.results)])
-
 
 def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
     """Show the examples that a group drives; return why there are no pictures, if so."""
@@ -176,13 +169,14 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
 
 def next_command(shown: Shown, classes: Sequence[ClassParts]) -> str:
     """Return the command that goes on from what was shown: to a class, or to what drives most of it."""
-    best = max(classes, key=lambda found: found.told)
-    if shown.question.target_class is None:
-        return shown.command(**{"class": shown.reading.described.classes[best.label]})
+    best, question = max(classes, key=lambda found: found.told), shown.question
+    if question.target_class is None:
+        question = replace(question, target_class=shown.reading.described.classes[best.label])
+        return question.command(shown.results, "subpops")
     if best.parts:
-        return shown.command(source=shown.reading.info.source.groups[best.parts[0].group])
+        return question.command(shown.results, "subpops", source=shown.reading.info.source.groups[best.parts[0].group])
     example = (best.untold or best.parts[0].members)[0].example
-    return shlex.join(["tinfl", "show", f"--example={example}", "--", str(shown.results)])
+    return replace(question, target_class=None, example=example).command(shown.results, "show")
 
 
 def _class_title(shown: Shown, found: ClassParts) -> str:

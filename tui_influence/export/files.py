@@ -6,12 +6,38 @@ stays a link, one that may not be written is not replaced; devices and pipes (`/
 
 import os
 import stat
+from collections.abc import Mapping
 from errno import EACCES, EISDIR
 from pathlib import Path
 
-from tui_influence.errors import ResultsError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import refusal, write_atomically
 from tui_influence.text import printable
+
+
+def refuse_same_file(files: Mapping[str, Path | None]) -> None:
+    """Refuse to write two results to one file, where the second would replace the first.
+
+    Args:
+        files: where each option wants its result, by the option's name; None where it was not given. Devices and
+            pipes may be written to twice.
+
+    Raises:
+        ConfigError: two of them are the same file, by whatever names.
+    """
+    taken: dict[tuple[int, int] | str, str] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        place: tuple[int, int] | str = os.path.realpath(path)
+        if path.exists():
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            place = (found.st_dev, found.st_ino)
+        if place in taken:
+            raise ConfigError(f"{taken[place]} and {option} name the same file: {printable(str(path))}")
+        taken[place] = option
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -80,6 +80,7 @@ def strongest_pairs(
     keep: int = 200,
     level: float = _FOUND,
     only: Integers | None = None,
+    counts_for: Callable[[slice, Floats], Mask] | None = None,
 ) -> StrongestPairs:
     """Find the pairs of a group and an example with the surest influence, by `Differences` with pooled spread.
 
@@ -91,6 +92,8 @@ def strongest_pairs(
         keep: pairs to return of each sign, at most.
         level: false discovery rate below which a pair counts as beyond chance.
         only: (K',) groups to look at, all by default; only their pairs are tested.
+        counts_for: told some examples and the influences on them, (K', c), which of these may be found; the others are
+            tested as if they were zero.
     """
     chosen = None if only is None else np.asarray(only, dtype=np.intp)
     differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen, pooled=True)
@@ -100,8 +103,11 @@ def strongest_pairs(
     width = min(_WIDEST, max(1, MOST_VALUES // max(groups, 1)))
 
     def looked_at(start: int) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-        influence, se = differences.of(block(slice(start, min(start + width, examples))))
+        columns = slice(start, min(start + width, examples))
+        influence, se = differences.of(block(columns))
         statistic = _statistic(influence, se)
+        if counts_for is not None:
+            statistic[~counts_for(columns, influence) & ~np.isnan(statistic)] = 0
         sides = zip((1, -1), best, strict=True)
         return _counted(statistic), [
             strongest.candidates(sign * statistic, influence, se, start) for sign, strongest in sides
@@ -136,18 +142,19 @@ def models_needed(tests: int) -> int:
     return low
 
 
-def smallest_found(tests: int, spread: float, models: int) -> float:
+def smallest_found(tests: int, spread: float, models: int, share: float = 0.5) -> float:
     """Return the influence that one pair among so many has to have to be found four times in five.
 
     Args:
         tests: pairs that are tested.
         spread: standard deviation of an example's output over models.
-        models: half of which have each group.
+        models: that all this is estimated from.
+        share: of them that have a group.
     """
     if models < 3:
         return float("inf")
     quantile = t_quantile(1 - _FOUND / (2 * max(tests, 1)), models - 2) + t_quantile(0.8, models - 2)
-    return float(quantile * 2 * spread / models**0.5)
+    return float(quantile * spread / (share * (1 - share) * models) ** 0.5)
 
 
 class _Strongest:

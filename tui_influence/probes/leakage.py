@@ -6,13 +6,16 @@ single images, the pairs are of two images.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval
+from tui_influence.influence.outputs import Floats
 from tui_influence.influence.pairs import Pairs, models_needed, smallest_found, strongest_pairs
 from tui_influence.probes.beyond import beyond_outputs
 from tui_influence.ranking import chosen_columns
@@ -37,6 +40,7 @@ class Leak:
         low: lower end of the 95% interval.
         high: upper end.
         q: false discovery rate over all pairs.
+        on_example: influence on the example itself, of the same sign: what it does to the class included.
     """
 
     group: int
@@ -46,6 +50,7 @@ class Leak:
     low: float
     high: float
     q: float
+    on_example: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Leaks:
     """Pairs of a source group and a test example, the surest first.
 
     Attributes:
-        helped: examples that a group helps: likely leakage.
-        hurt: examples that a group hurts: misleading.
+        helped: examples that a group helps, and helps beyond their class: likely leakage.
+        hurt: examples that a group hurts, and hurts beyond their class: misleading.
         n_helped: pairs helped beyond chance.
         n_hurt: pairs hurt beyond chance.
         tested: pairs that were looked at.
@@ -94,6 +99,8 @@ def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:
         raise ConfigError(f'the source has no class "{printable(name, 60)}"{did_you_mean(name, info.source.classes)}')
     places = [place for place, group in enumerate(info.source.groups) if class_of(info, group) == name]
     if not places or not is_of_images(info):
+        if not is_of_images(info):
+            raise ConfigError("the groups of this run are no single images; --init FILE writes a sweep over those")
         raise ConfigError(f'no single image of class "{printable(name, 60)}" was left out of any model of this run')
     return np.array(places, dtype=np.intp)
 
@@ -122,7 +129,16 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
             f"which takes at least {needed:,}; more `models` in the config extend the run"
         )
     beyond = beyond_outputs(reading, question.output_kind, columns)
-    rows = slice(0, len(outputs))
+    assert beyond.averages is not None
+    assert beyond.scale is not None
+    rows, label = slice(0, len(outputs)), reading.examples.labels[columns]
+    on_class = difference(outputs.masks, beyond.averages, reading.clusters, only=groups).influence.astype(np.float32)
+    scale = beyond.scale[label].astype(np.float32)
+
+    def on_example(some: slice, influence: Floats) -> Floats:
+        """Influence on the example itself, (K', c), from that beyond its class."""
+        return influence / scale[some] + np.take(on_class, label[some], axis=1)
+
     found = strongest_pairs(
         outputs.masks,
         lambda some: beyond.block(rows, some),
@@ -131,14 +147,25 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
         keep=KEPT,
         level=SIGNIFICANT,
         only=groups,
+        counts_for=lambda some, influence: on_example(some, influence) * influence > 0,
     )
-    helped, hurt = (_listed(pairs, columns, found.df) for pairs in (found.helped, found.hurt))
+    places = np.arange(outputs.masks.shape[1]) if groups is None else groups
+    helped, hurt = (
+        _listed(pairs, columns, found.df, pairs.influence / scale[pairs.example]
+                + on_class[np.searchsorted(places, pairs.group), label[pairs.example]])
+        for pairs in (found.helped, found.hurt)
+    )  # fmt: skip
     spread = beyond.block(rows, slice(0, min(len(columns), 512))).std(axis=0)
-    smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs))
+    share = np.median(np.mean(outputs.masks if groups is None else outputs.masks[:, groups], axis=0))
+    usual = min(max(float(share), 1 / len(outputs)), 1 - 1 / len(outputs))
+    smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs), usual)
     return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.tested, len(columns), len(outputs), smallest)
 
 
-def _listed(pairs: Pairs, columns: NDArray[np.int64], df: float) -> tuple[Leak, ...]:
+def _listed(
+    pairs: Pairs, columns: NDArray[np.int64], df: float, on_example: NDArray[np.floating[Any]]
+) -> tuple[Leak, ...]:
     low, high = interval(pairs.influence, pairs.se, df)
-    rows = zip(pairs.group, columns[pairs.example], pairs.influence, pairs.se, low, high, pairs.q, strict=True)
+    numbers = (pairs.influence, pairs.se, low, high, pairs.q, on_example)
+    rows = zip(pairs.group, columns[pairs.example], *numbers, strict=True)
     return tuple(Leak(int(group), int(example), *map(float, numbers)) for group, example, *numbers in rows)

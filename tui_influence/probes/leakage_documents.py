@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from tui_influence import __version__
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.report import finite
 from tui_influence.probes.copies import Copies
-from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
+from tui_influence.probes.leakage import KEPT, Leak, Leaks, class_of, is_of_images
 from tui_influence.ranking import noun_of
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
 from tui_influence.text import spreadsheet_safe
 
-_NUMBERS = ("influence", "se", "low", "high", "q")
+_NUMBERS = ("influence", "se", "low", "high", "q", "on_example")
 _PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "copy", "distance")
 _COPY_COLUMNS = ("source", "source_class", "example", "name", "label", "kind", "distance", "relative")
 
@@ -27,6 +28,9 @@ def document(
         "example": question.example,
         "split": question.split,
         "output": question.output_kind,
+        "design": reading.info.design_label,
+        "config_hash": reading.info.identity,
+        "version": __version__,
         "groups": "image" if is_of_images(reading.info) else noun_of(reading.info),
     }
     if found is not None:
@@ -36,6 +40,7 @@ def document(
             "tested": found.tested,
             "helped_beyond_chance": found.n_helped,
             "hurt_beyond_chance": found.n_hurt,
+            "kept": KEPT,
             "smallest_found": finite(found.smallest),
             "helped": [_pair(reading, leak, kinds) for leak in found.helped[:top]],
             "hurt": [_pair(reading, leak, kinds) for leak in found.hurt[:top]],
@@ -49,7 +54,7 @@ def document(
     }
 
 
-def leaks_csv(reading: Reading, found: Leaks, copies: Copies | None) -> str:
+def leaks_csv(reading: Reading, question: Question, found: Leaks, copies: Copies | None) -> str:
     """Return all pairs that were kept, helped first."""
     kinds = _kinds(reading, copies)
     rows = [_pair(reading, leak, kinds) for leak in (*found.helped, *found.hurt)]
@@ -58,7 +63,14 @@ def leaks_csv(reading: Reading, found: Leaks, copies: Copies | None) -> str:
         ("target", reading.described.name),
         ("models", str(found.models)),
         ("pairs tested", str(found.tested)),
-        ("influence", "on one test example, beyond its class"),
+        ("class", question.target_class or "all"),
+        ("split", question.split),
+        ("output", question.output_kind),
+        ("design", reading.info.design_label),
+        ("config hash", reading.info.identity),
+        ("influence", "on one test example, beyond that on the others of its class; on_example: on the example itself"),
+        ("kept", f"at most {KEPT:,} pairs of each sign; beyond chance: {found.n_helped:,} and {found.n_hurt:,}"),
+        ("written by", f"tinfl {__version__}"),
     ]
     return csv_text(comments, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
 

@@ -141,3 +141,16 @@ def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monke
     assert found.tested == groups * 800
     assert (found.helped.group[0], found.helped.example[0]) == (40_000, 613)
     assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.1])
+def test_an_influence_that_is_said_to_be_found_four_times_in_five_is(share):
+    models, groups, found = 400, 12, 0
+    effect = smallest_found(groups, 1.0, models, share)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        masks = rng.random((models, groups)) < share
+        outputs = (rng.normal(size=models) + effect * masks[:, 3]).astype(np.float32)[:, None]
+        pairs = strongest_pairs(masks, lambda columns, outputs=outputs: outputs[:, columns], 1)
+        found += any(group == 3 and q < 0.05 for group, q in zip(pairs.helped.group, pairs.helped.q, strict=True))
+    assert 0.65 < found / 60 < 0.95

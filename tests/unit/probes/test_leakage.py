@@ -17,18 +17,22 @@ LEAKS, MISLEADS, HELPS_ALL = 3, 12, 7
 LEAKED, MISLED = 4, 5
 
 
-def sweep(root, models: int):
+def usual_margins(mask, rng):
+    found = rng.normal() + 0.3 * rng.normal(size=12)  # what a model gets wrong, it gets wrong everywhere
+    found[LEAKED] += mask[LEAKS]
+    found[MISLED] -= mask[MISLEADS]
+    found[np.arange(12) % 3 == 0] += 2 * mask[HELPS_ALL]
+    return found
+
+
+def sweep(root, models: int, margins=usual_margins):
     """A run over 20 images: one leaks to one test example, one misleads another, one helps a whole class."""
     paths = make_run(root, groups=IMAGES, models=0, planned=models)
     info = read_run_info(paths.root)
     for index in range(models):
         rng = np.random.default_rng(index)
         mask = rng.random(len(IMAGES)) < 0.5
-        margins = rng.normal() + 0.3 * rng.normal(size=12)  # what a model gets wrong, it gets wrong everywhere
-        margins[LEAKED] += mask[LEAKS]
-        margins[MISLED] -= mask[MISLEADS]
-        margins[np.arange(12) % 3 == 0] += 2 * mask[HELPS_ALL]
-        write_record(paths, make_record(index, mask=mask, margins=as_margins(margins)))
+        write_record(paths, make_record(index, mask=mask, margins=as_margins(margins(mask, rng))))
     described = replace(info, source=replace(info.source, classes=["a", "b"], sizes=[1] * len(IMAGES)))
     return read(paths, described)
 
@@ -49,6 +53,7 @@ def test_the_image_that_leaks_and_the_one_that_misleads_come_first(reading):
 def test_what_helps_all_of_a_class_is_no_leak(reading):
     found = leaks(reading, Question(split="all"))
     beyond = [(pair.group, pair.example) for pair in found.helped if pair.q < 0.05]
+    assert (LEAKS, LEAKED) in beyond
     assert all(group != HELPS_ALL for group, _ in beyond)
 
 
@@ -98,3 +103,18 @@ def test_an_image_has_the_class_that_its_name_begins_with(reading):
     assert is_of_images(reading.info)
     assert class_of(reading.info, "a/3") == "a"
     assert class_of(reading.info, "zebra") is None
+
+
+def test_a_group_that_only_helps_less_than_it_helps_the_class_misleads_nobody(tmp_path):
+    def margins(mask, rng):
+        found = 0.1 * rng.normal(size=12)
+        found[np.arange(12) % 3 == 0] += 2 * mask[HELPS_ALL]
+        found[3] -= 1.5 * mask[HELPS_ALL]  # of the same class: it is helped by 0.5
+        found[MISLED] -= mask[MISLEADS]
+        return found
+
+    found = leaks(sweep(tmp_path / "run", 80, margins), Question(split="all"))
+    assert (HELPS_ALL, 3) not in [(pair.group, pair.example) for pair in found.hurt if pair.q < 0.05]
+    assert (found.hurt[0].group, found.hurt[0].example) == (MISLEADS, MISLED)
+    assert found.hurt[0].on_example == pytest.approx(-1, abs=0.1)
+    assert all(pair.on_example * pair.influence > 0 for pair in (*found.helped, *found.hurt) if pair.influence)

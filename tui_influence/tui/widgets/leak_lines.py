@@ -47,7 +47,7 @@ def leaks_shown(found: Found, leaks: Leaks) -> Shown:
         sheet=_sheet(found, leaks, pairs),
         empty="" if pairs else f"None of {counted(leaks.tested, 'pair')} can be told from chance by {models}.",
         series=lambda indices: series(tuple(indices)),
-        csv=lambda: leaks_csv(found.reading, leaks, None),
+        csv=lambda: leaks_csv(found.reading, asked, leaks, None),
         what=counted(len(pairs), "pair"),
         note="Without the column of copies: `tinfl leaks` compares pixels too, where the dataset is.",
     )
