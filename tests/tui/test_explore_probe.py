@@ -274,3 +274,13 @@ async def test_evil_and_endless_names_stay_in_their_places_and_missing_pictures_
             assert all(strip.cell_length == 140 for strip in app.screen._compositor.render_strips(app.size))
         await until(pilot, lambda: "cannot read" in beside(app))
         assert not app.screen.query_one("#probe-source").display
+
+
+async def test_enter_keeps_a_filter_and_gives_the_keys_back_and_views_turn_as_often_as_they_are_told_to(zoo):
+    async with exploring(zoo, (140, 40)) as (app, pilot):
+        await turned(app, pilot)
+        await pilot.press("slash", *"q<1", "enter", "s")
+        assert app.screen.query_one("#filter", Input).value == "q<1"
+        assert isinstance(app.focused, ProbeTable)
+        await pilot.press("v", "v")
+        await until(pilot, lambda: app.state.probe.view is View.LEAKS)

@@ -31,6 +31,7 @@ def example_of(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def verify_command(question: Question, results: str | Path) -> str:
-    """Return the command line that verifies the question's example, or shows what that found."""
-    return shlex.join(["tinfl", "failures", "--verify", *question.arguments(results, "failures")[1:]])
+def verify_command(question: Question, results: str | Path, seeds: int | None = None) -> str:
+    """Return the command line that verifies the question's example, or shows what that found; or retrains more."""
+    more = [] if seeds is None else [f"--seeds={seeds}"]
+    return shlex.join(["tinfl", "failures", "--verify", *more, *question.arguments(results, "failures")[1:]])

@@ -36,6 +36,7 @@ from tui_influence.tui.messages import (
 )
 from tui_influence.tui.palette import ActionCommands
 from tui_influence.tui.probe_app import ProbingApp
+from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
@@ -203,7 +204,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
         match message:
             case OverviewRead():
                 self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
-            case Ranked() | Grown() | EffectsFound():
+            case Ranked() | Grown() | EffectsFound() | Probed():
                 self._consider()  # models may have come meanwhile, and no more that would say so
             case Started():
                 self._say_started(message.reason)

@@ -15,8 +15,9 @@ class ProbingApp(PruningApp):
     _jobs: Jobs
 
     @on(ProbeScreen.ViewTurned)
-    def _view_turned(self, message: ProbeScreen.ViewTurned) -> None:
-        self.state.probe.view = message.view
+    def _view_turned(self) -> None:
+        views = tuple(View)  # the next of what is looked at by now: keys may come faster than they are answered
+        self.state.probe.view = views[(views.index(self.state.probe.view) + 1) % len(views)]
         self._show()
         self._consider()
 

@@ -72,11 +72,12 @@ class VerifyingApp(PruningApp):
         state, overview = self.state, self.state.verifying.overview
         assert overview is not None
         if overview.is_active:
-            text = f"It is at work. To stop it: Prune (<app.prune>), {own.root.name} (<prune.name>), <prune.stop>."
+            name = own.root.name
+            text = f"It is at work. To stop it: <image.close>, Prune (<app.prune>), {name} (<prune.name>), <prune.stop>."
             self.notify(keys_of(self).put_into(text), markup=False)
         elif overview.state is State.DONE and not overview.left:
-            command = verify_command(question, state.root)
-            text = f"It has been verified: see beside the image. With --seeds=20 this retrains more: {command}"
+            command = verify_command(question, state.root, seeds=20)
+            text = f"It has been verified: see beside the image. This retrains more: {command}"
             self.notify(printable(text, 400), timeout=15, markup=False)
         else:
             run = carry_out.Controlled(own.root, overview, "verification", printable(own.root.name))

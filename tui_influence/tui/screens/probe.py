@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from tui_influence.tui.probe_state import Found
     from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
 
-_VIEWS = tuple(View)
-
 
 class ProbeScreen(AskingScreen):
     """Shows one of three probes."""
@@ -54,11 +52,7 @@ class ProbeScreen(AskingScreen):
     BINDINGS = bindings("probe")
 
     class ViewTurned(Message):
-        """Another view is looked at."""
-
-        def __init__(self, view: View) -> None:
-            self.view = view
-            super().__init__()
+        """The next view is looked at."""
 
     class DriverChosen(Message):
         """A source group is chosen whose images are looked at, by its column in the masks; None for none."""
@@ -154,8 +148,7 @@ class ProbeScreen(AskingScreen):
 
     def action_view(self) -> None:
         """Turn to the next view."""
-        place = _VIEWS.index(self.state.probe.view)
-        self.post_message(self.ViewTurned(_VIEWS[(place + 1) % len(_VIEWS)]))
+        self.post_message(self.ViewTurned())
 
     def action_driver(self) -> None:
         """Choose a source group whose images are looked at, or none."""
@@ -226,6 +219,11 @@ class ProbeScreen(AskingScreen):
     @on(ImageGrid.Turned)
     def _cursor_moved(self) -> None:
         self._show_beside()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_kept(self) -> None:
+        self.query_one("#filter").display = bool(self._filter.strip())
+        self.query_one(ProbeTable).focus()
 
     def _filtered(self, value: str) -> None:
         self._filter = value

@@ -148,5 +148,5 @@ def _hint(state: RunState, overview: Overview) -> str:
     if state.readonly:
         return ""
     if overview.is_active:
-        return f"to stop it: <app.prune> Prune, <prune.name> {own.root.name}, <prune.stop>"
+        return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {own.root.name}, <prune.stop>"
     return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
