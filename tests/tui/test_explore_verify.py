@@ -159,7 +159,7 @@ async def test_what_is_retrained_is_shown_as_it_comes_and_at_last_whether_it_fli
         assert "with 3 at random left out instead, 0 turn right and 0 wrong" in text
         assert "Fisher's exact test" in text
         await pilot.press("v")
-        await until(pilot, lambda: f"tinfl failures --verify --example={example}" in said(app))
+        await until(pilot, lambda: f"tinfl failures --verify --seeds=20 --example={example}" in said(app))
         assert isinstance(app.screen, ImageScreen)
 
 

@@ -73,7 +73,9 @@ class VerifyingApp(PruningApp):
         assert overview is not None
         if overview.is_active:
             name = own.root.name
-            text = f"It is at work. To stop it: <image.close>, Prune (<app.prune>), {name} (<prune.name>), <prune.stop>."
+            text = (
+                f"It is at work. To stop it: <image.close>, Prune (<app.prune>), {name} (<prune.name>), <prune.stop>."
+            )
             self.notify(keys_of(self).put_into(text), markup=False)
         elif overview.state is State.DONE and not overview.left:
             command = verify_command(question, state.root, seeds=20)
