@@ -3,11 +3,12 @@
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
-from tui_influence.errors import ResultsError
-from tui_influence.export.files import write_text_atomically
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.files import refuse_same_file, write_text_atomically
 
 
 def test_line_ends_and_letters_are_kept(tmp_path):
@@ -98,3 +99,27 @@ def test_text_that_no_file_can_hold_is_refused_in_one_line(tmp_path):
     with pytest.raises(ResultsError, match="surrogates"):
         write_text_atomically(tmp_path / "out.csv", "\ud800")
     assert not list(tmp_path.iterdir())
+
+
+def test_two_results_for_one_file_are_refused_by_whatever_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there, link, hard, dangling = (tmp_path / name for name in ("there", "link", "hard", "dangling"))
+    there.write_text("old")
+    link.symlink_to(there)
+    hard.hardlink_to(there)
+    dangling.symlink_to(tmp_path / "new")
+    for one, other in (
+        (there, there),
+        (there, Path("there")),
+        (there, link),
+        (there, hard),
+        (tmp_path / "new", Path("new")),
+        (tmp_path / "new", dangling),
+    ):
+        with pytest.raises(ConfigError, match="--csv and --export name the same file"):
+            refuse_same_file({"--csv": one, "--other": None, "--export": other})
+
+
+def test_results_for_files_of_their_own_are_not_refused_nor_devices_and_what_is_not_asked_for(tmp_path):
+    refuse_same_file({"--csv": tmp_path / "a", "--export": tmp_path / "b", "--other": None, "--more": None})
+    refuse_same_file({"--csv": Path(os.devnull), "--export": Path(os.devnull)})
