@@ -31,7 +31,7 @@ COLUMNS = 16
 """Width of a picture, in cells."""
 _GAP = 2
 _LONGEST = 88
-"""Cells of a fact, at most."""
+"""Cells of a fact; where there are fewer, the terminal's edge cuts it."""
 _PLURAL = {"image": "images", "class": "classes", "example": "images", "group": "groups"}
 _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
 
@@ -99,9 +99,8 @@ def print_leaks(
         for leak in shown:
             kind = kinds.get((reading.info.source.groups[leak.group], leak.example))
             lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", pen)
-            _print_pair(
-                canvas, album.of_group(leak.group) if single else None, album.of_example(leak.example), lines, wanted
-            )
+            mine = album.of_group(leak.group) if single else None
+            _print_pair(canvas, mine, album.of_example(leak.example), lines, wanted)
     console.print(
         Text(),
         paragraph(
@@ -173,7 +172,7 @@ def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
 
 def _fact(label: str, text: str, pen: Pen) -> Text:
     shown = cut(plain(text, pen.ascii), _LONGEST, pen.signs.ellipsis)
-    return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="ellipsis")
+    return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="crop" if pen.ascii else "ellipsis")
 
 
 def _print_pair(
@@ -186,13 +185,14 @@ def _print_pair(
     """Show two pictures side by side, and words beside them, or below where there is no room."""
     pictures = [pixels for pixels in (source, test) if pixels is not None]
     columns = min(wanted or COLUMNS, canvas.console.width // 2 - _GAP)
+    words = Group(*lines, Text())  # joined to one text, the lines would be broken instead of cut
     if not pictures:
-        canvas.console.print(*lines, Text(), sep="\n")
+        canvas.console.print(words)
         return
     if canvas.protocol is not None:
         for pixels in pictures:
             canvas.show(pixels, columns)
-        canvas.console.print(*lines, Text(), sep="\n")
+        canvas.console.print(words)
         return
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     drawn = [canvas.drawn(pixels, columns) for pixels in pictures]
@@ -201,4 +201,4 @@ def _print_pair(
         canvas.console.print(grid, Text(), sep="\n")
         return
     grid.add_row(*drawn)
-    canvas.console.print(grid, *lines, Text(), sep="\n")
+    canvas.console.print(grid, words)

@@ -124,8 +124,9 @@ def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, look:
         fact("", word if effect.told else "no effect beyond chance has been shown"),
         Text(),
         Text(
-            "Influence: on the test image beyond its class, over models trained with the source image minus over "
-            f"models trained without it. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
+            "Influence: on the test image beyond that on the others of its class, over models trained with the source "
+            "image minus over models trained without it; of the same sign as that on the test image itself. A pair is "
+            f"found four times in five if that is {leaks.smallest:.2g} or more.",
             look.quiet,
         ),
     ]
