@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 
@@ -10,8 +11,9 @@ from benchmarks.planted import plant
 from tests.e2e.program import tinfl
 from tests.integration.command_line import refused, run
 from tests.tui.runs import make_run
-from tui_influence.config.loader import load_config
+from tui_influence.config.loader import config_from_json, load_config
 from tui_influence.datasets import load_source
+from tui_influence.runs.datasets import open_datasets
 from tui_influence.store.run_info import read_run_info
 
 MODELS, COPIES = 48, 12
@@ -40,16 +42,19 @@ def test_planted_copies_are_found_by_their_pixels_with_their_test_images(made):
 
 
 def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
-    results, planted = made
+    results, _ = made
     document = found(results, "--split", "all")
     assert document["groups"] == "image"
-    assert document["models"] == MODELS
+    assert document["n_models"] == MODELS
+    assert document["config_hash"] == read_run_info(results).identity
     assert document["tested"] == len(read_run_info(results).source.groups) * 200
     rows = document["helped"] + document["hurt"]
     assert all(row["low"] <= row["influence"] <= row["high"] for row in rows)
     assert [row["influence"] > 0 for row in rows] == [True] * len(document["helped"]) + [False] * len(document["hurt"])
-    expected = {(planted.names[source], test) for source, test in planted.copies.items()}
-    assert all((row["source"], row["example"]) in expected for row in rows if row["copy"])
+    copies = {(copy["source"], copy["example"]): copy["kind"] for copy in found(results, "--duplicates")["copies"]}
+    told = {(row["source"], row["example"]): row["copy"] for row in rows}
+    assert told.keys() & copies.keys()
+    assert told == {pair: copies.get(pair, False) for pair in told}
     assert {row["source_class"] for row in rows} <= set("0123456789")
 
 
@@ -60,6 +65,8 @@ def test_a_csv_holds_the_same_pairs(made):
     rows = list(csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#")))
     pairs = [(row["source"], row["example"], row["influence"]) for row in document["helped"] + document["hurt"]]
     assert [(row["source"], int(row["example"]), float(row["influence"])) for row in rows] == pairs
+    said = {line for line in text.splitlines() if line.startswith("#")}
+    assert {"# split: estimate", "# output: margin", f"# config hash: {document['config_hash']}"} <= said
     copies = run("leaks", results, "--duplicates", "--csv", "-").out
     kinds = [row["kind"] for row in csv.DictReader(line for line in io.StringIO(copies) if not line.startswith("#"))]
     assert kinds == [copy["kind"] for copy in found(results, "--duplicates")["copies"]]
@@ -84,6 +91,12 @@ def test_the_images_of_a_class_are_shown_from_both_ends(made):
     assert "most helpful" in said.out
     assert "most harmful" in said.out
     assert "7/" in said.out
+    images = found(results, "--source", "7")["images"]
+    ranked = [row for row in json.loads(run("rank", results, "--json").out)["rows"] if row["group"].startswith("7/")]
+    assert [(row["name"], row["influence"], row["q"]) for row in images] == [
+        (row["group"], row["influence"], row["q"]) for row in ranked
+    ]
+    assert images
     refused("leaks", results, "--source", "A", code=2, reason="no single image of class")
     refused("leaks", results, "--source", "77", code=2, reason='no class "77"; did you mean "7"?')
 
@@ -99,6 +112,31 @@ def test_what_is_to_be_removed_is_left_out_by_the_config_that_is_written(made, t
     whole, left = (load_source(section.source, seed=0, resolution=28, channels=1) for section in (before, after))
     assert set(left.names) == set(whole.names) - set(names)
     assert run("check", "--no-time", config).code == 0
+
+
+def test_what_a_run_leaves_out_already_stays_left_out(made, tmp_path):
+    results, planted = made
+    copied = [name for place, name in enumerate(planted.names) if place in planted.copies]
+    mine = next(name for name in planted.names if name.startswith("A/"))  # in no group
+    excluded = tmp_path / "excluded.txt"
+    excluded.write_text(f"# mine\n{mine}")
+    again = tmp_path / "again"
+    shutil.copytree(results, again)
+    info = json.loads((again / "run.json").read_text())
+    info["config"]["source"]["exclude"] = str(excluded)
+    data = open_datasets(config_from_json(info["config"]))
+    info["source"]["fingerprint"] = data.source.fingerprint
+    (again / "run.json").write_text(json.dumps(info))
+    for option in (("--export-remove", excluded), ("--export-remove", tmp_path / "a", "--export-config", excluded)):
+        refused("leaks", again, "--duplicates", *option, code=2, reason="name the same file")
+    assert excluded.read_text() == f"# mine\n{mine}"
+    listed, config = tmp_path / "remove.txt", tmp_path / "clean.toml"
+    assert run("leaks", again, "--duplicates", "--export-remove", listed, "--export-config", config).code == 0
+    lines = listed.read_text().splitlines()
+    assert lines[:2] == ["# mine", mine]
+    assert set(lines[2:]) <= set(copied)
+    assert len(lines) > 2
+    assert load_config(config).source.exclude == str(listed)
 
 
 def test_a_second_stage_sweeps_over_the_images_of_the_classes_that_are_named(finished, tmp_path):
@@ -172,6 +210,10 @@ def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tm
         (("--init", "a.csv"), "ends in .toml"),
         (("--init", "."), "ends in .toml"),
         (("--duplicates", "--class", "nope"), "not with --class"),
+        (("--duplicates", "--split", "all"), "not with --class"),
+        (("--duplicates", "--output-kind", "correct"), "not with --class"),
+        (("--force",), "--force is for --init"),
+        (("--source", "7"), "not single images; `tinfl leaks --init FILE --source CLASS`"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(finished, tmp_path, monkeypatch, options, reason):
@@ -184,3 +226,5 @@ def test_a_second_stage_replaces_no_file_that_is_there(finished, tmp_path):
     (tmp_path / "images.csv").write_text("mine")
     refused("leaks", finished, "--init", tmp_path / "images.toml", code=2, reason="exists already")
     assert (tmp_path / "images.csv").read_text() == "mine"
+    assert run("leaks", finished, "--init", tmp_path / "images.toml", "--force").code == 0
+    assert (tmp_path / "images.csv").read_text().startswith("path,group\n")

@@ -9,11 +9,8 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import Ascii, Color, Json, OutputKind, Results, Split, Target, TargetClass, Theme
 
 if TYPE_CHECKING:
-    from tui_influence.config.schema import Config
     from tui_influence.probes.copies import Copies
-    from tui_influence.ranking_question import Question
     from tui_influence.reading import Reading
-    from tui_influence.runs.datasets import Datasets
 
 _TOP = 8
 _CLASSES = 3
@@ -25,7 +22,7 @@ def leaks(
     target_class: TargetClass = None,
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
     source: Annotated[
-        list[str] | None, typer.Option(metavar="CLASS", help="Single images of this source class only.")
+        list[str] | None, typer.Option(metavar="CLASS", help="Single images of this source class only, also ranked.")
     ] = None,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
@@ -37,6 +34,7 @@ def leaks(
         typer.Option(metavar="FILE", help="Write a config that sweeps over the images of the classes that matter."),
     ] = None,
     models: Annotated[int | None, typer.Option(min=1, help="With --init: models to train.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --init: replace existing files.")] = False,
     top: Annotated[int | None, typer.Option(min=1, help="Pairs to show; with --init, classes to take.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
     json: Json = False,
@@ -56,25 +54,36 @@ def leaks(
     theme: Theme = "dark",
 ) -> None:
     """Find likely leakage: source images that move, or are copies of, single test images."""
+    from tui_influence.cli.leaks_writing import Removal, write_second_stage
     from tui_influence.cli.starting import shown
     from tui_influence.errors import ConfigError, DatasetError
     from tui_influence.export.files import refuse_same_file
-    from tui_influence.ranking import notes_of
+    from tui_influence.ranking import notes_of, rank
     from tui_influence.ranking_question import Question
     from tui_influence.reading import read
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info, refuse_if_imported
+    from tui_influence.text import counted
 
     if export_config is not None and export_remove is None:
         raise ConfigError("--export-config needs --export-remove FILE: the config names that file")
     if models is not None and init is None:
         raise ConfigError("--models is for --init: how many the new config trains")
+    if force and init is None:
+        raise ConfigError("--force is for --init: it replaces the config and the grouping that are there")
     output.one_on_stdout(csv, json)
     refuse_same_file({"--csv": csv, "--export-remove": export_remove, "--export-config": export_config, "--init": init})
     if init is not None and (json or duplicates or example is not None or csv or export_remove):
         raise ConfigError("--init writes a config and nothing else: no pairs and no lists")
-    if duplicates and (target_class is not None or example is not None):
-        raise ConfigError("--duplicates compares all images with all test images: not with --class, --example")
+    usual = Question()
+    narrowed = target_class is not None or example is not None or split != usual.split
+    if duplicates and (narrowed or output_kind != usual.output_kind):
+        raise ConfigError(
+            "--duplicates compares the pixels of all images with all test images: not with --class, --example, --split "
+            "or --output-kind"
+        )
+    if source and init is None and (len(source) > 1 or duplicates):
+        raise ConfigError("--source: one class, or several with --init; --duplicates compares all images")
     info = read_run_info(results)
     if init is not None or duplicates or export_remove is not None:
         refuse_if_imported(results, info)
@@ -83,17 +92,16 @@ def leaks(
     for note in notes_of(reading):
         diagnostics.warn(note)
     if init is not None:
-        _write_second_stage(reading, question, init, source or [], top or _CLASSES, models)
+        write_second_stage(reading, question, init, source or [], top or _CLASSES, models, force=force)
         return
     from tui_influence.cli.canvas import canvas
     from tui_influence.cli.show_images import print_images
     from tui_influence.cli.show_leaks import print_copies, print_leaks
-    from tui_influence.probes.leakage import groups_of_class, is_of_images
+    from tui_influence.probes.leakage import KEPT, groups_of_class, images_of, is_of_images
     from tui_influence.probes.leakage import leaks as find_leaks
     from tui_influence.probes.leakage_documents import copies_csv, document, leaks_csv
 
-    if source and (len(source) > 1 or duplicates):
-        raise ConfigError("--source: one class, or several with --init; --duplicates compares all images")
+    removal = Removal(reading, export_remove, export_config) if export_remove is not None else None
     found, groups = None, groups_of_class(reading.info, source[0]) if source else None
     if not duplicates:
         found = find_leaks(reading, question, groups)
@@ -103,22 +111,24 @@ def leaks(
         try:
             copies = _copies(reading, grouped=single and not duplicates)
         except (ConfigError, DatasetError) as error:
-            if duplicates or export_remove is not None:
+            if duplicates or removal is not None:
                 raise
             problem = str(error)
             diagnostics.warn(f"copies were not looked for: {problem}")
     if copies is not None and source:
         copies = copies.of_class(source[0])
-    if export_remove is not None and copies is not None:
-        _export_remove(reading, copies, export_remove, export_config)
+    if removal is not None and copies is not None:
+        removal.write(copies)
     if csv is not None and found is not None:
         _write(csv, leaks_csv(reading, question, found, copies))
     elif csv is not None and copies is not None:
         _write(csv, copies_csv(reading, copies))
     if json:
-        output.write_json(document(reading, question, found, copies, problem, top))
-        return
-    if csv is not None or (export_remove is not None and duplicates):
+        images = images_of(rank(reading, question).report.ranking, groups) if groups is not None else None
+        output.write_json(document(reading, question, found, copies, problem=problem, images=images, top=top))
+    if found is not None and found.left_out and (json or csv is not None):
+        diagnostics.warn(f"{counted(found.left_out, 'pair')} beyond chance left out: the surest {KEPT:,} of each sign")
+    if json or csv is not None or (removal is not None and duplicates):
         return
     screen = canvas(color, protocol, theme, ascii_only=ascii_only)
     if source and groups is not None:
@@ -136,10 +146,11 @@ def leaks(
 
 
 def _copies(reading: "Reading", *, grouped: bool) -> "Copies":
+    from tui_influence.cli.leaks_writing import config_and_data
     from tui_influence.cli.live import StageLine
     from tui_influence.probes.copies import find_copies
 
-    config, data = _data(reading)
+    config, data = config_and_data(reading)
     with StageLine() as line:
         what = "comparing source images with test images"
         return find_copies(
@@ -150,96 +161,6 @@ def _copies(reading: "Reading", *, grouped: bool) -> "Copies":
             lambda done, total: line.stage(what, done, total),
             grouped=grouped,
         )
-
-
-def _data(reading: "Reading") -> "tuple[Config, Datasets]":
-    """Return the run's config and its datasets, from the cache where that still has them."""
-    from tui_influence.cli.live import StageLine
-    from tui_influence.config.loader import config_from_json
-    from tui_influence.pruning.planning import open_sweep_data
-
-    config = config_from_json(reading.info.config)
-    with StageLine() as line:
-        return config, open_sweep_data(config, reading.info, line.stage)
-
-
-def _write_second_stage(
-    reading: "Reading", question: "Question", path: Path, classes: list[str], top: int, models: int | None
-) -> None:
-    """Write the config of a sweep over single images, and the grouping that it names."""
-    import numpy as np
-
-    from tui_influence.cli.show_source import group_of
-    from tui_influence.config.writing import config_to_toml
-    from tui_influence.errors import ConfigError
-    from tui_influence.export.files import write_text_atomically
-    from tui_influence.probes.leakage import is_of_images
-    from tui_influence.probes.second_stage import second_stage
-    from tui_influence.ranking import chosen_columns, rank
-    from tui_influence.text import printable
-
-    grouping = path.parent / f"{path.stem}.csv"
-    if path.suffix.lower() != ".toml":
-        raise ConfigError(f"--init {printable(str(path))}: the name of a config ends in .toml")
-    for file in (path, grouping):
-        if file.exists():
-            raise ConfigError(f"{printable(str(file))}: exists already; --init FILE writes FILE and its .csv anew")
-    if is_of_images(reading.info):
-        raise ConfigError(f"the groups of this run are single images already; next: tinfl leaks {reading.paths.root}")
-    columns = chosen_columns(reading.described, reading.examples, question)
-    if classes:
-        chosen = [group_of(reading, name) for name in classes]
-    else:
-        chosen = [row.index for row in rank(reading, question).report.ranking.rows[:top]]
-    config, data = _data(reading)
-    some = np.linspace(0, len(columns) - 1, min(len(columns), 256)).astype(int)
-    margins = np.asarray(reading.outputs.margins[:, np.unique(columns[some])], dtype=np.float32)
-    spread = float(np.median(margins.std(axis=0))) if len(margins) > 1 else float("nan")
-    made = second_stage(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
-    if made.config.design.models < made.needed:
-        diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.needed} are needed")
-    write_text_atomically(grouping, made.grouping)
-    write_text_atomically(path, config_to_toml(made.config))
-    names = ", ".join(reading.info.source.groups[group] for group in chosen[:6])
-    diagnostics.say(f"wrote {path} and {grouping}: {made.images:,} single images of {printable(names, 100)}")
-    diagnostics.say(
-        f"{made.config.design.models:,} models find an influence of {made.smallest:.2g} nats on one of "
-        f"{len(columns):,} test images four times in five, or better where a class varies as one"
-    )
-    diagnostics.say(f"next: tinfl check {path}    tinfl sweep {path}    then tinfl leaks on its results")
-
-
-def _export_remove(reading: "Reading", copies: "Copies", path: Path, config_path: Path | None) -> None:
-    """Write the names of the images to remove, and the config without them."""
-    from tui_influence.config.loader import config_from_json
-    from tui_influence.config.writing import config_to_toml
-    from tui_influence.errors import ConfigError
-    from tui_influence.export.files import refuse_same_file, write_text_atomically
-    from tui_influence.text import counted, printable
-
-    config = config_from_json(reading.info.config)
-    exclude = config.source.exclude
-    if exclude is not None:
-        own = Path(exclude).expanduser()
-        refuse_same_file({"[source] exclude of this run": own, "--export-remove": path, "--export-config": config_path})
-        if config_path is not None:
-            raise ConfigError(
-                f"this run leaves the images of {printable(exclude)} out already: export the list alone, join the two "
-                "lists, and exclude that"
-            )
-    names = copies.proposed_for_removal()
-    listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
-    if len(listed) < len(names):
-        diagnostics.warn(f"{counted(len(names) - len(listed), 'name')} cannot stand on a line of a list; left out")
-    write_text_atomically(path, "".join(f"{name}\n" for name in listed))
-    diagnostics.say(f"wrote {path}: {counted(len(listed), 'source image')}")
-    if config_path is None:
-        diagnostics.say(f'next: exclude = "{path}" in [source] of a config leaves them out')
-        return
-    run = config.run.model_copy(update={"name": f"{reading.info.name[:91]}-no-leaks", "output": None})
-    source = config.source.model_copy(update={"exclude": str(path.absolute())})
-    write_text_atomically(config_path, config_to_toml(config.model_copy(update={"run": run, "source": source})))
-    diagnostics.say(f"wrote {config_path}; next: tinfl check {config_path}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from tui_influence.export.layout import noise_warning, packed, paragraph
 from tui_influence.export.lines import Pen
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.ranking import RankedGroup
+from tui_influence.probes.leakage import images_of
 from tui_influence.ranking import rank
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
@@ -30,8 +31,7 @@ def print_images(
     console = canvas.console
     report = rank(reading, question).report
     pen = canvas.pen(coloured=not report.is_noise())
-    ours = set(groups.tolist())
-    rows = [row for row in report.ranking.rows if row.index in ours and np.isfinite(row.influence)]
+    rows = images_of(report.ranking, groups)
     columns = min(wanted or COLUMNS, console.width)
     count = _ROWS * max(1, (console.width + _GAP) // (columns + _GAP))
     album = Album(reading)

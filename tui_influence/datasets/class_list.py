@@ -47,6 +47,15 @@ def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[
     return [name for name in names if name in there]
 
 
+def text_of_image_list(path: Path) -> str:
+    """Return such a file as it is, to be gone on with.
+
+    Raises:
+        DatasetError: it cannot be read, or is no text.
+    """
+    return _text_of(path, "images")
+
+
 def _text_of(path: Path, what: str) -> str:
     where = shown(path)
     try:

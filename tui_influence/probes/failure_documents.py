@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tui_influence import __version__
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.report import finite
 from tui_influence.predictions import label_name
 from tui_influence.probes.failures import Blamed, Failure, Failures
+from tui_influence.probes.heads import about, comments
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
 from tui_influence.text import spreadsheet_safe
@@ -22,27 +22,22 @@ def failures_csv(reading: Reading, question: Question, failures: Failures) -> st
         for found in failures.found
         for cells in (_blame_cells(reading, found) or [[""] * (2 + len(_NUMBERS))])
     ]
-    return csv_text(_comments(reading, question, failures), COLUMNS, rows)
+    more = (
+        ("failing", f"{failures.wrong} by most models, {failures.low} more by a low mean margin"),
+        ("influence", "on the example, with 95% interval; q over the groups for this example"),
+    )
+    return csv_text(comments(reading, question, failures.models, *more), COLUMNS, rows)
 
 
 def failures_document(reading: Reading, question: Question, failures: Failures) -> dict[str, Any]:
     """Return failures as JSON values."""
     return {
-        "run": reading.info.name,
-        "target": reading.described.name,
-        "class": question.target_class,
-        "split": question.split,
-        "estimator": question.estimator,
-        "output": question.output_kind,
-        "design": reading.info.design_label,
+        **about(reading, question, failures.models),
         "relative": failures.relative,
-        "n_models": failures.models,
         "n_examples": failures.size,
         "wrong": failures.wrong,
         "low_margin": failures.low,
         "failures": [_document(reading, found) for found in failures.found],
-        "config_hash": reading.info.identity,
-        "version": __version__,
     }
 
 
@@ -80,20 +75,3 @@ def _blame_cells(reading: Reading, found: Failure) -> list[list[str]]:
         return [str(place), name, *(number(getattr(one, column)) for column in _NUMBERS)]
 
     return [cells(place, one) for place, one in enumerate(found.blamed, start=1)]
-
-
-def _comments(reading: Reading, question: Question, failures: Failures) -> list[tuple[str, str]]:
-    return [
-        ("run", reading.info.name),
-        ("config hash", reading.info.identity),
-        ("target", reading.described.name),
-        *([("class", question.target_class)] if question.target_class is not None else []),
-        ("split", question.split),
-        ("estimator", question.estimator),
-        ("output", question.output_kind),
-        ("design", reading.info.design_label),
-        ("models", str(failures.models)),
-        ("failing", f"{failures.wrong} by most models, {failures.low} more by a low mean margin"),
-        ("influence", "on the example, with 95% interval; q over the groups for this example"),
-        ("written by", f"tinfl {__version__}"),
-    ]

@@ -17,6 +17,7 @@ from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval
 from tui_influence.influence.outputs import Floats
 from tui_influence.influence.pairs import Pairs, models_needed, smallest_found, strongest_pairs
+from tui_influence.influence.ranking import RankedGroup, Ranking
 from tui_influence.probes.beyond import beyond_outputs
 from tui_influence.ranking import chosen_columns
 from tui_influence.ranking_question import Question
@@ -77,6 +78,12 @@ class Leaks:
     models: int
     smallest: float
 
+    @property
+    def left_out(self) -> int:
+        """Pairs beyond chance that are not among those that were kept."""
+        kept = ((self.n_helped, self.helped), (self.n_hurt, self.hurt))
+        return sum(max(count - len(pairs), 0) for count, pairs in kept)
+
 
 def is_of_images(info: RunInfo) -> bool:
     """Whether the groups of a run are single images."""
@@ -98,11 +105,18 @@ def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:
     if name not in info.source.classes:
         raise ConfigError(f'the source has no class "{printable(name, 60)}"{did_you_mean(name, info.source.classes)}')
     places = [place for place, group in enumerate(info.source.groups) if class_of(info, group) == name]
-    if not places or not is_of_images(info):
-        if not is_of_images(info):
-            raise ConfigError("the groups of this run are no single images; --init FILE writes a sweep over those")
+    if not is_of_images(info):
+        remedy = "" if info.is_imported else "; `tinfl leaks --init FILE --source CLASS` writes a sweep over those"
+        raise ConfigError(f"--source CLASS: the groups of this run are not single images{remedy}")
+    if not places:
         raise ConfigError(f'no single image of class "{printable(name, 60)}" was left out of any model of this run')
     return np.array(places, dtype=np.intp)
+
+
+def images_of(ranking: Ranking, groups: NDArray[np.intp]) -> tuple[RankedGroup, ...]:
+    """Return the rows of a ranking that are of some groups, without those whose influence is unknown."""
+    ours = set(groups.tolist())
+    return tuple(row for row in ranking.rows if row.index in ours and np.isfinite(row.influence))
 
 
 def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None = None) -> Leaks:
@@ -124,9 +138,10 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
     tests = (outputs.masks.shape[1] if groups is None else len(groups)) * len(columns)
     needed = models_needed(tests)
     if len(outputs) < needed:
+        remedy = "" if reading.info.is_imported else "; more `models` in the config extend the run"
         raise ResultsError(
             f"{counted(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
-            f"which takes at least {needed:,}; more `models` in the config extend the run"
+            f"which takes at least {needed:,}{remedy}"
         )
     beyond = beyond_outputs(reading, question.output_kind, columns)
     assert beyond.averages is not None

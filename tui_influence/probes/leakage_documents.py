@@ -1,11 +1,13 @@
 """Leaks and copies for programs: one JSON document, and one CSV line a pair of images."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from tui_influence import __version__
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.report import finite
+from tui_influence.influence.ranking import RankedGroup
 from tui_influence.probes.copies import Copies
+from tui_influence.probes.heads import about, comments, comments_on_images
 from tui_influence.probes.leakage import KEPT, Leak, Leaks, class_of, is_of_images
 from tui_influence.ranking import noun_of
 from tui_influence.ranking_question import Question
@@ -13,42 +15,59 @@ from tui_influence.reading import Reading
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "on_example")
+_RANKED = ("influence", "se", "low", "high", "q")
 _PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "copy", "distance")
 _COPY_COLUMNS = ("source", "source_class", "example", "name", "label", "kind", "distance", "relative")
 
+INFLUENCE = "on one test example beyond that on the others of its class"
+ON_EXAMPLE = "influence on the example itself, of the same sign in every pair"
+
 
 def document(
-    reading: Reading, question: Question, found: Leaks | None, copies: Copies | None, problem: str, top: int | None
+    reading: Reading,
+    question: Question,
+    found: Leaks | None,
+    copies: Copies | None,
+    *,
+    problem: str = "",
+    images: Sequence[RankedGroup] | None = None,
+    top: int | None = None,
 ) -> dict[str, Any]:
-    """Return what was found as JSON; `problem` says why copies were not looked for, `top` limits each list."""
-    about: dict[str, Any] = {
-        "run": reading.info.name,
-        "target": reading.described.name,
-        "class": question.target_class,
-        "example": question.example,
-        "split": question.split,
-        "output": question.output_kind,
-        "design": reading.info.design_label,
-        "config_hash": reading.info.identity,
-        "version": __version__,
+    """Return what was found as JSON values.
+
+    Args:
+        reading: that it was found in.
+        question: that was asked.
+        found: pairs; None where they were not looked for.
+        copies: likewise.
+        problem: why copies were not looked for; empty if they were.
+        images: the single images of one source class, ranked by influence on all of the question's examples.
+        top: limits each list.
+    """
+    made: dict[str, Any] = {
+        **about(reading, question, len(reading.outputs)),
         "groups": "image" if is_of_images(reading.info) else noun_of(reading.info),
     }
     if found is not None:
         kinds = _kinds(reading, copies)
-        about |= {
-            "models": found.models,
+        made |= {
+            "influence": INFLUENCE,
+            "on_example": ON_EXAMPLE,
             "tested": found.tested,
             "helped_beyond_chance": found.n_helped,
             "hurt_beyond_chance": found.n_hurt,
             "kept": KEPT,
+            "left_out": found.left_out,
             "smallest_found": finite(found.smallest),
             "helped": [_pair(reading, leak, kinds) for leak in found.helped[:top]],
             "hurt": [_pair(reading, leak, kinds) for leak in found.hurt[:top]],
         }
-    about["copies_problem"] = problem
+    if images is not None:
+        made["images"] = [_image(row) for row in images[:top]]
+    made["copies_problem"] = problem
     if copies is None:
-        return about | {"copies": None}
-    return about | {
+        return made | {"copies": None}
+    return made | {
         "compared": [copies.compared, copies.examples],
         "copies": [_copy(reading, copies, place) for place in range(len(copies.found))][:top],
     }
@@ -58,32 +77,25 @@ def leaks_csv(reading: Reading, question: Question, found: Leaks, copies: Copies
     """Return all pairs that were kept, helped first."""
     kinds = _kinds(reading, copies)
     rows = [_pair(reading, leak, kinds) for leak in (*found.helped, *found.hurt)]
-    comments = [
-        ("run", reading.info.name),
-        ("target", reading.described.name),
-        ("models", str(found.models)),
+    more = (
         ("pairs tested", str(found.tested)),
-        ("class", question.target_class or "all"),
-        ("split", question.split),
-        ("output", question.output_kind),
-        ("design", reading.info.design_label),
-        ("config hash", reading.info.identity),
-        ("influence", "on one test example, beyond that on the others of its class; on_example: on the example itself"),
-        ("kept", f"at most {KEPT:,} pairs of each sign; beyond chance: {found.n_helped:,} and {found.n_hurt:,}"),
-        ("written by", f"tinfl {__version__}"),
-    ]
-    return csv_text(comments, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
+        ("beyond chance", f"{found.n_helped} helped, {found.n_hurt} hurt"),
+        ("kept", f"at most {KEPT} of each sign; beyond chance and left out: {found.left_out}"),
+        ("influence", f"{INFLUENCE}, with 95% interval; q over all pairs tested"),
+        ("on_example", ON_EXAMPLE),
+    )
+    lines = comments(reading, question, found.models, *more)
+    return csv_text(lines, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
 
 
 def copies_csv(reading: Reading, copies: Copies) -> str:
     """Return all copies that were found."""
     rows = [_copy(reading, copies, place) for place in range(len(copies.found))]
-    comments = [
-        ("run", reading.info.name),
-        ("target", reading.described.name),
+    more = (
         ("compared", f"{copies.compared} source images with {copies.examples} test images"),
-    ]
-    return csv_text(comments, _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
+        ("distance", "0 for equal pixels; relative: to that of unrelated images"),
+    )
+    return csv_text(comments_on_images(reading, *more), _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
 
 
 def kinds_of(copies: Copies | None) -> dict[tuple[str, int], tuple[str, float]]:
@@ -108,6 +120,10 @@ def _pair(reading: Reading, leak: Leak, kinds: dict[tuple[str, int], tuple[str, 
         "copy": None if kinds is None else kind or False,
         "distance": distance,
     }
+
+
+def _image(row: RankedGroup) -> dict[str, Any]:
+    return {"name": row.group, **{key: finite(getattr(row, key)) for key in _RANKED}}
 
 
 def _copy(reading: Reading, copies: Copies, place: int) -> dict[str, Any]:

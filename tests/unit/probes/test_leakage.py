@@ -95,7 +95,7 @@ def test_a_class_without_single_images_is_refused(reading):
     with pytest.raises(ConfigError, match='no class "c"'):
         groups_of_class(reading.info, "c")
     of_classes = replace(reading.info, source=replace(reading.info.source, sizes=[5] * len(IMAGES)))
-    with pytest.raises(ConfigError, match="no single image"):
+    with pytest.raises(ConfigError, match="not single images"):
         groups_of_class(of_classes, "a")
 
 
