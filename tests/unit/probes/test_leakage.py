@@ -6,6 +6,7 @@ import pytest
 from tests.tui.runs import make_run
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.probes import leakage
 from tui_influence.probes.leakage import class_of, groups_of_class, is_of_images, leaks
 from tui_influence.ranking_question import Question
 from tui_influence.reading import read
@@ -70,6 +71,14 @@ def test_an_influence_does_not_depend_on_what_else_is_asked(reading):
     alone = leaks(reading, Question(example=LEAKED)).helped
     for pair in alone:
         assert pair.influence == pytest.approx(whole[pair.group, pair.example].influence, rel=1e-4)
+
+
+def test_pairs_beyond_chance_that_are_not_kept_are_counted(reading, monkeypatch):
+    whole = leaks(reading, Question(split="all"))
+    assert whole.left_out == 0
+    assert whole.n_helped + whole.n_hurt > 2
+    monkeypatch.setattr(leakage, "KEPT", 1)
+    assert leaks(reading, Question(split="all")).left_out == whole.n_helped + whole.n_hurt - 2
 
 
 def test_the_images_of_a_class_alone(reading):
