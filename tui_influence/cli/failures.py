@@ -68,6 +68,7 @@ def failures(
     """Find the test examples that most models get wrong, and the source classes that are to blame."""
     from tui_influence.cli.canvas import canvas
     from tui_influence.cli.failures_words import print_failures
+    from tui_influence.cli.picture_rows import say_why_no_pictures
     from tui_influence.export.files import write_text_atomically
     from tui_influence.probes.failure_documents import failures_csv, failures_document
     from tui_influence.probes.failures import BLAMED
@@ -116,5 +117,4 @@ def failures(
         problem = print_failures(
             canvas(color, "blocks", theme, ascii_only=ascii_only), reading, question, found, columns
         )
-        if problem:
-            diagnostics.warn(f"no picture: {problem}")
+        say_why_no_pictures(reading, problem)

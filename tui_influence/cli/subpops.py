@@ -68,6 +68,7 @@ def subpops(
     if export is not None and str(export) == "-":
         raise ConfigError("--export -: lists of images are written to files")
     from tui_influence.cli.canvas import canvas
+    from tui_influence.cli.picture_rows import say_why_no_pictures
     from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
     from tui_influence.export.files import refuse_same_file, write_text_atomically
@@ -118,8 +119,7 @@ def subpops(
             problem = print_class(about, by_class[0], top or _PARTS)
         else:
             print_overview(about, by_class, top or _PARTS)
-        if problem:
-            diagnostics.warn(f"no picture: {problem}")
+        say_why_no_pictures(reading, problem)
         if by_source is None:
             diagnostics.say(f"next: {next_command(about, by_class)}")
 
