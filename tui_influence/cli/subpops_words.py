@@ -164,7 +164,7 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
         )
         shown.say(line)
     _say_needed(shown, classes)
-    shown.explain(classes[0].models, "a class's examples")
+    shown.explain(classes[0].models, "the examples of each class by itself, not over all classes")
 
 
 def next_command(shown: Shown, classes: Sequence[ClassParts]) -> str:

@@ -87,6 +87,14 @@ def test_influence_is_that_on_the_example_and_beyond_is_the_difference_to_the_ot
     assert one.beyond.influence[0] == pytest.approx(found.beyond.influence[3], abs=1e-5)
 
 
+def test_influence_by_ridge_is_that_of_a_ranking_by_the_example(reading):
+    found = beyond_class(reading, Question(target_class="class 0", split="all", estimator="ridge"))
+    for place in (0, 5):
+        ranked = rank(reading, Question(example=int(found.columns[place]), estimator="ridge")).report.ranking.rows
+        expected = [row.influence for row in sorted(ranked, key=lambda row: row.index)]
+        assert found.influence[:, place] == pytest.approx(expected, abs=1e-4)
+
+
 def test_noise_that_a_class_shares_leaves_the_difference(tmp_path):
     loud = read_sweep(write_sweep(tmp_path, EFFECTS, LABELS, models=60, shared=5.0))
     found = beyond_class(loud, Question(target_class="class 0"))
