@@ -30,6 +30,16 @@ def test_an_overview_names_the_parts_of_every_class_and_the_command_that_shows_o
     assert f"next: tinfl subpops '--class=class 0' --split=all -- {root}" in said.err
 
 
+def test_a_line_of_a_table_is_cut_and_never_broken_where_the_terminal_is_narrow(root, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "34")
+    for options in ((), ("--ascii",)):
+        lines = run("subpops", root, *EVERYTHING, *options).out.splitlines()
+        rows = [line for line in lines if line.startswith("class 0 ")]
+        assert [len(line) for line in rows] == [34]
+        assert rows[0].endswith("..." if options else "…")
+        assert lines[lines.index(rows[0]) + 1].startswith("class 1 ")
+
+
 def test_the_parts_of_a_class_are_shown_with_their_pictures(root):
     said = run("subpops", root, *EVERYTHING, "--class", "class 0", "--ascii")
     assert said.code == 0

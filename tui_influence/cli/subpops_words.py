@@ -58,9 +58,13 @@ class Shown:
         return self.name(self.reading.described.classes[label])
 
     def say(self, *lines: Text | str) -> None:
-        """Write lines."""
+        """Write lines; those of a paragraph are broken where the terminal ends."""
         for line in lines:
             self.canvas.console.print(line if isinstance(line, Text) else self.pen.line(line))
+
+    def row(self, line: Text) -> None:
+        """Write a line of a table, which is never broken."""
+        self.canvas.console.print(self.pen.clipped(line, self.canvas.console.width), no_wrap=True)
 
     def heading(self, text: str) -> None:
         """Write a line that stands out."""
@@ -159,10 +163,8 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
             fit(label, width),
             f"  {f'{found.told:,} of {found.size:,}':>13}  ",
             shown.pen.signs.separator.join(parts),
-            no_wrap=True,
-            overflow="ellipsis",
         )
-        shown.say(line)
+        shown.row(line)
     _say_needed(shown, classes)
     shown.explain(classes[0].models, "the examples of each class by itself, not over all classes")
 
@@ -217,7 +219,5 @@ def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = F
             (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", pen.quiet),
             shown.label(example.label),
             (f"  {shown.group(example.group)}" if named else "", pen.quiet),
-            no_wrap=True,
-            overflow="crop",
         )
-        shown.say(line)
+        shown.row(line)
