@@ -58,6 +58,7 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     told = [row for row in rows if row["source"]]
     assert {row["source"] for row in told} == {"g1"}
+    assert len(rows) == EXAMPLES
     assert all(float(row["q"]) < 0.05 for row in told)
     assert (tmp_path / "driven.txt").read_text().splitlines() == [row["name"] for row in told]
     found = json.loads(run(*asked, "--json", "--top", 3).out)

@@ -45,7 +45,7 @@ def subpops(
     top: Annotated[int | None, typer.Option(min=1, help="Show this many examples, or parts of a class, only.")] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help='Write all examples, of --source those it helps, to a CSV; "-" for stdout.'),
+        typer.Option(metavar="FILE", help='Write all examples to a CSV file; "-" for stdout.'),
     ] = None,
     export: Annotated[
         Path | None,
@@ -91,6 +91,7 @@ def subpops(
     by_source = driven_by(reading, question, group_of(reading, source)) if source is not None else None
     by_class = subpopulations(reading, question) if by_source is None else ()
     examples: Sequence[Driven] = by_source.examples if by_source is not None else in_order(by_class)
+    others: Sequence[Driven] = by_source.others if by_source is not None else ()
     for note in notes_of(reading):
         diagnostics.warn(note)
     if export is not None and by_source is not None:
@@ -98,10 +99,10 @@ def subpops(
     elif export is not None:
         _write_lists(reading, by_class[0], export)
     if csv is not None and str(csv) == "-":
-        output.write(driven_csv(reading, question, examples))
+        output.write(driven_csv(reading, question, [*examples, *others]))
         return
     if csv is not None:
-        write_text_atomically(csv, driven_csv(reading, question, examples))
+        write_text_atomically(csv, driven_csv(reading, question, [*examples, *others]))
         diagnostics.say(f"wrote {csv}")
     if json:
         document = (

@@ -49,9 +49,11 @@ class Shown:
         """Return a name as it may be shown."""
         return cut(plain(text, self.pen.ascii), _NAME, self.pen.signs.ellipsis)
 
-    def group(self, group: int) -> str:
-        """Return the name of a source group."""
-        return self.name(self.reading.info.source.groups[group])
+    def group(self, group: int | None) -> str:
+        """Return the name of a source group, or what is said of none."""
+        return (
+            "nothing helps it beyond its class" if group is None else self.name(self.reading.info.source.groups[group])
+        )
 
     def label(self, label: int) -> str:
         """Return the name of a class of the target."""
@@ -210,9 +212,12 @@ def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
 
 def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = False) -> None:
     digits = value_format([e.beyond for e in examples], [e.se for e in examples])
+    pen = shown.pen
     for example in examples:
         mark = "*" if example.told else " "
-        pen = shown.pen
+        if example.group is None:
+            shown.row(shown.pen.line(f"  example {example.example:<7}{shown.group(None)}", pen.quiet))
+            continue
         line = Text.assemble(
             f"  example {example.example:<7}",
             (f"{pen.signs.of(example.beyond)}{example.beyond:{digits}}{mark}", pen.colour(example.beyond)),

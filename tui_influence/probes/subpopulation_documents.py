@@ -1,7 +1,7 @@
 """Subpopulations for programs: one JSON document, one CSV line an example, and lists of image names.
 
 A group is named in a CSV's `source` only where it is told to drive the example; where that is empty, the numbers are
-those of the group that comes nearest.
+those of the group that comes nearest, or empty too where no group helps the example beyond its class.
 """
 
 import re
@@ -144,7 +144,7 @@ def _example(reading: Reading, found: Driven) -> dict[str, Any]:
 
 
 def _cells(reading: Reading, found: Driven) -> list[str]:
-    source = reading.info.source.groups[found.group] if found.told else ""
+    source = reading.info.source.groups[found.group] if found.told and found.group is not None else ""
     names = (reading.examples.names[found.example], reading.described.classes[found.label], source)
     return [
         str(found.example),

@@ -51,6 +51,9 @@ def test_where_no_group_helps_none_drives_not_even_the_first_which_hurts_a_part_
     effects[0] += np.where(HIDDEN == 3, 0.5, 0.0)
     found = subpopulations(read_sweep(write_sweep(tmp_path, effects, LABELS, models=200)), Question(split="all"))
     assert [(classes.told, classes.parts) for classes in found] == [(0, ()), (0, ())]
+    unhelped = [one for classes in found for one in classes.untold if one.group is None]
+    assert len(unhelped) > EXAMPLES / 2
+    assert all(one.q == 1 and np.isnan([one.influence, one.beyond, one.se]).all() for one in unhelped)
 
 
 def test_an_easy_class_does_not_fill_the_list_of_what_helps_all_of_it(reading):
