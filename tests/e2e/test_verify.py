@@ -75,6 +75,10 @@ def test_only_what_lowers_the_margin_is_left_out(sweep):
 def test_a_dry_run_trains_nothing(sweep):
     said = tinfl("failures", sweep, *QUICK, "--dry-run")
     assert f"{ROWS} retrainings" in said.stdout
+    assert "example 3 of target" in said.stdout
+    assert "influence on its margin, difference" in said.stdout
+    document = json.loads(tinfl("failures", sweep, *QUICK, "--dry-run", "--json").stdout)
+    assert [(len(arm["dropped"]), arm["n_dropped"]) for arm in document["arms"]] == [(0, 0), (4, 4), (0, 4)]
     assert not (sweep / "prune" / "example-3").exists()
 
 
@@ -83,6 +87,7 @@ def test_a_dry_run_trains_nothing(sweep):
     [
         (("--verify",), "--verify needs --example"),
         (("--example", 3, "--seeds", 4), "are for --verify"),
+        (("--verify", "--example", 3, "--blamed", 2), "are for the list of failures"),
         (("--verify", "--example", 100000), "no example 100000"),
         (("--verify", "--example", 3, "--devices", "cuda:9", "--seeds", 2), "cuda"),
     ],

@@ -223,6 +223,38 @@ def test_a_missing_file_a_taken_place_and_too_few_models_are_refused(given, tmp_
     refused("import", *given, "--images", tmp_path / "images.npz", tmp_path / "out", code=2, reason="3 images, but")
 
 
+@pytest.mark.parametrize("option", ["--groups", "--classes"])
+def test_a_missing_list_of_names_is_a_mistake_of_the_command_line(given, tmp_path, option):
+    refused("import", *given, option, tmp_path / "none", tmp_path / "out", code=2, reason="no such file")
+    refused("import", *given, option, tmp_path, tmp_path / "out", code=2, reason=str(tmp_path))
+
+
+def test_outputs_that_cannot_be_kept_as_they_are_are_counted(given, tmp_path):
+    outputs = SWEEP.outputs.copy()
+    outputs[3, 4:6] = -1e6, 1e5
+    said = run("import", *given, "--outputs", save(tmp_path, "large", outputs), tmp_path / "out")
+    assert said.code == 0
+    assert "2 outputs beyond +-60,000" in said.err
+
+
+def test_the_design_of_an_import_is_that_of_all_its_models(tmp_path):
+    masks = np.random.default_rng(0).random((400, GROUPS)) < 0.5
+    masks[:300] = np.arange(GROUPS) < 3
+    masks[300:, 0] = True
+    given = ("--masks", save(tmp_path, "m", masks), "--outputs", save(tmp_path, "y", np.ones((400, 4))))
+    assert run("import", *given, tmp_path / "out").code == 0
+    assert read_run_info(tmp_path / "out").design == {"kind": "random", "alpha": round(masks.mean(), 3)}
+
+
+@pytest.mark.parametrize("command", [("show", "--example", "3"), ("show", "--source", "group 1"), ("failures",)])
+def test_that_an_import_has_no_pictures_is_no_warning(given, tmp_path, command):
+    assert run("import", *given, tmp_path / "out").code == 0
+    said = run(command[0], tmp_path / "out", *command[1:])
+    assert "without pictures" in said.err
+    assert "warning" not in said.err
+    assert "thumbnails" not in said.err
+
+
 def test_an_interrupted_import_leaves_nothing_behind(given, tmp_path, monkeypatch):
     from tui_influence.importing import directory
 

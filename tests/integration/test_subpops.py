@@ -2,13 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.integration.command_line import refused, run
-from tests.unit.probes.sweeps import write_sweep
+from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
+from tui_influence.probes.subpopulation_documents import image_names, list_names
+from tui_influence.probes.subpopulations import Driven
 
 EVERYTHING = ("--split", "all")
 
@@ -25,6 +28,16 @@ def test_an_overview_names_the_parts_of_every_class_and_the_command_that_shows_o
     assert "class 1" in said.out
     assert {"g0", "g1", "g2"} <= set(said.out.split())
     assert f"next: tinfl subpops '--class=class 0' --split=all -- {root}" in said.err
+
+
+def test_a_line_of_a_table_is_cut_and_never_broken_where_the_terminal_is_narrow(root, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "34")
+    for options in ((), ("--ascii",)):
+        lines = run("subpops", root, *EVERYTHING, *options).out.splitlines()
+        rows = [line for line in lines if line.startswith("class 0 ")]
+        assert [len(line) for line in rows] == [34]
+        assert rows[0].endswith("..." if options else "…")
+        assert lines[lines.index(rows[0]) + 1].startswith("class 1 ")
 
 
 def test_the_parts_of_a_class_are_shown_with_their_pictures(root):
@@ -45,6 +58,7 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     told = [row for row in rows if row["source"]]
     assert {row["source"] for row in told} == {"g1"}
+    assert len(rows) == EXAMPLES
     assert all(float(row["q"]) < 0.05 for row in told)
     assert (tmp_path / "driven.txt").read_text().splitlines() == [row["name"] for row in told]
     found = json.loads(run(*asked, "--json", "--top", 3).out)
@@ -52,6 +66,35 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
     assert [example["example"] for example in found["examples"]] == [int(row["example"]) for row in rows[:3]]
     planted = np.flatnonzero((LABELS == 0) & (HIDDEN == 1))
     assert {int(row["example"]) for row in told} >= set(planted)
+
+
+def test_the_parts_of_a_class_are_written_as_lists_into_a_folder_that_held_nothing(root, tmp_path):
+    asked = ("subpops", root, *EVERYTHING, "--class", "class 0")
+    assert run(*asked, "--export", tmp_path / "lists").code == 0
+    (found,) = json.loads(run(*asked, "--json").out)["classes"]
+    expected = {
+        f"{part['source']}.txt": [example["name"] for example in part["examples"]] for part in found["subpopulations"]
+    }
+    assert {file.name: file.read_text().splitlines() for file in (tmp_path / "lists").iterdir()} == expected
+    refused(*asked, "--export", tmp_path / "lists", code=2, reason="exists")
+
+
+def test_no_name_of_a_source_class_leads_out_of_the_folder_or_takes_the_place_of_another():
+    names = list_names(["../a", "A", "a", "..", "b/c\n\x1b", "x" * 300])
+    assert names == ["a.txt", "A-2.txt", "a-3.txt", "group.txt", "b_c.txt", "x" * 60 + ".txt"]
+
+
+def test_a_name_that_fits_no_line_is_left_out_of_a_list_and_what_was_written_is_said_safely(tmp_path):
+    paths = write_sweep(tmp_path / "run", EFFECTS, LABELS, models=60)
+    reading = read_sweep(paths)
+    examples = [Driven(number, 0, 0, 1.0, 1.0, 0.1, 0.8, 1.2, 0.0) for number in range(2)]
+    names = ("two\nlines", "one\x1b", *reading.examples.names[2:])
+    odd = replace(reading, examples=replace(reading.examples, names=names))
+    assert image_names(odd, examples) == (["one\x1b"], 1)
+    said = run("subpops", paths.root, "--source", "g1", "--export", tmp_path / "a\x1b[31m.txt")
+    assert said.code == 0
+    assert "a\\x1b[31m.txt" in said.err
+    assert "\x1b" not in said.err
 
 
 def test_all_examples_of_the_classes_are_in_their_csv_and_those_not_told_name_no_source(root):
@@ -88,6 +131,7 @@ def test_names_cannot_do_anything_to_the_terminal_or_to_a_spreadsheet(tmp_path):
         (("--source", "g9"), 'no class "g9"'),
         (("--class", "clas 0"), 'did you mean "class 0"'),
         (("--export", "list.txt"), "--export needs --source"),
+        (("--source", "g1", "--export", "-"), "written to files"),
         (("--top", "0"), "--top"),
     ],
 )

@@ -16,25 +16,25 @@ _SHOWN_DETAILS = 50
 
 
 def say(text: str = "") -> None:
-    """Tell the user something."""
-    _write(text)
+    """Tell the user something; what cannot be shown safely of it is escaped, as in all that is told here."""
+    _write(_safe(text))
 
 
 def dim(text: str) -> None:
     """Tell the user something that is not important."""
-    _write(_paint(text, _DIM))
+    _write(_paint(_safe(text), _DIM))
 
 
 def warn(text: str) -> None:
     """Tell the user something that should be looked into."""
-    _write(f"{_paint('warning:', _YELLOW)} {text}")
+    _write(f"{_paint('warning:', _YELLOW)} {_safe(text)}")
 
 
 def report(error: TinflError) -> ExitCode:
     """Show what went wrong; return the exit code it means."""
     _write(f"{_paint('error:', _RED)} {printable(str(error))}")
     for line in error.details[:_SHOWN_DETAILS]:
-        _write(f"  {_safe_line(line)}")
+        _write(f"  {_safe(line, indent='  ')}")
     if len(error.details) > _SHOWN_DETAILS:
         _write(f"  ... and {len(error.details) - _SHOWN_DETAILS} more")
     return error.exit_code
@@ -57,8 +57,8 @@ def _paint(text: str, colour: str) -> str:
     return text if plain else f"{colour}{text}{_OFF}"
 
 
-def _safe_line(line: str) -> str:
-    return "\n  ".join(printable(part) for part in line.split("\n"))
+def _safe(text: str, indent: str = "") -> str:
+    return f"\n{indent}".join(printable(line) for line in text.split("\n"))
 
 
 def rewrite(text: str) -> None:

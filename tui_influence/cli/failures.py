@@ -41,7 +41,9 @@ def failures(
         float | None, typer.Option(metavar="NATS", help="Also examples whose mean margin is below this.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="So many failures, the lowest margin first.")] = None,
-    blamed: Annotated[int, typer.Option(min=1, max=100, help="Name so many source classes for each.")] = 3,
+    blamed: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Name so many source classes for each; 3 by default.")
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Retrain without the classes to blame for --example, or show what that found."),
@@ -66,8 +68,10 @@ def failures(
     """Find the test examples that most models get wrong, and the source classes that are to blame."""
     from tui_influence.cli.canvas import canvas
     from tui_influence.cli.failures_words import print_failures
+    from tui_influence.cli.picture_rows import say_why_no_pictures
     from tui_influence.export.files import write_text_atomically
     from tui_influence.probes.failure_documents import failures_csv, failures_document
+    from tui_influence.probes.failures import BLAMED
     from tui_influence.probes.failures import failures as find
     from tui_influence.ranking import notes_of
     from tui_influence.ranking_question import Question
@@ -82,8 +86,11 @@ def failures(
     if verify:
         if example is None:
             raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
-        if csv is not None or below is not None or top is not None:
-            raise ConfigError("--verify is about one example: --csv, --below and --top are for the list of failures")
+        if any(option is not None for option in (csv, below, top, blamed, columns)):
+            raise ConfigError(
+                "--verify is about one example: --csv, --below, --top, --blamed and --columns are for the list of "
+                "failures"
+            )
         from tui_influence.cli.failures_verify import Options
         from tui_influence.cli.failures_verify import verify as put_to_the_test
 
@@ -95,7 +102,7 @@ def failures(
         raise ConfigError("--drop, --seeds and how to train are for --verify")
     to_programs = json or csv is not None
     most = top if to_programs else top or _SHOWN
-    found = find(reading, question, below=-inf if below is None else below, top=most, blamed=blamed)
+    found = find(reading, question, below=-inf if below is None else below, top=most, blamed=blamed or BLAMED)
     for note in notes_of(reading):
         diagnostics.warn(note)
     if csv is not None and str(csv) == "-":
@@ -110,5 +117,4 @@ def failures(
         problem = print_failures(
             canvas(color, "blocks", theme, ascii_only=ascii_only), reading, question, found, columns
         )
-        if problem:
-            diagnostics.warn(f"no picture: {problem}")
+        say_why_no_pictures(reading, problem)

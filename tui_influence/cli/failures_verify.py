@@ -4,12 +4,19 @@ from dataclasses import dataclass
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.live import StageLine
-from tui_influence.cli.prune_planning import say_how_many, show_plan
+from tui_influence.cli.prune_planning import say_how_many, show_with_cost
 from tui_influence.cli.starting import device_list, shown, start
+from tui_influence.errors import ConfigError
 from tui_influence.probes.flips import verified
 from tui_influence.probes.verification import DROP, FEWEST_SEEDS, verification
 from tui_influence.probes.verification_names import kept_at, verify_command
-from tui_influence.probes.verification_report import verification_document, verification_lines
+from tui_influence.probes.verification_report import (
+    planned_document,
+    planned_lines,
+    verification_document,
+    verification_lines,
+)
+from tui_influence.pruning.planning import OtherSettingsError
 from tui_influence.pruning.request import planned
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
@@ -62,19 +69,33 @@ def verify(reading: Reading, question: Question, options: Options) -> None:
     if len(wanted.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
         diagnostics.warn(f"with fewer than {FEWEST_SEEDS} retrainings of each arm no flip can be told from chance")
     with StageLine() as line:
-        plan = planned(sweep, reading.info, own, wanted.wanted, line.stage)
+        try:
+            plan = planned(sweep, reading.info, own, wanted.wanted, line.stage)
+        except OtherSettingsError as error:
+            raise _kept_already(own, example, error) from error
     groups = reading.info.source.groups
     diagnostics.say(f"leaves out {', '.join(printable(groups[one.group], 60) for one in wanted.blamed)}")
     if not wanted.told:
         diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
     if options.dry_run:
-        show_plan(plan, json=options.json, ascii_only=options.ascii_only)
+        document = planned_document(reading, question, plan.pruning)
+        lines = planned_lines(reading, question, plan.pruning, ascii_only=options.ascii_only)
+        show_with_cost(plan, document, lines, json=options.json)
         return
     say_how_many(sweep, reading.info, plan.pruning)
     request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     start(request, foreground=options.foreground, reading=verify_command(question, sweep.root))
     if options.foreground:
         _show(own, example, options)
+
+
+def _kept_already(own: Paths, example: int, error: OtherSettingsError) -> ConfigError:
+    kept = ConfigError(
+        f"{printable(str(own.root))} holds a verification of example {example} with other settings: "
+        "ask with those, or move it away"
+    )
+    kept.details = error.details
+    return kept
 
 
 def _show(own: Paths, example: int, options: Options) -> None:

@@ -47,8 +47,9 @@ def print_failures(canvas: Canvas, reading: Reading, question: Question, failure
     except ResultsError as error:
         problem = str(error)
     columns = min(wanted or _COLUMNS, max(console.width - _GAP - _BESIDE, 2))
+    room = console.width if pictures is None else console.width - columns - _GAP
     for place, found in enumerate(failures.found):
-        words = _words(reading, found, pen)
+        words = [pen.clipped(line, room) for line in _words(reading, found, pen)]
         console.print(Text(), _beside(canvas, None if pictures is None else pictures[place], columns, words), sep="\n")
     _explain(canvas, reading, question, failures)
     return problem
@@ -81,8 +82,6 @@ def _words(reading: Reading, found: Failure, pen: Pen) -> list[Text]:
     ]
     if not found.blamed:
         lines.append(pen.line("nothing lowers its margin", pen.quiet))
-    for line in lines:
-        line.no_wrap, line.overflow = True, "crop"
     return lines
 
 

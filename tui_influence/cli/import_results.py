@@ -15,7 +15,11 @@ def import_results(
     ],
     outputs: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="(m, n) .npy: margins log p - log(1 - p) of the correct class, in nats."),
+        typer.Option(
+            metavar="FILE",
+            help="(m, n) .npy: margins log p - log(1 - p) of the correct class, in nats; kept as float16, within "
+            "+-60,000.",
+        ),
     ],
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="(n,) .npy: the class of each example, from 0.")
@@ -42,6 +46,7 @@ def import_results(
     from tui_influence.errors import ConfigError
     from tui_influence.importing.arrays import Given, open_given, some
     from tui_influence.importing.directory import refuse_if_taken, write_import
+    from tui_influence.store.records import MARGIN_LIMIT
     from tui_influence.text import counted
 
     refuse_if_taken(out)
@@ -52,6 +57,9 @@ def import_results(
     if opened.constant:
         names = counted(len(opened.constant), "group")
         diagnostics.warn(f"{names} every model has, or none, so their influence is unknown: {some(opened.constant)}")
+    if opened.clipped:
+        outside = counted(opened.clipped, "output")
+        diagnostics.warn(f"{outside} beyond +-{MARGIN_LIMIT:,.0f}, the most that is kept: are these nats?")
     if opened.are_probabilities:
         diagnostics.warn("every output is between 0 and 1: are these probabilities? margins are wanted")
     if opened.predicted is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from tui_influence.cli import diagnostics
 from tui_influence.cli.canvas import Canvas
 from tui_influence.errors import ResultsError
 from tui_influence.reading import Reading
@@ -21,17 +22,30 @@ _GAP = 2
 """Cells between two of them."""
 
 
+_WITHOUT = "imported without pictures"
+
+
 def pictures_of(reading: Reading, examples: Sequence[int]) -> "NDArray[np.uint8]":
     """Return the pictures of some test examples, (len(examples), side, side, C) uint8.
 
     Raises:
         ResultsError: the run's pictures are missing, damaged, or not those of its examples.
     """
+    if reading.info.is_imported and not reading.info.resolution:
+        raise ResultsError(_WITHOUT)
     kept, n = read_thumbnails(reading.paths.target(reading.target)), reading.described.test
     if len(kept) != n:
         raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
     found: NDArray[np.uint8] = kept[list(examples)]
     return found
+
+
+def say_why_no_pictures(reading: Reading, problem: str) -> None:
+    """Say why there are none, if so; of a run that was imported there is nothing to be mended."""
+    if problem and reading.info.is_imported:
+        diagnostics.dim(problem)
+    elif problem:
+        diagnostics.warn(f"no picture: {problem}")
 
 
 def per_row(canvas: Canvas, wanted: int | None) -> int:

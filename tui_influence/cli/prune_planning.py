@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.live import StageLine
@@ -50,20 +51,25 @@ def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> list[Cho
 
 def show_plan(found: Planned, *, json: bool, ascii_only: bool) -> None:
     """Show what would be trained and what it would cost, after timing a few training steps."""
+    show_with_cost(found, plan_document(found.pruning), plan_lines(found.pruning, ascii_only=ascii_only), json=json)
+
+
+def show_with_cost(found: Planned, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
+    """Show a plan as a document or as lines, and what it would cost, after timing a few training steps."""
     with StageLine() as line:
         line.stage("timing a few training steps", 0, 0)
         cost = cost_of(found)
     if json:
         output.write_json(
             {
-                **plan_document(found.pruning),
+                **document,
                 "seconds_per_model": cost.seconds_per_model,
                 "seconds": cost.seconds,
                 "disk_bytes": cost.disk,
             }
         )
         return
-    for text in [*plan_lines(found.pruning, ascii_only=ascii_only), cost_line(found.pruning, cost)]:
+    for text in [*lines, cost_line(found.pruning, cost)]:
         output.line(text)
 
 

@@ -81,7 +81,7 @@ def _show_example(canvas: "Canvas | None", reading: "Reading", question: "Questi
     (example,) = chosen_columns(reading.described, reading.examples, question).tolist()
     about = about_example(reading, question, example)
     pixels, problem = _or_reason(lambda: pixels_of(reading, example))
-    _warn(about.drivers.notes, problem)
+    _warn(reading, about.drivers.notes, problem)
     if canvas is None:
         output.write_json(example_document(reading, about, pixels, problem))
     else:
@@ -101,7 +101,7 @@ def _show_source(
     row = next(row for row in answer.report.ranking.rows if row.index == group)
     moved = effects(reading, question, at_once=False).of(group, _MOVED)
     samples, problem = _or_reason(lambda: samples_of(reading, group))
-    _warn(answer.notes, problem)
+    _warn(reading, answer.notes, problem)
     if canvas is None:
         document = source_document(reading, answer.report, row, samples, problem)
         output.write_json(document | moved_document(reading, moved))
@@ -118,11 +118,12 @@ def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:
         return None, str(error)
 
 
-def _warn(notes: tuple[str, ...], problem: str) -> None:
+def _warn(reading: "Reading", notes: tuple[str, ...], problem: str) -> None:
+    from tui_influence.cli.picture_rows import say_why_no_pictures
+
     for note in notes:
         diagnostics.warn(note)
-    if problem:
-        diagnostics.warn(f"no picture: {problem}")
+    say_why_no_pictures(reading, problem)
 
 
 @contextmanager

@@ -41,6 +41,8 @@ def samples_of(reading: Reading, group: int) -> "NDArray[np.uint8]":
     Raises:
         ResultsError: the run's pictures are missing or damaged, or there is none of this group.
     """
+    if reading.info.is_imported:
+        raise ResultsError("imported, so without pictures of the source")
     kept, groups = read_source_thumbnails(reading.paths)
     found: NDArray[np.uint8] = kept[groups == group]
     if not len(found):

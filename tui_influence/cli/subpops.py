@@ -25,7 +25,8 @@ from tui_influence.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui_influence.probes.subpopulations import Driven
+    from tui_influence.probes.subpopulations import ClassParts, Driven
+    from tui_influence.reading import Reading
 
 _EXAMPLES = 12
 """Examples of a source class that are listed, if not told otherwise."""
@@ -44,11 +45,14 @@ def subpops(
     top: Annotated[int | None, typer.Option(min=1, help="Show this many examples, or parts of a class, only.")] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help='Write all examples, of --source those it helps, to a CSV; "-" for stdout.'),
+        typer.Option(metavar="FILE", help='Write all examples to a CSV file; "-" for stdout.'),
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the names of the images that --source drives, one a line."),
+        typer.Option(
+            metavar="PATH",
+            help="Write the names of the images that --source drives, one a line; of --class a folder, a list a part.",
+        ),
     ] = None,
     json: Json = False,
     columns: Columns = None,
@@ -59,16 +63,18 @@ def subpops(
 ) -> None:
     """Find the subpopulations of a target: which test examples a source class drives beyond their own class."""
     output.one_on_stdout(csv, json)
-    if export is not None and source is None:
-        raise ConfigError("--export needs --source CLASS: a list of images is one subpopulation")
+    if export is not None and source is None and target_class is None:
+        raise ConfigError("--export needs --source CLASS, for one list, or --class CLASS, for a folder of lists")
+    if export is not None and str(export) == "-":
+        raise ConfigError("--export -: lists of images are written to files")
     from tui_influence.cli.canvas import canvas
+    from tui_influence.cli.picture_rows import say_why_no_pictures
     from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
     from tui_influence.export.files import refuse_same_file, write_text_atomically
     from tui_influence.probes.subpopulation_documents import (
         classes_document,
         driven_csv,
-        image_list,
         in_order,
         source_document,
     )
@@ -85,17 +91,18 @@ def subpops(
     by_source = driven_by(reading, question, group_of(reading, source)) if source is not None else None
     by_class = subpopulations(reading, question) if by_source is None else ()
     examples: Sequence[Driven] = by_source.examples if by_source is not None else in_order(by_class)
+    others: Sequence[Driven] = by_source.others if by_source is not None else ()
     for note in notes_of(reading):
         diagnostics.warn(note)
-    if export is not None:
-        write_text_atomically(export, image_list(reading, examples))
-        told = sum(1 for example in examples if example.told)
-        diagnostics.say(f"wrote {export}: {told:,} images")
+    if export is not None and by_source is not None:
+        _write_list(reading, examples, export)
+    elif export is not None:
+        _write_lists(reading, by_class[0], export)
     if csv is not None and str(csv) == "-":
-        output.write(driven_csv(reading, question, examples))
+        output.write(driven_csv(reading, question, [*examples, *others]))
         return
     if csv is not None:
-        write_text_atomically(csv, driven_csv(reading, question, examples))
+        write_text_atomically(csv, driven_csv(reading, question, [*examples, *others]))
         diagnostics.say(f"wrote {csv}")
     if json:
         document = (
@@ -113,7 +120,39 @@ def subpops(
             problem = print_class(about, by_class[0], top or _PARTS)
         else:
             print_overview(about, by_class, top or _PARTS)
-        if problem:
-            diagnostics.warn(f"no picture: {problem}")
+        say_why_no_pictures(reading, problem)
         if by_source is None:
             diagnostics.say(f"next: {next_command(about, by_class)}")
+
+
+def _write_list(reading: "Reading", examples: "Sequence[Driven]", path: Path) -> None:
+    """Write the names of the examples that are told, a line each."""
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.probes.subpopulation_documents import image_names
+    from tui_influence.text import counted
+
+    names, unlisted = image_names(reading, examples)
+    if unlisted:
+        diagnostics.warn(f"{counted(unlisted, 'name')} cannot stand on a line of a list; left out")
+    write_text_atomically(path, "".join(f"{name}\n" for name in names))
+    diagnostics.say(f"wrote {path}: {counted(len(names), 'image')}")
+
+
+def _write_lists(reading: "Reading", found: "ClassParts", folder: Path) -> None:
+    """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
+    from tui_influence.probes.subpopulation_documents import list_names
+    from tui_influence.store.files import make_directory, refusal
+    from tui_influence.text import printable
+
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(f"--export {printable(str(folder))}: exists; with --class it is a folder of its own")
+    except OSError as error:
+        raise refusal(error, "use", folder) from error
+    if not found.parts:
+        diagnostics.warn("no part of the class is told: there is no list to write")
+        return
+    make_directory(folder)
+    groups = reading.info.source.groups
+    for part, name in zip(found.parts, list_names([groups[part.group] for part in found.parts]), strict=True):
+        _write_list(reading, part.members, folder / name)

@@ -49,18 +49,24 @@ class Shown:
         """Return a name as it may be shown."""
         return cut(plain(text, self.pen.ascii), _NAME, self.pen.signs.ellipsis)
 
-    def group(self, group: int) -> str:
-        """Return the name of a source group."""
-        return self.name(self.reading.info.source.groups[group])
+    def group(self, group: int | None) -> str:
+        """Return the name of a source group, or what is said of none."""
+        return (
+            "nothing helps it beyond its class" if group is None else self.name(self.reading.info.source.groups[group])
+        )
 
     def label(self, label: int) -> str:
         """Return the name of a class of the target."""
         return self.name(self.reading.described.classes[label])
 
     def say(self, *lines: Text | str) -> None:
-        """Write lines."""
+        """Write lines; those of a paragraph are broken where the terminal ends."""
         for line in lines:
             self.canvas.console.print(line if isinstance(line, Text) else self.pen.line(line))
+
+    def row(self, line: Text) -> None:
+        """Write a line of a table, which is never broken."""
+        self.canvas.console.print(self.pen.clipped(line, self.canvas.console.width), no_wrap=True)
 
     def heading(self, text: str) -> None:
         """Write a line that stands out."""
@@ -159,12 +165,10 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
             fit(label, width),
             f"  {f'{found.told:,} of {found.size:,}':>13}  ",
             shown.pen.signs.separator.join(parts),
-            no_wrap=True,
-            overflow="ellipsis",
         )
-        shown.say(line)
+        shown.row(line)
     _say_needed(shown, classes)
-    shown.explain(classes[0].models, "a class's examples")
+    shown.explain(classes[0].models, "the examples of each class by itself, not over all classes")
 
 
 def next_command(shown: Shown, classes: Sequence[ClassParts]) -> str:
@@ -208,16 +212,17 @@ def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
 
 def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = False) -> None:
     digits = value_format([e.beyond for e in examples], [e.se for e in examples])
+    pen = shown.pen
     for example in examples:
         mark = "*" if example.told else " "
-        pen = shown.pen
+        if example.group is None:
+            shown.row(shown.pen.line(f"  example {example.example:<7}{shown.group(None)}", pen.quiet))
+            continue
         line = Text.assemble(
             f"  example {example.example:<7}",
             (f"{pen.signs.of(example.beyond)}{example.beyond:{digits}}{mark}", pen.colour(example.beyond)),
             (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", pen.quiet),
             shown.label(example.label),
             (f"  {shown.group(example.group)}" if named else "", pen.quiet),
-            no_wrap=True,
-            overflow="crop",
         )
-        shown.say(line)
+        shown.row(line)

@@ -54,6 +54,15 @@ class Pen:
         """Return text as it may be shown."""
         return Text(plain(text, self.ascii), style=style)
 
+    def clipped(self, line: Text, width: int) -> Text:
+        """Return a line that is never broken: in more than `width` cells it ends in an ellipsis."""
+        clipped, ellipsis = line.copy(), self.signs.ellipsis
+        if line.cell_len > width:
+            clipped.truncate(max(width - len(ellipsis), 0), overflow="crop")
+            clipped.append(ellipsis)
+        clipped.no_wrap, clipped.overflow = True, "crop"
+        return clipped
+
     def colour(self, value: float) -> str:
         """Return the style of an influence."""
         if not isfinite(value) or not value or not self.coloured:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import read_bytes, refusal
+from tui_influence.store.records import MARGIN_LIMIT
 from tui_influence.text import counted, printable
 
 ROWS = 256
@@ -69,7 +70,10 @@ class Opened:
         heldout: models, the last ones, that are kept to check the influences.
         identity: hash of all that influences depend on.
         constant: names of groups that every model to estimate from has, or none.
+        same_size: all models to estimate from have as many groups.
+        share: of the groups that such a model has, on average.
         are_probabilities: all outputs lie between 0 and 1, which margins hardly do.
+        clipped: outputs beyond what is stored, `MARGIN_LIMIT` either way.
     """
 
     masks: NDArray[Any]
@@ -82,7 +86,10 @@ class Opened:
     heldout: int
     identity: str
     constant: tuple[str, ...]
+    same_size: bool
+    share: float
     are_probabilities: bool
+    clipped: int
 
     @property
     def models(self) -> int:
@@ -104,8 +111,8 @@ def open_given(given: Given) -> Opened:
     predicted = _predicted(given.predicted, outputs) if given.predicted else None
     images = _images(given.images, n) if given.images else None
     digest = hashlib.blake2b(repr((masks.shape, outputs.shape, given.heldout)).encode(), digest_size=32)
-    with_group = _check_masks(given.masks, masks, m - given.heldout, digest)
-    least, most = _check_outputs(given.outputs, outputs, digest)
+    with_group, sizes = _check_masks(given.masks, masks, m - given.heldout, digest)
+    least, most, clipped = _check_outputs(given.outputs, outputs, digest)
     if predicted is not None and given.predicted is not None:
         _check_predicted(given.predicted, predicted, len(classes), digest)
     digest.update(repr((groups, classes)).encode("utf-8", "surrogatepass") + labels.tobytes())
@@ -123,7 +130,10 @@ def open_given(given: Given) -> Opened:
         heldout=given.heldout,
         identity=digest.hexdigest(),
         constant=tuple(groups[int(k)] for k in constant),
+        same_size=len(sizes) == 1,
+        share=float(with_group.mean()) / (m - given.heldout),
         are_probabilities=least >= 0 and most <= 1,
+        clipped=clipped,
     )
 
 
@@ -178,8 +188,9 @@ def _check_matrices(given: Given, masks: NDArray[Any], outputs: NDArray[Any]) ->
         )
 
 
-def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> NDArray[np.int64]:
-    """Return how many of the first `models` models have each group."""
+def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> tuple[NDArray[np.int64], set[int]]:
+    """Return how many of the first `models` models have each group, and the numbers of groups that one has."""
+    sizes: set[int] = set()
     with_group = np.zeros(masks.shape[1], dtype=np.int64)
     for start, block in blocks(masks):
         wrong = np.argwhere((block != 0) & (block != 1)) if block.dtype != np.bool_ else np.empty((0, 2))
@@ -189,14 +200,16 @@ def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> N
                 f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; masks must be 0 or 1 throughout"
             )
         asked = block.astype(np.bool_)
-        with_group += np.count_nonzero(asked[: max(models - start, 0)], axis=0)
+        estimating = asked[: max(models - start, 0)]
+        with_group += np.count_nonzero(estimating, axis=0)
+        sizes.update(np.count_nonzero(estimating, axis=1).tolist())
         digest.update(np.packbits(asked).data)
-    return with_group
+    return with_group, sizes
 
 
-def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[float, float]:
-    """Return the least and the largest output."""
-    least, most = np.inf, -np.inf
+def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[float, float, int]:
+    """Return the least and the largest output, and how many are beyond what is stored."""
+    least, most, clipped = np.inf, -np.inf, 0
     for start, block in blocks(outputs):
         wrong = np.argwhere(~np.isfinite(block))
         if len(wrong):
@@ -205,8 +218,9 @@ def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[floa
                 f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; outputs must be finite"
             )
         least, most = min(least, float(block.min())), max(most, float(block.max()))
+        clipped += int(np.count_nonzero(np.abs(block) > MARGIN_LIMIT))
         digest.update(np.ascontiguousarray(block).data)
-    return least, most
+    return least, most, clipped
 
 
 def _labels(given: Given, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -262,6 +276,8 @@ def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
         text = read_bytes(path, limit=1 << 28).decode("utf-8-sig")
     except ValueError as error:
         raise ConfigError(f"{where}: not UTF-8 text") from error
+    except ResultsError as error:  # a file that is given, no run that is damaged
+        raise ConfigError(str(error)) from error
     names = tuple(text.removesuffix("\n").split("\n")) if text else ()
     names = tuple(name.removesuffix("\r") for name in names)
     if count is not None and len(names) != count:

@@ -19,7 +19,7 @@ from PIL import Image
 from tui_influence.datasets.images import square
 from tui_influence.designs import split_examples
 from tui_influence.errors import ConfigError
-from tui_influence.importing.arrays import ROWS, Opened, blocks
+from tui_influence.importing.arrays import Opened, blocks
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.runs.prepare import thumbnail_side, versions
@@ -103,15 +103,13 @@ def _info(opened: Opened, paths: Paths, name: str, target: str) -> RunInfo:
     pictures = None if opened.images is None else _thumbnails(opened.images)
     digests = write_examples(paths, 0, examples, pictures)
     groups = list(opened.groups)
-    sizes = np.count_nonzero(np.asarray(opened.masks[: min(ROWS, opened.models)]), axis=1)
-    kind = "fixed" if len(np.unique(sizes)) == 1 else "random"
     return RunInfo(
         name=name,
         identity=opened.identity,
         config={
             IMPORTED: True,
             "source": {"groups": "group"},
-            "design": {"kind": kind, "alpha": round(float(sizes.mean()) / len(groups), 3)},
+            "design": {"kind": "fixed" if opened.same_size else "random", "alpha": round(opened.share, 3)},
         },
         seed=_SEED,
         models=opened.models,

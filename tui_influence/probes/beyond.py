@@ -61,7 +61,7 @@ class Beyond:
         labels: (c,) their classes.
         groups: (K',) the groups that are asked about, by their column in the masks.
         beyond: (K', c) influence beyond that on the others of the example's class.
-        influence: (K', c) on the example itself, from `beyond` and the influence on its class's mean output.
+        influence: (K', c) on the example itself, as a ranking by one example has it.
         models: that it is estimated from.
     """
 
@@ -91,8 +91,6 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
     columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
     refuse_too_few_models(reading)
     matrix = beyond_outputs(reading, question.output_kind, columns)
-    assert matrix.averages is not None
-    assert matrix.scale is not None
     if question.target_class is not None and np.count_nonzero(labels == labels[columns[0]]) < 2:
         raise ConfigError(
             f'class "{printable(question.target_class, 60)}" has one test example: '
@@ -100,18 +98,38 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
         )
     alone = None if group is None else np.array([group], dtype=np.intp)
     found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
-    present, place = np.unique(labels[columns], return_inverse=True)
-    on_class = _estimate(question.estimator, outputs.masks, matrix.averages[:, present], reading.clusters, alone)
-    influence = found.influence / matrix.scale[labels[columns]].astype(found.influence.dtype)
-    influence += np.take(on_class.influence.astype(found.influence.dtype), place, axis=1)
     return Beyond(
         columns=columns,
         labels=labels[columns],
         groups=np.arange(outputs.masks.shape[1]) if alone is None else alone,
         beyond=found,
-        influence=influence,
+        influence=_on_examples(reading, question.estimator, matrix, found, alone),
         models=len(outputs),
     )
+
+
+def _on_examples(
+    reading: Reading, estimator: str, matrix: BeyondClass, found: Estimate, alone: NDArray[np.intp] | None
+) -> Floats:
+    """Return the influence on the examples themselves, (K', c).
+
+    `difference` is linear in the outputs, so it is what is beyond the class and what is on it. `ridge` is not: it
+    chooses a penalty for every output, and two of them make no third.
+    """
+    masks, clusters = reading.outputs.masks, reading.clusters
+    assert matrix.averages is not None
+    assert matrix.scale is not None
+    assert matrix.labels is not None
+    assert matrix.chosen is not None
+    if parse_estimator(estimator) is not Estimator.DIFFERENCE:
+        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.chosen)
+        return _estimate(estimator, masks, plain, clusters, alone).influence
+    of = matrix.labels[matrix.chosen]
+    present, place = np.unique(of, return_inverse=True)
+    on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, alone)
+    influence: Floats = found.influence / matrix.scale[of].astype(found.influence.dtype)
+    influence += np.take(on_class.influence.astype(found.influence.dtype), place, axis=1)
+    return influence
 
 
 def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64]) -> BeyondClass:

@@ -1,10 +1,12 @@
-"""Subpopulations for programs: one JSON document, one CSV line an example, and a list of image names.
+"""Subpopulations for programs: one JSON document, one CSV line an example, and lists of image names.
 
 A group is named in a CSV's `source` only where it is told to drive the example; where that is empty, the numbers are
-those of the group that comes nearest.
+those of the group that comes nearest, or empty too where no group helps the example beyond its class.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 from tui_influence import __version__
@@ -13,10 +15,13 @@ from tui_influence.export.report import SIGNIFICANT, finite
 from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading
-from tui_influence.text import printable, spreadsheet_safe
+from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "beyond", "se", "low", "high", "q")
 BEYOND = "influence on the example less influence on the average of the others of its class"
+_UNSAFE = re.compile(r"[^\w.-]+")
+_LONGEST = 60
+"""Characters of a file's name: in any script they are fewer bytes than a file system takes."""
 COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
 
 
@@ -42,9 +47,27 @@ def in_order(classes: Sequence[ClassParts]) -> list[Driven]:
     ]
 
 
-def image_list(reading: Reading, examples: Iterable[Driven]) -> str:
-    """Return the names of the examples that are told, a line each."""
-    return "".join(f"{printable(reading.examples.names[found.example])}\n" for found in examples if found.told)
+def image_names(reading: Reading, examples: Iterable[Driven]) -> tuple[list[str], int]:
+    """Return the names of the examples that are told, as they are, and how many cannot stand on a line of a list."""
+    names = [reading.examples.names[found.example] for found in examples if found.told]
+    listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
+    return listed, len(names) - len(listed)
+
+
+def list_names(sources: Sequence[str]) -> list[str]:
+    """Return a file name for the list of each source group: safe, like its name, and no two alike in any file system.
+
+    Args:
+        sources: names of the groups.
+    """
+    taken: set[str] = set()
+    files = []
+    for source in sources:
+        stem = _UNSAFE.sub("_", source).strip("._-")[:_LONGEST] or "group"
+        place = next(n for n in count(1) if _numbered(stem, n).casefold() not in taken)
+        files.append(_numbered(stem, place))
+        taken.add(files[-1].casefold())
+    return files
 
 
 def source_document(reading: Reading, question: Question, found: DrivenBy, top: int | None) -> dict[str, Any]:
@@ -90,6 +113,10 @@ def classes_document(
     }
 
 
+def _numbered(stem: str, place: int) -> str:
+    return f"{stem}.txt" if place == 1 else f"{stem}-{place}.txt"
+
+
 def _about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
     return {
         "run": reading.info.name,
@@ -117,7 +144,7 @@ def _example(reading: Reading, found: Driven) -> dict[str, Any]:
 
 
 def _cells(reading: Reading, found: Driven) -> list[str]:
-    source = reading.info.source.groups[found.group] if found.told else ""
+    source = reading.info.source.groups[found.group] if found.told and found.group is not None else ""
     names = (reading.examples.names[found.example], reading.described.classes[found.label], source)
     return [
         str(found.example),

@@ -34,7 +34,7 @@ class Driven:
     Attributes:
         example: its number among all test examples.
         label: its class.
-        group: the group's column in the masks.
+        group: the group's column in the masks; None where no group helps it beyond its class: the numbers are NaN then.
         influence: of the group on the example.
         beyond: that influence less the one on the average of the others of its class.
         se: standard error of `beyond`.
@@ -45,7 +45,7 @@ class Driven:
 
     example: int
     label: int
-    group: int
+    group: int | None
     influence: float
     beyond: float
     se: float
@@ -56,7 +56,7 @@ class Driven:
     @property
     def told(self) -> bool:
         """Whether it is more than chance that the group drives it."""
-        return self.q < SIGNIFICANT and self.beyond > 0
+        return self.q < SIGNIFICANT and self.beyond > 0 and self.influence > 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class ClassParts:
     Attributes:
         label: the class.
         parts: subpopulations, the largest first.
-        untold: examples that no group can be told to drive, each with the group that comes nearest.
+        untold: examples that no group can be told to drive, each with the group that comes nearest, if any does; those
+            that none helps last.
         size: examples of the class that were looked at.
         models: that all this is estimated from.
         needed: models that telling half of the class takes, at the least; None if they are there, or unknown.
@@ -104,7 +105,8 @@ class DrivenBy:
 
     Attributes:
         group: its column in the masks.
-        examples: all that were looked at and that the group helps, the most driven first.
+        examples: all that were looked at and that the group helps beyond their class, the most driven first.
+        others: all others, likewise; none of them is told.
         size: examples that were looked at.
         sizes: (C,) how many of them each class has.
         models: that all this is estimated from.
@@ -112,6 +114,7 @@ class DrivenBy:
 
     group: int
     examples: tuple[Driven, ...]
+    others: tuple[Driven, ...]
     size: int
     sizes: NDArray[np.intp]
     models: int
@@ -144,11 +147,16 @@ def driven_by(reading: Reading, question: Question, group: int) -> DrivenBy:
         raise ConfigError(f'{which} model has "{name}": its influence is unknown')
     effect, se = (array[0].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
     q = benjamini_hochberg(p_values(effect, se, found.beyond.df))
-    helped = np.flatnonzero((effect > 0) & (found.influence[0] > 0))
-    order = helped[np.argsort(-effect[helped], kind="stable")]
+    order = np.argsort(-effect, kind="stable")
+    helped = (effect > 0) & (found.influence[0] > 0)
+    examples, others = (
+        _driven(found, np.zeros(len(places), dtype=np.intp), places, q[places])
+        for places in (order[helped[order]], order[~helped[order]])
+    )
     return DrivenBy(
         group=group,
-        examples=_driven(found, np.zeros(len(order), dtype=np.intp), order, q[order]),
+        examples=examples,
+        others=others,
         size=len(found.columns),
         sizes=np.bincount(found.labels, minlength=len(reading.described.classes)),
         models=found.models,
@@ -189,11 +197,11 @@ def _parts(found: Beyond, driver: NDArray[np.intp], driven: NDArray[np.bool_], l
     p = p_values(effect, se, found.beyond.df)
     tried = int(np.count_nonzero(np.isfinite(found.beyond.se[:, of]).any(axis=1)))
     q = benjamini_hochberg(np.where(driven[of], np.minimum(p * tried, 1.0), 1.0))
-    order = np.argsort(-effect, kind="stable")
-    examples = _driven(found, driver[of][order], of[order], q[order])
+    order = np.argsort(np.where(driven[of], -effect, np.inf), kind="stable")
+    examples = _driven(found, driver[of][order], of[order], q[order], driven[of][order])
     members: dict[int, list[Driven]] = {}
     for example in examples:
-        if example.told:
+        if example.told and example.group is not None:
             members.setdefault(example.group, []).append(example)
     parts = [Subpopulation(group, tuple(those)) for group, those in members.items()]
     return ClassParts(
@@ -202,7 +210,7 @@ def _parts(found: Beyond, driver: NDArray[np.intp], driven: NDArray[np.bool_], l
         untold=tuple(example for example in examples if not example.told),
         size=len(of),
         models=found.models,
-        needed=_needed(found, effect, se, tried),
+        needed=_needed(found, np.where(driven[of], effect, 0.0), se, tried),
     )
 
 
@@ -221,17 +229,25 @@ def _needed(found: Beyond, effect: NDArray[np.float64], se: NDArray[np.float64],
 
 
 def _driven(
-    found: Beyond, rows: NDArray[np.intp], places: NDArray[np.intp], q: NDArray[np.float64]
+    found: Beyond,
+    rows: NDArray[np.intp],
+    places: NDArray[np.intp],
+    q: NDArray[np.float64],
+    known: NDArray[np.bool_] | None = None,
 ) -> tuple[Driven, ...]:
-    """Return what the groups at `rows` do to the examples at `places`, one each."""
+    """Return what the groups at `rows` do to the examples at `places`, one each; of none where not known."""
     effect, se, influence = (
         array[rows, places].astype(np.float64) for array in (found.beyond.influence, found.beyond.se, found.influence)
     )
+    if known is None:
+        known = np.ones(len(places), dtype=np.bool_)
+    for numbers in (effect, se, influence):
+        numbers[~known] = np.nan
     low, high = interval(effect, se, found.beyond.df)
     columns: Sequence[Floats] = (influence, effect, se, low, high, q)
     return tuple(
-        Driven(int(example), int(label), int(group), *map(float, numbers))
-        for example, label, group, *numbers in zip(
-            found.columns[places], found.labels[places], found.groups[rows], *columns, strict=True
+        Driven(int(example), int(label), int(group) if named else None, *map(float, values))
+        for example, label, group, named, *values in zip(
+            found.columns[places], found.labels[places], found.groups[rows], known, *columns, strict=True
         )
     )

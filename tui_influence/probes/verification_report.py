@@ -1,17 +1,21 @@
 """What a verification has found, for readers and for programs: sentences, lines of text, JSON values.
 
-The command line and the app say the same sentences. Plain text, safe to show, made of a `Verified` alone.
+The command line and the app say the same sentences. Plain text, safe to show, made of a `Verified`, or of
+what is planned.
 """
 
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+from tui_influence import __version__
 from tui_influence.export.columns import plain
 from tui_influence.export.report import SIGNIFICANT, finite
 from tui_influence.probes.flips import Against, ArmOnExample, Flipped, Outcome, Verified
 from tui_influence.pruning.measured import Interval
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.store.arms_file import Arm, ArmKind, Pruning
 from tui_influence.text import counted
 
 METHOD = "p: Fisher's exact test; intervals: Welch's t over retrainings, 95%"
@@ -67,6 +71,39 @@ def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
     return [*lines, "", METHOD]
 
 
+def planned_lines(reading: Reading, question: Question, pruning: Pruning, *, ascii_only: bool) -> list[str]:
+    """Return what is to be retrained for the question's example and how that was chosen, a line each."""
+    label = plain(_label(reading, question), ascii_only)
+    chosen = (
+        f"chosen by influence on its {question.output_kind}, {question.estimator}, "
+        f"{counted(pruning.ranking.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
+        f"({plain(pruning.ranking.design, ascii_only)})"
+    )
+    arms = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
+    return [
+        f'example {question.example} of target "{plain(reading.described.name, ascii_only)}" (class "{label}")',
+        chosen,
+        f"{counted(pruning.size, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
+    ]
+
+
+def planned_document(reading: Reading, question: Question, pruning: Pruning) -> dict[str, Any]:
+    """Return what is to be retrained for the question's example as JSON values."""
+    return {
+        "sweep": pruning.sweep,
+        "target": reading.described.name,
+        "example": question.example,
+        "label": _label(reading, question),
+        "estimator": question.estimator,
+        "output": question.output_kind,
+        "n_models": pruning.ranking.models,
+        "planned": pruning.size,
+        "arms": [{**_arm(pruning.groups, arm), "seeds": len(arm.rows)} for arm in pruning.arms],
+        "config_hash": reading.info.identity,
+        "version": __version__,
+    }
+
+
 def verification_document(found: Verified) -> dict[str, Any]:
     """Return what a verification has found as JSON values."""
     groups = found.pruning.groups
@@ -77,9 +114,7 @@ def verification_document(found: Verified) -> dict[str, Any]:
         "complete": found.is_complete,
         "arms": [
             {
-                "arm": one.arm.label,
-                "kind": one.arm.kind.value,
-                "dropped": _names(groups, one) if one.arm.kind is ArmKind.DROP else one.arm.k,
+                **_arm(groups, one.arm),
                 "models": one.models,
                 "right": one.right,
                 "margin": _interval(one.margin),
@@ -90,6 +125,8 @@ def verification_document(found: Verified) -> dict[str, Any]:
             }
             for one in found.arms
         ],
+        "config_hash": found.info.identity,
+        "version": __version__,
     }
 
 
@@ -114,8 +151,15 @@ def _comparisons(found: Verified, one: ArmOnExample) -> list[str]:
     return lines
 
 
-def _names(groups: Sequence[str], one: ArmOnExample) -> list[str]:
-    return [groups[group] for group in one.arm.rows[0].dropped]
+def _arm(groups: Sequence[str], arm: Arm) -> dict[str, Any]:
+    """What an arm leaves out: names where all of its models leave out the same, else their number alone."""
+    names = [groups[group] for group in arm.rows[0].dropped] if arm.kind is ArmKind.DROP else []
+    return {"arm": arm.label, "kind": arm.kind.value, "dropped": names, "n_dropped": arm.k}
+
+
+def _label(reading: Reading, question: Question) -> str:
+    assert question.example is not None
+    return reading.described.classes[int(reading.examples.labels[question.example])]
 
 
 def _turned(flipped: Flipped) -> str:

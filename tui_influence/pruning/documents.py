@@ -122,7 +122,7 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
         "arms": [
             {"arm": arm.label, "kind": arm.kind.value, "dropped": arm.k, "seeds": len(arm.rows)} for arm in pruning.arms
         ],
-        "predicted": [_forecast(found) for found in pruning.forecast],
+        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_numbers],
         "recommended_before": _recommendation(predicted_best(pruning)),
         "version": __version__,
     }

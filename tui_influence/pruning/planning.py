@@ -33,6 +33,10 @@ _NUMBERS_KEPT = 200
 """Numbers of groups for which a gain is predicted, at most."""
 
 
+class OtherSettingsError(ConfigError):
+    """A pruning of that name is there, and asks for something else; `details` are the differences."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a pruning is to be.
@@ -218,7 +222,7 @@ def _known(values: NDArray[Any]) -> tuple[float | None, ...]:
     return tuple(float(value) if isfinite(value) else None for value in values)
 
 
-def _other_settings(own: Paths, changed: Sequence[str]) -> ConfigError:
-    error = ConfigError(f"{printable(str(own.root))} holds a pruning with other settings; choose another --name")
+def _other_settings(own: Paths, changed: Sequence[str]) -> OtherSettingsError:
+    error = OtherSettingsError(f"{printable(str(own.root))} holds a pruning with other settings; choose another --name")
     error.details = tuple(changed)
     return error

@@ -51,6 +51,9 @@ def test_where_no_group_helps_none_drives_not_even_the_first_which_hurts_a_part_
     effects[0] += np.where(HIDDEN == 3, 0.5, 0.0)
     found = subpopulations(read_sweep(write_sweep(tmp_path, effects, LABELS, models=200)), Question(split="all"))
     assert [(classes.told, classes.parts) for classes in found] == [(0, ()), (0, ())]
+    unhelped = [one for classes in found for one in classes.untold if one.group is None]
+    assert len(unhelped) > EXAMPLES / 2
+    assert all(one.q == 1 and np.isnan([one.influence, one.beyond, one.se]).all() for one in unhelped)
 
 
 def test_an_easy_class_does_not_fill_the_list_of_what_helps_all_of_it(reading):
@@ -85,6 +88,14 @@ def test_influence_is_that_on_the_example_and_beyond_is_the_difference_to_the_ot
     assert found.beyond.se == pytest.approx(centred.se, rel=1e-4)
     one = beyond_class(reading, Question(target_class="class 0", split="all"), 3)
     assert one.beyond.influence[0] == pytest.approx(found.beyond.influence[3], abs=1e-5)
+
+
+def test_influence_by_ridge_is_that_of_a_ranking_by_the_example(reading):
+    found = beyond_class(reading, Question(target_class="class 0", split="all", estimator="ridge"))
+    for place in (0, 5):
+        ranked = rank(reading, Question(example=int(found.columns[place]), estimator="ridge")).report.ranking.rows
+        expected = [row.influence for row in sorted(ranked, key=lambda row: row.index)]
+        assert found.influence[:, place] == pytest.approx(expected, abs=1e-4)
 
 
 def test_noise_that_a_class_shares_leaves_the_difference(tmp_path):

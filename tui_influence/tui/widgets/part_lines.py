@@ -56,9 +56,9 @@ def driven_shown(found: Found, driven: DrivenBy) -> Shown:
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.asked.question, driven.examples),
-        what=counted(len(driven.examples), "test image"),
-        note="All test images that it helps beyond their class, told or not.",
+        csv=lambda: driven_csv(found.reading, found.asked.question, [*driven.examples, *driven.others]),
+        what=counted(driven.size, "test image"),
+        note="All test images, those that it does not help beyond their class too.",
     )
 
 
@@ -144,7 +144,10 @@ def _class_shelves(found: Found, one: ClassParts) -> Shelved:
             for part in one.parts
         ]
         title = Text.assemble(("not told", "bold"), f"  {len(one.untold):,}")
-        rest = tuple(_tile(target, member, _name(groups[member.group], look), look) for member in one.untold)
+        rest = tuple(
+            _tile(target, member, "" if member.group is None else _name(groups[member.group], look), look)
+            for member in one.untold
+        )
         return (*found_parts, *([Shelf(title, rest)] if rest else []))
 
     return Shelved(
@@ -187,7 +190,7 @@ def _parts(found: Found, one: ClassParts, chosen: Driven | None, width: int, hei
     """The parts of a class with a bar each, and what is said of one of its images."""
     groups = found.reading.info.source.groups
     counts = [(groups[part.group], len(part.members), one.size) for part in one.parts]
-    lit = groups[chosen.group] if chosen is not None and chosen.told else None
+    lit = groups[chosen.group] if chosen is not None and chosen.told and chosen.group is not None else None
     lines = _bars("driven by", counts, lit, width, height - _MORE, look)
     untold = f"{len(one.untold):,} of {one.size:,} are driven by nothing that can be told."
     needed = ""
@@ -222,12 +225,15 @@ def _said(found: Found, chosen: Driven | None, look: Look) -> list[Text]:
     if chosen is None:
         return []
     pen, names = look.pen(), found.reading.examples.names
+    about = Text(f"image {chosen.example:,}, {plain(names[chosen.example], look.ascii)}", look.quiet)
+    if chosen.group is None:
+        return [Text(), about, Text("no source helps it beyond its class", look.quiet)]
     digits = value_format([chosen.beyond], [chosen.se])
     mark = "*" if chosen.told else ""
     ends = f" [{chosen.low:{digits}}, {chosen.high:{digits}}]" if isfinite(chosen.low) else ""
     return [
         Text(),
-        Text(f"image {chosen.example:,}, {plain(names[chosen.example], look.ascii)}", look.quiet),
+        about,
         Text.assemble(
             (f"{pen.signs.of(chosen.beyond)}{chosen.beyond:{digits}}{mark}", _colour(chosen, look)),
             (f"{ends} by ", look.quiet),
@@ -244,6 +250,8 @@ def _title(name: str, words: str, members: Sequence[Driven], look: Look) -> Text
 
 
 def _tile(target: int, one: Driven, name: str, look: Look) -> Tile:
+    if one.group is None:
+        return Tile(target, one.example, (Text("not helped", look.quiet),))
     sign = look.sign("▲", "+") if one.beyond > 0 else look.sign("▼", "-")
     number = (f"{sign}{abs(one.beyond):#.2g}{'*' if one.told else ''}", _colour(one, look))
     return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", look.quiet)),))
