@@ -8,7 +8,6 @@ question once. Without RESULTS a synthetic run is made (`benchmarks.synthetic`).
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,13 @@ ASKED: dict[str, tuple[str, Callable[[Reading], object]]] = {
     "leaks": ("leaks {root}", lambda reading: leaks(reading, Question())),
 }
 TIMES = 3
+LAUNCHER = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Starts a command and prints its seconds and KB: a process's peak counts that of the one that started it."""
 
 
 def main() -> None:
@@ -69,9 +75,9 @@ def whole(command: str, reading: Reading) -> tuple[float, float]:
         "group": reading.info.source.groups[0],
     }
     arguments = [part.format(**names) for part in command.split(" ")]
-    run = [sys.executable, "-m", "tui_influence", *arguments]
-    best = min(timed(lambda: subprocess.run(run, check=True, capture_output=True)) for _ in range(TIMES))
-    return best, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    run = [sys.executable, "-c", LAUNCHER, sys.executable, "-m", "tui_influence", *arguments]
+    printed = [subprocess.run(run, check=True, capture_output=True, text=True).stdout.split() for _ in range(TIMES)]
+    return min(float(seconds) for seconds, _ in printed), max(float(kilobytes) for _, kilobytes in printed) / 1024
 
 
 def timed(work: Callable[[], object]) -> float:
