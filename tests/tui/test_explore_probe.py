@@ -98,6 +98,11 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         await until(pilot, lambda: f"example {FAILING[1]}, bird" in words(app))
         await closed(app, pilot)
         assert table.current.index == FAILING[1]
+
+        await pilot.press("slash", *"q<1", "enter", "end", "m")  # another question, the same look at its answer
+        await until(pilot, lambda: "ridge" in words(app) and app.state.probe.found.asked.question.estimator == "ridge")
+        await until(pilot, lambda: "2 of 2 failures, surest blame first" in words(app))
+        assert table.current.index == FAILING[1]
         await until(pilot, lambda: f"image {FAILING[1]}," in beside(app))
         await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", PictureView)._key()))
 
@@ -176,6 +181,12 @@ async def test_leaks_are_pairs_of_images_side_by_side_and_open_with_the_source_i
         await pilot.press("s", "enter")
         await until(pilot, lambda: "with bus/b1.png" in words(app))
         await closed(app, pilot)
+        await pilot.resize_terminal(80, 24)
+        table = app.screen.query_one(ProbeTable)
+        await until(pilot, lambda: "helps: likely leakage" in words(app) and table.size.height < 12)
+        source, test = (view.region for view in views)
+        assert source.y == test.y > table.region.bottom
+        assert min(source.area, test.area) > 150
 
 
 async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):

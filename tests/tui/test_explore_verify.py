@@ -1,5 +1,7 @@
 """From an image, `v` verifies: what is asked first, how the retrainings stand, and what they say."""
 
+import threading
+
 import pytest
 
 from tests.tui.prunings import FLIPS, make_pruning, make_verification, measured, train
@@ -141,7 +143,7 @@ async def test_what_is_retrained_is_shown_as_it_comes_and_at_last_whether_it_fli
         text = words(app)
         assert f"without {', '.join(to_blame(sweep, example))}" in text
         assert "nothing 0 of 2" in text
-        assert "3 to blame 2 of 2" in text
+        assert "3 blamed 2 of 2" in text
         assert "so far, the margin rises" in text
         assert "cannot be told to flip" in text  # as 2 of 2 against 0 of 2 may be chance
         assert f"to stop it: esc, 4 Prune, n example-{example}, S" in text
@@ -187,8 +189,8 @@ async def test_the_verification_of_one_image_is_never_said_of_another_nor_is_a_d
 
 async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch):
     own = make_verification(sweep, 0, trained=6, state=State.STOPPED)
-    started = []
-    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: root)
+    started, may_begin = [], threading.Event()
+    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: may_begin.wait(60) and root)
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root, WIDE) as (app, pilot):
         await at_example(app, pilot, 0)
@@ -197,6 +199,11 @@ async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch)
         await until(pilot, lambda: "Resume the verification?" in screen_text(app))
         assert "Run: example-0, 6 of 24 models done" in screen_text(app)
         await pilot.press("y")
+        await until(pilot, lambda: "at work: the supervisor" in words(app))
+        await pilot.press("escape", "q")  # would give up what is being started
+        await until(pilot, lambda: "Still being started: the supervisor. q again leaves" in said(app))
+        assert app.is_running
+        may_begin.set()
         await until(pilot, lambda: started == [own.root] and not app.state.verifying.preparing)
 
 

@@ -18,7 +18,6 @@ from tui_influence.reading import Reading
 from tui_influence.store.arms_file import Arm, ArmKind, Pruning
 from tui_influence.text import counted
 
-METHOD = "p: Fisher's exact test; intervals: Welch's t over retrainings, 95%"
 _LABEL = 32
 _OUTCOMES = {
     Outcome.OPEN: "not enough is retrained to say",
@@ -68,7 +67,16 @@ def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
         if one.models:
             said = [conclusion(found, one), *_comparisons(found, one), *elsewhere(found, one)]
             lines += ["", f"without {left_out(found, one, ascii_only=ascii_only)}:", *(f"  {text}" for text in said)]
-    return [*lines, "", METHOD]
+    return [*lines, "", method(found)]
+
+
+def method(found: Verified) -> str:
+    """Return how the blame was found, and what the numbers are."""
+    used = found.pruning.ranking
+    return (
+        f"blamed by influence on its {used.output}, {used.estimator}; p: Fisher's exact test; "
+        "intervals: Welch's t over retrainings, 95%"
+    )
 
 
 def planned_lines(reading: Reading, question: Question, pruning: Pruning, *, ascii_only: bool) -> list[str]:

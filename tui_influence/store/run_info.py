@@ -113,6 +113,13 @@ class RunInfo:
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
 
     @property
+    def place(self) -> str:
+        """Where its models are trained, in words: "on this machine", "on Slurm" or "on Ray"."""
+        compute = self.config.get("compute")
+        executor = compute.get("executor") if isinstance(compute, dict) else None
+        return {"slurm": "on Slurm", "ray": "on Ray"}.get(str(executor), "on this machine")
+
+    @property
     def is_imported(self) -> bool:
         """Whether another program trained the models, so that there is no config to train more by."""
         return IMPORTED in self.config

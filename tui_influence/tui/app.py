@@ -20,7 +20,7 @@ from tui_influence.tui import carry_out, pauses
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import Background, Watcher
 from tui_influence.tui.findings import take
-from tui_influence.tui.keys import Keys
+from tui_influence.tui.keys import Keys, keys_of
 from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import Looking
 from tui_influence.tui.messages import (
@@ -51,7 +51,7 @@ from tui_influence.tui.screens.probe import ProbeScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.sweep import SweepScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import RunState, being_started
 from tui_influence.tui.theme import DARK, LIGHT, Look
 from tui_influence.tui.verifying_app import VerifyingApp
 from tui_influence.tui.verifying_jobs import VerifyingJobs
@@ -100,7 +100,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
         self.DEFAULT_MODE = "sweep" if folder is None else "picker"  # type: ignore[misc]
         super().__init__(keys, ansi_color=not coloured)
         self.animation_level = "none"
-        self._readonly, self._folder = readonly, folder
+        self._readonly, self._folder, self._leaving = readonly, folder, False
         self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
         self.state = RunState(root, look=self._look)
         self._watcher: Watcher | None = None
@@ -343,6 +343,13 @@ class ExploreApp(ProbingApp, VerifyingApp):
         self._show()
 
     async def action_quit(self) -> None:
-        """Leave; what runs goes on, and the last line says so."""
+        """Leave; what runs goes on, and the last line says so. What is still being started would not: ask again."""
+        starting = being_started(self.state)
+        if starting and not self._leaving:
+            text = f"Still being started: {printable(starting, 200)}. <app.quit> again leaves, and nothing is begun."
+            self.notify(keys_of(self).put_into(text), severity="warning", markup=False)
+        self._leaving = bool(starting) and not self._leaving
+        if self._leaving:
+            return
         overview = self.state.overview
         self.exit(carry_out.goes_on(self.state) if overview is not None and overview.is_active else "")

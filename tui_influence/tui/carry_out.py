@@ -189,9 +189,10 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
     takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
+    place = overview.info.place if overview.info else "on this machine"
     lines = [
         f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
-        f"Cost: {overview.left:,} models to train on this machine{takes}.",
+        f"Cost: {overview.left:,} models to train {place}{takes}.",
     ]
 
     def begin(observer: "Observer") -> None:

@@ -98,9 +98,11 @@ class PruningApp(SweepApp):
             return
         first, *then = models_of(pruning, outline)
         takes = time_of(state)
+        info = state.overview.info if state.overview else None
+        assert info is not None
         lines = [
             f"Run: {carry_out.run_name(state)}, pruning {printable(pruning.name, 60)}",
-            f"Cost: {first}, on this machine{f': {takes}' if takes else ''}",
+            f"Cost: {first}, {info.place}{f': {takes}' if takes else ''}",
             *(f"      {text}" for text in then),
         ]
         if state.overview is not None and state.overview.is_active:
@@ -113,8 +115,6 @@ class PruningApp(SweepApp):
 
             _keep_list(listed, proposal)
             paths = Paths(state.root)
-            info = state.overview.info if state.overview else None
-            assert info is not None
             own = Paths(paths.prunings / proposal.name)
             begin_pruning(planned(paths, info, own, wanted_of(info, proposal), observer.stage), own, observer)
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from tui_influence.tui.messages import GroupSeen, ImageSeen
 
 
+def being_started(state: "RunState") -> str:
+    """Return what is done for a run, a pruning or a verification that has not begun yet; empty if none is wanted."""
+    return state.preparing or state.pruning.preparing or next(iter(state.verifying.preparing.values()), "")
+
+
 @dataclass
 class RunState:
     """A run as far as it has been read.

@@ -25,7 +25,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """Lay out the question."""
-        with Vertical(classes="dialog"):
+        with VerticalScroll(classes="dialog"):  # where it is low, the cost may be below
             yield Static(self._title, classes="title", markup=False)
             yield Static("\n".join(self._lines), markup=False)
             yield Static(f"Command: {self._command}", classes="quiet", markup=False)

@@ -240,18 +240,20 @@ class ProbeScreen(AskingScreen):
         return self._shown.empty
 
     def _find_shown(self) -> None:
-        """Take what was found; of another view or question, nothing is kept of how it was looked at."""
+        """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
         found = self.state.probe.found
         if found is self._found:
             return
         before, self._found = self._found, found
+        sheet = self._sheet
         self._shown = self._sheet = self._shelved = None
         if found is not None:
             from tui_influence.tui.probe_shown import shown  # here, because it loads numpy
 
             self._shown = shown(found)
             self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
-        if before is not None and (found is None or before.asked != found.asked):
+        table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
+        if before is not None and not table and (found is None or before.asked != found.asked):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
@@ -261,6 +263,7 @@ class ProbeScreen(AskingScreen):
         sheet = self._sheet
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
+        self.query_one("#probed").set_class(self.state.probe.view is View.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
         drawn = (shown, self.state.look)

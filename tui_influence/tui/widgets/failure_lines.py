@@ -84,8 +84,8 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
             effects,
             [
                 Column("predicted", predicted, right=False),
-                Column("right", tuple(f"{one.right:.0%}" for one in failures.found), keep=1),
-                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=3),
+                Column("right", tuple(f"{one.right:.0%}" for one in failures.found), keep=3),
+                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=1),
                 Column("to blame", blamed, right=False),
             ],
             [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=2)],

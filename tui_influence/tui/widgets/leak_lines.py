@@ -121,12 +121,12 @@ def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, look:
             (effect_text(effect, digits, pen), pen.colour(effect.value) if effect.told else look.quiet),
             (f" {interval_text(effect, digits)}  q {q_text(leak.q, pen.signs.unknown)}", look.quiet),
         ),
-        fact("", word if effect.told else "no effect beyond chance has been shown"),
+        Text(word if effect.told else "no effect beyond chance has been shown"),
         Text(),
         Text(
             "Influence: on the test image beyond that on the others of its class, over models trained with the source "
-            "image minus over models trained without it; of the same sign as that on the test image itself. A pair is "
-            f"found four times in five if that is {leaks.smallest:.2g} or more.",
+            "image minus over models trained without it; of the same sign as that on the test image itself. q over all "
+            f"{leaks.tested:,} pairs. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
             look.quiet,
         ),
     ]

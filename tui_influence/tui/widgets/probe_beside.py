@@ -1,4 +1,7 @@
-"""What stands beside a probe's table or images where it is wide: pictures of what the cursor is on, and words."""
+"""What stands beside a probe's table or images: pictures of what the cursor is on, and words.
+
+On the right where it is wide; below a table of pairs where it is not.
+"""
 
 from collections.abc import Sequence
 
@@ -10,9 +13,6 @@ from tui_influence.tui.pictures import Album
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.steady_lines import SteadyLines
-
-_AROUND = 3
-"""Cells of the width that hold no words."""
 
 
 class ProbeBeside(Vertical):
@@ -31,8 +31,8 @@ class ProbeBeside(Vertical):
 
     @property
     def room(self) -> tuple[int, int]:
-        """Cells and lines that words have; nothing before it is laid out, or where it is narrow."""
-        return (max(self.size.width - _AROUND, 0), self.size.height) if self.display else (0, 0)
+        """Cells and lines that words have; nothing before it is laid out, or where there is no room for it."""
+        return (self.query_one("#probe-about").size.width, self.size.height) if self.display else (0, 0)
 
     def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], look: Look) -> None:
         """Show pictures and words.

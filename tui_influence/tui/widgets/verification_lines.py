@@ -11,7 +11,7 @@ from rich.text import Text
 from tui_influence.export.columns import fit, plain, value_format
 from tui_influence.export.report import SIGNIFICANT
 from tui_influence.probes.flips import Against, ArmOnExample, Outcome, Verified
-from tui_influence.probes.verification_report import METHOD, conclusion, elsewhere, left_out, shown_margin
+from tui_influence.probes.verification_report import conclusion, elsewhere, left_out, method, shown_margin
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import duration
@@ -81,7 +81,7 @@ def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
         lines.append("None of these can be told from chance: it may well change nothing.")
     takes = f": about {duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
     cost = f"{counted(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
-    lines.append(f"Cost: {cost}, on this machine{takes}")
+    lines.append(f"Cost: {cost}, {info.place}{takes}")
     if state.overview is not None and state.overview.is_active:
         lines.append("The sweep is being trained too: each will slow the other down.")
     return lines
@@ -106,18 +106,19 @@ def _results(found: Verified, look: Look, width: int) -> Iterator[Text]:
             yield _row(_what(one), "p", "change, nats", width, look.quiet)
             yield _against("vs nothing", one.over_all, look, width)
             yield _against("vs random", one.over_random, look, width)
-            yield from apart
-            yield from (Text(sentence) for sentence in elsewhere(found, one))
+            if found.outcome(one) is not Outcome.OPEN:
+                yield from apart
+                yield from (Text(sentence) for sentence in elsewhere(found, one))
     if found.damaged:
         yield Text(f"{counted(len(found.damaged), 'damaged record')} left out", style=look.warning)
     if any(one.models for one in found.blamed):
-        yield Text(METHOD, style=look.quiet)
+        yield Text(method(found), style=look.quiet)
 
 
 def _what(one: ArmOnExample) -> str:
     if one.arm.kind is ArmKind.ALL:
         return "nothing"
-    return f"{one.arm.k} {'at random' if one.arm.kind is ArmKind.RANDOM else 'to blame'}"
+    return f"{one.arm.k} at random" if one.arm.kind is ArmKind.RANDOM else f"{one.arm.k} blamed"
 
 
 def _right(one: ArmOnExample, width: int) -> str:
