@@ -1,6 +1,7 @@
 """A run on a cluster in the app: its tasks in the Sweep mode, what they say in the Log mode."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from tui_influence.runs import jobs as module
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.jobs import Jobs, write_jobs
 from tui_influence.store.events import EventLog
+from tui_influence.store.run_info import read_run_info, write_run_info
 
 NAME = "tinfl-a-0123456789"
 TASKS = [
@@ -82,6 +84,16 @@ async def test_where_the_cluster_cannot_be_asked_what_was_known_is_doubted(on_cl
         await until(pilot, lambda: "RUNNING?" in screen_text(app))
         assert "why: the cluster cannot be asked about its jobs from here" in screen_text(app)
         assert "no squeue on the PATH" in screen_text(app)
+
+
+async def test_going_on_says_that_the_cluster_trains(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.STOPPED)
+    info = read_run_info(paths.root)
+    write_run_info(paths, replace(info, config=info.config | {"compute": {"executor": "slurm"}}))
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "STOPPED" in screen_text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "20 models to train on Slurm" in screen_text(app))
 
 
 async def test_the_log_follows_the_tasks_and_shows_nothing_twice(on_cluster, tmp_path):
