@@ -19,9 +19,10 @@ def supervise(request: Request, observer: Observer) -> Heartbeat:
 
 
 def main() -> int:
-    """Be the supervisor of a run of this machine, or the planner of one on a cluster (`--plan RESULTS`)."""
+    """Be the supervisor of a run of this machine, or (`--plan RESULTS ROUND DIGEST`) the planner of one on Slurm."""
     if sys.argv[1:2] == ["--plan"]:
-        return slurm.plan(Path(sys.argv[2]), whole_plan)
+        root, after, digest = sys.argv[2:5]
+        return slurm.plan(Path(root), int(after), digest, whole_plan)
     return serve(supervise)
 
 

@@ -27,6 +27,8 @@ _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _TIME_LIMIT = re.compile(r"\d{1,6}(:\d{1,2}){0,2}|\d{1,3}-\d{1,2}(:\d{1,2}){0,2}")
 _SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
+_SBATCH_OURS = ("--array", "--job-name", "--output", "--parsable", "--test-only", "--wait", "--wrap")
+_SBATCH_SHORT = ("-a", "-J", "-o", "-W")
 _WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
 _OWN_ARCHS = ("small-cnn", "resnet9")
 _GROUP_WORDS = ("class", "example")
@@ -45,33 +47,34 @@ class Location:
     instead: str | None = None
 
 
-def _predicate(text: str) -> PydanticCustomError:
+def predicate(text: str) -> PydanticCustomError:
+    """Return the refusal of a value, in words that follow the name of its key."""
     return PydanticCustomError(PREDICATE, "{text}", {"text": text})
 
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise _predicate('must be 1 to 100 letters, digits, ".", "_" or "-", and begin with a letter or a digit')
+        raise predicate('must be 1 to 100 letters, digits, ".", "_" or "-", and begin with a letter or a digit')
     return value
 
 
 def _path(value: str) -> str:
     if not value.strip():
-        raise _predicate("must not be empty")
+        raise predicate("must not be empty")
     if printable(value) != value:
-        raise _predicate("must be a path without control characters or invisible ones")
+        raise predicate("must be a path without control characters or invisible ones")
     return value
 
 
 def _groups(value: str) -> str:
     if value in _GROUP_WORDS or value.lower().endswith(".csv"):
         return _path(value)
-    raise _predicate('must be "class", "example", or a path that ends in .csv')
+    raise predicate('must be "class", "example", or a path that ends in .csv')
 
 
 def _device(value: str) -> str:
     if not _DEVICE.fullmatch(value):
-        raise _predicate('must be "cpu", "cuda", or a numbered device such as "cuda:0"')
+        raise predicate('must be "cpu", "cuda", or a numbered device such as "cuda:0"')
     return value
 
 
@@ -81,9 +84,9 @@ def _arch(value: str) -> str:
     plain = re.sub(r"[-_ ]", "", value.lower())
     for own in _OWN_ARCHS:
         if plain == own.replace("-", ""):
-            raise _predicate(f'must be spelt "{own}"')
+            raise predicate(f'must be spelt "{own}"')
     if not _ARCH.fullmatch(value):
-        raise _predicate(
+        raise predicate(
             'must be "small-cnn", "resnet9", the name of a torchvision.models classifier, or "module:callable"'
         )
     return value
@@ -91,25 +94,32 @@ def _arch(value: str) -> str:
 
 def _time_limit(value: str) -> str:
     if not _TIME_LIMIT.fullmatch(value):
-        raise _predicate('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
+        raise predicate('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
+    if not minutes_of(value):
+        raise predicate("must be longer than nothing")
     return value
 
 
 def _line(value: str) -> str:
     if not value.strip() or printable(value) != value:
-        raise _predicate("must be one line of text, without control characters")
+        raise predicate("must be one line of text, without control characters")
     return value
 
 
 def _sbatch_option(value: str) -> str:
     if not _SBATCH_OPTION.fullmatch(value) or printable(value) != value:
-        raise _predicate('must be an option of sbatch such as "--qos=low"')
+        raise predicate('must be an option of sbatch such as "--qos=low"')
+    name = re.split(r"[=\s]", value, maxsplit=1)[0]
+    # Slurm takes a long option by its first letters too.
+    given = any(own.startswith(name) for own in _SBATCH_OURS) if name[:2] == "--" else name[:2] in _SBATCH_SHORT
+    if given:
+        raise predicate(f"must not be {name}: jobs are named, cut into arrays, sent to files and not waited for by us")
     return value
 
 
 def _word(value: str) -> str:
     if not _WORD.fullmatch(value):
-        raise _predicate("must be one word of letters, digits and any of . _ - , : @ / =")
+        raise predicate("must be one word of letters, digits and any of . _ - , : @ / =")
     return value
 
 
@@ -126,21 +136,21 @@ def minutes_of(time_limit: str) -> float:
 
 def _python_name(value: str) -> str:
     if not _PYTHON_NAME.fullmatch(value):
-        raise _predicate("must be the name of a class, such as CIFAR10")
+        raise predicate("must be the name of a class, such as CIFAR10")
     return value
 
 
 def _arguments(value: dict[str, Any]) -> dict[str, Any]:
     for level, item in _walk(value):
         if level > ARGUMENT_LEVELS:
-            raise _predicate(f"must not be nested more than {ARGUMENT_LEVELS} levels deep")
+            raise predicate(f"must not be nested more than {ARGUMENT_LEVELS} levels deep")
         if isinstance(item, bool | str | list | dict):
             continue
         if isinstance(item, int) and -(2**63) <= item < 2**63:
             continue
         if isinstance(item, float) and math.isfinite(item):
             continue
-        raise _predicate(
+        raise predicate(
             "must hold only text, finite numbers of at most 64 bits, true, false, lists and tables of these"
         )
     return value

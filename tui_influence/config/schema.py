@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tui_influence.config.fields import (
@@ -29,6 +29,8 @@ from tui_influence.config.fields import (
     SbatchOption,
     TimeLimit,
     Word,
+    minutes_of,
+    predicate,
 )
 
 OnBadImage = Literal["error", "skip"]
@@ -254,10 +256,10 @@ class SlurmSection(Section):
     gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs a task; each is kept busy by workers of its own")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="cores a task")
     mem: Word | None = Field(None, description="memory a task; the site's default if none", examples=["16G"])
-    time_limit: TimeLimit = Field("4:00:00", description="longest time of a task")
     warn_seconds: int = Field(
         120, ge=5, le=3600, description="seconds before a task's end at which no more models are begun"
     )
+    time_limit: TimeLimit = Field("4:00:00", description="longest time of a task, longer than warn_seconds")
     array_concurrency: Positive | None = Field(
         None, description="at most this many tasks at a time; no limit of ours if none", examples=[50]
     )
@@ -275,6 +277,14 @@ class SlurmSection(Section):
     setup: list[Line] = Field(
         default_factory=list, description="shell lines that run first in a task", examples=[["module load cuda"]]
     )
+
+    @field_validator("time_limit")
+    @classmethod
+    def _leaves_time_to_train(cls, value: str, info: ValidationInfo) -> str:
+        warn = info.data.get("warn_seconds", 0)
+        if 60 * minutes_of(value) <= warn:
+            raise predicate(f"must be longer than warn_seconds, {warn} s, or no model is begun")
+        return value
 
 
 class RaySection(Section):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ def cpu_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("TINFL_CPUS", "")
     return min(cores, int(given)) if given.isdigit() and int(given) else cores
+
+
+def node() -> str:
+    """Return what a cluster calls this machine."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def cuda_devices() -> int:
@@ -42,14 +48,21 @@ def with_devices(config: Config, devices: list[str] | str | None) -> Config:
     return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
 
 
-def worker_devices(compute: ComputeSection) -> list[str]:
+def worker_devices(compute: ComputeSection, gpus: int = 0) -> list[str]:
     """Return the device of each worker to start with.
+
+    Args:
+        compute: which are asked for.
+        gpus: that an engine gave this task, so that they are paid for; not to be passed over for the processor.
 
     Raises:
         DeviceError: a device is asked for that is not here.
     """
     if compute.devices == "auto":
         count = cuda_devices()
+        if count < gpus:
+            seen = f"torch sees {count}" if count else "torch sees none"
+            raise DeviceError(f"{gpus} GPU{'' if gpus == 1 else 's'} a task were asked for, {seen} on {node()}")
         devices = [f"cuda:{index}" for index in range(count)] or ["cpu"]
     else:
         devices = list(compute.devices)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Jobs:
         arrays: numbers of the jobs of tasks.
         planner: number of the job that plans the next round.
         models_per_hour: of one task; 0 while that is unknown.
+        round: that the tasks are of; before the first, 0.
+        blocks: of that round that were handed out, from the first.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Jobs:
     arrays: tuple[str, ...] = ()
     planner: str = ""
     models_per_hour: float = 0.0
+    round: int = 0
+    blocks: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,13 +114,20 @@ def read_jobs(paths: Paths) -> Jobs | None:
             arrays=tuple(str(job) for job in found["arrays"]),
             planner=str(found["planner"]),
             models_per_hour=float(found["models_per_hour"]),
+            round=int(found.get("round", 0)),  # older versions wrote neither
+            blocks=int(found.get("blocks", 0)),
         )
     except (ResultsError, KeyError, TypeError, ValueError):
         return None
 
 
-def slurm(program: str, *arguments: str) -> str:
+def slurm(program: str, *arguments: str, without: Collection[str] = ()) -> str:
     """Run one of Slurm's programs; return what it says.
+
+    Args:
+        program: such as "squeue".
+        arguments: of it.
+        without: variables of the environment that it is not to see.
 
     Raises:
         DeviceError: there is no such program here.
@@ -130,7 +142,8 @@ def slurm(program: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
             [found, *arguments], capture_output=True, text=True, timeout=_TIMEOUT, check=False, errors="replace",
-            stdin=subprocess.DEVNULL, env=os.environ | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            env={key: value for key, value in os.environ.items() if key not in without} | {"LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise RunFailedError(f"{program} does not answer within {_TIMEOUT:.0f} s") from error
@@ -140,7 +153,7 @@ def slurm(program: str, *arguments: str) -> str:
         words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         quoted = printable(words[0] if words else f"{program} ended with exit code {done.returncode}", 300)
         unable = re.search("unable to contact|connect|timed? ?out|temporarily", quoted, re.IGNORECASE)
-        raise (RunFailedError if unable else ConfigError)(f"Slurm refuses: {quoted}")
+        raise RunFailedError(f"Slurm does not answer: {quoted}") if unable else ConfigError(f"Slurm refuses: {quoted}")
     return done.stdout
 
 

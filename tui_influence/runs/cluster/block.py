@@ -1,6 +1,6 @@
 """One task: trains the rows of a block that have no record yet, on whatever the engine gave it.
 
-    python -P -m tui_influence.runs.cluster.block RESULTS ROUND BLOCK [--allow-code] [--label TEXT]
+    python -P -m tui_influence.runs.cluster.block RESULTS ROUND BLOCK [--allow-code] [--label TEXT] [--request TEXT]
 
 It is a session like that of a local run (`runs.session`: workers, retries, memory), without a supervisor's heartbeat:
 what it has to say goes into an event file of its own, which the planner takes in later. Asked to end (SIGTERM, the
@@ -11,12 +11,13 @@ given the time, and ends with 0: what it leaves is in the next round. Started ag
 import argparse
 import hashlib
 import os
-import socket
 import sys
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 
 from tui_influence.config.loader import config_from_json
+from tui_influence.config.schema import ComputeSection
 from tui_influence.datasets import staged
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, TinflError
@@ -24,7 +25,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.blocks import read_round
 from tui_influence.runs.control import Signals, Stop, stop_request, stop_signals
 from tui_influence.runs.crew import Crew
-from tui_influence.runs.devices import worker_devices
+from tui_influence.runs.devices import node, worker_devices
 from tui_influence.runs.prepare import mixed_versions
 from tui_influence.runs.session import Session
 from tui_influence.runs.work import Work
@@ -65,7 +66,9 @@ class _Task:
         return []
 
 
-def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False, label: str = "") -> None:
+def run_block(
+    paths: Paths, number: int, block: int, *, allow_code: bool = False, label: str = "", request: str = ""
+) -> None:
     """Train what is left of a block.
 
     Args:
@@ -74,18 +77,21 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
         block: position in the round.
         allow_code: whether the user's network may be imported.
         label: what the engine calls this task.
+        request: which request this task is of.
 
     Raises:
         TinflError: it cannot be trained here; the events say so too.
     """
-    given, info, plan = read_round(paths, number), read_run_info(paths.root), read_plan(paths)
+    given = read_round(paths, number)
+    if given.request != request or block >= len(given.blocks) or stop_request(paths) is not Stop.NO:
+        return  # the directory is another run's by now, or nothing is wanted
+    info, plan = read_run_info(paths.root), read_plan(paths)
     config = config_from_json(info.config)
     rows = [plan[position] for position in given.blocks[block]]
-    if stop_request(paths) is not Stop.NO:
-        return
-    host = socket.gethostname()
+    host = node()
     events = EventLog(paths.task_events(number, block), task=label or f"{number}.{block}")
-    events.write("task-started", node=os.environ.get("SLURMD_NODENAME", host), rows=len(rows), pid=os.getpid())
+    events.write("task-started", node=host, rows=len(rows), pid=os.getpid())
+    gpus = _gpus_given(config.compute)
     crew = Crew(
         paths,
         config.compute.threads,
@@ -105,7 +111,7 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
         with stop_signals() as asked, staged(stage, _fingerprints(info), warn):
             task = _Task(paths, asked)
             work = Work(paths, rows, len(info.targets), config.compute.attempts)
-            session = Session(work, crew, worker_devices(config.compute), config.compute, events, task)
+            session = Session(work, crew, worker_devices(config.compute, gpus), config.compute, events, task)
             if len(work):
                 session.run()
             at_once = session.failure is not None or task.asked_to_stop() is Stop.AT_ONCE
@@ -122,6 +128,12 @@ def run_block(paths: Paths, number: int, block: int, *, allow_code: bool = False
     finally:
         crew.end(at_once=at_once)
         events.close()
+
+
+def _gpus_given(compute: ComputeSection) -> int:
+    """Return how many GPUs the engine gave this task."""
+    given = {"slurm": compute.slurm.gpus_per_task, "ray": ceil(compute.ray.num_gpus)}
+    return given.get(compute.executor, 0)
 
 
 def _fingerprints(info: RunInfo) -> list[str]:
@@ -153,9 +165,17 @@ def main() -> int:
     parser.add_argument("block", type=int)
     parser.add_argument("--allow-code", action="store_true")
     parser.add_argument("--label", default="")
+    parser.add_argument("--request", default="")
     asked = parser.parse_args()
     try:
-        run_block(Paths(asked.root), asked.round, asked.block, allow_code=asked.allow_code, label=asked.label)
+        run_block(
+            Paths(asked.root),
+            asked.round,
+            asked.block,
+            allow_code=asked.allow_code,
+            label=asked.label,
+            request=asked.request,
+        )
     except TinflError as error:
         sys.stderr.write(f"{error}\n")
         return int(error.exit_code)

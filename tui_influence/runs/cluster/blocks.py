@@ -55,6 +55,8 @@ class Round:
         done: models that were done, or given up, before it.
         pace: as it was known then.
         deaths: how often a task died with a row in hand, by position in the plan.
+        fruitless: rounds before it in a row that trained nothing.
+        request: which request it is of, where an engine may still hold tasks of an older one; else empty.
     """
 
     number: int
@@ -62,6 +64,8 @@ class Round:
     done: int
     pace: Pace | None = None
     deaths: Mapping[int, int] = field(default_factory=dict)
+    fruitless: int = 0
+    request: str = ""
 
     def compacts(self, block: int) -> bool:
         """Whether a block's task also writes a new generation of the matrix: an eighth of the round apart."""
@@ -88,8 +92,9 @@ def cut(
         slots: tasks at a time, if the config says: each is given as much, however little that is at the end.
         alone: rows that a task may have died of: each is a block by itself.
     """
-    apart = [(row,) for row in rows if row in set(alone)]
-    together = [row for row in rows if row not in set(alone)]
+    suspected = set(alone)
+    apart = [(row,) for row in rows if row in suspected]
+    together = [row for row in rows if row not in suspected]
     if pace is None:
         return [tuple(rows[:PILOT_ROWS])] if rows else []
 
@@ -132,6 +137,8 @@ def write_round(paths: Paths, planned: Round) -> None:
             "done": planned.done,
             "pace": vars(planned.pace) if planned.pace else None,
             "deaths": {str(position): deaths for position, deaths in planned.deaths.items()},
+            "fruitless": planned.fruitless,
+            "request": planned.request,
         },
     )
 
@@ -153,6 +160,8 @@ def read_round(paths: Paths, number: int) -> Round:
             done=int(found["done"]),
             pace=_pace(pace) if pace else None,
             deaths={int(position): int(deaths) for position, deaths in found["deaths"].items()},
+            fruitless=int(found.get("fruitless", 0)),  # older versions wrote neither
+            request=str(found.get("request", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(f"{printable(str(paths.round(number)))}: damaged or half copied") from error

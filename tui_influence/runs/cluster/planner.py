@@ -4,9 +4,7 @@ It owns the run while it works: it alone writes `run.json`, the plan, the event 
 it knows is on the disk, so it may be killed at any moment and started again.
 """
 
-import os
 import shutil
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
 from tui_influence.runs.cluster.told import Told, suspects, take_in
 from tui_influence.runs.control import Stop, stop_request
+from tui_influence.runs.devices import node
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
 from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
 from tui_influence.runs.progress import Progress
@@ -48,6 +47,10 @@ class Next:
     heartbeat: Heartbeat
 
 
+_FRUITLESS = 3
+"""Rounds in a row whose tasks were all asked to end before a model was finished, after which the run fails."""
+
+
 class _StoppedEarlyError(Exception):
     """Asked to stop while the data were being packed."""
 
@@ -61,6 +64,7 @@ class Planner:
         more: More,
         beat: Callable[[Heartbeat], None] | None = None,
         slots: int | None = None,
+        digest: str = "",
     ) -> None:
         """Plan nothing yet.
 
@@ -69,8 +73,9 @@ class Planner:
             more: says what a plan grows by.
             beat: is told what is being prepared.
             slots: tasks that run at a time, if that is known.
+            digest: of the request, which its rounds are marked with.
         """
-        self._request, self._more, self._beat = request, more, beat
+        self._request, self._more, self._beat, self._digest = request, more, beat, digest
         self._slots = slots or request.config.compute.slurm.array_concurrency
         self._paths = Paths(request.root)
         before = read_heartbeat(self._paths)
@@ -79,11 +84,12 @@ class Planner:
         self._info: RunInfo | None = None
         self._rows: list[Row] = []
 
-    def step(self, *, first: bool) -> Next:
+    def step(self, *, first: bool, handed: int | None = None) -> Next:
         """Take in what the last round left, and plan the next.
 
         Args:
             first: somebody has just asked for this run: forget what was asked to be forgotten, check every record.
+            handed: blocks of the last round that were handed out, from the first; all if None.
 
         Raises:
             TinflError: the run cannot go on; the heartbeat says so too.
@@ -91,7 +97,7 @@ class Planner:
         make_directory(self._paths.cluster)
         log = EventLog(self._paths.events)
         try:
-            return self._step(log, first=first)
+            return self._step(log, first=first, handed=handed)
         except _StoppedEarlyError:
             return self._end(log, self._preparing("", State.STOPPED))
         except TinflError as error:
@@ -108,12 +114,16 @@ class Planner:
         if log is not None:
             log.write("failed-run", reason=str(error))
 
-    def _step(self, log: EventLog, *, first: bool) -> Next:
+    def _step(self, log: EventLog, *, first: bool, handed: int | None) -> Next:
         paths, request = self._paths, self._request
         number = last_round(paths)
         before = read_round(paths, number) if number else None
-        told = take_in(paths, before, log) if before else Told()
-        log.write("planning", node=os.environ.get("SLURMD_NODENAME", socket.gethostname()), versions=versions())
+        if before is None or first:  # what a stop took back was not handed out either
+            handed = 0
+        elif handed is None:
+            handed = len(before.blocks)
+        told = take_in(paths, before, handed, log) if before else Told()
+        log.write("planning", node=node(), versions=versions())
         self._info, self._rows = prepare(request.config, paths, self._stage)
         if first:
             remove_stale(paths)
@@ -138,10 +148,13 @@ class Planner:
             return self._end(log, replace(heartbeat, state=State.DONE))
         pace = told.pace or (before.pace if before else None)
         finished = len(self._rows) - len(undone)
-        if before and not first and finished <= before.done and not +deaths:
-            reason = told.reason or "its tasks ended without a word; their logs are in the results directory"
-            raise RunFailedError(f"a round of {len(before.blocks)} tasks trained nothing: {reason}")
-        planned = self._cut(number + 1, undone, pace, finished, dict(+deaths))
+        fruitless = 0
+        if before and handed and finished <= before.done and not +deaths:
+            fruitless = before.fruitless + 1
+            if fruitless >= _FRUITLESS or not told.cut_short:
+                rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {counted(handed, 'task')}"
+                raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
+        planned = replace(self._cut(number + 1, undone, pace, finished, dict(+deaths)), fruitless=fruitless)
         write_round(paths, planned)
         log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
         write_heartbeat(paths, heartbeat)
@@ -155,11 +168,11 @@ class Planner:
             undone,
             pace,
             minutes=compute.block_minutes,
-            limit_minutes=max(limit, 0.1),
+            limit_minutes=limit,
             slots=self._slots,
             alone=[row for row in undone if row in deaths],
         )
-        return Round(number, tuple(blocks), done, pace, deaths)
+        return Round(number, tuple(blocks), done, pace, deaths, request=self._digest)
 
     def _undone(self) -> list[int]:
         """Return the positions in the plan that have neither records nor a failure."""
@@ -212,17 +225,33 @@ class Planner:
             target_accuracy=[mean.mean for mean in progress.target_accuracy]
             if known
             else (before.target_accuracy if before else []),
-            warnings=with_node_warnings(
-                [*mixed_versions(self._info), *self._silent(told), *progress.warnings()], paths
-            ),
+            warnings=with_node_warnings([*mixed_versions(self._info), *self._lost(told), *progress.warnings()], paths),
         )
 
-    def _silent(self, told: Told) -> list[str]:
-        """Return a warning about tasks of which nothing is heard."""
-        if not told.silent or stop_request(self._paths) is not Stop.NO:
+    def _lost(self, told: Told) -> list[str]:
+        """Return warnings about tasks of the last round that failed, or of which nothing is heard."""
+        if stop_request(self._paths) is not Stop.NO:
             return []
-        where = self._paths.root.absolute()
-        return [f"{counted(told.silent, 'task')} of the last round left no trace: do all nodes see {where}?"]
+        lost = []
+        if told.failed:
+            lost.append(f"{counted(told.failed, 'task')} of the last round failed: {told.reason}")
+        if told.silent:
+            lost.append(f"{counted(told.silent, 'task')} of the last round never began: {self._unheard(told)}")
+        return lost
+
+    def _unheard(self, told: Told) -> str:
+        where = f"taken back, or on nodes that do not see {self._paths.root.absolute()}"
+        return told.reason if told.reason and not told.failed else where
+
+    def _why(self, told: Told) -> str:
+        """Return why a round trained nothing."""
+        if told.reason:
+            return told.reason
+        if told.cut_short:
+            slurm = self._request.config.compute.slurm
+            limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}"
+            return f"no model was finished before its task was asked to end (by {limit}, or for other jobs)"
+        return f"its tasks never began: {self._unheard(told)}" if told.silent else "its tasks ended with nothing done"
 
     def _end(self, log: EventLog, last: Heartbeat) -> Next:
         log.write(last.state.value)

@@ -28,6 +28,7 @@ class Scripts:
     root: Path
     service: str
     allow_code: bool = False
+    digest: str = ""
 
     @property
     def name(self) -> str:
@@ -40,27 +41,28 @@ class Scripts:
         tasks = shlex.quote(str(paths.tasks(number)))
         program = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", str(paths.root), str(number)]
         code = " --allow-code" if self.allow_code else ""
+        request = f" --request {self.digest}" if self.digest else ""
         options = [f"--job-name={self.name}", *_resources(slurm), f"--signal=B:USR1@{slurm.warn_seconds}"]
         label = '--label "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}_${SLURM_ARRAY_TASK_ID:-0}"'
         # fmt: off
         return self._script(options, [
             "block=$((${TINFL_FIRST:-0} + ${SLURM_ARRAY_TASK_ID:-0}))",
             f"exec >> {tasks}/$(printf %03d $((block / {RECORDS_PER_DIRECTORY})))/$block.log 2>&1",
-            *slurm.setup,
-            f'exec {shlex.join(program)} "$block" {label}{code}',
+            *_checked(slurm.setup),
+            f'exec {shlex.join(program)} "$block" {label}{code}{request}',
         ])
         # fmt: on
 
-    def planner(self) -> str:
-        """Return the script of the planner."""
+    def planner(self, after: int) -> str:
+        """Return the script of the planner that takes in a round, by number; 0 before there is one."""
         paths, slurm = Paths(self.root.absolute()), self.config.compute.slurm
-        program = [sys.executable, "-P", "-m", self.service, "--plan", str(paths.root)]
+        program = [sys.executable, "-P", "-m", self.service, "--plan", str(paths.root), str(after), self.digest]
         apart = slurm.planner_partition is not None
         options = [f"--job-name={planner_name(self.name)}", *_resources(slurm, planner=apart)]
         # fmt: off
         return self._script(options, [
             f"exec >> {shlex.quote(str(paths.cluster / 'planner.log'))} 2>&1",
-            *slurm.setup,
+            *_checked(slurm.setup),
             f"exec {shlex.join(program)}",
         ])
         # fmt: on
@@ -74,13 +76,21 @@ class Scripts:
         return "\n".join(["#!/bin/bash", *lines, seen, *passed, *body]) + "\n"
 
 
+def _checked(setup: list[str]) -> list[str]:
+    """Return the user's lines, each followed by what ends the task, with a word on it, if that line failed."""
+    lines = []
+    for line in setup:
+        said = shlex.quote(f"failed in [compute.slurm] setup: {line}")
+        lines += [line, f'code=$?; [ $code = 0 ] || {{ echo {said} "(exit code $code)" >&2; exit $code; }}']
+    return lines
+
+
 def _resources(slurm: SlurmSection, *, planner: bool = False) -> list[str]:
     partition = slurm.planner_partition if planner else slurm.partition
     options = {
         "--partition": partition,
         "--account": slurm.account,
         "--cpus-per-task": slurm.cpus_per_task,
-        "--gres=gpu": None,
         "--mem": slurm.mem,
         "--time": slurm.time_limit,
     }

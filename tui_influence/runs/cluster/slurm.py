@@ -7,35 +7,40 @@ Plain sbatch and not submitit: that pickles functions into a directory of the ru
 from a results directory is unpickled here.
 """
 
+import hashlib
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
-from tui_influence.errors import ResultsError, RunFailedError, TinflError
-from tui_influence.runs.cluster.blocks import Round
+from tui_influence.errors import AlreadyRunningError, ResultsError, TinflError
+from tui_influence.runs.cluster.arrays import Array, alive, array_options, sbatch, submit_round
+from tui_influence.runs.cluster.blocks import Round, last_round
 from tui_influence.runs.cluster.planner import Next, Planner
 from tui_influence.runs.cluster.script import Scripts
 from tui_influence.runs.cluster.trust import check_trusted, trust
 from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
-from tui_influence.runs.jobs import Jobs, slurm, write_jobs
+from tui_influence.runs.jobs import Jobs, read_jobs, slurm, write_jobs
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Request
 from tui_influence.store.files import make_directory, read_json, refuse_links, write_atomically, write_json
 from tui_influence.store.paths import Paths
+from tui_influence.text import printable
 
 SERVICE = "tui_influence.service"
 """The program of the planner: it knows more kinds of plans than this layer may."""
-_SMALLEST_ARRAY_LIMIT = 1001
 _WAITING = "waiting for Slurm"
 
 
@@ -48,69 +53,102 @@ def submit(request: Request) -> str:
     Raises:
         TinflError: Slurm is not here, does not answer or refuses; the run is as it was.
     """
-    paths, scripts = Paths(request.root.absolute()), scripts_of(request)
+    paths = Paths(request.root.absolute())
     if request.own:
         trust(request.config.compute)
     check_trusted(request.config.compute)
+    written = {
+        "config": config_to_json(request.config),
+        "allow_code": request.allow_code,
+        "retry_failed": request.retry_failed,
+        "token": token_hex(8),
+    }
+    scripts = scripts_of(request, _digest(written))
     _try(scripts)
     make_directory(paths.cluster)
     refuse_links(paths.root)
     with Ownership(paths):
+        there = alive(scripts.name)
+        if there:
+            raise AlreadyRunningError(
+                f"{printable(str(paths.root))}: jobs of a run in this directory are on the cluster; to end them: "
+                f"scancel {' '.join(sorted(there))}"
+            )
         clear_stop(paths)
         if request.pruning is not None:
             extend_arms(paths, request.pruning)
-        write_json(
-            paths.request,
-            {
-                "config": config_to_json(request.config),
-                "allow_code": request.allow_code,
-                "retry_failed": request.retry_failed,
-                "first": True,
-            },
-        )
+        write_json(paths.request, written | {"first": True})
         _wait_for_slurm(paths)
-        job = _submit_planner(paths, scripts)
-        write_jobs(paths, Jobs(scripts.name, time.time(), planner=job))
+        number = last_round(paths)
+        job = _submit_planner(paths, scripts, number)
+        write_jobs(paths, Jobs(scripts.name, time.time(), planner=job, round=number))
     return job
 
 
-def scripts_of(request: Request) -> Scripts:
-    """Return the scripts of a run."""
-    return Scripts(request.config, request.root.absolute(), SERVICE, request.allow_code)
+def scripts_of(request: Request, digest: str = "") -> Scripts:
+    """Return the scripts of a run, which hold the digest of what was asked for."""
+    return Scripts(request.config, request.root.absolute(), SERVICE, request.allow_code, digest)
+
+
+def _digest(written: dict[str, Any]) -> str:
+    """Return what tells a request from every other, and from the same with a word changed.
+
+    It goes from the login node to each planner in the script that Slurm keeps, which no results directory can change.
+    """
+    asked = {key: written[key] for key in ("config", "allow_code", "retry_failed", "token")}
+    return hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def dry_run(request: Request) -> list[str]:
     """Return what would be submitted, to the letter, but for what only a round decides."""
     scripts, paths = scripts_of(request), Paths(request.root.absolute())
+    slurm = request.config.compute.slurm
+    options = " ".join(array_options(0, 1, slurm.array_concurrency))
+    pilot = "trains the first models" if slurm.planner_partition is None else "has the first models trained"
     return [
-        "# first: packs the data, cuts the plan into blocks, submits them; again after each round",
+        f"# first: packs the data, {pilot}, cuts the plan into blocks, submits them; again after each round",
         f"# sbatch --parsable {paths.cluster / 'planner.sh'}",
-        *scripts.planner().splitlines(),
+        *scripts.planner(0).splitlines(),
         "",
-        "# then: a task a block",
-        f"# sbatch --parsable {' '.join(_array_options(request.config, 0, 1))} {paths.cluster / 'tasks-0001.sh'}",
+        "# then: a task a block, as many as that makes, in as many arrays as the site's limits ask for",
+        f"# sbatch --parsable {options} {paths.cluster / 'tasks-0001.sh'}",
         *scripts.tasks(1).splitlines(),
     ]
 
 
-def plan(root: Path, more: More) -> int:
+def plan(root: Path, after: int, digest: str, more: More) -> int:
     """Be the planner, in a job of its own; the exit code says how that went.
+
+    One that comes late does nothing: if the run has been asked for anew, if what is asked was changed by hand, or if
+    another planner has handed out what follows (Slurm may start the same job twice).
 
     Args:
         root: the results directory.
+        after: number of the round that is to be taken in; 0 before there is one.
+        digest: of the request that its job is of.
         more: says what a plan grows by.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a request to stop, which the stop file says too
     paths = Paths(root)
-    request, first = _read_request(paths)
-    planner = Planner(request, more)
+    found = read_json(paths.request)
+    request, first = _request(paths, found)
+    jobs = read_jobs(paths)
+    if _digest(found) != digest:
+        sys.stderr.write("what is asked of this run has changed since this job was submitted: it does nothing\n")
+        return 0
+    if jobs is not None and jobs.round > after:
+        if not jobs.planner:  # Slurm took this job back between the two
+            scripts = scripts_of(request, digest)
+            write_jobs(paths, replace(jobs, planner=_submit_planner(paths, scripts, jobs.round, jobs.arrays)))
+        return 0
+    planner = Planner(request, more, digest=digest)
     try:
-        following = planner.step(first=first)
-        _no_longer_first(paths)
+        following = planner.step(first=first, handed=jobs.blocks if jobs and jobs.round == last_round(paths) else 0)
+        write_json(paths.request, found | {"first": False})
         if following.round is not None and _is_pilot(request.config, following.round):
             _train_here(paths, request, following.round)
             following = planner.step(first=False)
-        _hand_out(paths, request, following)
+        _hand_out(paths, request, following, digest)
     except TinflError as error:
         planner.failed(error)
         sys.stderr.write(f"{error}\n")
@@ -118,63 +156,46 @@ def plan(root: Path, more: More) -> int:
     return 0
 
 
-def _hand_out(paths: Paths, request: Request, following: Next) -> None:
+def _hand_out(paths: Paths, request: Request, following: Next, digest: str) -> None:
     """Submit a round: its arrays, as many as the site takes, and the planner that comes after them."""
     if following.round is None:
         return
-    scripts, planned = scripts_of(request), following.round
+    scripts, planned = scripts_of(request, digest), following.round
     script = paths.cluster / f"tasks-{planned.number:04d}.sh"
     write_atomically(script, scripts.tasks(planned.number).encode())
-    limit = max_array()
-    arrays: list[str] = []
-    for first in range(0, len(planned.blocks), limit):
-        count = min(limit, len(planned.blocks) - first)
-        try:
-            said = slurm("sbatch", "--parsable", *_array_options(request.config, first, count), str(script))
-        except TinflError:
-            if not arrays:
-                raise
-            break  # a limit on jobs submitted: what is not handed out now is in the next round
-        arrays.append(_number(said))
     pace = planned.pace.models_per_hour if planned.pace else 0.0
-    jobs = Jobs(scripts.name, time.time(), tuple(arrays), models_per_hour=pace)
-    write_jobs(paths, jobs)
-    write_jobs(paths, replace(jobs, planner=_submit_planner(paths, scripts, arrays)))
+
+    def followed(arrays: Sequence[Array]) -> str:
+        jobs = Jobs(
+            scripts.name,
+            time.time(),
+            tuple(array.job for array in arrays),
+            models_per_hour=pace,
+            round=planned.number,
+            blocks=sum(array.count for array in arrays),
+        )
+        write_jobs(paths, jobs)
+        planner = _submit_planner(paths, scripts, planned.number, jobs.arrays)
+        write_jobs(paths, replace(jobs, planner=planner))
+        return planner
+
+    together = request.config.compute.slurm.array_concurrency
+    submit_round(scripts.name, script, len(planned.blocks), together, followed)
 
 
-def max_array() -> int:
-    """Return how many tasks an array may have on this site."""
-    try:
-        match = re.search(r"MaxArraySize\s*=\s*(\d+)", slurm("scontrol", "show", "config"))
-    except TinflError:
-        match = None
-    return max(1, (int(match[1]) if match else _SMALLEST_ARRAY_LIMIT) - 1)
-
-
-def _array_options(config: Config, first: int, count: int) -> list[str]:
-    together = config.compute.slurm.array_concurrency
-    at_a_time = f"%{together}" if together else ""
-    return [f"--array=0-{count - 1}{at_a_time}", f"--export=ALL,TINFL_FIRST={first}"]
-
-
-def _submit_planner(paths: Paths, scripts: Scripts, after: list[str] | None = None) -> str:
+def _submit_planner(paths: Paths, scripts: Scripts, number: int, after: Sequence[str] = ()) -> str:
+    """Submit the planner that takes in a round, once some jobs are over."""
     script = paths.cluster / "planner.sh"
-    write_atomically(script, scripts.planner().encode())
+    write_atomically(script, scripts.planner(number).encode())
     dependency = [f"--dependency=afterany:{':'.join(after)}"] if after else []
-    return _number(slurm("sbatch", "--parsable", *dependency, str(script)))
-
-
-def _number(said: str) -> str:
-    number = said.strip().partition(";")[0]
-    if not number.isdecimal():
-        raise RunFailedError(f"sbatch answers with no job number: {said.strip()[:200]}")
-    return number
+    own = os.environ.get("SLURM_JOB_ID", "")
+    return sbatch(scripts.name, script, *dependency, planner=True, known=[own])
 
 
 def _try(scripts: Scripts) -> None:
     """Ask whether Slurm would take the tasks, so that what is wrong with them is said before anything waits."""
     with NamedTemporaryFile("w", suffix=".sh") as script:
-        for text in (scripts.tasks(1), scripts.planner()):
+        for text in (scripts.tasks(1), scripts.planner(0)):
             script.seek(0)
             script.truncate()
             script.write(text)
@@ -188,19 +209,14 @@ def _wait_for_slurm(paths: Paths) -> None:
     write_heartbeat(paths, waiting)
 
 
-def _read_request(paths: Paths) -> tuple[Request, bool]:
-    found = read_json(paths.request)
+def _request(paths: Paths, found: dict[str, Any]) -> tuple[Request, bool]:
+    """Return what is asked, and whether somebody has just asked for it."""
     try:
         config = config_from_json(found["config"])
         request = Request(config, paths.root, bool(found["allow_code"]), bool(found["retry_failed"]))
-        return request, bool(found["first"])
+        return request, bool(found["first"]) and bool(found["token"])
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{paths.request}: damaged") from error
-
-
-def _no_longer_first(paths: Paths) -> None:
-    found = read_json(paths.request)
-    write_json(paths.request, found | {"first": False})
 
 
 def _is_pilot(config: Config, planned: Round) -> bool:

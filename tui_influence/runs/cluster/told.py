@@ -9,6 +9,7 @@ from typing import Any
 
 from tui_influence.runs.cluster.blocks import Pace, Round
 from tui_influence.store.events import EventLog, read_events
+from tui_influence.store.files import last_line
 from tui_influence.store.paths import Paths
 
 
@@ -19,22 +20,32 @@ class Told:
     Attributes:
         pace: how long things took; None if no model was finished.
         died: blocks whose task began and never said how it ended, with its workers.
-        silent: how many tasks never said a word.
-        reason: why the last task that failed did so; empty if none did.
+        silent: how many of the tasks that were handed out never said a word.
+        cut_short: how many were asked to end before they were done, by a time limit, or for other jobs.
+        failed: how many failed.
+        reason: why the last task that failed did so, or never began; empty if none did.
         metrics: of the models that were finished, a list a model.
     """
 
     pace: Pace | None = None
     died: dict[int, int] = field(default_factory=dict)
     silent: int = 0
+    cut_short: int = 0
+    failed: int = 0
     reason: str = ""
     metrics: list[list[dict[str, float]]] = field(default_factory=list)
 
 
-def take_in(paths: Paths, planned: Round, log: EventLog) -> Told:
+def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
     """Move what the tasks of a round said into the run's event log, and conclude from it.
 
     Logs of tasks that ended as they should are removed; those of others stay where they are.
+
+    Args:
+        paths: of the run.
+        planned: the round.
+        handed: blocks that an engine was given, from the first.
+        log: the run's.
     """
     told, everything = Told(), []
     seconds: list[float] = []
@@ -52,11 +63,15 @@ def take_in(paths: Paths, planned: Round, log: EventLog) -> Told:
         workers.append(len({event.get("worker") for event in events if event["event"] == "worker-ready"}))
         reasons = [str(event.get("reason", "")) for event in events if event["event"] == "task-failed"]
         told.reason = reasons[-1] if reasons else told.reason
+        told.failed += bool(reasons)
+        told.cut_short += bool(kinds["stopping"])
         if kinds["task-ended"]:
             sound.append(block)
         elif kinds["task-started"] and not reasons:
             told.died[block] = max(1, workers[-1])
-    told.silent = len(planned.blocks) - len(workers)
+    told.silent = max(0, handed - len(workers))
+    if told.silent and not told.reason:
+        told.reason = _last_words(paths, planned.number)
     if seconds:
         told.pace = Pace(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
     log.take_in(sorted(everything, key=lambda event: float(event["time"])))
@@ -75,6 +90,14 @@ def suspects(planned: Round, died: dict[int, int], undone: set[int]) -> Iterable
     for block, workers in died.items():
         if block < len(planned.blocks):
             yield from [row for row in planned.blocks[block] if row in undone][:workers]
+
+
+def _last_words(paths: Paths, number: int) -> str:
+    """Return what a task said last that never began: a line of its setup may have failed."""
+    for path in paths.tasks(number).glob("*/*.log"):
+        if not path.with_suffix(".jsonl").exists() and (said := last_line(path)):
+            return said
+    return ""
 
 
 def _start(events: Sequence[dict[str, Any]]) -> list[float]:

@@ -43,7 +43,7 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
     info = read_run_info(paths.root)
     write_run_info(paths, replace(info, versions=versions() | {"numpy": "0.1", "python": "3.0"}))
     for block, node in enumerate(["n1", "n2", "n3"]):
-        monkeypatch.setattr(module.socket, "gethostname", lambda node=node: node)
+        monkeypatch.setattr(module, "node", lambda node=node: node)
         run_block(paths, 1, block)
     (event,) = said(paths, "warning")
     assert event["node"] == "n1"

@@ -1,0 +1,153 @@
+"""Handing a round to Slurm: as job arrays that the site takes, and the planner that comes after them.
+
+Sites limit what may be submitted in more ways than can be asked for (MaxArraySize, max_array_tasks, MaxSubmitJobs of a
+user, an account or a quality of service, MaxJobCount). What is refused is tried again by halves; what is not handed out
+is in the next round.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from tui_influence.errors import ConfigError, RunFailedError, TinflError
+from tui_influence.runs.jobs import Jobs, look, slurm
+
+_SMALLEST_ARRAY_LIMIT = 1001
+_OURS = ("ARRAY_INX", "EXPORT", "JOB_NAME", "NO_REQUEUE", "OUTPUT", "SIGNAL", "WAIT")
+_THEIRS = {"--partition": "PARTITION", "--account": "ACCOUNT", "--time": "TIMELIMIT", "--gres": "GRES"}
+
+
+@dataclass(frozen=True)
+class Array:
+    """A job array that Slurm has taken.
+
+    Attributes:
+        job: its number.
+        count: of its tasks.
+    """
+
+    job: str
+    count: int
+
+
+def submit_round(
+    name: str, script: Path, blocks: int, together: int | None, followed: Callable[[Sequence[Array]], object]
+) -> None:
+    """Submit the tasks of a round, as many as are taken, and the planner that follows them.
+
+    Args:
+        name: of the jobs.
+        script: of the tasks.
+        blocks: of the round, a task each.
+        together: tasks that may run at a time, over all arrays; None for no limit.
+        followed: submits the planner that follows them.
+
+    Raises:
+        TinflError: not even one task, with the planner after it, is taken.
+    """
+    most = max_array()
+    while True:
+        arrays = _submit_arrays(name, script, blocks, together, most)
+        try:
+            followed(arrays)
+            return
+        except TinflError as error:  # with nobody to take in what they say, tasks would train for a run that has failed
+            sys.stderr.write(f"no planner after {sum(array.count for array in arrays)} tasks: {error}\n")
+            slurm("scancel", *(array.job for array in arrays))
+            blocks = sum(array.count for array in arrays) // 2
+            if not blocks or not isinstance(error, ConfigError):
+                raise
+
+
+def max_array() -> int:
+    """Return how many tasks an array may have on this site."""
+    try:
+        said = slurm("scontrol", "show", "config")
+    except TinflError:
+        said = ""
+    largest = re.search(r"MaxArraySize\s*=\s*(\d+)", said)
+    tasks = re.search(r"max_array_tasks=(\d+)", said)
+    limits = [(int(largest[1]) if largest else _SMALLEST_ARRAY_LIMIT) - 1, *([int(tasks[1])] if tasks else [])]
+    return max(1, min(limits))
+
+
+def array_options(first: int, count: int, together: int | None) -> list[str]:
+    """Return the options of an array: of `count` tasks, the first of them block `first`, so many at a time."""
+    at_a_time = f"%{together}" if together else ""
+    return [f"--array=0-{count - 1}{at_a_time}", f"--export=ALL,TINFL_FIRST={first}"]
+
+
+def sbatch(name: str, script: Path, *options: str, planner: bool = False, known: Collection[str] = ()) -> str:
+    """Submit a job; return its number.
+
+    Variables such as SBATCH_PARTITION would win over the script: they count only for what it leaves open. Where sbatch
+    does not answer, Slurm may have taken the job all the same: it is looked for by its name.
+
+    Args:
+        name: of the run's jobs.
+        script: says what it is.
+        options: besides what is in it.
+        planner: it is the run's planner.
+        known: numbers of jobs of the same kind that are others.
+
+    Raises:
+        TinflError: see `runs.jobs.slurm`.
+    """
+    said = script.read_text()
+    given = [variable for option, variable in _THEIRS.items() if f"#SBATCH {option}=" in said]
+    try:
+        hidden = [f"SBATCH_{variable}" for variable in (*_OURS, *given)]
+        answer = slurm("sbatch", "--parsable", *options, str(script), without=hidden)
+    except RunFailedError:
+        taken = _taken(name, known, planner=planner)
+        if taken is None:
+            raise
+        return taken
+    number = answer.strip().partition(";")[0]
+    if not number.isdecimal():
+        raise RunFailedError(f"sbatch answers with no job number: {answer.strip()[:200]}")
+    return number
+
+
+def alive(name: str, *, planner: bool | None = None) -> set[str]:
+    """Return the numbers of the jobs of a run that are not over: its tasks', its planner's, or both.
+
+    Raises:
+        TinflError: see `runs.jobs.slurm`.
+    """
+    tasks = look(Jobs(name, 0.0), fresh=True)
+    return {task.job.partition("_")[0] for task in tasks if not task.is_over and planner in (None, task.is_planner)}
+
+
+def _submit_arrays(name: str, script: Path, blocks: int, together: int | None, most: int) -> list[Array]:
+    arrays: list[Array] = []
+    first, left = 0, together
+    while first < blocks and left != 0:
+        count = min(most, blocks - first)
+        share = None if left is None else ceil(left / min(left, ceil((blocks - first) / most)))
+        try:
+            job = sbatch(name, script, *array_options(first, count, share), known=[array.job for array in arrays])
+        except TinflError as error:
+            sys.stderr.write(f"not taken: an array of {count} tasks: {error}\n")
+            if arrays:
+                break
+            if count == 1 or not isinstance(error, ConfigError):
+                raise
+            most = count // 2
+            continue
+        arrays.append(Array(job, count))
+        first += count
+        left = None if left is None or share is None else left - share
+    return arrays
+
+
+def _taken(name: str, known: Collection[str], *, planner: bool) -> str | None:
+    """Return a job that is not known yet; None if there is none, or nobody can say."""
+    try:
+        found = alive(name, planner=planner) - set(known)
+    except TinflError:
+        return None
+    return max(found, key=int) if found else None
