@@ -106,7 +106,8 @@ def test_a_dry_run_shows_the_exact_submission_and_touches_nothing(on_slurm, tmp_
     assert "#SBATCH --partition=main\n" in shown
     assert "#SBATCH --mem=100M\n" in shown
     assert "#SBATCH --comment=tiny\n" in shown
-    assert "\nmodule load cuda\nexec " in shown
+    assert "\nmodule load cuda\ncode=$?; " in shown
+    assert " --request REQUEST --allow-code\n" in shown or " --request REQUEST\n" in shown
     assert "sbatch --parsable --array=0-0 " in shown
     assert not (tmp_path / "results").exists()
 

@@ -45,6 +45,16 @@ VALUES = [
     ("[train]\ncrop = 65", "train.crop must be at most 64 (got 65)", None),
     ("[compute.slurm]\ngpus_per_task = -1", "compute.slurm.gpus_per_task must be at least 0 (got -1)", None),
     (
+        '[compute.slurm]\ntime_limit = "0:00"',
+        'compute.slurm.time_limit must be longer than nothing (got "0:00")',
+        None,
+    ),
+    (
+        '[compute.slurm]\ntime_limit = "2"',
+        'compute.slurm.time_limit must be longer than warn_seconds, 120 s, or no model is begun (got "2")',
+        None,
+    ),
+    (
         '[compute.slurm]\ntime_limit = "soon"',
         'compute.slurm.time_limit must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00" '
         '(got "soon")',
@@ -304,3 +314,11 @@ def test_an_item_of_a_list_is_pointed_at() -> None:
         'an item of compute.slurm.sbatch must be an option of sbatch such as "--qos=low" (got "qos")'
     )
     assert (problem.line, problem.column) == (13, 24)
+
+
+def test_options_that_are_given_by_us_are_refused_however_they_are_written() -> None:
+    for option in ("--job=mine", "-J mine", "--array=1-3", "-W", "--wait"):
+        problem = only(VALID + f'[compute.slurm]\nsbatch = ["{option}"]')
+        assert "jobs are named, cut into arrays, sent to files and not waited for by us" in problem.message
+    fine = '["--wait-all-nodes=1", "--constraint=a100", "-C a100", "--no-requeue"]'
+    parse_config(VALID + f"[compute.slurm]\nsbatch = {fine}", "sweep.toml")

@@ -100,8 +100,8 @@ def _digest(written: dict[str, Any]) -> str:
 
 
 def dry_run(request: Request) -> list[str]:
-    """Return what would be submitted, to the letter, but for what only a round decides."""
-    scripts, paths = scripts_of(request), Paths(request.root.absolute())
+    """Return what would be submitted, to the letter, but for what only a round decides, and the request's own mark."""
+    scripts, paths = scripts_of(request, "REQUEST"), Paths(request.root.absolute())
     slurm = request.config.compute.slurm
     options = " ".join(array_options(0, 1, slurm.array_concurrency))
     pilot = "trains the first models" if slurm.planner_partition is None else "has the first models trained"
@@ -228,6 +228,7 @@ def _train_here(paths: Paths, request: Request, planned: Round) -> None:
     """Train the pilot in this job: it waited for its node already."""
     command = [
         sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", str(paths.root), str(planned.number), "0",
-        "--label", os.environ.get("SLURM_JOB_ID", "planner"), *(["--allow-code"] if request.allow_code else []),
+        "--label", os.environ.get("SLURM_JOB_ID", "planner"), "--request", planned.request,
+        *(["--allow-code"] if request.allow_code else []),
     ]  # fmt: skip
     subprocess.run(command, check=False, stdin=subprocess.DEVNULL)

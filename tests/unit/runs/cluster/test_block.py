@@ -8,6 +8,7 @@ import pytest
 
 from tests.tui.runs import make_run
 from tui_influence.designs import Design, schedule
+from tui_influence.errors import DeviceError
 from tui_influence.roles import Role
 from tui_influence.runs.cluster import block as module
 from tui_influence.runs.cluster.block import run_block
@@ -66,6 +67,25 @@ def test_a_task_that_begins_after_a_stop_was_asked_for_does_nothing(paths):
     paths.stop.write_text(json.dumps({"level": 1}))
     run_block(paths, 1, 0)
     assert not list(Follower(paths).read())
+
+
+def test_a_task_of_an_older_run_in_the_directory_does_nothing(paths):
+    run_block(paths, 1, 0, request="another")
+    run_block(paths, 1, 99)
+    assert not list(Follower(paths).read())
+
+
+def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, monkeypatch):
+    info = read_run_info(paths.root)
+    compute = info.config["compute"]
+    compute |= {"executor": "slurm", "slurm": compute["slurm"] | {"gpus_per_task": 2}}
+    write_run_info(paths, replace(info, config=info.config | {"compute": compute}))
+    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 1)
+    monkeypatch.setenv("SLURMD_NODENAME", "n7")
+    with pytest.raises(DeviceError):
+        run_block(paths, 1, 0)
+    (failed,) = said(paths, "task-failed")
+    assert failed["reason"] == "2 GPUs a task were asked for, torch sees 1 on n7"
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):

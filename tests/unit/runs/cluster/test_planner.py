@@ -35,8 +35,17 @@ class Engine:
     def plan(self, *, first: bool = False):
         return self._planner.step(first=first)
 
-    def play(self, planned: Round, block: int, *, models: int | None = None, ended: bool = True, reason: str = ""):
-        """A task that trains so many models, all if None, and then ends or dies, or fails."""
+    def play(
+        self,
+        planned: Round,
+        block: int,
+        *,
+        models: int | None = None,
+        ended: bool = True,
+        reason: str = "",
+        told_to: bool = False,
+    ):
+        """A task that trains so many models, all if None, and then ends, perhaps told to, or dies or fails."""
         rows, events = (
             read_plan(self.paths),
             EventLog(self.paths.task_events(planned.number, block), task=f"{planned.number}.{block}"),
@@ -49,6 +58,8 @@ class Engine:
             record.parent.mkdir(parents=True, exist_ok=True)
             record.touch()
             events.write("model", role=row.role.value, index=row.index, worker=0, seconds=SECONDS)
+        if told_to:
+            events.write("stopping")
         if reason:
             events.write("task-failed", reason=reason)
         elif ended:
@@ -92,7 +103,9 @@ def test_what_a_round_leaves_is_in_the_next_and_a_row_that_a_task_died_of_is_alo
     left = set(range(PILOT_ROWS, MODELS + HELDOUT)) - {recorded}
     assert sorted(sum(following.round.blocks, ())) == sorted(left)
     assert (suspect,) in following.round.blocks
-    assert "tasks of the last round left no trace" in " ".join(following.heartbeat.warnings)
+    assert "of the last round never began: taken back, or on nodes that do not see" in " ".join(
+        following.heartbeat.warnings
+    )
 
 
 def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
@@ -126,3 +139,34 @@ def test_a_round_that_trains_nothing_ends_the_run_with_the_reason_its_tasks_gave
     kinds = [event["event"] for event, _ in read_events(engine.paths.events)]
     assert kinds[-1] == "failed-run"
     assert len(list(engine.paths.cluster.glob("round-0002/*/*.log"))) == len(planned.blocks), "what they said is gone"
+
+
+def test_rounds_that_are_cut_short_are_handed_out_again_but_not_for_ever(engine):
+    planned = engine.piloted()
+    for _ in range(2):
+        engine.play(planned, 0, models=0, told_to=True)
+        planned = engine.plan().round
+    engine.play(planned, 0, models=1, told_to=True)  # it can be done
+    planned = engine.plan().round
+    for _ in range(2):
+        engine.play(planned, 0, models=0, told_to=True)
+        planned = engine.plan().round
+    engine.play(planned, 0, models=0, told_to=True)
+    with pytest.raises(RunFailedError, match=r"3 rounds trained nothing: no model was finished .* = 4:00:00"):
+        engine.plan()
+
+
+def test_only_tasks_that_were_handed_out_are_missed(engine):
+    planned = engine.piloted()
+    assert len(planned.blocks) > 1
+    engine.play(planned, 0)
+    assert not engine._planner.step(first=False, handed=1).heartbeat.warnings
+    engine.play(engine._planner.step(first=True).round, 0)  # what a stop took back was not handed out
+    assert not engine._planner.step(first=True).heartbeat.warnings
+
+
+def test_what_a_task_said_that_never_began_is_the_reason(engine):
+    planned = engine.piloted()
+    engine.paths.task_log(planned.number, 0).write_text("module: command not found\nfailed in setup: module load x\n")
+    with pytest.raises(RunFailedError, match=r"a round of \d+ tasks? trained nothing: failed in setup: module load x"):
+        engine.plan()

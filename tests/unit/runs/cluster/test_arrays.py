@@ -1,0 +1,110 @@
+"""How a round is handed to a Slurm that has limits: its programs are played by shell scripts."""
+
+import re
+
+import pytest
+
+from tui_influence.errors import ConfigError, RunFailedError
+from tui_influence.runs import jobs as module
+from tui_influence.runs.cluster.arrays import max_array, sbatch, submit_round
+
+NAME = "tinfl-a-0123456789"
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A site with limits on the tasks of an array and on jobs; returns what was submitted and not cancelled."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    (tmp_path / "jobs").mkdir()
+
+    def program(name: str, text: str) -> None:
+        (programs / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{text}\n")
+        (programs / name).chmod(0o755)
+
+    def make(*, tasks: int = 10**6, jobs: int = 10**6, says: str = "MaxArraySize = 11", breaks: str = ":"):
+        program("scontrol", f"echo '{says}'")
+        program("scancel", "for job; do mv jobs/$job jobs/cancelled-$job; done")
+        program("squeue", f'for job in $(ls jobs); do echo "$job|{NAME}|RUNNING|n1|None"; done')
+        program(
+            "sbatch",
+            f"""env | grep ^SBATCH_ > environment
+            [[ "$*" =~ --array=0-([0-9]+) ]] && count=$((BASH_REMATCH[1] + 1)) || count=1
+            (( count > {tasks} )) && {{ echo "sbatch: error: Invalid job array specification" >&2; exit 1; }}
+            (( $(ls jobs | grep -vc cancelled) >= {jobs} )) && {{ echo "sbatch: error: QOSMaxSubmitJob" >&2; exit 1; }}
+            number=$((100 + $(ls jobs | wc -l))); echo "$*" > jobs/$number; {breaks}; echo $number""",
+        )
+        (tmp_path / "script.sh").write_text("#!/bin/bash\n#SBATCH --partition=main\n")
+        return tmp_path / "script.sh"
+
+    return make
+
+
+def handed(script, blocks: int, together: int | None = None) -> tuple[list[str], list[str]]:
+    """Hand out a round; return the options of its arrays, and the job numbers that its planner comes after."""
+    found = []
+
+    def followed(arrays) -> None:
+        numbers = [array.job for array in arrays]
+        sbatch(NAME, script, f"--dependency=afterany:{':'.join(numbers)}", planner=True)
+        found.append((arrays, numbers))
+
+    submit_round(NAME, script, blocks, together, followed)
+    ((arrays, numbers),) = found
+    said = [(script.parent / "jobs" / number).read_text() for number in numbers]
+    assert [array.count for array in arrays] == [int(re.search(r"=0-(\d+)", text)[1]) + 1 for text in said]
+    return [text.partition(" --export")[0].partition("--array=")[2] for text in said], numbers
+
+
+def test_a_round_is_split_at_the_limit_that_the_site_states(site):
+    arrays, numbers = handed(site(), 25)
+    assert arrays == ["0-9", "0-9", "0-4"]
+    assert len(set(numbers)) == 3
+    site(says="MaxArraySize = 1001\nSchedulerParameters = bf_continue,max_array_tasks=7")
+    assert max_array() == 7
+
+
+@pytest.mark.parametrize(("together", "limits"), [(50, [17, 17, 16]), (4, [2, 1, 1]), (2, [1, 1]), (1, [1])])
+def test_tasks_at_a_time_are_those_of_all_arrays_together(site, together, limits):
+    """What would be more arrays than tasks at a time is left to the next round."""
+    arrays, _ = handed(site(), 25, together)
+    assert [int(array.partition("%")[2]) for array in arrays] == limits
+    assert sum(limits) == min(together, sum(limits)) <= together
+
+
+def test_a_limit_that_is_not_stated_is_found_by_halves(site, capfd):
+    arrays, _ = handed(site(tasks=3), 8)
+    assert arrays == ["0-1", "0-1", "0-1", "0-1"]
+    assert "not taken: an array of 8 tasks: Slurm refuses: sbatch: error: Invalid job array" in capfd.readouterr().err
+
+
+def test_where_jobs_are_limited_there_is_always_one_left_for_the_planner(site):
+    script = site(jobs=3)
+    arrays, numbers = handed(script, 25)
+    assert (len(arrays), len(numbers)) in [(1, 1), (2, 2)]
+    left = [path for path in (script.parent / "jobs").iterdir() if "cancelled" not in path.name]
+    assert len(left) == len(numbers) + 1, "tasks with nobody to take in what they say"
+
+
+def test_where_nothing_is_taken_nothing_is_left_behind(site):
+    script = site(jobs=1)
+    with pytest.raises(ConfigError, match="QOSMaxSubmitJob"):
+        handed(script, 25)
+    assert all("cancelled" in path.name for path in (script.parent / "jobs").iterdir())
+
+
+def test_a_job_that_was_taken_without_an_answer_is_found_by_its_name(site):
+    script = site(breaks="echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
+    assert sbatch(NAME, script) == "100"
+    with pytest.raises(RunFailedError, match="does not answer"):
+        sbatch(NAME, script, known=["100", "101"])
+
+
+def test_the_environment_does_not_win_over_the_config(site, tmp_path, monkeypatch):
+    script = site()
+    for name in ("PARTITION", "ARRAY_INX", "WAIT", "QOS"):
+        monkeypatch.setenv(f"SBATCH_{name}", "1")
+    sbatch(NAME, script)
+    assert (tmp_path / "environment").read_text() == "SBATCH_QOS=1\n"
+    assert module.os.environ["SBATCH_PARTITION"] == "1"
