@@ -135,7 +135,7 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
     jobs = read_jobs(paths)
     if _digest(found) != digest:
         sys.stderr.write("what is asked of this run has changed since this job was submitted: it does nothing\n")
-        return 0
+        return int(ResultsError.exit_code)
     if jobs is not None and jobs.round > after:
         if not jobs.planner:  # Slurm took this job back between the two
             scripts = scripts_of(request, digest)

@@ -85,10 +85,10 @@ def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd,
     paths, scripts = submitted
     found = json.loads(paths.request.read_text())
     paths.request.write_text(json.dumps(found | change))
-    assert run(scripts[0]) == 0
+    assert run(scripts[0]) == 3
     found["config"]["compute"]["slurm"]["setup"] = ["touch owned"]
     paths.request.write_text(json.dumps(found))
-    assert run(scripts[0]) == 0
+    assert run(scripts[0]) == 3
     assert "has changed since this job was submitted" in capfd.readouterr().err
     assert len(scripts) == 1
     assert not paths.round(1).exists()
