@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.program import PATIENCE, processes_of, record_bytes, status, tinfl, wait_for, wait_until, write_config
@@ -11,7 +13,7 @@ from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")
-EPOCHS = 20
+EPOCHS = 40
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,10 @@ def done(root, patience: float = PATIENCE) -> dict:
     found = status(root)
     assert found["state"] == "done"
     return found
+
+
+def workers_of(root: Path) -> list[psutil.Process]:
+    return [process for process in processes_of(root) if "tui_influence.runs.worker" in process.cmdline()]
 
 
 def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on_slurm, tmp_path, slow_reference):
@@ -161,6 +167,8 @@ def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slur
     root = tmp_path / "results"
     tinfl("sweep", on_slurm(epochs=EPOCHS))
     wait_until(lambda: sum(map(bool, at_work(root).values())) == 2, "no model from both nodes")
+    for worker in workers_of(root):  # else a fast machine is done before Slurm takes the nodes away
+        worker.suspend()
     before = record_bytes(root)
     tasks = set(running(root).values())
     assert len(before) < 12
@@ -184,7 +192,7 @@ def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, ref
     config = on_slurm("array_concurrency = 1\nwarn_seconds = 50", swap={'time_limit = "10"': 'time_limit = "1"'})
     tinfl("sweep", config)
     wait_until(lambda: sum(at_work(root).values()), "no model after the pilot")
-    workers = [process for process in processes_of(root) if "tui_influence.runs.worker" in process.cmdline()]
+    workers = workers_of(root)
     for worker in workers:
         worker.suspend()
     wait_until(lambda: "stopping" in [event["event"] for event in Follower(Paths(root)).read()], "no warning")
