@@ -1,10 +1,12 @@
 """`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
 
+import os
 from typing import Any
 
 from tui_influence.cli import output
 from tui_influence.cli.parameters import Json, Results
 from tui_influence.roles import Role
+from tui_influence.runs.control import note_stopped
 from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.jobs import Task
@@ -17,7 +19,10 @@ from tui_influence.text import printable
 
 def status(results: Results, json: Json = False) -> None:
     """Say how a run is going."""
-    seen = overview(Paths(results))
+    paths = Paths(results)
+    if os.access(results, os.W_OK):  # the run of somebody else is only looked at
+        note_stopped(paths)
+    seen = overview(paths)
     found = _found(seen)
     if seen.owner and seen.is_active:
         found["pid"], found["host"] = seen.owner.pid, seen.owner.host
