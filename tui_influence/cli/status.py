@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from tui_influence.cli import output
+from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import Json, Results
+from tui_influence.errors import TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.control import note_stopped
 from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
@@ -21,7 +22,10 @@ def status(results: Results, json: Json = False) -> None:
     """Say how a run is going."""
     paths = Paths(results)
     if os.access(results, os.W_OK):  # the run of somebody else is only looked at
-        note_stopped(paths)
+        try:
+            note_stopped(paths)
+        except TinflError as error:  # a full disk, say: how the run stands can be shown all the same
+            diagnostics.warn(f"that it has stopped is not written down: {error}")
     seen = overview(paths)
     found = _found(seen)
     if seen.owner and seen.is_active:

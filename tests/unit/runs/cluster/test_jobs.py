@@ -148,6 +148,11 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     module._seen.clear()
     os.utime(paths.stop, (2e9, 2e9))
     assert observe(paths)[0] is State.STOPPED
+    paths.events.mkdir()
+    said = run("status", paths.root)
+    assert said.out == "■ run: stopped\n"
+    assert "warning: that it has stopped is not written down: cannot write" in said.err
+    paths.events.rmdir()
     note_stopped(paths)
     note_stopped(paths)
     last = read_heartbeat(paths)
@@ -175,6 +180,7 @@ def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> N
     programs(squeue=says(f"13|{NAME}-plan|PENDING||Priority"))
     root = paths.root
     write_heartbeat(paths, Heartbeat(State.PREPARING, time.time(), time.time(), stage="waiting for Slurm"))
+    assert "  waiting   planner: Priority (job 13)\n" in run("status", root).out
     said = run("logs", root)
     assert (said.code, said.out) == (0, "")
     assert said.err == "nothing is written there yet: preparing, waiting for Slurm (Priority)\n"
