@@ -30,6 +30,19 @@ def test_more_classes_than_can_be_dropped(sweep, k):
     refused("prune", sweep, "--k", k, code=2, reason="1 to 34 can be dropped")
 
 
+def test_a_dry_run_for_slurm_shows_the_submission_and_times_nothing(sweep, monkeypatch):
+    info = read_run_info(sweep)
+    compute = info.config["compute"] | {"executor": "slurm"}
+    write_run_info(Paths(sweep), replace(info, config=info.config | {"compute": compute}))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    said = run("prune", sweep, "--k", "2", "--dry-run")
+    assert said.code == 0, said
+    assert f"# sbatch --parsable {sweep / 'prune' / 'main' / 'cluster' / 'planner.sh'}" in said.out
+    assert "timing" not in said.err
+    assert "not timed: this machine does not train" in said.err
+    assert json.loads(run("prune", sweep, "--k", "2", "--dry-run", "--json").out)
+
+
 @pytest.mark.parametrize("k", ["x", "", "1,,2", "-3", "1.5", "9" * 30])
 def test_a_k_that_is_no_number(sweep, k):
     refused("prune", sweep, f"--k={k}", code=2, reason="must be numbers of classes")

@@ -62,6 +62,8 @@ async def test_tasks_stand_where_the_devices_of_a_local_run_do(on_cluster, tmp_p
         ]
         assert lines[at + 4].startswith("pending     13            planner of the next round: after the t")
         assert "rate        200 models an hour" in lines
+        await pilot.press("S")
+        await until(pilot, lambda: "Cost: the tasks that run finish their models in hand first." in screen_text(app))
 
 
 async def test_a_large_crowd_of_tasks_is_counted_and_a_small_screen_cuts(on_cluster, tmp_path):
@@ -94,6 +96,18 @@ async def test_going_on_says_that_the_cluster_trains(tmp_path):
         await until(pilot, lambda: "STOPPED" in screen_text(app))
         await pilot.press("R")
         await until(pilot, lambda: "20 models to train on Slurm" in screen_text(app))
+
+
+async def test_the_app_times_nothing_where_the_cluster_trains(tmp_path, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    paths = make_run(tmp_path / "run")
+    info = read_run_info(paths.root)
+    write_run_info(paths, replace(info, config=info.config | {"compute": {"executor": "slurm"}}))
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await pilot.press("4")
+        await until(pilot, lambda: app.state.pruning.outlined is not None)
+        await pilot.press("t")
+        await until(pilot, lambda: any("this machine does not train" in one.message for one in app._notifications))
 
 
 async def test_the_log_follows_the_tasks_and_shows_nothing_twice(on_cluster, tmp_path):

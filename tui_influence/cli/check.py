@@ -1,6 +1,5 @@
 """`tinfl check`: validate a config, look at its data, and say what the sweep will cost."""
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,16 +26,15 @@ def check(
     from tui_influence.config.loader import load_config
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import with_devices, worker_devices
+    from tui_influence.runs.measure import NOT_TIMED, measure, trains_here
 
     config = with_devices(load_config(config_file), device_list(devices))
-    is_here = devices is not None or _trains_here(config)
+    is_here = devices is not None or trains_here(config)
     workers = worker_devices(config.compute) if is_here else []
     with StageLine() as line:
         data = open_datasets(config, line.stage)
     found = describe(config, data, workers)
     if time and is_here:
-        from tui_influence.runs.measure import measure
-
         with StageLine() as line:
             line.stage(f"timing a few training steps on {len(workers)} workers", 0, 0)
             cost = measure(config, data, workers[: found["models"]])
@@ -53,15 +51,8 @@ def check(
     for text in _lines(found):
         output.line(text)
     if not is_here:
-        diagnostics.say(
-            "not timed: this machine does not train; the first two models will tell, or this command in a job"
-        )
+        diagnostics.say(NOT_TIMED)
     diagnostics.say(f"next: tinfl sweep {config_file}")
-
-
-def _trains_here(config: "Config") -> bool:
-    """Whether this machine is one that the sweep would train on: not the login node of a cluster."""
-    return config.compute.executor == "local" or "SLURM_JOB_ID" in os.environ
 
 
 def show_plan(config: "Config") -> None:
@@ -69,10 +60,11 @@ def show_plan(config: "Config") -> None:
     from tui_influence.cli.live import StageLine
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import worker_devices
+    from tui_influence.runs.measure import trains_here
 
     with StageLine() as line:
         data = open_datasets(config, line.stage)
-    for text in _lines(describe(config, data, worker_devices(config.compute) if _trains_here(config) else [])):
+    for text in _lines(describe(config, data, worker_devices(config.compute) if trains_here(config) else [])):
         output.line(text)
 
 

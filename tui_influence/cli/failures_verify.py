@@ -77,13 +77,13 @@ def verify(reading: Reading, question: Question, options: Options) -> None:
     diagnostics.say(f"leaves out {', '.join(printable(groups[one.group], 60) for one in wanted.blamed)}")
     if not wanted.told:
         diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
+    request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     if options.dry_run:
         document = planned_document(reading, question, plan.pruning)
         lines = planned_lines(reading, question, plan.pruning, ascii_only=options.ascii_only)
-        show_with_cost(plan, document, lines, json=options.json)
+        show_with_cost(plan, request, document, lines, json=options.json)
         return
     say_how_many(sweep, reading.info, plan.pruning)
-    request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     start(request, foreground=options.foreground, reading=verify_command(question, sweep.root))
     if options.foreground:
         _show(own, example, options)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tui_influence.cli import output
+from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import Results
+from tui_influence.errors import ResultsError
 from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.words import event_sentence, event_time
@@ -29,8 +30,13 @@ def logs(
 ) -> None:
     """Show what happened to a run: one line an event."""
     paths = Paths(results)
-    if paths.run.exists() or not paths.events.exists():
+    if paths.run.exists() or not (paths.events.exists() or paths.heartbeat.exists()):
         read_run_info(results)  # says what is wrong, if anything is
+    if worker is not None and paths.cluster.is_dir() and not paths.worker_log(worker).exists():
+        raise ResultsError(
+            f"{printable(str(results))}: its models are trained on a cluster, whose tasks keep their logs in "
+            f"{printable(str(paths.tasks(1).with_name('round-*') / '*' / '*.log'))}"
+        )
     source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths, json=json)
     last: list[str] = []
     waiting = False
@@ -44,10 +50,18 @@ def logs(
         if not waiting:
             for line in last:
                 output.line(line)
+            if not last:
+                diagnostics.say(_nothing_yet(paths))
             waiting = True
         if not follow or observe(paths)[0] not in ACTIVE:
             return
         time.sleep(_POLL)
+
+
+def _nothing_yet(paths: Paths) -> str:
+    state, heartbeat, _ = observe(paths)
+    stage = f", {printable(heartbeat.stage, 100)}" if heartbeat and heartbeat.stage else ""
+    return f"nothing is written there yet: {state.value}{stage}"
 
 
 def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:

@@ -150,15 +150,15 @@ def prune(
     )
     with StageLine() as line:
         plan = planned(paths, info, own, wanted, line.stage)
+    request = Request(
+        plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
+    )
     if dry_run:
-        show_plan(plan, json=json, ascii_only=ascii_only)
+        show_plan(plan, request, json=json, ascii_only=ascii_only)
         return
     say_how_many(paths, info, plan.pruning)
     for text in plan_lines(plan.pruning, ascii_only=ascii_only):
         diagnostics.say(text)
-    request = Request(
-        plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
-    )
     start(request, foreground=foreground, reading=command_of_pruning(own.root))
     if foreground:
         read(paths, info, own, Reading(ascii_only=ascii_only))

@@ -13,6 +13,8 @@ from tui_influence.pruning.documents import plan_document
 from tui_influence.pruning.report import cost_line, plan_lines
 from tui_influence.pruning.request import Planned, cost_of
 from tui_influence.runs.heartbeat import observe
+from tui_influence.runs.measure import NOT_TIMED, trains_here
+from tui_influence.runs.supervisor import Request
 from tui_influence.store.arms_file import BASELINES, ArmKind, Pruning
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -49,13 +51,20 @@ def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> list[Cho
     ]
 
 
-def show_plan(found: Planned, *, json: bool, ascii_only: bool) -> None:
-    """Show what would be trained and what it would cost, after timing a few training steps."""
-    show_with_cost(found, plan_document(found.pruning), plan_lines(found.pruning, ascii_only=ascii_only), json=json)
+def show_plan(found: Planned, request: Request, *, json: bool, ascii_only: bool) -> None:
+    """Show what would be trained and what it would cost; see `show_with_cost`."""
+    lines = plan_lines(found.pruning, ascii_only=ascii_only)
+    show_with_cost(found, request, plan_document(found.pruning), lines, json=json)
 
 
-def show_with_cost(found: Planned, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
-    """Show a plan as a document or as lines, and what it would cost, after timing a few training steps."""
+def show_with_cost(found: Planned, request: Request, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
+    """Show a plan as a document or as lines, and what it would cost, after timing a few training steps.
+
+    Where others would train it, nothing is timed; what Slurm would be given is shown instead.
+    """
+    if not trains_here(found.config):
+        _show_submission(request, document, lines, json=json)
+        return
     with StageLine() as line:
         line.stage("timing a few training steps", 0, 0)
         cost = cost_of(found)
@@ -71,6 +80,20 @@ def show_with_cost(found: Planned, document: dict[str, Any], lines: list[str], *
         return
     for text in [*lines, cost_line(found.pruning, cost)]:
         output.line(text)
+
+
+def _show_submission(request: Request, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
+    if json:
+        output.write_json(document)
+        return
+    for text in lines:
+        output.line(text)
+    if request.config.compute.executor == "slurm":
+        from tui_influence.runs.cluster.slurm import dry_run
+
+        for text in ["", *dry_run(request)]:
+            output.line(text)
+    diagnostics.say(NOT_TIMED)
 
 
 def say_how_many(paths: Paths, info: RunInfo, pruning: Pruning) -> None:

@@ -1,10 +1,13 @@
 """`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
 
+import os
 from typing import Any
 
-from tui_influence.cli import output
+from tui_influence.cli import diagnostics, output
 from tui_influence.cli.parameters import Json, Results
+from tui_influence.errors import TinflError
 from tui_influence.roles import Role
+from tui_influence.runs.control import note_stopped
 from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.jobs import Task
@@ -17,7 +20,13 @@ from tui_influence.text import printable
 
 def status(results: Results, json: Json = False) -> None:
     """Say how a run is going."""
-    seen = overview(Paths(results))
+    paths = Paths(results)
+    if os.access(results, os.W_OK):  # the run of somebody else is only looked at
+        try:
+            note_stopped(paths)
+        except TinflError as error:  # a full disk, say: how the run stands can be shown all the same
+            diagnostics.warn(f"that it has stopped is not written down: {error}")
+    seen = overview(paths)
     found = _found(seen)
     if seen.owner and seen.is_active:
         found["pid"], found["host"] = seen.owner.pid, seen.owner.host

@@ -71,6 +71,12 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
         ResultsError: it cannot be read, or its network is code, which is not run because a directory names it.
         AlreadyRunningError: it is being run.
     """
+    paths = Paths(root)
+    if paths.heartbeat.exists() and not paths.run.exists():
+        if observe(paths)[0] in ACTIVE:
+            raise already_running(paths)
+        again = "the command that began it" if paths.arms.exists() else "`tinfl sweep CONFIG`"
+        raise ResultsError(f"{printable(str(root))}: it ended before anything was prepared; {again} starts it again")
     info = read_run_info(root)
     refuse_if_imported(root, info)
     config = with_devices(config_from_json(info.config), devices)
@@ -79,6 +85,6 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
             f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
             "directory names it: start it again from your own config with `tinfl sweep`"
         )
-    if observe(Paths(root))[0] in ACTIVE:
-        raise already_running(Paths(root))
+    if observe(paths)[0] in ACTIVE:
+        raise already_running(paths)
     return Request(config, root, retry_failed=retry_failed)

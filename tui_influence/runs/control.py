@@ -2,12 +2,15 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from types import FrameType
 
-from tui_influence.errors import ResultsError
+from tui_influence.errors import AlreadyRunningError, ResultsError
+from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, read_heartbeat, write_heartbeat
 from tui_influence.runs.jobs import end, read_jobs
+from tui_influence.runs.ownership import Ownership
+from tui_influence.store.events import EventLog
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
 
@@ -46,7 +49,34 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
     write_json(paths.stop, {"level": int(level)}, durable=False)
     if jobs := read_jobs(paths):
         end(jobs, at_once=level is Stop.AT_ONCE)
+        note_stopped(paths)
     return level
+
+
+def note_stopped(paths: Paths) -> None:
+    """Write down that a run on a cluster has stopped as asked: its planner, who would, was taken back.
+
+    Nothing is done while anything of it runs, or where its last word is written already. Who only looks at a run does
+    not call this.
+
+    Raises:
+        ResultsError: the directory refuses.
+    """
+    if _stopped_unsaid(paths) is None:
+        return
+    with suppress(AlreadyRunningError), Ownership(paths):  # whoever has the lock starts it again: that word stands
+        last = _stopped_unsaid(paths)
+        if last is not None:
+            log = EventLog(paths.events)
+            log.write(State.STOPPED.value)
+            log.close()
+            write_heartbeat(paths, last, durable=True)
+
+
+def _stopped_unsaid(paths: Paths) -> Heartbeat | None:
+    """Return the last word of a run that has stopped without one."""
+    written, (state, seen, _) = read_heartbeat(paths), observe(paths)
+    return seen if state is State.STOPPED and written is not None and written.state in ACTIVE else None
 
 
 def clear_stop(paths: Paths) -> None:

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from tui_influence.errors import ResultsError, TinflError
-from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, look, node_warnings, read_jobs
+from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, how_ended, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
-from tui_influence.store.files import last_line, read_json, write_json
+from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
 from tui_influence.store.paths import Paths
 
 SILENT = 10.0
@@ -251,30 +251,50 @@ def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
     training = sum(task.is_running and not task.is_planner for task in alive)
     if not alive:
         last = read_heartbeat(paths)  # the planner may have ended between our two questions
-        return last if last and last.state not in ACTIVE else _without_jobs(known, jobs, tasks, paths)
-    if paths.stop.exists():
+        return last if last and last.state not in ACTIVE else _without_jobs(known, heartbeat.time, jobs, paths)
+    if _asked_to_stop(paths) is not None:
         return replace(known, state=State.STOPPING, stage="")
     if training:
         rate = training * jobs.models_per_hour
         return replace(known, state=State.RUNNING, stage="", models_per_hour=rate)
     if any(task.is_running for task in alive):
-        return replace(known, state=State.PREPARING)
+        waited = heartbeat.stage.startswith("waiting for Slurm")  # said when it was submitted
+        return replace(known, state=State.PREPARING, stage="the planner has begun" if waited else heartbeat.stage)
     reasons = dict.fromkeys(task.reason for task in alive if task.reason and task.reason != "Dependency")
     return replace(known, state=State.PREPARING, stage=f"waiting for Slurm ({', '.join(reasons) or 'Dependency'})")
 
 
-def _without_jobs(known: Heartbeat, jobs: Jobs, tasks: list[Task], paths: Paths) -> Heartbeat:
-    if paths.stop.exists():
-        return replace(known, state=State.STOPPED, stage="")
+def _asked_to_stop(paths: Paths) -> float | None:
+    """Return when a run was asked to stop, in seconds since 1970; None if it was not."""
+    try:
+        return paths.stop.stat().st_mtime
+    except OSError as error:
+        if not is_gone(error):
+            raise refusal(error, "read", paths.stop) from error
+        return None
+
+
+def _without_jobs(known: Heartbeat, since: float, jobs: Jobs, paths: Paths) -> Heartbeat:
+    """Return what became of a run none of whose jobs is left, of which the last word is `since` that time."""
+    asked, tasks = _asked_to_stop(paths), known.tasks
+    if asked is not None:
+        return replace(known, state=State.STOPPED, stage="", time=max(asked, since))
     if not tasks and known.time - jobs.submitted < SILENT:
         return replace(known, state=State.PREPARING)  # it may take a moment until the engine lists what it has taken
-    if any(task.job == jobs.planner and task.state == "COMPLETED" for task in tasks):
+    planners = [task for task in tasks if task.is_planner and task.job == (jobs.planner or task.job)]
+    if jobs.planner and any(task.state == "COMPLETED" for task in planners):
         return known  # it left a last word, or further jobs, that this machine's view of the disk does not show yet
-    if exit_code(jobs.planner) == UNSEEN or not (paths.cluster / "planner.log").exists():
+    code = exit_code(jobs.planner)
+    has_begun = (paths.cluster / "planner.log").exists()
+    was_ended = any(task.state != "FAILED" for task in planners)
+    ended = replace(known, stage="", time=since)
+    if code == UNSEEN or not (has_begun or was_ended):
         where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
         reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
-        return replace(known, state=State.FAILED, stage="", reason=reason)
-    said = last_line(paths.cluster / "planner.log")
-    reason = "its jobs ended without a last word" + (f", its planner's log with: {said}" if said else "")
-    reason += "; `tinfl resume` goes on from the records"
-    return replace(known, state=State.LOST, stage="", reason=reason)
+        return replace(ended, state=State.FAILED, reason=reason)
+    tasks = [*planners, *(task for task in tasks if task.job.partition("_")[0] in jobs.arrays)]
+    reason = how_ended(tasks, code) or "its jobs ended without a last word"
+    said = last_line(paths.cluster / "planner.log") if has_begun else ""
+    reason += f"; its planner's log ends with: {said}" if said else ""
+    again = "`tinfl resume` goes on from the records" if paths.run.exists() else "the same command starts it again"
+    return replace(ended, state=State.LOST, reason=f"{reason}; {again}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from tui_influence.errors import ConfigError, DeviceError, ResultsError, RunFailedError, TinflError
 from tui_influence.store.files import make_directory, read_bytes, read_json, write_json
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 
 FRESH = 5.0
 """Seconds for which an answer of the engine is good enough: a controller serves a whole site."""
@@ -182,6 +182,35 @@ def exit_code(job: str) -> int | None:
     except TinflError:
         return None
     return int(match[1]) if match else None
+
+
+_WHY = {
+    "CANCELLED": "cancelled",
+    "TIMEOUT": "ended by the time limit (raise [compute.slurm] time_limit)",
+    "OUT_OF_MEMORY": "out of memory (raise [compute.slurm] mem)",
+    "NODE_FAIL": "lost with a node that failed",
+}
+
+
+def how_ended(tasks: list[Task], code: int | None) -> str:
+    """Return how tasks ended that did not end well, in Slurm's word, such as "the planner (job 12): failed on n1".
+
+    Args:
+        tasks: that are over, the planner first.
+        code: the exit code of the planner, if that is known.
+    """
+    by_state: dict[tuple[bool, str], list[Task]] = {}
+    for task in tasks:
+        if task.is_over and task.state != "COMPLETED":
+            by_state.setdefault((task.is_planner, task.state), []).append(task)
+    said = []
+    for (is_planner, state), ended in by_state.items():
+        nodes = list(dict.fromkeys(task.node for task in ended if task.node))
+        where = " on " + ", ".join(nodes[:4]) + (", ..." if nodes[4:] else "") if nodes else " before it began"
+        who = f"the planner (job {ended[0].job})" if is_planner else counted(sum(task.count for task in ended), "task")
+        with_code = f" with exit code {code}" if is_planner and state == "FAILED" and code is not None else ""
+        said.append(f"{who}: {_WHY.get(state, state.lower())}{where}{with_code}")
+    return "; ".join(said)
 
 
 def node_warnings(paths: Paths) -> list[str]:

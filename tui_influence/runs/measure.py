@@ -36,6 +36,15 @@ _RECORD_BYTES = 1024
 """Of a record besides its arrays: names, metrics, digest."""
 
 
+NOT_TIMED = "not timed: this machine does not train; the first two models will tell, or this command in a job"
+"""What is said where nothing is timed."""
+
+
+def trains_here(config: Config) -> bool:
+    """Whether this machine is one that a run would train on: not the login node of a cluster."""
+    return config.compute.executor == "local" or "SLURM_JOB_ID" in os.environ
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a sweep will cost.

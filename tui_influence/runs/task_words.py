@@ -26,7 +26,7 @@ def where(running: Sequence[Task], most: int = 8) -> str:
 
 def why_waiting(task: Task) -> str:
     """Return what waits and for what, in Slurm's word where it has one, such as "97 tasks: Priority"."""
-    what = "planner of the next round" if task.is_planner else counted(task.count, "task")
-    return (
-        f"{what}: {'after the tasks before it' if task.reason == 'Dependency' else task.reason or task.state.lower()}"
-    )
+    if task.is_planner and task.reason == "Dependency":
+        return "planner of the next round: after the tasks before it"
+    what = "planner" if task.is_planner else counted(task.count, "task")
+    return f"{what}: {task.reason or task.state.lower()}"

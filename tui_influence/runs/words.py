@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State
 from tui_influence.runs.ownership import Owner
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 
 MARKS: Mapping[State, str] = {
     State.QUEUED: "○",
@@ -124,6 +124,20 @@ def event_sentence(event: Mapping[str, Any]) -> str:
             text = f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}{_accuracies(event)}"
         case "failed" | "retry":
             text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
+        case "planning":
+            text = f"planner on {event.get('node')}"
+        case "round":
+            tasks = _count(event.get("tasks"), "task")
+            text = f"round {event.get('number')}: {_count(event.get('rows'), 'model')} in {tasks}"
+        case "grown":
+            text = f"grown by {_count(event.get('rows'), 'model')} to {event.get('total')}"
+        case "task-started":
+            text = f"task {event.get('task')} on {event.get('node')}: {_count(event.get('rows'), 'model')}"
+        case "task-ended":
+            left = event.get("left")
+            text = f"task {event.get('task')} ended" + (f", {_count(left, 'model')} left" if left else "")
+        case "task-failed":
+            text = f"task {event.get('task')} failed: {event.get('reason')}"
         case _:
             rest = {key: value for key, value in event.items() if key not in ("time", "event")}
             text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
@@ -137,6 +151,10 @@ def _accuracies(event: Mapping[str, Any]) -> str:
         return ""
     targets = ", ".join(_percent(one.get("target_accuracy")) for one in metrics)
     return f"; source {_percent(metrics[0].get('source_accuracy'))}, target {targets}"
+
+
+def _count(value: Any, noun: str) -> str:
+    return counted(value, noun) if isinstance(value, int) else f"{value} {noun}s"
 
 
 def _percent(value: Any) -> str:

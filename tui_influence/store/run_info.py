@@ -178,6 +178,8 @@ def read_run_info(root: Path) -> RunInfo:
     if not paths.run.exists():
         if paths.records_root.exists():
             raise ResultsError(f"{where}: half copied: it has records but no run.json")
+        if paths.heartbeat.exists():
+            raise ResultsError(f"{where}: nothing is prepared yet (no run.json); `tinfl status` says how that stands")
         raise ResultsError(f"{where}: not a results directory (no run.json in it)")
     found = read_json(paths.run)
     if not isinstance(found, dict) or not isinstance(found.get("schema"), int):

@@ -154,9 +154,13 @@ def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
     """Ask whether to stop, and stop."""
     overview, paths = run.overview, Paths(run.root)
     again = stop_request(paths) is not Stop.NO
-    hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
-    models = f"{counted(hands, 'model')} in hand"
-    cost = f"{models} given up, to be trained again later." if again else f"{models} will be finished first."
+    if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the models in hand
+        given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
+    else:
+        hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
+        given_up = f"{counted(hands, 'model')} in hand"
+        finished = f"{given_up} will be finished first."
+    cost = f"{given_up} given up, to be trained again later." if again else finished
     lines = [
         f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
         f"Cost: {cost} Nothing that is recorded is lost; R goes on.",

@@ -140,9 +140,14 @@ class PruningApp(SweepApp):
         found = []
 
         def begin(observer: "Observer") -> None:
+            from tui_influence.config.loader import config_from_json
+            from tui_influence.errors import ConfigError
             from tui_influence.pruning.request import cost_of, planned
+            from tui_influence.runs.measure import NOT_TIMED, trains_here
             from tui_influence.store.paths import Paths
 
+            if not trains_here(config_from_json(info.config)):
+                raise ConfigError(NOT_TIMED)
             paths = Paths(state.root)
             own = Paths(paths.prunings / proposal.name)
             plan = planned(paths, info, own, wanted_of(info, proposal), observer.stage)

@@ -85,6 +85,14 @@ def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noq
         ({"event": "new\x1b[2J", "x": 1}, "new\\x1b[2J x=1", Level.INFO),
         ({"event": "retry", "role": "r", "index": 0, "reason": None}, "r 0 failed, will be tried again: None",
          Level.WARNING),
+        ({"event": "planning", "node": "n1", "versions": {"tinfl": "1"}}, "planner on n1", Level.INFO),
+        ({"event": "round", "number": 2, "tasks": 1, "rows": 58}, "round 2: 58 models in 1 task", Level.INFO),
+        ({"event": "grown", "rows": 4, "total": 12}, "grown by 4 models to 12", Level.INFO),
+        ({"event": "task-started", "task": "12_3", "node": "n\x1b", "rows": "?"}, "task 12_3 on n\\x1b: ? models",
+         Level.INFO),
+        ({"event": "task-ended", "task": "12_3", "left": 2}, "task 12_3 ended, 2 models left", Level.INFO),
+        ({"event": "task-ended", "task": "12_3", "left": 0}, "task 12_3 ended", Level.INFO),
+        ({"event": "task-failed", "task": "12_3", "reason": "no disk"}, "task 12_3 failed: no disk", Level.ERROR),
     ],
 )  # fmt: skip
 def test_events_are_told_in_a_safe_line(event, sentence, level):

@@ -1,15 +1,18 @@
 """What Slurm says, from programs that say what a real one said, or nothing at all."""
 
+import os
 import time
 
 import pytest
 
+from tests.integration.command_line import refused, run
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs import jobs as module
-from tui_influence.runs.control import Stop, request_stop
-from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
+from tui_influence.runs.control import Stop, note_stopped, request_stop
+from tui_influence.runs.heartbeat import Heartbeat, State, observe, read_heartbeat, write_heartbeat
 from tui_influence.runs.jobs import Jobs, exit_code, look, slurm, write_jobs
 from tui_influence.runs.words import lost_reason
+from tui_influence.store.events import read_events
 from tui_influence.store.paths import Paths
 
 NAME = "tinfl-a-0123456789"
@@ -105,9 +108,32 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
     state, heartbeat, _ = observe(paths)
     assert state is State.LOST
     assert lost_reason(heartbeat) == (
-        "its jobs ended without a last word, its planner's log with: slurm_script: line 16: /opt/py\\x1b[2J: No such "
-        "file; `tinfl resume` goes on from the records"
+        "the planner (job 13): failed on n7 with exit code 127; its planner's log ends with: slurm_script: line 16: "
+        "/opt/py\\x1b[2J: No such file; the same command starts it again"
     )
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ([f"13|{NAME}-plan|CANCELLED||None"], "the planner (job 13): cancelled before it began;"),
+        ([f"13|{NAME}-plan|TIMEOUT|n2|None"], "the planner (job 13): ended by the time limit (raise [compute.slurm] "),
+        ([f"13|{NAME}-plan|CANCELLED||None", f"12_0|{NAME}|OUT_OF_MEMORY|n1|None", f"12_1|{NAME}|COMPLETED|n1|None",
+          f"12_2|{NAME}|OUT_OF_MEMORY|n2|None", f"9|{NAME}-plan|NODE_FAIL|n9|None"],
+         "; 2 tasks: out of memory (raise [compute.slurm] mem) on n1, n2;"),
+    ],
+    ids=["taken back", "time limit", "memory"],
+)  # fmt: skip
+def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
+    programs(squeue=says(*tasks), scontrol="echo '   ExitCode=0:15'")
+    (paths.cluster / "planner.log").unlink()
+    before = time.time() - 500
+    write_heartbeat(paths, Heartbeat(State.RUNNING, before, before))
+    state, heartbeat, _ = observe(paths)
+    assert heartbeat is not None
+    assert (state, heartbeat.time) == (State.LOST, before)
+    assert said in lost_reason(heartbeat)
+    assert "n9" not in heartbeat.reason
 
 
 def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths, tmp_path) -> None:
@@ -117,9 +143,53 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     assert observe(paths)[0] is State.STOPPING
     assert request_stop(paths) is Stop.AT_ONCE
     assert (tmp_path / "asked").read_text().endswith("\n12\n")
+    assert (read_heartbeat(paths).state, paths.events.exists()) == (State.RUNNING, False)
     programs(squeue=says())
     module._seen.clear()
+    os.utime(paths.stop, (2e9, 2e9))
     assert observe(paths)[0] is State.STOPPED
+    paths.events.mkdir()
+    said = run("status", paths.root)
+    assert said.out == "■ run: stopped\n"
+    assert "warning: that it has stopped is not written down: cannot write" in said.err
+    paths.events.rmdir()
+    note_stopped(paths)
+    note_stopped(paths)
+    last = read_heartbeat(paths)
+    assert (last.state, last.time) == (State.STOPPED, 2e9)
+    assert [event["event"] for event, _ in read_events(paths.events)] == ["stopped"]
+
+
+def test_a_planner_that_is_taken_back_while_it_waits_leaves_a_last_word(programs, paths, tmp_path) -> None:
+    programs(
+        squeue=f"test -e {tmp_path}/asked && state=CANCELLED; echo '13|{NAME}-plan|'${{state:-PENDING}}'||Priority'",
+        scancel=f"touch {tmp_path}/asked",
+    )
+    request_stop(paths)
+    programs(squeue="exit 1")  # as on a laptop
+    assert observe(paths)[0] is State.STOPPED
+
+
+def test_a_planner_that_has_begun_waits_no_more(programs, paths) -> None:
+    programs(squeue=says(f"13|{NAME}-plan|RUNNING|n2|None"))
+    write_heartbeat(paths, Heartbeat(State.PREPARING, time.time(), time.time(), stage="waiting for Slurm"))
+    assert observe(paths)[1].stage == "the planner has begun"
+
+
+def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> None:
+    programs(squeue=says(f"13|{NAME}-plan|PENDING||Priority"))
+    root = paths.root
+    write_heartbeat(paths, Heartbeat(State.PREPARING, time.time(), time.time(), stage="waiting for Slurm"))
+    assert "  waiting   planner: Priority (job 13)\n" in run("status", root).out
+    said = run("logs", root)
+    assert (said.code, said.out) == (0, "")
+    assert said.err == "nothing is written there yet: preparing, waiting for Slurm (Priority)\n"
+    refused("rank", root, code=3, reason="nothing is prepared yet (no run.json); `tinfl status` says how that stands")
+    refused("resume", root, code=4, reason="it is on the cluster (jobs 12, 13)")
+    refused("logs", root, "--worker", 0, code=3, reason="whose tasks keep their logs in ")
+    write_heartbeat(paths, Heartbeat(State.STOPPED, time.time(), time.time()))
+    refused("resume", root, code=3, reason="before anything was prepared; `tinfl sweep CONFIG` starts it again")
+    assert run("logs", "-f", root).err == "nothing is written there yet: stopped\n"
 
 
 def test_a_program_that_does_not_answer_is_given_up(programs, monkeypatch) -> None:
