@@ -86,12 +86,15 @@ def connect(section: RaySection) -> Any:
         raise ConfigError("executor = \"ray\" needs Ray: pip install 'tui-influence[ray]'")
     where = printable(section.address, 100)
     silent = RunFailedError(f"no answer from the Ray head node {where} within {section.connect_seconds:g} s")
-    host, _, port = section.address.rpartition(":")
-    if host and port.isdecimal():
+    if _is_host_and_port(section.address):
         try:
-            socket.create_connection((host.removeprefix("ray://"), int(port)), section.connect_seconds).close()
-        except (OSError, OverflowError) as error:
-            raise silent from error
+            _knock(section.address, section.connect_seconds)
+        except (OSError, OverflowError, ValueError) as error:
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise silent from error
+            strerror = error.strerror if isinstance(error, OSError) else None
+            why = printable((strerror or str(error)).lower(), 200)
+            raise RunFailedError(f"no answer from the Ray head node {where}: {why}") from error
     # Another process tries first: one that talks to something that is no head node may wait forever, or be aborted.
     try:
         command = [sys.executable, "-P", "-c", _CONNECT, section.address]
@@ -106,6 +109,23 @@ def connect(section: RaySection) -> Any:
     ray = importlib.import_module("ray")
     ray.init(address=section.address, log_to_driver=False, logging_level="ERROR")
     return ray
+
+
+def _is_host_and_port(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isdecimal()
+
+
+def _knock(address: str, seconds: float) -> None:
+    """Return once something at this host and port takes a connection.
+
+    Raises:
+        OSError: nothing does; a TimeoutError without a number where that took so many seconds.
+        OverflowError: there is no such port.
+        ValueError: there can be no such host.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), seconds).close()
 
 
 def train_block(arguments: list[str], environment: dict[str, str]) -> int:
