@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,7 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
 
     Raises:
         AlreadyRunningError: another supervisor owns it.
+        ConfigError: no node of this cluster can hold a task; nothing was started.
         TinflError: Ray is not here or does not answer, or the run failed.
     """
     paths = Paths(request.root.absolute())
@@ -63,6 +65,7 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
     observer.stage("connecting to Ray", 0, 0)
     ray = connect(request.config.compute.ray)
     try:
+        slots = _slots(request.config.compute.ray, ray.nodes())
         make_directory(paths.cluster)
         refuse_links(paths.root)
         with Ownership(paths), stop_signals() as asked:
@@ -70,7 +73,7 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
             paths.jobs.unlink(missing_ok=True)
             if request.pruning is not None:
                 extend_arms(paths, request.pruning)
-            return _Driver(request, paths, observer, asked, more, ray).run()
+            return _Driver(request, paths, observer, asked, more, ray, slots).run()
     finally:
         ray.shutdown()
 
@@ -145,23 +148,37 @@ def train_block(arguments: list[str], environment: dict[str, str]) -> int:
     return done.returncode
 
 
+def _slots(section: RaySection, nodes: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many tasks run at a time on the nodes that are alive: none is spread over two.
+
+    Raises:
+        ConfigError: no node can hold one.
+    """
+    asked = {"GPU": section.num_gpus, "CPU": section.num_cpus} if section.num_gpus else {"CPU": section.num_cpus}
+    alive: list[Mapping[str, float]] = [node["Resources"] for node in nodes if node["Alive"]]
+    slots = sum(min(int(has.get(kind, 0) / each) for kind, each in asked.items()) for has in alive)
+    if not slots:
+        largest = max(alive, key=lambda has: [has.get(kind, 0) for kind in asked], default={})
+        raise ConfigError(
+            f"no node of this Ray cluster can run a task of {_cpus_and_gpus(section.num_cpus, section.num_gpus)}: "
+            f"the largest has {_cpus_and_gpus(largest.get('CPU', 0), largest.get('GPU', 0))}"
+        )
+    return slots
+
+
+def _cpus_and_gpus(cpus: float, gpus: float) -> str:
+    return f"{cpus:g} CPU{'s' * (cpus != 1)} and {gpus:g} GPU{'s' * (gpus != 1)}"
+
+
 class _Driver:
     """The life of one run in this process."""
 
     def __init__(
-        self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More, ray: Any
+        self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More, ray: Any, slots: int
     ) -> None:
         self._request, self._paths, self._observer, self._asked, self._ray = request, paths, observer, asked, ray
         section = request.config.compute.ray
-        have = ray.cluster_resources()
-        fits = [int(have.get("CPU", 0) / section.num_cpus)]
-        if section.num_gpus:
-            fits.append(int(have.get("GPU", 0) / section.num_gpus))
-        if min(fits) < 1:
-            raise ConfigError(
-                f"no node of this Ray cluster can run a task of {section.num_cpus:g} CPUs and {section.num_gpus:g} GPUs"
-            )
-        self._planner = Planner(request, more, observer.beat, slots=min(fits))
+        self._planner = Planner(request, more, observer.beat, slots=slots)
         options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": RETRIES}
         self._train = ray.remote(**options)(train_block)
         self._events = Follower(paths)
