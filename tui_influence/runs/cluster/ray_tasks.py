@@ -8,6 +8,7 @@ the task again elsewhere (`max_retries`); rows that are recorded are not trained
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,11 +32,13 @@ from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Observer, Request
 from tui_influence.store.files import make_directory, refuse_links
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 
 RETRIES = 5
 """How often Ray starts a task again whose node was lost."""
 _BEAT = 1.0
+_PATIENCE = 60.0
+"""Seconds after which somebody is told that Ray has started no task."""
 _CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('connected')"
 _PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER")
 
@@ -132,7 +135,12 @@ def _knock(address: str, seconds: float) -> None:
 
 
 def train_block(arguments: list[str], environment: dict[str, str]) -> int:
-    """Train a block in a process of its own, on the node that Ray chose; return its exit code."""
+    """Train a block in a process of its own, on the node that Ray chose; return its exit code.
+
+    Ray interrupts a task that it is asked to cancel. Unless it does so by force this one goes on, and sees the request
+    to stop for itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     command = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", *arguments]
     root, number, block = arguments[:3]
     log = Paths(Path(root)).task_log(int(number), int(block))
@@ -209,9 +217,9 @@ class _Driver:
                 with suppress(self._ray.exceptions.RayError):  # what it left undone is in the next round
                     self._ray.get(task)
             level = self._stop_level()
-            if level is Stop.AT_ONCE:
-                for task in pending:
-                    self._ray.cancel(task, force=True)
+            if level is not Stop.NO:
+                for task in pending:  # without force: those that have not begun
+                    self._ray.cancel(task, force=level is Stop.AT_ONCE)
             if time.time() - last_beat < _BEAT:
                 continue
             last_beat = time.time()
@@ -219,6 +227,7 @@ class _Driver:
             left = max(0, heartbeat.total - heartbeat.done - heartbeat.failed - trained)
             rate = 3600 * trained / (last_beat - began)
             seconds = 3600 * left / rate if rate else 0.0
+            warnings = [*heartbeat.warnings, *self._waiting(planned, last_beat - began)]
             now = replace(
                 heartbeat,
                 state=State.RUNNING if level is Stop.NO else State.STOPPING,
@@ -226,7 +235,7 @@ class _Driver:
                 done=heartbeat.done + trained,
                 models_per_hour=rate,
                 eta=(seconds, seconds, seconds) if rate else None,
-                warnings=with_node_warnings(heartbeat.warnings, self._paths),
+                warnings=with_node_warnings(warnings, self._paths),
             )
             write_heartbeat(self._paths, now, durable=False)
             self._observer.beat(now)
@@ -238,6 +247,13 @@ class _Driver:
         environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
         environment["TINFL_CPUS"] = str(max(1, int(self._request.config.compute.ray.num_cpus)))
         return self._train.remote(arguments, environment)
+
+    def _waiting(self, planned: Round, seconds: float) -> list[str]:
+        """Return a warning about a round that waits for so long without any task that has opened its log."""
+        tasks = len(planned.blocks)
+        if seconds < _PATIENCE or any(self._paths.task_log(planned.number, block).exists() for block in range(tasks)):
+            return []
+        return [f"Ray has started 0 of {counted(tasks, 'task')} yet: its resources are taken, or gone"]
 
     def _stop_level(self) -> Stop:
         """Return how urgently the run is asked to stop; a signal to this process is passed on by the stop file."""

@@ -2,12 +2,19 @@
 
 import importlib.util
 import socket
+from types import SimpleNamespace
 
 import pytest
 
+from tests.e2e.program import write_config
+from tui_influence.config.loader import load_config
 from tui_influence.config.schema import RaySection
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs.cluster import ray_tasks
+from tui_influence.runs.control import request_stop
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.store.paths import Paths
 
 
 @pytest.mark.parametrize(
@@ -52,3 +59,88 @@ def test_tasks_are_counted_node_by_node():
 def test_a_task_that_fits_no_node_is_refused(asked, nodes, told):
     with pytest.raises(ConfigError, match=f"{told}$"):
         ray_tasks._slots(RaySection(**asked), nodes)
+
+
+class Cancelled(Exception):  # noqa: N818
+    pass
+
+
+class FakeRay:
+    """A Ray of one node whose resources are taken: tasks wait until they are cancelled."""
+
+    exceptions = SimpleNamespace(RayError=Cancelled)
+
+    def __init__(self) -> None:
+        self.handed_out: list[list[str]] = []
+        self.cancelled: dict[int, bool] = {}
+
+    def nodes(self):
+        return [node(1)]
+
+    def remote(self, **options):
+        return lambda function: SimpleNamespace(remote=self._hand_out)
+
+    def _hand_out(self, arguments, environment):
+        self.handed_out.append(arguments)
+        return len(self.handed_out)
+
+    def wait(self, tasks, *, num_returns, timeout):
+        ended = [task for task in tasks if task in self.cancelled]
+        return ended, [task for task in tasks if task not in ended]
+
+    def get(self, task):
+        raise Cancelled
+
+    def cancel(self, task, *, force):
+        self.cancelled.setdefault(task, force)
+
+    def shutdown(self):
+        pass
+
+
+class Watcher:
+    """Does something when it hears how a run goes."""
+
+    def __init__(self, heard) -> None:
+        self.beat = heard
+
+    def stage(self, what, done, total):
+        pass
+
+    def under_way(self, heartbeat):
+        pass
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A Ray to connect to, and no time to wait."""
+    made = FakeRay()
+    monkeypatch.setattr(ray_tasks, "connect", lambda section: made)
+    monkeypatch.setattr(ray_tasks, "_BEAT", 0.0)
+    monkeypatch.setattr(ray_tasks, "_PATIENCE", 0.0)
+    return made
+
+
+def request_on_ray(directory, address: str = "auto") -> Request:
+    compute = f'workers_per_device = 1\nexecutor = "ray"\n[compute.ray]\naddress = "{address}"'
+    config = load_config(write_config(directory, swap={"workers_per_device = 2": compute}))
+    return Request(config, directory / "results", own=True)
+
+
+def test_tasks_that_wait_are_warned_of_and_a_stop_does_not_wait_for_them(tmp_path, ray):
+    request, warnings = request_on_ray(tmp_path), []
+    paths = Paths(request.root)
+
+    def stop_after_a_warning(heartbeat):
+        if heartbeat.state is not State.RUNNING:
+            return
+        warnings.append(heartbeat.warnings)
+        if heartbeat.warnings:
+            paths.task_log(1, 0).touch()  # a task begins
+        else:
+            request_stop(paths)
+
+    last = ray_tasks.supervise(request, Watcher(stop_after_a_warning), nothing_more)
+    assert warnings == [["Ray has started 0 of 1 task yet: its resources are taken, or gone"], []]
+    assert last.state is State.STOPPED
+    assert ray.cancelled == {1: False}
