@@ -39,6 +39,10 @@ RETRIES = 5
 _BEAT = 1.0
 _PATIENCE = 60.0
 """Seconds after which somebody is told that Ray has started no task."""
+_KNOCK = 5.0
+"""Seconds between two looks whether the head node is still there."""
+_MISSES = 4
+"""Looks in vain after which it is gone: sooner than Ray, which waits for 60 s, ends this process without a word."""
 _CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('connected')"
 _PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER")
 
@@ -178,6 +182,38 @@ def _cpus_and_gpus(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPU{'s' * (cpus != 1)} and {gpus:g} GPU{'s' * (gpus != 1)}"
 
 
+class _Head:
+    """The head node, while a run goes on.
+
+    Ray tells nobody that it is gone: tasks are waited for as before, until Ray ends the process that waits. Where the
+    node that this process is connected to dies with it, Ray does so at once, and there is nothing to catch.
+    """
+
+    def __init__(self, address: str, ray: Any) -> None:
+        self._address = address if _is_host_and_port(address) else ray.get_runtime_context().gcs_address
+        self._last, self._misses = time.monotonic(), 0
+
+    def check(self) -> None:
+        """Look whether it still takes connections, if the last look is a while ago.
+
+        Raises:
+            RunFailedError: it has not for several looks.
+        """
+        if time.monotonic() - self._last < _KNOCK:
+            return
+        self._last = time.monotonic()
+        try:
+            _knock(self._address, _BEAT)
+            self._misses = 0
+        except OSError as error:
+            self._misses += 1
+            if self._misses >= _MISSES:
+                raise RunFailedError(
+                    f"Ray's head node at {printable(self._address, 100)} is gone; "
+                    "`tinfl resume` goes on from the records"
+                ) from error
+
+
 class _Driver:
     """The life of one run in this process."""
 
@@ -190,6 +226,7 @@ class _Driver:
         options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": RETRIES}
         self._train = ray.remote(**options)(train_block)
         self._events = Follower(paths)
+        self._head = _Head(request.config.compute.ray.address, ray)
         self._is_under_way = False
 
     def run(self) -> Heartbeat:
@@ -222,6 +259,7 @@ class _Driver:
                     self._ray.cancel(task, force=level is Stop.AT_ONCE)
             if time.time() - last_beat < _BEAT:
                 continue
+            self._head.check()
             last_beat = time.time()
             trained += sum(event["event"] == "model" for event in self._events.read() if event["time"] > began)
             left = max(0, heartbeat.total - heartbeat.done - heartbeat.failed - trained)

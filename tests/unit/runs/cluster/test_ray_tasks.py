@@ -1,7 +1,9 @@
 """What a supervisor makes of a Ray cluster. Nobody trains here, and Ray itself is played by the test."""
 
 import importlib.util
+import signal
 import socket
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +14,9 @@ from tui_influence.config.schema import RaySection
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs.cluster import ray_tasks
 from tui_influence.runs.control import request_stop
-from tui_influence.runs.heartbeat import State
+from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 
 
@@ -94,6 +97,9 @@ class FakeRay:
     def cancel(self, task, *, force):
         self.cancelled.setdefault(task, force)
 
+    def get_runtime_context(self):
+        return SimpleNamespace(gcs_address="head:6379")
+
     def shutdown(self):
         pass
 
@@ -121,8 +127,8 @@ def ray(monkeypatch):
     return made
 
 
-def request_on_ray(directory, address: str = "auto") -> Request:
-    compute = f'workers_per_device = 1\nexecutor = "ray"\n[compute.ray]\naddress = "{address}"'
+def request_on_ray(directory) -> Request:
+    compute = 'workers_per_device = 1\nexecutor = "ray"'
     config = load_config(write_config(directory, swap={"workers_per_device = 2": compute}))
     return Request(config, directory / "results", own=True)
 
@@ -144,3 +150,36 @@ def test_tasks_that_wait_are_warned_of_and_a_stop_does_not_wait_for_them(tmp_pat
     assert warnings == [["Ray has started 0 of 1 task yet: its resources are taken, or gone"], []]
     assert last.state is State.STOPPED
     assert ray.cancelled == {1: False}
+
+
+def test_a_head_node_that_is_gone_ends_the_run_once_it_has_been_looked_for_several_times(tmp_path, monkeypatch, ray):
+    answers = iter([False, False, False, True, False, False, False, False])
+
+    def knock(address, seconds):
+        assert address == "head:6379"
+        if not next(answers):
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(ray_tasks, "_knock", knock)
+    monkeypatch.setattr(ray_tasks, "_KNOCK", 0.0)
+    request = request_on_ray(tmp_path)
+    gone = "Ray's head node at head:6379 is gone; `tinfl resume` goes on from the records"
+    with pytest.raises(RunFailedError, match=f"^{gone}$"):
+        ray_tasks.supervise(request, Watcher(lambda heartbeat: None), nothing_more)
+    assert list(answers) == []
+    last = read_heartbeat(Paths(request.root))
+    assert (last.state, last.reason) == (State.FAILED, gone)
+
+
+def test_a_task_goes_on_where_ray_interrupts_it(tmp_path, monkeypatch):
+    def interrupted(command, **options):
+        signal.raise_signal(signal.SIGINT)
+        return SimpleNamespace(returncode=7)
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    make_directory(Paths(tmp_path).task_log(1, 0).parent)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert ray_tasks.train_block([str(tmp_path), "1", "0"], {}) == 7
+    finally:
+        signal.signal(signal.SIGINT, before)
