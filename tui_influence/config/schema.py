@@ -275,7 +275,9 @@ class SlurmSection(Section):
         default_factory=list, description="further options of sbatch", examples=[["--qos=low"]]
     )
     setup: list[Line] = Field(
-        default_factory=list, description="shell lines that run first in a task", examples=[["module load cuda"]]
+        default_factory=list,
+        description="shell lines that run first in a task; each has to succeed",
+        examples=[["module load cuda"]],
     )
 
     @field_validator("time_limit")

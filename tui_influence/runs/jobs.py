@@ -108,6 +108,8 @@ def read_jobs(paths: Paths) -> Jobs | None:
         return None
     try:
         found = read_json(paths.jobs, limit=1 << 20)
+        if not re.fullmatch(r"tinfl-[\w.-]+", str(found["name"])):  # `stop` would end somebody's other jobs
+            return None
         return Jobs(
             name=str(found["name"]),
             submitted=float(found["submitted"]),

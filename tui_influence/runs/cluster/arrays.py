@@ -8,6 +8,7 @@ is in the next round.
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -17,7 +18,14 @@ from tui_influence.runs.jobs import Jobs, look, slurm
 
 _SMALLEST_ARRAY_LIMIT = 1001
 _OURS = ("ARRAY_INX", "EXPORT", "JOB_NAME", "NO_REQUEUE", "OUTPUT", "SIGNAL", "WAIT")
-_THEIRS = {"--partition": "PARTITION", "--account": "ACCOUNT", "--time": "TIMELIMIT", "--gres": "GRES"}
+_THEIRS = {
+    "--partition": ("PARTITION",),
+    "--account": ("ACCOUNT",),
+    "--time": ("TIMELIMIT",),
+    "--gres": ("GRES",),
+    "--mem": ("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"),
+    "--cpus-per-task": ("CPUS_PER_TASK",),
+}
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,12 @@ class Array:
     Attributes:
         job: its number.
         count: of its tasks.
+        together: how many of them may run at a time; 0 for all.
     """
 
     job: str
     count: int
+    together: int = 0
 
 
 def submit_round(
@@ -49,14 +59,16 @@ def submit_round(
         TinflError: not even one task, with the planner after it, is taken.
     """
     most = max_array()
+    known: list[str] = []
     while True:
-        arrays = _submit_arrays(name, script, blocks, together, most)
+        arrays = _submit_arrays(name, script, blocks, together, most, known)
         try:
             followed(arrays)
             return
         except TinflError as error:  # with nobody to take in what they say, tasks would train for a run that has failed
             sys.stderr.write(f"no planner after {sum(array.count for array in arrays)} tasks: {error}\n")
-            slurm("scancel", *(array.job for array in arrays))
+            with suppress(TinflError):  # what goes on all the same is heard of in the next round
+                slurm("scancel", *(array.job for array in arrays))
             blocks = sum(array.count for array in arrays) // 2
             if not blocks or not isinstance(error, ConfigError):
                 raise
@@ -96,11 +108,8 @@ def sbatch(name: str, script: Path, *options: str, planner: bool = False, known:
     Raises:
         TinflError: see `runs.jobs.slurm`.
     """
-    said = script.read_text()
-    given = [variable for option, variable in _THEIRS.items() if f"#SBATCH {option}=" in said]
     try:
-        hidden = [f"SBATCH_{variable}" for variable in (*_OURS, *given)]
-        answer = slurm("sbatch", "--parsable", *options, str(script), without=hidden)
+        answer = slurm("sbatch", "--parsable", *options, str(script), without=hidden(script.read_text()))
     except RunFailedError:
         taken = _taken(name, known, planner=planner)
         if taken is None:
@@ -110,6 +119,12 @@ def sbatch(name: str, script: Path, *options: str, planner: bool = False, known:
     if not number.isdecimal():
         raise RunFailedError(f"sbatch answers with no job number: {answer.strip()[:200]}")
     return number
+
+
+def hidden(script: str) -> list[str]:
+    """Return the variables of the environment that would win over a script."""
+    given = [variable for option, several in _THEIRS.items() if f"#SBATCH {option}=" in script for variable in several]
+    return [f"SBATCH_{variable}" for variable in (*_OURS, *given)]
 
 
 def alive(name: str, *, planner: bool | None = None) -> set[str]:
@@ -122,26 +137,38 @@ def alive(name: str, *, planner: bool | None = None) -> set[str]:
     return {task.job.partition("_")[0] for task in tasks if not task.is_over and planner in (None, task.is_planner)}
 
 
-def _submit_arrays(name: str, script: Path, blocks: int, together: int | None, most: int) -> list[Array]:
+def _submit_arrays(
+    name: str, script: Path, blocks: int, together: int | None, most: int, known: list[str]
+) -> list[Array]:
+    """Submit as many tasks as are taken; `known` are the arrays of this round so far, and grows."""
     arrays: list[Array] = []
     first, left = 0, together
     while first < blocks and left != 0:
         count = min(most, blocks - first)
-        share = None if left is None else ceil(left / min(left, ceil((blocks - first) / most)))
+        share = None if left is None else ceil(left * count / (blocks - first))
         try:
-            job = sbatch(name, script, *array_options(first, count, share), known=[array.job for array in arrays])
+            job = sbatch(name, script, *array_options(first, count, share), known=known)
         except TinflError as error:
             sys.stderr.write(f"not taken: an array of {count} tasks: {error}\n")
             if arrays:
+                if left:
+                    _let_more(arrays[-1], left)
                 break
             if count == 1 or not isinstance(error, ConfigError):
                 raise
             most = count // 2
             continue
-        arrays.append(Array(job, count))
+        known.append(job)
+        arrays.append(Array(job, count, share or 0))
         first += count
         left = None if left is None or share is None else left - share
     return arrays
+
+
+def _let_more(array: Array, more: int) -> None:
+    """Let so many more tasks of an array run at a time, as nobody else will."""
+    with suppress(TinflError):  # fewer than may be is slow, not wrong
+        slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.together + more}")
 
 
 def _taken(name: str, known: Collection[str], *, planner: bool) -> str | None:

@@ -7,7 +7,7 @@ it knows is on the disk, so it may be killed at any moment and started again.
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tui_influence.config.fields import minutes_of
@@ -15,7 +15,7 @@ from tui_influence.designs import Row
 from tui_influence.errors import RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
-from tui_influence.runs.cluster.told import Told, suspects, take_in
+from tui_influence.runs.cluster.told import Told, clear, suspects, take_in
 from tui_influence.runs.control import Stop, stop_request
 from tui_influence.runs.devices import node
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
@@ -83,6 +83,7 @@ class Planner:
         self._told_at = 0.0
         self._info: RunInfo | None = None
         self._rows: list[Row] = []
+        self._heard: tuple[int, Sequence[int]] | None = None
 
     def step(self, *, first: bool, handed: int | None = None) -> Next:
         """Take in what the last round left, and plan the next.
@@ -104,6 +105,9 @@ class Planner:
             self.failed(error, log)
             raise
         finally:
+            if self._heard is not None:  # not before: a planner that is killed hears it again
+                clear(self._paths, *self._heard)
+                self._heard = None
             log.close()
 
     def failed(self, error: TinflError, log: EventLog | None = None) -> None:
@@ -122,7 +126,10 @@ class Planner:
             handed = 0
         elif handed is None:
             handed = len(before.blocks)
-        told = take_in(paths, before, handed, log) if before else Told()
+        told = Told()
+        if before:
+            told = take_in(paths, before, handed, log)
+            self._heard = (number, told.sound)
         log.write("planning", node=node(), versions=versions())
         self._info, self._rows = prepare(request.config, paths, self._stage)
         if first:
@@ -134,13 +141,16 @@ class Planner:
             for line in set_damaged_aside(paths, self._info, self._rows):
                 log.write("damaged", reason=line)
         self._compact()
-        undone = self._undone() or self._grown(log)
-        deaths = Counter(before.deaths if before else {})
-        for row in suspects(before, told.died, set(undone)) if before else ():
+        before_that = set(self._undone())
+        tried_anew = first and request.retry_failed
+        deaths = Counter({} if before is None or tried_anew else before.deaths)
+        died = list(suspects(before, told.died, before_that)) if before else []
+        for row in died:
             deaths[row] += 1
             if deaths[row] >= request.config.compute.attempts:
                 self._give_up(self._rows[row], log)
-        undone = [row for row in undone if deaths[row] < request.config.compute.attempts]
+        undone = self._undone() or self._grown(log)
+        deaths = Counter({row: deaths[row] for row in undone if deaths[row]})
         heartbeat = self._heartbeat(told, len(undone))
         if stop_request(paths) is not Stop.NO:
             return self._end(log, replace(heartbeat, state=State.STOPPED))
@@ -149,12 +159,12 @@ class Planner:
         pace = told.pace or (before.pace if before else None)
         finished = len(self._rows) - len(undone)
         fruitless = 0
-        if before and handed and finished <= before.done and not +deaths:
+        if before and handed and finished <= before.done and not died:
             fruitless = before.fruitless + 1
             if fruitless >= _FRUITLESS or not told.cut_short:
                 rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {counted(handed, 'task')}"
                 raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
-        planned = replace(self._cut(number + 1, undone, pace, finished, dict(+deaths)), fruitless=fruitless)
+        planned = replace(self._cut(number + 1, undone, pace, finished, dict(deaths)), fruitless=fruitless)
         write_round(paths, planned)
         log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
         write_heartbeat(paths, heartbeat)
@@ -249,8 +259,9 @@ class Planner:
             return told.reason
         if told.cut_short:
             slurm = self._request.config.compute.slurm
-            limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}"
-            return f"no model was finished before its task was asked to end (by {limit}, or for other jobs)"
+            limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}, or for other jobs"
+            by = f" (by {limit})" if self._request.config.compute.executor == "slurm" else ""
+            return f"no model was finished before its task was asked to end{by}"
         return f"its tasks never began: {self._unheard(told)}" if told.silent else "its tasks ended with nothing done"
 
     def _end(self, log: EventLog, last: Heartbeat) -> Next:

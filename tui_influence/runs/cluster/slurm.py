@@ -24,7 +24,7 @@ from typing import Any
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.errors import AlreadyRunningError, ResultsError, TinflError
-from tui_influence.runs.cluster.arrays import Array, alive, array_options, sbatch, submit_round
+from tui_influence.runs.cluster.arrays import Array, alive, array_options, hidden, sbatch, submit_round
 from tui_influence.runs.cluster.blocks import Round, last_round
 from tui_influence.runs.cluster.planner import Next, Planner
 from tui_influence.runs.cluster.script import Scripts
@@ -95,7 +95,7 @@ def _digest(written: dict[str, Any]) -> str:
 
     It goes from the login node to each planner in the script that Slurm keeps, which no results directory can change.
     """
-    asked = {key: written[key] for key in ("config", "allow_code", "retry_failed", "token")}
+    asked = {key: written.get(key) for key in ("config", "allow_code", "retry_failed", "token")}
     return hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -136,13 +136,10 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
     if _digest(found) != digest:
         sys.stderr.write("what is asked of this run has changed since this job was submitted: it does nothing\n")
         return int(ResultsError.exit_code)
-    if jobs is not None and jobs.round > after:
-        if not jobs.planner:  # Slurm took this job back between the two
-            scripts = scripts_of(request, digest)
-            write_jobs(paths, replace(jobs, planner=_submit_planner(paths, scripts, jobs.round, jobs.arrays)))
-        return 0
     planner = Planner(request, more, digest=digest)
     try:
+        if jobs is not None and _is_waited_for(paths, scripts_of(request, digest), jobs, after):
+            return 0
         following = planner.step(first=first, handed=jobs.blocks if jobs and jobs.round == last_round(paths) else 0)
         write_json(paths.request, found | {"first": False})
         if following.round is not None and _is_pilot(request.config, following.round):
@@ -154,6 +151,24 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
         sys.stderr.write(f"{error}\n")
         return int(error.exit_code)
     return 0
+
+
+def _is_waited_for(paths: Paths, scripts: Scripts, jobs: Jobs, after: int) -> bool:
+    """Whether this planner is one too many, as its job was started before; then a planner waits for the tasks there.
+
+    It may have been ended at any moment: before the tasks that it had submitted were written down, or the planner.
+    """
+    tasks = jobs.arrays
+    if jobs.round <= after:
+        tasks = tuple(alive(scripts.name, planner=False))  # all that this job waited for are over
+        if not tasks:
+            return False
+    elif jobs.planner:
+        return True
+    others = alive(scripts.name, planner=True) - {os.environ.get("SLURM_JOB_ID", "")}
+    planner = others.pop() if others else _submit_planner(paths, scripts, max(jobs.round, after), tasks)
+    write_jobs(paths, replace(jobs, arrays=tasks, planner=planner))
+    return True
 
 
 def _hand_out(paths: Paths, request: Request, following: Next, digest: str) -> None:
@@ -200,7 +215,7 @@ def _try(scripts: Scripts) -> None:
             script.truncate()
             script.write(text)
             script.flush()
-            slurm("sbatch", "--test-only", script.name)
+            slurm("sbatch", "--test-only", script.name, without=hidden(text))
 
 
 def _wait_for_slurm(paths: Paths) -> None:

@@ -25,6 +25,7 @@ class Told:
         failed: how many failed.
         reason: why the last task that failed did so, or never began; empty if none did.
         metrics: of the models that were finished, a list a model.
+        sound: blocks whose tasks ended as they should.
     """
 
     pace: Pace | None = None
@@ -34,25 +35,24 @@ class Told:
     failed: int = 0
     reason: str = ""
     metrics: list[list[dict[str, float]]] = field(default_factory=list)
+    sound: list[int] = field(default_factory=list)
 
 
 def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
-    """Move what the tasks of a round said into the run's event log, and conclude from it.
-
-    Logs of tasks that ended as they should are removed; those of others stay where they are.
+    """Copy what the tasks of a round said into the run's event log, and conclude from it; `clear` forgets it.
 
     Args:
         paths: of the run.
         planned: the round.
-        handed: blocks that an engine was given, from the first.
+        handed: blocks that an engine was given, from the first; 0 where that is not known.
         log: the run's.
     """
     told, everything = Told(), []
     seconds: list[float] = []
     starts: list[float] = []
     workers: list[int] = []
-    sound: list[int] = []
-    for block in blocks_heard_of(paths, planned.number):
+    heard = blocks_heard_of(paths, planned.number)
+    for block in heard:
         events = [event for event, _ in read_events(paths.task_events(planned.number, block))]
         everything += events
         kinds = Counter(event["event"] for event in events)
@@ -66,16 +66,15 @@ def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
         told.failed += bool(reasons)
         told.cut_short += bool(kinds["stopping"])
         if kinds["task-ended"]:
-            sound.append(block)
-        elif kinds["task-started"] and not reasons:
+            told.sound.append(block)
+        elif kinds["task-started"] and not reasons and (block < handed or not handed):
             told.died[block] = max(1, workers[-1])
-    told.silent = max(0, handed - len(workers))
+    told.silent = handed - sum(block < handed for block in heard)
     if told.silent and not told.reason:
         told.reason = _last_words(paths, planned.number)
     if seconds:
         told.pace = Pace(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
     log.take_in(sorted(everything, key=lambda event: float(event["time"])))
-    _clear(paths, planned.number, sound)
     return told
 
 
@@ -107,7 +106,16 @@ def _start(events: Sequence[dict[str, Any]]) -> list[float]:
     return [] if began is None or ready is None else [max(0.0, ready - began)]
 
 
-def _clear(paths: Paths, number: int, sound: Sequence[int]) -> None:
+def clear(paths: Paths, number: int, sound: Sequence[int]) -> None:
+    """Forget what the tasks of a round said, once that is in the run's event log.
+
+    Logs of tasks that ended as they should are removed; those of others stay where they are.
+
+    Args:
+        paths: of the run.
+        number: of the round.
+        sound: blocks whose tasks ended as they should.
+    """
     kept, ended = False, set(sound)
     for path in list(paths.tasks(number).glob("*/*")):
         block = path.name.partition(".")[0]

@@ -50,7 +50,7 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
     assert event["node"] == "n1"
     assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {versions()['numpy']}"
     write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), warnings=["another"]))
-    write_jobs(paths, Jobs("a", time.time()))
+    write_jobs(paths, Jobs("tinfl-a", time.time()))
     monkeypatch.setattr("tui_influence.runs.heartbeat.look", lambda _: [Task("1", False, "RUNNING", "n1", "", 1)])
     _, heartbeat, _ = observe(paths)
     assert heartbeat is not None

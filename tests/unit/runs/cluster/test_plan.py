@@ -31,7 +31,7 @@ def submitted(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "sbatch", sbatch)
     monkeypatch.setattr("tui_influence.runs.cluster.arrays.sbatch", sbatch)
     monkeypatch.setattr("tui_influence.runs.cluster.arrays.max_array", lambda: 1000)
-    monkeypatch.setattr(module, "alive", lambda name: set())
+    monkeypatch.setattr(module, "alive", lambda name, planner=None: set())
     monkeypatch.setattr(module, "_try", lambda scripts: None)
     monkeypatch.setattr(module, "_is_pilot", lambda config, planned: False)  # as with a partition for planners
     module.submit(Request(config, paths.root, own=True))
@@ -78,6 +78,33 @@ def test_a_planner_that_was_taken_back_before_it_handed_anything_out_is_no_failu
     assert run(scripts[0]) == 0
     assert read_jobs(paths).round == 2
     assert not read_heartbeat(paths).warnings
+
+
+def test_tasks_that_were_taken_before_their_planner_was_killed_are_waited_for(submitted, monkeypatch):
+    paths, scripts = submitted
+    jobs = read_jobs(paths)
+    run(scripts[0])
+    write_jobs(paths, jobs)  # the tasks' number was not written down
+    monkeypatch.setattr(module, "alive", lambda name, planner=None: set() if planner else {"2"})
+    assert run(scripts[0]) == 0
+    assert scripts[3][1] == ("--dependency=afterany:2",)
+    assert scripts[3][0] == scripts[0][0], "it takes in the same round"
+    assert read_jobs(paths) == replace(jobs, arrays=("2",), planner="4")
+    assert not paths.round(2).exists()
+    monkeypatch.setattr(module, "alive", lambda name, planner=None: set())
+    assert run(scripts[3]) == 0
+    assert (read_jobs(paths).round, paths.round(2).exists()) == (2, True)
+
+
+def test_a_planner_that_was_taken_without_its_number_written_down_is_not_doubled(submitted, monkeypatch):
+    paths, scripts = submitted
+    run(scripts[0])
+    jobs = read_jobs(paths)
+    write_jobs(paths, replace(jobs, planner=""))
+    monkeypatch.setattr(module, "alive", lambda name, planner=None: {"3"} if planner else set())
+    assert run(scripts[0]) == 0
+    assert len(scripts) == 3
+    assert read_jobs(paths) == jobs
 
 
 @pytest.mark.parametrize("change", [{"token": "another"}, {"allow_code": True}])

@@ -1,6 +1,7 @@
 """What a planner concludes from what a round left on the disk. Nobody trains here: records are empty files."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -170,3 +171,48 @@ def test_what_a_task_said_that_never_began_is_the_reason(engine):
     engine.paths.task_log(planned.number, 0).write_text("module: command not found\nfailed in setup: module load x\n")
     with pytest.raises(RunFailedError, match=r"a round of \d+ tasks? trained nothing: failed in setup: module load x"):
         engine.plan()
+
+
+def test_a_death_long_ago_does_not_keep_a_run_going_that_trains_nothing(engine):
+    planned = engine.piloted()
+    engine.play(planned, 0, models=1, ended=False)
+    planned = engine.plan().round
+    assert planned.deaths
+    engine.play(planned, len(planned.blocks) - 1)  # the row that was in hand, alone
+    planned = engine.plan().round
+    assert not planned.deaths
+    with pytest.raises(RunFailedError, match="trained nothing: its tasks never began"):
+        engine.plan()
+
+
+def test_rows_that_were_given_up_are_tried_anew_where_that_is_asked(engine):
+    planned = engine.piloted()
+    row = planned.blocks[0][0]
+    for _ in range(2):
+        (block,) = [block for block, rows in enumerate(planned.blocks) if rows[0] == row]
+        engine.play(planned, block, models=0, ended=False)
+        planned = engine.plan().round
+    assert not [rows for rows in planned.blocks if row in rows]
+    engine._planner._request = replace(engine._planner._request, retry_failed=True)
+    planned = engine.plan(first=True).round
+    assert [rows for rows in planned.blocks if row in rows]
+
+
+def test_a_planner_that_is_killed_hears_the_round_again(engine, monkeypatch):
+    planned = engine.piloted()
+    engine.play(planned, 0)
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tui_influence.runs.cluster.planner.write_round", kill)
+        patch.setattr("tui_influence.runs.cluster.planner.clear", lambda *_: None)  # nor is anything after it done
+        with pytest.raises(KilledError):
+            engine.plan()
+    following = engine._planner.step(first=False, handed=1)
+    assert not following.heartbeat.warnings
+    assert following.round.pace.seconds == SECONDS
