@@ -44,7 +44,7 @@ class Array:
 
 
 def submit_round(
-    name: str, script: Path, blocks: int, together: int | None, followed: Callable[[Sequence[Array]], object]
+    name: str, script: Path, blocks: int, together: int | None, followed: Callable[[Sequence[Array]], None]
 ) -> None:
     """Submit the tasks of a round, as many as are taken, and the planner that follows them.
 
