@@ -346,10 +346,9 @@ class ExploreApp(ProbingApp, VerifyingApp):
         """Leave; what runs goes on, and the last line says so. What is still being started would not: ask again."""
         starting = being_started(self.state)
         if starting and not self._leaving:
+            self._leaving = True
             text = f"Still being started: {printable(starting, 200)}. <app.quit> again leaves, and nothing is begun."
             self.notify(keys_of(self).put_into(text), severity="warning", markup=False)
-        self._leaving = bool(starting) and not self._leaving
-        if self._leaving:
             return
         overview = self.state.overview
         self.exit(carry_out.goes_on(self.state) if overview is not None and overview.is_active else "")

@@ -62,14 +62,15 @@ def submit_round(
     known: list[str] = []
     while True:
         arrays = _submit_arrays(name, script, blocks, together, most, known)
+        taken = sum(array.count for array in arrays)
         try:
             followed(arrays)
             return
         except TinflError as error:  # with nobody to take in what they say, tasks would train for a run that has failed
-            sys.stderr.write(f"no planner after {sum(array.count for array in arrays)} tasks: {error}\n")
+            sys.stderr.write(f"no planner after {taken} tasks: {error}\n")
             with suppress(TinflError):  # what goes on all the same is heard of in the next round
                 slurm("scancel", *(array.job for array in arrays))
-            blocks = sum(array.count for array in arrays) // 2
+            blocks = taken // 2
             if not blocks or not isinstance(error, ConfigError):
                 raise
 

@@ -7,7 +7,7 @@ it knows is on the disk, so it may be killed at any moment and started again.
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tui_influence.config.fields import minutes_of
@@ -141,15 +141,15 @@ class Planner:
             for line in set_damaged_aside(paths, self._info, self._rows):
                 log.write("damaged", reason=line)
         self._compact()
-        before_that = set(self._undone())
+        undone = self._undone()
         tried_anew = first and request.retry_failed
         deaths = Counter({} if before is None or tried_anew else before.deaths)
-        died = list(suspects(before, told.died, before_that)) if before else []
-        for row in died:
-            deaths[row] += 1
-            if deaths[row] >= request.config.compute.attempts:
-                self._give_up(self._rows[row], log)
-        undone = self._undone() or self._grown(log)
+        died = list(suspects(before, told.died, set(undone))) if before else []
+        deaths.update(died)
+        given_up = {row for row in died if deaths[row] >= request.config.compute.attempts}
+        for row in given_up:
+            self._give_up(self._rows[row], log)
+        undone = [row for row in undone if row not in given_up] or self._grown(log)
         deaths = Counter({row: deaths[row] for row in undone if deaths[row]})
         heartbeat = self._heartbeat(told, len(undone))
         if stop_request(paths) is not Stop.NO:
@@ -164,17 +164,18 @@ class Planner:
             if fruitless >= _FRUITLESS or not told.cut_short:
                 rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {counted(handed, 'task')}"
                 raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
-        planned = replace(self._cut(number + 1, undone, pace, finished, dict(deaths)), fruitless=fruitless)
+        blocks = self._cut(undone, pace, deaths)
+        planned = Round(number + 1, tuple(blocks), finished, pace, deaths, fruitless, self._digest)
         write_round(paths, planned)
         log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
         write_heartbeat(paths, heartbeat)
         return Next(planned, heartbeat)
 
-    def _cut(self, number: int, undone: list[int], pace: Pace | None, done: int, deaths: dict[int, int]) -> Round:
+    def _cut(self, undone: list[int], pace: Pace | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
         compute = self._request.config.compute
         slurm = compute.executor == "slurm"
         limit = minutes_of(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
-        blocks = cut(
+        return cut(
             undone,
             pace,
             minutes=compute.block_minutes,
@@ -182,7 +183,6 @@ class Planner:
             slots=self._slots,
             alone=[row for row in undone if row in deaths],
         )
-        return Round(number, tuple(blocks), done, pace, deaths, request=self._digest)
 
     def _undone(self) -> list[int]:
         """Return the positions in the plan that have neither records nor a failure."""
@@ -251,12 +251,12 @@ class Planner:
 
     def _unheard(self, told: Told) -> str:
         where = f"taken back, or on nodes that do not see {self._paths.root.absolute()}"
-        return told.reason if told.reason and not told.failed else where
+        return told.last_words or where
 
     def _why(self, told: Told) -> str:
         """Return why a round trained nothing."""
-        if told.reason:
-            return told.reason
+        if told.reason or told.last_words:
+            return told.reason or told.last_words
         if told.cut_short:
             slurm = self._request.config.compute.slurm
             limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}, or for other jobs"

@@ -27,8 +27,8 @@ class Scripts:
     config: Config
     root: Path
     service: str
+    digest: str
     allow_code: bool = False
-    digest: str = ""
 
     @property
     def name(self) -> str:
@@ -41,7 +41,6 @@ class Scripts:
         tasks = shlex.quote(str(paths.tasks(number)))
         program = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", str(paths.root), str(number)]
         code = " --allow-code" if self.allow_code else ""
-        request = f" --request {self.digest}" if self.digest else ""
         options = [f"--job-name={self.name}", *_resources(slurm), f"--signal=B:USR1@{slurm.warn_seconds}"]
         label = '--label "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}_${SLURM_ARRAY_TASK_ID:-0}"'
         # fmt: off
@@ -49,7 +48,7 @@ class Scripts:
             "block=$((${TINFL_FIRST:-0} + ${SLURM_ARRAY_TASK_ID:-0}))",
             f"exec >> {tasks}/$(printf %03d $((block / {RECORDS_PER_DIRECTORY})))/$block.log 2>&1",
             *_checked(slurm.setup),
-            f'exec {shlex.join(program)} "$block" {label}{code}{request}',
+            f'exec {shlex.join(program)} "$block" {label} --request {self.digest}{code}',
         ])
         # fmt: on
 

@@ -85,9 +85,9 @@ def submit(request: Request) -> str:
     return job
 
 
-def scripts_of(request: Request, digest: str = "") -> Scripts:
+def scripts_of(request: Request, digest: str) -> Scripts:
     """Return the scripts of a run, which hold the digest of what was asked for."""
-    return Scripts(request.config, request.root.absolute(), SERVICE, request.allow_code, digest)
+    return Scripts(request.config, request.root.absolute(), SERVICE, digest, request.allow_code)
 
 
 def _digest(written: dict[str, Any]) -> str:
@@ -136,16 +136,16 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
     if _digest(found) != digest:
         sys.stderr.write("what is asked of this run has changed since this job was submitted: it does nothing\n")
         return int(ResultsError.exit_code)
-    planner = Planner(request, more, digest=digest)
+    planner, scripts = Planner(request, more, digest=digest), scripts_of(request, digest)
     try:
-        if jobs is not None and _is_waited_for(paths, scripts_of(request, digest), jobs, after):
+        if jobs is not None and _is_waited_for(paths, scripts, jobs, after):
             return 0
         following = planner.step(first=first, handed=jobs.blocks if jobs and jobs.round == last_round(paths) else 0)
         write_json(paths.request, found | {"first": False})
         if following.round is not None and _is_pilot(request.config, following.round):
             _train_here(paths, request, following.round)
             following = planner.step(first=False)
-        _hand_out(paths, request, following, digest)
+        _hand_out(paths, scripts, following)
     except TinflError as error:
         planner.failed(error)
         sys.stderr.write(f"{error}\n")
@@ -175,11 +175,11 @@ def _is_waited_for(paths: Paths, scripts: Scripts, jobs: Jobs, after: int) -> bo
     return True
 
 
-def _hand_out(paths: Paths, request: Request, following: Next, digest: str) -> None:
+def _hand_out(paths: Paths, scripts: Scripts, following: Next) -> None:
     """Submit a round: its arrays, as many as the site takes, and the planner that comes after them."""
     if following.round is None:
         return
-    scripts, planned = scripts_of(request, digest), following.round
+    planned = following.round
     script = paths.cluster / f"tasks-{planned.number:04d}.sh"
     write_atomically(script, scripts.tasks(planned.number).encode())
     pace = planned.pace.models_per_hour if planned.pace else 0.0
@@ -196,7 +196,7 @@ def _hand_out(paths: Paths, request: Request, following: Next, digest: str) -> N
         write_jobs(paths, jobs)
         write_jobs(paths, replace(jobs, planner=_submit_planner(paths, scripts, planned.number, jobs.arrays)))
 
-    together = request.config.compute.slurm.array_concurrency
+    together = scripts.config.compute.slurm.array_concurrency
     submit_round(scripts.name, script, len(planned.blocks), together, followed)
 
 
@@ -231,7 +231,7 @@ def _request(paths: Paths, found: dict[str, Any]) -> tuple[Request, bool]:
     try:
         config = config_from_json(found["config"])
         request = Request(config, paths.root, bool(found["allow_code"]), bool(found["retry_failed"]))
-        return request, bool(found["first"]) and bool(found["token"])
+        return request, bool(found["first"])
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{paths.request}: damaged") from error
 

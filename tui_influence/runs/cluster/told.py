@@ -23,7 +23,8 @@ class Told:
         silent: how many of the tasks that were handed out never said a word.
         cut_short: how many were asked to end before they were done, by a time limit, or for other jobs.
         failed: how many failed.
-        reason: why the last task that failed did so, or never began; empty if none did.
+        reason: why the last task that failed did so; empty if none did.
+        last_words: of a task that never began, where no task failed; empty if there are none.
         metrics: of the models that were finished, a list a model.
         sound: blocks whose tasks ended as they should.
     """
@@ -34,6 +35,7 @@ class Told:
     cut_short: int = 0
     failed: int = 0
     reason: str = ""
+    last_words: str = ""
     metrics: list[list[dict[str, float]]] = field(default_factory=list)
     sound: list[int] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
             told.died[block] = max(1, workers[-1])
     told.silent = handed - sum(block < handed for block in heard)
     if told.silent and not told.reason:
-        told.reason = _last_words(paths, planned.number)
+        told.last_words = _last_words(paths, planned.number)
     if seconds:
         told.pace = Pace(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
     log.take_in(sorted(everything, key=lambda event: float(event["time"])))

@@ -12,24 +12,16 @@ NAME = "tinfl-a-0123456789"
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def site(tmp_path, programs):
     """A site with limits on the tasks of an array and on jobs; returns what was submitted and not cancelled."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     (tmp_path / "jobs").mkdir()
 
-    def program(name: str, text: str) -> None:
-        (programs / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{text}\n")
-        (programs / name).chmod(0o755)
-
     def make(*, tasks: int = 10**6, jobs: int = 10**6, says: str = "MaxArraySize = 11", breaks: str = ":"):
-        program("scontrol", f"echo '{says}'")
-        program("scancel", "for job; do mv jobs/$job jobs/cancelled-$job; done")
-        program("squeue", f'for job in $(ls jobs); do echo "$job|{NAME}|RUNNING|n1|None"; done')
-        program(
-            "sbatch",
-            f"""env | grep ^SBATCH_ > environment
+        programs(
+            scontrol=f"echo '{says}'",
+            scancel=f"cd {tmp_path}; for job; do mv jobs/$job jobs/cancelled-$job; done",
+            squeue=f'cd {tmp_path}; for job in $(ls jobs); do echo "$job|{NAME}|RUNNING|n1|None"; done',
+            sbatch=f"""cd {tmp_path}; env | grep ^SBATCH_ > environment
             [[ "$*" =~ --array=0-([0-9]+) ]] && count=$((BASH_REMATCH[1] + 1)) || count=1
             (( count > {tasks} )) && {{ echo "sbatch: error: Invalid job array specification" >&2; exit 1; }}
             (( $(ls jobs | grep -vc cancelled) >= {jobs} )) && {{ echo "sbatch: error: QOSMaxSubmitJob" >&2; exit 1; }}

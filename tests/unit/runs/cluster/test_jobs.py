@@ -19,22 +19,6 @@ NAME = "tinfl-a-0123456789"
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """Make programs of these names, which run a line of shell."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    monkeypatch.setattr(module, "_seen", {})
-
-    def make(**lines: str) -> None:
-        for name, line in lines.items():
-            (folder / name).write_text(f"#!/bin/sh\n{line}\n")
-            (folder / name).chmod(0o755)
-
-    return make
-
-
-@pytest.fixture
 def paths(tmp_path) -> Paths:
     paths = Paths(tmp_path / "results")
     write_jobs(paths, Jobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
