@@ -15,6 +15,7 @@ from PIL import Image
 from tests.integration.command_line import refused, run
 from tui_influence.roles import Role
 from tui_influence.store.paths import Paths
+from tui_influence.training.cuda import CudaProbe
 
 
 @pytest.fixture(autouse=True)
@@ -164,12 +165,12 @@ def test_directories_without_permission(tmp_path, as_nobody):
 
 
 def test_a_device_that_is_not_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 0)
+    monkeypatch.setattr("tui_influence.runs.devices.probe_cuda", lambda: CudaProbe())
     refused("check", folder_config(tmp_path), "--devices", "cuda:3", code=5, reason="cuda:3")
 
 
 def test_a_login_node_needs_none_of_the_devices_and_times_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 0)
+    monkeypatch.setattr("tui_influence.runs.devices.probe_cuda", lambda: CudaProbe())
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     config = folder_config(tmp_path)
     config.write_text(config.read_text().replace('devices = ["cpu"]', 'devices = ["cuda:0"]\nexecutor = "slurm"'))

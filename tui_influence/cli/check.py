@@ -30,7 +30,7 @@ def check(
 
     config = with_devices(load_config(config_file), device_list(devices))
     is_here = devices is not None or trains_here(config)
-    workers = worker_devices(config.compute) if is_here else []
+    workers = worker_devices(config.compute, warn=diagnostics.warn) if is_here else []
     with StageLine() as line:
         data = open_datasets(config, line.stage)
     found = describe(config, data, workers)
@@ -64,7 +64,9 @@ def show_plan(config: "Config") -> None:
 
     with StageLine() as line:
         data = open_datasets(config, line.stage)
-    for text in _lines(describe(config, data, worker_devices(config.compute) if trains_here(config) else [])):
+    for text in _lines(
+        describe(config, data, worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else [])
+    ):
         output.line(text)
 
 

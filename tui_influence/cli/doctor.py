@@ -45,22 +45,16 @@ def _torch() -> tuple[str, bool, str]:
 
 
 def _devices() -> Iterator[tuple[str, bool, str]]:
-    from tui_influence.runs.devices import cpu_cores, cuda_devices
-    from tui_influence.training.environment import worker_environment
+    from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
     from tui_influence.training.numerics import choose
 
     yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose('cpu', 'auto', 1)}"
-    count = cuda_devices()
-    if count:
-        import torch
-
-        os.environ.update(worker_environment("cuda"))  # GPUs are numbered as workers see them
-        for index in range(count):
-            free, total = torch.cuda.mem_get_info(index)
-            name = torch.cuda.get_device_name(index)
-            yield f"cuda:{index}", True, f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-    else:
-        yield "cuda", True, "no CUDA device; sweeps run on the CPU"
+    probe = probe_cuda()
+    for index, device in enumerate(probe.devices):
+        room = f"{device.free / 2**30:.0f} of {device.total / 2**30:.0f} GiB free"
+        yield f"cuda:{index}", not device.reason, device.reason or f"{device.name}, {room}"
+    if not probe.devices:
+        yield "cuda", not has_unusable_gpu(probe), f"no CUDA device ({probe.reason}); sweeps run on the CPU"
 
 
 def _colours() -> tuple[str, bool, str]:

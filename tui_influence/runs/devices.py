@@ -5,15 +5,28 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from tui_influence.config.schema import ComputeSection, Config
 from tui_influence.errors import DeviceError
+from tui_influence.text import counted, printable
+from tui_influence.training.cuda import CudaProbe, from_json
+from tui_influence.training.environment import worker_environment
 
 MOST_WORKERS_PER_GPU = 8
 """Where the config leaves the number open, `tuning` finds it between 1 and this."""
 
-_COUNT = "import torch; print(torch.cuda.device_count())"
+_PROBE_TIMEOUT = 300.0
+"""Seconds that torch may take to find its devices: a cold file system serves it slowly."""
+_DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
+"""Present where the kernel has a driver for an NVIDIA GPU (the last: Windows' subsystem for Linux)."""
+_GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")
+
+
+def ignore_warning(text: str) -> None:
+    """Ignore a warning."""
 
 
 def cpu_cores() -> int:
@@ -28,17 +41,40 @@ def node() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def cuda_devices() -> int:
-    """Return how many CUDA devices torch sees; 0 at once where there is no driver."""
-    if not (Path("/dev/nvidiactl").exists() or Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")):
-        return 0
+@cache
+def probe_cuda() -> CudaProbe:
+    """Ask torch for its CUDA devices, in a process of its own, once; none at once where there is no driver."""
+    if not (any(Path(file).exists() for file in _DRIVER_FILES) or shutil.which("nvidia-smi")):
+        return CudaProbe(reason="no NVIDIA driver here")
+    command = [sys.executable, "-P", "-m", "tui_influence.training.cuda"]
     try:
-        found = subprocess.run(
-            [sys.executable, "-P", "-c", _COUNT], capture_output=True, text=True, timeout=120, check=False
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_TIMEOUT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | worker_environment("cuda"),  # GPUs are numbered as workers see them
         )
-        return int(found.stdout.strip() or 0)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return 0
+    except subprocess.TimeoutExpired:
+        return CudaProbe(reason=f"torch has not answered within {_PROBE_TIMEOUT:.0f} s")
+    except OSError as error:
+        return CudaProbe(reason=f"torch cannot be asked: {error.strerror}")
+    lines = done.stdout.strip().splitlines()
+    try:
+        return from_json(lines[-1] if lines else "")
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return CudaProbe(reason=f"torch cannot be asked: {printable(last, 200)}")
+
+
+def has_unusable_gpu(probe: CudaProbe) -> bool:
+    """Whether there is a GPU that torch could use but for a reason, and that nobody has hidden from it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
+    present = any(list(Path("/").glob(pattern.lstrip("/"))) for pattern in _GPU_FILES)
+    return bool(probe.reason) and not probe.devices and present and not hidden
 
 
 def with_devices(config: Config, devices: list[str] | str | None) -> Config:
@@ -48,22 +84,19 @@ def with_devices(config: Config, devices: list[str] | str | None) -> Config:
     return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
 
 
-def worker_devices(compute: ComputeSection, gpus: int = 0) -> list[str]:
+def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str], None] = ignore_warning) -> list[str]:
     """Return the device of each worker to start with.
 
     Args:
-        compute: which are asked for.
+        compute: the section of the config that names the devices.
         gpus: that an engine gave this task, so that they are paid for; not to be passed over for the processor.
+        warn: gets what a user should know of devices that are left out.
 
     Raises:
-        DeviceError: a device is asked for that is not here.
+        DeviceError: a device is named that cannot be used.
     """
     if compute.devices == "auto":
-        count = cuda_devices()
-        if count < gpus:
-            seen = f"torch sees {count}" if count else "torch sees none"
-            raise DeviceError(f"{gpus} GPU{'' if gpus == 1 else 's'} a task were asked for, {seen} on {node()}")
-        devices = [f"cuda:{index}" for index in range(count)] or ["cpu"]
+        devices = _all_devices(gpus, warn)
     else:
         devices = list(compute.devices)
         _check(devices)
@@ -85,17 +118,31 @@ def _workers(device: str, compute: ComputeSection) -> int:
     return max(1, cpu_cores() // compute.threads) if device == "cpu" else 1
 
 
+def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
+    """Return every CUDA device that can be used; the processor if there is none."""
+    probe = probe_cuda()
+    reasons = {index: device.reason for index, device in enumerate(probe.devices) if device.reason}
+    usable = [f"cuda:{index}" for index in range(len(probe.devices)) if index not in reasons]
+    if len(usable) < gpus:
+        why = "; ".join([probe.reason, *(f"cuda:{index}: {reason}" for index, reason in reasons.items())]).strip("; ")
+        seen = f"torch can use {len(usable) or 'none'}" + (f" ({printable(why, 300)})" if why else "")
+        raise DeviceError(f"{counted(gpus, 'GPU')} a task were asked for, {seen} on {node()}")
+    for index, reason in reasons.items():
+        warn(f"cuda:{index} is not used: {printable(reason, 300)}")
+    if has_unusable_gpu(probe):
+        warn(f"training on the CPU: torch cannot use the GPU of this machine: {printable(probe.reason, 300)}")
+    return usable or ["cpu"]
+
+
 def _check(devices: list[str]) -> None:
     if not devices:
         raise DeviceError('compute.devices is empty: name at least one device, or use "auto"')
-    count = -1
     for device in devices:
         kind, _, index = device.partition(":")
         if kind == "cpu" and not index:
             continue
-        if kind != "cuda" or (index and not index.isdigit()):
+        if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
             raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
-        count = cuda_devices() if count < 0 else count
-        if int(index or 0) >= count:
-            here = f"{count} CUDA device{'' if count == 1 else 's'} here" if count else "no CUDA device here"
-            raise DeviceError(f'compute.devices: "{device}" is not available ({here})')
+        reason = probe_cuda().reason_against(int(index or 0))
+        if reason:
+            raise DeviceError(f'compute.devices: "{device}" cannot be used: {printable(reason, 300)}')

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tui_influence.errors import DeviceError
+from tui_influence.training.cuda import reason_against
 
 _FAST_BF16 = {"avx512_bf16", "amx_bf16"}
 
@@ -50,9 +51,9 @@ def choose(device: str, precision: str, threads: int) -> Numerics:
     except RuntimeError as error:
         raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
     if where.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (where.index or 0) >= count:
-            raise DeviceError(f'device "{device}" is not here: {count} CUDA devices are visible')
+        reason = reason_against(where.index or 0)
+        if reason:
+            raise DeviceError(f'device "{device}" cannot be used: {reason}')
         where = torch.device("cuda", where.index or 0)
         fast = torch.cuda.get_device_capability(where) >= (8, 0)
     elif where.type == "cpu":

@@ -1,0 +1,168 @@
+"""Which devices a run uses, and what is said of those it cannot use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tui_influence.config.schema import ComputeSection
+from tui_influence.errors import DeviceError, ExitCode
+from tui_influence.runs import devices
+from tui_influence.runs.devices import probe_cuda, worker_devices
+from tui_influence.training import cuda
+from tui_influence.training.cuda import CudaDevice, CudaProbe, from_json, probe, to_json
+from tui_influence.training.numerics import choose
+
+OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040)."
+GPU = CudaDevice("NVIDIA H200", 10 << 30, 139 << 30)
+BUSY = CudaDevice("", 0, 0, "CUDA error: all CUDA-capable devices are busy or unavailable")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Pretend that torch says something of CUDA, and that there is a GPU, or not."""
+
+    def pretend(result: CudaProbe, gpu: bool = True) -> None:
+        monkeypatch.setattr(devices, "probe_cuda", lambda: result)
+        monkeypatch.setattr(devices, "_GPU_FILES", ("/dev/null",) if gpu else ("/dev/no-such-gpu*",))
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return pretend
+
+
+def test_devices_take_turns_so_that_a_short_plan_uses_all(machine, monkeypatch):
+    machine(CudaProbe((GPU, GPU)))
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 3)
+    compute = ComputeSection(devices=["cuda:0", "cuda:1", "cpu"], workers_per_device=2)
+    assert worker_devices(compute) == ["cuda:0", "cuda:1", "cpu"] * 2
+    assert worker_devices(ComputeSection(devices=["cpu"])) == ["cpu"] * 3
+    assert worker_devices(ComputeSection()) == ["cuda:0", "cuda:1"]  # and `tuning` adds to them
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "tpu", "cuda:x", "cuda:" + "9" * 5000, "cuda:\u00b2"])
+def test_a_device_that_is_not_here_is_refused(device, machine):
+    machine(CudaProbe())
+    with pytest.raises(DeviceError, match=device[:8]) as caught:
+        worker_devices(ComputeSection.model_construct(devices=[device]))
+    assert caught.value.exit_code is ExitCode.DEVICE
+
+
+def test_a_device_that_cannot_be_used_is_refused_in_torchs_own_words(machine):
+    machine(CudaProbe(reason=OLD_DRIVER))
+    with pytest.raises(DeviceError, match="driver on your system is too old"):
+        worker_devices(ComputeSection(devices=["cuda:0"]))
+    machine(CudaProbe((GPU, BUSY)))
+    with pytest.raises(DeviceError, match=r'"cuda:1" cannot be used: .*busy'):
+        worker_devices(ComputeSection(devices=["cuda:0", "cuda:1"]))
+
+
+@pytest.mark.parametrize(
+    ("result", "gpu", "hidden", "used", "warned"),
+    [
+        (CudaProbe(reason=OLD_DRIVER), True, None, "cpu", "training on the CPU: torch cannot use the GPU"),
+        (CudaProbe(reason=OLD_DRIVER), True, "", "cpu", ""),
+        (CudaProbe(reason="No CUDA GPUs are available"), False, None, "cpu", ""),
+        (CudaProbe((GPU, BUSY)), True, None, "cuda:0", "cuda:1 is not used: CUDA error"),
+        (CudaProbe((GPU,)), True, None, "cuda:0", ""),
+    ],
+)
+def test_no_device_is_left_out_without_a_word(machine, monkeypatch, result, gpu, hidden, used, warned):
+    machine(result, gpu)
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 1)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    warnings: list[str] = []
+    assert worker_devices(ComputeSection(), warn=warnings.append) == [used]
+    assert len(warnings) == bool(warned)
+    assert warned in "".join(warnings)
+
+
+def test_gpus_that_a_task_was_given_are_not_passed_over(machine):
+    machine(CudaProbe((GPU, BUSY)))
+    with pytest.raises(DeviceError, match=r"2 GPUs a task were asked for, torch can use 1 \(cuda:1: CUDA error"):
+        worker_devices(ComputeSection(), gpus=2)
+
+
+def test_a_probe_survives_being_printed():
+    for result in (CudaProbe((GPU, BUSY)), CudaProbe(reason=OLD_DRIVER)):
+        assert from_json(to_json(result)) == result
+
+
+@pytest.mark.parametrize("line", ["", "1", "[]", "{}", '{"devices": [{}], "reason": ""}', "Aborted"])
+def test_what_is_no_probe_is_refused(line):
+    with pytest.raises(ValueError):  # noqa: PT011
+        from_json(line)
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """Let a program of ours answer in torch's place."""
+    monkeypatch.setattr(devices, "_DRIVER_FILES", ("/dev/null",))
+
+    def answer(code: str) -> CudaProbe:
+        script = tmp_path / "python"
+        script.write_text(f"#!{sys.executable}\n{code}\n")
+        script.chmod(0o755)
+        probe_cuda.cache_clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(devices.sys, "executable", str(script))
+            result = probe_cuda()
+        probe_cuda.cache_clear()
+        return result
+
+    return answer
+
+
+def test_a_torch_that_crashes_is_a_reason_and_not_a_machine_without_gpus(program):
+    assert program("raise SystemExit('libcudart.so.13: cannot open shared object file')").reason == (
+        "torch cannot be asked: libcudart.so.13: cannot open shared object file"
+    )
+    assert program("import os; os.abort()").reason == "torch cannot be asked: no message"
+
+
+def test_what_else_is_printed_does_not_hide_the_answer(program):
+    line = to_json(CudaProbe((GPU,)))
+    assert program(f"print('Warning: x'); print({line!r})") == CudaProbe((GPU,))
+
+
+def test_a_torch_that_does_not_answer_is_a_reason(program, monkeypatch):
+    monkeypatch.setattr(devices, "_PROBE_TIMEOUT", 0.2)
+    assert "has not answered" in program("import time; time.sleep(60)").reason
+
+
+class TorchOfAnOldDriver:
+    """What torch says there: the driver's library counts devices that torch cannot use."""
+
+    class version:  # noqa: N801
+        cuda, hip = "13.2", None
+
+    class cuda:  # noqa: N801
+        DeferredCudaCallError = RuntimeError
+
+        @staticmethod
+        def init():
+            raise RuntimeError(f"{OLD_DRIVER} Please update your GPU driver\nand more")
+
+        @staticmethod
+        def device_count():
+            return 1
+
+
+def test_an_old_driver_is_named_and_not_zero_devices(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", TorchOfAnOldDriver)
+    assert probe() == CudaProbe(reason=f"{OLD_DRIVER} Please update your GPU driver")
+    assert "too old" in cuda.reason_against(0)
+
+
+def test_a_worker_refuses_a_device_in_torchs_own_words():
+    with pytest.raises(DeviceError, match=r'device "cuda:5" cannot be used: .+') as caught:
+        choose("cuda:5", "auto", 1)
+    assert caught.value.exit_code is ExitCode.DEVICE
+
+
+def test_the_program_prints_a_probe():
+    command = [sys.executable, "-P", "-m", "tui_influence.training.cuda"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path("/"))
+    result = from_json(done.stdout.splitlines()[-1])
+    assert result.reason or result.devices
