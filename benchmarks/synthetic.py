@@ -163,7 +163,7 @@ class SyntheticSweep:
             workers=workers,
         )
         write_heartbeat(self.paths, heartbeat)
-        write_json(self.paths.owner, vars(Owner.this_process()))
+        write_json(self.paths.owner, vars(Owner.this_process(self.paths.root)))
 
     def compact(self, info: RunInfo) -> None:
         """Compact what is worth it."""

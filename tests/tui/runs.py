@@ -122,7 +122,7 @@ def say(paths: Paths, state: State, *, done: int = 40, total: int = 60, **change
         reason="the disk is full" if state is State.FAILED else "",
     )
     write_heartbeat(paths, replace(found, **changes))
-    owner = Owner.this_process()
+    owner = Owner.this_process(paths.root)
     write_json(paths.owner, vars(replace(owner, pid=2**22 - 1) if state is State.LOST else owner))
 
 

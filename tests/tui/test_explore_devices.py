@@ -124,7 +124,7 @@ async def test_a_silent_supervisor_is_doubted_at_a_glance(tmp_path, state, host,
     paths = make_run(tmp_path / "run", models=4)
     say(paths, state, time=time.time() - 23, devices=GPUS, workers=ON_GPUS)
     if host != "here":
-        write_json(paths.owner, vars(replace(Owner.this_process(), host=host)))
+        write_json(paths.owner, vars(replace(Owner.this_process(paths.root), host=host)))
     async with exploring(tmp_path / "run", size) as (app, pilot):
         await until(pilot, lambda: state.value.upper() in screen_text(app))
         text = screen_text(app)

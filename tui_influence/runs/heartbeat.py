@@ -10,11 +10,14 @@ from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, how_ended, lo
 from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
 from tui_influence.store.paths import Paths
+from tui_influence.text import printable
 
 SILENT = 10.0
 """Seconds without a heartbeat after which a supervisor, which should speak every second, is doubted."""
 SILENCE = 60.0
 """Seconds without a heartbeat after which a supervisor on another machine counts as lost."""
+QUIET = 15.0
+"""Seconds without a sign of life after which a worker, which should give one every few seconds, is doubted."""
 
 
 class State(StrEnum):
@@ -29,12 +32,15 @@ class State(StrEnum):
     """Asked to stop; the models in hand are being finished."""
     STOPPED = "stopped"
     DONE = "done"
+    DONE_WITH_FAILURES = "done with failures"
+    """Nothing is left to train, but some models were given up; `resume --retry-failed` tries them again."""
     FAILED = "failed"
     LOST = "lost"
     """The supervisor is gone without a last word: killed, or its machine went down. `resume` continues."""
 
 
 ACTIVE = (State.PREPARING, State.RUNNING, State.STOPPING)
+FINISHED = (State.DONE, State.DONE_WITH_FAILURES)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class WorkerState:
         seconds: for how long it has had its row in hand; None when idle.
         cpu: cores that it keeps busy; None until it is known.
         memory: resident, in bytes; None until it is known.
+        silence: seconds without a sign of life; None if that is not worrying.
     """
 
     worker: int
@@ -60,6 +67,7 @@ class WorkerState:
     seconds: float | None = None
     cpu: float | None = None
     memory: int | None = None
+    silence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +178,7 @@ def _worker(found: dict[str, Any]) -> WorkerState:
         seconds=_gauge(found, "seconds", 1e9),
         cpu=_gauge(found, "cpu", 1e4),
         memory=_bytes(found, "memory"),
+        silence=_gauge(found, "silence", 1e9),
     )
 
 
@@ -230,7 +239,16 @@ def observe(paths: Paths) -> tuple[State, Heartbeat | None, Owner | None]:
             heartbeat = _with_jobs(heartbeat, jobs, paths)
         return heartbeat.state, heartbeat, None
     owner = read_owner(paths)
+    if owner and heartbeat and heartbeat.state in ACTIVE and owner.trains_elsewhere(paths.root):
+        return State.LOST, replace(heartbeat, reason=_copy_reason(owner)), None
     return state_of(heartbeat, owner), heartbeat, owner
+
+
+def _copy_reason(owner: Owner) -> str:
+    return (
+        f"this is a copy of a run that was being trained in {printable(owner.directory, 200)}; "
+        "`tinfl resume` trains the rest here"
+    )
 
 
 def with_node_warnings(warnings: list[str], paths: Paths) -> list[str]:

@@ -16,28 +16,38 @@ from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_START_FIELD = 18
+"""Of `starttime` in /proc/PID/stat, counted from the field after the state (proc(5): field 22)."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A supervisor process, told apart from any other that ever had its pid.
+    """A supervisor process, distinguishable from any other that ever had its pid.
+
+    The wall clock plays no part in it: a clock that is set forward or back must not make a live run look lost.
 
     Attributes:
         pid: its process id.
-        started: its start time, seconds since 1970.
+        started: its start in clock ticks since the machine booted, or, where the system has no /proc, in seconds
+            since 1970.
         host: the machine.
         boot: the machine's boot id, empty where it has none.
+        directory: the results directory that it trains into, absolute; empty if that is not known.
+        inode: of that directory, with its device: a directory that is renamed or mounted elsewhere is the same.
     """
 
     pid: int
     started: float
     host: str
     boot: str
+    directory: str = ""
+    inode: str = ""
 
     @classmethod
-    def this_process(cls) -> Self:
-        """Return the calling process."""
-        return cls(os.getpid(), _start_time(os.getpid()) or 0.0, socket.gethostname(), _boot_id())
+    def this_process(cls, root: Path) -> Self:
+        """Return the calling process as the owner of a results directory."""
+        pid, directory = os.getpid(), root.resolve()
+        return cls(pid, _start_time(pid) or 0.0, socket.gethostname(), _boot_id(), str(directory), _inode(directory))
 
     @property
     def is_local(self) -> bool:
@@ -50,19 +60,38 @@ class Owner:
             return None
         if self.boot != _boot_id():
             return False
-        started = _start_time(self.pid)
-        return started is not None and abs(started - self.started) < 1.0
+        return _start_time(self.pid) == self.started
+
+    def trains_elsewhere(self, root: Path) -> bool:
+        """Whether it trains into another directory of this machine, so that `root` is a copy of its run."""
+        if not self.is_local or not self.directory:
+            return False
+        directory = root.resolve()
+        return str(directory) != self.directory and _inode(directory) != self.inode
 
 
 def read_owner(paths: Paths) -> Owner | None:
-    """Return who last owned the run, or None if nobody did or the file says nothing sensible."""
+    """Return who last owned the run, or None if nobody did or the file is damaged."""
     if not paths.owner.exists():
         return None
     try:
-        found: Any = read_json(paths.owner, limit=1 << 16)
-        return Owner(int(found["pid"]), float(found["started"]), str(found["host"]), str(found["boot"]))
-    except (ResultsError, KeyError, TypeError, ValueError):
+        fields: Any = read_json(paths.owner, limit=1 << 16)
+        return Owner(
+            pid=_pid(fields["pid"]),
+            started=float(fields["started"]),
+            host=str(fields["host"]),
+            boot=str(fields["boot"]),
+            directory=str(fields.get("directory", "")),
+            inode=str(fields.get("inode", "")),
+        )
+    except (ResultsError, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _pid(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31:
+        raise ValueError("no process has this id")
+    return value
 
 
 class Ownership:
@@ -93,7 +122,7 @@ class Ownership:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
                 os.close(self._descriptor)
                 raise refusal(error, "lock", self._paths.lock) from error
-        write_json(self._paths.owner, asdict(Owner.this_process()))
+        write_json(self._paths.owner, asdict(Owner.this_process(self._paths.root)))
         return self
 
     def __exit__(
@@ -114,6 +143,11 @@ def already_running(paths: Paths) -> AlreadyRunningError:
     return AlreadyRunningError(f"{printable(str(paths.root))}: another supervisor is running it{who}")
 
 
+def _inode(directory: Path) -> str:
+    status = directory.stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
 def _boot_id() -> str:
     try:
         return _BOOT_ID.read_text().strip()
@@ -122,6 +156,16 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> float | None:
+    """Return when a process started, in the unit of `Owner.started`; None if there is no such process, or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None if Path("/proc/self/stat").exists() else _start_time_without_proc(pid)
+    state, *fields = stat.rpartition(b")")[2].split()  # the name before it may hold anything
+    return None if state in (b"Z", b"X") else float(fields[_START_FIELD])
+
+
+def _start_time_without_proc(pid: int) -> float | None:
     import psutil  # here, because it costs `tinfl --help` a tenth of its time
 
     try:

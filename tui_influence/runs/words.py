@@ -19,6 +19,7 @@ MARKS: Mapping[State, str] = {
     State.STOPPING: "◧",
     State.STOPPED: "■",
     State.DONE: "✔",
+    State.DONE_WITH_FAILURES: "▣",
     State.FAILED: "✘",
     State.LOST: "?",
 }
@@ -31,6 +32,7 @@ ASCII_MARKS: Mapping[State, str] = {
     State.STOPPING: "|",
     State.STOPPED: "#",
     State.DONE: "+",
+    State.DONE_WITH_FAILURES: "!",
     State.FAILED: "x",
     State.LOST: "?",
 }
@@ -57,6 +59,10 @@ _LEVELS = {
     "retry": Level.WARNING,
     "damaged": Level.WARNING,
     "worker-ended": Level.WARNING,
+    "worker-hung": Level.WARNING,
+    "device-paused": Level.WARNING,
+    "device-dismissed": Level.ERROR,
+    "done with failures": Level.WARNING,
     "stopping": Level.WARNING,
     "failed": Level.ERROR,
     "failed-run": Level.ERROR,
@@ -124,6 +130,14 @@ def event_sentence(event: Mapping[str, Any]) -> str:
             text = f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}{_accuracies(event)}"
         case "failed" | "retry":
             text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
+        case "worker-hung":
+            text = f"worker {event.get('worker')} on {event.get('device')} is hung and is killed: {event.get('reason')}"
+        case "worker-dismissed":
+            text = f"worker {event.get('worker')} on {event.get('device')} is not needed: {event.get('reason')}"
+        case "device-paused":
+            text = f"{event.get('device')} rests for {event.get('seconds')} s: {event.get('reason')}"
+        case "device-dismissed":
+            text = f"{event.get('device')} is not used any more: {event.get('reason')}"
         case "planning":
             text = f"planner on {event.get('node')}"
         case "round":

@@ -65,7 +65,7 @@ def test_no_two_states_look_alike(marks, silent):
 @pytest.mark.parametrize("host", ["here", "elsewhere"])
 def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noqa: F811
     paths, _ = run  # noqa: F811
-    me = Owner.this_process()
+    me = Owner.this_process(paths.root)
     write_json(paths.owner, vars(me if host == "here" else replace(me, host=host)))
     for age, silent in ((0.0, False), (SILENT + 5, state in ACTIVE), (-1000.0, False)):
         write_heartbeat(paths, Heartbeat(state, time=time.time() - age, started=0.0))

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tui_influence.errors import AlreadyRunningError, ExitCode
@@ -64,16 +67,83 @@ def test_the_lock_goes_with_a_killed_owner(paths):
 
 
 def test_a_recycled_pid_is_not_the_owner():
-    me = Owner.this_process()
+    me = Owner.this_process(Path("/"))
     assert me.is_alive()
-    assert not replace(me, started=me.started - 50).is_alive()
+    assert not replace(me, started=me.started - 1).is_alive()
     assert not replace(me, boot="another boot").is_alive()
     assert replace(me, host="elsewhere").is_alive() is None
 
 
+def test_a_step_of_the_clock_does_not_make_a_live_run_look_lost(paths, monkeypatch):
+    """What the system says of wall-clock times moves with the clock; a supervisor is known by its ticks."""
+    with Ownership(paths):
+        started = time.time()
+        write_heartbeat(paths, replace(beat(State.RUNNING), time=started))
+        for step in (-86400.0, -1.0, 1.0, 3600.0):
+            real = psutil.Process.create_time
+            with monkeypatch.context() as patch:
+                patch.setattr(psutil.Process, "create_time", lambda self, real=real, step=step: real(self) + step)
+                patch.setattr(time, "time", lambda step=step: started + step)
+                assert observe(paths)[0] is State.RUNNING, step
+
+
+def test_a_zombie_owns_nothing():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ticks = float(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    owner = replace(Owner.this_process(Path("/")), pid=process.pid, started=ticks)
+    assert owner.is_alive()
+    process.stdin.close()
+    deadline = time.monotonic() + 20
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not owner.is_alive()
+    process.wait()
+    assert not owner.is_alive()
+
+
+def test_a_copy_of_a_live_run_is_lost_and_says_what_it_is_a_copy_of(paths):
+    with Ownership(paths):
+        write_heartbeat(paths, replace(beat(State.RUNNING), time=time.time()))
+        copy = Paths(paths.root.with_name("copy"))
+        shutil.copytree(paths.root, copy.root)
+        state, heartbeat, owner = observe(copy)
+        assert (state, owner) == (State.LOST, None)
+        assert str(paths.root) in heartbeat.reason
+        assert observe(paths)[0] is State.RUNNING
+        with Ownership(copy):
+            assert observe(copy)[0] is State.RUNNING
+
+
+def test_a_live_run_under_another_path_is_no_copy(paths):
+    with Ownership(paths):
+        write_heartbeat(paths, replace(beat(State.RUNNING), time=time.time()))
+        link = paths.root.with_name("link")
+        link.symlink_to(paths.root)
+        assert observe(Paths(link))[0] is State.RUNNING
+        renamed = Paths(paths.root.rename(paths.root.with_name("renamed")))
+        assert observe(renamed)[0] is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pid", -1), ("pid", 0), ("pid", 2**80), ("pid", True), ("pid", "1"), ("started", 10**400), ("host", None),
+     ("started", "x")],
+)  # fmt: skip
+def test_an_owner_that_cannot_be_is_none(paths, key, value):
+    with Ownership(paths):
+        pass
+    fields = asdict(read_owner(paths)) | {key: value}
+    if value is None:
+        del fields[key]
+    paths.owner.write_text(json.dumps(fields))
+    assert read_owner(paths) is None
+    assert observe(paths)[0] in (State.QUEUED, State.LOST)
+
+
 @pytest.mark.parametrize("state", [State.PREPARING, State.RUNNING, State.STOPPING])
 def test_an_active_state_needs_a_living_owner(state):
-    me = Owner.this_process()
+    me = Owner.this_process(Path("/"))
     assert state_of(beat(state), me, NOW) is state
     assert state_of(beat(state), replace(me, started=1.0), NOW) is State.LOST
     elsewhere = replace(me, host="elsewhere")
