@@ -5,11 +5,21 @@ so the sweep finds out on its own models: none is trained for the measurement al
 """
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 PAYS = 1.1
 """A further worker stays worth trying while it makes the device at least this much faster."""
 MODELS_A_WORKER = 3
 """Models each worker finishes before its number is judged."""
+
+
+class Change(Enum):
+    """What to do about the number of workers."""
+
+    NONE = 0
+    ADD = 1
+    TAKE_BACK = -1
+    """The last one added made the device slower as a whole."""
 
 
 @dataclass
@@ -34,23 +44,26 @@ class Tuner:
         self._ready += 1
         self._finished.clear()
 
-    def on_model(self, now: float) -> bool:
-        """Note that a model is done, at `now` seconds; return whether to start one more worker."""
+    def on_model(self, now: float) -> Change:
+        """Note that a model is done, at `now` seconds; return whether to start one more worker or to end one."""
         if self.settled or self._ready < self.workers:
-            return False
+            return Change.NONE
         self._finished.append(now)
         # Right after a change every worker is in the middle of something: a first round of models is not counted.
         first, needed = self.workers, self.workers * (1 + MODELS_A_WORKER)
         if len(self._finished) <= needed:
-            return False
+            return Change.NONE
         rate = (len(self._finished) - 1 - first) / max(now - self._finished[first], 1e-9)
         self.settled = rate < PAYS * self._best or self.workers >= self.most
-        self._best = max(self._best, rate)
+        if rate < self._best:
+            self.workers -= 1
+            return Change.TAKE_BACK
+        self._best = rate
         if self.settled:
-            return False
+            return Change.NONE
         self.workers += 1
         self._finished.clear()
-        return True
+        return Change.ADD
 
     def on_memory(self) -> bool:
         """Note that the device ran out of memory; return whether to do with one worker less."""

@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from tui_influence.runs.tuning import Tuner
+from tui_influence.runs.tuning import Change, Tuner
 
 
 def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
@@ -20,11 +20,14 @@ def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
             continue
         clock, worker = heapq.heappop(working)
         trained += 1
-        if tuner.on_model(clock):
+        change = tuner.on_model(clock)
+        if change is Change.ADD:
             heapq.heappush(starting, clock + start)
+        if change is Change.TAKE_BACK:
+            continue
         heapq.heappush(working, (clock + (len(working) + 1) / speed(len(working) + 1), worker))
         if tuner.settled:
-            return tuner, trained
+            break
     return tuner, trained
 
 
@@ -34,6 +37,13 @@ def test_workers_are_added_until_the_device_is_full(full):
     assert tuner.settled
     assert full <= tuner.workers <= full + 1
     assert trained < 120
+
+
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_a_worker_that_slows_the_others_down_is_taken_back(best):
+    tuner, _ = settle(lambda workers: float(workers) if workers <= best else 0.7 * best)
+    assert tuner.settled
+    assert tuner.workers == best
 
 
 def test_there_is_an_upper_bound():
@@ -52,4 +62,4 @@ def test_running_out_of_memory_takes_one_back_and_settles():
     assert tuner.on_memory()
     assert (tuner.workers, tuner.settled) == (2, True)
     tuner.on_ready()
-    assert not any(tuner.on_model(float(now)) for now in range(100))
+    assert all(tuner.on_model(float(now)) is Change.NONE for now in range(100))
