@@ -15,7 +15,7 @@ from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.ranking_question import Question
 from tui_influence.reading import Reading, read
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import State, observe
+from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
 from tui_influence.store.examples import Examples
 from tui_influence.store.listing import list_failures
@@ -142,7 +142,7 @@ def noun_of(info: RunInfo) -> Noun:
 
 def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
     absent = info.models - failed - len(outputs)
-    if absent <= 0 or observe(paths)[0] is not State.DONE:
+    if absent <= 0 or observe(paths)[0] not in FINISHED:
         return []
     return [f"{absent} of {info.models} models are missing although the run was done: is it half copied?"]
 

@@ -2,12 +2,13 @@
 
 import os
 import random
+import signal
 import time
 
 import pytest
 
 from tests.e2e.chaos import fill_disk_and_resume, torment
-from tests.e2e.program import record_bytes, tinfl, write_config
+from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.store.paths import Paths
 
 MODELS = 40
@@ -36,6 +37,52 @@ def test_a_full_disk_ends_the_sweep_with_its_reason_and_loses_nothing(here, refe
     assert "no space left on the disk" in said
     assert "tiny: failed" in said
     assert record_bytes(here / "results") == reference
+
+
+SPOILT = """\
+import os, pathlib, torch
+from torch import nn
+SPOILT = []
+class Net(nn.Module):
+    def __init__(self, classes, channels, side):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(channels, 8, 3, 2), nn.Linear(8, classes)
+        self.steps = 0
+    def forward(self, x):
+        mark = pathlib.Path(os.environ["SPOILT"])
+        if self.training and not mark.exists():
+            mark.write_text("one process ran out of memory")
+            SPOILT.append(1)
+        if SPOILT:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+        return self.head(self.conv(x).relu().mean((2, 3)))
+"""
+
+
+def test_a_worker_that_has_run_out_of_memory_costs_no_model(here):
+    """Its process fails whatever it is given from then on: it is restarted, and no other model pays for it."""
+    (here / "spoilt.py").write_text(SPOILT)
+    config = write_config(here, models=20, swap={'"small-cnn"': '"spoilt:Net"', "width = 0.5\n": ""})
+    tinfl("sweep", "--foreground", config, cwd=here, SPOILT=str(here / "mark"))
+    found = status(here / "results")
+    assert (found["state"], sum(found["done"].values()), sum(found["failed"].values())) == ("done", 22, 0)
+    events = tinfl("logs", here / "results", "-n", "500").stdout
+    assert events.count("will be tried again: training: out of memory") == 1
+
+
+def test_a_stopped_worker_is_noticed_and_replaced(here, undisturbed):
+    tinfl("sweep", write_config(here, models=MODELS), TINFL_SILENCE_LIMIT="4")
+    paths = Paths(here / "results")
+    wait_until(lambda: busy_workers(paths.root), "no worker")
+    os.kill(busy_workers(paths.root)[0], signal.SIGSTOP)
+    found = wait_for(paths.root, "done")
+    assert any("hung and was restarted; the last: no sign of life" in warning for warning in found["warnings"])
+    assert "is hung and is killed: no sign of life" in tinfl("logs", paths.root, "-n", "500").stdout
+    assert record_bytes(paths.root) == undisturbed
+
+
+def busy_workers(root):
+    return [worker["pid"] for worker in status(root)["workers"] if worker["row"]]
 
 
 @pytest.mark.soak

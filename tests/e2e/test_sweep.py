@@ -175,16 +175,23 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
         "        return self.head(x * self.worse if self.training else x)\n"
     )
     config = write_config(here, swap={'"small-cnn"': '"mynet:Net"', "width = 0.5\n": ""})
-    tinfl("sweep", "--foreground", config, cwd=here, BROKEN=broken)
+    ended = tinfl("sweep", "--foreground", config, cwd=here, code=1, BROKEN=broken)
     found = status(here / "results")
     failed = sum(found["failed"].values())
-    assert found["state"] == "done"
+    assert f"error: {failed} model" in ended.stderr
+    assert "the same `tinfl sweep` with --retry-failed" in ended.stderr
+    assert found["state"] == "done with failures"
+    assert "`tinfl resume --retry-failed` tries them again" in tinfl("status", here / "results").stdout
     assert 0 < failed < 12
     assert sum(found["done"].values()) == 12 - failed
     reason = found["failures"][0]["reason"]
     assert ("finite" in reason) if broken == "nan" else ("SIGKILL" in reason)
     refused = tinfl("resume", here / "results", cwd=here, code=3)
     assert "is code (mynet:Net)" in refused.stderr
+    again = tinfl("sweep", config, cwd=here, code=1)
+    assert "nothing left to train" in again.stderr
+    tinfl("sweep", "--foreground", "--retry-failed", config, cwd=here, code=1, BROKEN=broken)
+    assert sum(status(here / "results")["failed"].values()) == failed
     kill_everything(here / "results")
 
 

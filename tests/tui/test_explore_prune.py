@@ -326,7 +326,7 @@ async def test_an_arm_opens_its_target_classes_and_a_class_that_lost_its_ranking
 async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, monkeypatch):
     own = make_pruning(sweep, state=State.RUNNING, trained=9)
     started = []
-    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: root)
+    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root, retry_failed: root)
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root) as (app, pilot):
         await opened(app, pilot)

@@ -99,7 +99,8 @@ async def test_stopping_stops_and_a_second_time_at_once(tmp_path):
 async def test_resuming_says_what_it_costs_and_asks_the_core(tmp_path, monkeypatch):
     make_run(tmp_path / "run", state=State.LOST)
     started = []
-    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: root)
+    resumed = "tui_influence.runs.continuation.request_to_resume"
+    monkeypatch.setattr(resumed, lambda root, retry_failed: (root, retry_failed))
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "LOST" in screen_text(app))
@@ -108,7 +109,26 @@ async def test_resuming_says_what_it_costs_and_asks_the_core(tmp_path, monkeypat
         assert "20 models to train on this machine, about 1 min 00 s" in screen_text(app)
         assert "Command: tinfl resume" in screen_text(app)
         await pilot.press("y")
-        await until(pilot, lambda: started == [tmp_path / "run"] and not app.state.preparing)
+        await until(pilot, lambda: started == [(tmp_path / "run", False)] and not app.state.preparing)
+
+
+async def test_a_run_done_with_failures_says_so_and_is_resumed_to_retry_them(tmp_path, monkeypatch):
+    paths = make_run(tmp_path / "run", models=8, planned=10, state=None)
+    for index in (8, 9):
+        fail(paths, index, "training: out of memory")
+    say(paths, State.DONE_WITH_FAILURES, done=8, failed=2, total=10)
+    started = []
+    resumed = "tui_influence.runs.continuation.request_to_resume"
+    monkeypatch.setattr(resumed, lambda root, retry_failed: (root, retry_failed))
+    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "DONE WITH FAILURES" in screen_text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "Resume the sweep?" in screen_text(app))
+        assert "2 models that failed to train on this machine" in screen_text(app)
+        assert "--retry-failed" in words(app)
+        await pilot.press("y")
+        await until(pilot, lambda: started == [(tmp_path / "run", True)])
 
 
 async def test_a_refusal_to_resume_is_shown_in_its_own_words(tmp_path):

@@ -190,7 +190,9 @@ async def test_the_verification_of_one_image_is_never_said_of_another_nor_is_a_d
 async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch):
     own = make_verification(sweep, 0, trained=6, state=State.STOPPED)
     started, may_begin = [], threading.Event()
-    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root: may_begin.wait(60) and root)
+    monkeypatch.setattr(
+        "tui_influence.runs.continuation.request_to_resume", lambda root, retry_failed: may_begin.wait(60) and root
+    )
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root, WIDE) as (app, pilot):
         await at_example(app, pilot, 0)

@@ -36,9 +36,9 @@ def submit_to_slurm(request: "Request", reading: str, *, wait: bool) -> None:
 
 
 def _wait(request: "Request") -> None:
-    from tui_influence.cli.live import StageLine
+    from tui_influence.cli.live import StageLine, refuse_failed_models
     from tui_influence.errors import RunFailedError
-    from tui_influence.runs.heartbeat import ACTIVE, State
+    from tui_influence.runs.heartbeat import ACTIVE, FINISHED
     from tui_influence.runs.overview import overview
     from tui_influence.store.paths import Paths
 
@@ -51,5 +51,7 @@ def _wait(request: "Request") -> None:
                 line.beat(seen.heartbeat)
             time.sleep(_POLL)
     reason = seen.heartbeat.reason if seen.heartbeat else ""
-    if seen.state is not State.DONE:
+    if seen.state not in FINISHED:
         raise RunFailedError(reason or f"the run is {seen.state.value}; `tinfl status` says how it stands")
+    if seen.heartbeat:
+        refuse_failed_models(request.root, seen.heartbeat, is_code=request.config.model.is_user_code)

@@ -10,6 +10,7 @@ from tui_influence.cli.parameters import Devices
 
 if TYPE_CHECKING:
     from tui_influence.config.schema import Config
+    from tui_influence.runs.heartbeat import Heartbeat
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import RunInfo
 
@@ -56,7 +57,7 @@ def demo(
     prune: Annotated[bool, typer.Option(help="Also retrain without what helps least, and most.")] = True,
 ) -> None:
     """Run the embedded experiment: which printed characters help to read handwritten digits?"""
-    from tui_influence.cli.live import run_here
+    from tui_influence.cli.live import refuse_failed_models, run_here
     from tui_influence.cli.starting import device_list, shown
     from tui_influence.runs.continuation import check_against_results
     from tui_influence.runs.devices import with_devices
@@ -70,21 +71,23 @@ def demo(
         f"Training {config.design.models + config.design.heldout} networks, each on half of 36 printed characters,\n"
         "and reading 2,000 handwritten digits with each after 10 labelled examples a digit."
     )
-    run_here(Request(config, results))
+    ends = [(results, run_here(Request(config, results)))]
     paths, info = Paths(results), read_run_info(results)
     for line in _answer(paths, info):
         output.line(line)
     if prune:
-        _retrain(paths, info, devices)
+        ends.append(_retrain(paths, info, devices))
     where = shown(results)
     diagnostics.say(f"\nnext: tinfl rank {where} --class 7     the characters that help to read one digit")
     if prune:
         diagnostics.say(f"      tinfl prune {where}           what each digit gained and lost, and the removal curve")
     diagnostics.say(f"      tinfl explore {where}         all of it, with pictures")
     diagnostics.say("      tinfl init      a config for your own data")
+    for root, last in ends:
+        refuse_failed_models(root, last)
 
 
-def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> None:
+def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Path, Heartbeat]":
     """Retrain without half of the characters, chosen in several ways, and show what that does."""
     from tui_influence.cli.live import run_here
     from tui_influence.cli.starting import device_list
@@ -104,10 +107,11 @@ def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> None:
         "help least, as many at random, those that\nhelp most, and those that one network finds no use for; "
         f"{_SEEDS} networks each."
     )
-    run_here(Request(plan.config, own.root, pruning=plan.pruning))
+    last = run_here(Request(plan.config, own.root, pruning=plan.pruning))
     output.line("")
     for line in summary_lines(measure_arms(own, read_run_info(own.root), read_arms(own))):
         output.line(line)
+    return own.root, last
 
 
 def demo_config(results: Path, models: int | None = None) -> "Config":

@@ -1,14 +1,17 @@
 """Progress on stderr: one line that is rewritten on a terminal, a plain line now and then anywhere else."""
 
+import shlex
 import shutil
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tui_influence.cli import diagnostics
-from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.errors import RunFailedError
+from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.words import duration
-from tui_influence.text import printable
+from tui_influence.text import counted, printable
 
 if TYPE_CHECKING:
     from tui_influence.runs.supervisor import Request
@@ -72,6 +75,26 @@ class StageLine:
         self._shown, self._last = text, now
 
 
+def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) -> None:
+    """Let the command end with an error if models of a run that is finished were given up.
+
+    Args:
+        root: its results directory.
+        last: its last heartbeat.
+        is_code: its network is the user's code, which `tinfl resume` does not import.
+
+    Raises:
+        RunFailedError: some were.
+    """
+    if last.state is State.DONE_WITH_FAILURES:
+        resume = f"tinfl resume {shlex.quote(str(root))} --retry-failed"
+        again = "the same `tinfl sweep` with --retry-failed" if is_code else resume
+        raise RunFailedError(
+            f"{counted(last.failed, 'model')} of {last.total} failed and {'was' if last.failed == 1 else 'were'} left "
+            f"out; `tinfl status` says why; to try again: {again}"
+        )
+
+
 def run_here(request: "Request") -> Heartbeat:
     """Run a supervisor in this process, with its progress shown.
 
@@ -86,9 +109,7 @@ def run_here(request: "Request") -> Heartbeat:
         last = supervise(request, line)
     for warning in last.warnings:
         diagnostics.warn(warning)
-    if last.failed:
-        diagnostics.warn(f"{last.failed} models failed and were left out; `tinfl status` says why")
-    if last.state is not State.DONE:
+    if last.state not in FINISHED:
         again = f"tinfl resume {shown(request.root)}" if last.total else "the same command"
         diagnostics.say(f"stopped with {last.done} of {last.total} models; next: {again}")
         raise KeyboardInterrupt

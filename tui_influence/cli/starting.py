@@ -18,8 +18,8 @@ def start(request: "Request", *, foreground: bool, reading: str | None = None) -
         foreground: stay until it ends.
         reading: the command that reads its results; `tinfl rank` if None.
     """
-    from tui_influence.cli.live import StageLine, run_here
-    from tui_influence.runs.heartbeat import State, observe
+    from tui_influence.cli.live import StageLine, refuse_failed_models, run_here
+    from tui_influence.runs.heartbeat import FINISHED, observe
     from tui_influence.runs.launch import start as start_in_background
     from tui_influence.store.paths import Paths
 
@@ -31,8 +31,9 @@ def start(request: "Request", *, foreground: bool, reading: str | None = None) -
         submit_to_slurm(request, reading, wait=foreground)
         return
     if foreground:
-        run_here(request)
+        last = run_here(request)
         diagnostics.say(f"next: {reading}")
+        refuse_failed_models(root, last, is_code=request.config.model.is_user_code)
         return
     try:
         with StageLine() as line:
@@ -41,10 +42,13 @@ def start(request: "Request", *, foreground: bool, reading: str | None = None) -
         diagnostics.say(f"the run goes on in the background; to end it: tinfl stop {shown(root)}")
         raise
     state, heartbeat, _ = observe(Paths(root))
-    if state is State.DONE and heartbeat:
+    if state in FINISHED and heartbeat:
         diagnostics.say(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")
         diagnostics.say(f"next: {reading}")
+        refuse_failed_models(root, heartbeat, is_code=request.config.model.is_user_code)
         return
+    for warning in heartbeat.warnings if heartbeat else []:
+        diagnostics.warn(warning)
     workers = len(heartbeat.workers) if heartbeat else 0
     left = heartbeat.total - heartbeat.done - heartbeat.failed if heartbeat else 0
     diagnostics.say(f"{name}: under way, {left} models to train on {workers} worker{'' if workers == 1 else 's'}")

@@ -105,6 +105,8 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
         f"  failed    {failure['role']} {failure['index']}: {printable(failure['reason'], 200)}"
         for failure in found["failures"]
     ]
+    if state is State.DONE_WITH_FAILURES:
+        lines.append("            `tinfl resume --retry-failed` tries them again")
     lines += [f"  warning   {printable(warning)}" for warning in found["warnings"]]
     return lines
 

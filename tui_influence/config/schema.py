@@ -309,6 +309,9 @@ class ComputeSection(Section):
     )
     threads: int = Field(1, ge=1, le=256, description="threads a CPU worker")
     attempts: Count = Field(3, ge=1, description="tries a model gets when its worker dies")
+    model_deadline: float = Field(
+        20.0, ge=0, le=1e6, description="times the median model after which a worker is hung and restarted; 0: never"
+    )
     executor: Literal["local", "slurm", "ray"] = Field("local", description="who runs the workers")
     block_minutes: float = Field(
         30, gt=0, le=10_000, description="slurm, ray: length of a task, whose start takes seconds"

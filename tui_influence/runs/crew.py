@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_influence.runs.heartbeat import WorkerState
+from tui_influence.runs.heartbeat import QUIET, WorkerState
 from tui_influence.runs.protocol import Report
 from tui_influence.runs.worker_process import WorkerProcess
 from tui_influence.store.paths import Paths
@@ -13,7 +13,7 @@ from tui_influence.store.paths import Paths
 
 @dataclass(frozen=True)
 class Ended:
-    """A worker process has ended.
+    """The end of a worker process.
 
     Attributes:
         how: in a few words, such as "killed by SIGKILL".
@@ -68,7 +68,7 @@ class Crew:
         return worker
 
     def hear(self, timeout: float) -> Iterator[tuple[WorkerProcess, Report | Ended]]:
-        """Yield what workers say within `timeout` seconds; one that has ended is no longer of the crew."""
+        """Yield the reports of workers within `timeout` seconds; one that has ended is no longer of the crew."""
         for key, _ in self._selector.select(timeout):
             worker = key.fileobj
             assert isinstance(worker, WorkerProcess)
@@ -89,6 +89,13 @@ class Crew:
             worker.end()
         self._workers.clear()
 
+    def kill(self, worker: WorkerProcess) -> Ended:
+        """End a worker now, whether or not it still reacts; return how it ended."""
+        self._selector.unregister(worker)
+        self._workers.remove(worker)
+        how = worker.end(0)
+        return Ended("killed by its supervisor" if worker.is_gone() else how, worker.last_words())
+
     def states(self) -> list[WorkerState]:
         """Return what each worker is doing."""
         return [
@@ -99,6 +106,7 @@ class Crew:
                 f"{worker.row.role.value} {worker.row.index}" if worker.row else "",
                 worker.models,
                 worker.seconds,
+                silence=worker.silence if worker.silence > QUIET else None,
             )
             for worker in self._workers
         ]

@@ -45,11 +45,15 @@ def device_name(device: DeviceState) -> str:
 
 
 def worker_cells(worker: WorkerState) -> list[str]:
-    """Return what there is to say of a worker: device, row, for how long, models done, cores in percent, memory."""
+    """Return a worker's device, row, for how long, models done, cores in percent, memory.
+
+    One that gives no sign of life shows since when instead of for how long it has had its row.
+    """
+    since = f"for {duration(worker.seconds)}" if worker.seconds is not None else ""
     return [
         printable(worker.device, 12),
         printable(worker.row, 24) or "idle",
-        f"for {duration(worker.seconds)}" if worker.seconds is not None else "",
+        since if worker.silence is None else f"silent for {duration(worker.silence)}",
         f"{worker.models:,} done",
         f"{worker.cpu:.0%} cpu" if worker.cpu is not None else "",
         size(worker.memory) if worker.memory is not None else "",

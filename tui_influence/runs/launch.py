@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
-from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.arms_file import arms_from_json, arms_to_json
 from tui_influence.store.files import make_directory, refusal, refuse_links
@@ -102,7 +102,7 @@ class _Pipe:
         self.close()
 
     def ended(self, heartbeat: Heartbeat) -> None:
-        self._say(say="under way" if heartbeat.state is State.DONE else "stopped")
+        self._say(say="under way" if heartbeat.state in FINISHED else "stopped")
         self.close()
 
     def beat(self, heartbeat: Heartbeat) -> None:
@@ -167,4 +167,4 @@ def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
         pipe.error(error)
         return int(error.exit_code)
     pipe.ended(last)  # where nothing was left to do, this is the first that is heard
-    return 0
+    return int(ExitCode.RUN_FAILED if last.state is State.DONE_WITH_FAILURES else ExitCode.OK)

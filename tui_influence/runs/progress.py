@@ -1,12 +1,17 @@
 """What a supervisor knows about its models so far: rate, time left, accuracies, and what should worry a user."""
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from tui_influence.runs.protocol import Done
 
 ENOUGH = 5
 """Models before anything is concluded from their mean."""
+_RECENT = 101
+"""Models whose median is the usual time of a model."""
 UNLEARNT = 0.9
 """A source loss above this fraction of log(classes) means that the source was hardly learnt."""
 
@@ -39,6 +44,7 @@ class Progress:
     Attributes:
         workers: processes that train side by side.
         seconds: wall time of a model.
+        lost: seconds of workers that led to no model: restarts, pauses, models that failed.
         source_loss: of the last source epoch, over log(classes present).
         source_accuracy: of the last source epoch.
         target_accuracy: on the test examples, a mean a target.
@@ -46,13 +52,16 @@ class Progress:
 
     workers: int
     seconds: Mean = field(default_factory=Mean)
+    lost: float = 0.0
     source_loss: Mean = field(default_factory=Mean)
     source_accuracy: Mean = field(default_factory=Mean)
     target_accuracy: list[Mean] = field(default_factory=list)
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def add(self, done: Done) -> None:
         """Take in one finished model."""
         self.seconds.add(done.seconds)
+        self._recent.append(done.seconds)
         first = done.metrics[0] if done.metrics else {}
         if "source_accuracy" in first:
             self.source_accuracy.add(first["source_accuracy"])
@@ -65,19 +74,40 @@ class Progress:
                 mean.add(metrics["target_accuracy"])
 
     @property
+    def usual_seconds(self) -> float | None:
+        """Median time of the last models; None before there are enough of them."""
+        return median(self._recent) if len(self._recent) >= ENOUGH else None
+
+    @property
+    def _cost(self) -> float:
+        """Seconds of a worker that a model takes, with its share of what was lost."""
+        return self.seconds.mean + self.lost / self.seconds.count
+
+    @property
     def models_per_hour(self) -> float:
         """Of all workers together; 0 before the first model."""
-        return 3600 * self.workers / self.seconds.mean if self.seconds.count and self.seconds.mean > 0 else 0.0
+        return 3600 * self.workers / self._cost if self.seconds.count and self.seconds.mean > 0 else 0.0
 
-    def eta(self, left: int) -> tuple[float, float, float] | None:
-        """Seconds until `left` models are done, with a 95% range from how much models differ; None if unknown."""
+    def eta(self, left: int, in_hand: Sequence[float] = ()) -> tuple[float, float, float] | None:
+        """Estimate the seconds until the rest is done, with a 95% range from how much models differ.
+
+        Args:
+            left: models to be done, those in hand included.
+            in_hand: seconds that each model in hand has taken so far. One that takes longer than usual is expected to
+                take as much longer again.
+
+        Returns:
+            the estimate, and the ends of its range; None if nothing is known.
+        """
         if self.seconds.count < 2 or self.workers == 0:
             return None
-        expected = left * self.seconds.mean / self.workers
+        late = max((seconds - self.seconds.mean for seconds in in_hand), default=0.0)
+        expected = left * self._cost / self.workers
         # The mean is uncertain, and so is the sum of what is to come.
         spread = self.seconds.standard_error * math.sqrt(1 + self.seconds.count / max(left, 1))
         relative = min(1.0, 1.96 * spread / self.seconds.mean) if self.seconds.mean else 0.0
-        return expected, expected * (1 - relative), expected * (1 + relative)
+        low, high = expected * (1 - relative), expected * (1 + relative)
+        return max(expected, late), max(low, late), max(high, late)
 
     def warnings(self) -> list[str]:
         """Return what a user should look into."""

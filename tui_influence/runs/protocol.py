@@ -1,11 +1,17 @@
-"""What supervisor and worker say to each other: a JSON object a line, rows down, outcomes up."""
+"""The protocol between supervisor and worker: a JSON object a line, rows down, outcomes up."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from tui_influence.roles import Role
+
+SILENCE_LIMIT = float(os.environ.get("TINFL_SILENCE_LIMIT", "60"))
+"""Seconds without a sign of life after which a worker that was ready is taken to be hung. Tests set it lower."""
+ALIVE_EVERY = SILENCE_LIMIT / 12
+"""Seconds between two signs of life."""
 
 
 class Kind(StrEnum):
@@ -15,6 +21,8 @@ class Kind(StrEnum):
     """A non-finite loss: the same row would do it again."""
     MEMORY = "memory"
     """Out of memory: another time there may be more."""
+    HUNG = "hung"
+    """No sign of life, or no end within the deadline."""
     ERROR = "error"
     """Anything else."""
 
@@ -35,6 +43,19 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """Worker to supervisor, every few seconds: the process runs."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Worker to supervisor: the row has arrived, and its training begins."""
+
+    role: Role
+    index: int
+
+
+@dataclass(frozen=True)
 class Done:
     """Worker to supervisor: the row's records are on the disk."""
 
@@ -46,12 +67,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Worker to supervisor: this row did not work; the worker goes on."""
+    """Worker to supervisor: this row did not work.
+
+    After a divergence the worker goes on. After anything else it ends, as what broke may be this process (memory that
+    stays taken, a CUDA context that is lost): the supervisor starts another.
+    """
 
     role: Role
     index: int
     kind: Kind
     reason: str
+
+    @property
+    def ends_worker(self) -> bool:
+        """Whether the worker ends after it."""
+        return self.kind is not Kind.DIVERGED
 
 
 @dataclass(frozen=True)
@@ -62,8 +92,10 @@ class Fatal:
     exit_code: int
 
 
-Report = Ready | Done | Failed | Fatal
-_REPORTS: dict[str, type[Any]] = {report.__name__: report for report in (Ready, Done, Failed, Fatal, Assignment)}
+Report = Ready | Alive | Begun | Done | Failed | Fatal
+_MESSAGES: dict[str, type[Any]] = {
+    message.__name__: message for message in (Ready, Alive, Begun, Done, Failed, Fatal, Assignment)
+}
 
 
 def to_line(message: Report | Assignment) -> bytes:
@@ -75,7 +107,7 @@ def from_line(line: bytes) -> Any:
     """Return the message in a line; None if it holds none (something printed it by mistake)."""
     try:
         fields = json.loads(line)
-        report = _REPORTS[fields.pop("say")]
+        report = _MESSAGES[fields.pop("say")]
         if "role" in fields:
             fields["role"] = Role(fields["role"])
         if "kind" in fields:

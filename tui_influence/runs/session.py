@@ -1,44 +1,57 @@
 """One session of training: a plan's remaining rows handed to workers until they are done, or must stop.
 
-It decides what to do when a worker is ready, done, out of memory or dead. What a run looks like from outside
-(heartbeat, state on the disk) is the supervisor's.
+It decides what follows when a worker is ready, done, out of memory, hung or dead, and when a device is to blame. What a
+run looks like from outside (heartbeat, state on the disk) is the supervisor's.
+
+Which workers there should be is one table, `_vacant_since` and `crew` together: a number that is in neither belongs to
+no worker any more. Each turn of the loop starts those that are missing, so every failure path ends in the same place.
 """
 
 import time
+from collections import Counter
 from typing import Protocol
 
 from tui_influence.config.schema import ComputeSection
 from tui_influence.designs import Row
-from tui_influence.errors import ExitCode, RunFailedError, TinflError
+from tui_influence.errors import DeviceError, ExitCode, RunFailedError, TinflError
+from tui_influence.runs.breaker import Breaker
 from tui_influence.runs.control import Stop
 from tui_influence.runs.crew import Crew, Ended
 from tui_influence.runs.devices import most_workers
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.progress import Progress
-from tui_influence.runs.protocol import Done, Failed, Fatal, Kind, Ready, Report
-from tui_influence.runs.tuning import Tuner
+from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, Fatal, Kind, Ready, Report
+from tui_influence.runs.tuning import Change, Tuner
 from tui_influence.runs.work import Work
 from tui_influence.runs.worker_process import WorkerProcess
 from tui_influence.store.events import EventLog
 from tui_influence.store.matrix import WORTH_COMPACTING
+from tui_influence.text import counted
 
 TICK = 0.25
 """Seconds between looks at stop requests."""
-FALSE_STARTS = 3
-"""Workers in a row that may end before they are ready; then something is wrong with all of them."""
+START_LIMIT = 900.0
+"""Seconds that a worker may take to get ready: a cold file system serves torch slowly."""
+END_LIMIT = 30.0
+"""Seconds that a worker without a model in hand may take to end."""
+SHORTEST_DEADLINE = 60.0
+"""Seconds that any model may take, however quick the others are: a machine can be busy."""
 
 
 class Host(Protocol):
-    """What a session asks of the supervisor it runs in."""
+    """What a session needs from the supervisor it runs in."""
 
     def asked_to_stop(self) -> Stop:
-        """Say how urgently the run is asked to stop."""
+        """Return how urgently the run is to stop."""
 
     def beat(self, *, force: bool = False) -> None:
-        """Say how it goes, if it is time."""
+        """Publish how the run goes, if it is time."""
 
     def under_way(self) -> None:
-        """Say that the first worker is ready."""
+        """Publish that the first worker is ready."""
+
+    def warn(self, text: str) -> None:
+        """Publish what the user should look into."""
 
     def compact(self) -> None:
         """Write a new generation of the compacted matrix."""
@@ -54,7 +67,7 @@ class Session:
         state: of the run, as far as this session decides it.
         failure: why it cannot go on, if so.
         crew: the workers.
-        progress: what is known of the models so far.
+        progress: statistics of the models so far.
         work: what is left.
     """
 
@@ -67,14 +80,27 @@ class Session:
         events: EventLog,
         host: Host,
     ) -> None:
+        """Prepare to train.
+
+        Args:
+            work: rows to train.
+            crew: without workers yet.
+            devices: of each worker to begin with.
+            compute: limits of the config.
+            events: where what happens is written.
+            host: the supervisor.
+        """
         self.state = State.PREPARING
         self.failure: TinflError | None = None
         self.work, self.crew, self.progress = work, crew, Progress(workers=0)
         self._devices, self._compute = devices, compute
         self._events, self._host = events, host
         self._tuners: dict[str, Tuner] = {}
-        self._false_starts = 0
-        self._given_up: list[Row] = []
+        self._breakers: dict[str, Breaker] = {}
+        self._vacant_since: dict[tuple[int, str], float] = {}
+        self._has_succeeded = False
+        self._hangs: Counter[str] = Counter()
+        self._last_hang = self._last_reason = ""
 
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
@@ -82,8 +108,9 @@ class Session:
         self._is_more_to_do()  # a plan that was done may have grown
         devices = self._devices[: len(work)]
         self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
-        for number, device in enumerate(devices):
-            self._start_worker(number, device)
+        self._breakers = {device: Breaker(max(3, 2 * devices.count(device))) for device in devices}
+        now = time.monotonic()
+        self._vacant_since = dict.fromkeys(enumerate(devices), now)
         compacted = work.done
         while self.failure is None:
             level = self._host.asked_to_stop()
@@ -92,18 +119,53 @@ class Session:
                 self._events.write("stopping")
                 self._host.beat(force=True)
             if level is Stop.NO:
+                self._fill_vacancies()
                 self._hand_out()
             if level is Stop.AT_ONCE or (self.crew.is_idle and (level is not Stop.NO or not self._is_more_to_do())):
                 break
-            for worker, said in self.crew.hear(TICK):
-                self._take_in(worker, said)
-            if not len(self.crew) and len(work) and level is Stop.NO and self.failure is None:
-                self._start_worker(0, devices[0])
+            for worker, report in self.crew.hear(TICK):
+                self._take_in(worker, report)
+            now, before = time.monotonic(), now
+            self._end_hung_workers(now - before)
             if work.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
                 compacted = work.done
                 self._host.compact()
             self._host.beat()
-        self.state = State.STOPPED if len(work) or not self.crew.is_idle else State.DONE
+        if len(work) or not self.crew.is_idle:
+            self.state = State.STOPPED
+        elif work.failed and not work.done:
+            work.excuse_all()
+            self._fail(f"all {counted(work.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED)
+        else:
+            self.state = State.DONE_WITH_FAILURES if work.failed else State.DONE
+
+    def pauses(self) -> str:
+        """Return which devices rest, for how long and why; empty if none does."""
+        now = time.monotonic()
+        return "; ".join(
+            f"{device} rests for {breaker.rest(now):.0f} s after {counted(breaker.failures, 'failure')} in a row "
+            f"({breaker.reason})"
+            for device, breaker in self._breakers.items()
+            if breaker.rest(now)
+        )
+
+    def warnings(self) -> list[str]:
+        """Return what a user should look into, besides what the models themselves show."""
+        hung = [
+            f"{counted(count, 'worker')} on {device} hung and {'was' if count == 1 else 'were'} restarted"
+            for device, count in self._hangs.items()
+        ]
+        return [f"{'; '.join(hung)}; the last: {self._last_hang}"] if hung else []
+
+    def eta(self) -> tuple[float, float, float] | None:
+        """Estimate the seconds until the work is done; see `Progress.eta`."""
+        in_hand = [worker.seconds for worker in self.crew if worker.seconds is not None]
+        estimate = self.progress.eta(self.work.total - self.work.done - self.work.failed, in_hand)
+        rests = [breaker.rest(time.monotonic()) for breaker in self._breakers.values()]
+        rest = min(rests, default=0.0)  # while any device trains, the models of the others wait for nobody
+        return None if estimate is None else (estimate[0] + rest, estimate[1] + rest, estimate[2] + rest)
+
+    # --- workers ------------------------------------------------------------------------------------------------------
 
     def _is_more_to_do(self) -> bool:
         """Whether rows are left, those included that follow once all others are recorded."""
@@ -111,36 +173,70 @@ class Session:
             self.work.add(self._host.more())
         return len(self.work) > 0
 
-    def _start_worker(self, number: int, device: str) -> None:
-        worker = self.crew.start(number, device)
-        self.progress.workers = len(self.crew)
-        self._events.write("worker-started", worker=number, device=device, pid=worker.pid)
+    def _fill_vacancies(self) -> None:
+        """Start the workers that should be there and are not, but for those of devices that rest."""
+        now = time.monotonic()
+        if not len(self.work):
+            return
+        for (number, device), since in list(self._vacant_since.items()):
+            breaker = self._breakers[device]
+            if breaker.rest(now) or (breaker.is_on_trial and any(worker.device == device for worker in self.crew)):
+                continue
+            del self._vacant_since[number, device]
+            worker = self.crew.start(number, device)
+            self.progress.lost += (now - since) * (self.state is State.RUNNING)
+            self._events.write("worker-started", worker=number, device=device, pid=worker.pid)
+        self._count_workers()
+
+    def _count_workers(self) -> None:
+        now = time.monotonic()
+        devices = [device for _, device in self._vacant_since] + [w.device for w in self.crew if not w.ending]
+        self.progress.workers = sum(1 for device in devices if not self._breakers[device].rest(now))
 
     def _hand_out(self) -> None:
+        now = time.monotonic()
         for worker in self.crew:
-            if worker.ready and worker.row is None and not worker.dismissed:
-                row = self.work.take()
-                if row is None:
-                    return
-                worker.assign(row)
+            if not worker.ready or worker.ending or worker.row is not None:
+                continue
+            breaker = self._breakers[worker.device]
+            if breaker.rest(now) or (breaker.is_on_trial and self._is_busy(worker.device)):
+                continue
+            row = self.work.take()
+            if row is None:
+                return
+            worker.assign(row)
 
-    def _take_in(self, worker: WorkerProcess, said: Report | Ended) -> None:
-        match said:
+    def _is_busy(self, device: str) -> bool:
+        return any(worker.row for worker in self.crew if worker.device == device)
+
+    def _vacate(self, worker: WorkerProcess) -> None:
+        """Let another worker take the number of one that has ended, unless it was done without."""
+        if not worker.dismissed and worker.device in self._breakers:
+            self._vacant_since[worker.worker, worker.device] = time.monotonic()
+
+    # --- reports ------------------------------------------------------------------------------------------------------
+
+    def _take_in(self, worker: WorkerProcess, report: Report | Ended) -> None:
+        match report:
             case Ready():
-                self._on_ready(worker, said)
+                self._on_ready(worker, report)
+            case Begun():
+                worker.begun = True
+                if worker.device in self._breakers:
+                    self._breakers[worker.device].on_begun()
             case Done():
-                self._on_done(worker, said)
+                self._on_done(worker, report)
             case Failed():
-                self._on_failed(worker, said.kind, said.reason)
+                worker.ending = worker.ending or report.ends_worker
+                self._on_failed(worker, report.kind, report.reason)
             case Fatal():
-                if worker.ready or not self._dismiss(worker, said.reason):
-                    self.failure = RunFailedError(said.reason)
-                    self.failure.exit_code = ExitCode(said.exit_code)
+                self._on_fatal(worker, report)
             case Ended():
-                self._on_ended(worker, said)
+                self._on_ended(worker, report)
 
     def _on_ready(self, worker: WorkerProcess, report: Ready) -> None:
-        worker.ready, self._false_starts = True, 0
+        worker.ready = True
+        self.progress.lost += worker.spent * (self.state is State.RUNNING)
         self._events.write("worker-ready", worker=worker.worker, numerics=report.numerics)
         if tuner := self._tuners.get(worker.device):
             tuner.on_ready()
@@ -150,11 +246,15 @@ class Session:
             self._host.under_way()
 
     def _on_done(self, worker: WorkerProcess, report: Done) -> None:
-        assert worker.row is not None
-        self.work.finish(worker.row)
+        row = worker.free()
+        if row is None:  # it was taken to be hung a moment ago; its record counts all the same
+            return
+        self.work.finish(row)
         self.progress.add(report)
-        worker.row = None
+        self._has_succeeded = True
         worker.models += 1
+        if worker.device in self._breakers:
+            self._breakers[worker.device].on_success()
         self._events.write(
             "model",
             role=report.role.value,
@@ -164,50 +264,163 @@ class Session:
             metrics=report.metrics,
         )
         tuner = self._tuners.get(worker.device)
-        if tuner and tuner.on_model(time.monotonic()) and len(self.work) and self.state is State.RUNNING:
-            self._start_worker(1 + max(other.worker for other in self.crew), worker.device)
+        if tuner is None or self.state is not State.RUNNING:
+            return
+        change = tuner.on_model(time.monotonic())
+        if change is Change.ADD and len(self.work):
+            numbers = [other.worker for other in self.crew] + [number for number, _ in self._vacant_since]
+            self._vacant_since[1 + max(numbers), worker.device] = time.monotonic()
+        elif change is Change.TAKE_BACK:
+            self._dismiss(worker, "one worker fewer is faster here")
 
-    def _dismiss(self, worker: WorkerProcess, reason: str) -> bool:
-        """Do without a worker for which its device has no memory, if it was an attempt at one more; False if not."""
-        tuner = self._tuners.get(worker.device)
-        others = [other for other in self.crew if other.device == worker.device and not other.dismissed]
-        if not tuner or others == [worker] or not tuner.on_memory():
-            return False
+    def _dismiss(self, worker: WorkerProcess, reason: str) -> None:
+        """Do without a worker, after the model it may have in hand."""
         worker.dismissed = True
         worker.release()
-        self._events.write("worker-dismissed", worker=worker.worker, reason=reason)
-        return True
+        self._events.write("worker-dismissed", worker=worker.worker, device=worker.device, reason=reason)
+
+    def _is_spare(self, worker: WorkerProcess) -> bool:
+        """Whether a worker without memory was an attempt at one more on its device, which can do without it."""
+        tuner = self._tuners.get(worker.device)
+        others = [w for w in self.crew if w.device == worker.device and not w.ending and w is not worker]
+        return bool(tuner and others and tuner.on_memory())
 
     def _on_failed(self, worker: WorkerProcess, kind: Kind, reason: str) -> None:
-        assert worker.row is not None
-        row, worker.row = worker.row, None
-        if kind is Kind.MEMORY and self._dismiss(worker, reason):
+        self.progress.lost += worker.seconds or 0.0
+        row = worker.free()
+        if row is None:
+            return
+        if kind is Kind.MEMORY and self._is_spare(worker):
+            self._dismiss(worker, reason)
             self.work.put_back(row)
             return
-        again = self.work.fail(row, kind, reason)
+        self._last_reason = reason
+        is_tried_again = self.work.fail(row, kind, reason)
         self._events.write(
-            "retry" if again else "failed", role=row.role.value, index=row.index, worker=worker.worker, reason=reason
+            "retry" if is_tried_again else "failed",
+            role=row.role.value,
+            index=row.index,
+            worker=worker.worker,
+            reason=reason,
         )
-        if again:
+        breaker = self._breakers.get(worker.device)
+        # Where only models are left that have failed before, there is nothing to be protected from the device.
+        if breaker is not None and breaker.on_failure(row, kind, reason) and self.work.has_fresh_rows:
+            self._blame(worker.device, breaker, f"{counted(breaker.failures, 'model')} failed in a row, the last")
+
+    def _on_fatal(self, worker: WorkerProcess, report: Fatal) -> None:
+        """Take in that a worker ends because something other than a model is wrong."""
+        code, worker.ending = ExitCode(report.exit_code), True
+        if (row := worker.free()) is not None:
+            self.work.put_back(row)
+        breaker = self._breakers.get(worker.device)
+        if breaker is None:  # the device is done without already
             return
-        self._given_up.append(row)
-        hopeless = min(max(3, 2 * self.progress.workers), self.work.total)
-        if not self.progress.seconds.count and len(self._given_up) >= hopeless:
-            self.work.take_back(self._given_up)  # the fault is not theirs: once it is mended, they are to be trained
-            self.failure = RunFailedError(f"the first {len(self._given_up)} models all failed; the last: {reason}")
+        if code is ExitCode.DEVICE:
+            self._do_without(worker.device, report.reason, code)
+        elif code is ExitCode.RUN_FAILED and not worker.ready:  # no room for the data, say
+            if self._is_spare(worker):
+                self._dismiss(worker, report.reason)
+            else:
+                breaker.reason = report.reason
+                self._blame(worker.device, breaker, "a worker cannot start", code)
+        else:
+            self._fail(report.reason, code)
 
     def _on_ended(self, worker: WorkerProcess, ended: Ended) -> None:
-        """Try the model that a dead worker had in hand again, and start another worker in its place."""
+        """Try the model that a dead worker had in hand again, and let another worker take its number."""
         self._events.write("worker-ended", worker=worker.worker, how=ended.how, last=ended.words)
-        self.progress.workers = len(self.crew)
-        if self.failure is not None or worker.dismissed:
+        was_expected = worker.ending
+        self._vacate(worker)
+        if self.failure is not None:
             return
-        if worker.row is not None:
+        if worker.row is not None and worker.begun:
             self._on_failed(worker, Kind.ERROR, f"its worker ended: {ended.how}")
-        self._false_starts += not worker.ready
-        if self._false_starts >= FALSE_STARTS:
-            self.failure = RunFailedError(
-                f"workers end before they are ready ({ended.how}): {ended.words or 'no message'}"
-            )
-        elif len(self.work) and self._host.asked_to_stop() is Stop.NO:
-            self._start_worker(worker.worker, worker.device)
+            return
+        if (row := worker.free()) is not None:
+            self.work.put_back(row)  # it was never begun
+        breaker = self._breakers.get(worker.device)
+        if was_expected or breaker is None or self._host.asked_to_stop() is not Stop.NO:
+            return
+        reason = f"{ended.how}: {ended.words or 'no message'}"
+        if breaker.on_false_start(reason):
+            self._blame(worker.device, breaker, "workers end before they begin a model")
+
+    def _end_hung_workers(self, passed: float) -> None:
+        """Kill workers that give no sign of life, or whose model is not done long after others were.
+
+        Args:
+            passed: seconds since the last call.
+        """
+        usual = self.progress.usual_seconds
+        factor = self._compute.model_deadline
+        deadline = max(SHORTEST_DEADLINE, factor * usual) if usual and factor else None
+        for worker in list(self.crew):
+            worker.let_pass(passed)
+            reason = _why_hung(worker, deadline)
+            if not reason:
+                continue
+            self._events.write("worker-hung", worker=worker.worker, device=worker.device, reason=reason)
+            self._hangs[worker.device] += 1
+            self._last_hang = reason
+            ended = self.crew.kill(worker)
+            if worker.row is not None and worker.begun:
+                self._on_failed(worker, Kind.HUNG, reason)
+                worker.ending = True  # its end is expected, and counts no further
+            self._on_ended(worker, ended)
+
+    # --- devices ------------------------------------------------------------------------------------------------------
+
+    def _blame(self, device: str, breaker: Breaker, what: str, code: ExitCode = ExitCode.RUN_FAILED) -> None:
+        """Hold a device responsible for failures: let it rest, or do without it. Its models are excused."""
+        for row, _ in breaker.streak:
+            self.work.excuse(row)
+        reason = f"{what}: {breaker.reason}"
+        others = [other for other in self._breakers if other != device]
+        nothing_works = not self._has_succeeded and all(self._breakers[other].is_on_trial for other in others)
+        if breaker.is_exhausted or nothing_works:
+            if nothing_works:
+                self._fail(reason, code)
+            else:
+                self._do_without(device, reason, code)
+            return
+        seconds = breaker.pause(time.monotonic())
+        self._events.write("device-paused", device=device, seconds=seconds, reason=reason)
+        self._count_workers()
+
+    def _do_without(self, device: str, reason: str, code: ExitCode) -> None:
+        """Use a device no more; fail if it was the last."""
+        del self._breakers[device]
+        for slot in [slot for slot in self._vacant_since if slot[1] == device]:
+            del self._vacant_since[slot]
+        for worker in self.crew:
+            if worker.device == device and not worker.dismissed:
+                self._dismiss(worker, reason)
+        if not self._breakers:
+            self._fail(reason, code)
+            return
+        self._events.write("device-dismissed", device=device, reason=reason)
+        self._host.warn(f"{device} is not used any more: {reason}")
+        self._count_workers()
+
+    def _fail(self, reason: str, code: ExitCode) -> None:
+        self.failure = DeviceError(reason) if code is ExitCode.DEVICE else RunFailedError(reason)
+        self.failure.exit_code = code
+
+
+def _why_hung(worker: WorkerProcess, deadline: float | None) -> str:
+    """Return why a worker is taken to be hung; empty if it is not.
+
+    Args:
+        worker: with the times that have passed for it.
+        deadline: seconds that a model may take; None if that is not known.
+    """
+    if worker.ending and worker.row is None:
+        return f"it has not ended after {worker.spent:.0f} s" if worker.spent > END_LIMIT else ""
+    if not worker.ready:
+        return f"it is not ready after {worker.spent:.0f} s" if worker.spent > START_LIMIT else ""
+    if worker.silence > SILENCE_LIMIT:
+        return f"no sign of life for {worker.silence:.0f} s"
+    if worker.row is not None and deadline is not None and worker.spent > deadline:
+        return f"its model is not done after {worker.spent:.0f} s; the deadline is {deadline:.0f} s"
+    return ""

@@ -176,6 +176,10 @@ class _Supervisor:
         self.beat(force=True)
         self._observer.under_way(self._heartbeat())
 
+    def warn(self, text: str) -> None:
+        """Keep a warning for the heartbeats to come."""
+        self._warnings.append(text)
+
     def compact(self) -> None:
         """Write new generations of the compacted matrices, where enough records have come."""
         assert self._info is not None
@@ -203,7 +207,8 @@ class _Supervisor:
                 raise _StoppedEarlyError
 
         self._events.write("started", pid=os.getpid(), versions=versions())
-        self._devices = worker_devices(self._request.config.compute)  # a missing one is said before hours of packing
+        # Before hours of packing: a device that is missing ends the run.
+        self._devices = worker_devices(self._request.config.compute, warn=self.warn)
         remove_stale(self._paths)
         if self._request.pruning is not None:
             extend_arms(self._paths, self._request.pruning)
@@ -213,7 +218,7 @@ class _Supervisor:
         told("checking the records", 0, 0)
         for line in set_damaged_aside(self._paths, self._info, rows):
             self._events.write("damaged", reason=line)
-        self._warnings = mixed_versions(self._info)
+        self._warnings += mixed_versions(self._info)
         self._stage = "starting workers"
         return rows
 
@@ -247,10 +252,11 @@ class _Supervisor:
             failed=work.failed,
             total=work.total,
             models_per_hour=progress.models_per_hour,
-            eta=progress.eta(work.total - work.done - work.failed),
+            eta=self._session.eta(),
+            stage=self._session.pauses() or self._stage,
             source_accuracy=progress.source_accuracy.mean if progress.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in progress.target_accuracy],
-            warnings=[*self._warnings, *progress.warnings()],
+            warnings=[*self._warnings, *self._session.warnings(), *progress.warnings()],
             workers=workers,
             devices=devices,
         )

@@ -1,4 +1,4 @@
-"""What is still to be trained, and what is to be done when a model does not work."""
+"""The rows of a plan that are still to be trained, and what follows when one fails."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -33,11 +33,18 @@ class Work:
         self._paths, self._targets, self._attempts = paths, targets, attempts
         self.total = self.done = self.failed = 0
         self._tries: Counter[tuple[Role, int]] = Counter()
+        self._have_failed: set[tuple[Role, int]] = set()
+        self._given_up: dict[tuple[Role, int], Row] = {}
         self._left: deque[Row] = deque()
         self.add(rows)
 
     def __len__(self) -> int:
         return len(self._left)
+
+    @property
+    def has_fresh_rows(self) -> bool:
+        """Whether rows are left that have not failed in this session; they come before those that have."""
+        return bool(self._left) and _key(self._left[0]) not in self._have_failed
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take on more rows, after those there are.
@@ -74,20 +81,21 @@ class Work:
         while self._left:
             row = self._left.popleft()
             if not self._is_recorded(row):
-                self._tries[row.role, row.index] += 1
+                self._tries[_key(row)] += 1
                 return row
             self.done += 1
         return None
 
     def put_back(self, row: Row) -> None:
         """Return a row that was not begun or not finished through no fault of its own."""
-        self._tries[row.role, row.index] -= 1
+        self._tries[_key(row)] -= 1
         self._left.appendleft(row)
 
     def finish(self, row: Row) -> None:
         """Note that a row is recorded."""
         self.done += 1
-        self._tries.pop((row.role, row.index), None)
+        self._tries.pop(_key(row), None)
+        self._have_failed.discard(_key(row))
         self._paths.failure(row.role, row.index).unlink(missing_ok=True)
 
     def fail(self, row: Row, kind: Kind, reason: str) -> bool:
@@ -102,23 +110,42 @@ class Work:
         if self._is_recorded(row):  # its worker died between the last record and saying so
             self.finish(row)
             return True
-        if kind is not Kind.DIVERGED and self._tries[row.role, row.index] < self._attempts:
+        self._have_failed.add(_key(row))
+        if kind is not Kind.DIVERGED and self._tries[_key(row)] < self._attempts:
             self._left.append(row)
             return True
         path = self._paths.failure(row.role, row.index)
         make_directory(path.parent)
         write_json(path, {"role": row.role.value, "index": row.index, "kind": kind.value, "reason": reason})
+        self._given_up[_key(row)] = row
         self.failed += 1
         return False
 
-    def take_back(self, rows: Iterable[Row]) -> None:
-        """Let rows that were given up in this session be tried again in the next."""
-        for row in rows:
+    def excuse(self, row: Row) -> None:
+        """Take back one failure of a row, for which something else was responsible: it is tried again, as the last.
+
+        Raises:
+            OSError: the failure's file cannot be removed.
+        """
+        key = _key(row)
+        self._tries[key] = max(0, self._tries[key] - 1)
+        if key in self._given_up:
             self._paths.failure(row.role, row.index).unlink(missing_ok=True)
+            del self._given_up[key]
             self.failed -= 1
+            self._left.append(row)
+
+    def excuse_all(self) -> None:
+        """Take back every failure for which a row was given up in this session."""
+        for row in list(self._given_up.values()):
+            self.excuse(row)
 
     def _is_recorded(self, row: Row) -> bool:
         return all(self._paths.record(row.role, row.index, target).exists() for target in range(self._targets))
+
+
+def _key(row: Row) -> tuple[Role, int]:
+    return row.role, row.index
 
 
 def forget_failures(paths: Paths) -> None:

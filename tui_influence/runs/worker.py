@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -22,18 +23,63 @@ import numpy as np
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.designs import Row
-from tui_influence.errors import ConfigError, TinflError
+from tui_influence.errors import ConfigError, ExitCode, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, reopen_datasets
-from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, Report, from_line, to_line
+from tui_influence.runs.protocol import (
+    ALIVE_EVERY,
+    Alive,
+    Assignment,
+    Begun,
+    Done,
+    Failed,
+    Fatal,
+    Kind,
+    Ready,
+    Report,
+    from_line,
+    to_line,
+)
 from tui_influence.store.files import DiskFullError
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan_file import read_plan
 from tui_influence.store.records import Record, as_margins, write_record
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import printable
+from tui_influence.training.cuda import first_line
 from tui_influence.training.data import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 from tui_influence.training.trainer import Trainer
+
+
+class Reports:
+    """The pipe to the supervisor. A supervisor that is gone is no reason to lose the model in hand."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, report: Report) -> None:
+        """Send a report."""
+        try:
+            with self._lock:
+                self._pipe.write(to_line(report))
+                self._pipe.flush()
+        except BrokenPipeError:
+            sys.stderr.write("the supervisor is gone\n")
+
+    def stay_alive(self) -> None:
+        """Send a sign of life every few seconds, from a thread of its own, until the process ends."""
+        threading.Thread(target=self._send_signs_of_life, name="tinfl-alive", daemon=True).start()
+
+    def _send_signs_of_life(self) -> None:
+        while True:
+            time.sleep(ALIVE_EVERY)
+            try:
+                with self._lock:
+                    self._pipe.write(to_line(Alive()))
+                    self._pipe.flush()
+            except (BrokenPipeError, ValueError):
+                return
 
 
 def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Trainer:
@@ -58,26 +104,27 @@ def serve(
     info: RunInfo,
     trainer: Trainer,
     rows: dict[tuple[str, int], Row],
-    lines: Iterator[bytes],
-    say: IO[bytes],
+    assignments: Iterator[bytes],
+    reports: Reports,
 ) -> None:
-    """Train what is asked for until nobody asks any more.
+    """Train what is assigned until nothing more is.
 
     Args:
         paths: of the run.
         info: of the run.
         trainer: on this worker's device.
         rows: the plan, by role and index.
-        lines: assignments, one a line.
-        say: where reports go, one a line.
+        assignments: one a line.
+        reports: to the supervisor.
     """
-    tell(say, Ready(trainer.numerics))
-    for line in lines:
-        asked: Assignment = from_line(line)
+    reports.send(Ready(trainer.numerics))
+    for line in assignments:
+        assignment: Assignment = from_line(line)
         started = time.monotonic()
-        if (asked.role, asked.index) not in rows:  # the plan has grown since
+        reports.send(Begun(assignment.role, assignment.index))
+        if (assignment.role, assignment.index) not in rows:  # the plan has grown since
             rows.update(_rows(paths))
-        row = rows[asked.role, asked.index]
+        row = rows[assignment.role, assignment.index]
         report: Report
         try:
             # A network that was trained on everything can rank the classes by itself: the cheap baseline of a pruning.
@@ -96,24 +143,17 @@ def serve(
             report = Failed(row.role, row.index, Kind.ERROR, str(error))
         except Exception as error:  # noqa: BLE001  (any model may fail in its own way; the sweep goes on and says so)
             traceback.print_exc()
-            report = Failed(row.role, row.index, Kind.ERROR, f"{type(error).__name__}: {printable(str(error), 300)}")
-            tell(say, report)
-            return  # whatever broke may be this process (a CUDA context, say): the supervisor starts another
+            report = Failed(row.role, row.index, Kind.ERROR, _reason(error))
         else:
             seconds = time.monotonic() - started
             report = Done(row.role, row.index, seconds, [outcome.metrics for outcome in outcomes])
-        tell(say, report)
-        if isinstance(report, Fatal):
+        reports.send(report)
+        if isinstance(report, Fatal) or (isinstance(report, Failed) and report.ends_worker):
             return
 
 
-def tell(say: IO[bytes], report: Report) -> None:
-    """Send a report; a supervisor that is gone is no reason to lose the model in hand."""
-    try:
-        say.write(to_line(report))
-        say.flush()
-    except BrokenPipeError:
-        sys.stderr.write("the supervisor is gone\n")
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {printable(first_line(error), 300)}"
 
 
 def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: str) -> Record:
@@ -162,7 +202,8 @@ def main() -> int:
     # A batch system tells every process of a job to end: its supervisor decides whether the model in hand is finished.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The protocol gets descriptors of its own: what user code prints or reads goes elsewhere.
-    asked, say = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    assignments, reports = os.fdopen(os.dup(0), "rb"), Reports(os.fdopen(os.dup(1), "wb"))
+    reports.stay_alive()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     paths = Paths(arguments.root)
@@ -170,9 +211,13 @@ def main() -> int:
         info, trainer = _start(arguments.root, arguments.device, arguments.threads, allow_code=arguments.allow_code)
         rows = _rows(paths)
     except TinflError as error:
-        tell(say, Fatal(str(error), int(error.exit_code)))
+        reports.send(Fatal(str(error), int(error.exit_code)))
         return int(error.exit_code)
-    serve(paths, info, trainer, rows, iter(asked.readline, b""), say)
+    except Exception as error:  # noqa: BLE001  (a driver may refuse in its own way: the supervisor has to know the words)
+        traceback.print_exc()
+        reports.send(Fatal(_reason(error), int(ExitCode.RUN_FAILED)))
+        return int(ExitCode.RUN_FAILED)
+    serve(paths, info, trainer, rows, iter(assignments.readline, b""), reports)
     return 0
 
 

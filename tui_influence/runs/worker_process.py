@@ -1,19 +1,25 @@
-"""A worker as its supervisor sees it: a process with a device, a row in hand, and something to say now and then."""
+"""A worker as its supervisor sees it: a process with a device, a row in hand, and reports on a pipe."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tui_influence.designs import Row
-from tui_influence.runs.protocol import Assignment, Report, from_line, to_line
+from tui_influence.runs.protocol import Alive, Assignment, Report, from_line, to_line
 from tui_influence.store.files import last_line, make_directory, refusal
 from tui_influence.store.paths import Paths
 from tui_influence.training.environment import worker_environment
 
 _LOG_LIMIT = 16 << 20
+_KILL_PATIENCE = 5.0
+"""Seconds that a process has to go after SIGKILL."""
+_LONGEST_STEP = 5.0
+"""Seconds that pass for a worker between two looks, at most. A supervisor that was suspended, or wrote a matrix for
+minutes, must not hold its own absence against its workers."""
 
 
 class WorkerProcess:
@@ -25,7 +31,11 @@ class WorkerProcess:
         row: what it has in hand.
         models: how many models it has finished.
         ready: whether data and network are on its device.
-        dismissed: whether it is to end, and nobody to take its place.
+        begun: whether it has said that it began the row in hand.
+        ending: whether it ends, by its own report or by the supervisor's will: it gets no more rows.
+        dismissed: whether no other worker is to take its number.
+        silence: seconds without any sign of life.
+        spent: seconds that its row has been in hand; while it is not ready or is ending, seconds of that.
     """
 
     def __init__(
@@ -40,7 +50,8 @@ class WorkerProcess:
         self.row: Row | None = None
         self._assigned = 0.0
         self.models = 0
-        self.ready = self.dismissed = False
+        self.ready = self.begun = self.ending = self.dismissed = False
+        self.silence = self.spent = 0.0
         self._buffer = b""
         self._log = log_path
         make_directory(log_path.parent)
@@ -71,6 +82,18 @@ class WorkerProcess:
         """Its process id."""
         return self._process.pid
 
+    def let_pass(self, seconds: float) -> None:
+        """Let so many seconds pass, after everything it has sent was read."""
+        step = min(seconds, _LONGEST_STEP)
+        self.silence += step
+        self.spent += step
+
+    def free(self) -> Row | None:
+        """Take the row out of its hands; return it."""
+        row, self.row = self.row, None
+        self.begun, self.spent = False, 0.0
+        return row
+
     @property
     def seconds(self) -> float | None:
         """For how long it has had its row in hand; None when idle."""
@@ -85,38 +108,57 @@ class WorkerProcess:
         """Hand it a row; if it is dead by now, `reports` will say so."""
         assert self._process.stdin is not None
         self.row, self._assigned = row, time.monotonic()
+        self.begun, self.spent = False, 0.0
         try:
             self._process.stdin.write(to_line(Assignment(row.role, row.index)))
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # ValueError: it was released
             return
 
     def reports(self) -> list[Report] | None:
-        """Return what it said since the last call, without waiting; None when it has ended."""
+        """Return its reports since the last call, without waiting; None when it has ended.
+
+        Signs of life count, but are not returned.
+        """
         content = os.read(self.fileno(), 1 << 16)
         if not content:
             return None
+        self.silence = 0.0
         *lines, self._buffer = (self._buffer + content).split(b"\n")
-        return [message for line in lines if (message := from_line(line)) is not None]
+        messages = (from_line(line) for line in lines)
+        return [message for message in messages if message is not None and not isinstance(message, Alive)]
 
     def release(self) -> None:
-        """Let it end: it will get no more rows. Once more does no harm."""
+        """Let it end after the row in hand: it will get no more. Once more does no harm."""
         assert self._process.stdin is not None
+        if not self.ending:
+            self.ending, self.spent = True, 0.0
         self._process.stdin.close()
+
+    def is_gone(self) -> bool:
+        """Whether the process has ended; one that hangs in its driver may outlive SIGKILL for long."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """End it now."""
         self._process.kill()
 
     def end(self, patience: float = 20.0) -> str:
-        """Wait until it has ended, at the latest by killing it; say how it ended in a few words."""
-        try:
+        """Wait until it has ended, killing it after `patience` seconds; return how it ended in a few words.
+
+        One that SIGKILL cannot end (it hangs in a driver, or waits for a disk) is left behind.
+        """
+        code: int | None = None
+        with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
+        if code is None:
             self.kill()
-            code = self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_KILL_PATIENCE)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        if code is None:
+            return "not ended: SIGKILL has no effect"
         if code >= 0:
             return f"exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

@@ -15,6 +15,7 @@ from textual.message import Message
 
 from tui_influence.errors import TinflError
 from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import duration
 from tui_influence.store.files import refusal
@@ -194,23 +195,26 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
     takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
     place = overview.info.place if overview.info else "on this machine"
+    retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
+    cost = f"{counted(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
     lines = [
         f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
-        f"Cost: {overview.left:,} models to train {place}{takes}.",
+        f"Cost: {cost} to train {place}{takes}.",
     ]
+    words = [command("resume", run.root), *(["--retry-failed"] if retries else [])]
 
     def begin(observer: "Observer") -> None:
         from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
         from tui_influence.runs.launch import start
 
-        start(request_to_resume(run.root), observer)
+        start(request_to_resume(run.root, retry_failed=retries), observer)
 
     def answered(yes: bool | None) -> None:
         if yes:
             said("the supervisor")
             in_thread(begin, said, ended)
 
-    app.push_screen(ConfirmScreen(f"Resume the {run.what}?", lines, printable(command("resume", run.root))), answered)
+    app.push_screen(ConfirmScreen(f"Resume the {run.what}?", lines, printable(" ".join(words))), answered)
 
 
 class _Watching:

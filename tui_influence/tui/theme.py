@@ -54,6 +54,7 @@ _STATES_DARK = {
     State.STOPPING: "#E69F00",
     State.STOPPED: "#B9C2CC",
     State.DONE: "#56B4E9",
+    State.DONE_WITH_FAILURES: "#FF7F50",
     State.FAILED: "#FF7F50",
     State.LOST: "#CC79A7",
 }
@@ -64,6 +65,7 @@ _STATES_LIGHT = {
     State.STOPPING: "#A65E00",
     State.STOPPED: "#3D4852",
     State.DONE: "#0072B2",
+    State.DONE_WITH_FAILURES: "#B33C00",
     State.FAILED: "#B33C00",
     State.LOST: "#8F3F70",
 }

@@ -51,6 +51,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "lr": st.floats(1e-9, 10), "momentum": _shares, "weight_decay": st.floats(0, 1), "label_smoothing": _shares,
     "crop": st.integers(0, 64), "flip": st.booleans(), "probe_l2": st.floats(1e-9, 1), "finetune_epochs": _counts,
     "finetune_lr": st.floats(1e-9, 1), "finetune_batch_size": st.integers(2, 99), "attempts": _counts,
+    "model_deadline": st.floats(0, 1e6),
     "threads": st.integers(1, 256), "workers_per_device": st.one_of(st.just("auto"), _counts),
     "devices": st.one_of(st.just("auto"), st.lists(st.sampled_from(["cpu", "cuda:0", "cuda"]), min_size=1)),
     "arch": st.sampled_from(["small-cnn", "resnet9", "resnet18", "mine.networks:Net"]),

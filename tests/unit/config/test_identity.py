@@ -72,6 +72,7 @@ DOES_NOT_COUNT: list[tuple[str, str, object]] = [
     ("compute", "devices", ["cpu"]),
     ("compute", "workers_per_device", 2),
     ("compute", "attempts", 9),
+    ("compute", "model_deadline", 3.0),
 ]
 
 

@@ -5,13 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tui_influence.config.schema import ComputeSection
-from tui_influence.errors import DeviceError, ExitCode
 from tui_influence.roles import Role
-from tui_influence.runs import devices
-from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.progress import Mean, Progress
-from tui_influence.runs.protocol import Assignment, Done, Failed, Fatal, Kind, Ready, from_line, to_line
+from tui_influence.runs.protocol import Alive, Assignment, Begun, Done, Failed, Fatal, Kind, Ready, from_line, to_line
 
 
 def done(seconds, loss=0.5, classes=10.0):
@@ -63,6 +59,8 @@ def test_an_unlearnt_source_is_warned_about(loss, warned):
     "message",
     [
         Ready("cpu fp32 1 thread"),
+        Alive(),
+        Begun(Role.ARM, 4),
         Done(Role.HELDOUT, 3, 1.5, [{"a": 1.0}]),
         Failed(Role.ESTIMATE, 2, Kind.MEMORY, "no\nroom \x1b"),
         Fatal("gone", 5),
@@ -80,18 +78,28 @@ def test_what_is_no_message_is_passed_over(line):
     assert from_line(line) is None
 
 
-def test_devices_take_turns_so_that_a_short_plan_uses_all(monkeypatch):
-    monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
-    monkeypatch.setattr(devices, "cpu_cores", lambda: 3)
-    compute = ComputeSection(devices=["cuda:0", "cuda:1", "cpu"], workers_per_device=2)
-    assert worker_devices(compute) == ["cuda:0", "cuda:1", "cpu"] * 2
-    assert worker_devices(ComputeSection(devices=["cpu"])) == ["cpu"] * 3
-    assert worker_devices(ComputeSection()) == ["cuda:0", "cuda:1"]  # and `tuning` adds to them
+def test_time_that_was_lost_is_expected_to_be_lost_again():
+    progress = Progress(workers=1)
+    for _ in range(10):
+        progress.add(done(2.0))
+    assert progress.eta(10)[0] == pytest.approx(20)
+    progress.lost = 30.0
+    assert progress.eta(10)[0] == pytest.approx(50)
+    assert progress.models_per_hour == pytest.approx(720)
 
 
-@pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "tpu", "cuda:x"])
-def test_a_device_that_is_not_here_is_refused(device, monkeypatch):
-    monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
-    with pytest.raises(DeviceError, match=device) as caught:
-        worker_devices(ComputeSection.model_construct(devices=[device]))
-    assert caught.value.exit_code is ExitCode.DEVICE
+def test_a_model_that_is_late_is_expected_to_take_as_much_longer():
+    progress = Progress(workers=1)
+    for _ in range(10):
+        progress.add(done(2.0))
+    assert progress.eta(1, [1.0]) == progress.eta(1)
+    assert progress.eta(1, [62.0, 1.0]) == (60.0, 60.0, 60.0)
+
+
+def test_the_usual_time_of_a_model_is_a_median_and_takes_a_few():
+    progress = Progress(workers=1)
+    for seconds in (1.0, 1.0, 9.0, 2.0):
+        progress.add(done(seconds))
+    assert progress.usual_seconds is None
+    progress.add(done(500.0))
+    assert progress.usual_seconds == 2.0

@@ -1,4 +1,4 @@
-"""What a session does when workers are ready, done, out of memory or dead. The workers here are scripted."""
+"""What a session does when workers are ready, done, out of memory, hung or dead. The workers here are scripted."""
 
 import gc
 import sys
@@ -17,7 +17,7 @@ from tui_influence.runs import session as module
 from tui_influence.runs.control import Stop
 from tui_influence.runs.crew import Ended
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.protocol import Done, Failed, Fatal, Kind, Ready
+from tui_influence.runs.protocol import Begun, Done, Failed, Fatal, Kind, Ready
 from tui_influence.runs.session import Session
 from tui_influence.runs.work import Work
 from tui_influence.store.events import EventLog, read_events
@@ -35,25 +35,57 @@ class ScriptedWorker:
     row: Row | None = None
     models: int = 0
     ready: bool = False
+    begun: bool = False
+    ending: bool = False
     dismissed: bool = False
     released: bool = False
+    silence: float = 0.0
+    spent: float = 0.0
     pid: int = 1
 
+    @property
+    def seconds(self):
+        return self.spent if self.row else None
+
     def assign(self, row):
-        self.row = row
+        self.row, self.begun, self.spent = row, False, 0.0
+
+    def free(self):
+        row, self.row = self.row, None
+        self.begun, self.spent = False, 0.0
+        return row
+
+    def let_pass(self, seconds):
+        self.silence += seconds
+        self.spent += seconds
 
     def release(self):
-        self.released = True
+        self.released = self.ending = True
+
+
+class Clock:
+    """A clock that goes on only while the session waits."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
 
 
 @dataclass
 class ScriptedCrew:
-    """`script` is asked what a worker says: with no row, when it starts; with one, when it has trained it."""
+    """`script` gives a worker's report: with no row, when it starts; with one, when it has trained it.
+
+    It may return a list, and `HANGS` for no report and no sign of life.
+    """
 
     paths: Paths
     script: Callable[[ScriptedWorker], object]
+    clock: Clock = field(default_factory=Clock)
     workers: list[ScriptedWorker] = field(default_factory=list)
     started: int = 0
+    deaf: tuple[int, ...] = ()
+    """Numbers of workers that never begin what they are assigned."""
 
     def __iter__(self):
         return iter(self.workers)
@@ -71,21 +103,36 @@ class ScriptedCrew:
         self.workers.append(ScriptedWorker(number, device))
         return self.workers[-1]
 
-    def hear(self, _timeout) -> Iterator[tuple[ScriptedWorker, object]]:
+    def hear(self, timeout) -> Iterator[tuple[ScriptedWorker, object]]:
+        self.clock.now += timeout
         for worker in list(self.workers):
-            said = Ended("exit code 0", "") if worker.released else self._says(worker)
-            if isinstance(said, Ended):
+            report = self._report(worker)
+            if report is HANGS:
+                continue
+            worker.silence = 0.0
+            if isinstance(report, Ended):
                 self.workers.remove(worker)
-            if said is not None:
-                yield worker, said
+            if report is not None:
+                yield worker, report
 
-    def _says(self, worker):
+    def kill(self, worker):
+        self.workers.remove(worker)
+        return Ended("killed by its supervisor", "")
+
+    def _report(self, worker):
+        if worker.ending and (worker.released or worker.row is None):
+            return Ended("exit code 0", "")
+        if worker.row and not worker.begun:
+            return self.script(worker) if worker.worker in self.deaf else Begun(worker.row.role, worker.row.index)
         if not worker.ready or worker.row:
-            said = self.script(worker)
-            if isinstance(said, Done):
+            report = self.script(worker)
+            if isinstance(report, Done):
                 write_record(self.paths, make_record(worker.row.index, worker.row.role))
-            return said
+            return report
         return None
+
+
+HANGS = object()
 
 
 @dataclass
@@ -93,6 +140,7 @@ class QuietHost:
     stop_after: int | None = None
     asked: int = 0
     further: list[list[Row]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def asked_to_stop(self):
         self.asked += 1
@@ -103,6 +151,9 @@ class QuietHost:
     def under_way(self): ...
 
     def compact(self): ...
+
+    def warn(self, text):
+        self.warnings.append(text)
 
     def more(self):
         return self.further.pop() if self.further else []
@@ -120,19 +171,23 @@ def good(worker):
 def held(tmp_path, monkeypatch):
     """Runs a session by a script; returns the session."""
     monkeypatch.setattr(module, "most_workers", lambda device, compute: 4 if device.startswith("cuda") else 1)
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
 
-    def run(script, devices=("cpu", "cpu"), host=None) -> Session:
+    def run(script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=()) -> Session:
         paths = Paths(tmp_path)
-        rows = schedule(Design("fixed", 0.5, 6, 0), MODELS, 0)
-        compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1)
+        rows = schedule(Design("fixed", 0.5, 6, 0), models, 0)
+        compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1, model_deadline=deadline)
         events = EventLog(paths.events)
-        crew = ScriptedCrew(paths, script)
+        crew = ScriptedCrew(paths, script, clock, deaf=deaf)
         session = Session(Work(paths, rows, 1, 3), crew, list(devices), compute, events, host or QuietHost())
+        run.session = session
         session.run()
         events.close()
         return session
 
     run.paths = Paths(tmp_path)
+    run.clock = clock
     return run
 
 
@@ -146,7 +201,6 @@ def test_all_rows_are_trained(held):
 
 
 def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "MODELS", 4000)
     monkeypatch.setattr(sys.modules[__name__], "write_record", lambda *_: None)
     ours = ("*/tui_influence/runs/*", "*/tui_influence/store/*", __file__)  # not what a thread of another test does
     used = {}
@@ -160,7 +214,7 @@ def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatc
 
     tracemalloc.start()
     try:
-        assert held(script).work.done == 4000
+        assert held(script, models=4000).work.done == 4000
     finally:
         tracemalloc.stop()
     assert used[3900] - used[1000] < 50_000, "bytes"
@@ -205,13 +259,13 @@ def test_a_worker_that_dies_of_what_asks_the_run_to_stop_is_not_replaced(held):
 
 def test_a_row_that_kills_every_worker_is_given_up(held):
     session = held(lambda worker: Ended("killed", "") if worker.row and worker.row.index == 3 else good(worker))
-    assert (session.state, session.work.done, session.work.failed) == (State.DONE, MODELS - 1, 1)
+    assert (session.state, session.work.done, session.work.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
     assert list_failures(held.paths, Role.ESTIMATE) == {3}
 
 
 def test_workers_that_never_get_ready_end_the_run(held):
     session = held(lambda worker: Ended("exit code 1", "ImportError: libcuda"))
-    assert "before they are ready (exit code 1): ImportError: libcuda" in str(session.failure)
+    assert "workers end before they begin a model: exit code 1: ImportError: libcuda" in str(session.failure)
 
 
 def test_what_is_wrong_with_all_models_ends_the_run_and_leaves_no_failures_behind(held):
@@ -219,7 +273,7 @@ def test_what_is_wrong_with_all_models_ends_the_run_and_leaves_no_failures_behin
         return Failed(worker.row.role, worker.row.index, Kind.DIVERGED, "nan") if worker.row else good(worker)
 
     session = held(script)
-    assert "models all failed; the last: nan" in str(session.failure)
+    assert str(session.failure) == "4 models failed in a row, the last: nan"
     assert not list_failures(held.paths, Role.ESTIMATE)
 
 
@@ -232,9 +286,7 @@ def test_a_gpu_without_memory_for_one_more_worker_does_with_fewer(held):
     """The second worker of the GPU does not fit: neither the run nor a model is lost for that."""
 
     def script(worker):
-        if worker.worker == 1:
-            return Fatal("out of memory", 1) if not worker.released else None
-        return good(worker)
+        return Fatal("out of memory", 1) if worker.worker == 1 else good(worker)
 
     session = held(script, devices=["cuda:0"])
     assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
@@ -277,3 +329,306 @@ def test_a_run_that_was_stopped_does_not_grow(held):
     host = QuietHost(stop_after=4, further=[[]])
     held(good, host=host)
     assert host.further == [[]]
+
+
+def fail_with(kind, reason="out of memory"):
+    return lambda worker: Failed(worker.row.role, worker.row.index, kind, reason)
+
+
+OUT_OF_MEMORY = fail_with(Kind.MEMORY)
+
+
+@pytest.mark.parametrize(("kind", "restarts"), [(Kind.MEMORY, 1), (Kind.ERROR, 1), (Kind.DIVERGED, 0)])
+def test_a_worker_is_restarted_after_a_failure_that_may_be_its_own(held, kind, restarts):
+    session = held(
+        lambda worker: (
+            fail_with(kind)(worker)
+            if worker.row and worker.row.index == 3 and session_is_young(held.paths)
+            else good(worker)
+        )
+    )
+    assert session.crew.started == 2 + restarts
+
+
+def session_is_young(paths):
+    return not {"retry", "failed"} & set(names(paths))
+
+
+def test_a_worker_whose_memory_stays_taken_costs_no_model(held):
+    """As long as a process that ran out of memory lives, all it trains fails: 281 of 300 models were lost so."""
+    spoilt = set()
+
+    def script(worker):
+        if worker.row and ((worker.row.index == 2 and not spoilt) or id(worker) in spoilt):
+            spoilt.add(id(worker))
+            return OUT_OF_MEMORY(worker)
+        return good(worker)
+
+    session = held(script, devices=["cpu"])
+    assert (session.state, session.work.done, session.work.failed) == (State.DONE, MODELS, 0)
+    assert names(held.paths).count("retry") == 1
+
+
+def test_the_model_after_a_failed_one_is_not_charged_with_the_end_of_the_worker(held):
+    """The worker ends after it has reported a failure: nothing may be assigned to it in between."""
+    charged = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 3 and not charged:
+            charged.append(worker.row.index)
+            return fail_with(Kind.ERROR)(worker)
+        return good(worker)
+
+    session = held(script, devices=["cpu"])
+    retries = [event["index"] for event, _ in read_events(held.paths.events) if event["event"] == "retry"]
+    assert retries == [3]
+    assert session.work.done == MODELS
+
+
+def test_a_model_that_was_assigned_to_a_dead_worker_and_never_begun_is_not_charged(held):
+    deaths = []
+
+    def script(worker):
+        if worker.row and not worker.begun and len(deaths) < 2:
+            deaths.append(worker.row.index)
+            return Ended("killed by SIGKILL", "")
+        return Begun(worker.row.role, worker.row.index) if worker.row and not worker.begun else good(worker)
+
+    session = held(script, devices=["cpu"], deaf=(0,))
+    assert (session.work.done, len(deaths)) == (MODELS, 2)
+    assert "retry" not in names(held.paths)
+
+
+def test_workers_that_never_begin_what_they_get_end_the_run(held):
+    def script(worker):
+        return Ended("exit code 1", "no stdin") if worker.row else Ready("cpu fp32 1 thread")
+
+    session = held(script, devices=["cpu"], deaf=(0,))
+    assert "workers end before they begin a model: exit code 1: no stdin" in str(session.failure)
+    assert not list_failures(held.paths, Role.ESTIMATE)
+
+
+def test_failures_in_a_row_after_a_success_pause_the_device_and_no_model_is_charged(held):
+    """Another user takes the memory for a minute: every model fails, and none of them is to blame."""
+    end = held.clock.now + 45
+
+    def script(worker):
+        taken = worker.row and worker.row.index >= 4 and held.clock.now < end
+        return OUT_OF_MEMORY(worker) if taken else good(worker)
+
+    session = held(script, devices=["cpu"], models=40)
+    assert (session.state, session.work.done, session.work.failed) == (State.DONE, 40, 0)
+    assert "failed" not in names(held.paths)
+    pauses = [event["seconds"] for event, _ in read_events(held.paths.events) if event["event"] == "device-paused"]
+    assert pauses == [10.0, 60.0]
+
+
+def test_failures_that_no_pause_helps_end_the_run_with_their_reason_and_leave_no_failures_behind(held):
+    def script(worker):
+        return OUT_OF_MEMORY(worker) if worker.row and worker.row.index >= 4 else good(worker)
+
+    session = held(script, devices=["cpu"], models=300)
+    assert "models failed in a row, the last: out of memory" in str(session.failure)
+    assert session.work.done >= 4
+    assert not list_failures(held.paths, Role.ESTIMATE)
+    assert held.clock.now - Clock.now > 370
+    assert names(held.paths).count("retry") < 20, "a device that failed so often is given one model at a time"
+
+
+def test_a_run_whose_first_models_all_fail_ends_at_once(held):
+    session = held(lambda worker: OUT_OF_MEMORY(worker) if worker.row else good(worker), models=300)
+    assert "failed in a row, the last: out of memory" in str(session.failure)
+    assert held.clock.now - Clock.now < 10
+
+
+def test_a_small_run_all_of_whose_models_fail_has_failed(held):
+    session = held(lambda worker: fail_with(Kind.DIVERGED, "nan")(worker) if worker.row else good(worker), models=2)
+    assert str(session.failure) == "all 2 models failed; the last: nan"
+    assert not list_failures(held.paths, Role.ESTIMATE)
+
+
+def test_a_few_models_that_fail_whatever_is_done_do_not_end_the_run(held):
+    bad = {3, 17, 18, 29, 39}
+    session = held(lambda worker: OUT_OF_MEMORY(worker) if worker.row and worker.row.index in bad else good(worker),
+                   devices=["cpu"], models=40)  # fmt: skip
+    assert (session.state, session.failure, session.work.done) == (State.DONE_WITH_FAILURES, None, 35)
+    assert list_failures(held.paths, Role.ESTIMATE) == bad
+
+
+def test_diverged_models_end_a_run_only_when_there_are_many_in_a_row(held):
+    session = held(
+        lambda worker: (
+            fail_with(Kind.DIVERGED, "nan")(worker) if worker.row and (10 <= worker.row.index < 20) else good(worker)
+        ),
+        devices=["cpu"],
+        models=60,
+    )
+    assert (session.state, session.work.failed) == (State.DONE_WITH_FAILURES, 10)
+    assert "device-paused" not in names(held.paths)
+
+
+def test_a_device_that_is_not_usable_is_done_without(held):
+    host = QuietHost()
+
+    def script(worker):
+        return Fatal("no such device", 5) if worker.device == "cuda:1" else good(worker)
+
+    session = held(script, devices=["cuda:0", "cuda:1"], host=host)
+    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+    assert host.warnings == ["cuda:1 is not used any more: no such device"]
+
+
+def test_without_any_usable_device_the_run_fails_with_the_reason_of_the_last(held):
+    session = held(lambda worker: Fatal(f"no {worker.device}", 5), devices=["cuda:0", "cuda:1"])
+    assert session.failure.exit_code is ExitCode.DEVICE
+    assert str(session.failure) in ("no cuda:0", "no cuda:1")
+
+
+def test_a_device_that_fails_while_others_train_rests_and_is_then_done_without(held):
+    """It would fail models faster than the others train them."""
+
+    def script(worker):
+        return fail_with(Kind.ERROR, "CUDA error")(worker) if worker.device == "cuda:1" and worker.row else good(worker)
+
+    host = QuietHost()
+    session = held(script, devices=["cuda:0", "cuda:1"], host=host, models=4000)
+    assert (session.state, session.failure, session.work.done) == (State.DONE, None, 4000)
+    (warning,) = host.warnings
+    assert warning.startswith("cuda:1 is not used any more: ")
+    assert warning.endswith("failed in a row, the last: CUDA error")
+
+
+def test_a_worker_that_cannot_start_again_gets_time(held):
+    """After a restart its device has no room: somebody else was faster."""
+    trained = []
+
+    def script(worker):
+        if not worker.ready and trained and held.clock.now < Clock.now + 30:
+            return Fatal("loading the images: out of memory", 1)
+        if worker.row and worker.row.index == 3 and 3 not in trained:
+            trained.append(3)
+            return OUT_OF_MEMORY(worker)
+        return good(worker)
+
+    session = held(script, devices=["cpu"])
+    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+
+
+def test_a_worker_without_a_sign_of_life_is_killed_and_its_model_tried_again(held):
+    hung = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 3 and (not hung or worker in hung):
+            hung.append(worker)
+            return HANGS
+        return good(worker)
+
+    session = held(script)
+    assert (session.state, session.work.done) == (State.DONE, MODELS)
+    (event,) = [event for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
+    assert event["reason"].startswith("no sign of life for 60")
+    assert session.warnings() == [f"1 worker on cpu hung and was restarted; the last: {event['reason']}"]
+
+
+def test_a_model_that_does_not_end_is_ended_at_its_deadline(held):
+    def script(worker):
+        return None if worker.row and worker.row.index == 9 else done_in(worker, 5.0)
+
+    session = held(script, devices=["cpu"], deadline=20.0)
+    assert (session.state, session.work.done, session.work.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
+    reasons = [event["reason"] for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
+    assert len(reasons) == 3
+    assert all("the deadline is 100 s" in reason for reason in reasons)
+
+
+def done_in(worker, seconds):
+    return Done(worker.row.role, worker.row.index, seconds, []) if worker.row else Ready("cpu fp32 1 thread")
+
+
+def test_no_deadline_is_set_where_the_config_wants_none(held):
+    slow = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 9 and len(slow) < 40_000:
+            slow.append(held.clock.now)
+            return None
+        return done_in(worker, 5.0)
+
+    session = held(script, devices=["cpu"], deadline=0.0)
+    assert session.work.done == MODELS
+    assert slow[-1] - slow[0] > 9_000
+    assert "worker-hung" not in names(held.paths)
+
+
+def test_a_worker_that_does_not_end_after_a_failure_is_killed(held):
+    stuck = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 3 and not stuck:
+            stuck.append(worker)
+            return fail_with(Kind.ERROR)(worker)
+        return good(worker)
+
+    crew_report = ScriptedCrew._report
+
+    def report(crew, worker):
+        return None if worker in stuck and worker.row is None else crew_report(crew, worker)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptedCrew, "_report", report)
+        session = held(script, devices=["cpu"])
+    assert (session.state, session.work.done) == (State.DONE, MODELS)
+    assert session.crew.started == 2
+
+
+def test_a_model_that_is_late_is_not_done_in_no_time(held):
+    estimates = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 9:
+            estimates.append(held.session.eta())
+            return None if len(estimates) < 200 else done_in(worker, 50.0)
+        return done_in(worker, 1.0)
+
+    held(script, devices=["cpu"])
+    first, last = estimates[0][0], estimates[-1][0]
+    assert first < 10
+    assert 40 < last < 60, "it has taken 50 s where others take 1 s"
+
+
+def test_the_time_left_counts_restarts(held):
+    """A model takes 1 s, and every third try ends a worker that then takes 10 s to get ready."""
+    tries, estimates = [], []
+
+    def script(worker):
+        if not worker.ready:
+            return Ready("cpu fp32 1 thread") if not tries or worker.spent > 10 else None
+        tries.append(worker.row.index)
+        if len(tries) % 3 == 0:
+            return OUT_OF_MEMORY(worker)
+        if held.session.progress.seconds.count == 20:
+            estimates.append(held.session.eta()[0])
+        return done_in(worker, 1.0)
+
+    held(script, devices=["cpu"], models=40)
+    estimate, left = estimates[0], 21
+    assert estimate > left * 4, "half of 10 s a model, and its own second"
+    assert estimate < left * 8
+
+
+def test_a_worker_that_was_done_without_gives_its_model_back_when_it_dies(held):
+    dead = []
+
+    def script(worker):
+        if worker.worker == 0 or not worker.row:
+            return good(worker)
+        if not worker.dismissed:
+            held.session._dismiss(worker, "one worker fewer is faster")
+            worker.released = False  # it has a model in hand
+            return None
+        dead.append(worker.row.index)
+        return Ended("killed by SIGKILL", "")
+
+    session = held(script, devices=["cuda:0"])
+    assert dead
+    assert (session.state, session.work.done) == (State.DONE, MODELS)

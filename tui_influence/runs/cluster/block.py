@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
@@ -44,8 +45,8 @@ class _Task:
     go on here.
     """
 
-    def __init__(self, paths: Paths, asked: Signals) -> None:
-        self._paths, self._asked = paths, asked
+    def __init__(self, paths: Paths, asked: Signals, warn: Callable[[str], None]) -> None:
+        self._paths, self._asked, self._warn = paths, asked, warn
         self._parent = os.getppid()
 
     def asked_to_stop(self) -> Stop:
@@ -58,6 +59,9 @@ class _Task:
 
     def under_way(self) -> None:
         pass
+
+    def warn(self, text: str) -> None:
+        self._warn(text)
 
     def compact(self) -> None:
         pass
@@ -109,9 +113,9 @@ def run_block(
             warn(warning)
         stage = config.compute.slurm.stage if config.compute.executor == "slurm" else None
         with stop_signals() as asked, staged(stage, _fingerprints(info), warn):
-            task = _Task(paths, asked)
+            task = _Task(paths, asked, warn)
             work = Work(paths, rows, len(info.targets), config.compute.attempts)
-            session = Session(work, crew, worker_devices(config.compute, gpus), config.compute, events, task)
+            session = Session(work, crew, worker_devices(config.compute, gpus, warn), config.compute, events, task)
             if len(work):
                 session.run()
             at_once = session.failure is not None or task.asked_to_stop() is Stop.AT_ONCE

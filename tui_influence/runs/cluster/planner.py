@@ -155,7 +155,8 @@ class Planner:
         if stop_request(paths) is not Stop.NO:
             return self._end(log, replace(heartbeat, state=State.STOPPED))
         if not undone:
-            return self._end(log, replace(heartbeat, state=State.DONE))
+            state = State.DONE_WITH_FAILURES if heartbeat.failed else State.DONE
+            return self._end(log, replace(heartbeat, state=state))
         pace = told.pace or (before.pace if before else None)
         finished = len(self._rows) - len(undone)
         fruitless = 0

@@ -65,4 +65,5 @@ def _bar(share: float | None, look: Look, style: str) -> Text:
 def _workers(workers: Sequence[WorkerState], look: Look, width: int, style: str, *, named: bool) -> Iterator[Text]:
     cells = [worker_cells(worker)[0 if named else 1 :] for worker in workers]
     for worker, line in zip(workers, columns(cells, width - LABEL), strict=True):
-        yield fact(f"worker {worker.worker}"[: LABEL - 1], plain(line, look.ascii).rstrip(), look, style)
+        doubtful = look.warning if worker.silence is not None and not style else style
+        yield fact(f"worker {worker.worker}"[: LABEL - 1], plain(line, look.ascii).rstrip(), look, doubtful)

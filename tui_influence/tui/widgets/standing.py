@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tui_influence.export.columns import plain
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import Heartbeat, State
+from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.words import duration, lost_reason, silent_reason
 from tui_influence.text import counted, printable
@@ -65,7 +65,8 @@ def _about(overview: Overview) -> str:
         return "planned, never started"
     if age is None:
         return ""
-    since = {State.DONE: "finished", State.STOPPED: "stopped", State.FAILED: "ended", State.LOST: "last heard of"}
+    finished = dict.fromkeys(FINISHED, "finished")
+    since = finished | {State.STOPPED: "stopped", State.FAILED: "ended", State.LOST: "last heard of"}
     return f"{since.get(overview.state, '')} {duration(max(age, 0.0))} ago".strip()
 
 

@@ -22,6 +22,7 @@ from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan_file import write_plan
 from tui_influence.store.run_info import read_run_info, write_run_info
+from tui_influence.training.cuda import CudaDevice, CudaProbe
 
 MODELS = 16
 
@@ -80,12 +81,12 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
     compute = info.config["compute"]
     compute |= {"executor": "slurm", "slurm": compute["slurm"] | {"gpus_per_task": 2}}
     write_run_info(paths, replace(info, config=info.config | {"compute": compute}))
-    monkeypatch.setattr("tui_influence.runs.devices.cuda_devices", lambda: 1)
+    monkeypatch.setattr("tui_influence.runs.devices.probe_cuda", lambda: CudaProbe((CudaDevice("GPU", 1, 1),)))
     monkeypatch.setenv("SLURMD_NODENAME", "n7")
     with pytest.raises(DeviceError):
         run_block(paths, 1, 0)
     (failed,) = said(paths, "task-failed")
-    assert failed["reason"] == "2 GPUs a task were asked for, torch sees 1 on n7"
+    assert failed["reason"] == "2 GPUs a task were asked for, torch can use 1 on n7"
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
@@ -98,7 +99,7 @@ def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch)
 
 def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
     with module.stop_signals() as asked:
-        task = module._Task(paths, asked)
+        task = module._Task(paths, asked, warn=print)
         assert task.asked_to_stop() is Stop.NO
         monkeypatch.setattr(module.os, "getppid", lambda: 1)
         assert task.asked_to_stop() is Stop.AT_ONCE

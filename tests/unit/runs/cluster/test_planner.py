@@ -125,7 +125,7 @@ def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
             break
         planned = following.round
     assert deaths[deadly] == 2, "as many as [compute] attempts"
-    assert following.heartbeat.state is State.DONE
+    assert following.heartbeat.state is State.DONE_WITH_FAILURES
     assert (following.heartbeat.done, following.heartbeat.failed) == (MODELS + HELDOUT - 1, 1)
     assert list_failures(engine.paths, Role.ESTIMATE) == {TOXIC[1]}
     assert failure_reason(engine.paths, *TOXIC) == "every task that trained it died"

@@ -1,0 +1,95 @@
+"""A circuit breaker for one device: failures in a row are the device's fault, not the models'.
+
+A model that fails now and then is tried again, and in the end given up. When every model fails that a device is given,
+something else is wrong (its memory is taken, its driver is broken, the disk refuses), and going on would give up the
+rest of the plan within minutes. The device then rests, tries one model, and rests longer; when that does not help it
+is done without.
+"""
+
+from dataclasses import dataclass, field
+
+from tui_influence.designs import Row
+from tui_influence.runs.protocol import Kind
+
+PAUSES = (10.0, 60.0, 300.0)
+"""Seconds that a device rests, each time longer; after the last it is done without."""
+MOST_FALSE_STARTS = 3
+"""Workers in a row that may end before they begin a model."""
+DIVERGED_STREAK = 20
+"""Diverged models in a row, on a device that has trained others, that no longer can be the models' own fault."""
+
+
+@dataclass
+class Breaker:
+    """Failures in a row on one device.
+
+    Attributes:
+        limit: different models that fail in a row until the device is held responsible.
+        has_succeeded: whether the device has finished a model.
+        failures: since the last success.
+        streak: models that failed since the last success or pause, some perhaps several times.
+        reason: of the last failure.
+    """
+
+    limit: int
+    has_succeeded: bool = False
+    failures: int = 0
+    streak: list[tuple[Row, Kind]] = field(default_factory=list)
+    reason: str = ""
+    _false_starts: int = 0
+    _pauses: int = 0
+    _paused_until: float = 0.0
+
+    def on_begun(self) -> None:
+        """Note that a worker has begun a model."""
+        self._false_starts = 0
+
+    def on_success(self) -> None:
+        """Note that a model was finished: whatever was wrong is over."""
+        self.has_succeeded = True
+        self.streak.clear()
+        self.failures = self._false_starts = self._pauses = 0
+        self._paused_until = 0.0
+
+    def on_failure(self, row: Row, kind: Kind, reason: str) -> bool:
+        """Note that a model failed; return whether the device is to be held responsible."""
+        self.streak.append((row, kind))
+        self.failures += 1
+        self.reason = reason
+        if self.is_on_trial:
+            return True
+        only_diverged = all(kind is Kind.DIVERGED for _, kind in self.streak)
+        limit = max(self.limit, DIVERGED_STREAK) if only_diverged and self.has_succeeded else self.limit
+        return len({(row.role, row.index) for row, _ in self.streak}) >= limit
+
+    def on_false_start(self, reason: str) -> bool:
+        """Note that a worker ended before it began a model; return whether the device is to be held responsible."""
+        self._false_starts += 1
+        self.reason = reason
+        return self.is_on_trial or self._false_starts >= MOST_FALSE_STARTS
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the device has rested and has finished nothing since: it is given one model at a time."""
+        return self._pauses > 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no pause has helped."""
+        return self._pauses >= len(PAUSES)
+
+    def pause(self, now: float) -> float:
+        """Let the device rest from `now` (monotonic seconds) on; return for how many seconds. The streak is forgotten.
+
+        Its models are the caller's to excuse.
+        """
+        seconds = PAUSES[self._pauses]
+        self._pauses += 1
+        self._paused_until = now + seconds
+        self._false_starts = 0
+        self.streak.clear()
+        return seconds
+
+    def rest(self, now: float) -> float:
+        """Return for how many more seconds the device rests; 0 if it does not."""
+        return max(0.0, self._paused_until - now)
