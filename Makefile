@@ -12,7 +12,7 @@ help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
 	@echo "make tour       the README's pictures, from the demo's run"
-	@echo "make soak       kill and damage sweeps at random for minutes (SOAK_SECONDS=600)"
+	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
 	@echo "make gpu-check  compare CPU with CUDA and measure a GPU"
@@ -45,7 +45,7 @@ imports: $(DEV)
 	$(BIN)/lint-imports
 
 unit: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak and not cluster"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not cluster"
 
 results/demo: | $(STAMP)
 	$(BIN)/tinfl demo $@
@@ -58,7 +58,7 @@ tour: $(STAMP) | results/demo results/demo-images
 	$(BIN)/python docs/tour.py results/demo docs/tour --images results/demo-images
 
 soak: $(DEV)
-	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0
+	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600) --seed $(or $(SOAK_SEED),1)
 
 cluster: $(DEV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
