@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.soak import disks, kills, prunings, races, workers
+from tests.soak import disks, kills, mutated_configs, prunings, races, workers
 from tests.soak.campaign import Attempt, run, table
 
 KINDS: dict[str, Attempt] = {
@@ -15,6 +15,7 @@ KINDS: dict[str, Attempt] = {
     "races": races.attempt,
     "workers": workers.attempt,
     "prunings": prunings.attempt,
+    "configs": mutated_configs.attempt,
 }
 
 
