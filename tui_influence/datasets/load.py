@@ -113,9 +113,9 @@ def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
     """Return a set that was loaded before, by its fingerprint, without looking at the data it was made from.
 
     For worker processes: the supervisor loads once, its workers map the same pages. `skipped` is empty here.
-    None if the cache no longer has it.
+    None if the cache no longer has it, or what it has is damaged.
     """
-    return Cache(cache).open(fingerprint, verify=False)
+    return Cache(cache).open(fingerprint)
 
 
 def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:

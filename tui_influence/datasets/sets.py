@@ -34,6 +34,7 @@ class ImageSet:
             counts the images of the file or dataset it comes from), or "class/font family" for the built-in glyphs.
         fingerprint: hash of pixels, labels, classes and names; it changes if and only if they do.
         skipped: names of the unreadable images that were left out.
+        counts: (C, 256) pixels of each channel that have each value; None in entries of older versions.
     """
 
     images: Images
@@ -42,6 +43,7 @@ class ImageSet:
     names: tuple[str, ...]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -193,7 +193,7 @@ def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:
 def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
     """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
     chosen = np.resize(kept, images)
-    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen])
+    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen], counts=None)
     return replace(data, source=source, groups=replace(data.groups, of=data.groups.of[chosen]))
 
 
