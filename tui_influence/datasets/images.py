@@ -2,12 +2,11 @@
 
 Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side becomes the
 wanted side (antialiased, Lanczos), the middle is kept. Files are decoded with a fixed list of Pillow's decoders, and
-an image that declares more than `MAX_PIXELS` is never decoded.
+an image that declares more than `MAX_PIXELS` is never decoded. Threads decode within a common budget (`decoding`).
 """
 
 import math
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
 
+from tui_influence.datasets.decoding import BUDGET
+from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import BadImageError, image_reason
 from tui_influence.datasets.sets import Images, ImageShape, Sample
 
@@ -31,7 +32,10 @@ EXTENSIONS = frozenset(_JPEG | _OTHERS | _NOT_READ)
 the same, and reported: leaving them out silently would change the data."""
 
 MAX_PIXELS = 89_478_485
-"""Pillow's limit for one image: a quarter of a gigabyte in RGB."""
+"""Pillow's limit for one image: a quarter of a gigabyte in RGB. The largest of ImageNet's has two thirds of it."""
+
+_MAX_BYTES = 1 << 30
+"""Of a file: more than any image of `MAX_PIXELS` takes."""
 
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _GREY = frozenset({"1", "L", "LA", "La", "F"}) | _DEEP
@@ -101,6 +105,15 @@ def look(sample: Sample) -> ImageShape:
         raise BadImageError(image_reason(error)) from error
 
 
+def read_colour(path: str | Path) -> Image.Image:
+    """Return an image file in RGB, as torchvision's own reader of images does, by the decoders in use here."""
+    with _opened_file(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
+        _checked(image)
+        with BUDGET.take(image.width * image.height):
+            colour: Image.Image = image.convert("RGB")
+            return colour
+
+
 def shape_of(image: Image.Image) -> ImageShape:
     """Return the shorter side of an image, and whether it is grey."""
     return ImageShape(min(image.size), 1 if image.mode in _GREY else 3)
@@ -115,10 +128,17 @@ def square(image: Image.Image, side: int, channels: int) -> Images:
         (side, side, channels) uint8.
     """
     mode = "L" if channels == 1 else "RGB"
+    # The coefficients of a progressive JPEG are all kept until the last has come, whatever size is asked for.
+    held = image.width * image.height // 2 if "progressive" in image.info else 0
     if image.format in {"JPEG", "MPO"}:  # the decoder itself can halve, quarter, ... for next to nothing
         scale = _JPEG_GAP * side / min(image.size)
         if scale < 1:
             image.draft(mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    with BUDGET.take(max(image.width * image.height, held)):
+        return _scaled(image, side, channels, mode)
+
+
+def _scaled(image: Image.Image, side: int, channels: int, mode: str) -> Images:
     image.load()
     turn = _turn(image)
     flat = _eight_bit(image, mode)
@@ -155,16 +175,13 @@ def _opened(sample: Sample) -> Iterator[Image.Image]:
 
 
 def _opened_file(path: Path) -> BinaryIO:
-    """A regular file that is not empty. Opening a pipe must not wait for someone to write to it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    reason = None if stat.S_ISREG(status.st_mode) else "not a regular file"
-    if reason is None and status.st_size == 0:
-        reason = "empty file"
-    if reason is not None:
-        os.close(descriptor)
-        raise BadImageError(reason)
-    return os.fdopen(descriptor, "rb")
+    """A regular file that is not empty."""
+    file = open_regular(path)
+    size = os.fstat(file.fileno()).st_size
+    if 0 < size <= _MAX_BYTES:
+        return file
+    file.close()
+    raise BadImageError(f"larger than {_MAX_BYTES >> 30} GiB" if size else "empty file")
 
 
 def _checked(image: Image.Image) -> Image.Image:
@@ -199,7 +216,7 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:
     """Return a grey image of 16 bits a pixel in 8: 65535 is white, whatever range is used."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 0xFFFF:
         raise BadImageError("pixels of more than 16 bits")
     return Image.fromarray((values >> 8).astype(np.uint8))

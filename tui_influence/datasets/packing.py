@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +24,8 @@ Taken = TypeVar("Taken")
 Made = TypeVar("Made")
 
 _BATCH = 32
+_BATCH_BYTES = 1 << 24
+"""A batch is full before it has so many samples, if they are pixels already and take this many bytes."""
 _MIN_THREADS, _MAX_THREADS = 2, 16
 
 
@@ -151,8 +152,15 @@ def _render_all(samples: list[Sample], resolution: int, channels: int) -> _Batch
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    iterator = iter(samples)
-    while batch := list(islice(iterator, _BATCH)):
+    batch: list[Sample] = []
+    size = 0
+    for sample in samples:
+        batch.append(sample)
+        size += sample.nbytes
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

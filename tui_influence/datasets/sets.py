@@ -91,6 +91,13 @@ class Sample:
     label: int
     content: Path | Images | Image.Image | BadImageError
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pixels take while it waits to be packed; none if they are still in a file."""
+        if isinstance(self.content, Image.Image):
+            return self.content.width * self.content.height * len(self.content.getbands())
+        return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
+
 
 class Origin(Protocol):
     """Where images come from. Making one is free; what is wrong with it is said by the first method that looks."""
