@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -186,6 +187,28 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
     refused = tinfl("resume", here / "results", cwd=here, code=3)
     assert "is code (mynet:Net)" in refused.stderr
     kill_everything(here / "results")
+
+
+def test_a_run_on_a_dataset_that_only_its_user_may_open_goes_on_from_the_cache(here):
+    (here / "root").mkdir()
+    source = (
+        f'kind = "torchvision"\ndataset = "FakeData"\nroot = "{here}/root"\n'
+        "arguments = { size = 40, image_size = [1, 10, 10], num_classes = 4 }"
+    )
+    config = write_config(
+        here, models=4, swap={'kind = "builtin"\nper_class = 12': source, "heldout = 2": "heldout = 0"}
+    )
+    tinfl("sweep", "--foreground", config, TINFL_CACHE=str(here / "cache"))
+    before = record_bytes(here / "results")
+    Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
+    tinfl("resume", "--foreground", here / "results", TINFL_CACHE=str(here / "cache"))
+    assert record_bytes(here / "results") == before
+    prune = ("prune", here / "results", "--foreground", "--k", "1", "--seeds", "1", "--baselines", "none")
+    tinfl(*prune, TINFL_CACHE=str(here / "cache"))
+    shutil.rmtree(here / "cache")
+    Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
+    refused = tinfl("resume", here / "results", TINFL_CACHE=str(here / "cache"), code=3)
+    assert "start it again from your own config with `tinfl sweep`" in refused.stderr
 
 
 def test_every_target_comes_from_the_same_source_model(here):

@@ -32,12 +32,12 @@ def check(
     is_here = devices is not None or trains_here(config)
     workers = worker_devices(config.compute) if is_here else []
     with StageLine() as line:
-        data = open_datasets(config, line.stage)
+        data = open_datasets(config, line.stage, trusted=True)
     found = describe(config, data, workers)
     if time and is_here:
         with StageLine() as line:
             line.stage(f"timing a few training steps on {len(workers)} workers", 0, 0)
-            cost = measure(config, data, workers[: found["models"]])
+            cost = measure(config, data, workers[: found["models"]], trusted=True)
         found |= {
             "numerics": cost.numerics,
             "seconds_per_model": cost.seconds_per_model,
@@ -63,7 +63,7 @@ def show_plan(config: "Config") -> None:
     from tui_influence.runs.measure import trains_here
 
     with StageLine() as line:
-        data = open_datasets(config, line.stage)
+        data = open_datasets(config, line.stage, trusted=True)
     for text in _lines(describe(config, data, worker_devices(config.compute) if trains_here(config) else [])):
         output.line(text)
 

@@ -9,7 +9,7 @@ from tui_influence.datasets.arrays import NpzOrigin
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.class_list import read_class_list, read_image_list
 from tui_influence.datasets.folder import FolderOrigin
-from tui_influence.datasets.origins import origin_of, source_origin, target_origin
+from tui_influence.datasets.origins import Part, origin_of, source_origin, target_origin
 from tui_influence.datasets.packing import Progress, pack, select
 from tui_influence.datasets.problems import listed
 from tui_influence.datasets.sets import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
@@ -21,13 +21,18 @@ MAX_NATIVE_SIDE = 64
 _SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2
 
 
-def native_shape(section: Source | Target) -> ImageShape:
+def native_shape(section: Source | Target, *, trusted: bool = False) -> ImageShape:
     """Return the shape of a section's first image (of a target: its first training image), at most 64 pixels a side.
+
+    Args:
+        section: of the config.
+        trusted: whether the config is the user's own: see `origin_of`.
 
     Raises:
         DatasetError: there is none.
     """
-    shape = origin_of(section, "train" if hasattr(section, "transfer") else "source").shape()
+    part: Part = "train" if hasattr(section, "transfer") else "source"
+    shape = origin_of(section, part, trusted=trusted).shape()
     return ImageShape(min(shape.side, MAX_NATIVE_SIDE), shape.channels)
 
 
@@ -39,6 +44,7 @@ def load_source(
     channels: int,
     cache: Path | None = None,
     progress: Progress | None = None,
+    trusted: bool = False,
 ) -> ImageSet:
     """Return the source's images, memory-mapped from the cache; packed first if they have changed or are new.
 
@@ -49,6 +55,7 @@ def load_source(
         channels: 1 (grey) or 3 (colour).
         cache: where packed datasets are kept; `default_cache()` if left out.
         progress: called with (images done, images in all) while packing.
+        trusted: whether the config is the user's own: see `origin_of`.
 
     Raises:
         DatasetError: one line that says what is wrong with the data, or with the cache; with `details` where several
@@ -56,7 +63,7 @@ def load_source(
     """
     store = Cache(cache)
     images = pack(
-        source_origin(section),
+        source_origin(section, trusted=trusted),
         resolution=resolution,
         channels=channels,
         on_bad_image=section.on_bad_image,
@@ -80,6 +87,7 @@ def load_target(
     channels: int,
     cache: Path | None = None,
     progress: Progress | None = None,
+    trusted: bool = False,
 ) -> TargetSet:
     """Return a target's training and test images, with the same classes; as `load_source`.
 
@@ -89,7 +97,7 @@ def load_target(
         DatasetError: as `load_source`, or the classes of the two differ.
     """
     store = Cache(cache)
-    origins = target_origin(section, "train"), target_origin(section, "test")
+    origins = target_origin(section, "train", trusted=trusted), target_origin(section, "test", trusted=trusted)
     _check_declared(section.name, *origins)
     train, test = (
         pack(
