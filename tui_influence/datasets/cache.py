@@ -30,6 +30,7 @@ import numpy as np
 import platformdirs
 from numpy.lib import format as npy
 
+from tui_influence.config.paths import expanded
 from tui_influence.datasets.entry import (
     BLOCK_BYTES,
     FORMAT,
@@ -67,7 +68,7 @@ class Found:
 def default_cache() -> Path:
     """Return where packed datasets are kept: `$TINFL_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("TINFL_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tinfl")
+    return expanded(chosen) if chosen else platformdirs.user_cache_path("tinfl")
 
 
 def key_of(*parts: object) -> str:

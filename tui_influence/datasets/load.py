@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source, Target
 from tui_influence.datasets.arrays import NpzOrigin
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.class_list import read_class_list, read_image_list
 from tui_influence.datasets.folder import FolderOrigin
+from tui_influence.datasets.images import quiet_decoding
 from tui_influence.datasets.origins import Part, origin_of, source_origin, target_origin
 from tui_influence.datasets.packing import Progress, pack, select
 from tui_influence.datasets.problems import listed
@@ -32,7 +34,8 @@ def native_shape(section: Source | Target, *, trusted: bool = False) -> ImageSha
         DatasetError: there is none.
     """
     part: Part = "train" if hasattr(section, "transfer") else "source"
-    shape = origin_of(section, part, trusted=trusted).shape()
+    with quiet_decoding():
+        shape = origin_of(section, part, trusted=trusted).shape()
     return ImageShape(min(shape.side, MAX_NATIVE_SIDE), shape.channels)
 
 
@@ -72,11 +75,11 @@ def load_source(
     )
     chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
     if section.keep is not None:
-        chosen = _kept(chosen, Path(section.keep).expanduser(), store)
+        chosen = _kept(chosen, expanded(section.keep), store)
     if section.exclude is None:
         return chosen
     partial = section.per_class is not None or section.keep is not None
-    return _without(chosen, Path(section.exclude).expanduser(), store, partial=partial)
+    return _without(chosen, expanded(section.exclude), store, partial=partial)
 
 
 def load_target(

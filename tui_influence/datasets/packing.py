@@ -18,6 +18,7 @@ from tui_influence.datasets.images import quiet_decoding, render
 from tui_influence.datasets.problems import BadImageError, unreadable_images
 from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.errors import DatasetError
+from tui_influence.text import printable
 
 Progress = Callable[[int, int], None]
 Taken = TypeVar("Taken")
@@ -125,8 +126,9 @@ def _packed(
         if whole.bad and (on_bad_image == "error" and not whole.names):
             raise unreadable_images(origin.where, whole.bad)
         if not whole.names:
-            reason = f": all {total} are unreadable, such as {whole.bad[0][0]} ({whole.bad[0][1]})" if whole.bad else ""
-            raise DatasetError(f"{origin.where} has no images{reason}")
+            name, reason = whole.bad[0] if whole.bad else ("", "")
+            why = f": all {total} are unreadable, such as {printable(name)} ({reason})" if whole.bad else ""
+            raise DatasetError(f"{origin.where} has no images{why}")
         try:
             classes, labels = origin.settle(np.array(whole.labels, dtype=np.int64))
         except DatasetError:

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tui_influence.config.paths import expanded
 from tui_influence.datasets.arrays import index_of
 from tui_influence.datasets.cache import TAG
 from tui_influence.datasets.folder import tree_stamp
-from tui_influence.datasets.images import look, quiet_decoding, read_colour
+from tui_influence.datasets.images import look, read_colour
 from tui_influence.datasets.problems import BadImageError, image_reason, reason_of, shown
 from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
 from tui_influence.datasets.torchvision_trust import refuse_untrusted
@@ -48,7 +49,7 @@ class TorchvisionOrigin:
     def __init__(self, name: str, root: str, arguments: Mapping[str, Any], *, trusted: bool) -> None:
         self.name = name
         self.trusted = trusted
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.arguments = dict(arguments)
         self.where = f"{printable(name)} at {shown(root)}"
 
@@ -60,13 +61,12 @@ class TorchvisionOrigin:
 
     def shape(self) -> ImageShape:
         """The shape of the first image."""
-        with quiet_decoding():
-            try:
-                return look(next(self.samples()))
-            except StopIteration:
-                raise DatasetError(f"{self.where} has no images") from None
-            except BadImageError as error:
-                raise DatasetError(f"cannot read the first image of {self.where}: {error}") from error
+        try:
+            return look(next(self.samples()))
+        except StopIteration:
+            raise DatasetError(f"{self.where} has no images") from None
+        except BadImageError as error:
+            raise DatasetError(f"cannot read the first image of {self.where}: {error}") from error
 
     def count(self) -> int:
         """How many samples the split has."""
