@@ -52,6 +52,22 @@ def check(path, reason):
     return refused("check", "--no-time", path, code=2, reason=reason)
 
 
+@pytest.mark.parametrize("command", [("check", "--no-time"), ("sweep", "--dry-run"), ("sweep",)])
+def test_paths_that_lead_nowhere_are_told_together_with_their_lines(tmp_path, command):
+    config = folder_config(tmp_path, source=tmp_path / "no source", test=tmp_path / "no test")
+    outcome = run(*command, config)
+    assert outcome.code == 2
+    assert f"{config}:6:8: source.path does not exist: {tmp_path}/no source" in outcome.err
+    assert f"{config}:11:8: target.test does not exist: {tmp_path}/no test" in outcome.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_more_models_than_can_be_planned_are_refused(tmp_path):
+    refused(
+        "sweep", "--dry-run", folder_config(tmp_path, models=10**9), code=2, reason="1,000,000,000 models of 5 groups"
+    )
+
+
 def test_a_sound_config_is_accepted(tmp_path):
     said = run("check", "--no-time", folder_config(tmp_path))
     assert said.code == 0

@@ -23,12 +23,13 @@ def check(
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.live import StageLine
     from tui_influence.cli.starting import device_list
-    from tui_influence.config.loader import load_config
+    from tui_influence.config.loader import check_presence, load_config
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import with_devices, worker_devices
     from tui_influence.runs.measure import NOT_TIMED, measure, trains_here
 
     config = with_devices(load_config(config_file), device_list(devices))
+    check_presence(config_file)
     is_here = devices is not None or trains_here(config)
     workers = worker_devices(config.compute) if is_here else []
     with StageLine() as line:
