@@ -48,7 +48,7 @@ class Datasets:
     def fingerprints(self, config: Config) -> dict[str, str]:
         """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
         grouping = hashlib.blake2b(self.groups.of.tobytes(), digest_size=16)
-        grouping.update("\0".join(self.groups.names).encode())
+        grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))  # names of files may be no text
         found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
             found[f"{target.name}/train"] = images.train.fingerprint

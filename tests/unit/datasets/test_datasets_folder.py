@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_files import bomb, image_folder, noise, save, source, truncated_jpeg
+from PIL import Image
 
 from tui_influence.config.schema import FolderSource
 from tui_influence.datasets import DatasetProblemsError, ImageShape, native_shape, reopen
@@ -361,3 +362,24 @@ def test_a_list_that_is_no_regular_file_is_not_opened(folder: Path, cache: Path,
     os.mkfifo(folder.parent / "pipe")
     with pytest.raises(DatasetError, match=r"cannot read .*pipe: not a regular file"):
         source(folder, cache, **{key: str(folder.parent / "pipe")})
+
+
+def test_a_name_is_escaped_where_all_images_are_unreadable(folder: Path, cache: Path) -> None:
+    for path in list(folder.rglob("*.png")):
+        path.write_bytes(b"no image")
+        path.rename(path.with_name(f"\x1b[2J{path.name}"))
+    with pytest.raises(DatasetError, match=r"all 6 are unreadable, such as a/\\x1b\[2J0\.png \(not an image") as caught:
+        source(folder, cache, on_bad_image="skip")
+    assert str(caught.value).isprintable()
+
+
+def test_odd_metadata_of_the_first_image_are_no_talk(folder: Path, recwarn: pytest.WarningsRecorder) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for path in folder.rglob("*.png"):
+        Image.fromarray(noise(0)).save(path.with_suffix(".tiff"), exif=exif)
+        data = path.with_suffix(".tiff").read_bytes()
+        path.with_suffix(".tiff").write_bytes(data[:-3])
+        path.unlink()
+    native_shape(FolderSource(kind="folder", path=str(folder)))
+    assert not recwarn.list
