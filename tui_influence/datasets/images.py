@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,11 +107,9 @@ def look(sample: Sample) -> ImageShape:
 
 def read_colour(path: str | Path) -> Image.Image:
     """Return an image file in RGB, as torchvision's own reader of images does, by the decoders in use here."""
-    with _opened_file(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
-        _checked(image)
-        with BUDGET.take(image.width * image.height):
-            colour: Image.Image = image.convert("RGB")
-            return colour
+    with _opened_image(Path(path)) as image, _budget_of(image, image.width * image.height):
+        colour: Image.Image = image.convert("RGB")
+        return colour
 
 
 def shape_of(image: Image.Image) -> ImageShape:
@@ -134,7 +132,7 @@ def square(image: Image.Image, side: int, channels: int) -> Images:
         scale = _JPEG_GAP * side / min(image.size)
         if scale < 1:
             image.draft(mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
-    with BUDGET.take(max(image.width * image.height, held)):
+    with _budget_of(image, max(image.width * image.height, held)):
         return _scaled(image, side, channels, mode)
 
 
@@ -166,12 +164,41 @@ def _opened(sample: Sample) -> Iterator[Image.Image]:
     if isinstance(content, BadImageError):
         raise content
     if isinstance(content, Path):
-        with _opened_file(content) as file, Image.open(file, formats=FORMATS) as image:
-            yield _checked(image)
+        with _opened_image(content) as image:
+            yield image
     elif isinstance(content, Image.Image):
         yield _checked(content)
     else:
         yield Image.fromarray(content[..., 0] if content.ndim == 3 and content.shape[-1] == 1 else content)
+
+
+@contextmanager
+def _opened_image(path: Path) -> Iterator[Image.Image]:
+    """An image file, not yet decoded. What its decoder takes for opening it alone is taken from the budget."""
+    with _opened_file(path) as file, BUDGET.take(_pixels_at_once(file)), Image.open(file, formats=FORMATS) as image:
+        yield _checked(image)
+
+
+def _budget_of(image: Image.Image, pixels: int) -> AbstractContextManager[None]:
+    """Take what decoding an image takes, unless it was taken when it was opened."""
+    return nullcontext() if image.format == "WEBP" else BUDGET.take(pixels)
+
+
+def _pixels_at_once(file: BinaryIO) -> int:
+    """Return the pixels for which a decoder takes memory as soon as it is given a file: those of a WebP's canvas."""
+    head = file.read(30)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
+        return 0
+    if head[12:16] == b"VP8X":
+        width, height = (1 + int.from_bytes(head[start : start + 3], "little") for start in (24, 27))
+    elif head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (int.from_bytes(head[start : start + 2], "little") & 0x3FFF for start in (26, 28))
+    _check_size(width, height)
+    return width * height
 
 
 def _opened_file(path: Path) -> BinaryIO:
@@ -185,11 +212,15 @@ def _opened_file(path: Path) -> BinaryIO:
 
 
 def _checked(image: Image.Image) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:
-        raise BadImageError(f"decompression bomb: {image.width} x {image.height} pixels")
+    _check_size(image.width, image.height)
     if not image.width or not image.height:
         raise BadImageError("no pixels")
     return image
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"decompression bomb: {width} x {height} pixels")
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
