@@ -333,10 +333,10 @@ def test_code_named_by_a_results_directory_is_not_run(finished, tmp_path, monkey
 def test_a_dataset_named_by_a_results_directory_is_not_opened_if_that_could_run_code(finished, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
-    found = json.loads((copy / "run.json").read_text())
-    found["config"]["source"] = {"kind": "torchvision", "dataset": "PhotoTour", "root": str(tmp_path)}
-    found["source"]["fingerprint"] = "0" * 64
-    (copy / "run.json").write_text(json.dumps(found))
+    saved = json.loads((copy / "run.json").read_text())
+    saved["config"]["source"] = {"kind": "torchvision", "dataset": "PhotoTour", "root": str(tmp_path)}
+    saved["source"]["fingerprint"] = "0" * 64
+    (copy / "run.json").write_text(json.dumps(saved))
     for command in (("resume",), ("prune", "--dry-run")):
         refused(command[0], copy, *command[1:], code=3, reason="PhotoTour may run code, which is not done because")
 

@@ -90,7 +90,7 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Im
         raise DamagedEntryError(f"{MANIFEST} is no manifest") from error
     except FileNotFoundError as error:
         raise DamagedEntryError(f"{Path(str(error.filename)).name} is missing") from error
-    except (OSError, ValueError, OverflowError, MemoryError) as error:
+    except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise DamagedEntryError(reason_of(error)) from error
 
 

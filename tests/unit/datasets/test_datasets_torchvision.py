@@ -169,8 +169,8 @@ def test_a_pickle_in_the_current_directory_is_not_loaded(
 
     class Database(ModuleType):
         def open(self, *_: Any, **__: Any) -> Any:
-            raise_if_read = type("Nothing", (), {"stat": lambda self: {"entries": 1}})()
-            begin = type("Begin", (), {"__enter__": lambda self: raise_if_read, "__exit__": lambda *_: None})
+            transaction = type("Nothing", (), {"stat": lambda self: {"entries": 1}})()
+            begin = type("Begin", (), {"__enter__": lambda self: transaction, "__exit__": lambda *_: None})
             return type("Environment", (), {"begin": lambda self, **_: begin()})()
 
     monkeypatch.setitem(sys.modules, "lmdb", Database("lmdb"))
