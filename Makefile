@@ -6,7 +6,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: demo test lint types imports unit tour soak cluster bench gpu-check constraints clean help
+# Of `make gpu-check`: the interpreter that has torch, its version, and where what it lacks is installed.
+GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)))
+GPU_PYTHON_VERSION ?= 3.12
+GPU_PACKAGES       := build/gpu-packages
+
+.PHONY: demo test lint types imports unit tour soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
@@ -15,7 +20,8 @@ help:
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
-	@echo "make gpu-check  compare CPU with CUDA and measure a GPU"
+	@echo "make gpu-check  compare CPU with CUDA and measure a GPU (GPU_OPTIONS='--device cpu --quick')"
+	@echo "make gpu-wheels fetch what gpu-check needs on a machine without network"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -73,10 +79,24 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_runs
 	$(BIN)/python -m benchmarks.bench_explore
 
-# Needs only this repository and torch: it runs with whatever Python has them.
+# For a machine that has torch and torchvision, and neither the network nor our other packages: fetch them here, take
+# gpu-wheels/ along, and `make gpu-check` there puts them on the path, in a directory of their own.
+gpu-wheels:
+	rm -rf gpu-wheels
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m pip download --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --implementation cp --python-version $(GPU_PYTHON_VERSION) \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--constraint constraints.txt --requirement benchmarks/gpu_requirements.txt --dest gpu-wheels
+	@du -sh gpu-wheels
+
+# The result is written to benchmarks/results, and to $OUT where that names a directory.
 gpu-check:
-	PYTHONPATH=. $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))) benchmarks/gpu_check.py \
-		--output benchmarks/results/gpu-check.json
+	@PYTHONPATH=$(GPU_PACKAGES) $(GPU_RUN) -c 'import psutil, pydantic, platformdirs, pynvml, safetensors' 2>/dev/null || \
+		$(GPU_RUN) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade \
+			--find-links gpu-wheels --requirement benchmarks/gpu_requirements.txt --target $(GPU_PACKAGES) || \
+		{ echo "gpu-check: packages are missing; 'make gpu-wheels' fetches them where there is a network" >&2; exit 1; }
+	PYTHONPATH=.:$(GPU_PACKAGES) $(GPU_RUN) benchmarks/gpu_check.py \
+		--output benchmarks/results/gpu-check.json $(if $(OUT),--output "$(OUT)/gpu-check.json") $(GPU_OPTIONS)
 
 constraints: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(pip|setuptools|wheel)==' > constraints.txt

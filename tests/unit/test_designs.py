@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_influence.config.schema import DesignSection
-from tui_influence.designs import Design, choose_per_class, design_of, schedule, split_examples
+from tui_influence.designs import MOST_PLAN_BYTES, Design, choose_per_class, design_of, schedule, split_examples
 from tui_influence.errors import ConfigError
 from tui_influence.roles import Role
 
@@ -120,3 +120,20 @@ def test_a_choice_per_class_takes_that_many_of_each_and_all_of_a_small_one():
     assert np.bincount(labels[chosen]).tolist() == [4, 3, 4]
     assert (np.diff(chosen) > 0).all()
     assert chosen.tolist() != choose_per_class(labels, 4, seed=1, stream=1).tolist()
+
+
+@pytest.mark.parametrize(("models", "heldout"), [(10**9, 0), (10, 10**9)])
+def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models, heldout):
+    section = DesignSection(kind="bernoulli", models=models, heldout=heldout)
+    with pytest.raises(
+        ConfigError, match=r"^1,000,000,0[01]0 models of 50 groups are more than can be planned: at most"
+    ):
+        design_of(section, 50, 0)
+
+
+def test_a_plan_of_the_most_models_can_be_written_and_read():
+    """The file takes a byte a group and 25 bytes a row besides its header, and less than all files of a run may."""
+    most = MOST_PLAN_BYTES // (1000 + 400)
+    design_of(DesignSection(kind="bernoulli", models=most), 1000, 0)
+    assert most > 10 * 71_753
+    assert most * (1000 + 25) + (1 << 16) < 1 << 30
