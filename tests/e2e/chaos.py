@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.program import processes_of, tinfl, wait_until
+from tests.requirements import require
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.store.listing import list_records
@@ -72,6 +73,7 @@ def fill_disk_and_resume(config: Path, root: Path) -> str:
         what the sweep that ran out of space said, with its exit code and the status after it. The records after the
         resume are copied to `root`.
     """
+    require("user namespaces")
     command = [sys.executable, "-m", "tests.e2e.chaos", str(config), str(root)]
     done = subprocess.run(
         ["unshare", "--mount", "--map-root-user", *command], capture_output=True, text=True, timeout=240, check=False

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.program import kill_everything, tinfl, wait_for, write_config
 from tests.e2e.terminal import Terminal
+from tests.requirements import require
 from tui_influence.config.loader import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,7 @@ def look_at(directory: Path, command: str, results: str) -> None:
 
 def test_every_tinfl_command_of_the_readme_works(tmp_path):
     """In one directory, one after the other; only the config is swapped for one that trains in seconds."""
+    require("tmux")
     try:
         for command in COMMANDS:
             program, *arguments = shlex.split(command)
