@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
+
+from tui_influence.images.graphics import LIBRARY_REMEDY, library_problem
 
 EVERYTHING = "TINFL_TEST_EVERYTHING"
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
@@ -49,9 +52,10 @@ def _can_mount(*unshare: str) -> bool:
     return has_programs("unshare", "mount") and _succeeds("unshare", "--mount", *unshare, *_MOUNT)
 
 
-def _succeeds(*command: str) -> bool:
+def _succeeds(*command: str, text: str = "") -> bool:
     environment = os.environ | {"PATH": search_path()}
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(command, input=text.encode(), env=environment, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 REQUIREMENTS = {
@@ -64,6 +68,11 @@ REQUIREMENTS = {
     "user namespaces": Requirement(
         lambda: _can_mount("--map-root-user"), "sysctl -w kernel.unprivileged_userns_clone=1, or sudo make test"
     ),
+    "the package index": Requirement(
+        lambda: _succeeds(sys.executable, "-m", "uv", "pip", "compile", "-", text="packaging"),
+        "pip install uv, with a network",
+    ),
+    "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),
 }
 
 

@@ -14,6 +14,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
+from tests.requirements import require
 from tui_influence.images.blocks import blocks
 
 _RUN = re.compile(r"\x1b\[48;([25][;\d]+)m(?:\x1b\[38;([25][;\d]+)m)?([ ▀]+)")
@@ -23,10 +24,9 @@ _RUN = re.compile(r"\x1b\[48;([25][;\d]+)m(?:\x1b\[38;([25][;\d]+)m)?([ ▀]+)")
 @pytest.fixture(scope="module")
 def block_image():
     """term-image's half blocks, with what keeps it from asking the terminal."""
-    import term_image
-
-    term_image.disable_queries()
-    from term_image.image import BlockImage
+    require("term-image")
+    from tui_influence.images import escape_sequences  # noqa: F401
+    from term_image.image import BlockImage  # isort: skip
 
     return BlockImage
 
