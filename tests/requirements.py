@@ -4,6 +4,7 @@
 installs it. Where `TINFL_TEST_EVERYTHING` is set, as by `.ci/run`, such a test fails instead.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -52,6 +53,10 @@ def _can_mount(*unshare: str) -> bool:
     return has_programs("unshare", "mount") and _succeeds("unshare", "--mount", *unshare, *_MOUNT)
 
 
+def _has_modules(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
 def _succeeds(*command: str, text: str = "") -> bool:
     environment = os.environ | {"PATH": search_path()}
     done = subprocess.run(command, input=text.encode(), env=environment, capture_output=True, check=False)
@@ -68,6 +73,7 @@ REQUIREMENTS = {
     "user namespaces": Requirement(
         lambda: _can_mount("--map-root-user"), "sysctl -w kernel.unprivileged_userns_clone=1, or sudo make test"
     ),
+    "hatchling and uv": Requirement(lambda: _has_modules("hatchling", "uv"), "pip install hatchling uv"),
     "the package index": Requirement(
         lambda: _succeeds(sys.executable, "-m", "uv", "pip", "compile", "-", text="packaging"),
         "pip install uv, with a network",
