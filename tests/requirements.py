@@ -22,6 +22,8 @@ from tui_influence.images.graphics import LIBRARY_REMEDY, library_problem
 
 EVERYTHING = "TINFL_TEST_EVERYTHING"
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+_PATIENCE = 60.0
+"""Seconds after which what does not answer, such as a network, is not there."""
 _MOUNT = ("mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir())
 """Mounts something that only its own mount namespace sees."""
 
@@ -59,11 +61,17 @@ def _has_modules(*names: str) -> bool:
 
 def _succeeds(*command: str, text: str = "") -> bool:
     environment = os.environ | {"PATH": search_path()}
-    done = subprocess.run(command, input=text.encode(), env=environment, capture_output=True, check=False)
+    try:
+        done = subprocess.run(
+            command, input=text.encode(), env=environment, capture_output=True, check=False, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return done.returncode == 0
 
 
 REQUIREMENTS = {
+    "make": Requirement(lambda: has_programs("make"), "apt-get install make"),
     "tmux": Requirement(lambda: has_programs("tmux"), "apt-get install tmux"),
     "Slurm": Requirement(lambda: has_programs(*SLURM_PROGRAMS), "apt-get install slurmctld slurmd slurm-client munge"),
     "root with mounts of its own": Requirement(
