@@ -30,7 +30,8 @@ def pins(text: str) -> dict[str, str]:
 def resolve(python: str, *options: str) -> dict[str, str]:
     """Return what installs on a Python, from wheels alone."""
     platform = ("--python-version", python, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:")
-    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", *platform]
+    uv = (sys.executable, "-m", "uv", "pip", "compile", "--python", sys.executable)
+    command = [*uv, "--quiet", "--no-header", "--no-annotate", *platform]
     done = subprocess.run(
         [*command, *options, "pyproject.toml"],
         cwd=ROOT,
