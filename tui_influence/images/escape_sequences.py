@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _CELL = 20
 """Pixels of a cell's width on a dense screen: small images are enlarged to about this, or a terminal blurs them."""
+_FORMAT = "1.1+Wc6"
+"""Padded to no more than a cell; the image as a whole; compressed to a third of what the usual level makes of pixels
+that are enlarged, in no more time."""
 
 
 class _Kitty(KittyImage):  # type: ignore[misc]
@@ -67,8 +70,7 @@ def escape_sequence(pixels: "NDArray[np.uint8]", columns: int, protocol: Protoco
         protocol: the terminal's.
     """
     image = _CLASSES[protocol](_enlarged(pixels, columns), width=columns, height=rows_for(pixels.shape, columns))
-    image.set_render_method("whole")
-    return str(image)
+    return format(image, _FORMAT)
 
 
 def _enlarged(pixels: "NDArray[np.uint8]", columns: int) -> Image.Image:
