@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+PIP    := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts
+# Beside a Pillow that its metadata do not allow: pyproject.toml says why.
+TERM_IMAGE := $(PIP) --no-deps term-image
 
 # Of `make gpu-check`: the interpreter that has torch, its version, and where what it lacks is installed.
 GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)))
@@ -27,11 +30,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) -e '.[term-image]'
+	$(TERM_IMAGE)
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) -e '.[dev,term-image]'
+	$(TERM_IMAGE)
 	@touch $@ $(STAMP)
 
 demo: $(STAMP)
@@ -67,7 +72,7 @@ soak: $(DEV)
 	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600) --seed $(or $(SOAK_SEED),1)
 
 cluster: $(DEV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
+	$(PIP) -e '.[dev,ray,term-image]'
 	$(BIN)/python -m pytest -m cluster -n 0 -s --timeout 1200
 
 bench: $(DEV)
@@ -99,7 +104,8 @@ gpu-check:
 		--output benchmarks/results/gpu-check.json $(if $(OUT),--output "$(OUT)/gpu-check.json") $(GPU_OPTIONS)
 
 constraints: $(DEV)
-	$(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(pip|setuptools|wheel)==' > constraints.txt
+	$(PIP) -e '.[dev,ray,term-image]'
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|wheel)==' > constraints.txt
 
 clean:
 	rm -rf $(VENV) results .mypy_cache .ruff_cache .pytest_cache

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tests.requirements import require
 from tests.soak import kills
 from tests.soak.disks import on_own_disk
 from tests.soak.kills import MODELS, Torment
@@ -32,6 +33,7 @@ def test_killed_processes_and_damaged_records_cost_nothing_that_was_finished(her
     ("kind", "reason"), [("full", "no space left on the disk"), ("read-only", "read-only file system")]
 )
 def test_a_disk_that_refuses_ends_the_sweep_with_its_reason_and_loses_nothing(here, reference, kind, reason):
+    require("user namespaces")
     output = on_own_disk(kind, write_config(here), here / "results")
     assert output.startswith("exit 3"), output
     assert reason in output

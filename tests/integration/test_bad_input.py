@@ -149,11 +149,13 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
 
 
 @pytest.fixture
-def as_nobody():
+def as_nobody(monkeypatch):
     """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
     for module in ("ranking", "export.csv", "export.json", "export.table", "cli.starting", "runs.launch", "cli.live"):
         importlib.import_module(f"tui_influence.{module}")
     if os.geteuid() == 0:
+        access = os.access  # asks for the real user, who is still root
+        monkeypatch.setattr(os, "access", lambda path, mode, **options: access(path, mode, effective_ids=True))
         os.seteuid(65534)
         yield
         os.seteuid(0)
@@ -173,6 +175,7 @@ def test_directories_without_permission(tmp_path, as_nobody):
         for command in ("sweep", "status", "rank", "logs", "stop", "resume"):
             subject = config if command == "sweep" else scratch / "locked" / "results"
             refused(command, subject, code=3, reason="permission denied")
+        refused("status", scratch / "locked", code=3, reason="permission denied")
         config.chmod(0o000)
         refused("check", config, code=2, reason="no permission to read it")
     finally:

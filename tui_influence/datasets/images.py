@@ -21,12 +21,14 @@ from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import BadImageError, image_reason
 from tui_influence.datasets.sets import Images, ImageShape, Sample
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""The decoders in use. A file's name does not choose among them; its content does."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
+"""The decoders in use. A file's name does not choose among them; its content does. Images come from strangers, so a
+decoder must earn its place. TIFF does not: it is a container of a dozen codecs, libtiff has the longest list of memory
+errors of all decoders, hardly any dataset is published in it, and PNG holds the same pixels."""
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
-_OTHERS = {".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-_NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".psd", ".svg"}
+_OTHERS = {".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
+_NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".tif", ".tiff", ".psd", ".svg"}
 EXTENSIONS = frozenset(_JPEG | _OTHERS | _NOT_READ)
 """A file with another extension is not an image and is ignored. Images of a kind that cannot be read are listed all
 the same, and reported: leaving them out silently would change the data."""
@@ -226,7 +228,7 @@ def _check_size(width: int, height: int) -> None:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """How to turn the image upright. Broken metadata are no reason to refuse the pixels."""
     if image.format == "TIFF" or not any(key in image.info for key in _EXIF_KEYS):
-        return None  # Pillow turns a TIFF itself
+        return None  # Pillow turns a TIFF itself, and one that torchvision has opened may come here
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # noqa: BLE001 - whatever is wrong, there is no orientation to follow

@@ -134,6 +134,17 @@ def test_every_unreadable_image_is_reported_by_name(folder: Path, cache: Path) -
     )
 
 
+def test_images_of_a_kind_that_is_not_read_are_listed_and_reported(folder: Path, cache: Path) -> None:
+    save(folder / "a" / "scan.tif", noise(0))
+    save(folder / "b" / "scan.TIFF", noise(1))
+    with pytest.raises(DatasetProblemsError) as caught:
+        source(folder, cache)
+    assert caught.value.details == (
+        "a/scan.tif (not an image of a supported format)",
+        "b/scan.TIFF (not an image of a supported format)",
+    )
+
+
 def test_unreadable_images_can_be_skipped_and_are_recorded(folder: Path, cache: Path, decodes: list[str]) -> None:
     bad_images(folder)
     with pytest.raises(DatasetProblemsError):
