@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.soak import disks, hostile_results, kills, mutated_configs, prunings, races, workers
+from tests.soak import disks, hostile_datasets, hostile_results, kills, mutated_configs, prunings, races, workers
 from tests.soak.campaign import Attempt, run, table
 
 KINDS: dict[str, Attempt] = {
@@ -17,6 +17,7 @@ KINDS: dict[str, Attempt] = {
     "prunings": prunings.attempt,
     "configs": mutated_configs.attempt,
     "results": hostile_results.attempt,
+    "datasets": hostile_datasets.attempt,
 }
 
 
