@@ -329,7 +329,7 @@ _ODD_ARRAYS: tuple[Callable[[Any], object], ...] = (
 def attempt(directory: Path, rng: random.Random) -> Counter[str]:
     """Make one variant, and run all commands over it."""
     root, canary = directory / "results", directory / "executed"
-    shutil.copytree(_finished(directory.parent / "finished"), root, symlinks=True)
+    shutil.copytree(finished(directory.parent / "finished"), root, symlinks=True)
     names = [mutation.__name__ for mutation in rng.choices(MUTATIONS, k=rng.randint(1, 3))]
     before = os.environ.get("CANARY"), Path.cwd()
     os.environ["CANARY"] = str(canary)
@@ -349,7 +349,7 @@ def attempt(directory: Path, rng: random.Random) -> Counter[str]:
 
 
 @cache
-def _finished(directory: Path) -> Path:
+def finished(directory: Path) -> Path:
     """Return a finished sweep with a finished pruning; made once."""
     prepare()
     directory.mkdir(parents=True)
