@@ -274,6 +274,28 @@ def test_a_stranger_s_heartbeat_and_events_do_no_harm(finished, tmp_path):
         assert run("status", copy).code == 0
 
 
+def test_a_pipe_in_place_of_a_log_is_not_waited_for(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    for path in (copy / "logs" / "worker-0.log", copy / "events.jsonl"):
+        path.unlink()
+        os.mkfifo(path)
+    refused("logs", copy, "--worker", 0, code=3, reason="not an ordinary file")
+    refused("logs", copy, code=3, reason="not an ordinary file")
+
+
+def test_events_with_numbers_beyond_all_bounds_are_passed_over(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    line = '{"event": "model", "time": 1, "role": "estimate", "index": 1, "seconds": %s}\n'
+    sound = len(run("logs", copy, "-n", 1000).out.splitlines())
+    with (copy / "events.jsonl").open("a") as file:
+        file.writelines(line % number for number in ("1" * 400, "1e999", "NaN"))
+    said = run("logs", copy, "-n", 1000)
+    assert said.code == 0, said
+    assert len(said.out.splitlines()) == sound
+
+
 def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
     copy, outside = tmp_path / "copy", tmp_path / "outside"
     shutil.copytree(finished, copy)

@@ -6,9 +6,10 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tui_influence.errors import ResultsError
+from tui_influence.store.json_values import parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
 
@@ -57,11 +58,11 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
     """Read JSON of at most `limit` bytes.
 
     Raises:
-        ResultsError: it is missing, unreadable, too large or not JSON.
+        ResultsError: it is missing, unreadable, too large or not JSON (see `json_values.parse`).
     """
     try:
-        return json.loads(read_bytes(path, limit=limit))
-    except (ValueError, RecursionError) as error:
+        return parse(read_bytes(path, limit=limit))
+    except ValueError as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied (not JSON)") from error
 
 
@@ -89,10 +90,25 @@ def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
 
 def _content(path: Path, limit: int) -> bytes:
     """Return the content of an ordinary file; if it is larger than `limit`, one byte more than that."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  (a descriptor)
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+    with open_file(path) as file:
         return file.read(limit + 1)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open an ordinary file for reading; never wait for somebody to write to a pipe.
+
+    Raises:
+        OSError: it cannot be opened.
+        ResultsError: it is no ordinary file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+        return open(descriptor, "rb")  # noqa: PTH123  (a descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def is_gone(error: OSError) -> bool:
@@ -103,11 +119,11 @@ def is_gone(error: OSError) -> bool:
 def last_line(path: Path, start: int = 0) -> str:
     """Return the last line of a log from a byte offset on, safe to show; empty if there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(start, end - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
+            lines = file.read(4096).decode(errors="replace").strip().splitlines()
+    except (OSError, ResultsError):
         return ""
     return printable(lines[-1].strip(), 300) if lines else ""
 

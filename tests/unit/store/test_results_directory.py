@@ -13,7 +13,6 @@ from tests.unit.store.conftest import N, make_info, make_record
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store import files, matrix
-from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.examples import read_examples, read_thumbnails
 from tui_influence.store.files import refuse_links
 from tui_influence.store.matrix import compact, drop_unsound, load_outputs
@@ -283,23 +282,6 @@ def test_names_that_are_no_unicode_can_be_written_and_shown(paths):
 
 def test_an_unknown_target_is_refused_with_those_there_are():
     refused(make_info().target_index, "\x1bx", match=r'no target "\\x1bx".*digits')
-
-
-def test_events_come_back_and_a_torn_line_waits_for_its_end(tmp_path):
-    path = tmp_path / "events.jsonl"
-    log = EventLog(path)
-    log.write("started", pid=1)
-    log.write("model", index=3)
-    with path.open("ab") as file:
-        file.write(b'{"event": "mod')
-    first = list(read_events(path))
-    assert [event["event"] for event, _ in first] == ["started", "model"]
-    log.close()
-    again = EventLog(path)
-    again.write("resumed")
-    again.close()
-    after = [event["event"] for event, _ in read_events(path, first[-1][1])]
-    assert after == ["resumed"]
 
 
 def test_paths_never_leave_the_directory(tmp_path):
