@@ -109,7 +109,6 @@ def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
 def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> RunInfo:
     make_directory(paths.root)
     sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
-    _keep_source(config, data, paths)
     return RunInfo(
         name=config.run.name,
         identity=decided,
@@ -126,6 +125,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> Run
             images=len(data.source),
             fingerprint=data.source.fingerprint,
             skipped=len(data.source.skipped),
+            digests=_keep_source(config, data, paths),
         ),
         targets=[_keep_target(config, data, paths, position) for position in range(len(data.targets))],
         versions=versions(),
@@ -155,7 +155,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int) ->
     )
 
 
-def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
+def _keep_source(config: Config, data: Datasets, paths: Paths) -> dict[str, str]:
     groups = data.groups.of
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
@@ -167,7 +167,7 @@ def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
     positions = np.array(chosen, dtype=np.int64)
     side = thumbnail_side(len(positions), data.channels)
     pictures = thumbnails(config.source, "source", data.source, positions, side)
-    write_source_thumbnails(paths, pictures, groups[positions])
+    return write_source_thumbnails(paths, pictures, groups[positions])
 
 
 def thumbnail_side(count: int, channels: int) -> int:

@@ -29,6 +29,7 @@ class SourceInfo:
         images: images in all.
         fingerprint: of the packed content.
         skipped: unreadable images left out.
+        digests: of the files in the directory of its sample images, by name; older versions wrote none.
     """
 
     classes: list[str]
@@ -37,6 +38,7 @@ class SourceInfo:
     images: int
     fingerprint: str
     skipped: int
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
             images=count(source["images"]),
             fingerprint=text(source["fingerprint"]),
             skipped=count(source["skipped"]),
+            digests=_digests(source.get("digests", {})),
         ),
         targets=[
             TargetInfo(
@@ -223,7 +226,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
                 test=count(target["test"]),
                 fingerprints=texts(target["fingerprints"]),
                 skipped=count(target["skipped"]),
-                digests={text(name): text(digest) for name, digest in table(target["digests"]).items()},
+                digests=_digests(target["digests"]),
             )
             for target in map(table, array(values["targets"]))
         ],
@@ -236,3 +239,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
     if len(info.source.groups) != len(info.source.sizes):
         raise ValueError("group names and sizes differ in number")
     return info
+
+
+def _digests(values: Any) -> dict[str, str]:
+    return {name: text(digest) for name, digest in table(values).items()}
