@@ -316,6 +316,24 @@ def test_records_that_are_missing_from_a_finished_run_are_noticed(finished, tmp_
     assert "1 of 10 models are missing although the run was done: is it half copied?" in said.err
 
 
+def test_records_that_cannot_be_read_cost_no_command_and_are_trained_again(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    shutil.rmtree(copy / "matrix")
+    spoilt = [Paths(copy).record(Role.ESTIMATE, index, 0) for index in (2, 5)]
+    before = [path.read_bytes() for path in spoilt]
+    for path in spoilt:
+        path.unlink()
+    spoilt[0].mkdir()
+    os.mkfifo(spoilt[1])
+    said = run("rank", copy)
+    assert said.code == 0
+    assert "2 damaged records were left out" in said.err
+    assert run("resume", "--foreground", copy).code == 0
+    assert [path.read_bytes() for path in spoilt] == before
+    assert len(list((copy / "quarantine").iterdir())) == 2
+
+
 def test_what_a_crash_while_preparing_leaves_does_not_bar_the_way(tmp_path):
     config = folder_config(tmp_path)
     (tmp_path / "results" / "logs").mkdir(parents=True)

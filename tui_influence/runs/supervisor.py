@@ -23,8 +23,8 @@ from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms, grow, mixed_versions, prepare, versions
+from tui_influence.runs.record_check import remove_stale, set_damaged_aside
 from tui_influence.runs.session import Session
-from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.store.arms_file import Pruning
 from tui_influence.store.events import EventLog

@@ -13,6 +13,12 @@ from tui_influence.store.json_values import parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
 
+_TROUBLE_OF_MACHINE = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE,
+    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN,
+    errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN,
+}  # fmt: skip
+
 
 class DiskFullError(ResultsError):
     """There is no room left: nothing that was written before is lost."""
@@ -83,15 +89,14 @@ def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
             content = _content(path, limit)
     except OSError as error:
         raise refusal(error, "read", path) from error
-    if len(content) > limit:
-        raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
     return content
 
 
 def _content(path: Path, limit: int) -> bytes:
-    """Return the content of an ordinary file; if it is larger than `limit`, one byte more than that."""
     with open_file(path) as file:
-        return file.read(limit + 1)
+        if os.fstat(file.fileno()).st_size > limit or len(content := file.read(limit + 1)) > limit:
+            raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
+        return content
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -114,6 +119,11 @@ def open_file(path: Path) -> BinaryIO:
 def is_gone(error: OSError) -> bool:
     """Whether a file is no longer there; on a network file system that may be said of one that is open."""
     return error.errno in (errno.ENOENT, errno.ESTALE)
+
+
+def is_trouble_of_machine(error: BaseException | None) -> bool:
+    """Whether an error says something about this machine or its network, and nothing about the file."""
+    return isinstance(error, OSError) and error.errno in _TROUBLE_OF_MACHINE
 
 
 def last_line(path: Path, start: int = 0) -> str:

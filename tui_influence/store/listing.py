@@ -8,12 +8,13 @@ from tui_influence.roles import Role
 from tui_influence.store.files import read_json, refusal
 from tui_influence.store.paths import Paths
 
-_RECORD = re.compile(r"(\d{7,})\.t(\d+)\.safetensors")
-_FAILURE = re.compile(r"(\d{7,})\.json")
+_NUMBER = r"([0-9]{7}|[1-9][0-9]{7,17})"
+_RECORD = re.compile(_NUMBER + r"\.t(0|[1-9][0-9]{0,8})\.safetensors")
+_FAILURE = re.compile(_NUMBER + r"\.json")
 
 
 def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
-    """Yield (index, target) of every record file of a role, by name alone.
+    """Yield (index, target) of every record file of a role that is in its place, by name alone.
 
     Raises:
         ResultsError: the directory cannot be listed.
@@ -27,7 +28,7 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
                 with os.scandir(block.path) as files:
                     for file in files:
                         match = _RECORD.fullmatch(file.name)
-                        if match:
+                        if match and block.name == paths.block(int(match[1])):
                             yield int(match[1]), int(match[2])
     except FileNotFoundError:
         return

@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.store.conftest import N, make_info, make_record
 from tests.unit.store.npy_contents import claiming, with_header
+from tests.unit.store.unreadable import UNREADABLE
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store import files, matrix
@@ -333,13 +334,19 @@ def test_compacting_removes_only_generations(run, monkeypatch):
     )
 
 
-def test_what_is_no_ordinary_file_is_refused(run):
+@pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_record_that_cannot_be_read_is_left_out_and_named(run, monkeypatch, spoil):
     paths, info = run
-    record = paths.record(Role.ESTIMATE, 1, 0)
-    record.unlink()
-    os.mkfifo(record)
-    with pytest.raises(ResultsError, match="not an ordinary file"):
-        load_outputs(paths, info, Role.ESTIMATE, 0)
+    spoil(paths.record(Role.ESTIMATE, 1, 0), monkeypatch)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert outputs.indices.tolist() == [0, 2, 3]
+    (line,) = outputs.damaged
+    assert "0000001.t0.safetensors" in line
+    assert "\n" not in line
+
+
+def test_what_is_no_ordinary_file_is_refused(run):
+    paths, _ = run
     paths.run.unlink()
     paths.run.symlink_to("/dev/zero")
     refused(read_run_info, paths.root, match="not an ordinary file")
