@@ -7,8 +7,9 @@ from tests.e2e.program import kill_everything, record_bytes, tinfl, write_config
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory):
-    """Pack datasets into a cache of the test session, not the user's, and take no notice of the user's config."""
+    """Pack datasets into a cache of the test session, not the user's, and take no notice of the user's files."""
     patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     patch.setenv("TINFL_CACHE", str(tmp_path_factory.mktemp("cache")))
     patch.setenv("TINFL_CONFIG", "")
     yield

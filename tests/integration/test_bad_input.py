@@ -334,6 +334,21 @@ def test_records_that_cannot_be_read_cost_no_command_and_are_trained_again(finis
     assert len(list((copy / "quarantine").iterdir())) == 2
 
 
+def test_zeroed_sectors_of_the_matrix_change_no_ranking(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    sound = run("rank", copy, "--json")
+    assert "damaged" not in sound.err
+    for margins in copy.glob("matrix/*/*/margins.npy"):
+        with margins.open("r+b") as file:
+            file.seek(256)
+            file.write(bytes(512))
+    said = run("rank", copy, "--json")
+    assert said.code == 0
+    assert said.out == sound.out
+    assert "the compacted matrix is damaged, and the records were read instead" in said.err
+
+
 def test_what_a_crash_while_preparing_leaves_does_not_bar_the_way(tmp_path):
     config = folder_config(tmp_path)
     (tmp_path / "results" / "logs").mkdir(parents=True)

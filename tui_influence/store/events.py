@@ -11,7 +11,7 @@ from typing import Any
 
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import DiskFullError, is_gone, open_file, refusal
-from tui_influence.store.json_values import array, finite, number, parse, table, text
+from tui_influence.store.json_values import array, finite, number, numbers, parse, table, text
 from tui_influence.text import printable
 
 _LONGEST_LINE = 1 << 20
@@ -121,8 +121,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
         text(event["event"])
         number(event["time"], 0, _LATEST)
         for metrics in array(event.get("metrics", [])):
-            for value in table(metrics).values():
-                number(value)
+            numbers(metrics)
     except (ValueError, TypeError, KeyError):
         return None
     return event

@@ -5,8 +5,9 @@ import json
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tui_influence.errors import ResultsError
 from tui_influence.store.json_values import parse
@@ -99,7 +100,7 @@ def _content(path: Path, limit: int) -> bytes:
         return content
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open an ordinary file for reading; never wait for somebody to write to a pipe.
 
     Raises:

@@ -16,6 +16,7 @@ _PARTS = 2 << 20
 """Objects and arrays in a file, at most: each takes up to 200 bytes of memory for 3 bytes of text."""
 _DEPTH = 100
 """Objects and arrays inside each other, at most."""
+_CONTAINERS = (dict, list)
 
 
 def parse(content: bytes) -> Any:
@@ -86,6 +87,14 @@ def number(value: Any, least: float = float("-inf"), most: float = float("inf"))
     return float(value)
 
 
+def numbers(value: Any) -> dict[str, float]:
+    """Return an object of finite numbers, as `parse` returned it."""
+    kinds = set(map(type, table(value).values()))
+    if not kinds <= {float, int}:
+        raise TypeError(f"numbers expected, not {_shown(value)}")
+    return value if kinds <= {float} else {name: float(part) for name, part in value.items()}
+
+
 def count(value: Any, most: int = 100_000_000) -> int:
     """Return a whole number from 0 to `most`.
 
@@ -106,8 +115,8 @@ def _check_depth(value: Any) -> None:
         depth += 1
         if depth > _DEPTH:
             raise ValueError("nested too deep")
-        inner = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
-        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        inner = (part.values() if type(part) is dict else part for part in level if type(part) in _CONTAINERS)
+        level = [part for parts in inner for part in parts if type(part) in _CONTAINERS]
 
 
 def _float(digits: str) -> float:

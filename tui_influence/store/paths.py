@@ -142,11 +142,8 @@ class Paths:
 
     def record(self, role: Role, index: int, target: int) -> Path:
         """One record."""
-        return self.records(role) / self.block(index) / f"{index:07d}.t{target}.safetensors"
-
-    def block(self, index: int) -> str:
-        """Name of the directory that holds the records of a row."""
-        return f"{index // RECORDS_PER_DIRECTORY:04d}"
+        block = index // RECORDS_PER_DIRECTORY
+        return self.records(role) / f"{block:04d}" / f"{index:07d}.t{target}.safetensors"
 
     def failures(self, role: Role) -> Path:
         """Rows that were given up."""

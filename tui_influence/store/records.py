@@ -22,7 +22,7 @@ from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import is_trouble_of_machine, make_directory, read_bytes, write_atomically
-from tui_influence.store.json_values import count, finite, number, parse, table, text
+from tui_influence.store.json_values import count, finite, numbers, parse, table, text
 from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -130,7 +130,7 @@ def decode(content: bytes) -> Record:
             mask=as_mask(_array(tensors["mask"], np.bool_)),
             margins=as_finite(_array(tensors["margins"], np.float16)),
             predicted=_array(tensors["predicted"], np.uint16),
-            metrics={name: number(value) for name, value in table(header["metrics"]).items()},
+            metrics=numbers(header["metrics"]),
             mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
             nearest=_array(tensors["nearest"], np.uint16) if "nearest" in tensors else None,
         )

@@ -277,22 +277,22 @@ def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor
     monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     write_record(paths, make_record(5))
-    list_generations, calls = matrix._generations, []
+    list_generations, calls = matrix.generations, []
 
-    def late(parent):
-        found = list_generations(parent)
+    def late(*asked):
+        found = list_generations(*asked)
         calls.append(found)
         if len(calls) == 1:  # between the listing and the opening another process compacts, twice
-            monkeypatch.setattr(matrix, "_generations", list_generations)
+            monkeypatch.setattr(matrix, "generations", list_generations)
             compact(paths, info, Role.ESTIMATE, 0)
             write_record(paths, make_record(6))
             compact(paths, info, Role.ESTIMATE, 0)
-            monkeypatch.setattr(matrix, "_generations", late)
+            monkeypatch.setattr(matrix, "generations", late)
             monkeypatch.setattr(matrix, "read_record", None)  # nothing needs to be read one by one
             assert not found[-1].exists()
         return found
 
-    monkeypatch.setattr(matrix, "_generations", late)
+    monkeypatch.setattr(matrix, "generations", late)
     outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert isinstance(outputs.margins, np.memmap)
     assert outputs.indices.tolist() == [0, 1, 2, 3, 5, 6]
