@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.integration.command_line import refused, run
 from tui_influence.roles import Role
+from tui_influence.runs.ownership import Owner
 from tui_influence.store.paths import Paths
 
 
@@ -305,6 +306,51 @@ def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
     refused("resume", copy, code=3, reason="a link; a results directory may hold none")
     refused("resume", "--foreground", copy, code=3, reason="a link; a results directory may hold none")
     assert outside.read_text() == "precious"
+
+
+@pytest.mark.parametrize("linked", ["prune", "prune/main"])
+def test_a_pruning_that_a_link_leads_to_is_written_to_by_no_command(finished, tmp_path, linked):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(finished, copy)
+    outside.mkdir()
+    (outside / "stop.json").write_text("precious")
+    (copy / linked).parent.mkdir(exist_ok=True)
+    (copy / linked).symlink_to(outside)
+    reason = "a link; a results directory may hold none"
+    asked = ("--k", 6, "--seeds", 1, "--baselines", "none")
+    refused("prune", copy, *asked, code=3, reason=reason)
+    said = run("prune", copy, *asked, "--foreground")
+    assert (said.code, reason in said.err) == (3, True)
+    refused("rank", copy, "--csv", copy / linked / "stop.json", code=3, reason=reason)
+    assert [path.name for path in outside.iterdir()] == ["stop.json"]
+    assert (outside / "stop.json").read_text() == "precious"
+
+
+def test_a_run_in_a_directory_that_a_link_leads_to_is_not_stopped_or_gone_on_with(finished, tmp_path):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(finished, copy)
+    shutil.copytree(finished, outside)
+    now = {"time": time.time(), "state": "running"}
+    (outside / "heartbeat.json").write_text(json.dumps(json.loads((outside / "heartbeat.json").read_text()) | now))
+    (outside / "owner.json").write_text(json.dumps(vars(Owner.this_process())))
+    (copy / "prune").mkdir()
+    (copy / "prune" / "main").symlink_to(outside)
+    refused("stop", copy / "prune" / "main", code=3, reason="a link; a results directory may hold none")
+    assert not (outside / "stop.json").exists()
+    (outside / "owner.json").unlink()
+    refused("resume", copy / "prune" / "main", code=3, reason="a link; a results directory may hold none")
+
+
+def test_the_results_of_a_sweep_are_nobody_elses_business(tmp_path):
+    config = folder_config(tmp_path)
+    before = os.umask(0o022)
+    try:
+        said = run("sweep", "--foreground", config)
+    finally:
+        os.umask(before)
+    assert said.code == 0, said.err
+    assert (tmp_path / "results").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "results" / "lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_records_that_are_missing_from_a_finished_run_are_noticed(finished, tmp_path):

@@ -154,27 +154,6 @@ def make_directory(path: Path) -> None:
         raise refusal(error, "make", path) from error
 
 
-def refuse_links(root: Path) -> None:
-    """Check that a results directory holds no symbolic links, before anything is written into it.
-
-    A directory made by someone else could otherwise have us write, or remove, whatever its links point to.
-
-    Raises:
-        ResultsError: it holds one.
-    """
-    pending = [root] if root.is_dir() else []
-    try:
-        while pending:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_symlink():
-                        raise ResultsError(f"{printable(entry.path)}: a link; a results directory may hold none")
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-    except OSError as error:
-        raise refusal(error, "list", root) from error
-
-
 def sync_directory(path: Path) -> None:
     """Make renames inside a directory durable, where its file system can."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -25,10 +25,10 @@ from tui_influence.store.examples import (
     write_examples,
     write_source_thumbnails,
 )
-from tui_influence.store.files import refuse_links
 from tui_influence.store.matrix import compact, drop_unsound, load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
+from tui_influence.store.results_directory import refuse_links
 from tui_influence.store.run_info import read_run_info, write_run_info
 
 
