@@ -44,7 +44,7 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
             try:
                 record = read_record(paths, role, index, target)
                 check_belongs(record, info)
-                _check_row(record, row)
+                check_row(record, row)
             except DamagedRecordError as error:
                 damaged.append(str(error))
                 _set_aside(paths, paths.record(role, index, target), role, error)
@@ -65,7 +65,12 @@ def remove_stale(paths: Paths) -> None:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _check_row(record: Record, row: Row) -> None:
+def check_row(record: Record, row: Row) -> None:
+    """Check that a record is of a row of the plan.
+
+    Raises:
+        DamagedRecordError: its mask or seed is another.
+    """
     if record.seed != row.seed or not np.array_equal(record.mask, row.mask):
         raise DamagedRecordError(f"record {record.role.value} {record.index}: its mask or seed is not the plan's")
 

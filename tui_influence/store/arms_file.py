@@ -14,7 +14,7 @@ from tui_influence.designs import MIN_GROUPS, Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import make_directory, read_json, write_json
-from tui_influence.store.json_values import array, count, number, numbers, table, text, texts
+from tui_influence.store.json_values import array, count, number, numbers, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -212,13 +212,13 @@ class Pruning:
 
 
 def write_arms(paths: Paths, pruning: Pruning) -> None:
-    """Write `arms.json`; only who owns the run may.
+    """Write `arms.json`, with a digest of what is in it; only who owns the run may.
 
     Raises:
         ResultsError: the directory refuses.
     """
     make_directory(paths.root)
-    write_json(paths.arms, arms_to_json(pruning))
+    write_json(paths.arms, with_digest(arms_to_json(pruning)))
 
 
 def read_arms(paths: Paths) -> Pruning:

@@ -83,20 +83,35 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], in
     Raises:
         ResultsError: the file cannot be read, or is no ordinary file.
     """
+    for line, end in _lines(path, start):
+        event = _event(line)
+        if event is not None:
+            yield event, end
+
+
+def count_damaged_lines(path: Path) -> int:
+    """Return how many complete lines hold no event.
+
+    Raises:
+        ResultsError: the file cannot be read, or is no ordinary file.
+    """
+    return sum(_event(line) is None for line, _ in _lines(path, 0))
+
+
+def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each complete line, empty if it is longer than any event, with the offset after it."""
     try:
         with open_file(path) as file:
             file.seek(start)
             while line := file.readline(_LONGEST_LINE):
                 start += len(line)
-                is_whole = True
+                is_long = False
                 while line and not line.endswith(b"\n"):  # longer than any event, or not written to its end yet
-                    is_whole, line = False, file.readline(_LONGEST_LINE)
+                    is_long, line = True, file.readline(_LONGEST_LINE)
                     start += len(line)
                 if not line:
                     return
-                event = _event(line) if is_whole else None
-                if event is not None:
-                    yield event, start
+                yield b"" if is_long else line, start
     except OSError as error:
         if not is_gone(error):
             raise refusal(error, "read", path) from error

@@ -126,6 +126,31 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     return thumbnails
 
 
+def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
+    """Check the pictures kept in a directory, and the groups of those of the source, against their digests.
+
+    Args:
+        directory: of a target, or of the source.
+        digests: of its files, by name; without, as in older runs, they are looked at as far as they go.
+
+    Returns:
+        whether there are any.
+
+    Raises:
+        ResultsError: they are missing or damaged.
+    """
+    paths = [directory / name for name in (_THUMBNAILS, _GROUPS) if (directory / name).exists() or name in digests]
+    for path in paths:
+        if path.name in digests:
+            _content(path, digests[path.name])
+    for path in paths:
+        if path.name == _GROUPS:
+            _plain(path, read_bytes(path), np.int32)
+        else:
+            read_thumbnails(directory)
+    return bool(paths)
+
+
 def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Open the sample images of the source: (s, side, side, C) uint8, memory-mapped, and the (s,) group of each.
 

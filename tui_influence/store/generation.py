@@ -5,7 +5,6 @@ that leave no page of it in the process.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -22,7 +21,16 @@ from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.store.digest_memory import is_remembered, remember, stamp_of
 from tui_influence.store.files import open_file, read_bytes, refusal, write_json
-from tui_influence.store.json_values import array, count, numbers, parse, table, text
+from tui_influence.store.json_values import (
+    array,
+    count,
+    matches_digest,
+    numbers,
+    parse,
+    table,
+    text,
+    with_digest,
+)
 from tui_influence.store.npy_file import Header, as_mask, map_open, read_header
 from tui_influence.store.records import as_finite
 from tui_influence.text import printable
@@ -81,6 +89,9 @@ class Generation:
     clusters: NDArray[np.int64]
     metrics: list[dict[str, float]]
 
+    def __len__(self) -> int:
+        return len(self.indices)
+
 
 def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: int, identity: str) -> int:
     """Write a generation into a new directory.
@@ -127,7 +138,7 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
                 rows.append(row)
             rows.finish()
     manifest = {"identity": identity, "count": len(indices), "digests": _digests(directory), "metrics": metrics}
-    write_json(directory / _MANIFEST, manifest | {"digest": _digest_of_manifest(manifest)})
+    write_json(directory / _MANIFEST, with_digest(manifest))
     return len(indices)
 
 
@@ -176,13 +187,12 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What `manifest.json` says; `digest` of `values`, its own, was not written by older versions."""
+    """What `manifest.json` says, and all `values` in it."""
 
     count: int
     digests: dict[str, str]
     metrics: list[dict[str, float]]
     values: dict[str, Any]
-    digest: str | None
 
 
 def _manifest(content: bytes, fit: Fit) -> _Manifest:
@@ -194,17 +204,12 @@ def _manifest(content: bytes, fit: Fit) -> _Manifest:
     if text(values["identity"]) != fit.identity:
         raise ValueError("it is of another config")
     digests = {name: text(table(values["digests"])[name]) for name in ARRAYS}
-    digest = values.pop("digest", None)
-    return _Manifest(models, digests, metrics, values, digest if digest is None else text(digest))
+    return _Manifest(models, digests, metrics, values)
 
 
 def _check_plan(where: str, rows: int, fit: Fit) -> None:
     if rows > fit.planned:
         raise LargerPlanError(f"{where}: it holds models beyond the {fit.planned:,} of the plan")
-
-
-def _digest_of_manifest(manifest: dict[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _check_headers(headers: dict[str, Header], models: int, fit: Fit) -> None:
@@ -222,7 +227,7 @@ def _check_headers(headers: dict[str, Header], models: int, fit: Fit) -> None:
 
 
 def _check_content(files: dict[str, BufferedReader], headers: dict[str, Header], manifest: _Manifest) -> None:
-    if manifest.digest is not None and manifest.digest != _digest_of_manifest(manifest.values):
+    if not matches_digest(manifest.values):
         raise ValueError(f"{_MANIFEST} does not match its digest")
     for name in ARRAYS:
         if _digest_in(files[name], headers[name]) != manifest.digests[name]:

@@ -4,6 +4,7 @@ No value is infinite, NaN or longer than a number of ours, and nothing is nested
 file of ours: what has been parsed can be computed with and shown.
 """
 
+import hashlib
 import json
 from math import isfinite
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ _PARTS = 2 << 20
 _DEPTH = 100
 """Objects and arrays inside each other, at most."""
 _CONTAINERS = (dict, list)
+_DIGEST = "digest"
 
 
 def parse(content: bytes) -> Any:
@@ -42,6 +44,22 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: finite(part) for key, part in value.items() if not isinstance(part, float) or isfinite(part)}
     return [finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def with_digest(values: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with a digest of all else in it."""
+    return values | {_DIGEST: _digest(values)}
+
+
+def matches_digest(values: dict[str, Any]) -> bool:
+    """Whether an object is what it was when it got its digest; older versions gave it none."""
+    return _DIGEST not in values or values[_DIGEST] == _digest(
+        {key: value for key, value in values.items() if key != _DIGEST}
+    )
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def text(value: Any) -> str:

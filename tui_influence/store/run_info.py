@@ -7,7 +7,7 @@ from typing import Any
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import read_json, write_json
-from tui_influence.store.json_values import array, count, table, text, texts
+from tui_influence.store.json_values import array, count, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -161,8 +161,8 @@ def refuse_if_imported(root: Path, info: RunInfo) -> None:
 
 
 def write_run_info(paths: Paths, info: RunInfo) -> None:
-    """Write `run.json`."""
-    write_json(paths.run, asdict(info))
+    """Write `run.json`, with a digest of what is in it."""
+    write_json(paths.run, with_digest(asdict(info)))
 
 
 def read_run_info(root: Path) -> RunInfo:
