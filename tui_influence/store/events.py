@@ -15,6 +15,7 @@ from tui_influence.store.json_values import array, finite, number, numbers, pars
 from tui_influence.text import printable
 
 _LONGEST_LINE = 1 << 20
+_LONGEST_DAMAGE = 64 << 20
 _LATEST = 253402300800.0  # the year 10000, where calendars end
 
 
@@ -99,19 +100,24 @@ def count_damaged_lines(path: Path) -> int:
 
 
 def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each complete line, empty if it is longer than any event, with the offset after it."""
+    """Yield each complete line, empty if it is longer than any event, with the offset after it.
+
+    Nothing is looked for behind megabytes of damage: a file may be said to have any length.
+    """
     try:
         with open_file(path) as file:
             file.seek(start)
             while line := file.readline(_LONGEST_LINE):
                 start += len(line)
-                is_long = False
-                while line and not line.endswith(b"\n"):  # longer than any event, or not written to its end yet
-                    is_long, line = True, file.readline(_LONGEST_LINE)
+                begun = start - len(line)
+                while line and not line.endswith(b"\n") and start - begun < _LONGEST_DAMAGE:
+                    line = file.readline(_LONGEST_LINE)  # longer than any event, or not written to its end yet
                     start += len(line)
                 if not line:
                     return
-                yield b"" if is_long else line, start
+                yield line if start - begun == len(line) else b"", start
+                if not line.endswith(b"\n"):
+                    return
     except OSError as error:
         if not is_gone(error):
             raise refusal(error, "read", path) from error

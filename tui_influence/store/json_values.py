@@ -1,6 +1,6 @@
 """JSON from a file that anybody may have written: parsed with limits, and its values checked one by one.
 
-No value is infinite, NaN or longer than a number of ours, and nothing is nested deeper or cut into more parts than any
+No value is infinite, NaN or larger than a number of ours, and nothing is nested deeper or cut into more parts than any
 file of ours: what has been parsed can be computed with and shown.
 """
 
@@ -18,6 +18,8 @@ _PARTS = 2 << 20
 _DEPTH = 100
 """Objects and arrays inside each other, at most."""
 _CONTAINERS = (dict, list)
+_LARGEST = 1e100
+"""Of any number: many of them can be added and multiplied."""
 _DIGEST = "digest"
 
 
@@ -40,9 +42,11 @@ def parse(content: bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """Return a value that JSON can hold: fields of objects that are NaN or infinite are left out."""
+    """Return a value that `parse` takes: fields of objects that are NaN, infinite or as good as that are left out."""
     if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items() if not isinstance(part, float) or isfinite(part)}
+        return {
+            key: finite(part) for key, part in value.items() if not isinstance(part, float) or abs(part) <= _LARGEST
+        }
     return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
@@ -139,7 +143,7 @@ def _check_depth(value: Any) -> None:
 
 def _float(digits: str) -> float:
     value = float(digits)
-    if not isfinite(value):
+    if not abs(value) <= _LARGEST:
         raise ValueError("a number beyond what can be computed with")
     return value
 

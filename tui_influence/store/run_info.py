@@ -236,6 +236,8 @@ def _parse(values: dict[str, Any]) -> RunInfo:
     )
     if not info.targets:
         raise ValueError("it has no target")
+    if not info.source.groups:
+        raise ValueError("its source has no group")
     if len(info.source.groups) != len(info.source.sizes):
         raise ValueError("group names and sizes differ in number")
     return info

@@ -7,7 +7,7 @@ import pytest
 
 from tui_influence.errors import ResultsError
 from tui_influence.runs.words import event_sentence, event_time
-from tui_influence.store.events import EventLog, read_events
+from tui_influence.store.events import EventLog, count_damaged_lines, read_events
 from tui_influence.store.files import last_line
 
 
@@ -76,6 +76,16 @@ def test_a_line_longer_than_any_event_hides_none_of_those_after_it(tmp_path):
     (_, first), (_, second) = read_events(path)
     assert [event["event"] for event, _ in read_events(path, first)] == ["done"]
     assert second == path.stat().st_size
+
+
+def test_a_terabyte_of_nothing_is_not_read(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("started")
+    log.close()
+    os.truncate(path, 1 << 40)
+    assert kinds(path) == ["started"]
+    assert count_damaged_lines(path) == 1
 
 
 def test_a_number_that_json_has_no_word_for_costs_the_field_and_not_the_event(tmp_path):

@@ -10,7 +10,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.store.files import read_json
 from tui_influence.store.json_values import array, count, finite, number, parse, table, text, texts
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(-1e100, 1e100)
 VALUES = st.recursive(
     SCALARS | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
@@ -30,6 +30,7 @@ def test_what_was_written_comes_back(value):
         b"[1, Infinity]",
         b'{"a": -Infinity}',
         b"1e999",
+        b"1.7e308",
         b"-1e999",
         b"1" * 400,
         b"-" + b"1" * 5000,
@@ -71,5 +72,11 @@ def test_values_of_another_kind_are_refused(read, values):
 
 
 def test_fields_that_json_has_no_word_for_are_left_out():
-    event = {"a": float("nan"), "b": 1.5, "metrics": [{"x": float("inf"), "y": 2.0}], "c": {"d": float("-inf")}}
+    event = {
+        "a": float("nan"),
+        "b": 1.5,
+        "e": -1e300,
+        "metrics": [{"x": float("inf"), "y": 2.0}],
+        "c": {"d": float("-inf")},
+    }
     assert finite(event) == {"b": 1.5, "metrics": [{"y": 2.0}], "c": {}}

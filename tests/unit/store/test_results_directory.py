@@ -68,6 +68,8 @@ def test_a_newer_layout_is_refused_with_what_to_do(paths):
         lambda found: found.update(targets=3),
         lambda found: found["source"].update(groups="abc"),
         lambda found: found["source"].update(sizes=[1]),
+        lambda found: found["source"].update(groups=[], sizes=[]),
+        lambda found: found["source"].update(digests={"groups.npy": 3}),
         lambda found: found.update(models=-1),
         lambda found: found.update(seed="0"),
         lambda found: found["targets"][0].update(test=10**12),
