@@ -292,9 +292,9 @@ def test_events_with_numbers_beyond_all_bounds_are_passed_over(finished, tmp_pat
     sound = len(run("logs", copy, "-n", 1000).out.splitlines())
     with (copy / "events.jsonl").open("a") as file:
         file.writelines(line % number for number in ("1" * 400, "1e999", "NaN"))
-    said = run("logs", copy, "-n", 1000)
-    assert said.code == 0, said
-    assert len(said.out.splitlines()) == sound
+    result = run("logs", copy, "-n", 1000)
+    assert result.code == 0, result
+    assert len(result.out.splitlines()) == sound
 
 
 def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
@@ -317,10 +317,10 @@ def test_a_pruning_that_a_link_leads_to_is_written_to_by_no_command(finished, tm
     (copy / linked).parent.mkdir(exist_ok=True)
     (copy / linked).symlink_to(outside)
     reason = "a link; a results directory may hold none"
-    asked = ("--k", 6, "--seeds", 1, "--baselines", "none")
-    refused("prune", copy, *asked, code=3, reason=reason)
-    said = run("prune", copy, *asked, "--foreground")
-    assert (said.code, reason in said.err) == (3, True)
+    options = ("--k", 6, "--seeds", 1, "--baselines", "none")
+    refused("prune", copy, *options, code=3, reason=reason)
+    result = run("prune", copy, *options, "--foreground")
+    assert (result.code, reason in result.err) == (3, True)
     refused("rank", copy, "--csv", copy / linked / "stop.json", code=3, reason=reason)
     assert [path.name for path in outside.iterdir()] == ["stop.json"]
     assert (outside / "stop.json").read_text() == "precious"
@@ -345,10 +345,10 @@ def test_the_results_of_a_sweep_are_nobody_elses_business(tmp_path):
     config = folder_config(tmp_path)
     before = os.umask(0o022)
     try:
-        said = run("sweep", "--foreground", config)
+        result = run("sweep", "--foreground", config)
     finally:
         os.umask(before)
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     assert (tmp_path / "results").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "results" / "lock").stat().st_mode & 0o777 == 0o600
 
@@ -372,9 +372,9 @@ def test_records_that_cannot_be_read_cost_no_command_and_are_trained_again(finis
         path.unlink()
     spoilt[0].mkdir()
     os.mkfifo(spoilt[1])
-    said = run("rank", copy)
-    assert said.code == 0
-    assert "2 damaged records were left out" in said.err
+    result = run("rank", copy)
+    assert result.code == 0
+    assert "2 damaged records were left out" in result.err
     assert run("resume", "--foreground", copy).code == 0
     assert [path.read_bytes() for path in spoilt] == before
     assert len(list((copy / "quarantine").iterdir())) == 2
@@ -389,10 +389,10 @@ def test_zeroed_sectors_of_the_matrix_change_no_ranking(finished, tmp_path):
         with margins.open("r+b") as file:
             file.seek(256)
             file.write(bytes(512))
-    said = run("rank", copy, "--json")
-    assert said.code == 0
-    assert said.out == sound.out
-    assert "the compacted matrix is damaged, and the records were read instead" in said.err
+    result = run("rank", copy, "--json")
+    assert result.code == 0
+    assert result.out == sound.out
+    assert "the compacted matrix is damaged, and the records were read instead" in result.err
 
 
 def test_what_a_crash_while_preparing_leaves_does_not_bar_the_way(tmp_path):

@@ -27,46 +27,46 @@ def pruned(tmp_path_factory) -> Paths:
     return sweep
 
 
-def places_in(value: Any, place: tuple = ()) -> Iterator[tuple]:
-    """Yield where in a JSON value another may be put: the keys on the way to it."""
-    yield place
+def keys_in(value: Any, keys: tuple = ()) -> Iterator[tuple]:
+    """Yield the keys that lead to each part of a JSON value."""
+    yield keys
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in list(parts)[:4] if isinstance(value, list) else parts:
-        yield from places_in(part, (*place, key))
+        yield from keys_in(part, (*keys, key))
 
 
-def with_value(document: Any, place: tuple, value: Any) -> Any:
-    """Return a document with another value at a place."""
-    if not place:
+def with_value(document: Any, keys: tuple, value: Any) -> Any:
+    """Return a document with another value behind some keys."""
+    if not keys:
         return value
     document = document.copy()
-    document[place[0]] = with_value(document[place[0]], place[1:], value)
+    document[keys[0]] = with_value(document[keys[0]], keys[1:], value)
     return document
 
 
 def is_answered(*arguments: object) -> str:
     """Run a command; return why its answer is none, or nothing."""
-    said = run(*arguments)
-    shown = said.out + said.err
+    answer = run(*arguments)
+    shown = answer.out + answer.err
     if "Traceback" in shown or "bug in tinfl" in shown:
-        return f"{arguments[0]}: {said.err.splitlines()[-2:]}"
-    if said.code and len([line for line in said.err.splitlines() if line.startswith("error: ")]) != 1:
-        return f"{arguments[0]}: exit code {said.code} without a reason: {said.err}"
+        return f"{arguments[0]}: {answer.err.splitlines()[-2:]}"
+    if answer.code and len([line for line in answer.err.splitlines() if line.startswith("error: ")]) != 1:
+        return f"{arguments[0]}: exit code {answer.code} without a reason: {answer.err}"
     return f"{arguments[0]}: control characters" if set(shown) & set("\x1b\x07\x9b") else ""
 
 
 def problems_with(path, commands, tries: int = TRIES) -> list[str]:
-    """Put values at places of a JSON file, one at a time, and run commands; return what went wrong."""
+    """Put foreign values into a JSON file, a single one at a time, and run commands; return what went wrong."""
     content = path.read_text()
     document = json.loads(content)
     rng = random.Random(0)
-    choices = [(place, value) for place in places_in(document) for value in VALUES]
+    choices = [(keys, value) for keys in keys_in(document) for value in VALUES]
     problems = []
     try:
-        for place, value in rng.sample(choices, min(tries, len(choices))):
-            path.write_text(json.dumps(with_value(document, place, value)))
+        for keys, value in rng.sample(choices, min(tries, len(choices))):
+            path.write_text(json.dumps(with_value(document, keys, value)))
             problems += [
-                f"{list(place)} = {str(value)[:20]!r}: {problem}"
+                f"{list(keys)} = {str(value)[:20]!r}: {problem}"
                 for arguments in commands
                 if (problem := is_answered(*arguments))
             ]
@@ -76,19 +76,19 @@ def problems_with(path, commands, tries: int = TRIES) -> list[str]:
 
 
 def test_whatever_stands_in_the_arms_of_a_pruning(pruned):
-    own = Paths(pruned.prunings / "main")
+    pruning = Paths(pruned.prunings / "main")
     reads = [("prune", pruned.root, "--report"), ("prune", pruned.root, "--report", "--json")]
-    assert problems_with(own.arms, reads) == []
+    assert problems_with(pruning.arms, reads) == []
 
 
 def test_whatever_stands_in_the_arms_of_a_verification(pruned):
-    own = Paths(pruned.prunings / "example-1")
-    assert problems_with(own.arms, [("failures", pruned.root, "--verify", "--example", 1, "--json")]) == []
+    pruning = Paths(pruned.prunings / "example-1")
+    assert problems_with(pruning.arms, [("failures", pruned.root, "--verify", "--example", 1, "--json")]) == []
 
 
 def test_whatever_stands_in_the_run_info_of_a_pruning(pruned):
-    own = Paths(pruned.prunings / "main")
-    assert problems_with(own.run, [("prune", pruned.root, "--report"), ("status", own.root)]) == []
+    pruning = Paths(pruned.prunings / "main")
+    assert problems_with(pruning.run, [("prune", pruned.root, "--report"), ("status", pruning.root)]) == []
 
 
 def test_whatever_stands_in_the_run_info_of_a_sweep(pruned):
@@ -101,11 +101,11 @@ def test_whatever_stands_in_a_heartbeat(pruned):
 
 
 def test_a_renamed_target_and_an_odd_number_of_groups_are_damage(pruned):
-    own = Paths(pruned.prunings / "main")
-    content = own.arms.read_text()
+    pruning = Paths(pruned.prunings / "main")
+    content = pruning.arms.read_text()
     document = json.loads(content)
     try:
-        for place, value, reason in [
+        for keys, value, reason in [
             (("ranking", "targets"), {"renamed": 1.0}, "its targets are not those of run.json"),
             (("arms", 1, "k"), 5, "does not drop 5 groups"),
             (("arms", 1, "rows", 0, "dropped"), [10**6] * 3, "drops what is not there"),
@@ -113,20 +113,20 @@ def test_a_renamed_target_and_an_odd_number_of_groups_are_damage(pruned):
             (("stages", "most"), 10**9, "a count up to"),
             (("groups",), [*document["groups"][:-1], "renamed"], "its groups are not those of run.json"),
         ]:
-            own.arms.write_text(json.dumps(with_value(document, place, value)))
-            said = run("prune", pruned.root, "--report")
-            assert (said.code, said.out) == (3, "")
-            assert reason in said.err
-            assert "arms.json: damaged" in said.err
+            pruning.arms.write_text(json.dumps(with_value(document, keys, value)))
+            answer = run("prune", pruned.root, "--report")
+            assert (answer.code, answer.out) == (3, "")
+            assert reason in answer.err
+            assert "arms.json: damaged" in answer.err
     finally:
-        own.arms.write_text(content)
+        pruning.arms.write_text(content)
 
 
 def test_arms_that_were_extended_before_run_info_was_are_read(pruned, tmp_path):
     """`arms.json` is written first."""
     root = tmp_path / "copy"
     shutil.copytree(pruned.root, root)
-    own = Paths(root / "prune" / "main")
-    info = json.loads(own.run.read_text())
-    own.run.write_text(json.dumps(info | {"arms": info["arms"] - 1}))
+    pruning = Paths(root / "prune" / "main")
+    info = json.loads(pruning.run.read_text())
+    pruning.run.write_text(json.dumps(info | {"arms": info["arms"] - 1}))
     assert run("prune", root, "--report").code == 0

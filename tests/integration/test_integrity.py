@@ -39,10 +39,10 @@ def copy(complete, tmp_path):
 
 def verified(root, *options) -> dict:
     """What `tinfl verify` says, with the right exit code."""
-    said = run("verify", root, "--json", *options)
-    assert "Traceback" not in said.err
-    answer = json.loads(said.out)
-    assert said.code == (0 if answer["sound"] else 3)
+    result = run("verify", root, "--json", *options)
+    assert "Traceback" not in result.err
+    answer = json.loads(result.out)
+    assert result.code == (0 if answer["sound"] else 3)
     assert answer["sound"] == (not answer["damaged"])
     assert all(damage["problem"] and damage["remedy"] for damage in answer["damaged"])
     return answer
@@ -59,21 +59,21 @@ def state_of(root) -> dict[str, tuple]:
     }
 
 
-def flip(path, place: int = -3) -> None:
+def flip(path, offset: int = -3) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[offset] ^= 1
     path.write_bytes(content)
 
 
 def test_a_sound_run_is_said_to_be_sound_with_all_that_was_checked(complete):
     before = state_of(complete)
-    said = run("verify", complete)
-    assert said.code == 0
-    assert said.out.splitlines()[-1] == "sound"
+    result = run("verify", complete)
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == "sound"
     rows = [read_run_info(root).planned for root in (complete, complete / "prune" / "main")]
     records = sum(count for planned in rows for count in planned.values())
-    assert f"{records} records" in said.out
-    assert "1 pruning" in said.out
+    assert f"{records} records" in result.out
+    assert "1 pruning" in result.out
     assert state_of(complete) == before
 
 
@@ -123,16 +123,16 @@ def test_one_changed_value_anywhere_is_named(copy, pattern):
         flip(path)
     named = verified(copy)["damaged"]
     assert [damage for damage in named if path.is_relative_to(damage["path"])], named
-    said = run("verify", copy)
-    assert said.code == 3
-    assert said.out.splitlines()[-1] == f"{len(named)} damaged"
+    result = run("verify", copy)
+    assert result.code == 3
+    assert result.out.splitlines()[-1] == f"{len(named)} damaged"
 
 
 @pytest.mark.parametrize("pattern", sorted(set(EVERYTHING) - {"run.json", "heartbeat.json"}))
 def test_one_missing_file_is_named_where_it_is_missed(copy, pattern):
     path = sorted(copy.glob(pattern))[-1]
     path.unlink()
-    assert [found for found in damaged_paths(copy) if path.is_relative_to(copy / found)], pattern
+    assert [damaged for damaged in damaged_paths(copy) if path.is_relative_to(copy / damaged)], pattern
 
 
 @pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE)
@@ -199,10 +199,10 @@ def test_what_comes_and_goes_while_a_run_is_under_way_is_no_damage(copy, monkeyp
     (copy / "matrix" / "estimate-t0" / ".tmp-1-aa").mkdir()
     paths, read = Paths(copy), integrity.read_record
 
-    def set_aside_meanwhile(*place):
-        if place[2] == 3:
+    def set_aside_meanwhile(*row):
+        if row[2] == 3:
             paths.record(Role.ESTIMATE, 3, 0).unlink(missing_ok=True)
-        return read(*place)
+        return read(*row)
 
     monkeypatch.setattr(integrity, "read_record", set_aside_meanwhile)
     assert verified(copy)["sound"]
@@ -253,10 +253,10 @@ def test_a_directory_without_write_permission_is_checked_by_somebody_else(comple
         if os.geteuid() == 0:
             os.seteuid(65534)
         try:
-            said = run("verify", folder / "copy")
+            result = run("verify", folder / "copy")
         finally:
             os.seteuid(os.getuid())
-        assert (said.code, said.out.splitlines()[-1:]) == (0, ["sound"]), said
+        assert (result.code, result.out.splitlines()[-1:]) == (0, ["sound"]), result
         assert state_of(folder) == before
     finally:
         subprocess.run(["chmod", "-R", "u+w", folder], check=True)
@@ -278,9 +278,9 @@ def test_names_made_to_harm_do_none(tmp_path):
     paths = make_run(tmp_path / "run")
     (paths.root / "\x1b[2J").symlink_to("x")
     root = paths.root.rename(tmp_path / "\x1b]0;owned\x07")
-    said = run("verify", root)
-    assert said.code == 3
-    assert not set(said.out + said.err) & set("\x1b\x07")
+    result = run("verify", root)
+    assert result.code == 3
+    assert not set(result.out + result.err) & set("\x1b\x07")
 
 
 def test_what_is_no_results_directory_is_refused(tmp_path):

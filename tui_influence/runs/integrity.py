@@ -104,17 +104,17 @@ def check_results(root: Path, progress: Progress) -> Findings:
     findings = Findings()
     info = read_run_info(root)
     _Check(Paths(root), info, findings, progress).run()
-    for own in _prunings(Paths(root)):
-        if not (os.path.lexists(own.run) or own.records_root.exists()):
-            findings.notes.append(f"{printable(str(own.root))}: nothing was prepared yet")
+    for paths in _prunings(Paths(root)):
+        if not (os.path.lexists(paths.run) or paths.records_root.exists()):
+            findings.notes.append(f"{printable(str(paths.root))}: nothing was prepared yet")
             continue
         try:
-            pruning = read_run_info(own.root)
+            info = read_run_info(paths.root)
         except ResultsError as error:
-            findings.damaged.append(Damage(own.run, str(error), _COPY))
+            findings.damaged.append(Damage(paths.run, str(error), _COPY))
             continue
         findings.checked["prunings"] += 1
-        _Check(own, pruning, findings, progress).run()
+        _Check(paths, info, findings, progress).run()
     findings.damaged += _no_files(root)
     return findings
 
@@ -126,14 +126,14 @@ def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
         ResultsError: the directory is none, or its `run.json` is damaged.
     """
     fingerprints = _fingerprints(read_run_info(root))
-    for own in _prunings(Paths(root)):
+    for paths in _prunings(Paths(root)):
         try:
-            fingerprints |= _fingerprints(read_run_info(own.root))
+            fingerprints |= _fingerprints(read_run_info(paths.root))
         except ResultsError:  # `check_results` says so
             continue
     cache = Cache()
-    for place, fingerprint in enumerate(sorted(fingerprints)):
-        progress("checking the packed data", place, len(fingerprints))
+    for number, fingerprint in enumerate(sorted(fingerprints)):
+        progress("checking the packed data", number, len(fingerprints))
         if not (fingerprint.isascii() and fingerprint.isalnum()):
             problem = f"a fingerprint of packed data that is none: {printable(fingerprint, 40)}"
             findings.damaged.append(Damage(Paths(root).run, problem, _COPY))
@@ -154,10 +154,10 @@ def _fingerprints(info: RunInfo) -> set[str]:
 
 def _prunings(paths: Paths) -> list[Paths]:
     try:
-        found = sorted(path for path in paths.prunings.iterdir() if path.is_dir() and not path.is_symlink())
+        directories = sorted(path for path in paths.prunings.iterdir() if path.is_dir() and not path.is_symlink())
     except OSError:  # there are none, or they cannot be listed, which `_no_files` says
         return []
-    return [Paths(path) for path in found if not paths.prunings.is_symlink()]
+    return [Paths(path) for path in directories if not paths.prunings.is_symlink()]
 
 
 _Rows = dict[tuple[Role, int], Row]
@@ -304,9 +304,9 @@ class _Check:
         if len(within) < len(listed):
             beyond = counted(len(listed) - len(within), "record")
             self._findings.notes.append(f"{printable(str(self._paths.records(role)))}: {beyond} beyond the plan")
-        for place, (index, target) in enumerate(within):
-            if place % _EVERY == 0:
-                self._progress(f"checking the records ({role.value})", place, len(within))
+        for number, (index, target) in enumerate(within):
+            if number % _EVERY == 0:
+                self._progress(f"checking the records ({role.value})", number, len(within))
             path = self._paths.record(role, index, target)
             try:
                 record = read_record(self._paths, role, index, target)
@@ -379,15 +379,15 @@ def _is_same(row: Row, other: Row) -> bool:
 
 def _agree(matrix: Generation, record: Record) -> bool:
     """Whether a matrix says of a model what its record says, or nothing."""
-    place = int(np.searchsorted(matrix.indices, record.index))
-    if place == len(matrix.indices) or matrix.indices[place] != record.index:
+    position = int(np.searchsorted(matrix.indices, record.index))
+    if position == len(matrix.indices) or matrix.indices[position] != record.index:
         return True
     return (
-        np.array_equal(matrix.margins[place], record.margins)
-        and np.array_equal(matrix.predicted[place], record.predicted)
-        and np.array_equal(matrix.masks[place], record.mask)
-        and matrix.clusters[place] == record.cluster
-        and matrix.metrics[place] == record.metrics
+        np.array_equal(matrix.margins[position], record.margins)
+        and np.array_equal(matrix.predicted[position], record.predicted)
+        and np.array_equal(matrix.masks[position], record.mask)
+        and matrix.clusters[position] == record.cluster
+        and matrix.metrics[position] == record.metrics
     )
 
 

@@ -28,10 +28,10 @@ def stamp_of(digest: str, files: dict[str, os.stat_result]) -> str:
 
     Args:
         digest: of what the files were checked against.
-        files: what the system says of each open file, by name.
+        files: the status of each open file, by name.
     """
-    said = [(name, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for name, found in files.items()]
-    return hashlib.blake2b(repr((digest, said)).encode(), digest_size=16).hexdigest()
+    signs = [(name, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns) for name, file in files.items()]
+    return hashlib.blake2b(repr((digest, signs)).encode(), digest_size=16).hexdigest()
 
 
 def is_remembered(directory: Path, stamp: str) -> bool:
@@ -48,9 +48,9 @@ def remember(directory: Path, stamp: str, files: dict[str, os.stat_result]) -> N
     Args:
         directory: which.
         stamp: of its files.
-        files: what the system said of each before it was read.
+        files: the status of each before it was read.
     """
-    changed = max(max(found.st_mtime, found.st_ctime) for found in files.values())
+    changed = max(max(file.st_mtime, file.st_ctime) for file in files.values())
     folder = _folder()
     if not (time.time() - changed > _SETTLED and folder.is_absolute()):
         return
@@ -72,8 +72,8 @@ def _note(directory: Path) -> Path:
 
 def _is_private(folder: Path) -> bool:
     """Whether nobody but this user can have written what is remembered."""
-    found = folder.stat()
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -143,12 +143,12 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
 
 
 def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Generation:
-    """Open a generation that matches its digests; whether it does is looked at once, and remembered.
+    """Open a generation that matches its digests; that is checked once, and remembered.
 
     Args:
         directory: of the generation.
         fit: what it must be.
-        again: look at it even if it was found sound before: a disk may have lost what it held.
+        again: check it even if it was sound before: a disk may have lost what it held.
 
     Raises:
         DamagedGenerationError: it cannot be read, does not match its digests, or is of another run.

@@ -94,7 +94,7 @@ def _enclosing(path: Path) -> Path | None:
 def _is_results_directory(folder: Path) -> bool:
     paths = Paths(folder)
     try:
-        return paths.run.exists() and any(place.exists() for place in (paths.records_root, paths.prunings, paths.plan))
+        return paths.run.exists() and any(path.exists() for path in (paths.records_root, paths.prunings, paths.plan))
     except OSError:  # it may not even be looked at, and nothing in it will be written
         return False
 

@@ -63,19 +63,19 @@ def is_what_the_records_say(outputs, indices=range(4)) -> bool:
         == encode(
             replace(
                 record,
-                margins=np.array(outputs.margins[place]),
-                predicted=np.array(outputs.predicted[place]),
-                mask=np.array(outputs.masks[place]),
-                metrics=outputs.metrics[place],
-                cluster=int(outputs.clusters[place]),
+                margins=np.array(outputs.margins[position]),
+                predicted=np.array(outputs.predicted[position]),
+                mask=np.array(outputs.masks[position]),
+                metrics=outputs.metrics[position],
+                cluster=int(outputs.clusters[position]),
             )
         )
-        for place, record in enumerate(records)
+        for position, record in enumerate(records)
     )
 
 
 def was_passed_over(outputs) -> bool:
-    """Whether the records were read instead, and the reader is told so."""
+    """Whether the records were read instead, and the reader is warned."""
     return len(outputs.damaged_matrices) == 1 and not isinstance(outputs.margins, np.memmap)
 
 

@@ -138,8 +138,8 @@ def test_a_header_that_claims_other_arrays_is_a_damaged_record(dtype, shape):
 
 def test_a_measurement_that_is_no_number_is_left_out_of_the_record():
     """It would be a damaged record, and be trained again for ever."""
-    found = decode(encode(make_record(metrics={"source_loss": float("nan"), "source_accuracy": 0.5})))
-    assert found.metrics == {"source_accuracy": 0.5}
+    record = decode(encode(make_record(metrics={"source_loss": float("nan"), "source_accuracy": 0.5})))
+    assert record.metrics == {"source_accuracy": 0.5}
 
 
 def test_margins_stay_finite_in_half_precision():

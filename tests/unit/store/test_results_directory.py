@@ -281,8 +281,8 @@ def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor
     write_record(paths, make_record(5))
     list_generations, calls = matrix.generations, []
 
-    def late(*asked):
-        found = list_generations(*asked)
+    def late(*arguments):
+        found = list_generations(*arguments)
         calls.append(found)
         if len(calls) == 1:  # between the listing and the opening another process compacts, twice
             monkeypatch.setattr(matrix, "generations", list_generations)

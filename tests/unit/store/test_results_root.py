@@ -24,7 +24,7 @@ def _umask():
 
 @pytest.fixture
 def sweep(tmp_path) -> Paths:
-    """As much of a sweep as makes it one."""
+    """As much of a sweep as makes a results directory."""
     paths = Paths(tmp_path / "sweep")
     make_results_directory(paths.root)
     paths.records_root.mkdir()
@@ -96,19 +96,25 @@ def test_a_pruning_that_lies_elsewhere_is_refused_from_the_sweep_on(sweep, elsew
     link = sweep.root / linked
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(elsewhere)
-    own = sweep.prunings / "main"
+    pruning = sweep.prunings / "main"
     for write in (refuse_links, make_results_directory, lambda root: request_stop(Paths(root))):
         with pytest.raises(ResultsError, match=LINK):
-            write(own)
+            write(pruning)
     assert [path.name for path in elsewhere.iterdir()] == ["stop.json"]
     assert (elsewhere / "stop.json").read_text() == "precious"
 
 
-def test_a_link_inside_is_refused_by_who_asks_a_run_to_stop(sweep, elsewhere):
+def test_no_run_is_asked_to_stop_through_a_link(sweep, elsewhere):
     sweep.stop.symlink_to(elsewhere / "stop.json")
     with pytest.raises(ResultsError, match=LINK):
         request_stop(sweep)
     assert (elsewhere / "stop.json").read_text() == "precious"
+
+
+def test_a_link_elsewhere_in_it_keeps_nobody_from_stopping_a_run(sweep, elsewhere):
+    (sweep.root / "picture").symlink_to(elsewhere)
+    request_stop(sweep)
+    assert sweep.stop.exists()
 
 
 def test_the_lock_is_not_made_through_a_link(sweep, elsewhere):
@@ -119,12 +125,12 @@ def test_the_lock_is_not_made_through_a_link(sweep, elsewhere):
 
 
 def test_a_users_own_way_to_a_run_may_lead_over_links(sweep, tmp_path):
-    own = tmp_path / "link"
-    own.symlink_to(sweep.root)
-    refuse_links(own)
-    make_results_directory(own)
-    make_results_directory(own / "prune" / "main")
-    write_text_atomically(own / "ranking.csv", "text")
+    link = tmp_path / "link"
+    link.symlink_to(sweep.root)
+    refuse_links(link)
+    make_results_directory(link)
+    make_results_directory(link / "prune" / "main")
+    write_text_atomically(link / "ranking.csv", "text")
     assert (sweep.root / "ranking.csv").read_text() == "text"
 
 

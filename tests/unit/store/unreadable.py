@@ -18,10 +18,10 @@ def refusing(number: int) -> Spoil:
     def spoil(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_any = os.open
 
-        def refuse(wanted, *rest, **more):
-            if Path(wanted) == path:
+        def refuse(name, *rest, **more):
+            if Path(name) == path:
                 raise OSError(number, os.strerror(number), str(path))
-            return open_any(wanted, *rest, **more)
+            return open_any(name, *rest, **more)
 
         monkeypatch.setattr(files.os, "open", refuse)
 
@@ -32,10 +32,10 @@ def failing_in_the_middle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that can be opened, on a disk that cannot read it."""
     content = files._content
 
-    def fail(wanted, limit):
-        if wanted == path:
+    def fail(name, limit):
+        if name == path:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return content(wanted, limit)
+        return content(name, limit)
 
     monkeypatch.setattr(files, "_content", fail)
 
