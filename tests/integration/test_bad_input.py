@@ -301,8 +301,8 @@ def test_a_pipe_in_place_of_a_log_is_not_waited_for(finished, tmp_path):
     for path in (copy / "logs" / "worker-0.log", copy / "events.jsonl"):
         path.unlink()
         os.mkfifo(path)
-    refused("logs", copy, "--worker", 0, code=3, reason="not an ordinary file")
-    refused("logs", copy, code=3, reason="not an ordinary file")
+    refused("logs", copy, "--worker", 0, code=3, reason="not a regular file")
+    refused("logs", copy, code=3, reason="not a regular file")
 
 
 def test_events_with_numbers_beyond_all_bounds_are_passed_over(finished, tmp_path):
@@ -352,7 +352,7 @@ def test_a_run_in_a_directory_that_a_link_leads_to_is_not_stopped_or_gone_on_wit
     shutil.copytree(finished, outside)
     now = {"time": time.time(), "state": "running"}
     (outside / "heartbeat.json").write_text(json.dumps(json.loads((outside / "heartbeat.json").read_text()) | now))
-    (outside / "owner.json").write_text(json.dumps(vars(Owner.this_process())))
+    (outside / "owner.json").write_text(json.dumps(vars(Owner.this_process(outside))))
     (copy / "prune").mkdir()
     (copy / "prune" / "main").symlink_to(outside)
     refused("stop", copy / "prune" / "main", code=3, reason="a link; a results directory may hold none")

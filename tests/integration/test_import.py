@@ -219,7 +219,7 @@ def test_files_of_another_kind_are_refused(given, tmp_path, option, content, rea
 @pytest.mark.parametrize("option", ["--masks", "--outputs", "--images", "--groups"])
 def test_a_pipe_is_refused_and_not_waited_for(given, tmp_path, option):
     os.mkfifo(tmp_path / "pipe")
-    refused("import", *given, option, tmp_path / "pipe", tmp_path / "out", code=2, reason="not an ordinary file")
+    refused("import", *given, option, tmp_path / "pipe", tmp_path / "out", code=2, reason="not a regular file")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tui_influence.config.paths import expanded
-from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.folder import require_every_class
 from tui_influence.datasets.images import MAX_PIXELS
-from tui_influence.datasets.npy import Header, read_header
 from tui_influence.datasets.problems import counted, directory_problem, listed, reason_of, shown
 from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
 from tui_influence.errors import DatasetError
+from tui_influence.npy_header import Header, read_header
+from tui_influence.regular_files import open_regular
 from tui_influence.text import printable
 
 _MAX_SMALL = 1 << 28
@@ -99,7 +99,7 @@ class NpzOrigin:
         member = contents.pixels
         size = int(np.prod(member.shape[1:]))
         with self._archive() as archive, self._open(archive, "x") as file:
-            whole = npy.read_array(file, allow_pickle=False) if member.fortran else None
+            whole = npy.read_array(file, allow_pickle=False) if member.order == "F" else None
             for position in positions:
                 if whole is None:
                     if file.tell() != member.offset + position * size:
@@ -165,7 +165,7 @@ class NpzOrigin:
             raise DatasetError(f"{self.where} has no images: x is {described}")
         if shape[1] * shape[2] > MAX_PIXELS:
             raise self._wrong("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
-        if member.fortran and member.size > _MAX_FORTRAN:
+        if member.order == "F" and member.size > _MAX_FORTRAN:
             raise self._wrong("x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)")
 
     def _small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

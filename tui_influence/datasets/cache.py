@@ -45,11 +45,11 @@ from tui_influence.datasets.entry import (
     write_labels,
     write_manifest,
 )
-from tui_influence.datasets.files import read_regular
 from tui_influence.datasets.problems import reason_of, shown
 from tui_influence.datasets.sets import Images, ImageSet, Labels
 from tui_influence.errors import DatasetError
 from tui_influence.pixel_counts import VALUES, pixel_counts
+from tui_influence.regular_files import read_regular
 
 TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Packed datasets of tinfl; safe to delete.\n"

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import DatasetProblemsError, directory_problem, shown
 from tui_influence.errors import DatasetError
+from tui_influence.regular_files import open_regular
 from tui_influence.text import did_you_mean, printable
 
 _MOST_BYTES = 16 << 20

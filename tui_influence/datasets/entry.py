@@ -21,11 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.datasets.files import open_regular, read_regular
-from tui_influence.datasets.npy import Header, read_header
 from tui_influence.datasets.problems import reason_of
 from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.npy_header import Header, read_header
 from tui_influence.pixel_counts import VALUES
+from tui_influence.regular_files import open_regular, read_regular
 
 FORMAT = 1
 IMAGES, LABELS, MANIFEST = "images.npy", "labels.npy", "manifest.json"
@@ -165,7 +165,7 @@ def _labels(folder: Path) -> Labels:
 
 def _header(file: BinaryIO, name: str, dtype: np.dtype[Any]) -> Header:
     header = read_header(file)
-    if header.dtype != dtype or header.fortran:
+    if header.dtype != dtype or header.order == "F":
         raise DamagedEntryError(f"{name} is not an array of {dtype}")
     size = os.fstat(file.fileno()).st_size
     if header.size != size:

@@ -20,10 +20,10 @@ import numpy as np
 
 from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source
-from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import DatasetProblemsError, counted, directory_problem, reason_of, shown
 from tui_influence.datasets.sets import Groups, ImageSet
 from tui_influence.errors import DatasetError
+from tui_influence.regular_files import open_regular
 from tui_influence.text import printable
 
 _COLUMNS = ("path", "group")

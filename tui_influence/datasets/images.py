@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
 
 from tui_influence.datasets.decoding import BUDGET
-from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import BadImageError, image_reason
 from tui_influence.datasets.sets import Images, ImageShape, Sample
+from tui_influence.regular_files import open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
 """The decoders in use. A file's name does not choose among them; its content does. Images come from strangers, so a

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import open_file, read_bytes, refusal
-from tui_influence.store.npy_file import map_array, read_header
+from tui_influence.store.npy_file import map_array, read_plain_header
 from tui_influence.store.records import MARGIN_LIMIT
 from tui_influence.text import counted, printable
 
@@ -316,7 +316,7 @@ def _pixels(archive: zipfile.ZipFile, where: str, n: int) -> NDArray[np.uint8]:
     """Read the images in an archive, once its header says that they fit."""
     member = archive.getinfo("x.npy")
     with archive.open(member) as file:
-        header = read_header(file, member.file_size)
+        header = read_plain_header(file, member.file_size)
         shape = header.shape if len(header.shape) == 4 else (*header.shape, 1)
         if header.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
             raise ConfigError(f"{where}: x is {header}; (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 are wanted")

@@ -17,7 +17,7 @@ from tui_influence.datasets.cache import Cache
 from tui_influence.designs import Row, design_of, schedule
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import State, read_heartbeat
+from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
 from tui_influence.store.arms_file import Pruning, check_arms, read_arms
 from tui_influence.store.events import count_damaged_lines
@@ -141,8 +141,8 @@ def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
         entry = cache.root / "packed" / fingerprint
         if not entry.exists():
             findings.notes.append(f"not in the cache, and packed again when needed: {fingerprint}")
-        elif cache.open(fingerprint, verify=True) is None:
-            findings.damaged.append(Damage(entry, "its content does not match its fingerprint", _REPACK))
+        elif damage := cache.check(fingerprint):
+            findings.damaged.append(Damage(entry, damage, _REPACK))
         findings.checked["packed"] += entry.exists()
 
 
@@ -331,7 +331,7 @@ class _Check:
     def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
         """Say of a run that is done which of its models are gone, as after half a copy."""
         heartbeat, planned = read_heartbeat(self._paths), self._info.planned.get(role, 0)
-        if heartbeat is None or heartbeat.state is not State.DONE:
+        if heartbeat is None or heartbeat.state not in FINISHED:
             return
         gone = planned - len(completed(self._paths, role, len(matrices), planned) | list_failures(self._paths, role))
         held = [0 if matrix is None else len(matrix) for matrix in matrices]

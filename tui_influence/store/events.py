@@ -82,7 +82,7 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], in
     A last line without its end is left for the next call.
 
     Raises:
-        ResultsError: the file cannot be read, or is no ordinary file.
+        ResultsError: the file cannot be read, or is no regular file.
     """
     for line, end in _lines(path, start):
         event = _event(line)
@@ -94,7 +94,7 @@ def count_damaged_lines(path: Path) -> int:
     """Return how many complete lines hold no event.
 
     Raises:
-        ResultsError: the file cannot be read, or is no ordinary file.
+        ResultsError: the file cannot be read, or is no regular file.
     """
     return sum(_event(line) is None for line, _ in _lines(path, 0))
 
@@ -128,7 +128,7 @@ def _open_at_end(path: Path) -> FileIO:
     file = FileIO(os.open(path, flags, 0o666), "ab")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+        raise ResultsError(f"{printable(str(path))}: not a regular file")
     return file
 
 

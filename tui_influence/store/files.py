@@ -4,12 +4,12 @@ import errno
 import json
 import os
 import secrets
-import stat
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from tui_influence.errors import ResultsError
+from tui_influence.regular_files import NotRegularError, open_regular
 from tui_influence.store.json_values import parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
@@ -74,12 +74,12 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
 
 
 def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
-    """Read an ordinary file of at most `limit` bytes: no pipe to wait for, no device without an end.
+    """Read a regular file of at most `limit` bytes: no pipe to wait for, no device without an end.
 
     One that another machine replaces while it is read is, on a network file system, read again.
 
     Raises:
-        ResultsError: it is missing, unreadable, too large or no ordinary file.
+        ResultsError: it is missing, unreadable, too large or no regular file.
     """
     try:
         try:
@@ -101,20 +101,16 @@ def _content(path: Path, limit: int) -> bytes:
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open an ordinary file for reading; never wait for somebody to write to a pipe.
+    """Open a regular file for reading; never wait for somebody to write to a pipe.
 
     Raises:
         OSError: it cannot be opened.
-        ResultsError: it is no ordinary file.
+        ResultsError: it is no regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
-        return open(descriptor, "rb")  # noqa: PTH123  (a descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
+        return open_regular(path)
+    except NotRegularError as error:
+        raise ResultsError(f"{printable(str(path))}: {error.strerror}") from error
 
 
 def is_gone(error: OSError) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
+from tui_influence.npy_header import Header
 from tui_influence.store.digest_memory import is_remembered, remember, stamp_of
 from tui_influence.store.files import open_file, read_bytes, refusal, write_json
 from tui_influence.store.json_values import (
@@ -31,7 +32,7 @@ from tui_influence.store.json_values import (
     text,
     with_digest,
 )
-from tui_influence.store.npy_file import Header, as_mask, map_open, read_header
+from tui_influence.store.npy_file import as_mask, map_open, read_plain_header
 from tui_influence.store.records import as_finite
 from tui_influence.text import printable
 
@@ -162,7 +163,7 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
         with ExitStack() as opened:
             files = {name: opened.enter_context(open_file(directory / f"{name}.npy")) for name in ARRAYS}
             stats = {name: os.fstat(file.fileno()) for name, file in files.items()}
-            headers = {name: read_header(file, stats[name].st_size) for name, file in files.items()}
+            headers = {name: read_plain_header(file, stats[name].st_size) for name, file in files.items()}
             _check_headers(headers, manifest.count, fit)
             stamp = stamp_of(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
             if again or not is_remembered(directory, stamp):
@@ -238,7 +239,7 @@ def _digests(directory: Path) -> dict[str, str]:
     digests = {}
     for name in ARRAYS:
         with open_file(directory / f"{name}.npy") as file:
-            digests[name] = _digest_in(file, read_header(file, os.fstat(file.fileno()).st_size))
+            digests[name] = _digest_in(file, read_plain_header(file, os.fstat(file.fileno()).st_size))
     return digests
 
 

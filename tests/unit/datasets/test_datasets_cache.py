@@ -19,8 +19,8 @@ from numpy.lib import format as npy
 from tui_influence.datasets import default_cache, packing, reopen
 from tui_influence.datasets import entry as entries
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.npy import read_header
 from tui_influence.errors import DatasetError
+from tui_influence.npy_header import read_header
 from tui_influence.pixel_counts import pixel_counts
 
 

@@ -386,13 +386,14 @@ def test_a_name_is_escaped_where_all_images_are_unreadable(folder: Path, cache: 
 
 
 def test_odd_metadata_of_the_first_image_are_no_talk(folder: Path, recwarn: pytest.WarningsRecorder) -> None:
-    resolution = struct.pack("<HHL", 282, 5, 1)
     for path in folder.rglob("*.png"):
-        Image.fromarray(noise(0)).save(path.with_suffix(".tiff"), dpi=(72, 72))
+        jpeg = path.with_suffix(".jpg")
+        Image.fromarray(noise(0)).save(jpeg)
         path.unlink()
-        data = path.with_suffix(".tiff").read_bytes()
-        assert resolution in data
-        beyond = data.index(resolution) + len(resolution)
-        path.with_suffix(".tiff").write_bytes(data[:beyond] + b"\xff\xff\xff\x00" + data[beyond + 4 :])
+        malformed = b"\xff\xe2" + struct.pack(">H", 14) + b"MPF\0" + bytes(8)  # of an image of several pictures
+        jpeg.write_bytes(jpeg.read_bytes()[:2] + malformed + jpeg.read_bytes()[2:])
+    with pytest.warns(UserWarning, match="malformed MPO"):
+        Image.open(next(folder.rglob("*.jpg"))).close()
+    recwarn.clear()
     native_shape(FolderSource(kind="folder", path=str(folder)))
     assert not recwarn.list

@@ -103,7 +103,7 @@ def test_a_number_that_json_has_no_word_for_costs_the_field_and_not_the_event(tm
 def test_a_pipe_in_place_of_a_log_is_refused_and_not_waited_for(tmp_path):
     path = tmp_path / "events.jsonl"
     os.mkfifo(path)
-    with pytest.raises(ResultsError, match="not an ordinary file"):
+    with pytest.raises(ResultsError, match="not a regular file"):
         list(read_events(path))
     with pytest.raises(ResultsError, match=r"events\.jsonl"):
         EventLog(path)

@@ -83,7 +83,7 @@ def test_a_claim_of_many_elements_takes_no_memory():
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "array.npy")
-    with pytest.raises(ResultsError, match="not an ordinary file"):
+    with pytest.raises(ResultsError, match="not a regular file"):
         map_array(tmp_path / "array.npy")
 
 

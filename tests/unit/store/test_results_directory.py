@@ -162,7 +162,7 @@ def test_a_pipe_in_place_of_pictures_is_not_waited_for(run):
     path = paths.target(0) / "thumbnails.npy"
     path.unlink()
     os.mkfifo(path)
-    refused(read_thumbnails, paths.target(0), match="not an ordinary file")
+    refused(read_thumbnails, paths.target(0), match="not a regular file")
 
 
 def test_everything_that_is_kept_of_the_data_has_a_digest(paths):
@@ -351,7 +351,7 @@ def test_what_is_no_ordinary_file_is_refused(run):
     paths, _ = run
     paths.run.unlink()
     paths.run.symlink_to("/dev/zero")
-    refused(read_run_info, paths.root, match="not an ordinary file")
+    refused(read_run_info, paths.root, match="not a regular file")
 
 
 @pytest.mark.parametrize("link", ["events.jsonl", "records/estimate/0009", "matrix", "logs/worker-0.log", "lock"])

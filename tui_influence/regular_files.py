@@ -1,13 +1,17 @@
-"""Files of somebody else's, opened to be read: regular ones alone."""
+"""Files that somebody else may have made, opened to be read: regular ones alone."""
 
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
-def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
+class NotRegularError(OSError):
+    """A pipe, a socket, a device or a directory, where a regular file is expected."""
+
+
+def open_regular(path: str | Path, *, links: bool = True) -> BufferedReader:
     """Open a file to be read; to open a pipe would be to wait for someone who writes to it.
 
     Args:
@@ -15,13 +19,14 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
         links: whether it may be reached through a symbolic link.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        NotRegularError: it is no regular file.
+        OSError: it cannot be opened.
     """
-    more = os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    more = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
     return file
 
 
