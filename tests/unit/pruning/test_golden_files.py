@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,7 @@ from tui_influence.pruning.figure import removal_figure
 from tui_influence.pruning.plot import removal_curve
 from tui_influence.pruning.report import cost_line, plan_lines, report_lines
 from tui_influence.runs.measure import Cost
+from tui_influence.store.arms_file import Stages
 
 GOLDEN = Path(__file__).parent / "golden"
 REGENERATE = "TINFL_REGENERATE"
@@ -29,9 +31,16 @@ def lines(found):
     return "".join(f"{line}\n" for line in found)
 
 
+def uneven(pruning):
+    """With more repeats of some arms than of others, and nothing that follows."""
+    arms = [replace(arm, rows=arm.rows[: 1 + place % 3]) for place, arm in enumerate(pruning.arms)]
+    return replace(pruning, arms=tuple(arms), stages=Stages(3))
+
+
 FORMATS = {
     "plan.txt": lambda: lines(plan_lines(planned(seeds=3))),
     "plan_relative_ascii.txt": lambda: lines(plan_lines(planned(relative=True, targets=TWO), ascii_only=True)),
+    "plan_uneven.txt": lambda: lines(plan_lines(uneven(planned()))),
     "plan.json": lambda: document(plan_document(planned())),
     "report_80.txt": lambda: lines(report_lines(made(planned()), 80)),
     "report_60_ascii.txt": lambda: lines(report_lines(made(planned(targets=TWO)), 60, ascii_only=True)),
