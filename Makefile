@@ -6,11 +6,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: demo test lint types imports unit tour soak cluster bench gpu-check constraints clean help
+.PHONY: demo test lint types imports unit mutants tour soak cluster bench gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
+	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
 	@echo "make tour       the README's pictures, from the demo's run"
 	@echo "make soak       kill and damage sweeps at random for minutes (SOAK_SECONDS=600)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
@@ -46,6 +47,11 @@ imports: $(DEV)
 
 unit: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak and not cluster"
+
+mutants: $(DEV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,mutants]'
+	$(BIN)/python -m benchmarks.mutants --seed $(or $(MUTANTS_SEED),1) --sample $(or $(MUTANTS_SAMPLE),24) \
+		--packages $(MUTANTS_PACKAGES)
 
 results/demo: | $(STAMP)
 	$(BIN)/tinfl demo $@
