@@ -99,15 +99,25 @@ def test_as_long_as_little_is_retrained_nothing_is_recommended():
     assert measured_best(made(lists, baselines=False)).why == "no number of classes was asked for"
 
 
-@pytest.mark.parametrize(("value", "se"), [(0.2, 0.1), (0.1, 0.1), (0.05, 0.02), (0.06, 0.1)])
+def shown_by(seeds, models=4, se=0.1):
+    """The gain that so many retrainings of each would just show, from what `models` of each say of how they vary."""
+    df = 2 * (seeds - 1)
+    return (t.ppf(1 - 0.025 / 2, df) + t.ppf(0.8, df)) * se * np.sqrt(models / seeds)
+
+
+JUST_TOO_SMALL, JUST_ENOUGH = (shown_by(101), 0.1), (shown_by(100) * 1.0001, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("value", "se"), [(0.2, 0.1), (0.1, 0.1), (0.05, 0.02), (0.06, 0.1), JUST_TOO_SMALL, JUST_ENOUGH]
+)
 @pytest.mark.parametrize("models", [4, 6])
 def test_the_retrainings_that_are_suggested_are_the_fewest_that_show_such_a_gain(value, se, models):
     """In four tries of five, at 5% shared between the two arms: both quantiles, in errors that fall as the root."""
     why = measured_best(gained((value, se), (0.0, se), models=models)).why
 
     def shows(seeds):
-        df = 2 * (seeds - 1)
-        return value >= (t.ppf(1 - 0.025 / 2, df) + t.ppf(0.8, df)) * se * np.sqrt(models / seeds)
+        return value >= shown_by(seeds, models, se)
 
     fewest = next((seeds for seeds in range(models + 1, 101) if shows(seeds)), None)
     if fewest is None:
