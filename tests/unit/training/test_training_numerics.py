@@ -74,6 +74,46 @@ def test_streams_of_one_seed_are_independent():
     )
 
 
+def test_a_seed_is_derived_as_the_first_version_derived_it():
+    """Models of a run are trained by several versions: the same row must be the same model."""
+    assert numerics.derive(7) == 8460147692890830636
+    assert numerics.derive(7, 2) == 9139555415570476218
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 amx_bf16\nflags : other\n", {"fpu", "avx2", "amx_bf16"}),
+        ("Features : neon: fp\n", set()),
+        ("flags : a:b c\n", {"a:b", "c"}),
+    ],
+)
+def test_a_processor_is_asked_for_the_first_line_of_its_flags(monkeypatch, tmp_path, text, flags):
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr(numerics, "Path", lambda asked: path if asked == "/proc/cpuinfo" else None)
+    assert numerics.cpu_flags() == flags
+    path.unlink()
+    assert numerics.cpu_flags() == set()
+
+
+def test_bf16_computes_the_products_and_nothing_else_is_rounded():
+    x = torch.randn(4, 4)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with numerics.choose("cpu", precision, 1).autocast():
+            assert (x @ x).dtype == dtype
+
+
+def test_generators_start_from_the_seed_inside_and_go_on_outside():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with numerics.seeded(torch.device("cpu"), 11):
+        inside = torch.rand(3)
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.equal(inside, torch.rand(3, generator=torch.Generator().manual_seed(11)))
+
+
 def test_the_number_of_threads_is_the_one_that_was_asked_for():
     before = torch.get_num_threads()
     try:
