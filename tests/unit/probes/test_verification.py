@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tui_influence.errors import ResultsError
-from tui_influence.probes.verification import SEEDS, Verification, verification
+from tui_influence.probes.flips import fisher_exact
+from tui_influence.probes.verification import FEWEST_SEEDS, SEEDS, Verification, verification
 from tui_influence.probes.verification_names import example_of, kept_at, verify_command
 from tui_influence.pruning.planning import directory_of
 from tui_influence.ranking import Question
@@ -78,3 +79,8 @@ def test_where_nothing_is_said_three_groups_are_left_out_ten_times_each(tmp_path
     assert not Verification(few.own, (replace(few.blamed[0], q=0.5),), few.wanted).told
     with pytest.raises(ValueError, match="one example"):
         verification(reading, Question())
+
+
+def test_the_fewest_retrainings_are_those_from_which_a_flip_can_be_told():
+    assert fisher_exact(FEWEST_SEEDS, FEWEST_SEEDS, 0, FEWEST_SEEDS) < 0.05
+    assert fisher_exact(FEWEST_SEEDS - 1, FEWEST_SEEDS - 1, 0, FEWEST_SEEDS - 1) > 0.05

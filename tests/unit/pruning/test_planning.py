@@ -13,7 +13,7 @@ from tui_influence.datasets import native_shape
 from tui_influence.errors import AlreadyRunningError, ConfigError, ResultsError
 from tui_influence.influence.outputs import OutputKind
 from tui_influence.pruning import request
-from tui_influence.pruning.arms import SEEDS, Chosen, choice, default_grid, with_arms
+from tui_influence.pruning.arms import Chosen, choice, default_grid, with_arms
 from tui_influence.pruning.mixture import Mixture, Side, mix_words, parse_weights, refuse_half_without_examples
 from tui_influence.pruning.planning import (
     Asked,
@@ -26,7 +26,7 @@ from tui_influence.pruning.planning import (
     refuse_other_question,
 )
 from tui_influence.pruning.prediction import predict_gain
-from tui_influence.pruning.request import WITHIN, Planned, Wanted, cost_of, outlined
+from tui_influence.pruning.request import Planned, Wanted, cost_of, outlined
 from tui_influence.ranking import Question, rank
 from tui_influence.reading import read
 from tui_influence.runs.datasets import open_datasets
@@ -106,7 +106,7 @@ def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_droppe
         assert one.accuracy_over_random == pytest.approx(expected.over_random[:, place, 1])
         assert one.margin == pytest.approx(expected.over_all[:, place, 0])
         assert one.accuracy == pytest.approx(expected.over_all[:, place, 1])
-    assert (made.arms, made.stages.seeds, made.shape) == ((), SEEDS, (info.resolution, info.channels))
+    assert (made.arms, made.stages.seeds, made.shape) == ((), 5, (info.resolution, info.channels))
     assert (made.sweep, made.identity, made.seed) == (info.name, info.identity, info.seed)
 
 
@@ -205,8 +205,8 @@ def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
     assert sorted({arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}) == list(default_grid(GROUPS))
     assert (pruning.ranking.targets, pruning.ranking.estimator) == ({"digits": 1.0}, "difference")
     assert pruning.ranking.output == "margin"
-    assert pruning.stages == Stages(SEEDS, BASELINES, WITHIN, 4 * SEEDS)
-    assert {len(arm.rows) for arm in pruning.arms} == {SEEDS}
+    assert pruning.stages == Stages(5, BASELINES, 0.01, 20)
+    assert {len(arm.rows) for arm in pruning.arms} == {5}
     assert config.run.name == "small-main"
     assert list(sweep.root.glob("prune/*")) == []
 
@@ -214,7 +214,7 @@ def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
 def test_where_seeds_are_said_no_more_of_an_arm_follow(sweep):
     assert outline(sweep, seeds=3)[0].stages == Stages(3, BASELINES, 0.0, 12)
     assert outline(sweep, seeds=3, within=0.02, most=9)[0].stages == Stages(3, BASELINES, 0.02, 9)
-    assert outline(sweep, within=0)[0].stages == Stages(SEEDS, BASELINES, 0.0, 4 * SEEDS)
+    assert outline(sweep, within=0)[0].stages == Stages(5, BASELINES, 0.0, 20)
     assert outline(sweep, seeds=3, most=3)[0].stages.most == 3
     with pytest.raises(ConfigError, match="at most 2 retrainings of an arm are fewer than the 3"):
         outline(sweep, seeds=3, most=2)
