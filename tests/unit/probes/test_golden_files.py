@@ -21,7 +21,14 @@ from tui_influence.probes.failures import Blamed, Failure, Failures
 from tui_influence.probes.flips import Against, ArmOnExample, Flipped, Verified
 from tui_influence.probes.leakage import Leak, Leaks
 from tui_influence.probes.leakage_documents import copies_csv, document, leaks_csv
-from tui_influence.probes.subpopulation_documents import classes_document, driven_csv, in_order, source_document
+from tui_influence.probes.subpopulation_documents import (
+    classes_document,
+    driven_csv,
+    image_names,
+    in_order,
+    list_names,
+    source_document,
+)
 from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy, Subpopulation
 from tui_influence.probes.verification_report import (
     planned_document,
@@ -151,7 +158,7 @@ def verification(*, models: int = 4) -> Verified:
                 right=0 if control else recorded,
                 margin=around(-0.5 + place) if recorded > 1 else Interval(-0.5 + place, nan, nan),
                 over_all=None if arm.kind is ArmKind.ALL else against,
-                over_random=None if control else replace(against, p=0.02 * (place + 1)),
+                over_random=None if control else replace(against, p=0.04 if place == 1 else 0.05),
                 flipped=None if arm.kind is ArmKind.ALL or not recorded else Flipped(1000 * place, place + 1, 1234),
             )
         )
@@ -164,6 +171,18 @@ def as_json(values) -> str:
 
 def lines(found) -> str:
     return "".join(f"{line}\n" for line in found)
+
+
+def without_controls() -> Verified:
+    """As far as nothing but the first list has been retrained, and nothing is left out at random."""
+    found = verification()
+    arms = [
+        replace(one, over_random=None) if one.arm.k == 1 else replace(one, models=0, right=0, flipped=None)
+        for one in found.arms
+        if one.arm.kind is not ArmKind.RANDOM
+    ]
+    against = replace(arms[1].over_all, p=nan)
+    return replace(found, arms=(arms[0], replace(arms[1], over_all=against), *arms[2:]))
 
 
 CLASS = Question(target_class="x", split="all", estimator="ridge", output_kind="correct")
@@ -186,6 +205,7 @@ FORMATS = {
     "verification.txt": lambda: lines(verification_lines(verification(), ascii_only=False)),
     "verification_begun.txt": lambda: lines(verification_lines(verification(models=1), ascii_only=True)),
     "verification_not_begun.txt": lambda: lines(verification_lines(verification(models=0), ascii_only=True)),
+    "verification_without_controls.txt": lambda: lines(verification_lines(without_controls(), ascii_only=False)),
     "verification.json": lambda: as_json(verification_document(verification())),
     "planned.txt": lambda: lines(planned_lines(reading(), ONE, verification().pruning, ascii_only=True)),
     "planned.json": lambda: as_json(planned_document(reading(), ONE, verification().pruning)),
@@ -204,3 +224,16 @@ def test_what_is_written_is_that_of_the_golden_file(name):
 
 def test_no_golden_file_is_left_over():
     assert {path.name for path in GOLDEN.iterdir()} == set(FORMATS)
+
+
+def test_names_that_cannot_stand_on_a_line_of_a_list_are_counted():
+    told = [driven(example, 0, 0, 0.01) for example in range(len(LABELS))]
+    names, others = image_names(reading(), [*told, driven(5, 0, 0, 0.5), driven(4, None, 0, 1)])
+    assert names == ["p0.png", "+p3", "p4", "p5", "p7"]
+    assert others == 3
+
+
+def test_lists_have_safe_names_and_no_two_are_alike_in_any_file_system():
+    assert list_names(["a", "A", "a", "b/../c", "..", "--x--", "狮子", "n" * 70, "a-2"]) == [
+        "a.txt", "A-2.txt", "a-3.txt", "b_.._c.txt", "group.txt", "x.txt", "狮子.txt", "n" * 60 + ".txt", "a-2-2.txt",
+    ]  # fmt: skip

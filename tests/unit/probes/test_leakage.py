@@ -172,12 +172,16 @@ def test_the_smallest_influence_found_is_that_of_a_usual_example_and_image(readi
     assert some.smallest == pytest.approx(smallest_found(12, spread, 80, share), rel=1e-2)
 
 
-def test_groups_that_never_vary_have_no_smallest_of_nothing(reading):
-    masks = np.ones_like(reading.outputs.masks)
+@pytest.mark.parametrize("most_have_it", [True, False])
+def test_where_most_groups_never_vary_one_of_all_models_counts_as_the_usual_share(reading, most_have_it):
+    masks = np.full_like(reading.outputs.masks, most_have_it)
     masks[:, 0] = np.arange(80) % 2 == 0
     found = leaks(replace(reading, outputs=replace(reading.outputs, masks=masks)), Question(split="all"))
+    half = leaks(reading, Question(split="all"))
+    share = np.median(reading.outputs.masks.mean(axis=0))
+    scale = smallest_found(240, 1.0, 80, share) / half.smallest
     assert found.tested == 12
-    assert np.isfinite(found.smallest)
+    assert found.smallest * scale == pytest.approx(smallest_found(12, 1.0, 80, 1 / 80))
 
 
 def test_pairs_left_out_are_those_beyond_chance_that_are_not_kept():
