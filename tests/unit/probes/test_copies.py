@@ -77,6 +77,15 @@ def test_copies_come_with_the_nearest_first_and_of_equal_ones_the_first():
     assert [copy.target for copy in found] == [9, 9, 2, 4]
     assert [copy.distance for copy in found] == sorted(copy.distance for copy in found)
     assert [copy.distance == 0 for copy in found] == [True, True, False, False]
+    assert [copy.kind for copy in found] == [Kind.IDENTICAL, Kind.IDENTICAL, Kind.NEAR, Kind.NEAR]
+
+
+def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy():
+    """Nothing then says how far from it an unrelated image is."""
+    often = np.concatenate([TARGET, np.repeat(TARGET[[9]], 4, axis=0)])
+    source = np.concatenate([TARGET[[9]], noisy(TARGET[[9]], 2)])
+    (copy,) = found_in(source, often)
+    assert (copy.source, copy.kind, copy.distance, copy.relative) == (0, Kind.IDENTICAL, 0, 0)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])

@@ -130,12 +130,12 @@ def test_an_example_that_half_of_the_models_get_right_does_not_fail(tmp_path):
     predicted = np.tile(np.arange(6) % 3, (20, 1)).astype(np.uint16)
     predicted[:10, 1] = predicted[:11, 2] = 7
     margins = np.full((20, 6), 0.5, np.float16)
-    margins[:, 3] = 0.25
+    margins[:, 3] = -0.25
     tied = replace(reading, outputs=replace(reading.outputs, predicted=predicted, margins=margins))
     assert [one.example for one in failures(tied, Question(split="all")).found] == [2]
-    at = failures(tied, Question(split="all"), below=0.25)
+    at = failures(tied, Question(split="all"), below=-0.25)
     assert (at.wrong, at.low, [one.example for one in at.found]) == (1, 0, [2])
-    above = failures(tied, Question(split="all"), below=0.251)
+    above = failures(tied, Question(split="all"), below=-0.249)
     assert (above.wrong, above.low, [one.example for one in above.found]) == (1, 1, [3, 2])
 
 

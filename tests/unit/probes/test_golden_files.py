@@ -145,7 +145,7 @@ def verification(*, models: int = 4) -> Verified:
         choice(groups[2:5], groups, ArmKind.DROP, "3 blamed"),
     ]
     plan = replace(bare(len(GROUPS)), groups=groups)
-    pruning = with_arms(plan, [], lists, 4)
+    pruning = with_arms(plan, [], lists, 1 if models == 1 else 4)
     arms = []
     for place, arm in enumerate(pruning.arms):
         control = arm.kind in (ArmKind.ALL, ArmKind.RANDOM)

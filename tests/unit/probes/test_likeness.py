@@ -93,6 +93,7 @@ def test_an_image_of_next_to_no_contrast_cannot_be_compared(spread, is_flat):
     pale = 100 + 3 * spread * pattern
     assert np.isinf(distances(pale, smooth(1))[0]) == is_flat
     assert np.isinf(distances(smooth(1), pale)[0]) == is_flat
+    assert np.isinf(distances(pale, pale)[0]) == is_flat
     assert (likeness._unit(pale) == 0).all() == is_flat
 
 
@@ -143,6 +144,15 @@ def test_a_search_ends_at_the_crop_that_was_cut_though_it_begins_beside_it():
     beside = distances(cut(wholes, likeness._inside(begin), 32), cut(parts, WHOLE, 32))
     assert (beside > 0.003).all()
     assert (fitted < 1e-4).all()
+
+
+def test_a_search_never_ends_farther_away_than_it_began():
+    wholes, others = smooth(5, seed=3, side=64), smooth(5, seed=9, side=64)
+    begun = distances(cut(wholes, WINDOWS, 32), cut(others, WHOLE, 32))
+    assert (likeness._fitted(wholes, others, WINDOWS, 32) <= begun).all()
+    parts = cut(wholes, WINDOWS, 64)
+    at_the_crop = distances(cut(wholes, WINDOWS, 32), cut(parts, WHOLE, 32))
+    assert (likeness._fitted(wholes, parts, WINDOWS, 32) <= at_the_crop).all()
 
 
 def test_a_step_goes_most_of_the_way_and_never_too_far():
