@@ -5,28 +5,39 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+PIP    := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts
+# Beside a Pillow that its metadata do not allow: pyproject.toml says why.
+TERM_IMAGE := $(PIP) --no-deps term-image
 
-.PHONY: demo test lint types imports unit mutants tour soak cluster bench gpu-check constraints clean help
+# Of `make gpu-check`: the interpreter that has torch, its version, and where what it lacks is installed.
+GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)))
+GPU_PYTHON_VERSION ?= 3.12
+GPU_PACKAGES       := build/gpu-packages
+
+.PHONY: demo test lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
 	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
 	@echo "make tour       the README's pictures, from the demo's run"
-	@echo "make soak       kill and damage sweeps at random for minutes (SOAK_SECONDS=600)"
+	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
-	@echo "make gpu-check  compare CPU with CUDA and measure a GPU"
+	@echo "make gpu-check  compare CPU with CUDA and measure a GPU (GPU_OPTIONS='--device cpu --quick')"
+	@echo "make gpu-wheels fetch what gpu-check needs on a machine without network"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) -e '.[term-image]'
+	$(TERM_IMAGE)
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) -e '.[dev,term-image]'
+	$(TERM_IMAGE)
 	@touch $@ $(STAMP)
 
 demo: $(STAMP)
@@ -46,10 +57,10 @@ imports: $(DEV)
 	$(BIN)/lint-imports
 
 unit: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not soak and not cluster"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not cluster"
 
 mutants: $(DEV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,mutants]'
+	$(PIP) -r benchmarks/mutants/requirements.txt
 	$(BIN)/python -m benchmarks.mutants --seed $(or $(MUTANTS_SEED),1) --sample $(or $(MUTANTS_SAMPLE),24) \
 		--packages $(MUTANTS_PACKAGES)
 
@@ -64,10 +75,10 @@ tour: $(STAMP) | results/demo results/demo-images
 	$(BIN)/python docs/tour.py results/demo docs/tour --images results/demo-images
 
 soak: $(DEV)
-	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/python -m pytest -m soak -s --timeout 0
+	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600) --seed $(or $(SOAK_SEED),1)
 
 cluster: $(DEV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
+	$(PIP) -e '.[dev,ray,term-image]'
 	$(BIN)/python -m pytest -m cluster -n 0 -s --timeout 1200
 
 bench: $(DEV)
@@ -79,13 +90,28 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_runs
 	$(BIN)/python -m benchmarks.bench_explore
 
-# Needs only this repository and torch: it runs with whatever Python has them.
+# For a machine that has torch and torchvision, and neither the network nor our other packages: fetch them here, take
+# gpu-wheels/ along, and `make gpu-check` there puts them on the path, in a directory of their own.
+gpu-wheels:
+	rm -rf gpu-wheels
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m pip download --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --implementation cp --python-version $(GPU_PYTHON_VERSION) \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--constraint constraints.txt --requirement benchmarks/gpu_requirements.txt --dest gpu-wheels
+	@du -sh gpu-wheels
+
+# The result is written to benchmarks/results, and to $OUT where that names a directory.
 gpu-check:
-	PYTHONPATH=. $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))) benchmarks/gpu_check.py \
-		--output benchmarks/results/gpu-check.json
+	@PYTHONPATH=$(GPU_PACKAGES) $(GPU_RUN) -c 'import psutil, pydantic, platformdirs, pynvml, safetensors' 2>/dev/null || \
+		$(GPU_RUN) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade \
+			--find-links gpu-wheels --requirement benchmarks/gpu_requirements.txt --target $(GPU_PACKAGES) || \
+		{ echo "gpu-check: packages are missing; 'make gpu-wheels' fetches them where there is a network" >&2; exit 1; }
+	PYTHONPATH=.:$(GPU_PACKAGES) $(GPU_RUN) benchmarks/gpu_check.py \
+		--output benchmarks/results/gpu-check.json $(if $(OUT),--output "$(OUT)/gpu-check.json") $(GPU_OPTIONS)
 
 constraints: $(DEV)
-	$(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(pip|setuptools|wheel)==' > constraints.txt
+	$(PIP) -e '.[dev,ray,term-image]'
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|wheel)==' > constraints.txt
 
 clean:
 	rm -rf $(VENV) results .mypy_cache .ruff_cache .pytest_cache

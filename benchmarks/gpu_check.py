@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/gpu_check.py [--device cuda] [--output FILE.json] [--quick]
 
-Needs the repository, torch, torchvision, numpy, scipy, pydantic, pillow, psutil and, for a GPU, nvidia-ml-py. Trains
-the same rows of the embedded pair on the CPU and on the device, reads the gauges that a sweep shows, measures training
-throughput as a fraction of the device's own matrix rate, and several workers sharing the device. Exits with 1 when a
-tolerance is missed. `--device cpu --quick` runs the same code anywhere.
+Needs the repository, torch, torchvision, and what `gpu_requirements.txt` lists. Trains the same rows of the embedded
+pair on the CPU and on the device, reads the gauges that a sweep shows, measures training throughput as a fraction of
+the device's own matrix rate, and several workers sharing the device. Exits with 1 when a tolerance is missed.
+`--device cpu --quick` runs the same code anywhere.
 """
 
 import argparse
@@ -71,7 +71,9 @@ class Check:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--output", type=Path, help="where a JSON of everything goes")
+    parser.add_argument(
+        "--output", type=Path, action="append", default=[], help="where a JSON of everything goes; may be repeated"
+    )
     parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -97,9 +99,9 @@ def main() -> int:
     result["seconds"] = round(time.perf_counter() - started, 1)
     missed = [check.name for check in checks if not check.passed]
     result["passed"] = not missed
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for output in options.output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"\n{'MISSED: ' + ', '.join(missed) if missed else 'all checks passed'}; {result['seconds']} s")
     return 1 if missed else 0
 

@@ -30,6 +30,12 @@ MIN_GROUPS = 2
 """A classifier needs two classes, and an influence something to compare with."""
 
 
+MOST_PLAN_BYTES = 1 << 30
+"""Memory that the rows of a plan may take, and more than its file does: as much as a file of a run may have."""
+
+_ROW_BYTES = 400
+"""Of a row besides its mask, of a byte a group."""
+
 _STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}
 _SPLIT_STREAM = 3
 _SUBSET_STREAM = 4
@@ -144,15 +150,19 @@ def design_of(section: DesignSection, groups: int, seed: int) -> Design:
     """Return the design a config asks for, checked against the number of groups.
 
     Raises:
-        ConfigError: the design is impossible for this many groups, or asks for more models than there are masks.
+        ConfigError: the design is impossible for this many groups, or has more models than there are masks, or than
+            can be planned.
     """
     design = Design(section.kind, section.alpha, groups, seed)
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
-    asked = section.models + section.heldout
-    if asked > design.possible_masks:
+    models = section.models + section.heldout
+    most = MOST_PLAN_BYTES // (groups + _ROW_BYTES)
+    if models > most:
+        raise ConfigError(f"{models:,} models of {groups:,} groups are more than can be planned: at most {most:,}")
+    if models > design.possible_masks:
         raise ConfigError(
-            f"{asked} models are asked for, but only {design.possible_masks} different masks "
+            f"{models} models are asked for, but only {design.possible_masks} different masks "
             f"of {groups} groups exist at alpha = {section.alpha:g}"
         )
     return design

@@ -2,12 +2,13 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.requirements import require
 
 PATIENCE = 60.0
 _OWN = ("TMUX", "NO_COLOR", "COLORTERM", "COLUMNS", "LINES")
@@ -18,7 +19,7 @@ class Terminal:
     """A tmux server of its own with one window."""
 
     def __init__(self, socket: Path, width: int = 80, height: int = 24) -> None:
-        assert shutil.which("tmux"), "tmux is needed (apt-get install tmux): a screen is only right in a real terminal"
+        require("tmux")  # a screen is only right in a real terminal
         self._socket = str(socket)
         size = ["-x", str(width), "-y", str(height)]
         environment = {name: value for name, value in os.environ.items() if name not in _OWN}

@@ -3,39 +3,42 @@
 import os
 import random
 import signal
-import time
 
 import pytest
 
-from tests.e2e.chaos import fill_disk_and_resume, torment
 from tests.e2e.program import record_bytes, status, tinfl, wait_for, wait_until, write_config
+from tests.requirements import require
+from tests.soak import kills
+from tests.soak.disks import on_own_disk
+from tests.soak.kills import MODELS, Torment
 from tui_influence.store.paths import Paths
-
-MODELS = 40
-"""Enough that four rounds of bad luck come before the end."""
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, bytes]:
     """Every record of a run that nothing happened to."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    tinfl("sweep", "--foreground", write_config(directory, models=MODELS))
-    return record_bytes(directory / "results")
+    return kills.undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
 def test_killed_processes_and_damaged_records_cost_nothing_that_was_finished(here, undisturbed):
-    counts = torment(write_config(here, models=MODELS), here / "results", random.Random(3), rounds=4)
-    assert counts["supervisor"] >= 2
-    assert counts["damaged"] >= 1
+    torment = Torment(write_config(here, models=MODELS), here / "results", random.Random(3))
+    torment.run(blows=8)
+    assert sum(torment.counts.values()) >= 8
+    assert torment.counts["records damaged"] >= 1
     assert record_bytes(here / "results") == undisturbed
-    assert len(list(Paths(here / "results").quarantine.iterdir())) == counts["damaged"]
+    assert len(list(Paths(here / "results").quarantine.iterdir())) == torment.counts["records damaged"]
 
 
-def test_a_full_disk_ends_the_sweep_with_its_reason_and_loses_nothing(here, reference):
-    said = fill_disk_and_resume(write_config(here), here / "results")
-    assert said.startswith("exit 3"), said
-    assert "no space left on the disk" in said
-    assert "tiny: failed" in said
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("full", "no space left on the disk"), ("read-only", "read-only file system")]
+)
+def test_a_disk_that_refuses_ends_the_sweep_with_its_reason_and_loses_nothing(here, reference, kind, reason):
+    require("user namespaces")
+    output = on_own_disk(kind, write_config(here), here / "results")
+    assert output.startswith("exit 3"), output
+    assert reason in output
+    if kind == "full":  # what is read-only cannot say that it failed
+        assert "tiny: failed" in output
     assert record_bytes(here / "results") == reference
 
 
@@ -73,8 +76,9 @@ def test_a_worker_that_has_run_out_of_memory_costs_no_model(here):
 def test_a_stopped_worker_is_noticed_and_replaced(here, undisturbed):
     tinfl("sweep", write_config(here, models=MODELS), TINFL_SILENCE_LIMIT="4")
     paths = Paths(here / "results")
-    wait_until(lambda: busy_workers(paths.root), "no worker")
-    os.kill(busy_workers(paths.root)[0], signal.SIGSTOP)
+    busy: list[int] = []
+    wait_until(lambda: busy.extend(busy_workers(paths.root)) or busy, "no worker has a model in hand")
+    os.kill(busy[0], signal.SIGSTOP)
     found = wait_for(paths.root, "done")
     assert any("hung and was restarted; the last: no sign of life" in warning for warning in found["warnings"])
     assert "is hung and is killed: no sign of life" in tinfl("logs", paths.root, "-n", "500").stdout
@@ -83,17 +87,3 @@ def test_a_stopped_worker_is_noticed_and_replaced(here, undisturbed):
 
 def busy_workers(root):
     return [worker["pid"] for worker in status(root)["workers"] if worker["row"]]
-
-
-@pytest.mark.soak
-def test_soak(tmp_path, undisturbed):
-    """For SOAK_SECONDS: sweeps tormented with one seed after another."""
-    end, seed, total = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "120")), 100, {}
-    while time.monotonic() < end:
-        directory = tmp_path / str(seed)
-        directory.mkdir()
-        counts = torment(write_config(directory, models=MODELS), directory / "results", random.Random(seed), rounds=6)
-        assert record_bytes(directory / "results") == undisturbed
-        total = {name: total.get(name, 0) + count for name, count in counts.items()}
-        print(f"seed {seed}: {counts}; in all {total}")
-        seed += 1

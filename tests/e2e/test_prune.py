@@ -94,7 +94,7 @@ def test_the_removal_curve_is_a_figure_for_a_paper(pruned, tmp_path):
 def test_a_figure_without_matplotlib_names_the_extra(pruned, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('No module named matplotlib')")
     refused = tinfl("prune", pruned, "--figure", tmp_path / "curve.svg", code=2, PYTHONPATH=str(tmp_path)).stderr
-    assert refused == "error: a figure needs matplotlib: pip install 'tui-influence[figure]'\n"
+    assert refused == "error: a figure needs matplotlib: pip install matplotlib\n"
     assert not (tmp_path / "curve.svg").exists()
 
 

@@ -112,7 +112,7 @@ def test_without_ray_the_extra_is_named(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 2, done.stderr
-    assert "needs Ray: pip install 'tui-influence[ray]'" in done.stderr
+    assert "needs Ray: pip install ray" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
+import numpy as np
 import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for, wait_until, write_config
@@ -193,6 +195,50 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
     tinfl("sweep", "--foreground", "--retry-failed", config, cwd=here, code=1, BROKEN=broken)
     assert sum(status(here / "results")["failed"].values()) == failed
     kill_everything(here / "results")
+
+
+def test_a_run_whose_data_have_moved_goes_on_with_the_same_command(here):
+    side, classes = 10, 4
+    for name in ("train", "test"):
+        labels = np.arange(40) % classes
+        images = np.random.default_rng(0).integers(0, 256, (40, side, side), dtype=np.uint8)
+        np.savez(here / f"{name}.npz", x=images, y=labels)
+    source = f'kind = "npz"\npath = "{here}/train.npz"'
+    target = f'[[target]]\nkind = "npz"\nname = "t"\ntrain = "{here}/train.npz"\ntest = "{here}/test.npz"'
+    builtin = '[[target]]\nkind = "builtin"\ntrain_per_class = 5\ntest_per_class = 10'
+    config = write_config(
+        here, models=4, swap={'kind = "builtin"\nper_class = 12': source, builtin: target, "heldout = 2": "heldout = 0"}
+    )
+    tinfl("sweep", "--foreground", config)
+    before = record_bytes(here / "results")
+    (here / "train.npz").unlink()
+    Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
+    tinfl("sweep", "--foreground", config)
+    assert record_bytes(here / "results") == before
+    fresh = write_config(here, name="fresh.toml", output=here / "fresh", swap={builtin: target})
+    assert f"{fresh}:12:9: target.train does not exist" in tinfl("sweep", fresh, code=2).stderr
+
+
+def test_a_run_on_a_dataset_that_only_its_user_may_open_goes_on_from_the_cache(here):
+    (here / "root").mkdir()
+    source = (
+        f'kind = "torchvision"\ndataset = "FakeData"\nroot = "{here}/root"\n'
+        "arguments = { size = 40, image_size = [1, 10, 10], num_classes = 4 }"
+    )
+    config = write_config(
+        here, models=4, swap={'kind = "builtin"\nper_class = 12': source, "heldout = 2": "heldout = 0"}
+    )
+    tinfl("sweep", "--foreground", config, TINFL_CACHE=str(here / "cache"))
+    before = record_bytes(here / "results")
+    Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
+    tinfl("resume", "--foreground", here / "results", TINFL_CACHE=str(here / "cache"))
+    assert record_bytes(here / "results") == before
+    prune = ("prune", here / "results", "--foreground", "--k", "1", "--seeds", "1", "--baselines", "none")
+    tinfl(*prune, TINFL_CACHE=str(here / "cache"))
+    shutil.rmtree(here / "cache")
+    Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
+    refused = tinfl("resume", here / "results", TINFL_CACHE=str(here / "cache"), code=3)
+    assert "start it again from your own config with `tinfl sweep`" in refused.stderr
 
 
 def test_every_target_comes_from_the_same_source_model(here):

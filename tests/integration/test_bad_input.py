@@ -53,6 +53,22 @@ def check(path, reason):
     return refused("check", "--no-time", path, code=2, reason=reason)
 
 
+@pytest.mark.parametrize("command", [("check", "--no-time"), ("sweep", "--dry-run"), ("sweep",)])
+def test_paths_that_lead_nowhere_are_told_together_with_their_lines(tmp_path, command):
+    config = folder_config(tmp_path, source=tmp_path / "no source", test=tmp_path / "no test")
+    outcome = run(*command, config)
+    assert outcome.code == 2
+    assert f"{config}:6:8: source.path does not exist: {tmp_path}/no source" in outcome.err
+    assert f"{config}:11:8: target.test does not exist: {tmp_path}/no test" in outcome.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_more_models_than_can_be_planned_are_refused(tmp_path):
+    refused(
+        "sweep", "--dry-run", folder_config(tmp_path, models=10**9), code=2, reason="1,000,000,000 models of 5 groups"
+    )
+
+
 def test_a_sound_config_is_accepted(tmp_path):
     said = run("check", "--no-time", folder_config(tmp_path))
     assert said.code == 0
@@ -133,11 +149,13 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
 
 
 @pytest.fixture
-def as_nobody():
+def as_nobody(monkeypatch):
     """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
     for module in ("ranking", "export.csv", "export.json", "export.table", "cli.starting", "runs.launch", "cli.live"):
         importlib.import_module(f"tui_influence.{module}")
     if os.geteuid() == 0:
+        access = os.access  # asks for the real user, who is still root
+        monkeypatch.setattr(os, "access", lambda path, mode, **options: access(path, mode, effective_ids=True))
         os.seteuid(65534)
         yield
         os.seteuid(0)
@@ -157,6 +175,7 @@ def test_directories_without_permission(tmp_path, as_nobody):
         for command in ("sweep", "status", "rank", "logs", "stop", "resume"):
             subject = config if command == "sweep" else scratch / "locked" / "results"
             refused(command, subject, code=3, reason="permission denied")
+        refused("status", scratch / "locked", code=3, reason="permission denied")
         config.chmod(0o000)
         refused("check", config, code=2, reason="no permission to read it")
     finally:
@@ -313,6 +332,17 @@ def test_code_named_by_a_results_directory_is_not_run(finished, tmp_path, monkey
     (copy / "numpy.py").write_text("raise SystemExit('executed')")
     monkeypatch.chdir(copy)
     refused("resume", copy, code=3, reason="is code (evil:run)")
+
+
+def test_a_dataset_named_by_a_results_directory_is_not_opened_if_that_could_run_code(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    saved = json.loads((copy / "run.json").read_text())
+    saved["config"]["source"] = {"kind": "torchvision", "dataset": "PhotoTour", "root": str(tmp_path)}
+    saved["source"]["fingerprint"] = "0" * 64
+    (copy / "run.json").write_text(json.dumps(saved))
+    for command in (("resume",), ("prune", "--dry-run")):
+        refused(command[0], copy, *command[1:], code=3, reason="PhotoTour may run code, which is not done because")
 
 
 def test_modules_lying_in_the_directory_are_not_imported(finished, tmp_path, monkeypatch):

@@ -2,9 +2,11 @@
 
 import json
 
+import PIL
 import pytest
 
 from tests.integration.command_line import run
+from tui_influence.images import graphics
 
 _SAYS = ("TERM", "TERM_PROGRAM", "COLORTERM", "NO_COLOR", "TMUX", "STY", "KITTY_WINDOW_ID", "LC_TERMINAL")
 
@@ -27,9 +29,37 @@ def test_doctor_says_how_images_are_shown_and_why(monkeypatch, environment, ok, 
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(graphics, "library_problem", lambda: "")
 
-    said = json.loads(run("doctor", "--json").out)
+    images = finding("images")
 
-    (images,) = [finding for finding in said if finding["what"] == "images"]
     assert images["ok"] is ok
     assert found in images["found"]
+
+
+def finding(what: str) -> dict:
+    """Return the line of `tinfl doctor` on one thing."""
+    (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["what"] == what]
+    return line
+
+
+def test_doctor_says_that_a_terminals_own_graphics_need_term_image(monkeypatch):
+    for name in _SAYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setattr(graphics, "library_problem", lambda: "term-image is not installed")
+
+    assert "half blocks; the kitty protocol (TERM is xterm-kitty) needs term-image" in finding("images")["found"]
+    assert graphics.LIBRARY_REMEDY in finding("term-image")["found"]
+
+
+@pytest.mark.parametrize(("version", "ok"), [("10.4.0", False), ("12.3.0", False), ("13.0.0", True), ("14.0.1", True)])
+def test_doctor_warns_of_a_pillow_with_a_known_hole(monkeypatch, version, ok):
+    monkeypatch.setattr(PIL, "__version__", version)
+
+    pillow = finding("pillow")
+
+    assert pillow["ok"] is ok
+    assert version in pillow["found"]
+    assert ("remedy: pip install 'pillow>=13'" in pillow["found"]) is not ok

@@ -53,6 +53,18 @@ def test_pictures_load_what_draws_them_only_to_draw():
     assert not loaded("import tui_influence.images.pictures") & {"numpy", "PIL", "term_image", "textual"}
 
 
+DRAW = """
+import numpy as np
+from tui_influence.images.pictures import Ink, picture
+for ink in Ink:
+    assert picture(np.zeros((8, 8, 3), np.uint8), 8, ink)
+"""
+
+
+def test_text_is_drawn_without_what_writes_graphics():
+    assert not loaded(DRAW) & {"term_image", "requests", "textual"}
+
+
 def running(*arguments: object) -> str:
     """Code that runs the command line to its end."""
     argv = ["tinfl", *map(str, arguments)]

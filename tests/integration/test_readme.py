@@ -3,13 +3,16 @@
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.program import kill_everything, tinfl, wait_for, write_config
 from tests.e2e.terminal import Terminal
+from tests.requirements import require
 from tui_influence.config.loader import load_config
+from tui_influence.images.graphics import LIBRARY_REMEDY
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -32,8 +35,23 @@ def test_the_config_for_a_cluster_is_one(tmp_path):
     assert load_config(config).compute.slurm.planner_partition == "cpu"
 
 
+def test_nobody_is_sent_to_a_package_index_for_this_package():
+    files = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "tui_influence").rglob("*.py")]
+    assert [path for path in files if re.search(r"install .*tui.influence|tinfl\[", path.read_text())] == []
+
+
+def test_the_readme_installs_what_the_project_has():
+    text = (ROOT / "README.md").read_text()
+    named = {extra for extras in re.findall(r"'\.\[([\w,-]+)\]'", text) for extra in extras.split(",")}
+    assert {"figure", "ray"} <= named
+    assert named <= tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    assert LIBRARY_REMEDY in text
+    assert LIBRARY_REMEDY.rpartition(" ")[2] in (ROOT / "constraints.txt").read_text().splitlines()
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
 def test_make_knows_its_targets(command):
+    require("make")
     done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -52,6 +70,7 @@ def look_at(directory: Path, command: str, results: str) -> None:
 
 def test_every_tinfl_command_of_the_readme_works(tmp_path):
     """In one directory, one after the other; only the config is swapped for one that trains in seconds."""
+    require("tmux")
     try:
         for command in COMMANDS:
             program, *arguments = shlex.split(command)

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 
 from tests.e2e.program import tinfl
 from tests.integration.command_line import refused, run
+from tests.requirements import require
 from tests.tui.runs import make_run, spoil
-from tests.unit.images.test_graphics import assert_enlarged, decoded, parse_iterm2, parse_kitty
+from tests.unit.images.test_graphics import assert_enlarged, parse_iterm2, parse_kitty
 from tui_influence.store.examples import write_source_thumbnails
 
 EXAMPLES, SIDE = 12, 8
@@ -160,23 +161,30 @@ def test_a_pipe_gets_escapes_only_when_they_are_asked_for(paths, options, enviro
     assert not re.search(absent, out)
 
 
+def graphics_and_words(text: str) -> tuple[str, str]:
+    """Split what is printed after the last escape sequence of an image."""
+    end = max(match.end() for match in re.finditer(r"\x1b\\|\x1b\[\d+C", text))
+    return text[:end], text[end:]
+
+
 @pytest.mark.parametrize(("protocol", "parse"), [("kitty", parse_kitty), ("iterm2", parse_iterm2)])
 def test_the_terminals_own_graphics_get_the_image(paths, protocol, parse):
+    require("term-image")
     said = run("show", paths.root, "--example", 4, "--protocol", protocol)
 
-    written, _, words = said.out.rpartition("\x07" if protocol == "iterm2" else "\x1b\\")
-    _, content = parse(written + said.out[len(written) : len(said.out) - len(words)])
-    assert_enlarged(decoded(content), noise(EXAMPLES)[4])
+    written, words = graphics_and_words(said.out)
+    _, shown = parse(written)
+    assert_enlarged(shown, noise(EXAMPLES)[4])
     assert not escapes(words)
     assert 'example 4 of target "digits"' in words
 
 
 def test_the_terminals_own_graphics_get_a_source_class_as_one_sheet(paths):
+    require("term-image")
     said = run("show", paths.root, "--source", "zebra", "--protocol", "kitty")
 
-    written, _, _ = said.out.rpartition("\x1b\\")
-    _, content = parse_kitty(written + "\x1b\\")
-    sheet = decoded(content)
+    written, _ = graphics_and_words(said.out)
+    _, sheet = parse_kitty(written)
     times = sheet.shape[0] // SIDE
     small = sheet[::times, ::times]
     gap = (small.shape[1] - 3 * SIDE) // 2
@@ -184,6 +192,32 @@ def test_the_terminals_own_graphics_get_a_source_class_as_one_sheet(paths):
         start = place * (SIDE + gap)
         assert np.array_equal(small[:, start : start + SIDE], noise(12)[6 + place])
     assert not small[:, SIDE : SIDE + gap].any()
+
+
+def test_without_term_image_its_graphics_are_refused_with_what_installs_it(paths, monkeypatch):
+    monkeypatch.setattr("tui_influence.cli.canvas.library_problem", lambda: "term-image is not installed")
+
+    reason = "--protocol kitty: term-image is not installed; remedy: pip install requests && pip install --no-deps"
+    refused("show", paths.root, "--example", 4, "--protocol", "kitty", code=2, reason=reason)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_terminal_that_is_known_gets_its_graphics_if_term_image_is_there_and_half_blocks_if_not(
+    paths, monkeypatch, installed
+):
+    require("term-image")
+    monkeypatch.setattr("tui_influence.cli.canvas.output.is_terminal", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.delenv("STY", raising=False)
+    if not installed:
+        monkeypatch.setattr("tui_influence.cli.canvas.library_problem", lambda: "term-image is not installed")
+
+    said = run("show", paths.root, "--example", 4, "--color", "truecolor")
+
+    assert said.code == 0
+    assert ("\x1b_G" in said.out) is installed
+    assert ("48;2;" in said.out) is not installed
 
 
 def test_ascii_is_ascii(paths):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tui_influence.config.schema import DesignSection
 from tui_influence.designs import (
+    MOST_PLAN_BYTES,
     Design,
     arm_seed,
     choose_per_class,
@@ -238,3 +239,20 @@ def test_an_odd_one_out_falls_on_either_side():
     kept = split_examples(labels, 0).reshape(400, 3).sum(axis=1)
     assert set(kept) == {1, 2}
     assert abs((kept == 1).mean() - 0.5) < 5 * np.sqrt(0.25 / 400)
+
+
+@pytest.mark.parametrize(("models", "heldout"), [(10**9, 0), (10, 10**9)])
+def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models, heldout):
+    section = DesignSection(kind="bernoulli", models=models, heldout=heldout)
+    with pytest.raises(
+        ConfigError, match=r"^1,000,000,0[01]0 models of 50 groups are more than can be planned: at most"
+    ):
+        design_of(section, 50, 0)
+
+
+def test_a_plan_of_the_most_models_can_be_written_and_read():
+    """The file takes a byte a group and 25 bytes a row besides its header, and less than all files of a run may."""
+    most = MOST_PLAN_BYTES // (1000 + 400)
+    design_of(DesignSection(kind="bernoulli", models=most), 1000, 0)
+    assert most > 10 * 71_753
+    assert most * (1000 + 25) + (1 << 16) < 1 << 30

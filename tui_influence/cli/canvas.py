@@ -15,8 +15,9 @@ from rich.segment import Segment
 
 from tui_influence.cli import output
 from tui_influence.cli.parameters import ColorChoice, ProtocolChoice, ThemeChoice
+from tui_influence.errors import ConfigError
 from tui_influence.export.lines import Pen
-from tui_influence.images.graphics import Protocol, detect, escape_sequence
+from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect, library_problem
 from tui_influence.images.pictures import Ink, Picture, picture
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Canvas:
         if self.protocol is None:
             self.console.print(self.drawn(pixels, columns), end="")
         else:
+            from tui_influence.images.escape_sequences import escape_sequence
+
             output.line(escape_sequence(pixels, columns, self.protocol))
 
 
@@ -100,13 +103,19 @@ class Drawn:
 
 
 def canvas(color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, ascii_only: bool) -> Canvas:
-    """Find out what stdout can show, as far as the command line leaves it open."""
+    """Find out what stdout can show, as far as the command line leaves it open.
+
+    Raises:
+        ConfigError: the command line asks for the terminal's own graphics, and term-image is not here.
+    """
     console = output.console(color)
     colours = None if console.no_color else console.color_system
     ink = Ink.ASCII if ascii_only else _COLOURED.get(colours or "", Ink.SHADES)
     used = None
     if protocol in tuple(Protocol):
+        if problem := library_problem():
+            raise ConfigError(f"--protocol {protocol}: {problem}; remedy: {LIBRARY_REMEDY}")
         used = Protocol(protocol)
-    elif protocol == "auto" and ink in _COLOURED.values() and output.is_terminal():
+    elif protocol == "auto" and ink in _COLOURED.values() and output.is_terminal() and not library_problem():
         used = detect(os.environ).protocol
     return Canvas(console, ink, used, theme == "dark")

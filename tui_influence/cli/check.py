@@ -23,21 +23,22 @@ def check(
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.live import StageLine
     from tui_influence.cli.starting import device_list
-    from tui_influence.config.loader import load_config
+    from tui_influence.config.loader import check_presence, load_config
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import with_devices, worker_devices
     from tui_influence.runs.measure import NOT_TIMED, measure, trains_here
 
     config = with_devices(load_config(config_file), device_list(devices))
+    check_presence(config_file)
     is_here = devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if is_here else []
     with StageLine() as line:
-        data = open_datasets(config, line.stage)
+        data = open_datasets(config, line.stage, trusted=True)
     found = describe(config, data, workers)
     if time and is_here:
         with StageLine() as line:
             line.stage(f"timing a few training steps on {len(workers)} workers", 0, 0)
-            cost = measure(config, data, workers[: found["models"]])
+            cost = measure(config, data, workers[: found["models"]], trusted=True)
         found |= {
             "numerics": cost.numerics,
             "seconds_per_model": cost.seconds_per_model,
@@ -63,10 +64,9 @@ def show_plan(config: "Config") -> None:
     from tui_influence.runs.measure import trains_here
 
     with StageLine() as line:
-        data = open_datasets(config, line.stage)
-    for text in _lines(
-        describe(config, data, worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else [])
-    ):
+        data = open_datasets(config, line.stage, trusted=True)
+    workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
+    for text in _lines(describe(config, data, workers)):
         output.line(text)
 
 

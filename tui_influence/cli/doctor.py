@@ -11,6 +11,7 @@ from tui_influence.cli import output
 from tui_influence.cli.parameters import Json
 from tui_influence.errors import ConfigError
 
+_SAFE_PILLOW = 13
 _LOGIND = Path("/etc/systemd/logind.conf")
 
 
@@ -27,9 +28,11 @@ def doctor(json: Json = False) -> None:
 def _findings() -> Iterator[tuple[str, bool, str]]:
     yield "tinfl", True, f"{__version__}, Python {sys.version.split()[0]}"
     yield _torch()
+    yield _pillow()
     yield from _devices()
     yield _colours()
     yield _images()
+    yield _term_image()
     yield _detaching()
     yield _cache()
     yield _keys()
@@ -42,6 +45,17 @@ def _torch() -> tuple[str, bool, str]:
     except (ImportError, RuntimeError, OSError) as error:
         return "torch", False, f"does not import: {error}"
     return "torch", True, f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+
+
+def _pillow() -> tuple[str, bool, str]:
+    """Whether the decoder of images, which may come from anywhere, is one without the hole that is known of it."""
+    import PIL
+
+    major = PIL.__version__.partition(".")[0]
+    if major.isdecimal() and int(major) < _SAFE_PILLOW:
+        hole = "a JPEG can write past its memory (CVE-2026-112403)"
+        return "pillow", False, f"{PIL.__version__}: {hole}; remedy: pip install 'pillow>={_SAFE_PILLOW}'"
+    return "pillow", True, PIL.__version__
 
 
 def _devices() -> Iterator[tuple[str, bool, str]]:
@@ -69,16 +83,29 @@ def _colours() -> tuple[str, bool, str]:
 
 
 def _images() -> tuple[str, bool, str]:
-    from tui_influence.images.graphics import detect
+    from tui_influence.images.graphics import detect, library_problem
 
     found = detect(os.environ)
     if os.environ.get("NO_COLOR"):
         return "images", True, "shades without colour: NO_COLOR is set"
-    if found.protocol is not None:
+    if found.protocol is not None and not library_problem():
         return "images", True, f"`tinfl show` by the {found.protocol} protocol ({found.reason}), half blocks in the app"
     if not _colours()[1]:
         return "images", False, "shades without colour: half blocks need 256 colours"
+    if found.protocol is not None:
+        return "images", True, f"half blocks; the {found.protocol} protocol ({found.reason}) needs term-image"
     return "images", True, f"half blocks; not the terminal's own graphics: {found.reason}"
+
+
+def _term_image() -> tuple[str, bool, str]:
+    """Whether the terminal's own graphics can be written, by an extra."""
+    from importlib.metadata import version
+
+    from tui_influence.images.graphics import LIBRARY_REMEDY, library_problem
+
+    if problem := library_problem():
+        return "term-image", True, f"{problem}: no graphics of kitty and iTerm2; remedy: {LIBRARY_REMEDY}"
+    return "term-image", True, version("term-image")
 
 
 def _detaching() -> tuple[str, bool, str]:

@@ -117,6 +117,7 @@ class Removal:
             DatasetError: that list cannot be read.
         """
         from tui_influence.config.loader import config_from_json
+        from tui_influence.config.paths import expanded
         from tui_influence.datasets.class_list import text_of_image_list
         from tui_influence.export.files import refuse_same_file
 
@@ -124,7 +125,7 @@ class Removal:
         self._path, self._config_path, self._before = path, config_path, ""
         exclude = self._config.source.exclude
         if exclude is not None:
-            own = Path(exclude).expanduser()
+            own = expanded(exclude)
             files = {"--export-remove": path, "--export-config": config_path}
             refuse_same_file({"[source] exclude of this run": own} | files)
             before = text_of_image_list(own)

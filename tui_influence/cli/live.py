@@ -50,7 +50,8 @@ class StageLine:
             return
         left = f", {duration(heartbeat.eta[0])} left" if heartbeat.eta and heartbeat.state is State.RUNNING else ""
         failed = f", {heartbeat.failed} failed" if heartbeat.failed else ""
-        state = "" if heartbeat.state is State.RUNNING else f" ({heartbeat.state.value})"
+        state = heartbeat.stage if heartbeat.state is State.RUNNING else heartbeat.state.value
+        state = f" ({printable(state, 120)})" if state else ""
         accuracy = "".join(f", target {value:.1%}" for value in heartbeat.target_accuracy)
         learnt = f", source {heartbeat.source_accuracy:.1%}" if heartbeat.source_accuracy is not None else ""
         self._show(f"{heartbeat.done} of {heartbeat.total} models{state}{failed}{left}{learnt}{accuracy}")

@@ -5,8 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="Results directory of a run.", show_default=False)]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Config file (TOML).", show_default=False)]
+# Not `readable`: what reads a path says in one line why it cannot, with the exit code for it.
+Results = Annotated[
+    Path, typer.Argument(metavar="RESULTS", help="Results directory of a run.", show_default=False, readable=False)
+]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Config file (TOML).", show_default=False, readable=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Foreground = Annotated[bool, typer.Option("--foreground", help="Stay in the foreground until the run ends.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try models again that were given up.")]

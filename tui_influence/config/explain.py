@@ -17,7 +17,7 @@ from tui_influence.config.positions import Node
 from tui_influence.config.problems import Problem
 from tui_influence.config.schema import BALANCED_ALPHA, SAME_NAME, Config, balance_is_possible, repeated
 from tui_influence.config.vocabulary import KINDS, as_toml, example, header, inner_tables, keys
-from tui_influence.config.wording import found, got, is_union, quoted, sentence, way_out
+from tui_influence.config.wording import found, got, is_union, quoted, sentence, wanted, way_out
 
 
 def problems_of(data: Mapping[str, Any], positions: Node, text: str) -> list[Problem]:
@@ -87,7 +87,7 @@ def _value_path(
     """Return the path of the value that is meant; none if it is what another member of a union would have to be."""
     if not is_union(field):
         return [*path, rest[0]] if rest and isinstance(rest[0], int) else path
-    in_list = isinstance(document.table(path), list)
+    in_list = isinstance(document.table(path), list) and "a list" in wanted(field.annotation)
     if in_list and not any("list" in str(step) for step in rest):
         return None
     return [*path, rest[-1]] if in_list and isinstance(rest[-1], int) else path

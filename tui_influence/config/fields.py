@@ -41,10 +41,12 @@ class Location:
     Attributes:
         words: values that are no places, and count as they are.
         instead: what counts in place of any other value; None is nothing at all.
+        is_directory: whether it leads to a directory, not to a file.
     """
 
     words: tuple[str, ...] = ()
     instead: str | None = None
+    is_directory: bool = False
 
 
 def predicate(text: str) -> PydanticCustomError:
@@ -170,8 +172,9 @@ Name = Annotated[str, AfterValidator(_name)]
 """A run's or a target's name: also a file name, everywhere."""
 
 PathText = Annotated[str, AfterValidator(_path)]
-DataPath = Annotated[PathText, Location()]
-OptionalPath = Annotated[PathText | None, Location()]
+DirectoryPath = Annotated[PathText, Location(is_directory=True)]
+FilePath = Annotated[PathText, Location()]
+OptionalFilePath = Annotated[PathText | None, Location()]
 Groups = Annotated[str, AfterValidator(_groups), Location(words=_GROUP_WORDS, instead="csv")]
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tui_influence.config.document import Document
 from tui_influence.config.explain import problems_of
 from tui_influence.config.positions import Node
+from tui_influence.config.presence import note_absences
 from tui_influence.config.problems import InvalidConfig
 from tui_influence.config.schema import Config
 from tui_influence.config.source_text import read_source, unified
@@ -29,6 +31,20 @@ def load_config(path: Path) -> Config:
     return parse_config(read_source(path, missing=" (tinfl init writes one to start from)"), str(path))
 
 
+def check_presence(path: Path) -> None:
+    """Check that the files and directories that the config in a file names are on this machine.
+
+    Raises:
+        InvalidConfig: some are not, all of them at once; or the config itself is wrong.
+        ConfigError: it cannot be read as text.
+    """
+    name = str(path)
+    config, document = _parsed(read_source(path), name)
+    note_absences(config, document)
+    if document.problems:
+        raise InvalidConfig(name, document.problems)
+
+
 def parse_config(text: str, name: str) -> Config:
     """Return the config that a text holds.
 
@@ -39,13 +55,17 @@ def parse_config(text: str, name: str) -> Config:
     Raises:
         InvalidConfig: it is wrong; all of its problems at once.
     """
+    return _parsed(text, name)[0]
+
+
+def _parsed(text: str, name: str) -> tuple[Config, Document]:
     text = unified(text)
     try:
         data, positions = read_toml(text)
     except NotToml as error:
         raise InvalidConfig(name, [error.problem]) from None
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data), Document(data, positions, text)
     except ValidationError:
         raise InvalidConfig(name, problems_of(data, positions, text)) from None
 

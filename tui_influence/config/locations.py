@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_influence.config.fields import Location
+from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Config, Section
 
 
@@ -32,4 +33,4 @@ def _absolute(section: Any, directory: Path) -> Section:
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
     where = directory.absolute()
-    return section.model_copy(update={key: str(where / Path(getattr(section, key)).expanduser()) for key in paths})
+    return section.model_copy(update={key: str(where / expanded(getattr(section, key))) for key in paths})

@@ -17,12 +17,13 @@ from tui_influence.config.fields import (
     Arch,
     Arguments,
     Count,
-    DataPath,
     Device,
+    DirectoryPath,
+    FilePath,
     Groups,
     Line,
     Name,
-    OptionalPath,
+    OptionalFilePath,
     PathText,
     Positive,
     PythonName,
@@ -85,12 +86,12 @@ class _SourceImages(_Images):
         description="at most this many images a class (seeded choice); all of them by default",
         examples=[500],
     )
-    keep: OptionalPath = Field(
+    keep: OptionalFilePath = Field(
         None,
         description="text file with the names of the classes to use, one a line; all of them by default",
         examples=["kept.txt"],
     )
-    exclude: OptionalPath = Field(
+    exclude: OptionalFilePath = Field(
         None,
         description="text file with the names of images to leave out, one a line",
         examples=["remove.txt"],
@@ -127,14 +128,14 @@ class FolderSource(_SourceImages):
     """`kind = "folder"`: one directory a class (ImageFolder layout)."""
 
     kind: Literal["folder"]
-    path: DataPath = Field(description="directory with one sub-directory a class", examples=["data/source/train"])
+    path: DirectoryPath = Field(description="directory with one sub-directory a class", examples=["data/source/train"])
 
 
 class NpzSource(_SourceImages):
     """`kind = "npz"`: arrays `x` (N, H, W[, C]) uint8, `y` (N,) integers and optionally `classes` (K,) text."""
 
     kind: Literal["npz"]
-    path: DataPath = Field(description=".npz file with x, y and optionally classes", examples=["data/source.npz"])
+    path: FilePath = Field(description=".npz file with x, y and optionally classes", examples=["data/source.npz"])
 
 
 class TorchvisionSource(_SourceImages):
@@ -142,7 +143,7 @@ class TorchvisionSource(_SourceImages):
 
     kind: Literal["torchvision"]
     dataset: PythonName = Field(description="name of the class in torchvision.datasets", examples=["CIFAR100"])
-    root: DataPath = Field(description="its root directory", examples=["data/torchvision"])
+    root: DirectoryPath = Field(description="its root directory", examples=["data/torchvision"])
     arguments: Arguments = Field(
         default_factory=dict, description="further arguments of that class", examples=[{"train": True}]
     )
@@ -159,8 +160,8 @@ class FolderTarget(_TargetImages):
     """`kind = "folder"`: a training and a test directory in ImageFolder layout."""
 
     kind: Literal["folder"]
-    train: DataPath = Field(description="directory of labelled training images", examples=["data/target/train"])
-    test: DataPath = Field(
+    train: DirectoryPath = Field(description="directory of labelled training images", examples=["data/target/train"])
+    test: DirectoryPath = Field(
         description="directory of test images, whose predictions are explained", examples=["data/target/test"]
     )
 
@@ -169,8 +170,8 @@ class NpzTarget(_TargetImages):
     """`kind = "npz"`: a training and a test file."""
 
     kind: Literal["npz"]
-    train: DataPath = Field(description=".npz file of labelled training images", examples=["data/target-train.npz"])
-    test: DataPath = Field(
+    train: FilePath = Field(description=".npz file of labelled training images", examples=["data/target-train.npz"])
+    test: FilePath = Field(
         description=".npz file of test images, whose predictions are explained", examples=["data/target-test.npz"]
     )
 
@@ -180,7 +181,7 @@ class TorchvisionTarget(_TargetImages):
 
     kind: Literal["torchvision"]
     dataset: PythonName = Field(description="name of the class in torchvision.datasets", examples=["CIFAR10"])
-    root: DataPath = Field(description="its root directory", examples=["data/torchvision"])
+    root: DirectoryPath = Field(description="its root directory", examples=["data/torchvision"])
     train: Arguments = Field(
         default_factory=lambda: {"train": True}, description="arguments that give the training images"
     )

@@ -1,5 +1,6 @@
 """A file that a user wrote, as text; what is wrong with it as a file leaves here as a one-line `ConfigError`."""
 
+import re
 from pathlib import Path
 
 from tui_influence.errors import ConfigError
@@ -44,5 +45,8 @@ def read_source(path: Path, *, missing: str = "") -> str:
 
 
 def unified(text: str) -> str:
-    r"""Return text without a byte order mark, its line ends as `\n`."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+    r"""Return text without a byte order mark, its line ends as `\n`; given twice it returns the same.
+
+    Carriage returns before a line feed belong to the line end, however many: some editors double them.
+    """
+    return re.sub(r"\r+\n", "\n", text.removeprefix("\ufeff"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_influence.config.document import Document
+from tui_influence.config.paths import expanded
 from tui_influence.config.problems import InvalidConfig
 from tui_influence.text import printable
 
@@ -65,7 +66,7 @@ def user_config_path() -> Path | None:
     """Return where the user's config is, or would be; None if there is to be none."""
     named = os.environ.get(ENVIRONMENT)
     if named is not None:
-        return Path(named).expanduser() if named else None
+        return expanded(named) if named else None
     import platformdirs
 
     return platformdirs.user_config_path("tinfl") / "config.toml"

@@ -10,6 +10,7 @@ from tui_influence.datasets.problems import DatasetProblemsError
 from tui_influence.datasets.sets import Groups, ImageSet, ImageShape, TargetSet
 from tui_influence.datasets.staging import staged
 from tui_influence.datasets.thumbnails import thumbnails
+from tui_influence.datasets.torchvision_trust import UntrustedDatasetError
 
 __all__ = [
     "DatasetProblemsError",
@@ -17,6 +18,7 @@ __all__ = [
     "ImageSet",
     "ImageShape",
     "TargetSet",
+    "UntrustedDatasetError",
     "default_cache",
     "groups_of",
     "load_source",

@@ -4,6 +4,8 @@ The pixels are streamed out of the archive, a few rows at a time; nothing in it 
 the classes are the numbers that occur in `y`.
 """
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -11,14 +13,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from tui_influence.config.paths import expanded
+from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.folder import require_every_class
+from tui_influence.datasets.images import MAX_PIXELS
+from tui_influence.datasets.npy import Header, read_header
 from tui_influence.datasets.problems import counted, directory_problem, listed, reason_of, shown
 from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
 from tui_influence.errors import DatasetError
@@ -27,20 +32,13 @@ from tui_influence.text import printable
 _MAX_SMALL = 1 << 28
 """`y` and `classes` larger than this many bytes are no labels."""
 
-
-@dataclass(frozen=True)
-class _Member:
-    """An array inside the archive, as its header declares it."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-    offset: int
+_MAX_FORTRAN = 1 << 30
+"""Bytes of `x` up to which it is read whole, as it has to be in Fortran order."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Contents:
-    pixels: _Member
+    pixels: Header
     labels: Labels
     classes: tuple[str, ...]
     named: bool
@@ -55,7 +53,7 @@ class NpzOrigin:
     """
 
     def __init__(self, path: str, *, every_class: bool = True) -> None:
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.where = shown(path)
         self.every_class = every_class
 
@@ -130,7 +128,7 @@ class NpzOrigin:
             raise self._wrong("y", f"{len(labels)} long, but x has {counted(pixels.shape[0], 'image')}")
         return self._labelled(pixels, labels, classes)
 
-    def _labelled(self, pixels: _Member, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
+    def _labelled(self, pixels: Header, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
         if classes is None:
             values, numbers = np.unique(labels, return_inverse=True)
             names = tuple(str(value) for value in values)
@@ -155,7 +153,7 @@ class NpzOrigin:
             require_every_class(self.where, names, numbers)
         return _Contents(pixels, numbers, names, named=True)
 
-    def _check_pixels(self, member: _Member) -> None:
+    def _check_pixels(self, member: Header) -> None:
         described = _described(member.shape, member.dtype)
         if member.dtype != np.uint8:
             raise self._wrong("x", f"{described}; it must be uint8, 0 to 255")
@@ -165,29 +163,30 @@ class NpzOrigin:
             raise self._wrong("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
         if 0 in shape:
             raise DatasetError(f"{self.where} has no images: x is {described}")
+        if shape[1] * shape[2] > MAX_PIXELS:
+            raise self._wrong("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
+        if member.fortran and member.size > _MAX_FORTRAN:
+            raise self._wrong("x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)")
 
     def _small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         member = self._header(archive, name)
-        if member.dtype.itemsize * int(np.prod(member.shape)) > _MAX_SMALL:
+        if member.size > _MAX_SMALL:
             raise self._wrong(name, f"{_described(member.shape, member.dtype)}: too large")
         with self._open(archive, name) as file:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
             return array
 
-    def _header(self, archive: zipfile.ZipFile, name: str) -> _Member:
+    def _header(self, archive: zipfile.ZipFile, name: str) -> Header:
         with self._open(archive, name) as file:
-            version = npy.read_magic(file)
-            if version not in {(1, 0), (2, 0)}:
-                raise self._wrong(name, f"written in version {version[0]}.{version[1]} of the npy format")
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
-        if dtype.hasobject:
+            try:
+                header = read_header(file)
+            except ValueError as error:
+                raise self._wrong(name, f"no array that can be read: {reason_of(error)}") from error
+        if header.dtype.hasobject:
             raise self._wrong(name, "an array of Python objects, which are never loaded: save plain numbers or text")
-        declared = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
-        if archive.getinfo(f"{name}.npy").file_size != declared:
+        if archive.getinfo(f"{name}.npy").file_size != header.size:
             raise self._wrong(name, "truncated")
-        return _Member(shape, fortran, dtype, offset)
+        return header
 
     def _wrong(self, name: str, what: str) -> DatasetError:
         return DatasetError(f"{self.where}: {name} is {what}")
@@ -196,14 +195,16 @@ class NpzOrigin:
     def _archive(self) -> Iterator[zipfile.ZipFile]:
         """The open file; whatever it turns out to be instead is said in one line."""
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with open_regular(self.path) as file, zipfile.ZipFile(file) as archive:
                 yield archive
         except zipfile.BadZipFile as error:
             raise DatasetError(f"{self.where} is not an .npz file, or is damaged: {reason_of(error)}") from error
         except OSError as error:
             raise directory_problem(self.path, error) from error
-        except (ValueError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
+        except (ValueError, EOFError, zlib.error, lzma.LZMAError, struct.error, OverflowError) as error:
             raise DatasetError(f"{self.where} is damaged: {reason_of(error)}") from error
+        except (RuntimeError, MemoryError) as error:  # encrypted, or packed in a way that is not read here
+            raise DatasetError(f"cannot read {self.where}: {reason_of(error)}") from error
 
     @contextmanager
     def _open(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:

@@ -2,12 +2,15 @@
 
     <cache>/CACHEDIR.TAG
     <cache>/keys/<key>.json          key: hash of sizes, times and settings -> fingerprint, unreadable images
-    <cache>/packed/<fingerprint>/    images.npy, labels.npy, manifest.json
+    <cache>/packed/<fingerprint>/    an entry: see `entry`
     <cache>/tmp/<random>/            an entry being written
 
 An entry is written under `tmp` and renamed, so it is whole or not there; two processes that pack the same data at
 once leave one entry. A damaged entry is as good as none. Pixels are written with plain writes, not through a memory
 map: a full disk is then an error instead of a signal that kills the process.
+
+A cache that does not exist yet is made for its user alone; one that exists, such as one that several users share,
+keeps its modes.
 """
 
 import errno
@@ -21,28 +24,37 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import platformdirs
 from numpy.lib import format as npy
 
+from tui_influence.config.paths import expanded
+from tui_influence.datasets.entry import (
+    BLOCK_BYTES,
+    FORMAT,
+    IMAGES,
+    DamagedEntryError,
+    Measured,
+    Verification,
+    block_hash,
+    fingerprint_of,
+    read_entry,
+    sync,
+    write_labels,
+    write_manifest,
+)
+from tui_influence.datasets.files import read_regular
 from tui_influence.datasets.problems import reason_of, shown
 from tui_influence.datasets.sets import Images, ImageSet, Labels
 from tui_influence.errors import DatasetError
+from tui_influence.pixel_counts import VALUES, pixel_counts
 
 TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Packed datasets of tinfl; safe to delete.\n"
-_FORMAT = 1
 _STALE_SECONDS = 24 * 3600
-_SLICE = 1 << 24
-VERIFIED_BYTES = 128 * 2**20
-"""The pixels of an entry up to this size are checked against their hash each time it is found: a tenth of a second.
-A larger one is checked for its size, shape, labels and names only."""
-
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, SyntaxError, TokenError)
-"""What reading a damaged entry may raise (JSON and UTF-8 errors are ValueErrors)."""
+_MOST_KEY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +68,12 @@ class Found:
 def default_cache() -> Path:
     """Return where packed datasets are kept: `$TINFL_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("TINFL_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tinfl")
+    return expanded(chosen) if chosen else platformdirs.user_cache_path("tinfl")
 
 
 def key_of(*parts: object) -> str:
     """Return the name under which an entry is looked up."""
-    return hashlib.sha256(json.dumps([_FORMAT, *parts], default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([FORMAT, *parts], default=str).encode()).hexdigest()
 
 
 class Cache:
@@ -73,10 +85,10 @@ class Cache:
     def find(self, key: str) -> Found | None:
         """Return the sound entry under a key, or None."""
         try:
-            record = json.loads((self.root / "keys" / f"{key}.json").read_bytes())
+            record = json.loads(read_regular(self.root / "keys" / f"{key}.json", _MOST_KEY_BYTES))
             bad = tuple((str(name), str(reason)) for name, reason in record["bad"])
             fingerprint = str(record["fingerprint"])
-        except _DAMAGE:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         images = self.open(fingerprint)
         return Found(images, bad) if images is not None else None
@@ -86,28 +98,29 @@ class Cache:
 
         Args:
             fingerprint: of an `ImageSet` that was loaded through this cache.
-            verify: check pixels against their hash, up to `VERIFIED_BYTES`.
+            verify: compare pixels with their hash: all of them up to `entry.VERIFIED_BYTES`, of a larger entry a
+                sample. Sizes, labels and names are compared in any case.
         """
-        if not (fingerprint.isascii() and fingerprint.isalnum()):
-            return None
-        folder = self.root / "packed" / fingerprint
         try:
-            manifest = json.loads((folder / "manifest.json").read_bytes())
-            classes, names = tuple(manifest["classes"]), tuple(manifest["names"])
-            images: Images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-            labels: Labels = np.load(folder / "labels.npy", allow_pickle=False)
-            digest = manifest["pixels"]
-            sound = (
-                images.dtype == np.uint8
-                and images.ndim == 4
-                and labels.dtype == np.int64
-                and labels.shape == images.shape[:1] == (len(names),)
-                and fingerprint == _fingerprint(digest, images.shape, labels, classes, names)
-                and not (verify and images.nbytes <= VERIFIED_BYTES and _digest(images) != digest)
-            )
-        except _DAMAGE:
+            return self._read(fingerprint, Verification.SAMPLE if verify else Verification.NONE)
+        except DamagedEntryError:
             return None
-        return ImageSet(images, labels, classes, names, fingerprint) if sound else None
+
+    def check(self, fingerprint: str) -> str | None:
+        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is."""
+        try:
+            self._read(fingerprint, Verification.WHOLE)
+        except DamagedEntryError as error:
+            return str(error)
+        return None
+
+    def _read(self, fingerprint: str, verification: Verification) -> ImageSet:
+        if not (fingerprint.isascii() and fingerprint.isalnum()):
+            raise DamagedEntryError("not the fingerprint of a dataset")
+        folder = self.root / "packed" / fingerprint
+        if folder.is_symlink():
+            raise DamagedEntryError("a link, which no entry is")
+        return read_entry(folder, fingerprint, verification)
 
     @contextmanager
     def writing(self, shape: tuple[int, int, int, int], what: str) -> Iterator["Writer"]:
@@ -128,7 +141,7 @@ class Cache:
             if free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             folder.mkdir()
-            with (folder / "images.npy").open("wb") as file:
+            with (folder / IMAGES).open("wb") as file:
                 yield Writer(self, folder, file, shape)
         except OSError as error:
             where = f"the dataset cache {shown(self.root)}"
@@ -153,30 +166,30 @@ class Cache:
             try:
                 folder.rename(final)
             except OSError as error:
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                     raise
                 if self.open(fingerprint) is not None:
                     return
                 with suppress(FileNotFoundError):  # another process may be mending it too
                     aside = self.root / "tmp" / secrets.token_hex(8)
                     final.rename(aside)
-                    shutil.rmtree(aside, ignore_errors=True)
+                    _remove(aside)
             else:
                 return
 
     def _prepare(self) -> None:
         """Make the directories; remove what processes that died long ago left behind."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("keys", "packed", "tmp"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-        tag = self.root / TAG
-        if not tag.exists():
-            tag.write_text(_TAG_TEXT)
+            (self.root / name).mkdir(exist_ok=True)
+        with suppress(FileExistsError), (self.root / TAG).open("x") as tag:
+            tag.write(_TAG_TEXT)
         for leftover in (self.root / "tmp").iterdir():
-            pixels = leftover / "images.npy"
+            pixels = leftover / IMAGES
             with suppress(OSError):
                 newest = (pixels if pixels.exists() else leftover).stat().st_mtime
                 if time.time() - newest > _STALE_SECONDS:
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                    _remove(leftover)
 
 
 class Writer:
@@ -189,13 +202,20 @@ class Writer:
         self._shape = shape
         self._count = 0
         self._hash = hashlib.sha256()
+        self._counts = np.zeros((shape[3], VALUES), dtype=np.int64)
+        self._blocks: list[str] = []
+        self._block, self._block_filled = block_hash(), 0
         self._write_header(shape[0])
 
     def append(self, images: Images) -> None:
         """Write images, (n, H, W, C) uint8."""
-        data = np.ascontiguousarray(images).data
+        if not len(images):
+            return
+        data = np.ascontiguousarray(images).data.cast("B")
         self._file.write(data)
         self._hash.update(data)
+        self._hash_blocks(data)
+        self._counts += pixel_counts(images)
         self._count += len(images)
 
     def finish(
@@ -218,16 +238,13 @@ class Writer:
         shape = (self._count, *self._shape[1:])
         self._file.seek(0)
         self._write_header(self._count)
-        _sync(self._file)
+        sync(self._file)
         digest = self._hash.hexdigest()
-        fingerprint = _fingerprint(digest, shape, labels, classes, names)
-        with (self._folder / "labels.npy").open("wb") as file:
-            np.save(file, labels.astype(np.int64), allow_pickle=False)
-            _sync(file)
-        manifest: dict[str, Any] = {"format": _FORMAT, "fingerprint": fingerprint, "pixels": digest}
-        with (self._folder / "manifest.json").open("wb") as file:
-            file.write(json.dumps(manifest | {"classes": classes, "names": names}).encode())
-            _sync(file)
+        fingerprint = fingerprint_of(digest, shape, labels, classes, names)
+        last = [self._block.hexdigest()] if self._block_filled else []
+        measured = Measured("".join(self._blocks + last), self._counts)
+        write_labels(self._folder, labels)
+        write_manifest(self._folder, fingerprint, digest, classes, names, measured)
         self._cache.install(self._folder, fingerprint)
         self._cache.remember(key, fingerprint, bad)
         images = self._cache.open(fingerprint, verify=False)
@@ -235,29 +252,24 @@ class Writer:
             raise DatasetError(f"the dataset cache {shown(self._cache.root)} lost what was just written to it")
         return images
 
+    def _hash_blocks(self, data: memoryview) -> None:
+        while data:
+            part, data = data[: BLOCK_BYTES - self._block_filled], data[BLOCK_BYTES - self._block_filled :]
+            self._block.update(part)
+            self._block_filled += len(part)
+            if self._block_filled == BLOCK_BYTES:
+                self._blocks.append(self._block.hexdigest())
+                self._block, self._block_filled = block_hash(), 0
+
     def _write_header(self, count: int) -> None:
         """Write the .npy header; numpy pads it so that its length does not depend on the first axis."""
         shape = (count, *self._shape[1:])
         npy.write_array_header_2_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _fingerprint(
-    pixels: str, shape: Sequence[int], labels: Labels, classes: Sequence[str], names: Sequence[str]
-) -> str:
-    """Hash of everything a dataset is; `pixels` is the hash of its pixels."""
-    numbers = hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
-    text = json.dumps([_FORMAT, pixels, list(shape), numbers, list(classes), list(names)])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _digest(images: Images) -> str:
-    flat = images.reshape(-1)
-    digest = hashlib.sha256()
-    for start in range(0, len(flat), _SLICE):
-        digest.update(flat[start : start + _SLICE].data)
-    return digest.hexdigest()
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _remove(path: Path) -> None:
+    """Remove what should be an entry, and may be anything."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import DatasetProblemsError, directory_problem, shown
 from tui_influence.errors import DatasetError
 from tui_influence.text import did_you_mean, printable
@@ -59,7 +60,7 @@ def text_of_image_list(path: Path) -> str:
 def _text_of(path: Path, what: str) -> str:
     where = shown(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise directory_problem(path, error) from error

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from tui_influence.config.paths import expanded
 from tui_influence.datasets.images import EXTENSIONS, look
 from tui_influence.datasets.problems import BadImageError, counted, directory_problem, listed, shown
 from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
@@ -36,12 +37,12 @@ class FolderOrigin:
     """The images below one directory."""
 
     def __init__(self, path: str) -> None:
-        self.root = Path(path).expanduser()
+        self.root = expanded(path)
         self.where = shown(path)
 
     def stamp(self) -> str:
         """Hash of the root and of every image's path, size and time."""
-        digest = hashlib.sha256(os.fsencode(self.root.resolve()))
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(self.root)))
         for files in self._listing.values():
             for file in files:
                 digest.update(b"\0%s\0%d %d" % (os.fsencode(file.name), file.size, file.mtime_ns))
@@ -115,7 +116,7 @@ def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) ->
 
 def tree_stamp(root: Path, marker: str) -> str:
     """Hash of path, size and time of every file below `root`, leaving out directories that hold a file `marker`."""
-    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(root)))
     for path, stat in sorted(_files(root, set(), marker), key=lambda found: os.fsencode(found[0])):
         digest.update(b"\0%s\0%d %d" % (os.fsencode(path), stat[0], stat[1]))
     return digest.hexdigest()
@@ -138,24 +139,36 @@ def _files(
     folder: Path, seen: set[_Identity], marker: str | None, *, descend: bool = True
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Path, size and time (in ns) of the files below a directory, each directory once, hidden ones left out."""
-    here = _identity(folder)
-    if here in seen:
-        return
-    seen.add(here)
+    pending = [iter(_unseen(folder, seen, marker))]  # a stack of its own: directories may lie a thousand deep
+    while pending:
+        entry = next(pending[-1], None)
+        if entry is None:
+            pending.pop()
+        elif _is_directory(entry):
+            if descend:
+                pending.append(iter(_unseen(Path(entry.path), seen, marker)))
+        else:
+            yield entry.path, _size_and_time(entry)
+
+
+def _unseen(folder: Path, seen: set[_Identity], marker: str | None) -> list[os.DirEntry[str]]:
+    """What a directory holds; nothing if it was seen before, or holds a file `marker`."""
+    identity = _identity(folder)
+    if identity in seen:
+        return []
+    seen.add(identity)
     entries = _entries(folder)
     if marker is not None and any(entry.name == marker for entry in entries):
-        return
-    for entry in entries:
-        if _is_directory(entry):
-            if descend:
-                yield from _files(Path(entry.path), seen, marker)
-            continue
-        try:
-            stat = entry.stat()
-        except OSError:
-            yield entry.path, (-1, -1)  # a link to nothing: reading it will say so
-        else:
-            yield entry.path, (stat.st_size, stat.st_mtime_ns)
+        return []
+    return entries
+
+
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
+    try:
+        stat = entry.stat()
+    except OSError:
+        return -1, -1  # a link to nothing: reading it will say so
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

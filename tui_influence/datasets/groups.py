@@ -11,17 +11,24 @@ its path below the dataset's directory, or "class/index" in files without names.
 
 import csv
 import posixpath
+from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
+from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source
+from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import DatasetProblemsError, counted, directory_problem, reason_of, shown
 from tui_influence.datasets.sets import Groups, ImageSet
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 
 _COLUMNS = ("path", "group")
+_MOST_CHARACTERS = 1 << 17
+"""Of a line, as of a field where `csv` reads it."""
 
 
 def groups_of(section: Source, images: ImageSet) -> Groups:
@@ -39,7 +46,7 @@ def groups_of(section: Source, images: ImageSet) -> Groups:
     if section.groups == "example":
         return Groups(images.names, np.arange(len(images), dtype=np.int32))
     partial = any(setting is not None for setting in (section.per_class, section.keep, section.exclude))
-    group_of = _read(Path(section.groups).expanduser(), images, partial=partial)
+    group_of = _read(expanded(section.groups), images, partial=partial)
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
         raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")
@@ -83,12 +90,15 @@ def _rows(path: Path) -> list[tuple[int, str | None, str | None]]:
     line = 1
     rows: list[tuple[int, str | None, str | None]] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+        with open_regular(path) as content, TextIOWrapper(content, "utf-8-sig", newline="") as file:
+            reader = csv.reader(_lines(file, where), strict=True)
             header = [column.strip().lower() for column in next(reader, [])]
             missing = [column for column in _COLUMNS if column not in header]
             if missing:
                 raise DatasetError(f"{where}: line 1 must name the columns path and group; it has no {missing[0]}")
+            twice = [column for column in _COLUMNS if header.count(column) > 1]
+            if twice:
+                raise DatasetError(f"{where}: line 1 names the column {twice[0]} more than once; which one is meant?")
             at_path, at_group = header.index("path"), header.index("group")
             for row in reader:
                 line = reader.line_num
@@ -103,3 +113,13 @@ def _rows(path: Path) -> list[tuple[int, str | None, str | None]]:
         raise DatasetError(f"{where}: line {line + 1} cannot be read: {reason_of(error)}") from error
     except OSError as error:
         raise directory_problem(path, error) from error
+
+
+def _lines(file: TextIO, where: str) -> Iterator[str]:
+    """The lines of a CSV, none of which is so long that it can be no line of one."""
+    number = 0
+    while line := file.readline(_MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > _MOST_CHARACTERS:
+            raise DatasetError(f"{where}: line {number} is longer than {_MOST_CHARACTERS:,} characters")
+        yield line

@@ -2,36 +2,42 @@
 
 Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side becomes the
 wanted side (antialiased, Lanczos), the middle is kept. Files are decoded with a fixed list of Pillow's decoders, and
-an image that declares more than `MAX_PIXELS` is never decoded.
+an image that declares more than `MAX_PIXELS` is never decoded. Threads decode within a common budget (`decoding`).
 """
 
 import math
 import os
-import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
 
+from tui_influence.datasets.decoding import BUDGET
+from tui_influence.datasets.files import open_regular
 from tui_influence.datasets.problems import BadImageError, image_reason
 from tui_influence.datasets.sets import Images, ImageShape, Sample
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""The decoders in use. A file's name does not choose among them; its content does."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
+"""The decoders in use. A file's name does not choose among them; its content does. Images come from strangers, so a
+decoder must earn its place. TIFF does not: it is a container of a dozen codecs, libtiff has the longest list of memory
+errors of all decoders, hardly any dataset is published in it, and PNG holds the same pixels."""
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
-_OTHERS = {".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-_NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".psd", ".svg"}
+_OTHERS = {".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
+_NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".tif", ".tiff", ".psd", ".svg"}
 EXTENSIONS = frozenset(_JPEG | _OTHERS | _NOT_READ)
 """A file with another extension is not an image and is ignored. Images of a kind that cannot be read are listed all
 the same, and reported: leaving them out silently would change the data."""
 
 MAX_PIXELS = 89_478_485
-"""Pillow's limit for one image: a quarter of a gigabyte in RGB."""
+"""Pillow's limit for one image: a quarter of a gigabyte in RGB. The largest of ImageNet's has two thirds of it."""
+
+_MAX_BYTES = 1 << 30
+"""Of a file: more than any image of `MAX_PIXELS` takes."""
 
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _GREY = frozenset({"1", "L", "LA", "La", "F"}) | _DEEP
@@ -101,6 +107,13 @@ def look(sample: Sample) -> ImageShape:
         raise BadImageError(image_reason(error)) from error
 
 
+def read_colour(path: str | Path) -> Image.Image:
+    """Return an image file in RGB, as torchvision's own reader of images does, by the decoders in use here."""
+    with _opened_image(Path(path)) as image, _budget_of(image, image.width * image.height):
+        colour: Image.Image = image.convert("RGB")
+        return colour
+
+
 def shape_of(image: Image.Image) -> ImageShape:
     """Return the shorter side of an image, and whether it is grey."""
     return ImageShape(min(image.size), 1 if image.mode in _GREY else 3)
@@ -115,10 +128,17 @@ def square(image: Image.Image, side: int, channels: int) -> Images:
         (side, side, channels) uint8.
     """
     mode = "L" if channels == 1 else "RGB"
+    # The coefficients of a progressive JPEG are all kept until the last has come, whatever size is asked for.
+    held = image.width * image.height // 2 if "progressive" in image.info else 0
     if image.format in {"JPEG", "MPO"}:  # the decoder itself can halve, quarter, ... for next to nothing
         scale = _JPEG_GAP * side / min(image.size)
         if scale < 1:
             image.draft(mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    with _budget_of(image, max(image.width * image.height, held)):
+        return _scaled(image, side, channels, mode)
+
+
+def _scaled(image: Image.Image, side: int, channels: int, mode: str) -> Images:
     image.load()
     turn = _turn(image)
     flat = _eight_bit(image, mode)
@@ -146,39 +166,69 @@ def _opened(sample: Sample) -> Iterator[Image.Image]:
     if isinstance(content, BadImageError):
         raise content
     if isinstance(content, Path):
-        with _opened_file(content) as file, Image.open(file, formats=FORMATS) as image:
-            yield _checked(image)
+        with _opened_image(content) as image:
+            yield image
     elif isinstance(content, Image.Image):
         yield _checked(content)
     else:
         yield Image.fromarray(content[..., 0] if content.ndim == 3 and content.shape[-1] == 1 else content)
 
 
+@contextmanager
+def _opened_image(path: Path) -> Iterator[Image.Image]:
+    """An image file, not yet decoded. What its decoder takes for opening it alone is taken from the budget."""
+    with _opened_file(path) as file, BUDGET.take(_pixels_at_once(file)), Image.open(file, formats=FORMATS) as image:
+        yield _checked(image)
+
+
+def _budget_of(image: Image.Image, pixels: int) -> AbstractContextManager[None]:
+    """Take what decoding an image takes, unless it was taken when it was opened."""
+    return nullcontext() if image.format == "WEBP" else BUDGET.take(pixels)
+
+
+def _pixels_at_once(file: BinaryIO) -> int:
+    """Return the pixels for which a decoder takes memory as soon as it is given a file: those of a WebP's canvas."""
+    head = file.read(30)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
+        return 0
+    if head[12:16] == b"VP8X":
+        width, height = (1 + int.from_bytes(head[start : start + 3], "little") for start in (24, 27))
+    elif head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (int.from_bytes(head[start : start + 2], "little") & 0x3FFF for start in (26, 28))
+    _check_size(width, height)
+    return width * height
+
+
 def _opened_file(path: Path) -> BinaryIO:
-    """A regular file that is not empty. Opening a pipe must not wait for someone to write to it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    reason = None if stat.S_ISREG(status.st_mode) else "not a regular file"
-    if reason is None and status.st_size == 0:
-        reason = "empty file"
-    if reason is not None:
-        os.close(descriptor)
-        raise BadImageError(reason)
-    return os.fdopen(descriptor, "rb")
+    """A regular file that is not empty."""
+    file = open_regular(path)
+    size = os.fstat(file.fileno()).st_size
+    if 0 < size <= _MAX_BYTES:
+        return file
+    file.close()
+    raise BadImageError(f"larger than {_MAX_BYTES >> 30} GiB" if size else "empty file")
 
 
 def _checked(image: Image.Image) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:
-        raise BadImageError(f"decompression bomb: {image.width} x {image.height} pixels")
+    _check_size(image.width, image.height)
     if not image.width or not image.height:
         raise BadImageError("no pixels")
     return image
 
 
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"decompression bomb: {width} x {height} pixels")
+
+
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """How to turn the image upright. Broken metadata are no reason to refuse the pixels."""
     if image.format == "TIFF" or not any(key in image.info for key in _EXIF_KEYS):
-        return None  # Pillow turns a TIFF itself
+        return None  # Pillow turns a TIFF itself, and one that torchvision has opened may come here
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # noqa: BLE001 - whatever is wrong, there is no orientation to follow
@@ -199,7 +249,7 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:
     """Return a grey image of 16 bits a pixel in 8: 65535 is white, whatever range is used."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 0xFFFF:
         raise BadImageError("pixels of more than 16 bits")
     return Image.fromarray((values >> 8).astype(np.uint8))

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source, Target
 from tui_influence.datasets.arrays import NpzOrigin
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.class_list import read_class_list, read_image_list
 from tui_influence.datasets.folder import FolderOrigin
-from tui_influence.datasets.origins import origin_of, source_origin, target_origin
+from tui_influence.datasets.images import quiet_decoding
+from tui_influence.datasets.origins import Part, origin_of, source_origin, target_origin
 from tui_influence.datasets.packing import Progress, pack, select
 from tui_influence.datasets.problems import listed
 from tui_influence.datasets.sets import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
@@ -21,13 +23,19 @@ MAX_NATIVE_SIDE = 64
 _SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2
 
 
-def native_shape(section: Source | Target) -> ImageShape:
+def native_shape(section: Source | Target, *, trusted: bool = False) -> ImageShape:
     """Return the shape of a section's first image (of a target: its first training image), at most 64 pixels a side.
+
+    Args:
+        section: of the config.
+        trusted: whether the config is the user's own: see `origin_of`.
 
     Raises:
         DatasetError: there is none.
     """
-    shape = origin_of(section, "train" if hasattr(section, "transfer") else "source").shape()
+    part: Part = "train" if hasattr(section, "transfer") else "source"
+    with quiet_decoding():
+        shape = origin_of(section, part, trusted=trusted).shape()
     return ImageShape(min(shape.side, MAX_NATIVE_SIDE), shape.channels)
 
 
@@ -39,6 +47,7 @@ def load_source(
     channels: int,
     cache: Path | None = None,
     progress: Progress | None = None,
+    trusted: bool = False,
 ) -> ImageSet:
     """Return the source's images, memory-mapped from the cache; packed first if they have changed or are new.
 
@@ -49,6 +58,7 @@ def load_source(
         channels: 1 (grey) or 3 (colour).
         cache: where packed datasets are kept; `default_cache()` if left out.
         progress: called with (images done, images in all) while packing.
+        trusted: whether the config is the user's own: see `origin_of`.
 
     Raises:
         DatasetError: one line that says what is wrong with the data, or with the cache; with `details` where several
@@ -56,7 +66,7 @@ def load_source(
     """
     store = Cache(cache)
     images = pack(
-        source_origin(section),
+        source_origin(section, trusted=trusted),
         resolution=resolution,
         channels=channels,
         on_bad_image=section.on_bad_image,
@@ -65,11 +75,11 @@ def load_source(
     )
     chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
     if section.keep is not None:
-        chosen = _kept(chosen, Path(section.keep).expanduser(), store)
+        chosen = _kept(chosen, expanded(section.keep), store)
     if section.exclude is None:
         return chosen
     partial = section.per_class is not None or section.keep is not None
-    return _without(chosen, Path(section.exclude).expanduser(), store, partial=partial)
+    return _without(chosen, expanded(section.exclude), store, partial=partial)
 
 
 def load_target(
@@ -80,6 +90,7 @@ def load_target(
     channels: int,
     cache: Path | None = None,
     progress: Progress | None = None,
+    trusted: bool = False,
 ) -> TargetSet:
     """Return a target's training and test images, with the same classes; as `load_source`.
 
@@ -89,7 +100,7 @@ def load_target(
         DatasetError: as `load_source`, or the classes of the two differ.
     """
     store = Cache(cache)
-    origins = target_origin(section, "train"), target_origin(section, "test")
+    origins = target_origin(section, "train", trusted=trusted), target_origin(section, "test", trusted=trusted)
     _check_declared(section.name, *origins)
     train, test = (
         pack(
@@ -113,9 +124,9 @@ def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
     """Return a set that was loaded before, by its fingerprint, without looking at the data it was made from.
 
     For worker processes: the supervisor loads once, its workers map the same pages. `skipped` is empty here.
-    None if the cache no longer has it.
+    None if the cache no longer has it, or what it has is damaged.
     """
-    return Cache(cache).open(fingerprint, verify=False)
+    return Cache(cache).open(fingerprint)
 
 
 def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -19,12 +18,15 @@ from tui_influence.datasets.images import quiet_decoding, render
 from tui_influence.datasets.problems import BadImageError, unreadable_images
 from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.errors import DatasetError
+from tui_influence.text import printable
 
 Progress = Callable[[int, int], None]
 Taken = TypeVar("Taken")
 Made = TypeVar("Made")
 
 _BATCH = 32
+_BATCH_BYTES = 1 << 24
+"""A batch is full before it has so many samples, if they are pixels already and take this many bytes."""
 _MIN_THREADS, _MAX_THREADS = 2, 16
 
 
@@ -124,8 +126,9 @@ def _packed(
         if whole.bad and (on_bad_image == "error" and not whole.names):
             raise unreadable_images(origin.where, whole.bad)
         if not whole.names:
-            reason = f": all {total} are unreadable, such as {whole.bad[0][0]} ({whole.bad[0][1]})" if whole.bad else ""
-            raise DatasetError(f"{origin.where} has no images{reason}")
+            name, reason = whole.bad[0] if whole.bad else ("", "")
+            why = f": all {total} are unreadable, such as {printable(name)} ({reason})" if whole.bad else ""
+            raise DatasetError(f"{origin.where} has no images{why}")
         try:
             classes, labels = origin.settle(np.array(whole.labels, dtype=np.int64))
         except DatasetError:
@@ -151,8 +154,15 @@ def _render_all(samples: list[Sample], resolution: int, channels: int) -> _Batch
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    iterator = iter(samples)
-    while batch := list(islice(iterator, _BATCH)):
+    batch: list[Sample] = []
+    size = 0
+    for sample in samples:
+        batch.append(sample)
+        size += sample.nbytes
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

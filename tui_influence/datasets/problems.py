@@ -11,6 +11,7 @@ from tui_influence.text import printable
 
 _SHOWN = 3
 _REASON_LIMIT = 100
+_PATH_LIMIT = 1000
 _MACHINE_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
@@ -28,7 +29,7 @@ class DatasetProblemsError(DatasetError):
 
 def shown(path: str | Path) -> str:
     """Return a path as messages print it."""
-    return printable(str(path))
+    return printable(str(path), _PATH_LIMIT)
 
 
 def listed(items: Sequence[str], limit: int = _SHOWN) -> str:

@@ -34,6 +34,7 @@ class ImageSet:
             counts the images of the file or dataset it comes from), or "class/font family" for the built-in glyphs.
         fingerprint: hash of pixels, labels, classes and names; it changes if and only if they do.
         skipped: names of the unreadable images that were left out.
+        counts: (C, 256) pixels of each channel that have each value; None in entries of older versions.
     """
 
     images: Images
@@ -42,6 +43,7 @@ class ImageSet:
     names: tuple[str, ...]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,6 +90,13 @@ class Sample:
     name: str
     label: int
     content: Path | Images | Image.Image | BadImageError
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pixels take while it waits to be packed; none if they are still in a file."""
+        if isinstance(self.content, Image.Image):
+            return self.content.width * self.content.height * len(self.content.getbands())
+        return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
 
 
 class Origin(Protocol):

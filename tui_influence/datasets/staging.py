@@ -60,7 +60,7 @@ def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]
 
 def _copy(near: Cache, far: Path, fingerprint: str) -> None:
     """Copy a dataset, unless it is there; of tasks that begin at once on a node, one copy stays."""
-    if near.open(fingerprint, verify=False) is not None or Cache(far).open(fingerprint, verify=False) is None:
+    if near.open(fingerprint) is not None or Cache(far).open(fingerprint, verify=False) is None:
         return
     for name in ("packed", "tmp"):
         (near.root / name).mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from tui_influence.datasets.origins import Part, origin_of
 from tui_influence.datasets.packing import in_threads
 from tui_influence.datasets.problems import BadImageError
 from tui_influence.datasets.sets import Images, ImageSet, Sample
+from tui_influence.datasets.torchvision_trust import UntrustedDatasetError
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 
@@ -22,8 +23,12 @@ def thumbnails(
     images: ImageSet,
     positions: Sequence[int] | NDArray[np.int64],
     side: int,
+    *,
+    trusted: bool = False,
 ) -> Images:
     """Return squares of some images, made from the originals; only these are read.
+
+    Originals that may not be opened, because a results directory names them, are replaced by the packed pixels.
 
     An image smaller than the rest is enlarged without smoothing, so that its pixels stay what they are; none is
     enlarged beyond the largest of them.
@@ -34,6 +39,7 @@ def thumbnails(
         images: what was loaded.
         positions: (n,) which of `images`.
         side: wanted, in pixels.
+        trusted: whether the config is the user's own: see `origin_of`.
 
     Returns:
         (n, s, s, C) uint8: s is `side`, or the largest shorter side among the originals if that is less; C is 3 if
@@ -53,7 +59,11 @@ def thumbnails(
             raise DatasetError(f"cannot read {printable(sample.name)}: {error}") from error
 
     with quiet_decoding():
-        made = list(in_threads(work, origin_of(section, part).find(names)))
+        try:
+            made = list(in_threads(work, origin_of(section, part, trusted=trusted).find(names)))
+        except UntrustedDatasetError:
+            pixels = images.images[np.asarray(positions, dtype=np.int64)]
+            made = [work(Sample(name, 0, image)) for name, image in zip(names, pixels, strict=True)]
     size = max(pixels.shape[0] for pixels in made)
     channels = max(pixels.shape[-1] for pixels in made)
     return np.stack([_enlarged(pixels, size, channels) for pixels in made])

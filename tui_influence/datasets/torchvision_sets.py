@@ -19,26 +19,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tui_influence.config.paths import expanded
 from tui_influence.datasets.arrays import index_of
 from tui_influence.datasets.cache import TAG
 from tui_influence.datasets.folder import tree_stamp
-from tui_influence.datasets.images import look, quiet_decoding
+from tui_influence.datasets.images import look, read_colour
 from tui_influence.datasets.problems import BadImageError, image_reason, reason_of, shown
 from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
+from tui_influence.datasets.torchvision_trust import refuse_untrusted
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 
+_UNPICKLES_HERE = frozenset({"LSUN", "LSUNClass"})
 _NOT_SETTINGS = frozenset(
     {"download", "loader", "is_valid_file", "root", "target_transform", "transform", "transforms"}
 )
 
 
 class TorchvisionOrigin:
-    """One split of a dataset: `torchvision.datasets.<name>(root, **arguments)`."""
+    """One split of a dataset: `torchvision.datasets.<name>(root, **arguments)`.
 
-    def __init__(self, name: str, root: str, arguments: Mapping[str, Any]) -> None:
+    Args:
+        name: of the class.
+        root: its root directory.
+        arguments: for its constructor.
+        trusted: the user's own config names it; else it is opened only if that cannot run code.
+    """
+
+    def __init__(self, name: str, root: str, arguments: Mapping[str, Any], *, trusted: bool) -> None:
         self.name = name
-        self.root = Path(root).expanduser()
+        self.trusted = trusted
+        self.root = expanded(root)
         self.arguments = dict(arguments)
         self.where = f"{printable(name)} at {shown(root)}"
 
@@ -50,13 +61,12 @@ class TorchvisionOrigin:
 
     def shape(self) -> ImageShape:
         """The shape of the first image."""
-        with quiet_decoding():
-            try:
-                return look(next(self.samples()))
-            except StopIteration:
-                raise DatasetError(f"{self.where} has no images") from None
-            except BadImageError as error:
-                raise DatasetError(f"cannot read the first image of {self.where}: {error}") from error
+        try:
+            return look(next(self.samples()))
+        except StopIteration:
+            raise DatasetError(f"{self.where} has no images") from None
+        except BadImageError as error:
+            raise DatasetError(f"cannot read the first image of {self.where}: {error}") from error
 
     def count(self) -> int:
         """How many samples the split has."""
@@ -137,6 +147,8 @@ class TorchvisionOrigin:
     @cached_property
     def _dataset(self) -> Any:
         """The dataset itself."""
+        if not self.trusted:
+            refuse_untrusted(self.name, self.root, self.arguments)
         import inspect
 
         from torchvision import datasets
@@ -154,18 +166,27 @@ class TorchvisionOrigin:
             ]
             hint = f"; did you mean {near[0]}?" if near else ""
             raise DatasetError(f"torchvision.datasets has no dataset {printable(self.name)}{hint}")
+        if self.name in _UNPICKLES_HERE:
+            raise DatasetError(
+                f"{self.where}: torchvision unpickles a file of the current directory to read it; "
+                'extract its images, and use kind = "folder"'
+            )
         for name in sorted(_NOT_SETTINGS & set(self.arguments)):
             if name != "download" or self.arguments[name]:
                 reason = "tinfl never downloads a dataset" if name == "download" else "it is not a setting"
                 raise DatasetError(f"{self.where}: the argument {name} is not allowed: {reason}")
         kind = getattr(datasets, self.name)
-        takes_root = "root" in inspect.signature(kind).parameters
-        if takes_root and not self.root.is_dir():
+        takes = inspect.signature(kind).parameters
+        if "root" in takes and not self.root.is_dir():
             raise DatasetError(f"{self.where} is not there: no such directory")
-        return self._made(kind, (str(self.root),) if takes_root else ())
-
-    def _made(self, kind: type[Any], positional: tuple[str, ...]) -> Any:
         arguments = {name: value for name, value in self.arguments.items() if name != "download"}
+        if "download" in takes:
+            arguments["download"] = False  # SEMEION's default is another
+        if "loader" in takes:
+            arguments["loader"] = read_colour
+        return self._made(kind, (str(self.root),) if "root" in takes else (), arguments)
+
+    def _made(self, kind: type[Any], positional: tuple[str, ...], arguments: Mapping[str, Any]) -> Any:
         try:
             return kind(*positional, **arguments)
         except (FileNotFoundError, RuntimeError) as error:

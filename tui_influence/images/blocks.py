@@ -1,35 +1,35 @@
-"""Coloured half blocks: term-image draws them, and what it wrote is read back as styled text.
+"""Coloured half blocks: a cell shows two pixels, the lower one as its background, the upper one as its foreground.
 
-term-image asks the terminal things and reads the answers from the keyboard's stream, which in an app ends in whatever
-has the focus: queries are off before the first image, sizes are always given, and only `BlockImage` is used here. On
-import it replaces `multiprocessing.Process.start`, so no process that trains may load this module.
+Cells of a row that show the same two pixels are one segment, and a cell whose two pixels are alike is a space. These
+are the segments that term-image's `BlockImage` draws; `tests/unit/images/test_blocks.py` holds them against it.
 """
 
-import re
-import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import islice, product
 
+import numpy as np
+from PIL import Image
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "It seems this process is not running within a terminal", UserWarning)
-    import term_image
-    from term_image.image import BlockImage
-
-term_image.disable_queries()
-
-_RESET = "\x1b[m"
-_RUN = re.compile(r"\x1b\[48;([25][;\d]+)m(?:\x1b\[38;([25][;\d]+)m)?([ ▀]+)")
-"""Cells of the same two colours: background (the lower pixel), foreground (the upper one) if it differs."""
+_FIRST = 16
+"""Number of the first colour that all terminals of 256 colours share; those before it are the user's own."""
+_CUBE = (0, 95, 135, 175, 215, 255)
+_GREYS = range(8, 248, 10)
+_COLOURS = (*product(_CUBE, repeat=3), *((level, level, level) for level in _GREYS))
 
 
-def blocks(image: "Image", *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
+def _palette_image() -> Image.Image:
+    image = Image.new("P", (1, 1))
+    image.putpalette([level for colour in _COLOURS for level in colour])
+    return image
+
+
+_PALETTE = _palette_image()
+
+
+def blocks(image: Image.Image, *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
     """Draw a grid of pixels, grey or RGB, with two rows of them a row of text.
 
     Args:
@@ -39,32 +39,30 @@ def blocks(image: "Image", *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
     Returns:
         h rows of w cells.
     """
-    columns, rows = image.width, image.height // 2
-    drawing = BlockImage(image, width=columns, height=rows)
-    drawing.set_render_method("indexed" if indexed else "direct")
-    drawn = tuple(_row(line, columns) for line in str(drawing).split("\n"))
-    assert len(drawn) == rows
-    return drawn
-
-
-def _row(written: str, columns: int) -> tuple[Segment, ...]:
-    segments = []
-    at = cells = 0
-    while run := _RUN.match(written, at):
-        lower, upper, text = run.groups()
-        segments.append(Segment(text, _style(lower, upper)))
-        at, cells = run.end(), cells + len(text)
-    if written[at:] != _RESET or cells != columns:
-        raise ValueError(f"term-image {term_image.__version__} wrote what this version of tinfl cannot read")
-    return tuple(segments)
+    colours = image.convert("RGB")
+    if indexed:
+        quantized = colours.quantize(palette=_PALETTE, dither=Image.Dither.NONE)
+        codes = np.asarray(quantized, dtype=np.int32) + _FIRST
+    else:
+        red, green, blue = np.moveaxis(np.asarray(colours, dtype=np.int32), -1, 0)
+        codes = red << 16 | green << 8 | blue
+    upper, lower = codes[::2], codes[1::2]
+    begins = np.ones(upper.shape, dtype=bool)
+    begins[:, 1:] = (upper[:, 1:] != upper[:, :-1]) | (lower[:, 1:] != lower[:, :-1])
+    lengths = np.diff(np.flatnonzero(begins), append=begins.size)  # the first cell of a row begins a run
+    runs = zip(upper[begins].tolist(), lower[begins].tolist(), lengths.tolist(), strict=True)
+    segments = (
+        Segment((" " if above == below else "▀") * length, _style(above, below, indexed))
+        for above, below, length in runs
+    )
+    return tuple(tuple(islice(segments, count)) for count in begins.sum(axis=1).tolist())
 
 
 @lru_cache(maxsize=1 << 14)
-def _style(lower: str, upper: str | None) -> Style:
-    return Style.from_color(_colour(upper) if upper else None, _colour(lower))
+def _style(upper: int, lower: int, indexed: bool) -> Style:
+    return Style.from_color(None if upper == lower else _colour(upper, indexed), _colour(lower, indexed))
 
 
-def _colour(written: str) -> Color:
-    """Return the colour of an escape sequence: `2;RED;GREEN;BLUE` or `5;NUMBER`."""
-    _, *parts = map(int, written.split(";"))
-    return Color.from_ansi(*parts) if len(parts) == 1 else Color.from_rgb(*parts)
+def _colour(code: int, indexed: bool) -> Color:
+    """Return the colour of a code: a number of the terminal's, or 0xRRGGBB."""
+    return Color.from_ansi(code) if indexed else Color.from_rgb(code >> 16, code >> 8 & 0xFF, code & 0xFF)

@@ -1,29 +1,20 @@
-"""An image by the terminal's own graphics: the kitty protocol, or iTerm2's inline images.
+"""A terminal's own graphics: the kitty protocol, or iTerm2's inline images, and whether they can be used.
 
-Which of them a terminal has is told from its environment alone. Asking it would take its answer from the keyboard's
-stream, and term-image, whose classes for both ask for the size of a cell, shrinks an image to half blocks' resolution
-where it may not ask; the two escape sequences are written here instead.
+Which of them a terminal has is told from its environment alone: asking it would take its answer from the keyboard's
+stream. What an image is sent as is written by term-image (`escape_sequences`), which is an extra.
 
 https://sw.kovidgoyal.net/kitty/graphics-protocol/ and https://iterm2.com/documentation-images.html
 """
 
-import io
-from base64 import standard_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
-from tui_influence.images.pictures import rows_for
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_CELL = 20
-"""Pixels of a cell's width on a dense screen: small images are enlarged to about this, or a terminal blurs them."""
-_CHUNK = 4096
-"""Characters that kitty takes at a time."""
+LIBRARY_REMEDY = "pip install requests && pip install --no-deps term-image==0.7.2"
+"""What installs term-image beside a newer Pillow than its metadata allow."""
+_LIBRARY_SERIES = "0.7."
 
 
 class Protocol(StrEnum):
@@ -69,39 +60,14 @@ def detect(environment: Mapping[str, str]) -> Detected:
     return Detected(None, "nothing says that this terminal is kitty, Ghostty, iTerm2 or WezTerm")
 
 
-def escape_sequence(pixels: "NDArray[np.uint8]", columns: int, protocol: Protocol) -> str:
-    """Return what shows an image at the cursor; the cursor ends at the right of its last row.
-
-    Args:
-        pixels: (h, w, C) uint8; C is 1 (grey) or 3 (RGB).
-        columns: width on the screen, in cells; the height is `rows_for` it.
-        protocol: the terminal's.
-    """
-    rows = rows_for(pixels.shape, columns)
-    content = _png(pixels, columns)
-    return "".join(_kitty(content, columns, rows)) if protocol is Protocol.KITTY else _iterm2(content, columns, rows)
-
-
-def _png(pixels: "NDArray[np.uint8]", columns: int) -> bytes:
-    from PIL import Image
-
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    times = max(1, -(-columns * _CELL // image.width))
-    image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _kitty(content: bytes, columns: int, rows: int) -> Iterator[str]:
-    encoded = standard_b64encode(content).decode()
-    keys = f"a=T,f=100,q=2,c={columns},r={rows},"  # q=2: the terminal answers nothing
-    for start in range(0, len(encoded), _CHUNK):
-        more = int(start + _CHUNK < len(encoded))
-        yield f"\x1b_G{keys}m={more};{encoded[start : start + _CHUNK]}\x1b\\"
-        keys = ""
-
-
-def _iterm2(content: bytes, columns: int, rows: int) -> str:
-    keys = f"inline=1;size={len(content)};width={columns};height={rows};preserveAspectRatio=1"
-    return f"\x1b]1337;File={keys}:{standard_b64encode(content).decode()}\x07"
+@cache
+def library_problem() -> str:
+    """Return why term-image cannot be used, or "" if it can. It is not imported."""
+    try:
+        installed = version("term-image")
+        version("requests")
+    except PackageNotFoundError as error:
+        return f"{error.name} is not installed"
+    if not installed.startswith(_LIBRARY_SERIES):
+        return f"term-image is {installed}, not {_LIBRARY_SERIES}x"
+    return ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.config.schema import Config, Source, Target
-from tui_influence.datasets import ImageSet, native_shape, thumbnails
+from tui_influence.datasets import ImageSet, UntrustedDatasetError, native_shape, thumbnails
 from tui_influence.datasets.origins import Part
 from tui_influence.errors import ConfigError
 from tui_influence.probes.duplicates import Duplicate, Pixels, Progress, find_duplicates
@@ -77,7 +77,7 @@ def find_copies(
     section, test = config.target[target], data.targets[target].test
     if test.fingerprint != info.targets[target].fingerprints[1]:
         raise ConfigError(f"the test images of target {section.name} changed since the run")
-    side = min(_LARGEST, native_shape(config.source).side, native_shape(section).side)
+    side = min(_LARGEST, _side(config.source, data.source), _side(section, test))
     chosen = np.flatnonzero(data.groups.of >= 0) if grouped else np.arange(len(data.source))
     show_source = _shower(config.source, "source", data.source, side)
     found = find_duplicates(
@@ -94,6 +94,14 @@ def find_copies(
         names=data.source.names,
         source_classes=tuple(data.source.classes[label] for label in data.source.labels),
     )
+
+
+def _side(section: Source | Target, images: ImageSet) -> int:
+    """Return the side of the first original, or of the packed images where the originals may not be opened."""
+    try:
+        return native_shape(section).side
+    except UntrustedDatasetError:
+        return int(images.images.shape[1])
 
 
 def _shower(section: Source | Target, part: Part, images: ImageSet, side: int) -> Pixels:

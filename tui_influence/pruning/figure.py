@@ -107,7 +107,7 @@ def _styled() -> Iterator[None]:
     try:
         import matplotlib.style
     except ModuleNotFoundError as error:
-        raise ConfigError("a figure needs matplotlib: pip install 'tui-influence[figure]'") from error
+        raise ConfigError("a figure needs matplotlib: pip install matplotlib") from error
     with matplotlib.style.context("default"), matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its keys
         yield
 

@@ -48,7 +48,7 @@ class Datasets:
     def fingerprints(self, config: Config) -> dict[str, str]:
         """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
         grouping = hashlib.blake2b(self.groups.of.tobytes(), digest_size=16)
-        grouping.update("\0".join(self.groups.names).encode())
+        grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))  # names of files may be no text
         found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
             found[f"{target.name}/train"] = images.train.fingerprint
@@ -58,19 +58,29 @@ class Datasets:
         return found
 
 
-def open_datasets(config: Config, progress: Progress | None = None, shape: tuple[int, int] | None = None) -> Datasets:
+def open_datasets(
+    config: Config,
+    progress: Progress | None = None,
+    shape: tuple[int, int] | None = None,
+    *,
+    trusted: bool = False,
+) -> Datasets:
     """Open the source and every target, packing what the cache does not hold yet.
 
     Args:
         config: names them.
         progress: is told how far it is.
         shape: resolution and channels that all are packed in, instead of what the config leads to.
+        trusted: the config is read from the user's own file, not from a results directory: a dataset that it names
+            may be opened even if that could run code.
 
     Raises:
+        UntrustedDatasetError: the config is not trusted, and has a dataset that the cache does not hold and that it
+            takes trust to open.
         DatasetError: a dataset is not as the config describes it.
     """
     if shape is None:
-        shapes = [native_shape(config.source), *(native_shape(target) for target in config.target)]
+        shapes = [native_shape(section, trusted=trusted) for section in (config.source, *config.target)]
         shape = config.model.resolution or shapes[0].side, max(shape.channels for shape in shapes)
     resolution, channels = shape
 
@@ -79,19 +89,34 @@ def open_datasets(config: Config, progress: Progress | None = None, shape: tuple
 
     seed = config.run.seed
     source = load_source(
-        config.source, seed=seed, resolution=resolution, channels=channels, progress=told("packing the source")
+        config.source,
+        seed=seed,
+        resolution=resolution,
+        channels=channels,
+        progress=told("packing the source"),
+        trusted=trusted,
     )
     targets = tuple(
         load_target(
-            target, seed=seed, resolution=resolution, channels=channels, progress=told(f"packing {target.name}")
+            target,
+            seed=seed,
+            resolution=resolution,
+            channels=channels,
+            progress=told(f"packing {target.name}"),
+            trusted=trusted,
         )
         for target in config.target
     )
     return Datasets(source, groups_of(config.source, source), targets, resolution, channels)
 
 
-def reopen_datasets(config: Config, info: RunInfo) -> Datasets:
+def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> Datasets:
     """Map the datasets of a run that was prepared on this cache, without looking at what they were packed from.
+
+    Args:
+        config: of the run.
+        info: of the run.
+        trusted: as for `open_datasets`, where the cache no longer has them.
 
     Raises:
         DatasetError: the cache no longer has them, and they cannot be packed again.
@@ -101,7 +126,7 @@ def reopen_datasets(config: Config, info: RunInfo) -> Datasets:
     halves = [[reopen(fingerprint) for fingerprint in target.fingerprints] for target in info.targets]
     targets = tuple(TargetSet(train, test) for train, test in halves if train is not None and test is not None)
     if source is None or len(targets) < len(info.targets):
-        data = open_datasets(config, None, (info.resolution, info.channels))
+        data = open_datasets(config, None, (info.resolution, info.channels), trusted=trusted)
     else:
         data = Datasets(source, groups_of(config.source, source), targets, info.resolution, info.channels)
     if identity(config, data.fingerprints(config)) != info.identity:

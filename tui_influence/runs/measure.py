@@ -1,6 +1,8 @@
 """What a sweep will cost, from a few timed training steps on every worker's device at once.
 
-    python -P -m tui_influence.runs.measure DEVICE THREADS [--allow-code]      (a config as JSON on stdin)
+    python -P -m tui_influence.runs.measure DEVICE THREADS RESOLUTION CHANNELS [--allow-code]
+
+with a config as JSON on stdin, whose datasets are in the cache at that resolution and with so many channels.
 
 A model's time is a line in its number of source steps, plus its transfers: two short trainings of different length
 give slope and intercept, a third the price of one more epoch of fine-tuning.
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config, Source, Target
-from tui_influence.datasets import native_shape
+from tui_influence.datasets import ImageShape, UntrustedDatasetError, native_shape
 from tui_influence.designs import design_of
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.roles import Role
@@ -74,13 +76,14 @@ class Cost:
         return self.models * self.seconds_per_model / self.workers
 
 
-def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
+def measure(config: Config, data: Datasets, devices: list[str], *, trusted: bool = False) -> Cost:
     """Time a few steps on all workers' devices at once.
 
     Args:
         config: of the sweep; the user's own, so its network may be their code.
         data: its datasets.
         devices: of each worker.
+        trusted: whether the config is read from the user's own file: see `open_datasets`.
 
     Raises:
         TinflError: it cannot be trained; with the reason of the first worker that says so.
@@ -89,7 +92,7 @@ def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
     with ExitStack() as stack:
         processes = []
         for device in devices:
-            processes.append(stack.enter_context(_start(config, device)))
+            processes.append(stack.enter_context(_start(config, data, device)))
             stack.callback(processes[-1].kill)  # it may be training still, if another one fails
         for process in processes:
             _ask(process, request)
@@ -98,14 +101,15 @@ def measure(config: Config, data: Datasets, devices: list[str]) -> Cost:
         seconds_per_model=float(np.mean([result["seconds"] for result in found])),
         workers=len(devices),
         models=config.design.models + config.design.heldout,
-        disk=_disk(config, data),
+        disk=_disk(config, data, trusted=trusted),
         numerics=sorted({result["numerics"] for result in found}),
     )
 
 
-def _start(config: Config, device: str) -> "subprocess.Popen[bytes]":
+def _start(config: Config, data: Datasets, device: str) -> "subprocess.Popen[bytes]":
     threads = config.compute.threads
-    command = [sys.executable, "-P", "-m", "tui_influence.runs.measure", device, str(threads)]
+    numbers = map(str, (threads, data.resolution, data.channels))
+    command = [sys.executable, "-P", "-m", "tui_influence.runs.measure", device, *numbers]
     return subprocess.Popen(
         [*command, "--allow-code"] if config.model.is_user_code else command,
         stdin=subprocess.PIPE,
@@ -138,7 +142,7 @@ def _result(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     return found
 
 
-def _disk(config: Config, data: Datasets) -> int:
+def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
     models = config.design.models + config.design.heldout
     groups = len(data.groups.names)
     # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
@@ -149,20 +153,23 @@ def _disk(config: Config, data: Datasets) -> int:
         (config.source, samples),
         *zip(config.target, (len(target.test) for target in data.targets), strict=True),
     ]
-    return records + sum(_thumbnails(section, count, data.channels) for section, count in pictures)
+    return records + sum(_thumbnails(section, count, data, trusted=trusted) for section, count in pictures)
 
 
-def _thumbnails(section: Source | Target, count: int, channels: int) -> int:
+def _thumbnails(section: Source | Target, count: int, data: Datasets, *, trusted: bool) -> int:
     """About what is kept of so many images, if the others are as large as the first."""
-    shape = native_shape(section)
-    return count * min(thumbnail_side(count, channels), shape.side) ** 2 * shape.channels
+    try:
+        shape = native_shape(section, trusted=trusted)
+    except UntrustedDatasetError:
+        shape = ImageShape(data.resolution, data.channels)
+    return count * min(thumbnail_side(count, data.channels), shape.side) ** 2 * shape.channels
 
 
-def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:
+def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int]) -> dict[str, Any]:
     """Return the expected seconds of one whole model on this device."""
     from tui_influence.runs.worker import trainer_for
 
-    data = open_datasets(config)
+    data = open_datasets(config, None, shape)
     design = design_of(config.design, len(data.groups.names), config.run.seed)
     row = design.row(Role.ESTIMATE, 0)
     kept = np.flatnonzero((data.groups.of < 0) | row.mask[data.groups.of])
@@ -193,7 +200,7 @@ def _time_model(config: Config, device: str, threads: int) -> dict[str, Any]:
 def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
     """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
     chosen = np.resize(kept, images)
-    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen])
+    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen], counts=None)
     return replace(data, source=source, groups=replace(data.groups, of=data.groups.of[chosen]))
 
 
@@ -202,6 +209,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("device")
     parser.add_argument("threads", type=int)
+    parser.add_argument("resolution", type=int)
+    parser.add_argument("channels", type=int)
     parser.add_argument("--allow-code", action="store_true")
     arguments = parser.parse_args()
     import torch
@@ -210,7 +219,8 @@ def main() -> int:
     if arguments.allow_code:
         sys.path.append(str(Path.cwd()))
     try:
-        found = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads)
+        shape = arguments.resolution, arguments.channels
+        found = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads, shape)
     except TinflError as error:
         found = {"reason": str(error), "exit_code": int(error.exit_code)}
     print(json.dumps(found))

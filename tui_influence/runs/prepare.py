@@ -32,7 +32,7 @@ _THUMBNAIL_BYTES = 96 << 20
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 
-def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, list[Row]]:
+def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool = False) -> tuple[RunInfo, list[Row]]:
     """Make or extend a results directory; calling it again changes nothing that exists.
 
     The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning.
@@ -41,6 +41,7 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
         config: of the run.
         paths: where its results go; the caller owns the run.
         progress: told about the slow parts.
+        trusted: whether the config is read from the user's own file: see `open_datasets`.
 
     Returns:
         what the run is, and its rows in the order they are trained.
@@ -53,11 +54,12 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
     previous = read_run_info(paths.root) if paths.run.exists() else None
     pruning = read_arms(paths) if paths.arms.exists() else None
     try:
-        data = open_datasets(config, progress, pruning.shape if pruning else None)
+        data = open_datasets(config, progress, pruning.shape if pruning else None, trusted=trusted)
     except DatasetError:
         if previous is None:
             raise
-        data = reopen_datasets(config, previous)  # moved or gone, but the cache still has what the run began with
+        # Moved or gone, or not to be opened; but the cache still has what the run began with.
+        data = reopen_datasets(config, previous, trusted=trusted)
     design = design_of(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
@@ -71,7 +73,7 @@ def prepare(config: Config, paths: Paths, progress: Progress) -> tuple[RunInfo, 
         info = previous
     else:
         progress("keeping thumbnails", 0, 0)
-        info = _describe(config, data, paths, decided)
+        info = _describe(config, data, paths, decided, trusted=trusted)
     write_plan(paths, rows)
     models, heldout, arms = (0, 0, pruning.size) if pruning else (config.design.models, config.design.heldout, 0)
     info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
@@ -106,10 +108,10 @@ def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
     return info
 
 
-def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> RunInfo:
+def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, trusted: bool) -> RunInfo:
     make_directory(paths.root)
     sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
-    _keep_source(config, data, paths)
+    _keep_source(config, data, paths, trusted=trusted)
     return RunInfo(
         name=config.run.name,
         identity=decided,
@@ -127,17 +129,17 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str) -> Run
             fingerprint=data.source.fingerprint,
             skipped=len(data.source.skipped),
         ),
-        targets=[_keep_target(config, data, paths, position) for position in range(len(data.targets))],
+        targets=[_keep_target(config, data, paths, i, trusted=trusted) for i in range(len(data.targets))],
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _keep_target(config: Config, data: Datasets, paths: Paths, position: int) -> TargetInfo:
+def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *, trusted: bool) -> TargetInfo:
     section, images = config.target[position], data.targets[position]
     n = len(images.test)
     side = thumbnail_side(n, data.channels)
-    pictures = thumbnails(section, "test", images.test, np.arange(n), side)
+    pictures = thumbnails(section, "test", images.test, np.arange(n), side, trusted=trusted)
     examples = Examples(
         labels=images.test.labels,
         estimate=split_examples(images.test.labels, config.run.seed),
@@ -155,7 +157,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int) ->
     )
 
 
-def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
+def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> None:
     groups = data.groups.of
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
@@ -166,7 +168,7 @@ def _keep_source(config: Config, data: Datasets, paths: Paths) -> None:
         chosen.extend(members[::step][:SAMPLES_PER_GROUP].tolist())
     positions = np.array(chosen, dtype=np.int64)
     side = thumbnail_side(len(positions), data.channels)
-    pictures = thumbnails(config.source, "source", data.source, positions, side)
+    pictures = thumbnails(config.source, "source", data.source, positions, side, trusted=trusted)
     write_source_thumbnails(paths, pictures, groups[positions])
 
 

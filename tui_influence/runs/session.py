@@ -264,7 +264,7 @@ class Session:
             metrics=report.metrics,
         )
         tuner = self._tuners.get(worker.device)
-        if tuner is None or self.state is not State.RUNNING:
+        if tuner is None or worker.ending or self.state is not State.RUNNING:
             return
         change = tuner.on_model(time.monotonic())
         if change is Change.ADD and len(self.work):

@@ -212,7 +212,7 @@ class _Supervisor:
         remove_stale(self._paths)
         if self._request.pruning is not None:
             extend_arms(self._paths, self._request.pruning)
-        self._info, rows = prepare(self._request.config, self._paths, told)
+        self._info, rows = prepare(self._request.config, self._paths, told, trusted=self._request.own)
         if self._request.retry_failed:
             forget_failures(self._paths)
         told("checking the records", 0, 0)

@@ -84,7 +84,8 @@ class Reports:
 
 def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Trainer:
     """Return a trainer for a config's datasets on a device."""
-    source = SourceData(data.source.images, data.source.labels, len(data.source.classes), data.groups.of)
+    packed = data.source
+    source = SourceData(packed.images, packed.labels, len(packed.classes), data.groups.of, packed.counts)
     targets = [
         TargetData(
             section.transfer,

@@ -244,7 +244,7 @@ def arms_from_json(found: dict[str, Any], where: str) -> Pruning:
     """
     try:
         if found["schema"] > _SCHEMA:
-            raise ResultsError(f"{where}: made by a newer version of tinfl: `pip install --upgrade tui-influence`")
+            raise ResultsError(f"{where}: made by a newer version of tinfl: upgrade this one")
         if found["schema"] < _SCHEMA:
             raise ResultsError(f"{where}: made by an older version of tinfl, whose prunings this one cannot go on with")
         side, channels = found["shape"]

@@ -187,7 +187,7 @@ def read_run_info(root: Path) -> RunInfo:
     if found["schema"] > SCHEMA:
         raise ResultsError(
             f"{where}: made by a newer version of tinfl (layout {found['schema']}, "
-            f"this version reads up to {SCHEMA}): upgrade with `pip install --upgrade tui-influence`"
+            f"this version reads up to {SCHEMA}): upgrade this one"
         )
     try:
         return _parse(found)

@@ -29,12 +29,14 @@ class SourceData:
         labels: (N,) class of each image, 0 to `classes` - 1.
         classes: K outputs of the source head, whether a mask keeps them or not.
         groups: (N,) group of each image; -1 is never left out.
+        counts: (C, 256) pixels of each channel that have each value; None where nobody has counted them.
     """
 
     images: Images
     labels: Labels
     classes: int
     groups: NDArray[np.int32]
+    counts: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.training.data import Images, Labels
 
-_AT_ONCE = 4096
+_SLICE_IMAGES = 4096
+_SLICE_VALUES = 1 << 26
+"""What is turned into floats at a time: so many images, and no more values than this."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,13 @@ class Pixels:
         return Pixels(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
 
 
-def resident(images: Images, labels: Labels, device: torch.device, resolution: int | None) -> Pixels:
+def resident(
+    images: Images,
+    labels: Labels,
+    device: torch.device,
+    resolution: int | None,
+    counts: NDArray[np.int64] | None = None,
+) -> Pixels:
     """The source's images on the device; they set size, channels and normalisation for all others.
 
     Args:
@@ -86,15 +96,22 @@ def resident(images: Images, labels: Labels, device: torch.device, resolution: i
         labels: (N,).
         device: where they stay.
         resolution: the side in pixels that they must have; None takes any.
+        counts: (C, 256) pixels of each channel that have each value; counted from the images if None.
     """
     tensor = _packed(images, resolution or images.shape[1])
-    count = tensor.shape[0] * tensor.shape[1] * tensor.shape[2]
-    mean = tensor.sum((0, 1, 2)).double() / count
-    square = sum(part.double().square().sum((0, 1, 2)) for part in torch.split(tensor, _AT_ONCE))
-    deviation = (torch.as_tensor(square) / count - mean.square()).clamp_min(1.0).sqrt()
+    mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
     return Pixels(
         tensor.to(device), torch.from_numpy(labels).to(device), mean.float().to(device), deviation.float().to(device)
     )
+
+
+def _statistics(counts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """(C,) mean and (C,) standard deviation, at least 1, in float64: the sums behind them are whole numbers."""
+    values = np.arange(VALUES, dtype=np.int64)
+    count = int(counts[0].sum())
+    mean = torch.from_numpy(counts @ values).double() / count
+    square = torch.from_numpy(counts @ values**2).double()
+    return mean, (square / count - mean.square()).clamp_min(1.0).sqrt()
 
 
 def _reflect(position: Tensor, size: int) -> Tensor:
@@ -111,7 +128,8 @@ def _channels(images: Tensor, channels: int) -> Tensor:
         return images.expand(-1, -1, -1, channels)
     if channels == 1 and have == 3:
         weights = torch.tensor([0.299, 0.587, 0.114])
-        parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, _AT_ONCE)]
+        step = max(1, min(_SLICE_IMAGES, _SLICE_VALUES // max(1, images.shape[1:].numel())))
+        parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, step)]
         return torch.cat(parts)[..., None]
     raise ValueError(f"images of {have} channels cannot be made into {channels}")
 

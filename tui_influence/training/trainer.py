@@ -52,7 +52,7 @@ class Trainer:
         self._targets = list(targets)
         where = self._how.device
         with memory_for("loading the images"):
-            self._source = resident(source.images, source.labels, where, resolution=model.resolution)
+            self._source = resident(source.images, source.labels, where, model.resolution, source.counts)
             self._images = [
                 (self._source.like(t.train_images, t.train_labels), self._source.like(t.test_images, t.test_labels))
                 for t in self._targets

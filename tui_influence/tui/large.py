@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def has_graphics() -> bool:
-    """Whether this terminal is known to draw images of its own."""
-    from tui_influence.images.graphics import detect
+    """Whether this terminal is known to draw images of its own, and what writes them is installed."""
+    from tui_influence.images.graphics import detect, library_problem
 
-    return detect(os.environ).protocol is not None
+    return detect(os.environ).protocol is not None and not library_problem()
 
 
 def show_large(app: "App[str]", root: Path, question: Question, *, dark: bool) -> None:

@@ -4,11 +4,13 @@ import pytest
 
 from tests.e2e.program import write_config
 from tests.e2e.slurm.cluster import Cluster
+from tests.requirements import require
 
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
     """A running Slurm of two nodes, and one that sees less."""
+    require("Slurm", "root with mounts of its own")
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

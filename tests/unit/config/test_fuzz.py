@@ -12,6 +12,7 @@ from tests.unit.config.toml_documents import documents
 from tui_influence.config.loader import config_from_json, config_to_json, load_config, parse_config
 from tui_influence.config.problems import InvalidConfig
 from tui_influence.config.schema import Config
+from tui_influence.config.source_text import unified
 from tui_influence.config.vocabulary import as_toml, as_toml_key
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.text import printable
@@ -25,7 +26,7 @@ def outcome(text: str) -> Config | InvalidConfig:
         return parse_config(text, "sweep.toml")
     except InvalidConfig as error:
         refused = error
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    lines = unified(text).split("\n")
     assert refused.problems
     for block in (str(refused), refused.render(), *refused.details):
         assert all(printable(line) == line for line in block.split("\n"))
@@ -87,6 +88,15 @@ def test_any_json_as_a_saved_config(data: dict[str, Any]) -> None:
     assert printable(shown) == shown
 
 
+@settings(thorough, max_examples=100)
+@given(tables().map(written), st.lists(st.sampled_from(["\n", "\r\n", "\r\r\n", "\r\r\r\n"]), min_size=1))
+def test_line_ends_of_any_kind_change_nothing(tmp_path: Path, text: str, ends: list[str]) -> None:
+    lines = text.split("\n")
+    path = tmp_path / "sweep.toml"
+    path.write_bytes("".join(line + ends[i % len(ends)] for i, line in enumerate(lines)).encode())
+    assert load_config(path) == parse_config(text, "sweep.toml")
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=60))
 def test_any_bytes(tmp_path: Path, content: bytes) -> None:
@@ -130,6 +140,7 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
         "[\x00]",
         "\ufeff\ufeff",
         "a = 1\rb = 2",
+        "a = 1\r\r\r\nb = 2\r\r\n",
         "x = '\u2028'\ny = \x0c",
     ],
     ids=lambda text: repr(text[:24]),

@@ -80,6 +80,11 @@ VALUES = [
         'compute.workers_per_device must be an integer of at least 1 or "auto", not the number 0',
         None,
     ),
+    (
+        "[compute]\nworkers_per_device = [2]",
+        'compute.workers_per_device must be an integer of at least 1 or "auto", not a list',
+        None,
+    ),
     ("[train]\nepochs = 1_000_000_001", "train.epochs must be at most 1000000000 (got 1000000001)", None),
 ]
 

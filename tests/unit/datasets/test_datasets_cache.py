@@ -1,6 +1,7 @@
 """Packing once, and never serving anything that is not what was packed."""
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import image_folder, leftovers, noise, save, source
+from numpy.lib import format as npy
 
 from tui_influence.datasets import default_cache, packing, reopen
+from tui_influence.datasets import entry as entries
 from tui_influence.datasets.cache import Cache
+from tui_influence.datasets.npy import read_header
 from tui_influence.errors import DatasetError
+from tui_influence.pixel_counts import pixel_counts
 
 
 def entry(cache: Path) -> Path:
@@ -107,6 +112,36 @@ def _bytes(path: Path, change: Callable[[bytearray], object]) -> None:
     path.write_bytes(data)
 
 
+def _replace(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+def _become_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _become_link(path: Path) -> None:
+    """What a link leads to is sound: it is refused because no entry has one."""
+    elsewhere = path.parents[2] / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _declare(path: Path, shape: tuple[int, ...]) -> None:
+    data = path.read_bytes()[npy_offset(path) :]
+    with path.open("wb") as file:
+        npy.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.write(data)
+
+
+def npy_offset(path: Path) -> int:
+    with path.open("rb") as file:
+        return read_header(file).offset
+
+
 def _cut(data: bytearray) -> None:
     del data[-9:]
 
@@ -136,11 +171,21 @@ def _flip(position: int) -> Callable[[bytearray], object]:
         pytest.param(
             lambda entry: np.save(entry / "labels.npy", np.array([{}] * 6), allow_pickle=True), id="pickled labels"
         ),
+        pytest.param(lambda entry: _replace(entry / "manifest.json", b"a/0", b"a/9"), id="name"),
+        pytest.param(lambda entry: _replace(entry / "manifest.json", b'"counts": [[', b'"counts": [[1'), id="count"),
+        pytest.param(lambda entry: (entry / "manifest.json").write_text("[" * 100_000), id="manifest is deep"),
+        pytest.param(lambda entry: _become_pipe(entry / "manifest.json"), id="manifest is a pipe"),
+        pytest.param(lambda entry: _become_pipe(entry / "images.npy"), id="pixels are a pipe"),
+        pytest.param(lambda entry: _become_pipe(entry / "labels.npy"), id="labels are a pipe"),
+        pytest.param(lambda entry: _become_link(entry / "images.npy"), id="pixels are a link"),
+        pytest.param(lambda entry: _become_link(entry), id="entry is a link"),
+        pytest.param(lambda entry: (shutil.rmtree(entry), entry.write_text("x")), id="entry is a file"),
+        pytest.param(lambda entry: _declare(entry / "images.npy", (-6, -8, 8, 3)), id="negative sides"),
+        pytest.param(lambda entry: _declare(entry / "images.npy", (2**62, 8, 8, 3)), id="more than there is"),
+        pytest.param(lambda entry: _declare(entry / "images.npy", (5, 8, 8, 3)), id="less than there is"),
         pytest.param(
-            lambda entry: _bytes(
-                entry / "manifest.json", lambda data: data.__setitem__(slice(None), data.replace(b"a/0", b"a/9"))
-            ),
-            id="name",
+            lambda entry: (entry / "images.npy").write_bytes(b"\x93NUMPY\x01\x00\xb8\x0b" + b"-" * 3000),
+            id="header is deep",
         ),
     ],
 )
@@ -266,3 +311,128 @@ def test_batches_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     results = packing.in_threads(lambda batch: packing._Batch(), batches())  # type: ignore[arg-type]
     next(iter(results))
     assert taken <= 2 * packing.threads() + 1
+
+
+def test_an_entry_knows_the_counts_of_its_pixels(folder: Path, cache: Path) -> None:
+    whole, part = source(folder, cache), source(folder, cache, per_class=2)
+    assert len(part) < len(whole)
+    for images in (whole, part):
+        assert images.counts is not None
+        assert np.array_equal(images.counts, pixel_counts(images.images))
+        again = reopen(images.fingerprint, cache)
+        assert again is not None
+        assert np.array_equal(again.counts, images.counts)
+
+
+def test_an_entry_of_an_older_version_is_the_same_dataset_without_counts(
+    folder: Path, cache: Path, decodes: list[str]
+) -> None:
+    before = source(folder, cache)
+    path = entry(cache) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if not key.startswith("measured")}))
+    after = source(folder, cache)
+    assert after.fingerprint == before.fingerprint
+    assert after.counts is None
+    assert len(decodes) == 6
+    assert Cache(cache).check(after.fingerprint) is None
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    """The pixels of an entry that counts as large: 512 blocks of 96 bytes, of which 128 are compared at a time."""
+    for name, value in {"VERIFIED_BYTES": 128 * 96, "BLOCK_BYTES": 96, "SAMPLED_BLOCKS": 128}.items():
+        monkeypatch.setattr(entries, name, value)
+    monkeypatch.setattr("tui_influence.datasets.cache.BLOCK_BYTES", 96)
+    with Cache(cache).writing((512, 8, 4, 3), "noise") as writer:
+        for start in range(0, 512, 7):
+            writer.append(np.stack([noise(index, 8, 4) for index in range(start, min(512, start + 7))]))
+        writer.finish("key", np.arange(512) % 2, ("a", "b"), tuple(map(str, range(512))))
+    return entry(cache) / "images.npy"
+
+
+def _zero(path: Path, first: int, blocks: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(npy_offset(path) + 96 * first)
+        file.write(bytes(96 * blocks))
+
+
+def test_zeros_in_a_tenth_of_a_large_entry_are_noticed(large: Path, cache: Path) -> None:
+    """By 128 draws of 512 blocks, all but once in a million times."""
+    fingerprint = large.parent.name
+    assert reopen(fingerprint, cache) is not None
+    _zero(large, 300, 51)
+    assert reopen(fingerprint, cache) is None
+    assert Cache(cache).find("key") is None
+
+
+def test_another_sample_of_a_large_entry_is_compared_each_time(large: Path, cache: Path) -> None:
+    """Damage to one block of four, in the end, though a single look may miss it."""
+    _zero(large, 77, 1)
+    answers = [reopen(large.parent.name, cache) is None for _ in range(100)]
+    assert any(answers)
+    assert not all(answers)
+
+
+def test_a_single_byte_of_a_large_entry_is_noticed_when_all_is_read(large: Path, cache: Path) -> None:
+    checked = Cache(cache)
+    assert checked.check(large.parent.name) is None
+    _bytes(large, _flip(-5))
+    assert checked.check(large.parent.name) == "the pixels in images.npy are not those that were packed"
+    (large.parent / "labels.npy").unlink()
+    assert checked.check(large.parent.name) == "labels.npy is missing"
+
+
+def test_a_hole_in_a_large_entry_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """A crash may leave one where pixels were; it is compared whatever the sample."""
+    for name, value in {"VERIFIED_BYTES": 4096, "BLOCK_BYTES": 4096, "SAMPLED_BLOCKS": 1}.items():
+        monkeypatch.setattr(entries, name, value)
+    monkeypatch.setattr("tui_influence.datasets.cache.BLOCK_BYTES", 4096)
+    n = 2000
+    with Cache(cache).writing((n, 64, 64, 1), "noise") as writer:
+        writer.append(np.random.default_rng(0).integers(0, 256, (n, 64, 64, 1), dtype=np.uint8))
+        fingerprint = writer.finish("key", np.arange(n) % 2, ("a", "b"), tuple(map(str, range(n)))).fingerprint
+    path = entry(cache) / "images.npy"
+    size, kept = path.stat().st_size, path.stat().st_size - (1 << 14)
+    with path.open("r+b") as file:
+        file.truncate(kept)
+        file.truncate(size)
+        try:
+            is_sparse = os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size
+        except OSError:
+            is_sparse = False
+    if not is_sparse:
+        pytest.skip("this file system has no holes")
+    assert all(reopen(fingerprint, cache) is None for _ in range(3))
+
+
+def test_a_new_cache_is_its_users_alone(folder: Path, cache: Path) -> None:
+    source(folder, cache)
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_that_users_share_stays_shared(folder: Path, cache: Path) -> None:
+    cache.mkdir()
+    cache.chmod(0o775)
+    before = os.umask(0o002)
+    try:
+        source(folder, cache)
+    finally:
+        os.umask(before)
+    assert cache.stat().st_mode & 0o777 == 0o775
+    assert entry(cache).stat().st_mode & 0o070 == 0o070
+
+
+def test_a_link_in_place_of_the_tag_is_not_followed(folder: Path, cache: Path, tmp_path: Path) -> None:
+    cache.mkdir()
+    (cache / "CACHEDIR.TAG").symlink_to(tmp_path / "elsewhere")
+    source(folder, cache)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_key_that_is_a_pipe_or_too_deep_is_as_good_as_none(folder: Path, cache: Path) -> None:
+    before = source(folder, cache).fingerprint
+    for damage in (_become_pipe, lambda path: path.write_text("[" * 100_000)):
+        (key,) = (cache / "keys").iterdir()
+        damage(key)
+        assert source(folder, cache).fingerprint == before

@@ -1,15 +1,17 @@
 """Folders of images."""
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from image_files import bomb, image_folder, noise, save, source, truncated_jpeg
+from PIL import Image
 
 from tui_influence.config.schema import FolderSource
-from tui_influence.datasets import DatasetProblemsError, ImageShape, native_shape
+from tui_influence.datasets import DatasetProblemsError, ImageShape, native_shape, reopen
 from tui_influence.errors import DatasetError
 
 
@@ -129,6 +131,17 @@ def test_every_unreadable_image_is_reported_by_name(folder: Path, cache: Path) -
     assert message.endswith(
         "a/cut.jpg (truncated), a/text.png (not an image of a supported format), b/bomb.png (decompression bomb) "
         'and 2 more (set on_bad_image = "skip" to leave them out)'
+    )
+
+
+def test_images_of_a_kind_that_is_not_read_are_listed_and_reported(folder: Path, cache: Path) -> None:
+    save(folder / "a" / "scan.tif", noise(0))
+    save(folder / "b" / "scan.TIFF", noise(1))
+    with pytest.raises(DatasetProblemsError) as caught:
+        source(folder, cache)
+    assert caught.value.details == (
+        "a/scan.tif (not an image of a supported format)",
+        "b/scan.TIFF (not an image of a supported format)",
     )
 
 
@@ -300,3 +313,86 @@ def test_a_list_of_images_that_cannot_be_left_out_is_refused(
     listed.write_text(text)
     with pytest.raises(DatasetError, match=reason):
         source(root, cache, exclude=str(listed))
+
+
+def test_images_are_found_a_thousand_directories_deep(folder: Path, cache: Path) -> None:
+    """A path may have 4,096 bytes; each of these directories takes two of them."""
+    here = os.open(folder / "a", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        here, parent = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(parent)
+    os.close(here)
+    save(folder / "a" / "/".join(["d"] * 1500) / "0.png", noise(9))
+    images = source(folder, cache)
+    assert len(images) == 7
+    assert images.names[3] == "a/" + "d/" * 1500 + "0.png"
+
+
+def test_directories_too_deep_to_be_named_are_one_line(folder: Path, cache: Path) -> None:
+    here = os.open(folder / "a", os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=here)
+        here, parent = os.open("d" * 200, os.O_RDONLY, dir_fd=here), here
+        os.close(parent)
+    with pytest.raises(DatasetError, match=r"^cannot read .*: File name too long$") as caught:
+        source(folder, cache)
+    assert len(str(caught.value)) < 1200
+    for _ in range(30):  # what clears up after tests names paths too
+        here, child = os.open("..", os.O_RDONLY, dir_fd=here), here
+        os.close(child)
+        os.rmdir("d" * 200, dir_fd=here)
+    os.close(here)
+
+
+@pytest.mark.parametrize("name", ["loop", "~nobody-has-this-name"])
+def test_a_root_that_leads_nowhere_is_one_line(folder: Path, cache: Path, name: str) -> None:
+    (folder.parent / "loop").symlink_to(folder.parent / "loop")
+    root = Path(name) if name.startswith("~") else folder.parent / name
+    with pytest.raises(DatasetError, match=f"{name}(: Too many levels| does not exist)"):
+        source(root, cache)
+
+
+def test_names_that_are_no_text_are_kept_and_shown_as_escapes(folder: Path, cache: Path) -> None:
+    odd = [b"\xff\xfe.png", b"line\nbreak.png", b"\x1b[2J.png", "\u202ereversed.png".encode()]
+    for number, name in enumerate(odd):
+        save(folder / "a" / "x.png", noise(number)).rename(folder / "a" / os.fsdecode(name))
+    images = source(folder, cache)
+    assert {os.fsencode(name)[2:] for name in images.names} >= set(odd)
+    again = reopen(images.fingerprint, cache)
+    assert again is not None
+    assert again.names == images.names
+    (folder / "b" / os.fsdecode(odd[0])).write_bytes(b"no image")
+    (folder / "b" / os.fsdecode(odd[1])).write_bytes(b"no image")
+    with pytest.raises(DatasetError) as caught:
+        source(folder, cache)
+    assert all(char.isprintable() for char in str(caught.value))
+
+
+@pytest.mark.parametrize("key", ["keep", "exclude"])
+def test_a_list_that_is_no_regular_file_is_not_opened(folder: Path, cache: Path, key: str) -> None:
+    os.mkfifo(folder.parent / "pipe")
+    with pytest.raises(DatasetError, match=r"cannot read .*pipe: not a regular file"):
+        source(folder, cache, **{key: str(folder.parent / "pipe")})
+
+
+def test_a_name_is_escaped_where_all_images_are_unreadable(folder: Path, cache: Path) -> None:
+    for path in list(folder.rglob("*.png")):
+        path.write_bytes(b"no image")
+        path.rename(path.with_name(f"\x1b[2J{path.name}"))
+    with pytest.raises(DatasetError, match=r"all 6 are unreadable, such as a/\\x1b\[2J0\.png \(not an image") as caught:
+        source(folder, cache, on_bad_image="skip")
+    assert str(caught.value).isprintable()
+
+
+def test_odd_metadata_of_the_first_image_are_no_talk(folder: Path, recwarn: pytest.WarningsRecorder) -> None:
+    resolution = struct.pack("<HHL", 282, 5, 1)
+    for path in folder.rglob("*.png"):
+        Image.fromarray(noise(0)).save(path.with_suffix(".tiff"), dpi=(72, 72))
+        path.unlink()
+        data = path.with_suffix(".tiff").read_bytes()
+        assert resolution in data
+        beyond = data.index(resolution) + len(resolution)
+        path.with_suffix(".tiff").write_bytes(data[:beyond] + b"\xff\xff\xff\x00" + data[beyond + 4 :])
+    native_shape(FolderSource(kind="folder", path=str(folder)))
+    assert not recwarn.list

@@ -1,5 +1,6 @@
 """What is kept or left out as one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,14 @@ def test_a_table_groups_images_and_leaves_the_others_alone(folder: Path, cache: 
         (b"path,group\na/0.png,\xff\n", "is not UTF-8"),
         ('path,group\na/0.png,"x"y\n', "line 2 cannot be read"),
         ("path,group\na/0.png,\n", "puts no image of the source in a group"),
+        ("path,group,group\na/0.png,x,y\n", "line 1 names the column group more than once; which one is meant"),
+        ("group,path, Path \nx,a/0.png,a/1.png\n", "line 1 names the column path more than once"),
+        ("path,group\n\0,x\n", r"no image \\x00|cannot be read"),
+        ("path,group\n" + "a" * 200_000, "line 2 is longer than 131,072 characters"),
+        ('path,group\n"' + "a" * 100_000 + "\n" + "a" * 100_000 + '",x', "line 2 cannot be read: field larger"),
         ("path,group\n\x1b[2J,x\n", r"no image \\x1b\[2J"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_what_is_wrong_with_a_table_is_said_with_its_line(
     folder: Path, cache: Path, text: str | bytes, message: str
@@ -85,3 +92,16 @@ def test_images_that_were_skipped_or_not_chosen_may_be_listed(folder: Path, cach
     few = grouped(folder, cache, path, on_bad_image="skip", per_class=1)
     assert (few.of >= 0).all()
     assert len(few.names) <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("pipe.csv", "cannot read .*: not a regular file"), ("zero.csv", "cannot read .*: not a regular file"),
+     ("folder.csv", "cannot read .*: Is a directory"), ("~nobody-has-this-name/x.csv", "does not exist")],
+)  # fmt: skip
+def test_a_table_that_is_no_regular_file_is_not_opened(folder: Path, cache: Path, name: str, message: str) -> None:
+    os.mkfifo(folder.parent / "pipe.csv")
+    (folder.parent / "zero.csv").symlink_to("/dev/zero")
+    (folder.parent / "folder.csv").mkdir()
+    with pytest.raises(DatasetError, match=message):
+        grouped(folder, cache, name if name.startswith("~") else str(folder.parent / name))

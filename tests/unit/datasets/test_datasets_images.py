@@ -18,7 +18,7 @@ def pixels(path: Path, side: int = 8, channels: int = 3) -> np.ndarray:
     return render(Sample(path.name, 0, path), side, channels)
 
 
-@pytest.mark.parametrize("extension", ["png", "bmp", "tiff", "ppm", "webp", "gif"])
+@pytest.mark.parametrize("extension", ["png", "bmp", "ppm", "webp", "gif"])
 def test_lossless_images_of_the_right_size_keep_their_pixels(tmp_path: Path, extension: str) -> None:
     original = np.repeat(noise(0, 8, 8, 1)[..., None], 3, axis=2)
     path = save(tmp_path / f"a.{extension}", original, **({"lossless": True} if extension == "webp" else {}))
@@ -53,13 +53,10 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / "a.png", exif=exif)
-    image.save(tmp_path / "a.tiff", exif=exif)
     with Image.open(tmp_path / "a.png") as saved:
         upright = np.asarray(ImageOps.exif_transpose(saved))
     top, left = (upright.shape[0] - 8) // 2, (upright.shape[1] - 8) // 2
-    expected = upright[top : top + 8, left : left + 8]
-    assert np.array_equal(pixels(tmp_path / "a.png"), expected)
-    assert np.array_equal(pixels(tmp_path / "a.tiff"), expected)
+    assert np.array_equal(pixels(tmp_path / "a.png"), upright[top : top + 8, left : left + 8])
 
 
 def test_broken_exif_does_not_cost_the_image(tmp_path: Path) -> None:
@@ -85,10 +82,9 @@ def test_transparency_of_a_palette_becomes_white(tmp_path: Path) -> None:
     assert got[5, 5].tolist() == [255, 255, 255]
 
 
-@pytest.mark.parametrize("extension", ["png", "tiff"])
-def test_sixteen_bits_become_eight(tmp_path: Path, extension: str) -> None:
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     deep = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
-    got = pixels(save(tmp_path / f"a.{extension}", deep), 8, 1)[..., 0]
+    got = pixels(save(tmp_path / "a.png", deep), 8, 1)[..., 0]
     assert np.array_equal(got, deep >> 8)
 
 
@@ -115,11 +111,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pyt
             pixels(tmp_path / "a.png")
 
 
-def test_decoders_outside_the_list_are_not_tried(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", ["TGA", "TIFF"])
+def test_decoders_outside_the_list_are_not_tried(tmp_path: Path, decoder: str) -> None:
     data = io.BytesIO()
-    Image.fromarray(noise(0)).save(data, "TGA")
+    Image.fromarray(noise(0)).save(data, decoder)
     (tmp_path / "a.png").write_bytes(data.getvalue())
-    assert "TGA" not in FORMATS
+    assert decoder not in FORMATS
     with pytest.raises(BadImageError, match="not an image of a supported format"):
         pixels(tmp_path / "a.png")
 

@@ -1,6 +1,8 @@
 """NumPy files."""
 
+import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +118,91 @@ def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path, cach
             archive.writestr(name, data)
     with pytest.raises(DatasetError, match="x is truncated"):
         source(tmp_path / "d.npz", cache)
+
+
+def rewritten(path: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    """Change one member of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    members[name] = change(members[name])
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, data in members.items():
+            archive.writestr(each, data)
+    return path
+
+
+def header(text: bytes) -> Callable[[bytes], bytes]:
+    """What replaces a member by a header alone."""
+    padded = text.ljust(117) + b"\n"
+    return lambda data: b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: b"", "x is no array that can be read"),
+        (lambda data: b"\x93NUMPY\x03\x00" + data[8:], r"x is no array .* version 3\.0 of the npy format"),
+        (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-6, -8, 8)}"), "declares a negative side"),
+        (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (6, 8, " + b"9" * 50 + b")}"), "x is truncated"),
+        (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': 6}"), "x is no array that can be read"),
+        (header(b"("), "x is no array that can be read"),
+        (
+            lambda data: b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"-" * 8999 + b"\n",
+            "x is no array that can be read",
+        ),
+    ],
+    ids=["empty", "version", "negative", "huge", "no tuple", "open", "deep"],
+)
+def test_a_header_that_lies_is_one_line(
+    tmp_path: Path, cache: Path, change: Callable[[bytes], bytes], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        source(rewritten(npz(tmp_path / "d.npz"), "x.npy", change), cache)
+    assert "\n" not in str(caught.value)
+
+
+def bomb(path: Path, shape: str, fortran: bool = False, size: int = 4_000_000_000) -> Path:
+    """An archive of a few megabytes whose x unpacks to zeros of so many bytes."""
+    npz(path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        text = f"{{'descr': '|u1', 'fortran_order': {fortran}, 'shape': {shape}}}".encode()
+        with archive.open("x.npy", "w", force_zip64=True) as member:
+            member.write(header(text)(b""))
+            for _ in range(size // 100_000_000):
+                member.write(bytes(100_000_000))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "fortran", "message"),
+    [
+        ("(6, 10000, 10000)", False, r"x is \(6, 10000, 10000\) uint8: images of more than 89,478,485 pixels"),
+        ("(20000000, 10, 3)", True, r"in Fortran order, too large for that: save np\.ascontiguousarray"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_that_unpacks_to_more_than_memory_is_refused_unread(
+    tmp_path: Path, cache: Path, shape: str, fortran: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_influence.datasets.arrays._MAX_FORTRAN", 1 << 20)
+    with pytest.raises(DatasetError, match=message):
+        source(bomb(tmp_path / "d.npz", shape, fortran, 600_000_000), cache)
+
+
+def test_an_archive_that_is_no_regular_file_is_not_opened(tmp_path: Path, cache: Path) -> None:
+    os.mkfifo(tmp_path / "d.npz")
+    with pytest.raises(DatasetError, match=r"cannot read .*d\.npz: not a regular file"):
+        source(tmp_path / "d.npz", cache)
+
+
+def test_an_encrypted_archive_is_one_line(tmp_path: Path, cache: Path) -> None:
+    path = npz(tmp_path / "d.npz")
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + flags] |= 1
+            at = data.find(mark, at + 1)
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"cannot read .*d\.npz: .*encrypted"):
+        source(path, cache)

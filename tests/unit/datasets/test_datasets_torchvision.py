@@ -1,18 +1,24 @@
 """Datasets of torchvision that are already here."""
 
+import os
+import pickle
+import string
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from image_files import image_folder, noise, save
+from PIL import Image
 
 from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
 from tui_influence.datasets import ImageSet, ImageShape, load_source, load_target, native_shape, thumbnails
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.torchvision_sets import TorchvisionOrigin
+from tui_influence.datasets.torchvision_trust import _ARGUMENTS, UntrustedDatasetError
 from tui_influence.errors import DatasetError
 
 
@@ -20,8 +26,10 @@ def section(name: str, root: Path, **arguments: Any) -> TorchvisionSource:
     return TorchvisionSource(kind="torchvision", dataset=name, root=str(root), arguments=arguments)
 
 
-def load(name: str, root: Path, cache: Path, channels: int = 3, **arguments: Any) -> ImageSet:
-    return load_source(section(name, root, **arguments), seed=0, resolution=8, channels=channels, cache=cache)
+def load(name: str, root: Path, cache: Path, channels: int = 3, trusted: bool = True, **arguments: Any) -> ImageSet:
+    return load_source(
+        section(name, root, **arguments), seed=0, resolution=8, channels=channels, cache=cache, trusted=trusted
+    )
 
 
 def write_svhn(root: Path, split: str, labels: list[int]) -> np.ndarray:
@@ -134,10 +142,117 @@ def test_a_cache_below_the_root_does_not_count_as_data(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "data")
 
     def stamp() -> str:
-        return TorchvisionOrigin("ImageFolder", str(root), {}).stamp()
+        return TorchvisionOrigin("ImageFolder", str(root), {}, trusted=False).stamp()
 
     before = stamp()
     with Cache(root / "cache").writing((1, 1, 1, 1), "nothing"):
         assert stamp() == before
     save(root / "a" / "new.png", noise(0))
     assert stamp() != before
+
+
+class Evil:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_pickle_in_the_current_directory_is_not_loaded(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """LSUN needs a package that is not here; what torchvision does before and after is its own."""
+
+    class Database(ModuleType):
+        def open(self, *_: Any, **__: Any) -> Any:
+            transaction = type("Nothing", (), {"stat": lambda self: {"entries": 1}})()
+            begin = type("Begin", (), {"__enter__": lambda self: transaction, "__exit__": lambda *_: None})
+            return type("Environment", (), {"begin": lambda self, **_: begin()})()
+
+    monkeypatch.setitem(sys.modules, "lmdb", Database("lmdb"))
+    root = tmp_path / "root"
+    root.mkdir()
+    letters = "".join(char for char in f"{root}/church_outdoor_train_lmdb" if char in string.ascii_letters)
+    (tmp_path / f"_cache_{letters}").write_bytes(pickle.dumps(Evil(tmp_path / "executed")))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="LSUN"):
+        load("LSUN", root, cache, trusted=trusted, classes=["church_outdoor_train"])
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "what"),
+    [
+        ("ImageNet", {"split": "train"}, "torchvision's ImageNet may run code"),
+        ("FakeData", {"size": 4}, "torchvision's FakeData may run code"),
+        ("Nonsense", {}, "torchvision's Nonsense may run code"),
+        ("CIFAR10", {"loader": "x"}, "torchvision's CIFAR10 with the argument loader may run code"),
+        ("SVHN", {"split": ["train"]}, "torchvision's SVHN with the argument split may run code"),
+        ("MNIST", {"train": True}, r"torchvision's MNIST with a directory .*MNIST/processed may run code"),
+    ],
+)
+def test_what_takes_trust_is_not_opened_for_a_results_directory(
+    tmp_path: Path, cache: Path, name: str, arguments: dict[str, Any], what: str
+) -> None:
+    (tmp_path / "MNIST" / "processed").mkdir(parents=True)
+    with pytest.raises(UntrustedDatasetError, match=f"^{what}.*your own config with `tinfl sweep`$"):
+        load(name, tmp_path, cache, trusted=False, **arguments)
+
+
+def test_what_takes_no_trust_is_read_for_a_results_directory(svhn: Path, cache: Path, tmp_path: Path) -> None:
+    write_svhn(svhn, "train", [3, 1, 3, 7])
+    assert len(load("SVHN", svhn, cache, trusted=False, split="train")) == 4
+    assert len(load("ImageFolder", image_folder(tmp_path / "data"), cache, trusted=False)) == 6
+
+
+def test_classes_and_arguments_that_take_no_trust_are_those_of_torchvision() -> None:
+    import inspect
+
+    from torchvision import datasets
+
+    for name, arguments in _ARGUMENTS.items():
+        kind = getattr(datasets, name)
+        known = {key for base in kind.__mro__ if base is not object for key in inspect.signature(base).parameters}
+        assert arguments <= known, name
+
+
+def test_what_is_packed_is_read_without_trust(tmp_path: Path, cache: Path) -> None:
+    arguments = {"size": 6, "image_size": [3, 8, 8], "num_classes": 2}
+    packed = load("FakeData", tmp_path, cache, **arguments)
+    again = load("FakeData", tmp_path, cache, trusted=False, **arguments)
+    assert again.fingerprint == packed.fingerprint
+    shown = thumbnails(section("FakeData", tmp_path, **arguments), "source", packed, [4, 0], 64)
+    assert np.array_equal(shown, packed.images[[4, 0]])
+
+
+def test_nothing_is_downloaded_even_where_that_is_the_default(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(self: Any) -> None:
+        raise AssertionError("downloaded")
+
+    monkeypatch.setattr("torchvision.datasets.SEMEION.download", download)
+    with pytest.raises(DatasetError, match=r"SEMEION at .* is not there, or is damaged"):
+        load("SEMEION", tmp_path, cache)
+
+
+def test_images_are_read_by_our_decoders_alone(tmp_path: Path, cache: Path) -> None:
+    """Pillow reads an EPS by starting Ghostscript."""
+    root = tmp_path / "rendered-sst2"
+    for split in ("train", "valid", "test"):
+        for number, name in enumerate(("negative", "positive")):
+            save(root / split / name / "0.png", noise(number))
+            Image.fromarray(noise(7)).save(tmp_path / "x.eps")
+            (root / split / name / "1.png").write_bytes((tmp_path / "x.eps").read_bytes())
+            os.mkfifo(root / split / name / "2.png")
+    with pytest.raises(DatasetError, match=r"4 unreadable images in RenderedSST2 .*not an image of a supported"):
+        load("RenderedSST2", tmp_path, cache)
+    images = load_source(
+        TorchvisionSource(kind="torchvision", dataset="RenderedSST2", root=str(tmp_path), on_bad_image="skip"),
+        seed=0, resolution=8, channels=3, cache=cache,
+    )  # fmt: skip
+    assert np.array_equal(images.images, [noise(0), noise(1)])

@@ -169,10 +169,3 @@ def test_threads_draw_the_same_as_one():
         drawn = list(pool.map(lambda image: picture(image, 16, Ink.BLOCKS), images))
 
     assert drawn == [picture(image, 16, Ink.BLOCKS) for image in images]
-
-
-def test_drawing_asks_the_terminal_nothing():
-    picture(noise((4, 4, 3)), 4, Ink.BLOCKS)
-    from term_image import utils
-
-    assert not utils._queries_enabled

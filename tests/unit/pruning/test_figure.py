@@ -182,6 +182,6 @@ def test_another_suffix_is_refused_in_one_line(name):
 def test_without_matplotlib_the_extra_is_named(found, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.style", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install 'tui-influence\[figure\]'") as raised:
+    with pytest.raises(ConfigError, match=r"pip install matplotlib") as raised:
         removal_figure(found, "svg")
     assert raised.value.exit_code == ExitCode.USAGE

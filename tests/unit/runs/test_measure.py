@@ -37,7 +37,7 @@ def started(monkeypatch):
     """Devices are programs here; the children that were started."""
     children = []
 
-    def start(_config, code):
+    def start(_config, _data, code):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         child = subprocess.Popen([sys.executable, "-c", code], **pipes)
         children.append(child)

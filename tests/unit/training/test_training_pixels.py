@@ -1,10 +1,15 @@
 """Images on the device: normalised, shifted, mirrored, brought to one colour; their size is the packer's."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from tests.unit.training.small_data import images_of
+from tui_influence.pixel_counts import pixel_counts
 from tui_influence.training import pixels as module
 from tui_influence.training.numerics import generator
 from tui_influence.training.pixels import resident
@@ -85,9 +90,9 @@ def test_black_images_are_not_divided_by_nothing():
     assert torch.equal(pixels.batch(pixels.everything()), torch.zeros(3, 1, 8, 8))
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 4096])
-def test_mean_and_deviation_are_those_of_all_pixels_however_many_at_a_time(monkeypatch, at_once):
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+@pytest.mark.parametrize("pixels_at_once", [1, 7 * 64, 1 << 18])
+def test_mean_and_deviation_are_those_of_all_pixels_however_many_at_a_time(monkeypatch, pixels_at_once):
+    monkeypatch.setattr("tui_influence.pixel_counts._SLICE_PIXELS", pixels_at_once)
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
     images[..., 1] //= 4
     pixels = held(images)
@@ -131,3 +136,54 @@ def test_a_shift_is_at_most_the_image():
 def test_other_channels_than_grey_and_colour_are_refused(have, want):
     with pytest.raises(ValueError, match=f"images of {have} channels cannot be made into {want}"):
         module._channels(torch.zeros(1, 8, 8, have, dtype=torch.uint8), want)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mean_and_deviation_are_those_of_the_pixels_to_the_last_bit(channels):
+    images, _ = images_of(3, 50, channels=channels)
+    exact = torch.from_numpy(images).double()
+    mean = exact.mean((0, 1, 2))
+    deviation = (exact.square().sum((0, 1, 2)) / (exact.numel() / channels) - mean.square()).sqrt()
+    for counts in (None, pixel_counts(images)):
+        pixels = resident(images, np.zeros(len(images), np.int64), CPU, None, counts)
+        assert torch.equal(pixels.mean, mean.float())
+        assert torch.equal(pixels.deviation, deviation.float())
+
+
+def test_mean_and_deviation_are_taken_from_counts_where_there_are_any():
+    images, labels = images_of(3, 20)
+    darker = resident(images, labels, CPU, None, pixel_counts(images // 2))
+    assert darker.mean < held(images).mean
+
+
+PEAK = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from tui_influence.training.pixels import resident
+
+def hold(images):
+    resident(images, np.zeros(len(images), np.int64), torch.device("cpu"), None)
+    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+images = np.load(sys.argv[1], mmap_mode="r")
+before = hold(images[:1])
+print((hold(images) - before) / images.nbytes)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process's own peak of memory is told there")
+def test_holding_a_source_takes_no_multiple_of_its_size(tmp_path):
+    """What is mapped counts once; widened to 8 bytes a value it would count eight times more."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (8192, 64, 64, 3), dtype=np.uint8))
+    done = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 2
+
+
+def test_images_of_many_pixels_are_made_grey_a_few_at_a_time(monkeypatch):
+    images, labels = images_of(2, 4, channels=3)
+    source = held(images_of(2, 4)[0])
+    whole = source.like(images, labels).images
+    monkeypatch.setattr("tui_influence.training.pixels._SLICE_VALUES", 1)
+    assert torch.equal(source.like(images, labels).images, whole)

@@ -131,7 +131,7 @@ class Planner:
             told = take_in(paths, before, handed, log)
             self._heard = (number, told.sound)
         log.write("planning", node=node(), versions=versions())
-        self._info, self._rows = prepare(request.config, paths, self._stage)
+        self._info, self._rows = prepare(request.config, paths, self._stage, trusted=request.own)
         if first:
             remove_stale(paths)
             shutil.rmtree(paths.node_warnings, ignore_errors=True)

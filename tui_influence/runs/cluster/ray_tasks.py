@@ -93,7 +93,7 @@ def connect(section: RaySection) -> Any:
         RunFailedError: the head node does not answer, or refuses.
     """
     if importlib.util.find_spec("ray") is None:
-        raise ConfigError("executor = \"ray\" needs Ray: pip install 'tui-influence[ray]'")
+        raise ConfigError('executor = "ray" needs Ray: pip install ray')
     where = printable(section.address, 100)
     silent = RunFailedError(f"no answer from the Ray head node {where} within {section.connect_seconds:g} s")
     if _is_host_and_port(section.address):

@@ -61,6 +61,7 @@ def submit(request: Request) -> str:
         "config": config_to_json(request.config),
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
+        "trusted": request.own,
         "token": token_hex(8),
     }
     scripts = scripts_of(request, _digest(written))
@@ -95,8 +96,9 @@ def _digest(written: dict[str, Any]) -> str:
 
     It goes from the login node to each planner in the script that Slurm keeps, which no results directory can change.
     """
-    asked = {key: written.get(key) for key in ("config", "allow_code", "retry_failed", "token")}
-    return hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
+    keys = ("config", "allow_code", "retry_failed", "trusted", "token")
+    content = {key: written[key] for key in keys if key in written}
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def dry_run(request: Request) -> list[str]:
@@ -230,7 +232,13 @@ def _request(paths: Paths, found: dict[str, Any]) -> tuple[Request, bool]:
     """Return what is asked, and whether somebody has just asked for it."""
     try:
         config = config_from_json(found["config"])
-        request = Request(config, paths.root, bool(found["allow_code"]), bool(found["retry_failed"]))
+        request = Request(
+            config,
+            paths.root,
+            bool(found["allow_code"]),
+            bool(found["retry_failed"]),
+            own=bool(found.get("trusted", False)),
+        )
         return request, bool(found["first"])
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{paths.request}: damaged") from error

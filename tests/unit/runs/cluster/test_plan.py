@@ -107,7 +107,7 @@ def test_a_planner_that_was_taken_without_its_number_written_down_is_not_doubled
     assert read_jobs(paths) == jobs
 
 
-@pytest.mark.parametrize("change", [{"token": "another"}, {"allow_code": True}])
+@pytest.mark.parametrize("change", [{"token": "another"}, {"allow_code": True}, {"trusted": False}])
 def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd, change):
     paths, scripts = submitted
     found = json.loads(paths.request.read_text())
@@ -119,6 +119,15 @@ def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd,
     assert "has changed since this job was submitted" in capfd.readouterr().err
     assert len(scripts) == 1
     assert not paths.round(1).exists()
+
+
+def test_a_planner_trusts_a_config_as_far_as_whoever_submitted_it(submitted):
+    paths, _ = submitted
+    request, _ = module._request(paths, json.loads(paths.request.read_text()))
+    assert request.own
+    module.submit(replace(request, own=False))
+    request, _ = module._request(paths, json.loads(paths.request.read_text()))
+    assert not request.own
 
 
 def test_where_jobs_of_an_older_run_are_left_none_is_added(submitted, monkeypatch):

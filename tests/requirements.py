@@ -1,0 +1,115 @@
+"""What tests need of the machine beside Python's packages: programs, privileges, a package that is an extra.
+
+`require` leaves a test out where something is missing, and the last lines of a session name it and the command that
+installs it. Where `TINFL_TEST_EVERYTHING` is set, as by `.ci/run`, such a test fails instead.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+from tui_influence.images.graphics import LIBRARY_REMEDY, library_problem
+
+EVERYTHING = "TINFL_TEST_EVERYTHING"
+SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+_PATIENCE = 60.0
+"""Seconds after which what does not answer, such as a network, is not there."""
+_MOUNT = ("mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir())
+"""Mounts something that only its own mount namespace sees."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something that a machine may lack.
+
+    Attributes:
+        is_met: whether this machine has it.
+        remedy: the command that installs it, or what else is to be done.
+    """
+
+    is_met: Callable[[], bool]
+    remedy: str
+
+
+def search_path() -> str:
+    """Return where programs are searched for: daemons lie in directories that only root has on its path."""
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def has_programs(*names: str) -> bool:
+    """Tell whether all of some programs are installed."""
+    return all(shutil.which(name, path=search_path()) for name in names)
+
+
+def _can_mount(*unshare: str) -> bool:
+    return has_programs("unshare", "mount") and _succeeds("unshare", "--mount", *unshare, *_MOUNT)
+
+
+def _has_modules(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+def _succeeds(*command: str, text: str = "") -> bool:
+    environment = os.environ | {"PATH": search_path()}
+    try:
+        done = subprocess.run(
+            command, input=text.encode(), env=environment, capture_output=True, check=False, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+REQUIREMENTS = {
+    "make": Requirement(lambda: has_programs("make"), "apt-get install make"),
+    "tmux": Requirement(lambda: has_programs("tmux"), "apt-get install tmux"),
+    "Slurm": Requirement(lambda: has_programs(*SLURM_PROGRAMS), "apt-get install slurmctld slurmd slurm-client munge"),
+    "root with mounts of its own": Requirement(
+        lambda: os.geteuid() == 0 and has_programs("setpriv") and _can_mount(),
+        "sudo make test, in no container that refuses `unshare --mount`",
+    ),
+    "user namespaces": Requirement(
+        lambda: _can_mount("--map-root-user"), "sysctl -w kernel.unprivileged_userns_clone=1, or sudo make test"
+    ),
+    "hatchling and uv": Requirement(lambda: _has_modules("hatchling", "uv"), "pip install hatchling uv"),
+    "the package index": Requirement(
+        lambda: _succeeds(sys.executable, "-m", "uv", "pip", "compile", "-", text="packaging"),
+        "pip install uv, with a network",
+    ),
+    "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),
+}
+
+
+@cache
+def _is_met(name: str) -> bool:
+    return REQUIREMENTS[name].is_met()
+
+
+def require(*names: str) -> None:
+    """Leave the running test out if the machine lacks one of some requirements; fail it if every test must run."""
+    for name in names:
+        if not _is_met(name):
+            reason = f"needs {name}"
+            if os.environ.get(EVERYTHING):
+                pytest.fail(f"{reason}: {REQUIREMENTS[name].remedy}", pytrace=False)
+            pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was left out, and what installs it."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
+    matches = [re.fullmatch("Skipped: needs (.+)", reason) for reason in reasons]
+    counts = Counter(match[1] for match in matches if match and match[1] in REQUIREMENTS)
+    if counts:
+        missing = [f"{count} without {name} ({REQUIREMENTS[name].remedy})" for name, count in sorted(counts.items())]
+        terminalreporter.write_line(f"tests left out: {'; '.join(missing)}")

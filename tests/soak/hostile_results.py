@@ -1,0 +1,463 @@
+"""Results directories made by somebody hostile, or damaged: every command over each of them, and the app.
+
+A variant is a finished sweep with its pruning, in which one to three mutations of the tables below were made. Each
+command runs in a process of its own. It may refuse, in lines that are safe to show; it may not execute anything of the
+directory, show a traceback or a raw control character, hang, or take more than 1 GB.
+"""
+
+import asyncio
+import importlib
+import io
+import json
+import os
+import pickle
+import random
+import resource
+import shutil
+import signal
+import struct
+import tempfile
+import time
+import traceback
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.e2e.program import kill_everything, tinfl, write_config
+from tui_influence.text import printable
+
+LONGEST = 60.0
+"""Seconds that no command may take on so small a run, whatever else the machine does."""
+MOST_BYTES = 1 << 30
+_IMPORTED = (
+    "scipy.stats", "pydantic", "tests.tui.runs", "tui_influence.cli.app", "tui_influence.cli.prune_planning",
+    "tui_influence.config.loader", "tui_influence.datasets", "tui_influence.export.json",
+    "tui_influence.probes.leakage",
+    "tui_influence.pruning.measured", "tui_influence.pruning.planning", "tui_influence.ranking",
+    "tui_influence.tui.app",
+)  # fmt: skip
+_EXIT_CODES = {0, 1, 2, 3, 4, 5}
+_MODELS = 40
+
+Mutation = Callable[[Path, random.Random], None]
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("status", "ROOT"),
+    ("status", "ROOT", "--json"),
+    ("logs", "ROOT"),
+    ("logs", "ROOT", "--worker", "0"),
+    ("logs", "ROOT", "--json"),
+    ("rank", "ROOT"),
+    ("rank", "ROOT", "--json"),
+    ("rank", "ROOT", "--class", "7", "--estimator", "ridge"),
+    ("rank", "ROOT", "--example", "3", "--csv", "-"),
+    ("rank", "ROOT", "--class", "7", "--versus-class", "1"),
+    ("show", "ROOT", "--example", "3"),
+    ("show", "ROOT", "--source", "7"),
+    ("subpops", "ROOT"),
+    ("subpops", "ROOT", "--class", "7", "--json"),
+    ("failures", "ROOT"),
+    ("failures", "ROOT", "--json"),
+    ("leaks", "ROOT"),
+    ("verify", "ROOT"),
+    ("verify", "ROOT", "--json"),
+    ("prune", "ROOT", "--report"),
+    ("prune", "ROOT", "--report", "--json"),
+    ("prune", "ROOT", "--dry-run", "--k", "6", "--seeds", "2"),
+    ("stop", "ROOT"),
+    ("explore", "ROOT"),
+)
+"""Those that read, in this process's copies."""
+STARTING: tuple[tuple[str, ...], ...] = (("resume", "ROOT", "--foreground"),)
+"""Those that start processes of their own."""
+
+# --- mutations --------------------------------------------------------------------------------------------------------
+
+JSON_FILES = (
+    "run.json", "heartbeat.json", "owner.json", "targets/0/names.json", "prune/main/run.json", "prune/main/arms.json",
+    "prune/main/heartbeat.json", "matrix/estimate-t0/*/manifest.json",
+)  # fmt: skip
+ARRAY_FILES = (
+    "targets/0/labels.npy", "targets/0/estimate.npy", "targets/0/thumbnails.npy", "source/thumbnails.npy",
+    "source/groups.npy", "matrix/estimate-t0/*/margins.npy", "matrix/estimate-t0/*/predicted.npy",
+    "matrix/estimate-t0/*/masks.npy", "matrix/estimate-t0/*/indices.npy", "matrix/estimate-t0/*/clusters.npy",
+)  # fmt: skip
+OTHER_FILES = (
+    "plan.safetensors", "records/estimate/0000/0000003.t0.safetensors", "records/heldout/0000/0000001.t0.safetensors",
+    "prune/main/records/arm/0000/0000002.t0.safetensors", "prune/main/plan.safetensors", "events.jsonl",
+    "logs/worker-0.log", "lock",
+)  # fmt: skip
+NEW_FILES = ("stop.json", "failed/estimate/0000003.json", "cluster/jobs.json", "cluster/request.json", "arms.json")
+
+_ODD_VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1, 2**31, 2**63, 2**80, 10**9, 0.5, -0.0, 1e308, "", "x", "\u202e\u2028\n",
+    "\x1b[2J\x1b]0;owned\x07",
+    "=cmd|' /C calc'!A0", "../../../../tmp/x", "/dev/zero", "~nobody", [], {}, [[]], [None], {"": None}, "\ud800",
+    "y" * 9000, [0] * 9000,
+)  # fmt: skip
+_ODD_TEXTS = (
+    "", "null", "[]", "{}", "[" * 100_000, '{"a":' * 100_000, "NaN", "1e999", "9" * 5000, '"' + "\\ud800" + '"',
+    "\x00" * 100, "\x1b[2J", "{" + ",".join(f'"{n}":{n}' for n in range(9999)) + "}", "\xff\xfe",
+)  # fmt: skip
+_CONFIG_VALUES: dict[str, tuple[tuple[str, Any], ...]] = {
+    "source": (
+        ("kind", "torchvision"), ("dataset", "LSUN"), ("root", "."), ("arguments", {"classes": ["bridge_train"]}),
+    ),
+    "user code": (("arch", "payload:run"),),
+    "slurm": (("executor", "slurm"),),
+}  # fmt: skip
+
+
+class Payload:
+    """What an unpickler would execute: it leaves a mark."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (exec, ("import os; open(os.environ['CANARY'], 'w').close()",))
+
+
+def paths_of(root: Path, pattern: str) -> list[Path]:
+    """Return the files of a variant that a name of the tables means; where there is none, the name itself."""
+    return sorted(root.glob(pattern)) or ([] if "*" in pattern else [root / pattern])
+
+
+def odd_value(root: Path, rng: random.Random) -> None:
+    """Set some value of a JSON file to something else."""
+    for path in paths_of(root, rng.choice(JSON_FILES)):
+        with suppress(ValueError, OSError):
+            content = json.loads(path.read_text())
+            _set_somewhere(content, rng)
+            path.write_text(json.dumps(content))
+
+
+def odd_number(root: Path, rng: random.Random) -> None:
+    """Set some number of a JSON file to one that JSON itself does not know, or to one of hundreds of digits."""
+    for path in paths_of(root, rng.choice(JSON_FILES)):
+        with suppress(ValueError, OSError):
+            content = json.loads(path.read_text())
+            _set_somewhere(content, rng, "@@")
+            number = rng.choice(("NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "-0", "1" + "0" * 5000))
+            path.write_text(json.dumps(content).replace('"@@"', number))
+
+
+def odd_text(root: Path, rng: random.Random) -> None:
+    """Replace a JSON file, or make one that a run of another kind has."""
+    for path in paths_of(root, rng.choice(JSON_FILES + NEW_FILES)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rng.choice(_ODD_TEXTS), encoding="utf-8", errors="surrogatepass")
+
+
+def cut_or_flipped(root: Path, rng: random.Random) -> None:
+    """Cut a file short, zero a sector of it, or flip a bit."""
+    for path in paths_of(root, rng.choice(JSON_FILES + ARRAY_FILES + OTHER_FILES)):
+        with suppress(OSError):
+            content = bytearray(path.read_bytes() or b"x")
+            at = rng.randrange(len(content))
+            kind = rng.randrange(3)
+            if kind == 0:
+                content = content[:at]
+            elif kind == 1:
+                content[at : at + 512] = bytes(len(content[at : at + 512]))
+            else:
+                content[at] ^= 1 << rng.randrange(8)
+            path.write_bytes(content)
+
+
+def odd_array(root: Path, rng: random.Random) -> None:
+    """Replace an array by one of another type, shape or header, by objects, or by an archive."""
+    for path in paths_of(root, rng.choice(ARRAY_FILES)):
+        path.unlink(missing_ok=True)
+        with path.open("wb") as file:
+            rng.choice(_ODD_ARRAYS)(file)
+
+
+def odd_tensors(root: Path, rng: random.Random) -> None:
+    """Replace a safetensors file by one whose header lies."""
+    (path,) = paths_of(root, rng.choice(OTHER_FILES[:5]))
+    header = rng.choice((
+        {"mask": {"dtype": "BOOL", "shape": [10**12], "data_offsets": [0, 10**12]}},
+        {"__metadata__": {"tinfl": "[" * 100_000}},
+        {"__metadata__": {"tinfl": '{"role": NaN}'}, "mask": {"dtype": "F64", "shape": [], "data_offsets": [0, 8]}},
+        {"masks": {"dtype": "BOOL", "shape": [0, 0], "data_offsets": [0, 0]}},
+    ))  # fmt: skip
+    text = json.dumps(header).encode()
+    size = rng.choice((len(text), len(text) + 7, 2**63, 0))
+    path.write_bytes(struct.pack("<Q", size) + text + bytes(8))
+
+
+def no_file(root: Path, rng: random.Random) -> None:
+    """Put something that is no regular file where one is expected."""
+    for path in paths_of(root, rng.choice(JSON_FILES + ARRAY_FILES + OTHER_FILES + NEW_FILES)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            continue
+        path.unlink(missing_ok=True)
+        kind = rng.randrange(6)
+        if kind == 0:
+            os.mkfifo(path)
+        elif kind == 1:
+            path.mkdir()
+        elif kind == 2:
+            path.symlink_to(
+                rng.choice(("/dev/zero", "/dev/stdin", "/etc/passwd", path.name, "/nowhere", "/proc/self/mem"))
+            )
+        elif kind == 3:
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+        elif kind == 4:
+            path.touch(mode=0o000)
+        # else: it is gone
+
+
+def no_directory(root: Path, rng: random.Random) -> None:
+    """Replace a directory by a link to elsewhere, a file, or nothing."""
+    directory = root / rng.choice(
+        ("records", "matrix", "targets", "targets/0", "source", "logs", "prune", "prune/main")
+    )
+    if not directory.is_dir() or directory.is_symlink():
+        return
+    elsewhere = root.parent / "elsewhere"
+    shutil.rmtree(elsewhere, ignore_errors=True)
+    directory.rename(elsewhere)
+    kind = rng.randrange(3)
+    if kind == 0:
+        directory.symlink_to(elsewhere)
+    elif kind == 1:
+        directory.write_bytes(b"")
+
+
+def forged_config(root: Path, rng: random.Random) -> None:
+    """Let `run.json` name a dataset that unpickles, code, or a cluster's commands; leave pickles for it."""
+    for name in ("run.json", "prune/main/run.json"):
+        path = root / name
+        with suppress(ValueError, OSError, KeyError, TypeError):
+            content = json.loads(path.read_text())
+            kind = rng.choice(list(_CONFIG_VALUES))
+            if kind == "user code":
+                content["config"]["model"] = {"arch": "payload:run"}
+            elif kind == "slurm":
+                slurm = {"setup": ["touch $CANARY"], "sbatch": ["--wrap=touch $CANARY"], "stage": "$(touch $CANARY)"}
+                content["config"]["compute"] = {"executor": rng.choice(("slurm", "ray")), "slurm": slurm}
+            else:
+                section = dict(_CONFIG_VALUES["source"])
+                content["config"]["source"] = section | {"dataset": rng.choice(("LSUN", "ImageNet", "Kinetics", "os"))}
+            path.write_text(json.dumps(content))
+    (root / "payload.py").write_text("import os; open(os.environ['CANARY'], 'w').close()")
+    for name in ("_cache_bridge_train_lmdb", "meta.bin"):
+        (root / name).write_bytes(pickle.dumps(Payload()))
+
+
+def odd_events(root: Path, rng: random.Random) -> None:
+    """Write events, logs and failures that nobody has logged."""
+    event = rng.choice((
+        {"time": 10**400, "event": "model"}, {"time": 1, "event": "model", "metrics": [{"source_accuracy": 10**400}]},
+        {"time": -1, "event": "\x1b[2J"}, {"time": True, "event": "round", "rows": []},
+        {"time": 1, "event": "retry", "role": [], "index": {}, "reason": "\x1b]0;x\x07"},
+        {"time": 1, "event": "model", "seconds": "\u202e" * 9999, "worker": None, "role": "x" * 9999},
+        {"time": 1, "event": "model", "metrics": [{"target_accuracy": True}]},
+    ))  # fmt: skip
+    line = json.dumps(event).replace('"time": 1,', f'"time": {rng.choice(("1", "1e999", "NaN", "1e18"))},')
+    with suppress(OSError), (root / "events.jsonl").open("ab") as file:
+        file.write(line.encode() + rng.choice((b"\n", b"", b"\x00\n", b"x" * (2 << 20) + b"\n")))
+    with suppress(OSError), (root / "logs" / "worker-0.log").open("ab") as file:
+        file.write(b"\x1b[2J\x9b2J\x00\r\n" + b"y" * (1 << 20) + b"\n")
+
+
+def odd_names(root: Path, rng: random.Random) -> None:
+    """Give the run, its classes and its targets names that would move a terminal's cursor."""
+    for name in ("run.json", "prune/main/run.json"):
+        with suppress(ValueError, OSError, KeyError, TypeError):
+            content = json.loads((root / name).read_text())
+            bad = rng.choice(
+                ("\x1b[2J\x1b]0;owned\x07", "\u202eevil", "a\nb\rc", "[bold red]x[/]", "[@click=app.bell]x[/]", "")
+            )
+            content["name"] = bad
+            content["targets"][0]["name"] = bad
+            content["source"]["groups"] = [f"{bad}{n}" for n in range(len(content["source"]["groups"]))]
+            content["source"]["classes"] = content["source"]["groups"]
+            (root / name).write_text(json.dumps(content))
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    odd_value, odd_value, odd_value, odd_number, odd_text, cut_or_flipped, cut_or_flipped, odd_array, odd_tensors,
+    no_file, no_file, no_directory, forged_config, odd_events, odd_names,
+)  # fmt: skip
+
+
+def _set_somewhere(content: Any, rng: random.Random, value: Any = ...) -> None:
+    """Replace or remove some value, however deep; the outer ones as often as the inner ones."""
+    while isinstance(content, dict | list) and content:
+        keys = list(content) if isinstance(content, dict) else list(range(len(content)))
+        key = rng.choice(keys)
+        if isinstance(content[key], dict | list) and content[key] and rng.random() < 0.7:
+            content = content[key]
+            continue
+        if rng.random() < 0.15:
+            del content[key]
+        else:
+            content[key] = rng.choice(_ODD_VALUES) if value is ... else value
+        return
+
+
+def _header(shape: str, descr: str = "'|u1'", order: str = "False") -> Callable[[Any], object]:
+    def write(file: Any) -> None:
+        text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}".encode()
+        text += b" " * (-(len(text) + 11) % 64) + b"\n"
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(64))
+
+    return write
+
+
+def _zip(file: Any) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"")
+
+
+_ODD_ARRAYS: tuple[Callable[[Any], object], ...] = (
+    _header("(1000000000000,)"), _header("(1000000000000,)", "'<i8'"), _header("(-1,)"), _header("()"),
+    _header("(True,)"), _header("(1" + ",1" * 40 + ")"), _header("__import__('os')"), _header("(" * 300 + ")" * 300),
+    _header("(4,)", "'|O'"),
+    _header("(4,)", "'<M8[ns]'"), _header("(4,)", "[('a', '<i8')]"), _header("(2, 2)", "'<i8'", "True"), _zip,
+    lambda file: np.save(file, np.array([Payload()], dtype=object), allow_pickle=True),
+    lambda file: file.write(pickle.dumps(Payload())),
+    lambda file: np.save(file, np.full(2000, np.nan)),
+    lambda file: file.write(b"\x93NUMPY\x03\x00" + struct.pack("<I", 2**31)),
+    lambda file: None,
+)  # fmt: skip
+
+# --- trying them ------------------------------------------------------------------------------------------------------
+
+
+def attempt(directory: Path, rng: random.Random) -> Counter[str]:
+    """Make one variant, and run all commands over it."""
+    root, canary = directory / "results", directory / "executed"
+    shutil.copytree(_finished(directory.parent / "finished"), root, symlinks=True)
+    names = [mutation.__name__ for mutation in rng.choices(MUTATIONS, k=rng.randint(1, 3))]
+    before = os.environ.get("CANARY"), Path.cwd()
+    os.environ["CANARY"] = str(canary)
+    try:
+        for name in names:
+            globals()[name](root, rng)
+        os.chdir(root)
+        for command in (*COMMANDS, *STARTING):
+            words = [str(root) if word == "ROOT" else word for word in command]
+            problem = Trial(words).problem()
+            assert not problem, f"{' '.join(command)} after {', '.join(names)}: {problem}"
+            assert not canary.exists(), f"{' '.join(command)} after {', '.join(names)} executed something"
+    finally:
+        os.chdir(before[1])
+        kill_everything(root)
+    return Counter({"variants": 1, "commands": len(COMMANDS) + len(STARTING)})
+
+
+class Trial:
+    """One command in a process of its own, forked from this one."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this object)
+
+    def problem(self) -> str:
+        """Run the command; return what it did that it must not do, or nothing."""
+        pid = os.fork()
+        if pid == 0:
+            self._be_the_command()
+        began = time.monotonic()
+        while time.monotonic() - began < LONGEST:
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.005)
+        else:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return f"no end after {LONGEST:.0f} s"
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace")
+        code = os.waitstatus_to_exitcode(status)
+        if "Traceback" in text or "bug in tinfl" in text:
+            return text[-3000:]
+        if code not in _EXIT_CODES:
+            return f"exit code {code}: {text[-1000:]}"
+        raw = [line for line in text.split("\n") if line != printable(line)]
+        if raw:
+            return f"raw control characters: {raw[0][:300]!r}"
+        if usage.ru_maxrss * 1024 > MOST_BYTES:
+            return f"{usage.ru_maxrss / 1024:.0f} MB of memory"
+        return ""
+
+    def _be_the_command(self) -> None:
+        """Run the command, and end this process with its exit code."""
+        code = 70
+        try:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(self._output.fileno(), 1)
+            os.dup2(self._output.fileno(), 2)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            out = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), errors="replace")
+            with redirect_stdout(out), redirect_stderr(out):
+                code = _explore(self._words[1]) if self._words[0] == "explore" else _run(self._words)
+                out.flush()
+        except BaseException:  # noqa: BLE001  (whatever it is, it is shown, and fails the trial)
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            os._exit(code)
+
+
+def _run(words: list[str]) -> int:
+    from tui_influence.cli.app import app
+
+    os.environ |= {"NO_COLOR": "1", "COLUMNS": "100"}
+    try:
+        app(words)
+    except SystemExit as ended:
+        return int(ended.code or 0) if not isinstance(ended.code, str) else 1
+    return 0
+
+
+_KEYS = ("1", "2", "3", "enter", "escape", "4", "5", "6", "2", "enter", "S", "n", "R", "n", "question_mark")
+
+
+def _explore(root: str) -> int:
+    """Open the app, visit every mode, and look at each."""
+    from tests.tui.runs import screen_text
+    from tui_influence.errors import TinflError
+    from tui_influence.tui.app import ExploreApp
+
+    async def visit() -> None:
+        app = ExploreApp(Path(root))
+        async with app.run_test(size=(100, 30), notifications=True) as pilot:
+            for key in _KEYS:
+                await pilot.press(key)
+                await pilot.pause(0.05)
+                print(screen_text(app))
+
+    try:
+        asyncio.run(visit())
+    except TinflError as error:
+        print(error)
+        return int(error.exit_code)
+    return 0
+
+
+@cache
+def _finished(directory: Path) -> Path:
+    """Return a finished sweep with a finished pruning; made once.
+
+    What the commands import is imported here, before they are forked.
+    """
+    for module in _IMPORTED:
+        importlib.import_module(module)
+    directory.mkdir(parents=True)
+    config = write_config(directory, models=_MODELS)
+    tinfl("sweep", "--foreground", config)
+    tinfl("prune", directory / "results", "--foreground", "--k", "6", "--seeds", "2", "--within", "0")
+    assert list((directory / "results" / "matrix").rglob("*.npy")), "nothing was compacted"
+    return directory / "results"

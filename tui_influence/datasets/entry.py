@@ -1,0 +1,239 @@
+"""One entry of the cache: a packed dataset as three files, and how damage to them is noticed.
+
+    images.npy      (N, H, W, C) uint8
+    labels.npy      (N,) int64
+    manifest.json   names of classes and images, hash of the pixels; hash of each block of them, and their counts
+
+The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. What
+the manifest says besides has a checksum of its own. Entries that older versions wrote say nothing besides.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.datasets.files import open_regular, read_regular
+from tui_influence.datasets.npy import Header, read_header
+from tui_influence.datasets.problems import reason_of
+from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.pixel_counts import VALUES
+
+FORMAT = 1
+IMAGES, LABELS, MANIFEST = "images.npy", "labels.npy", "manifest.json"
+
+VERIFIED_BYTES = 128 << 20
+"""The pixels of an entry up to this size are compared with their hash each time it is opened: a tenth of a second."""
+
+BLOCK_BYTES = 1 << 18
+SAMPLED_BLOCKS = VERIFIED_BYTES // BLOCK_BYTES
+"""Blocks of a larger entry, drawn anew each time, that are compared with theirs instead: as many bytes.
+
+Damage to a fraction f of the blocks is noticed with probability 1 - (1 - f)^512: to 1% with 99.4%, to 0.1% with 40%.
+Blocks that the file system does not hold at all (holes) are compared besides, whatever their number.
+"""
+
+_SLICE_BYTES = 1 << 24
+_DIGEST_BYTES = 8
+_MOST_MANIFEST_BYTES = 2 << 30
+_MOST_LABEL_BYTES = 1 << 30
+
+
+class Verification(Enum):
+    """How much of an entry's pixels is read before it is believed; all else is always compared."""
+
+    NONE = "none"
+    SAMPLE = "sample"
+    """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks."""
+    WHOLE = "whole"
+
+
+class DamagedEntryError(Exception):
+    """An entry is not what was packed; the message is the reason, in a few words, safe to print."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of an entry's pixels besides their hash.
+
+    Attributes:
+        blocks: hashes of the blocks of `BLOCK_BYTES`, in hex, one after the other.
+        counts: (C, 256) pixels of each channel that have each value.
+    """
+
+    blocks: str
+    counts: NDArray[np.int64]
+
+    def to_json(self, fingerprint: str) -> dict[str, Any]:
+        """Return the keys of a manifest that hold it."""
+        content = {"block_bytes": BLOCK_BYTES, "blocks": self.blocks, "counts": self.counts.tolist()}
+        return {"measured": content, "measured_hash": _hash_of_json([fingerprint, content])}
+
+
+def read_entry(folder: Path, fingerprint: str, verification: Verification) -> ImageSet:
+    """Return the dataset that is packed in a directory.
+
+    Raises:
+        DamagedEntryError: it is not there, or is not what was packed.
+    """
+    try:
+        return _read(folder, fingerprint, verification)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedEntryError(f"{MANIFEST} is no manifest") from error
+    except FileNotFoundError as error:
+        raise DamagedEntryError(f"{Path(str(error.filename)).name} is missing") from error
+    except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        raise DamagedEntryError(reason_of(error)) from error
+
+
+def write_labels(folder: Path, labels: Labels) -> None:
+    """Write the labels of an entry."""
+    with (folder / LABELS).open("wb") as file:
+        np.save(file, labels.astype(np.int64), allow_pickle=False)
+        sync(file)
+
+
+def write_manifest(
+    folder: Path,
+    fingerprint: str,
+    digest: str,
+    classes: Sequence[str],
+    names: Sequence[str],
+    measured: Measured,
+) -> None:
+    """Write the manifest of an entry, whose pixels hash to `digest`."""
+    manifest = {"format": FORMAT, "fingerprint": fingerprint, "pixels": digest, "classes": classes, "names": names}
+    with (folder / MANIFEST).open("wb") as file:
+        file.write(json.dumps(manifest | measured.to_json(fingerprint)).encode())
+        sync(file)
+
+
+def fingerprint_of(
+    digest: str, shape: Sequence[int], labels: Labels, classes: Sequence[str], names: Sequence[str]
+) -> str:
+    """Return the hash of everything a dataset is; `digest` is the hash of its pixels."""
+    numbers = hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
+    return _hash_of_json([FORMAT, digest, list(shape), numbers, list(classes), list(names)])
+
+
+def block_hash(block: bytes | memoryview = b"") -> "hashlib.blake2b":
+    """Return the hash of a block, which `update` continues."""
+    return hashlib.blake2b(block, digest_size=_DIGEST_BYTES)
+
+
+def sync(file: BinaryIO) -> None:
+    """Wait until what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read(folder: Path, fingerprint: str, verification: Verification) -> ImageSet:
+    try:
+        manifest = json.loads(read_regular(folder / MANIFEST, _MOST_MANIFEST_BYTES, links=False))
+    except (ValueError, RecursionError):
+        raise DamagedEntryError(f"{MANIFEST} is not JSON") from None
+    classes, names = tuple(manifest["classes"]), tuple(manifest["names"])
+    labels = _labels(folder)
+    with open_regular(folder / IMAGES, links=False) as file:
+        header = _header(file, IMAGES, np.dtype(np.uint8))
+        if len(header.shape) != 4 or labels.shape != header.shape[:1] or len(names) != len(labels):
+            raise DamagedEntryError("images, labels and names are not equally many")
+        digest = str(manifest["pixels"])
+        if fingerprint != fingerprint_of(digest, header.shape, labels, classes, names):
+            raise DamagedEntryError("labels or names are not those that were packed")
+        measured = _measured(manifest, fingerprint, header)
+        _verify(file, header, digest, measured, verification)
+        images: Images = np.memmap(file, np.uint8, "r", header.offset, header.shape)
+    return ImageSet(images, labels, classes, names, fingerprint, counts=measured.counts if measured else None)
+
+
+def _labels(folder: Path) -> Labels:
+    with open_regular(folder / LABELS, links=False) as file:
+        header = _header(file, LABELS, np.dtype(np.int64))
+        if header.size > _MOST_LABEL_BYTES or len(header.shape) != 1:
+            raise DamagedEntryError(f"{LABELS} are no labels")
+        return np.frombuffer(file.read(), np.int64).copy()
+
+
+def _header(file: BinaryIO, name: str, dtype: np.dtype[Any]) -> Header:
+    header = read_header(file)
+    if header.dtype != dtype or header.fortran:
+        raise DamagedEntryError(f"{name} is not an array of {dtype}")
+    size = os.fstat(file.fileno()).st_size
+    if header.size != size:
+        raise DamagedEntryError(f"{name} has {size:,} bytes instead of {header.size:,}")
+    return header
+
+
+def _measured(manifest: dict[str, Any], fingerprint: str, header: Header) -> Measured | None:
+    """Return what a manifest says of the pixels besides their hash; None where an older version wrote it."""
+    if "measured" not in manifest:
+        return None
+    content = manifest["measured"]
+    if manifest["measured_hash"] != _hash_of_json([fingerprint, content]):
+        raise DamagedEntryError(f"{MANIFEST} is not what was written")
+    if content["block_bytes"] != BLOCK_BYTES:  # of a version that cuts otherwise: its counts hold all the same
+        return None
+    measured = Measured(str(content["blocks"]), np.array(content["counts"], dtype=np.int64))
+    blocks = len(measured.blocks) // (2 * _DIGEST_BYTES)
+    if measured.counts.shape != (header.shape[3], VALUES) or blocks != _block_count(header):
+        raise DamagedEntryError(f"{MANIFEST} is of other pixels")
+    return measured
+
+
+def _verify(file: BinaryIO, header: Header, digest: str, measured: Measured | None, verification: Verification) -> None:
+    """Compare pixels with what was packed; they are read, not mapped, so that a broken disk is an error."""
+    size = header.size - header.offset
+    if verification is Verification.WHOLE or (verification is Verification.SAMPLE and size <= VERIFIED_BYTES):
+        whole = hashlib.sha256()
+        for start in range(0, size, _SLICE_BYTES):
+            whole.update(os.pread(file.fileno(), min(_SLICE_BYTES, size - start), header.offset + start))
+        if whole.hexdigest() != digest:
+            raise DamagedEntryError(f"the pixels in {IMAGES} are not those that were packed")
+    elif verification is Verification.SAMPLE and measured is not None:
+        chosen = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
+        _verify_blocks(file, header, measured.blocks, sorted(chosen | _blocks_in_holes(file, header)))
+
+
+def _verify_blocks(file: BinaryIO, header: Header, blocks: str, positions: Iterable[int]) -> None:
+    digits = 2 * _DIGEST_BYTES
+    for position in positions:
+        start = header.offset + position * BLOCK_BYTES
+        content = os.pread(file.fileno(), min(BLOCK_BYTES, header.size - start), start)
+        if block_hash(content).hexdigest() != blocks[position * digits : (position + 1) * digits]:
+            raise DamagedEntryError(f"the pixels in {IMAGES} are not those that were packed")
+
+
+def _blocks_in_holes(file: BinaryIO, header: Header) -> set[int]:
+    """Return the blocks that lie in holes of a sparse file, at least in part: such as a crash leaves."""
+    blocks: set[int] = set()
+    if not hasattr(os, "SEEK_HOLE"):
+        return blocks
+    end = header.offset
+    try:
+        while (start := os.lseek(file.fileno(), end, os.SEEK_HOLE)) < header.size:
+            try:
+                end = os.lseek(file.fileno(), start, os.SEEK_DATA)
+            except OSError:  # the hole reaches to the end
+                end = header.size
+            start = max(start, header.offset)
+            blocks.update(range((start - header.offset) // BLOCK_BYTES, -(-(end - header.offset) // BLOCK_BYTES)))
+    except OSError:  # a file system that does not know of holes
+        return blocks
+    return blocks
+
+
+def _block_count(header: Header) -> int:
+    return -(-(header.size - header.offset) // BLOCK_BYTES)
+
+
+def _hash_of_json(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
