@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -63,6 +64,59 @@ def test_bf16_is_chosen_by_what_the_processor_has(monkeypatch, flags, precision,
     assert numerics.choose("cpu", precision, 2).bf16 is bf16
     assert str(numerics.choose("cpu", "fp32", 1)) == "cpu fp32 1 thread"
     assert str(numerics.choose("cpu", "bf16", 2)) == "cpu bf16 2 threads"
+
+
+@pytest.fixture
+def played_gpu(monkeypatch):
+    """Two GPUs, the second too old for bfloat16; torch need not have any."""
+    monkeypatch.setattr(numerics, "reason_against", lambda index: "" if index < 2 else "2 CUDA devices here")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: ((8, 0), (7, 5))[device.index])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ("new", "old")[device.index])
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [
+        ("cuda", "auto", "cuda bf16 new"),
+        ("cuda:0", "auto", "cuda bf16 new"),
+        ("cuda:1", "auto", "cuda fp32 old"),
+        ("cuda:1", "bf16", "cuda bf16 old"),
+        ("cuda:0", "fp32", "cuda fp32 new"),
+    ],
+)
+def test_a_gpu_is_named_with_its_number_and_computes_as_fast_as_it_can(played_gpu, device, precision, words):
+    found = numerics.choose(device, precision, 3)
+    assert str(found) == words
+    assert (found.device.index, found.threads) == (int(device[5:] or 0), 3)
+
+
+def test_a_gpu_that_cannot_be_used_is_refused_with_the_reason(played_gpu):
+    with pytest.raises(DeviceError, match=r'^device "cuda:2" cannot be used: 2 CUDA devices here$'):
+        numerics.choose("cuda:2", "auto", 1)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_gpu_repeats_itself_inside_and_is_as_it_was_outside(played_gpu, monkeypatch, before):
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", before)
+
+    def settings():
+        cudnn = torch.backends.cudnn
+        return torch.backends.cuda.matmul.allow_tf32, cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+
+    outside = settings()
+    threads = torch.get_num_threads()
+
+    def train_and_fail():
+        with numerics.repeatable(numerics.choose("cuda", "fp32", threads + 1)):
+            assert settings() == (False, True, False, False)
+            assert torch.backends.cudnn.enabled
+            assert torch.get_num_threads() == threads
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        train_and_fail()
+    assert settings() == outside
 
 
 def test_streams_of_one_seed_are_independent():
