@@ -39,7 +39,7 @@ def planned(*, relative: bool = False, targets: tuple[str, ...] = ("digits",), s
         )
         for k in (2, 3, 4)
     )
-    return replace(pruning, ranking=ranking, forecast=forecast)
+    return replace(pruning, sweep="café", ranking=ranking, forecast=forecast)
 
 
 def _interval(value: float, half: float) -> Interval:

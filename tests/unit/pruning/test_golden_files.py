@@ -14,7 +14,7 @@ from tui_influence import __version__
 from tui_influence.pruning.documents import classes_csv, plan_document, pruning_csv, pruning_document
 from tui_influence.pruning.figure import removal_figure
 from tui_influence.pruning.plot import removal_curve
-from tui_influence.pruning.report import cost_line, plan_lines, report_lines
+from tui_influence.pruning.report import cost_line, plan_lines, report_lines, summary_lines
 from tui_influence.runs.measure import Cost
 from tui_influence.store.arms_file import Stages
 
@@ -34,7 +34,7 @@ def lines(found):
 def uneven(pruning):
     """With more repeats of some arms than of others, and nothing that follows."""
     arms = [replace(arm, rows=arm.rows[: 1 + place % 3]) for place, arm in enumerate(pruning.arms)]
-    return replace(pruning, arms=tuple(arms), stages=Stages(3))
+    return replace(pruning, arms=tuple(arms), stages=Stages(3, most=9))
 
 
 FORMATS = {
@@ -42,6 +42,7 @@ FORMATS = {
     "plan_relative_ascii.txt": lambda: lines(plan_lines(planned(relative=True, targets=TWO), ascii_only=True)),
     "plan_uneven.txt": lambda: lines(plan_lines(uneven(planned()))),
     "plan.json": lambda: document(plan_document(planned())),
+    "summary.txt": lambda: lines(summary_lines(made(planned()))),
     "report_80.txt": lambda: lines(report_lines(made(planned()), 80)),
     "report_60_ascii.txt": lambda: lines(report_lines(made(planned(targets=TWO)), 60, ascii_only=True)),
     "report_one_retraining.txt": lambda: lines(report_lines(made(planned(relative=True), models=1), 100)),
