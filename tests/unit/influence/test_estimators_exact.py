@@ -48,6 +48,8 @@ def test_degrees_of_freedom_are_welchs_for_arms_of_equal_spread(sizes):
 
 def test_a_group_of_one_model_has_no_part_in_the_degrees_of_freedom():
     masks = np.arange(12)[:, None] < np.array([1, 11, 6])
+    constant = np.column_stack([masks, np.ones(12, dtype=bool), np.zeros(12, dtype=bool)])
+    assert difference(constant, np.arange(12.0)).df == difference(masks, np.arange(12.0)).df
     assert difference(masks, np.arange(12.0)).df == pytest.approx(difference(masks[:, 2:], np.arange(12.0)).df)
     assert difference(masks[:, :2], np.arange(12.0)).df == 0
     estimate = difference(masks, np.arange(12.0))
@@ -234,9 +236,15 @@ def test_a_group_that_does_not_vary_is_undefined_and_leaves_the_others_alone(met
 
 def test_strict_refuses_a_group_that_does_not_vary():
     sweep = simulate("bernoulli", 40, 6, 2, seed=9)
-    masks = np.column_stack([sweep.masks, np.ones(40, dtype=bool)])
-    with pytest.raises(ConstantGroupError, match="group 6"):
-        difference(masks, sweep.outputs, strict=True)
+    with pytest.raises(ConstantGroupError, match="group 6$"):
+        difference(np.column_stack([sweep.masks, np.ones(40, dtype=bool)]), sweep.outputs, strict=True)
+    with pytest.raises(ConstantGroupError, match="group 6$"):
+        difference(np.column_stack([sweep.masks, np.zeros(40, dtype=bool)]), sweep.outputs, strict=True)
+    many = np.column_stack([sweep.masks, np.ones((40, 11), dtype=bool)])
+    with pytest.raises(ConstantGroupError, match="group 6, 7, 8, 9, 10, 11, 12, 13, 14, 15$"):
+        difference(many, sweep.outputs, strict=True)
+    alone = np.column_stack([sweep.masks, np.arange(40) == 3, np.arange(40) != 3])
+    assert difference(alone, sweep.outputs, strict=True).n_with[6:].tolist() == [1, 39]
 
 
 @pytest.mark.filterwarnings("error")

@@ -131,6 +131,16 @@ def test_it_is_the_mean_rank_correlation_of_disjoint_halves_lengthened(estimator
     assert found.n_splits == 7
 
 
+def test_halves_that_disagree_are_lengthened_too():
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        found.append(split_half(rng.random((30, 6)) < 0.5, rng.normal(size=30), "difference"))
+    assert min(one.half for one in found) < -0.05
+    for one in found:
+        assert one.value == pytest.approx(max(2 * one.half / (1 + one.half), -1))
+
+
 @pytest.mark.parametrize(("groups", "splits"), [(10, 7), (40, 20)])
 def test_its_interval_is_even_in_the_root_of_signal_to_error(groups, splits):
     """The figures are those that `split_half` states; u = sqrt((1 + value) / (1 - value))."""
