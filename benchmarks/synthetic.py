@@ -104,7 +104,9 @@ class SyntheticSweep:
         digests = write_examples(paths, 0, examples, shown)
         groups = np.repeat(np.arange(size.groups), SAMPLES_PER_GROUP)
         hues = ((groups * 0.618) % 1).astype(np.float32)
-        write_source_thumbnails(paths, pictures(self._looks[groups], hues, _SIDE, seed=3), groups.astype(np.int32))
+        kept = write_source_thumbnails(
+            paths, pictures(self._looks[groups], hues, _SIDE, seed=3), groups.astype(np.int32)
+        )
         names = group_names(size.groups)
         sizes = [_IMAGES_PER_GROUP] * size.groups
         info = RunInfo(
@@ -116,7 +118,7 @@ class SyntheticSweep:
             heldout=size.heldout,
             resolution=_SIDE,
             channels=3,
-            source=SourceInfo(names, names, sizes, sum(sizes), "synthetic", 0),
+            source=SourceInfo(names, names, sizes, sum(sizes), "synthetic", 0, kept),
             targets=[TargetInfo("shapes", "fixed-feature", list(SHAPES), 5000, size.examples, ["a", "b"], 0, digests)],
             versions=versions(),
             created="2026-01-01T00:00:00+00:00",

@@ -8,8 +8,9 @@ from tests.requirements import pytest_terminal_summary  # noqa: F401 - a hook
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory):
-    """Pack datasets into a cache of the test session, not the user's, and take no notice of the user's config."""
+    """Pack datasets into a cache of the test session, not the user's, and take no notice of the user's files."""
     patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     patch.setenv("TINFL_CACHE", str(tmp_path_factory.mktemp("cache")))
     patch.setenv("TINFL_CONFIG", "")
     yield

@@ -154,6 +154,12 @@ def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
         notes.append(
             f"{len(damaged)} damaged records were left out (`tinfl resume` trains them again): {printable(damaged[0])}"
         )
+    matrices = outputs.damaged_matrices + heldout.damaged_matrices
+    if matrices:
+        notes.append(
+            "the compacted matrix is damaged, and the records were read instead (`tinfl verify` says what is "
+            f"damaged): {printable(matrices[0])}"
+        )
     learnt = [
         (found["source_loss"] / np.log(found["source_classes"]), found["source_accuracy"])
         for found in outputs.metrics

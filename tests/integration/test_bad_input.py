@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.integration.command_line import refused, run
 from tui_influence.roles import Role
+from tui_influence.runs.ownership import Owner
 from tui_influence.store.paths import Paths
 from tui_influence.training.cuda import CudaProbe
 
@@ -294,6 +295,28 @@ def test_a_stranger_s_heartbeat_and_events_do_no_harm(finished, tmp_path):
         assert run("status", copy).code == 0
 
 
+def test_a_pipe_in_place_of_a_log_is_not_waited_for(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    for path in (copy / "logs" / "worker-0.log", copy / "events.jsonl"):
+        path.unlink()
+        os.mkfifo(path)
+    refused("logs", copy, "--worker", 0, code=3, reason="not an ordinary file")
+    refused("logs", copy, code=3, reason="not an ordinary file")
+
+
+def test_events_with_numbers_beyond_all_bounds_are_passed_over(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    line = '{"event": "model", "time": 1, "role": "estimate", "index": 1, "seconds": %s}\n'
+    sound = len(run("logs", copy, "-n", 1000).out.splitlines())
+    with (copy / "events.jsonl").open("a") as file:
+        file.writelines(line % number for number in ("1" * 400, "1e999", "NaN"))
+    result = run("logs", copy, "-n", 1000)
+    assert result.code == 0, result
+    assert len(result.out.splitlines()) == sound
+
+
 def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
     copy, outside = tmp_path / "copy", tmp_path / "outside"
     shutil.copytree(finished, copy)
@@ -305,6 +328,51 @@ def test_a_stranger_s_links_are_not_followed(finished, tmp_path):
     assert outside.read_text() == "precious"
 
 
+@pytest.mark.parametrize("linked", ["prune", "prune/main"])
+def test_a_pruning_that_a_link_leads_to_is_written_to_by_no_command(finished, tmp_path, linked):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(finished, copy)
+    outside.mkdir()
+    (outside / "stop.json").write_text("precious")
+    (copy / linked).parent.mkdir(exist_ok=True)
+    (copy / linked).symlink_to(outside)
+    reason = "a link; a results directory may hold none"
+    options = ("--k", 6, "--seeds", 1, "--baselines", "none")
+    refused("prune", copy, *options, code=3, reason=reason)
+    result = run("prune", copy, *options, "--foreground")
+    assert (result.code, reason in result.err) == (3, True)
+    refused("rank", copy, "--csv", copy / linked / "stop.json", code=3, reason=reason)
+    assert [path.name for path in outside.iterdir()] == ["stop.json"]
+    assert (outside / "stop.json").read_text() == "precious"
+
+
+def test_a_run_in_a_directory_that_a_link_leads_to_is_not_stopped_or_gone_on_with(finished, tmp_path):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(finished, copy)
+    shutil.copytree(finished, outside)
+    now = {"time": time.time(), "state": "running"}
+    (outside / "heartbeat.json").write_text(json.dumps(json.loads((outside / "heartbeat.json").read_text()) | now))
+    (outside / "owner.json").write_text(json.dumps(vars(Owner.this_process())))
+    (copy / "prune").mkdir()
+    (copy / "prune" / "main").symlink_to(outside)
+    refused("stop", copy / "prune" / "main", code=3, reason="a link; a results directory may hold none")
+    assert not (outside / "stop.json").exists()
+    (outside / "owner.json").unlink()
+    refused("resume", copy / "prune" / "main", code=3, reason="a link; a results directory may hold none")
+
+
+def test_the_results_of_a_sweep_are_nobody_elses_business(tmp_path):
+    config = folder_config(tmp_path)
+    before = os.umask(0o022)
+    try:
+        result = run("sweep", "--foreground", config)
+    finally:
+        os.umask(before)
+    assert result.code == 0, result.err
+    assert (tmp_path / "results").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "results" / "lock").stat().st_mode & 0o777 == 0o600
+
+
 def test_records_that_are_missing_from_a_finished_run_are_noticed(finished, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
@@ -312,6 +380,39 @@ def test_records_that_are_missing_from_a_finished_run_are_noticed(finished, tmp_
     shutil.rmtree(copy / "matrix")
     said = run("rank", copy)
     assert "1 of 10 models are missing although the run was done: is it half copied?" in said.err
+
+
+def test_records_that_cannot_be_read_cost_no_command_and_are_trained_again(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    shutil.rmtree(copy / "matrix")
+    spoilt = [Paths(copy).record(Role.ESTIMATE, index, 0) for index in (2, 5)]
+    before = [path.read_bytes() for path in spoilt]
+    for path in spoilt:
+        path.unlink()
+    spoilt[0].mkdir()
+    os.mkfifo(spoilt[1])
+    result = run("rank", copy)
+    assert result.code == 0
+    assert "2 damaged records were left out" in result.err
+    assert run("resume", "--foreground", copy).code == 0
+    assert [path.read_bytes() for path in spoilt] == before
+    assert len(list((copy / "quarantine").iterdir())) == 2
+
+
+def test_zeroed_sectors_of_the_matrix_change_no_ranking(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    sound = run("rank", copy, "--json")
+    assert "damaged" not in sound.err
+    for margins in copy.glob("matrix/*/*/margins.npy"):
+        with margins.open("r+b") as file:
+            file.seek(256)
+            file.write(bytes(512))
+    result = run("rank", copy, "--json")
+    assert result.code == 0
+    assert result.out == sound.out
+    assert "the compacted matrix is damaged, and the records were read instead" in result.err
 
 
 def test_what_a_crash_while_preparing_leaves_does_not_bar_the_way(tmp_path):

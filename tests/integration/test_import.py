@@ -1,7 +1,9 @@
 """`tinfl import`: what it makes is a run like any other; what does not fit is refused before anything is written."""
 
 import json
+import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.integration.command_line import refused, run
 from tests.tui.runs import exploring, ranked, screen_text
 from tests.unit.influence.simulated_sweeps import simulate
+from tests.unit.store.npy_contents import claiming, content_of
 from tui_influence.influence.estimators import difference
 from tui_influence.roles import Role
 from tui_influence.store.matrix import load_outputs
@@ -211,6 +214,27 @@ def test_files_of_another_kind_are_refused(given, tmp_path, option, content, rea
     path = tmp_path / "other"
     path.write_text(content)
     refused("import", *given, option, path, tmp_path / "out", code=2, reason=reason)
+
+
+@pytest.mark.parametrize("option", ["--masks", "--outputs", "--images", "--groups"])
+def test_a_pipe_is_refused_and_not_waited_for(given, tmp_path, option):
+    os.mkfifo(tmp_path / "pipe")
+    refused("import", *given, option, tmp_path / "pipe", tmp_path / "out", code=2, reason="not an ordinary file")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (claiming((EXAMPLES, 10**6, 10**6), "|u1"), "too short"),
+        (claiming((EXAMPLES + 1, 10**6, 10**6), "|u1"), "too short"),
+        (content_of(np.zeros((EXAMPLES, 8, 8), np.float32)), "uint8 are wanted"),
+        (b"\x93NUMPY", "not an .npz file of plain numbers"),
+    ],
+)
+def test_pictures_are_not_made_room_for_before_they_fit(given, tmp_path, content, reason):
+    with zipfile.ZipFile(tmp_path / "images.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    refused("import", *given, "--images", tmp_path / "images.npz", tmp_path / "out", code=2, reason=reason)
 
 
 def test_a_missing_file_a_taken_place_and_too_few_models_are_refused(given, tmp_path):

@@ -86,5 +86,9 @@ def test_copies_are_found_without_torch(finished):
     assert not loaded(running("leaks", finished, "--duplicates")) & {"torch", "torchvision", "textual", "pandas"}
 
 
+def test_results_are_verified_without_torch(finished):
+    assert not loaded(running("verify", finished, "--cache")) & {"torch", "torchvision", "textual", "pandas"}
+
+
 def test_status_needs_no_numpy(finished):
     assert not loaded(running("status", finished)) & {*HEAVY, "numpy", "scipy", "PIL"}

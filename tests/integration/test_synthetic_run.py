@@ -10,7 +10,7 @@ from tui_influence.ranking_question import Question
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
-from tui_influence.runs.verify import set_damaged_aside
+from tui_influence.runs.record_check import set_damaged_aside
 from tui_influence.store.examples import read_thumbnails
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.run_info import read_run_info

@@ -6,17 +6,29 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.soak import disks, hostile_results, kills, mutated_configs, prunings, races, workers
+from tests.soak import (
+    damage,
+    disks,
+    hostile_datasets,
+    hostile_results,
+    kills,
+    mutated_configs,
+    prunings,
+    races,
+    workers,
+)
 from tests.soak.campaign import Attempt, run, table
 
 KINDS: dict[str, Attempt] = {
     "disks": disks.attempt,
     "kills": kills.attempt,
     "races": races.attempt,
+    "damage": damage.attempt,
     "workers": workers.attempt,
     "prunings": prunings.attempt,
     "configs": mutated_configs.attempt,
     "results": hostile_results.attempt,
+    "datasets": hostile_datasets.attempt,
 }
 
 

@@ -5,24 +5,16 @@ command runs in a process of its own. It may refuse, in lines that are safe to s
 directory, show a traceback or a raw control character, hang, or take more than 1 GB.
 """
 
-import asyncio
-import importlib
-import io
 import json
 import os
 import pickle
 import random
-import resource
 import shutil
-import signal
 import struct
-import tempfile
-import time
-import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,19 +22,8 @@ from typing import Any
 import numpy as np
 
 from tests.e2e.program import kill_everything, tinfl, write_config
-from tui_influence.text import printable
+from tests.soak.trials import Trial, prepare
 
-LONGEST = 60.0
-"""Seconds that no command may take on so small a run, whatever else the machine does."""
-MOST_BYTES = 1 << 30
-_IMPORTED = (
-    "scipy.stats", "pydantic", "tests.tui.runs", "tui_influence.cli.app", "tui_influence.cli.prune_planning",
-    "tui_influence.config.loader", "tui_influence.datasets", "tui_influence.export.json",
-    "tui_influence.probes.leakage",
-    "tui_influence.pruning.measured", "tui_influence.pruning.planning", "tui_influence.ranking",
-    "tui_influence.tui.app",
-)  # fmt: skip
-_EXIT_CODES = {0, 1, 2, 3, 4, 5}
 _MODELS = 40
 
 Mutation = Callable[[Path, random.Random], None]
@@ -124,8 +105,12 @@ class Payload:
 
 
 def paths_of(root: Path, pattern: str) -> list[Path]:
-    """Return the files of a variant that a name of the tables means; where there is none, the name itself."""
-    return sorted(root.glob(pattern)) or ([] if "*" in pattern else [root / pattern])
+    """Return the files of a variant that a name of the tables means; where there is none, the name itself.
+
+    Not what an earlier mutation has made of them: a pipe would be waited for.
+    """
+    paths = sorted(root.glob(pattern)) or ([] if "*" in pattern else [root / pattern])
+    return [path for path in paths if not os.path.lexists(path) or (path.is_file() and path.stat().st_size < 1 << 24)]
 
 
 def odd_value(root: Path, rng: random.Random) -> None:
@@ -150,8 +135,9 @@ def odd_number(root: Path, rng: random.Random) -> None:
 def odd_text(root: Path, rng: random.Random) -> None:
     """Replace a JSON file, or make one that a run of another kind has."""
     for path in paths_of(root, rng.choice(JSON_FILES + NEW_FILES)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rng.choice(_ODD_TEXTS), encoding="utf-8", errors="surrogatepass")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(rng.choice(_ODD_TEXTS), encoding="utf-8", errors="surrogatepass")
 
 
 def cut_or_flipped(root: Path, rng: random.Random) -> None:
@@ -173,14 +159,14 @@ def cut_or_flipped(root: Path, rng: random.Random) -> None:
 def odd_array(root: Path, rng: random.Random) -> None:
     """Replace an array by one of another type, shape or header, by objects, or by an archive."""
     for path in paths_of(root, rng.choice(ARRAY_FILES)):
-        path.unlink(missing_ok=True)
-        with path.open("wb") as file:
-            rng.choice(_ODD_ARRAYS)(file)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            with path.open("wb") as file:
+                rng.choice(_ODD_ARRAYS)(file)
 
 
 def odd_tensors(root: Path, rng: random.Random) -> None:
     """Replace a safetensors file by one whose header lies."""
-    (path,) = paths_of(root, rng.choice(OTHER_FILES[:5]))
     header = rng.choice((
         {"mask": {"dtype": "BOOL", "shape": [10**12], "data_offsets": [0, 10**12]}},
         {"__metadata__": {"tinfl": "[" * 100_000}},
@@ -189,14 +175,17 @@ def odd_tensors(root: Path, rng: random.Random) -> None:
     ))  # fmt: skip
     text = json.dumps(header).encode()
     size = rng.choice((len(text), len(text) + 7, 2**63, 0))
-    path.write_bytes(struct.pack("<Q", size) + text + bytes(8))
+    for path in paths_of(root, rng.choice(OTHER_FILES[:5])):
+        with suppress(OSError):
+            path.write_bytes(struct.pack("<Q", size) + text + bytes(8))
 
 
 def no_file(root: Path, rng: random.Random) -> None:
     """Put something that is no regular file where one is expected."""
     for path in paths_of(root, rng.choice(JSON_FILES + ARRAY_FILES + OTHER_FILES + NEW_FILES)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
             continue
         path.unlink(missing_ok=True)
         kind = rng.randrange(6)
@@ -235,8 +224,7 @@ def no_directory(root: Path, rng: random.Random) -> None:
 
 def forged_config(root: Path, rng: random.Random) -> None:
     """Let `run.json` name a dataset that unpickles, code, or a cluster's commands; leave pickles for it."""
-    for name in ("run.json", "prune/main/run.json"):
-        path = root / name
+    for path in (*paths_of(root, "run.json"), *paths_of(root, "prune/main/run.json")):
         with suppress(ValueError, OSError, KeyError, TypeError):
             content = json.loads(path.read_text())
             kind = rng.choice(list(_CONFIG_VALUES))
@@ -264,17 +252,20 @@ def odd_events(root: Path, rng: random.Random) -> None:
         {"time": 1, "event": "model", "metrics": [{"target_accuracy": True}]},
     ))  # fmt: skip
     line = json.dumps(event).replace('"time": 1,', f'"time": {rng.choice(("1", "1e999", "NaN", "1e18"))},')
-    with suppress(OSError), (root / "events.jsonl").open("ab") as file:
+    events, log = root / "events.jsonl", root / "logs" / "worker-0.log"
+    if not (events.is_file() and log.is_file()):  # by an earlier mutation
+        return
+    with events.open("ab") as file:
         file.write(line.encode() + rng.choice((b"\n", b"", b"\x00\n", b"x" * (2 << 20) + b"\n")))
-    with suppress(OSError), (root / "logs" / "worker-0.log").open("ab") as file:
+    with log.open("ab") as file:
         file.write(b"\x1b[2J\x9b2J\x00\r\n" + b"y" * (1 << 20) + b"\n")
 
 
 def odd_names(root: Path, rng: random.Random) -> None:
     """Give the run, its classes and its targets names that would move a terminal's cursor."""
-    for name in ("run.json", "prune/main/run.json"):
-        with suppress(ValueError, OSError, KeyError, TypeError):
-            content = json.loads((root / name).read_text())
+    for path in (*paths_of(root, "run.json"), *paths_of(root, "prune/main/run.json")):
+        with suppress(ValueError, OSError, KeyError, TypeError, IndexError):
+            content = json.loads(path.read_text())
             bad = rng.choice(
                 ("\x1b[2J\x1b]0;owned\x07", "\u202eevil", "a\nb\rc", "[bold red]x[/]", "[@click=app.bell]x[/]", "")
             )
@@ -282,7 +273,7 @@ def odd_names(root: Path, rng: random.Random) -> None:
             content["targets"][0]["name"] = bad
             content["source"]["groups"] = [f"{bad}{n}" for n in range(len(content["source"]["groups"]))]
             content["source"]["classes"] = content["source"]["groups"]
-            (root / name).write_text(json.dumps(content))
+            path.write_text(json.dumps(content))
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -338,7 +329,7 @@ _ODD_ARRAYS: tuple[Callable[[Any], object], ...] = (
 def attempt(directory: Path, rng: random.Random) -> Counter[str]:
     """Make one variant, and run all commands over it."""
     root, canary = directory / "results", directory / "executed"
-    shutil.copytree(_finished(directory.parent / "finished"), root, symlinks=True)
+    shutil.copytree(finished(directory.parent / "finished"), root, symlinks=True)
     names = [mutation.__name__ for mutation in rng.choices(MUTATIONS, k=rng.randint(1, 3))]
     before = os.environ.get("CANARY"), Path.cwd()
     os.environ["CANARY"] = str(canary)
@@ -357,104 +348,10 @@ def attempt(directory: Path, rng: random.Random) -> Counter[str]:
     return Counter({"variants": 1, "commands": len(COMMANDS) + len(STARTING)})
 
 
-class Trial:
-    """One command in a process of its own, forked from this one."""
-
-    def __init__(self, words: list[str]) -> None:
-        self._words = words
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this object)
-
-    def problem(self) -> str:
-        """Run the command; return what it did that it must not do, or nothing."""
-        pid = os.fork()
-        if pid == 0:
-            self._be_the_command()
-        began = time.monotonic()
-        while time.monotonic() - began < LONGEST:
-            ended, status, usage = os.wait4(pid, os.WNOHANG)
-            if ended:
-                break
-            time.sleep(0.005)
-        else:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return f"no end after {LONGEST:.0f} s"
-        self._output.seek(0)
-        text = self._output.read().decode(errors="replace")
-        code = os.waitstatus_to_exitcode(status)
-        if "Traceback" in text or "bug in tinfl" in text:
-            return text[-3000:]
-        if code not in _EXIT_CODES:
-            return f"exit code {code}: {text[-1000:]}"
-        raw = [line for line in text.split("\n") if line != printable(line)]
-        if raw:
-            return f"raw control characters: {raw[0][:300]!r}"
-        if usage.ru_maxrss * 1024 > MOST_BYTES:
-            return f"{usage.ru_maxrss / 1024:.0f} MB of memory"
-        return ""
-
-    def _be_the_command(self) -> None:
-        """Run the command, and end this process with its exit code."""
-        code = 70
-        try:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(self._output.fileno(), 1)
-            os.dup2(self._output.fileno(), 2)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            out = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), errors="replace")
-            with redirect_stdout(out), redirect_stderr(out):
-                code = _explore(self._words[1]) if self._words[0] == "explore" else _run(self._words)
-                out.flush()
-        except BaseException:  # noqa: BLE001  (whatever it is, it is shown, and fails the trial)
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            os._exit(code)
-
-
-def _run(words: list[str]) -> int:
-    from tui_influence.cli.app import app
-
-    os.environ |= {"NO_COLOR": "1", "COLUMNS": "100"}
-    try:
-        app(words)
-    except SystemExit as ended:
-        return int(ended.code or 0) if not isinstance(ended.code, str) else 1
-    return 0
-
-
-_KEYS = ("1", "2", "3", "enter", "escape", "4", "5", "6", "2", "enter", "S", "n", "R", "n", "question_mark")
-
-
-def _explore(root: str) -> int:
-    """Open the app, visit every mode, and look at each."""
-    from tests.tui.runs import screen_text
-    from tui_influence.errors import TinflError
-    from tui_influence.tui.app import ExploreApp
-
-    async def visit() -> None:
-        app = ExploreApp(Path(root))
-        async with app.run_test(size=(100, 30), notifications=True) as pilot:
-            for key in _KEYS:
-                await pilot.press(key)
-                await pilot.pause(0.05)
-                print(screen_text(app))
-
-    try:
-        asyncio.run(visit())
-    except TinflError as error:
-        print(error)
-        return int(error.exit_code)
-    return 0
-
-
 @cache
-def _finished(directory: Path) -> Path:
-    """Return a finished sweep with a finished pruning; made once.
-
-    What the commands import is imported here, before they are forked.
-    """
-    for module in _IMPORTED:
-        importlib.import_module(module)
+def finished(directory: Path) -> Path:
+    """Return a finished sweep with a finished pruning; made once."""
+    prepare()
     directory.mkdir(parents=True)
     config = write_config(directory, models=_MODELS)
     tinfl("sweep", "--foreground", config)

@@ -24,6 +24,7 @@ from tui_influence.cli.show import show
 from tui_influence.cli.status import status
 from tui_influence.cli.subpops import subpops
 from tui_influence.cli.sweep import sweep
+from tui_influence.cli.verify import verify
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import refusal
 
@@ -72,6 +73,7 @@ for _command in (
     logs,
     stop,
     resume,
+    verify,
     rank,
     prune,
     show,

@@ -13,7 +13,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.words import event_sentence, event_time
-from tui_influence.store.files import refusal
+from tui_influence.store.files import open_file, refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
@@ -77,7 +77,7 @@ def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:
 
 def _worker_lines(path: Path) -> Iterator[str | None]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while True:
                 line = file.readline(1 << 16)
                 yield printable(line.decode(errors="replace").rstrip("\r\n")) if line else None

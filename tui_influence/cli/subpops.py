@@ -142,6 +142,7 @@ def _write_lists(reading: "Reading", found: "ClassParts", folder: Path) -> None:
     """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
     from tui_influence.probes.subpopulation_documents import list_names
     from tui_influence.store.files import make_directory, refusal
+    from tui_influence.store.results_directory import refuse_links_on_the_way
     from tui_influence.text import printable
 
     try:
@@ -152,6 +153,7 @@ def _write_lists(reading: "Reading", found: "ClassParts", folder: Path) -> None:
     if not found.parts:
         diagnostics.warn("no part of the class is told: there is no list to write")
         return
+    refuse_links_on_the_way(folder)
     make_directory(folder)
     groups = reading.info.source.groups
     for part, name in zip(found.parts, list_names([groups[part.group] for part in found.parts]), strict=True):

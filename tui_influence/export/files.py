@@ -2,6 +2,7 @@
 
 A thin layer on `store.files`, for paths that are the user's own: a file that exists keeps its permissions, a link
 stays a link, one that may not be written is not replaced; devices and pipes (`/dev/stdout`, a FIFO) are written to.
+Links inside a results directory, which may be somebody else's, are not followed.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import refusal, write_atomically
+from tui_influence.store.results_directory import refuse_links_on_the_way
 from tui_influence.text import printable
 
 
@@ -57,8 +59,9 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`.
 
     Raises:
-        ResultsError: as `write_text_atomically`.
+        ResultsError: as `write_text_atomically`; or the way to it leads over a link inside a results directory.
     """
+    refuse_links_on_the_way(path)
     try:
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):

@@ -5,20 +5,20 @@ not fit is refused before anything is written.
 """
 
 import hashlib
-import stat
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.store.files import read_bytes, refusal
+from tui_influence.store.files import open_file, read_bytes, refusal
+from tui_influence.store.npy_file import map_array, read_header
 from tui_influence.store.records import MARGIN_LIMIT
 from tui_influence.text import counted, printable
 
@@ -26,7 +26,10 @@ ROWS = 256
 """Models that are read at once."""
 MOST_CLASSES = 65_535
 """Predicted labels are stored in two bytes, and one value stands for "another class"."""
-_UNREADABLE = (ValueError, EOFError, SyntaxError, TokenError, OverflowError, MemoryError, zipfile.BadZipFile, KeyError)
+_UNREADABLE = (
+    ValueError, EOFError, OverflowError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading an archive that somebody made up may raise."""
 _NAMED = 5
 
 
@@ -159,16 +162,13 @@ def _matrix(path: Path, what: str) -> NDArray[Any]:
 def _array(path: Path) -> NDArray[Any]:
     """Map the array in a `.npy` file."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{_path(path)}: not an ordinary file")
-        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        return map_array(path)
     except OSError as error:
         raise ConfigError(str(refusal(error, "read", path))) from error
-    except _UNREADABLE as error:
-        raise ConfigError(f"{_path(path)}: not a .npy file of plain numbers ({_reason(error)})") from error
-    if not isinstance(found, np.ndarray):
-        raise ConfigError(f"{_path(path)}: an archive of arrays; one .npy array is wanted")
-    return found
+    except ResultsError as error:  # a file that is given, no run that is damaged
+        raise ConfigError(str(error)) from error
+    except ValueError as error:
+        raise ConfigError(f"{_path(path)}: not a .npy file of plain numbers ({error})") from error
 
 
 def _check_matrices(given: Given, masks: NDArray[Any], outputs: NDArray[Any]) -> None:
@@ -300,22 +300,30 @@ def _numbered(noun: str, count: int) -> tuple[str, ...]:
 def _images(path: Path, n: int) -> NDArray[np.uint8]:
     where = _path(path)
     try:
-        found: Any = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray) or "x" not in found:
-            raise ConfigError(f"{where}: an .npz file with an array x is wanted")
-        pixels = found["x"]
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            return _pixels(archive, where, n)
     except OSError as error:
         raise ConfigError(str(refusal(error, "read", path))) from error
+    except ResultsError as error:  # a file that is given, no run that is damaged
+        raise ConfigError(str(error)) from error
+    except KeyError as error:
+        raise ConfigError(f"{where}: an .npz file with an array x is wanted") from error
     except _UNREADABLE as error:
         raise ConfigError(f"{where}: not an .npz file of plain numbers ({_reason(error)})") from error
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
-        raise ConfigError(f"{where}: x is {_shape(pixels)}; (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 are wanted")
-    if len(pixels) != n:
-        raise ConfigError(f"{where}: {counted(len(pixels), 'image')}, but outputs of {counted(n, 'example')}")
-    images: NDArray[np.uint8] = pixels
-    return images
+
+
+def _pixels(archive: zipfile.ZipFile, where: str, n: int) -> NDArray[np.uint8]:
+    """Read the images in an archive, once its header says that they fit."""
+    member = archive.getinfo("x.npy")
+    with archive.open(member) as file:
+        header = read_header(file, member.file_size)
+        shape = header.shape if len(header.shape) == 4 else (*header.shape, 1)
+        if header.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
+            raise ConfigError(f"{where}: x is {header}; (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 are wanted")
+        if shape[0] != n:
+            raise ConfigError(f"{where}: {counted(shape[0], 'image')}, but outputs of {counted(n, 'example')}")
+        pixels = np.frombuffer(file.read(header.nbytes), np.uint8, header.nbytes)
+    return pixels.reshape(shape, order=header.order)
 
 
 def _path(path: Path) -> str:

@@ -29,6 +29,7 @@ from tui_influence.store.files import make_directory, refusal, sync_directory, w
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import Record, as_margins, encode
+from tui_influence.store.results_directory import make_results_directory
 from tui_influence.store.run_info import IMPORTED, RunInfo, SourceInfo, TargetInfo, write_run_info
 from tui_influence.text import printable
 
@@ -80,7 +81,7 @@ def refuse_if_taken(root: Path) -> None:
 
 
 def _write(opened: Opened, paths: Paths, name: str, target: str) -> None:
-    make_directory(paths.root)
+    make_results_directory(paths.root)
     info = _info(opened, paths, name, target)
     for record in _records(opened):
         path = paths.record(record.role, record.index, record.target)

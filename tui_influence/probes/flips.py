@@ -18,11 +18,12 @@ from tui_influence.export.report import SIGNIFICANT
 from tui_influence.influence.outputs import Mask
 from tui_influence.pruning.measured import Interval, difference, mean_of
 from tui_influence.roles import Role
-from tui_influence.store.arms_file import Arm, ArmKind, Pruning
+from tui_influence.store.arms_file import Arm, ArmKind, Pruning, check_arms
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
 
 
 class Outcome(StrEnum):
@@ -168,9 +169,10 @@ def verified(paths: Paths, info: RunInfo, pruning: Pruning, example: int) -> Ver
     Raises:
         ResultsError: it cannot be read, or has no such example.
     """
+    check_arms(paths, pruning, info)
     examples, outputs = read_examples(paths, info, 0), load_outputs(paths, info, Role.ARM, 0)
     if not 0 <= example < len(examples.labels):
-        raise ResultsError(f"{paths.root}: no example {example}")
+        raise ResultsError(f"{printable(str(paths.root))}: no example {example}")
     correct = np.asarray(outputs.predicted) == examples.labels.astype(np.uint16)
     margins = np.asarray(outputs.margins[:, example], dtype=np.float64)
     elsewhere = ~examples.estimate

@@ -218,7 +218,7 @@ def _number(axes: "Axes", ks: Sequence[int]) -> None:
 
 
 def _title(measured: Measured) -> str:
-    names = ", ".join(f"{_drawable(target.name)} ({target.transfer})" for target in measured.info.targets)
+    names = ", ".join(f"{_drawable(target.name)} ({_drawable(target.transfer)})" for target in measured.info.targets)
     half = "; evaluate half"
     return cut(names, _TITLE - len(half)) + half
 

@@ -20,7 +20,7 @@ from tui_influence.influence.outputs import OutputKind, mean_outputs_by_label
 from tui_influence.pruning.arms import identity
 from tui_influence.pruning.mixture import Mixture, Side
 from tui_influence.roles import Role
-from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, Forecast, Pruning
+from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, Forecast, Pruning, check_arms
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
@@ -238,6 +238,7 @@ def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str,
 
 def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[Mixture, list[NDArray[np.int64]]]:
     """Return what is recorded by now, and where in it the retrainings of each arm are."""
+    check_arms(paths, pruning, info)
     sides = [
         Side(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
         for place, target in enumerate(info.targets)

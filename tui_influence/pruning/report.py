@@ -80,7 +80,10 @@ def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
     return [
         _ranked_by(pruning, ascii_only),
         f"{measured.models} of {counted(pruning.size, 'retraining')}; "
-        + ", ".join(f"{plain(target.name, ascii_only)} ({target.transfer})" for target in measured.info.targets)
+        + ", ".join(
+            f"{plain(target.name, ascii_only)} ({plain(target.transfer, ascii_only)})"
+            for target in measured.info.targets
+        )
         + "; the evaluate half of the test examples",
         "",
         *_arm_table(measured, ascii_only),

@@ -9,6 +9,7 @@ from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, how_ended, look, node_warnings, read_jobs
 from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
+from tui_influence.store.json_values import array, count, number, table, text
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -18,6 +19,8 @@ SILENCE = 60.0
 """Seconds without a heartbeat after which a supervisor on another machine counts as lost."""
 QUIET = 15.0
 """Seconds without a sign of life after which a worker, which should give one every few seconds, is doubted."""
+_LATEST = 253402300800.0  # the year 10000, where calendars end
+_MOST_ENTRIES = 4096
 
 
 class State(StrEnum):
@@ -146,67 +149,75 @@ def read_heartbeat(paths: Paths) -> Heartbeat | None:
     if not paths.heartbeat.exists():
         return None
     try:
-        found: dict[str, Any] = read_json(paths.heartbeat, limit=1 << 20)
+        values = table(read_json(paths.heartbeat, limit=1 << 20))
+        accuracy = values["source_accuracy"]
         return Heartbeat(
-            state=State(found["state"]),
-            time=float(found["time"]),
-            started=float(found["started"]),
-            done=int(found["done"]),
-            failed=int(found["failed"]),
-            total=int(found["total"]),
-            models_per_hour=float(found["models_per_hour"]),
-            eta=_three(found["eta"]) if found["eta"] else None,
-            source_accuracy=None if found["source_accuracy"] is None else float(found["source_accuracy"]),
-            target_accuracy=[float(value) for value in found["target_accuracy"]],
-            warnings=[str(warning) for warning in found["warnings"]],
-            reason=str(found["reason"]),
-            stage=str(found["stage"]),
-            workers=[_worker(worker) for worker in found["workers"]],
-            devices=[_device(device) for device in found.get("devices", [])],  # older versions wrote none
+            state=State(values["state"]),
+            time=number(values["time"], 0, _LATEST),
+            started=number(values["started"], 0, _LATEST),
+            done=count(values["done"]),
+            failed=count(values["failed"]),
+            total=count(values["total"]),
+            models_per_hour=number(values["models_per_hour"], 0, 1e9),
+            eta=_three(values["eta"]) if values["eta"] else None,
+            source_accuracy=None if accuracy is None else number(accuracy),
+            target_accuracy=[number(value) for value in _entries(values["target_accuracy"])],
+            warnings=[text(warning) for warning in _entries(values["warnings"])],
+            reason=text(values["reason"]),
+            stage=text(values["stage"]),
+            workers=[_worker(table(worker)) for worker in _entries(values["workers"])],
+            devices=[_device(table(device)) for device in _entries(values.get("devices", []))],  # none in older ones
         )
-    except (ResultsError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
+    except (ResultsError, KeyError, TypeError, ValueError):
         return None
 
 
-def _worker(found: dict[str, Any]) -> WorkerState:
+def _entries(values: Any) -> list[Any]:
+    """Return a list; no run has as many workers, devices or warnings as would fill the memory of who reads of them."""
+    if len(array(values)) > _MOST_ENTRIES:
+        raise ValueError(f"more than {_MOST_ENTRIES} entries")
+    return array(values)
+
+
+def _worker(values: dict[str, Any]) -> WorkerState:
     return WorkerState(
-        worker=int(found["worker"]),
-        device=str(found["device"]),
-        pid=int(found["pid"]),
-        row=str(found["row"]),
-        models=int(found["models"]),
-        seconds=_gauge(found, "seconds", 1e9),
-        cpu=_gauge(found, "cpu", 1e4),
-        memory=_bytes(found, "memory"),
-        silence=_gauge(found, "silence", 1e9),
+        worker=count(values["worker"]),
+        device=text(values["device"]),
+        pid=count(values["pid"]),
+        row=text(values["row"]),
+        models=count(values["models"]),
+        seconds=_gauge(values, "seconds", 1e9),
+        cpu=_gauge(values, "cpu", 1e4),
+        memory=_bytes(values, "memory"),
+        silence=_gauge(values, "silence", 1e9),
     )
 
 
-def _device(found: dict[str, Any]) -> DeviceState:
+def _device(values: dict[str, Any]) -> DeviceState:
     return DeviceState(
-        device=str(found["device"]),
-        name=str(found["name"]),
-        utilisation=_gauge(found, "utilisation", 1.0),
-        memory_used=_bytes(found, "memory_used"),
-        memory_total=_bytes(found, "memory_total"),
-        temperature=_gauge(found, "temperature", 1e3),
-        power=_gauge(found, "power", 1e5),
+        device=text(values["device"]),
+        name=text(values["name"]),
+        utilisation=_gauge(values, "utilisation", 1.0),
+        memory_used=_bytes(values, "memory_used"),
+        memory_total=_bytes(values, "memory_total"),
+        temperature=_gauge(values, "temperature", 1e3),
+        power=_gauge(values, "power", 1e5),
     )
 
 
-def _gauge(found: dict[str, Any], key: str, most: float) -> float | None:
+def _gauge(values: dict[str, Any], key: str, most: float) -> float | None:
     """Return what a gauge says; None if that is nothing, or nothing a gauge can say."""
-    value = found.get(key)
+    value = values.get(key)
     return float(value) if isinstance(value, int | float) and 0 <= value <= most else None
 
 
-def _bytes(found: dict[str, Any], key: str) -> int | None:
-    value = _gauge(found, key, 1e18)
+def _bytes(values: dict[str, Any], key: str) -> int | None:
+    value = _gauge(values, key, 1e18)
     return None if value is None else int(value)
 
 
 def _three(values: Any) -> tuple[float, float, float]:
-    expected, low, high = (float(value) for value in values)
+    expected, low, high = (number(value) for value in array(values))
     return expected, low, high
 
 

@@ -20,8 +20,9 @@ from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.arms_file import arms_from_json, arms_to_json
-from tui_influence.store.files import make_directory, refusal, refuse_links
+from tui_influence.store.files import make_directory, refusal
 from tui_influence.store.paths import Paths
+from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import printable
 
 _SERVICE = "tui_influence.service"
@@ -48,7 +49,7 @@ def start(request: Request, observer: Observer) -> int:
         submit(request)
         return 0
     paths = Paths(request.root)
-    refuse_links(paths.root)
+    make_results_directory(paths.root)
     make_directory(paths.logs)
     log_path = paths.logs / "supervisor.log"
     try:

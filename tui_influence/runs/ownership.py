@@ -13,8 +13,10 @@ from tui_influence.errors import AlreadyRunningError, ResultsError
 from tui_influence.runs.jobs import read_jobs
 from tui_influence.store.files import read_json, refusal, write_json
 from tui_influence.store.paths import Paths
+from tui_influence.store.results_directory import lock_mode
 from tui_influence.text import printable
 
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_FIELD = 18
 """Of `starttime` in /proc/PID/stat, counted from the field after the state (proc(5): field 22)."""
@@ -109,7 +111,7 @@ class Ownership:
             ResultsError: the directory refuses.
         """
         try:
-            self._descriptor = os.open(self._paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = os.open(self._paths.lock, _LOCK_FLAGS, lock_mode(self._paths.root))
         except OSError as error:
             raise refusal(error, "write", self._paths.lock) from error
         try:

@@ -111,7 +111,6 @@ def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
 def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, trusted: bool) -> RunInfo:
     make_directory(paths.root)
     sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
-    _keep_source(config, data, paths, trusted=trusted)
     return RunInfo(
         name=config.run.name,
         identity=decided,
@@ -128,6 +127,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
             images=len(data.source),
             fingerprint=data.source.fingerprint,
             skipped=len(data.source.skipped),
+            digests=_keep_source(config, data, paths, trusted=trusted),
         ),
         targets=[_keep_target(config, data, paths, i, trusted=trusted) for i in range(len(data.targets))],
         versions=versions(),
@@ -157,7 +157,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *,
     )
 
 
-def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> None:
+def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:
     groups = data.groups.of
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
@@ -169,7 +169,7 @@ def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool)
     positions = np.array(chosen, dtype=np.int64)
     side = thumbnail_side(len(positions), data.channels)
     pictures = thumbnails(config.source, "source", data.source, positions, side, trusted=trusted)
-    write_source_thumbnails(paths, pictures, groups[positions])
+    return write_source_thumbnails(paths, pictures, groups[positions])
 
 
 def thumbnail_side(count: int, channels: int) -> int:

@@ -23,14 +23,15 @@ from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms, grow, mixed_versions, prepare, versions
+from tui_influence.runs.record_check import remove_stale, set_damaged_aside
 from tui_influence.runs.session import Session
-from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.store.arms_file import Pruning
 from tui_influence.store.events import EventLog
-from tui_influence.store.files import make_directory, refusal, refuse_links, write_atomically
+from tui_influence.store.files import refusal, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
+from tui_influence.store.results_directory import make_results_directory
 from tui_influence.store.run_info import RunInfo
 
 BEAT = 1.0
@@ -97,8 +98,7 @@ def supervise(request: Request, observer: Observer, more: More = nothing_more) -
         TinflError: it could not be prepared; the heartbeat says so too.
     """
     paths = Paths(request.root)
-    make_directory(paths.root)
-    refuse_links(paths.root)
+    make_results_directory(paths.root)
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)
     with Ownership(paths), stop_signals() as asked:

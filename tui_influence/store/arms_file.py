@@ -6,7 +6,6 @@ arms add rows at the end: a row that exists never changes, so its record stays w
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,14 @@ from tui_influence.designs import MIN_GROUPS, Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import make_directory, read_json, write_json
+from tui_influence.store.json_values import array, count, number, numbers, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 _SCHEMA = 2
+_LARGEST = 2**63 - 1
+_MOST_REPEATS = 100_000
 
 Gain = tuple[float, float, float]
 
@@ -209,13 +212,13 @@ class Pruning:
 
 
 def write_arms(paths: Paths, pruning: Pruning) -> None:
-    """Write `arms.json`; only who owns the run may.
+    """Write `arms.json`, with a digest of what is in it; only who owns the run may.
 
     Raises:
         ResultsError: the directory refuses.
     """
     make_directory(paths.root)
-    write_json(paths.arms, arms_to_json(pruning))
+    write_json(paths.arms, with_digest(arms_to_json(pruning)))
 
 
 def read_arms(paths: Paths) -> Pruning:
@@ -232,108 +235,143 @@ def arms_to_json(pruning: Pruning) -> dict[str, Any]:
     return {"schema": _SCHEMA, **asdict(pruning)}
 
 
-def arms_from_json(found: dict[str, Any], where: str) -> Pruning:
+def arms_from_json(values: Any, where: str) -> Pruning:
     """Return the pruning in JSON values.
 
     Args:
-        found: the values.
+        values: as they were parsed.
         where: they are from, for messages.
 
     Raises:
         ResultsError: they are damaged, or from another version.
     """
     try:
-        if found["schema"] > _SCHEMA:
+        schema = count(table(values)["schema"])
+        if schema > _SCHEMA:
             raise ResultsError(f"{where}: made by a newer version of tinfl: upgrade this one")
-        if found["schema"] < _SCHEMA:
+        if schema < _SCHEMA:
             raise ResultsError(f"{where}: made by an older version of tinfl, whose prunings this one cannot go on with")
-        side, channels = found["shape"]
+        side, channels = array(values["shape"])
         pruning = Pruning(
-            sweep=str(found["sweep"]),
-            identity=str(found["identity"]),
-            seed=int(found["seed"]),
-            groups=tuple(str(name) for name in found["groups"]),
-            ranking=_ranking(found["ranking"]),
-            forecast=tuple(_forecast(one) for one in found["forecast"]),
-            arms=tuple(_arm(arm) for arm in found["arms"]),
-            stages=_stages(found["stages"]),
-            shape=(int(side), int(channels)),
+            sweep=text(values["sweep"]),
+            identity=text(values["identity"]),
+            seed=count(values["seed"], _LARGEST),
+            groups=tuple(texts(values["groups"])),
+            ranking=_ranking(table(values["ranking"])),
+            forecast=tuple(_forecast(table(forecast)) for forecast in array(values["forecast"])),
+            arms=tuple(_arm(table(arm)) for arm in array(values["arms"])),
+            stages=_stages(table(values["stages"])),
+            shape=(count(side), count(channels)),
         )
         _check(pruning)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ResultsError(f"{where}: damaged ({printable(str(error), 80)})") from error
     return pruning
 
 
-def _ranking(found: dict[str, Any]) -> RankingUsed:
+def check_arms(paths: Paths, pruning: Pruning, info: RunInfo) -> None:
+    """Check that `arms.json` and `run.json` are of one pruning.
+
+    Raises:
+        ResultsError: they are not.
+    """
+    if set(pruning.ranking.targets) != {target.name for target in info.targets}:
+        problem = "its targets are not those of run.json"
+    elif list(pruning.groups) != info.source.groups:
+        problem = "its groups are not those of run.json"
+    elif pruning.size < info.arms:  # more of them: it has been extended, and run.json will be
+        problem = f"{pruning.size:,} rows, where run.json has {info.arms:,}"
+    else:
+        return
+    raise ResultsError(f"{printable(str(paths.arms))}: damaged ({problem})")
+
+
+def _ranking(values: dict[str, Any]) -> RankingUsed:
+    is_relative = values["relative"]
+    if not isinstance(is_relative, bool):
+        raise TypeError("its ranking is neither relative nor absolute")
     return RankingUsed(
-        targets={str(name): float(weight) for name, weight in found["targets"].items()},
-        estimator=str(found["estimator"]),
-        output=str(found["output"]),
-        design=str(found["design"]),
-        models=int(found["models"]),
-        relative=bool(found["relative"]),
-        influence=_numbers(found["influence"]),
-        low=_numbers(found["low"]),
-        high=_numbers(found["high"]),
+        targets=dict(numbers(values["targets"])),
+        estimator=text(values["estimator"]),
+        output=text(values["output"]),
+        design=text(values["design"]),
+        models=count(values["models"]),
+        relative=is_relative,
+        influence=_numbers(values["influence"]),
+        low=_numbers(values["low"]),
+        high=_numbers(values["high"]),
     )
 
 
-def _arm(found: dict[str, Any]) -> Arm:
+def _arm(values: dict[str, Any]) -> Arm:
     rows = tuple(
-        ArmRow(int(row["index"]), int(row["repeat"]), int(row["seed"]), tuple(int(group) for group in row["dropped"]))
-        for row in found["rows"]
+        ArmRow(
+            index=count(row["index"]),
+            repeat=count(row["repeat"]),
+            seed=count(row["seed"], _LARGEST),
+            dropped=tuple(count(group) for group in array(row["dropped"])),
+        )
+        for row in map(table, array(values["rows"]))
     )
-    return Arm(ArmKind(found["kind"]), str(found["label"]), int(found["k"]), rows)
+    return Arm(ArmKind(text(values["kind"])), text(values["label"]), count(values["k"]), rows)
 
 
-def _forecast(found: dict[str, Any]) -> Forecast:
-    margin, accuracy = found["margin"], found["accuracy"]
+def _forecast(values: dict[str, Any]) -> Forecast:
+    margin, accuracy = values["margin"], values["accuracy"]
     return Forecast(
-        k=int(found["k"]),
-        margin_over_random=_gain(found["margin_over_random"]),
-        accuracy_over_random=_gain(found["accuracy_over_random"]),
+        k=count(values["k"]),
+        margin_over_random=_gain(values["margin_over_random"]),
+        accuracy_over_random=_gain(values["accuracy_over_random"]),
         margin=None if margin is None else _gain(margin),
         accuracy=None if accuracy is None else _gain(accuracy),
     )
 
 
-def _stages(found: dict[str, Any]) -> Stages:
-    baselines = tuple(ArmKind(kind) for kind in found["baselines"])
-    within = float(found["within"])
-    if not set(baselines) <= set(BASELINES) or not 0 <= within < 1:
+def _stages(values: dict[str, Any]) -> Stages:
+    baselines = tuple(ArmKind(kind) for kind in texts(values["baselines"]))
+    if not set(baselines) <= set(BASELINES):
         raise ValueError("its stages are none")
-    return Stages(int(found["seeds"]), baselines, within, int(found["most"]))
+    within, seeds, most = number(values["within"], 0, 1), values["seeds"], values["most"]
+    return Stages(count(seeds, _MOST_REPEATS), baselines, within, count(most, _MOST_REPEATS))
 
 
-def _numbers(found: list[Any]) -> tuple[float | None, ...]:
-    return tuple(None if value is None else float(value) for value in found)
+def _numbers(values: Any) -> tuple[float | None, ...]:
+    return tuple(None if value is None else number(value) for value in array(values))
 
 
-def _gain(found: list[Any]) -> Gain:
-    value, low, high = (float(number) for number in found)
+def _gain(values: Any) -> Gain:
+    value, low, high = (number(end) for end in array(values))
     return value, low, high
 
 
 def _check(pruning: Pruning) -> None:
-    count = len(pruning.groups)
+    groups = len(pruning.groups)
     if [arm.kind for arm in pruning.arms].count(ArmKind.ALL) != 1:
         raise ValueError("no arm keeps everything")
-    if not 0 <= pruning.seed < 2**63:
-        raise ValueError("its seed is none")
     weights = pruning.ranking.targets.values()
-    if not weights or not all(isfinite(weight) and weight > 0 for weight in weights):
+    if not weights or not all(weight > 0 for weight in weights):
         raise ValueError("its targets have no weights")
     rows = [row for arm in pruning.arms for row in arm.rows]
     if sorted(row.index for row in rows) != list(range(len(rows))):
         raise ValueError("its rows are not numbered from 0")
-    for row in rows:
-        dropped = set(row.dropped)
-        if not dropped <= set(range(count)) or len(dropped) != len(row.dropped) or count - len(dropped) < MIN_GROUPS:
-            raise ValueError(f"row {row.index} drops what is not there")
-        if not 0 <= row.seed < 2**63:
-            raise ValueError(f"row {row.index} has no seed")
+    for arm in pruning.arms:
+        _check_arm(arm, groups)
+    known = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
+    if len(set(known)) < len(known):
+        raise ValueError("an arm is in it twice")
+    if any(not 1 <= forecast.k <= groups for forecast in pruning.forecast):
+        raise ValueError("what it forecasts cannot be dropped")
     if not all(
-        len(column) == count for column in (pruning.ranking.influence, pruning.ranking.low, pruning.ranking.high)
+        len(column) == groups for column in (pruning.ranking.influence, pruning.ranking.low, pruning.ranking.high)
     ):
         raise ValueError("its ranking is not of its groups")
+
+
+def _check_arm(arm: Arm, groups: int) -> None:
+    if not arm.rows or [row.repeat for row in arm.rows] != list(range(len(arm.rows))):
+        raise ValueError("the repeats of an arm are not numbered from 0")
+    for row in arm.rows:
+        if list(row.dropped) != sorted(set(row.dropped)) or any(group >= groups for group in row.dropped):
+            raise ValueError(f"row {row.index} drops what is not there")
+        if len(row.dropped) != arm.k or (arm.kind is ArmKind.ALL) != (arm.k == 0) or groups - arm.k < MIN_GROUPS:
+            raise ValueError(f"row {row.index} does not drop {arm.k} groups, or leaves too few")

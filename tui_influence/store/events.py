@@ -2,15 +2,20 @@
 
 import json
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from tui_influence.store.files import DiskFullError, is_gone, refusal
+from tui_influence.errors import ResultsError
+from tui_influence.store.files import DiskFullError, is_gone, open_file, refusal
+from tui_influence.store.json_values import array, finite, number, numbers, parse, table, text
+from tui_influence.text import printable
 
 _LONGEST_LINE = 1 << 20
+_LONGEST_DAMAGE = 64 << 20
 _LATEST = 253402300800.0  # the year 10000, where calendars end
 
 
@@ -29,7 +34,7 @@ class EventLog:
         """
         self._path, self._always = path, always
         try:
-            self._file: FileIO = path.open("ab", buffering=0)
+            self._file = _open_at_end(path)
             if self._file.tell() and not _ends_with_newline(path):
                 self._file.write(b"\n")  # a line that a crash cut short stays alone on its line
         except OSError as error:
@@ -41,7 +46,7 @@ class EventLog:
         Raises:
             DiskFullError: no space left; what was written before stands.
         """
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **self._always, **fields}).encode() + b"\n"
+        line = _line({"time": round(time.time(), 3), "event": event, **self._always, **fields})
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -49,7 +54,7 @@ class EventLog:
             raise refusal(error, "write", self._path) from error
         if written != len(line):
             os.ftruncate(self._file.fileno(), start)
-            raise DiskFullError(f"cannot write {self._path}: no space left on the disk")
+            raise DiskFullError(f"cannot write {printable(str(self._path))}: no space left on the disk")
 
     def take_in(self, events: Iterable[dict[str, Any]]) -> None:
         """Append events that others wrote down, with the times they gave.
@@ -57,7 +62,7 @@ class EventLog:
         Raises:
             ResultsError: the disk is full or refuses.
         """
-        lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        lines = b"".join(_line(event) for event in events)
         start = self._file.tell()
         try:
             while lines:
@@ -75,45 +80,75 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], in
     """Yield each complete event from a byte offset on, with the offset after it; skip lines that are not events.
 
     A last line without its end is left for the next call.
+
+    Raises:
+        ResultsError: the file cannot be read, or is no ordinary file.
+    """
+    for line, end in _lines(path, start):
+        event = _event(line)
+        if event is not None:
+            yield event, end
+
+
+def count_damaged_lines(path: Path) -> int:
+    """Return how many complete lines hold no event.
+
+    Raises:
+        ResultsError: the file cannot be read, or is no ordinary file.
+    """
+    return sum(_event(line) is None for line, _ in _lines(path, 0))
+
+
+def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each complete line, empty if it is longer than any event, with the offset after it.
+
+    Nothing is looked for behind megabytes of damage: a file may be said to have any length.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(start)
             while line := file.readline(_LONGEST_LINE):
+                start += len(line)
+                begun = start - len(line)
+                while line and not line.endswith(b"\n") and start - begun < _LONGEST_DAMAGE:
+                    line = file.readline(_LONGEST_LINE)  # longer than any event, or not written to its end yet
+                    start += len(line)
+                if not line:
+                    return
+                yield line if start - begun == len(line) else b"", start
                 if not line.endswith(b"\n"):
                     return
-                start += len(line)
-                event = _parse(line)
-                if event is not None:
-                    yield event, start
     except OSError as error:
         if not is_gone(error):
             raise refusal(error, "read", path) from error
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _open_at_end(path: Path) -> FileIO:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = FileIO(os.open(path, flags, 0o666), "ab")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ResultsError(f"{printable(str(path))}: not an ordinary file")
+    return file
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(finite(event), allow_nan=False).encode() + b"\n"
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = table(parse(line))
+        text(event["event"])
+        number(event["time"], 0, _LATEST)
+        for metrics in array(event.get("metrics", [])):
+            numbers(metrics)
+    except (ValueError, TypeError, KeyError):
         return None
-    sound = (
-        isinstance(event, dict)
-        and isinstance(event.get("event"), str)
-        and isinstance(event.get("time"), int | float)
-        and 0 <= event["time"] < _LATEST
-        and _are_metrics(event.get("metrics", []))
-    )
-    return event if sound else None
-
-
-def _are_metrics(found: Any) -> bool:
-    return isinstance(found, list) and all(
-        isinstance(metrics, dict) and all(isinstance(value, int | float) for value in metrics.values())
-        for metrics in found
-    )
+    return event
 
 
 def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"

@@ -1,16 +1,14 @@
 """What is kept of the datasets: labels, the estimate/evaluate split, names and thumbnails of a target's examples.
 
-Enough to rank by class and to show images where the dataset is not. Everything a number depends on has its digest in
-`run.json`.
+Enough to rank by class and to show images where the dataset is not. Everything has its digest in `run.json`; that of
+pictures, on which no number depends, is looked at by `tinfl verify` alone.
 """
 
 import hashlib
 import io
 import json
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,8 @@ from numpy.typing import NDArray
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import make_directory, read_bytes, refusal, write_atomically
+from tui_influence.store.json_values import parse, texts
+from tui_influence.store.npy_file import array_in, as_mask, map_array
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -59,20 +59,16 @@ def write_examples(
         thumbnails: (n, side, side, C) uint8; None where there are none.
 
     Returns:
-        the digests of the files that numbers depend on.
+        the digests of the files, by name.
     """
-    directory = paths.target(target)
-    make_directory(directory)
     contents = {
         _LABELS: _npy(examples.labels.astype(np.int64)),
         _SPLIT: _npy(examples.estimate.astype(np.bool_)),
         _NAMES: json.dumps(examples.names).encode(),
     }
-    for name, content in contents.items():
-        write_atomically(directory / name, content)
     if thumbnails is not None:
-        write_atomically(directory / _THUMBNAILS, _npy(thumbnails))
-    return {name: _digest(content) for name, content in contents.items()}
+        contents[_THUMBNAILS] = _npy(thumbnails)
+    return _write(paths.target(target), contents)
 
 
 def read_examples(paths: Paths, info: RunInfo, target: int) -> Examples:
@@ -87,9 +83,9 @@ def read_examples(paths: Paths, info: RunInfo, target: int) -> Examples:
     estimate = _array(directory / _SPLIT, expected.digests.get(_SPLIT, ""), np.bool_)
     content = _content(directory / _NAMES, expected.digests.get(_NAMES, ""))
     try:
-        names = tuple(str(name) for name in json.loads(content))
+        names = tuple(texts(parse(content)))
     except (ValueError, TypeError) as error:
-        raise ResultsError(f"{printable(str(directory / _NAMES))}: damaged") from error
+        raise _damaged(directory / _NAMES, error) from error
     n = expected.test
     if not len(labels) == len(estimate) == len(names) == n:
         raise ResultsError(f"{printable(str(directory))}: damaged: it does not describe {n} examples")
@@ -98,11 +94,13 @@ def read_examples(paths: Paths, info: RunInfo, target: int) -> Examples:
     return Examples(labels, estimate, names)
 
 
-def write_source_thumbnails(paths: Paths, thumbnails: NDArray[np.uint8], groups: NDArray[np.int32]) -> None:
-    """Keep some sample images of the source: (s, side, side, C) uint8 and the (s,) group of each."""
-    make_directory(paths.source)
-    write_atomically(paths.source / _THUMBNAILS, _npy(thumbnails))
-    write_atomically(paths.source / _GROUPS, _npy(groups))
+def write_source_thumbnails(paths: Paths, thumbnails: NDArray[np.uint8], groups: NDArray[np.int32]) -> dict[str, str]:
+    """Keep some sample images of the source: (s, side, side, C) uint8 and the (s,) group of each.
+
+    Returns:
+        the digests of the files, by name.
+    """
+    return _write(paths.source, {_THUMBNAILS: _npy(thumbnails), _GROUPS: _npy(groups)})
 
 
 def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
@@ -113,18 +111,44 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     """
     path = directory / _THUMBNAILS
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ResultsError(f"{printable(str(path))}: not an ordinary file")
-        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        thumbnails: NDArray[np.uint8] = map_array(path)
     except OSError as error:
         raise refusal(error, "read", path) from error
-    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
-        raise ResultsError(f"{printable(str(path))}: damaged or half copied") from error
-    sound = isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.ndim == 4
-    if not sound or found.shape[-1] not in (1, 3) or not 1 <= found.shape[1] == found.shape[2] <= _LARGEST:
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    sound = thumbnails.dtype == np.uint8 and thumbnails.ndim == 4
+    if (
+        not sound
+        or thumbnails.shape[-1] not in (1, 3)
+        or not 1 <= thumbnails.shape[1] == thumbnails.shape[2] <= _LARGEST
+    ):
         raise ResultsError(f"{printable(str(path))}: damaged: no thumbnails")
-    thumbnails: NDArray[np.uint8] = found
     return thumbnails
+
+
+def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
+    """Check the pictures kept in a directory, and the groups of those of the source, against their digests.
+
+    Args:
+        directory: of a target, or of the source.
+        digests: of its files, by name; without, as in older runs, they are looked at as far as they go.
+
+    Returns:
+        whether there are any.
+
+    Raises:
+        ResultsError: they are missing or damaged.
+    """
+    paths = [directory / name for name in (_THUMBNAILS, _GROUPS) if (directory / name).exists() or name in digests]
+    for path in paths:
+        if path.name in digests:
+            _content(path, digests[path.name])
+    for path in paths:
+        if path.name == _GROUPS:
+            _plain(path, read_bytes(path), np.int32)
+        else:
+            read_thumbnails(directory)
+    return bool(paths)
 
 
 def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
@@ -133,15 +157,19 @@ def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.
     Raises:
         ResultsError: they are missing or damaged.
     """
-    found = read_thumbnails(paths.source)
+    thumbnails = read_thumbnails(paths.source)
     path = paths.source / _GROUPS
-    try:
-        groups: NDArray[np.int32] = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
-        raise ResultsError(f"{printable(str(path))}: damaged or half copied") from error
-    if not isinstance(groups, np.ndarray) or groups.dtype != np.int32 or groups.shape != found.shape[:1]:
-        raise ResultsError(f"{printable(str(path))}: damaged: it does not describe {len(found)} images")
-    return found, groups
+    groups = _plain(path, read_bytes(path), np.int32)
+    if len(groups) != len(thumbnails):
+        raise ResultsError(f"{printable(str(path))}: damaged: it does not describe {len(thumbnails)} images")
+    return thumbnails, groups
+
+
+def _write(directory: Path, contents: dict[str, bytes]) -> dict[str, str]:
+    make_directory(directory)
+    for name, content in contents.items():
+        write_atomically(directory / name, content)
+    return {name: _digest(content) for name, content in contents.items()}
 
 
 def _npy(array: NDArray[Any]) -> bytes:
@@ -164,11 +192,18 @@ def _content(path: Path, digest: str) -> bytes:
 
 
 def _array(path: Path, digest: str, dtype: Any) -> NDArray[Any]:
-    content = _content(path, digest)
+    return _plain(path, _content(path, digest), dtype)
+
+
+def _plain(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ResultsError(f"{printable(str(path))}: damaged") from error
-    if array.dtype != dtype or array.ndim != 1:
-        raise ResultsError(f"{printable(str(path))}: damaged: wrong type or shape")
-    return array
+        array = array_in(content)
+        if array.dtype != dtype or array.ndim != 1:
+            raise ValueError("wrong type or shape")
+        return as_mask(array) if dtype is np.bool_ else array
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(f"{printable(str(path))}: damaged or half copied: {printable(str(error), 120)}")

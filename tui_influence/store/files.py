@@ -5,12 +5,20 @@ import json
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from tui_influence.errors import ResultsError
+from tui_influence.store.json_values import parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
+
+_TROUBLE_OF_MACHINE = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE,
+    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN,
+    errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN,
+}  # fmt: skip
 
 
 class DiskFullError(ResultsError):
@@ -57,11 +65,11 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
     """Read JSON of at most `limit` bytes.
 
     Raises:
-        ResultsError: it is missing, unreadable, too large or not JSON.
+        ResultsError: it is missing, unreadable, too large or not JSON (see `json_values.parse`).
     """
     try:
-        return json.loads(read_bytes(path, limit=limit))
-    except (ValueError, RecursionError) as error:
+        return parse(read_bytes(path, limit=limit))
+    except ValueError as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied (not JSON)") from error
 
 
@@ -82,17 +90,31 @@ def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
             content = _content(path, limit)
     except OSError as error:
         raise refusal(error, "read", path) from error
-    if len(content) > limit:
-        raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
     return content
 
 
 def _content(path: Path, limit: int) -> bytes:
-    """Return the content of an ordinary file; if it is larger than `limit`, one byte more than that."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  (a descriptor)
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    with open_file(path) as file:
+        if os.fstat(file.fileno()).st_size > limit or len(content := file.read(limit + 1)) > limit:
+            raise ResultsError(f"{printable(str(path))}: larger than any file of this kind can be")
+        return content
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open an ordinary file for reading; never wait for somebody to write to a pipe.
+
+    Raises:
+        OSError: it cannot be opened.
+        ResultsError: it is no ordinary file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ResultsError(f"{printable(str(path))}: not an ordinary file")
-        return file.read(limit + 1)
+        return open(descriptor, "rb")  # noqa: PTH123  (a descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def is_gone(error: OSError) -> bool:
@@ -100,14 +122,19 @@ def is_gone(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ESTALE)
 
 
+def is_trouble_of_machine(error: BaseException | None) -> bool:
+    """Whether an error says something about this machine or its network, and nothing about the file."""
+    return isinstance(error, OSError) and error.errno in _TROUBLE_OF_MACHINE
+
+
 def last_line(path: Path, start: int = 0) -> str:
     """Return the last line of a log from a byte offset on, safe to show; empty if there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(start, end - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
+            lines = file.read(4096).decode(errors="replace").strip().splitlines()
+    except (OSError, ResultsError):
         return ""
     return printable(lines[-1].strip(), 300) if lines else ""
 
@@ -125,27 +152,6 @@ def make_directory(path: Path) -> None:
             sync_directory(directory.parent)
     except OSError as error:
         raise refusal(error, "make", path) from error
-
-
-def refuse_links(root: Path) -> None:
-    """Check that a results directory holds no symbolic links, before anything is written into it.
-
-    A directory made by someone else could otherwise have us write, or remove, whatever its links point to.
-
-    Raises:
-        ResultsError: it holds one.
-    """
-    pending = [root] if root.is_dir() else []
-    try:
-        while pending:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_symlink():
-                        raise ResultsError(f"{printable(entry.path)}: a link; a results directory may hold none")
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-    except OSError as error:
-        raise refusal(error, "list", root) from error
 
 
 def sync_directory(path: Path) -> None:

@@ -1,10 +1,15 @@
-"""Writing a generation of the compacted matrix row by row: its memory does not grow with the number of models."""
+"""One generation of the compacted matrix: written row by row, and believed only where it matches its digests.
+
+Its memory does not grow with the number of models, written or read: what is large is mapped, and hashed by plain reads
+that leave no page of it in the process.
+"""
 
 import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,10 +18,35 @@ from numpy.lib.format import dtype_to_descr, write_array_header_2_0
 from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
-from tui_influence.store.files import write_json
+from tui_influence.errors import ResultsError
+from tui_influence.store.digest_memory import is_remembered, remember, stamp_of
+from tui_influence.store.files import open_file, read_bytes, refusal, write_json
+from tui_influence.store.json_values import (
+    array,
+    count,
+    matches_digest,
+    numbers,
+    parse,
+    table,
+    text,
+    with_digest,
+)
+from tui_influence.store.npy_file import Header, as_mask, map_open, read_header
+from tui_influence.store.records import as_finite
+from tui_influence.text import printable
 
 ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
+_MANIFEST = "manifest.json"
 _ROWS = 256
+_CHUNK = 1 << 20
+
+
+class DamagedGenerationError(ResultsError):
+    """A generation that is not what its digests say, or not of its run."""
+
+
+class LargerPlanError(ResultsError):
+    """A generation of a plan that has grown since `run.json` was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +59,38 @@ class Entry:
     index: int
     cluster: int
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a generation must be to belong to a (role, target) of a run.
+
+    Attributes:
+        identity: of the run.
+        planned: rows of the role: indices are below.
+        groups: K.
+        examples: n.
+    """
+
+    identity: str
+    planned: int
+    groups: int
+    examples: int
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """The rows of m models, by index: `margins` and `predicted` (m, n) are mapped, `masks` (m, K), the rest (m,)."""
+
+    margins: NDArray[np.float16]
+    predicted: NDArray[np.uint16]
+    masks: Mask
+    indices: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    metrics: list[dict[str, float]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
 def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: int, identity: str) -> int:
@@ -69,28 +131,134 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
         "indices": np.array(indices, dtype=np.int64),
         "clusters": np.array(clusters, dtype=np.int64),
     }
-    for name, array in small.items():
+    for name, values in small.items():
         with (directory / f"{name}.npy").open("wb") as file:
-            rows = _Rows(file, array.dtype, *array.shape[1:])
-            for row in array:
+            rows = _Rows(file, values.dtype, *values.shape[1:])
+            for row in values:
                 rows.append(row)
             rows.finish()
-    written = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-    manifest = {
-        "identity": identity,
-        "count": len(indices),
-        "digests": {name: digest_of(array) for name, array in written.items()},
-        "metrics": metrics,
-    }
-    write_json(directory / "manifest.json", manifest)
+    manifest = {"identity": identity, "count": len(indices), "digests": _digests(directory), "metrics": metrics}
+    write_json(directory / _MANIFEST, with_digest(manifest))
     return len(indices)
 
 
-def digest_of(array: NDArray[Any]) -> str:
-    """Return the hash of an array, with its type and shape."""
-    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-    for start in range(0, len(array), _ROWS):
-        digest.update(np.ascontiguousarray(array[start : start + _ROWS]).data)
+def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Generation:
+    """Open a generation that matches its digests; that is checked once, and remembered.
+
+    Args:
+        directory: of the generation.
+        fit: what it must be.
+        again: check it even if it was sound before: a disk may have lost what it held.
+
+    Raises:
+        DamagedGenerationError: it cannot be read, does not match its digests, or is of another run.
+        LargerPlanError: it holds rows beyond the plan.
+    """
+    where = printable(str(directory))
+    try:
+        content = read_bytes(directory / _MANIFEST, limit=1 << 28)
+        manifest = _manifest(content, fit)
+        _check_plan(where, manifest.count, fit)
+        with ExitStack() as opened:
+            files = {name: opened.enter_context(open_file(directory / f"{name}.npy")) for name in ARRAYS}
+            stats = {name: os.fstat(file.fileno()) for name, file in files.items()}
+            headers = {name: read_header(file, stats[name].st_size) for name, file in files.items()}
+            _check_headers(headers, manifest.count, fit)
+            stamp = stamp_of(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
+            if again or not is_remembered(directory, stamp):
+                _check_content(files, headers, manifest)
+                remember(directory, stamp, stats)
+            arrays = {name: map_open(file, headers[name]) for name, file in files.items()}
+        indices, clusters = (np.array(arrays[name]) for name in ("indices", "clusters"))
+        if np.any(np.diff(indices) <= 0) or np.any(indices < 0):
+            raise ValueError("a model is in it twice, or out of its place")
+        _check_plan(where, int(indices[-1]) + 1 if len(indices) else 0, fit)
+        masks = as_mask(np.array(arrays["masks"]))
+    except LargerPlanError:
+        raise
+    except ResultsError as error:
+        raise DamagedGenerationError(str(error)) from error.__cause__
+    except OSError as error:
+        raise DamagedGenerationError(str(refusal(error, "read", directory))) from error
+    except (ValueError, TypeError, KeyError, MemoryError) as error:
+        raise DamagedGenerationError(f"{where}: damaged ({printable(str(error), 120)})") from error
+    return Generation(arrays["margins"], arrays["predicted"], masks, indices, clusters, manifest.metrics)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What `manifest.json` says, and all `values` in it."""
+
+    count: int
+    digests: dict[str, str]
+    metrics: list[dict[str, float]]
+    values: dict[str, Any]
+
+
+def _manifest(content: bytes, fit: Fit) -> _Manifest:
+    values = table(parse(content))
+    metrics = [numbers(model) for model in array(values["metrics"])]
+    models = count(values["count"])
+    if len(metrics) != models:
+        raise ValueError(f"{len(metrics):,} models are described, not {models:,}")
+    if text(values["identity"]) != fit.identity:
+        raise ValueError("it is of another config")
+    digests = {name: text(table(values["digests"])[name]) for name in ARRAYS}
+    return _Manifest(models, digests, metrics, values)
+
+
+def _check_plan(where: str, rows: int, fit: Fit) -> None:
+    if rows > fit.planned:
+        raise LargerPlanError(f"{where}: it holds models beyond the {fit.planned:,} of the plan")
+
+
+def _check_headers(headers: dict[str, Header], models: int, fit: Fit) -> None:
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
+        "margins": ((models, fit.examples), np.float16),
+        "predicted": ((models, fit.examples), np.uint16),
+        "masks": ((models, fit.groups), np.bool_),
+        "indices": ((models,), np.int64),
+        "clusters": ((models,), np.int64),
+    }
+    for name, (shape, dtype) in expected.items():
+        header = headers[name]
+        if (header.shape, header.dtype, header.order) != (shape, np.dtype(dtype), "C"):
+            raise ValueError(f"{name}: {header}, not {shape} {np.dtype(dtype)}")
+
+
+def _check_content(files: dict[str, BufferedReader], headers: dict[str, Header], manifest: _Manifest) -> None:
+    if not matches_digest(manifest.values):
+        raise ValueError(f"{_MANIFEST} does not match its digest")
+    for name in ARRAYS:
+        if _digest_in(files[name], headers[name]) != manifest.digests[name]:
+            raise ValueError(f"{name}.npy does not match its digest")
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    digests = {}
+    for name in ARRAYS:
+        with open_file(directory / f"{name}.npy") as file:
+            digests[name] = _digest_in(file, read_header(file, os.fstat(file.fileno()).st_size))
+    return digests
+
+
+def _digest_in(file: BufferedReader, header: Header) -> str:
+    """Return the hash of the array in an open file, with its type and shape.
+
+    Raises:
+        ValueError: it holds half floats, which are margins here, that are not finite.
+    """
+    digest = hashlib.blake2b(f"{header.dtype.str}{header.shape}".encode(), digest_size=16)
+    left, room = header.nbytes, memoryview(bytearray(_CHUNK))
+    file.seek(header.offset)
+    while left:
+        got = file.readinto(room[: min(left, _CHUNK)])
+        if not got:
+            raise ValueError("the file is too short")
+        digest.update(room[:got])
+        if header.dtype == np.float16:
+            as_finite(np.frombuffer(room[:got], np.float16))
+        left -= got
     return digest.hexdigest()
 
 

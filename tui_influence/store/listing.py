@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from tui_influence.roles import Role
 from tui_influence.store.files import read_json, refusal
-from tui_influence.store.paths import Paths
+from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
-_RECORD = re.compile(r"(\d{7,})\.t(\d+)\.safetensors")
-_FAILURE = re.compile(r"(\d{7,})\.json")
+_NUMBER = r"([0-9]{7}|[1-9][0-9]{7,17})"
+_BLOCK = re.compile(r"[0-9]{4}|[1-9][0-9]{4,14}")
+_RECORD = re.compile(_NUMBER + r"\.t(0|[1-9][0-9]{0,8})\.safetensors")
+_FAILURE = re.compile(_NUMBER + r"\.json")
 
 
 def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
-    """Yield (index, target) of every record file of a role, by name alone.
+    """Yield (index, target) of every record file of a role that is in its place, by name alone.
 
     Raises:
         ResultsError: the directory cannot be listed.
@@ -22,13 +24,14 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
     try:
         with os.scandir(root) as blocks:
             for block in blocks:
-                if not block.is_dir(follow_symlinks=False):
+                number = int(block.name) if _BLOCK.fullmatch(block.name) else -1
+                if number < 0 or not block.is_dir(follow_symlinks=False):
                     continue
                 with os.scandir(block.path) as files:
                     for file in files:
                         match = _RECORD.fullmatch(file.name)
-                        if match:
-                            yield int(match[1]), int(match[2])
+                        if match and (index := int(match[1])) // RECORDS_PER_DIRECTORY == number:
+                            yield index, int(match[2])
     except FileNotFoundError:
         return
     except OSError as error:

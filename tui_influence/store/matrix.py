@@ -5,8 +5,8 @@ A generation is a directory of plain `.npy` files that any program can map: `mar
 training metrics. It is written beside the others and renamed whole, so a reader never sees half of one and two
 writers cannot collide. The generation before the newest is kept: where a file system is shared, a reader on another
 machine may see the newest late, and may still have the older one mapped. It is a cache: what it lacks is read from the
-records. A reader checks types and shapes; the digests are checked, and a generation that does not match them removed,
-whenever a run starts (`drop_unsound`).
+records, and so is everything where no generation matches its digests. Whenever a run starts, those that do not are
+removed (`drop_unsound`).
 """
 
 import heapq
@@ -16,36 +16,36 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
-from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, read_json, refusal, sync_directory
-from tui_influence.store.generation import ARRAYS, Entry, digest_of, write_generation
+from tui_influence.store.files import is_gone, make_directory, refusal, sync_directory
+from tui_influence.store.generation import (
+    ARRAYS,
+    DamagedGenerationError,
+    Entry,
+    Fit,
+    LargerPlanError,
+    open_generation,
+    write_generation,
+)
 from tui_influence.store.listing import list_records
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import printable
 
 WORTH_COMPACTING = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
 """Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
 _KEPT = 2
 """Generations that compacting leaves: the newest, and the one that readers may be at."""
-_GENERATION = re.compile(r"\d{8}-[0-9a-f]{8}")
-_UNSOUND = (
-    ResultsError, OSError, ValueError, KeyError, TypeError, AttributeError,
-    EOFError, MemoryError, SyntaxError, TokenError,
-)  # fmt: skip
-"""What reading a file that somebody else wrote, or half wrote, can end in."""
+_GENERATION = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Outputs:
         predicted: (m, n) uint16 classes; often memory-mapped.
         metrics: of each model's training.
         damaged: what was wrong with records that had to be left out.
+        damaged_matrices: what was wrong with generations of the matrix instead of which the records were read.
     """
 
     indices: NDArray[np.int64]
@@ -69,6 +70,7 @@ class Outputs:
     predicted: NDArray[np.uint16]
     metrics: list[dict[str, float]]
     damaged: tuple[str, ...] = field(default=())
+    damaged_matrices: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -87,14 +89,15 @@ def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Output
     Raises:
         ResultsError: the directory cannot be read.
     """
-    base = _newest(paths, info, role, target)
-    known = set(base.indices.tolist()) if base else set()
-    planned = info.planned.get(role, 0)
-    missing = sorted({i for i, t in list_records(paths, role) if t == target and i < planned} - known)
-    if base and not missing:
-        return base
-    records, damaged = _read_all(paths, info, role, target, missing)
-    return _joined(base, records, info, target, tuple(damaged))
+    base, damaged_matrices = _newest(paths, info, role, target)
+    missing = _missing(paths, info, role, target, base)
+    damaged: list[str] = []
+    outputs = base
+    if base is None or missing:
+        records, damaged = _read_all(paths, info, role, target, missing)
+        outputs = _joined(base, records, info, target)
+    assert outputs is not None
+    return replace(outputs, damaged=tuple(damaged), damaged_matrices=tuple(damaged_matrices))
 
 
 def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
@@ -106,13 +109,12 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     Raises:
         ResultsError: the disk is full or refuses; the older generation stands.
     """
-    base = _newest(paths, info, role, target)
-    recorded = {i for i, t in list_records(paths, role) if t == target}
-    if len(recorded) - (len(base) if base else 0) < WORTH_COMPACTING:
+    base, damaged = _newest(paths, info, role, target)
+    if damaged:  # they would count as the newest
+        drop_unsound(paths, info, role, target)
+    missing = _missing(paths, info, role, target, base)
+    if len(missing) < WORTH_COMPACTING:
         return False
-    planned = info.planned.get(role, 0)
-    known = set(base.indices.tolist()) if base else set()
-    missing = sorted(i for i in recorded - known if i < planned)
     parent = paths.matrix(role, target)
     make_directory(parent)
     temporary = parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
@@ -129,7 +131,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             raise
     except OSError as error:
         raise refusal(error, "write", parent) from error
-    for old in _generations(parent)[:-_KEPT]:
+    for old in generations(paths, role, target)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return True
 
@@ -141,19 +143,29 @@ def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, withou
         what was wrong, one line each.
     """
     dropped = []
-    for directory in _generations(paths.matrix(role, target)):
+    for directory in generations(paths, role, target):
+        is_stale = False
         try:
-            outputs = _open_generation(directory, info, target)
-            digests = read_json(directory / "manifest.json")["digests"]
-            sound = all(digests[name] == digest_of(getattr(outputs, name)) for name in ARRAYS)
-            stale = without is not None and without in outputs.indices
-        except _UNSOUND:
-            sound, stale = False, False
-        if not sound or stale:
+            generation = open_generation(directory, fit_of(info, role, target), again=True)
+            is_stale = without is not None and without in generation.indices
+        except (DamagedGenerationError, LargerPlanError) as error:
+            dropped.append(f"{error}; it is made again from the records")
+            is_stale = True
+        if is_stale:
             shutil.rmtree(directory, ignore_errors=True)
-        if not sound:
-            dropped.append(f"{printable(str(directory))}: damaged, and made again from the records")
     return dropped
+
+
+def fit_of(info: RunInfo, role: Role, target: int) -> Fit:
+    """Return what a generation must be to belong to a run."""
+    return Fit(info.identity, info.planned.get(role, 0), len(info.source.groups), info.targets[target].test)
+
+
+def _missing(paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None) -> list[int]:
+    """Return the rows of the plan that have a record and are not in a generation."""
+    planned = info.planned.get(role, 0)
+    recorded = {i for i, t in list_records(paths, role) if t == target and i < planned}
+    return sorted(recorded - set(base.indices.tolist() if base else ()))
 
 
 def _entries(
@@ -180,46 +192,40 @@ def _entries(
             yield Entry(record.margins, record.predicted, record.mask, index, record.cluster, record.metrics)
 
 
-def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs | None:
-    """Return the newest sound generation; None if there is none: the records are the truth.
+def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outputs | None, list[str]]:
+    """Return the newest sound generation, None if there is none, and what is wrong with those that are newer.
 
     One that is gone by the time it is opened was replaced by a newer one, so the directory is listed again.
     """
-    parent, tried = paths.matrix(role, target), set[Path]()
-    while left := [directory for directory in _generations(parent) if directory not in tried]:
+    tried, damaged = set[Path](), list[str]()
+    while left := [directory for directory in generations(paths, role, target) if directory not in tried]:
         tried.add(left[-1])
         try:
-            return _open_generation(left[-1], info, target)
-        except _UNSOUND:
+            generation = open_generation(left[-1], fit_of(info, role, target))
+        except LargerPlanError:  # `run.json` was read before the plan grew
             continue
-    return None
+        except DamagedGenerationError as error:
+            if not (isinstance(error.__cause__, OSError) and is_gone(error.__cause__)):
+                damaged.append(str(error))
+            continue
+        return (
+            Outputs(
+                indices=generation.indices,
+                clusters=generation.clusters,
+                masks=generation.masks,
+                margins=generation.margins,
+                predicted=generation.predicted,
+                metrics=generation.metrics,
+            ),
+            damaged,
+        )
+    return None, damaged
 
 
-def _open_generation(directory: Path, info: RunInfo, target: int) -> Outputs:
-    manifest = read_json(directory / "manifest.json")
-    count, n, groups = manifest["count"], info.targets[target].test, len(info.source.groups)
-    expected = {
-        "margins": ((count, n), np.float16),
-        "predicted": ((count, n), np.uint16),
-        "masks": ((count, groups), np.bool_),
-        "indices": ((count,), np.int64),
-        "clusters": ((count,), np.int64),
-    }
-    arrays: dict[str, Any] = {}
-    for name, (shape, dtype) in expected.items():
-        array = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"{name}: wrong type or shape")
-        arrays[name] = array if array.ndim == 2 and name != "masks" else np.array(array)
-    metrics = [{str(key): float(value) for key, value in found.items()} for found in manifest["metrics"]]
-    if manifest["identity"] != info.identity or len(metrics) != count:
-        raise ValueError("made for another config")
-    return Outputs(**arrays, metrics=metrics)
-
-
-def _generations(parent: Path) -> list[Path]:
+def generations(paths: Paths, role: Role, target: int) -> list[Path]:
+    """Return the directories of all generations of a (role, target), the newest last."""
     try:
-        names = sorted(path for path in parent.iterdir() if _GENERATION.fullmatch(path.name))
+        names = sorted(path for path in paths.matrix(role, target).iterdir() if _GENERATION.fullmatch(path.name))
     except OSError:
         return []
     return [path for path in names if path.is_dir() and not path.is_symlink()]
@@ -255,9 +261,7 @@ def check_belongs(record: Record, info: RunInfo) -> None:
         raise DamagedRecordError(f"{where}: it does not fit {groups} groups and {n} examples")
 
 
-def _joined(
-    base: Outputs | None, records: list[Record], info: RunInfo, target: int, damaged: tuple[str, ...]
-) -> Outputs:
+def _joined(base: Outputs | None, records: list[Record], info: RunInfo, target: int) -> Outputs:
     n, groups, m = info.targets[target].test, len(info.source.groups), len(records)
     fresh = Outputs(
         indices=np.array([record.index for record in records], dtype=np.int64),
@@ -266,11 +270,12 @@ def _joined(
         margins=np.array([record.margins for record in records], dtype=np.float16).reshape(m, n),
         predicted=np.array([record.predicted for record in records], dtype=np.uint16).reshape(m, n),
         metrics=[record.metrics for record in records],
-        damaged=damaged,
     )
     if base is None:
         return fresh
     order = np.argsort(np.concatenate([base.indices, fresh.indices]), kind="stable")
-    merged = {name: np.concatenate([getattr(base, name), getattr(fresh, name)])[order] for name in ARRAYS}
+    merged: dict[str, Any] = {
+        name: np.concatenate([getattr(base, name), getattr(fresh, name)])[order] for name in ARRAYS
+    }
     metrics = base.metrics + fresh.metrics
-    return Outputs(**merged, metrics=[metrics[position] for position in order], damaged=damaged)
+    return Outputs(**merged, metrics=[metrics[position] for position in order])

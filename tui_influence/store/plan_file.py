@@ -1,8 +1,10 @@
 """The plan on disk: which rows are to be trained, as arrays any program can read."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -11,7 +13,9 @@ from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import read_bytes, write_atomically
+from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths
+from tui_influence.text import printable
 
 _ROLES = tuple(Role)
 
@@ -41,12 +45,25 @@ def read_plan(paths: Paths) -> list[Row]:
     Raises:
         ResultsError: it is missing or damaged.
     """
+    where = printable(str(paths.plan))
     try:
-        found = load_tensors(read_bytes(paths.plan))
-        columns = (found["roles"], found["indices"], found["masks"], found["seeds"], found["clusters"])
+        columns = load_tensors(read_bytes(paths.plan))
+        numbers = [_column(columns, name, np.int64) for name in ("indices", "seeds", "clusters")]
+        roles, masks = _column(columns, "roles", np.uint8), as_mask(columns["masks"])
+        if masks.ndim != 2 or any(column.min(initial=0) < 0 for column in numbers):
+            raise ValueError("wrong type or shape")
         return [
-            Row(_ROLES[role], int(index), mask.astype(np.bool_), int(seed), int(cluster))
-            for role, index, mask, seed, cluster in zip(*columns, strict=True)
+            Row(_ROLES[role], index, mask, seed, cluster)
+            for role, mask, index, seed, cluster in zip(
+                roles.tolist(), masks, *(column.tolist() for column in numbers), strict=True
+            )
         ]
-    except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
-        raise ResultsError(f"{paths.plan}: damaged or half copied: the plan cannot be read") from error
+    except (SafetensorError, KeyError, ValueError, IndexError, TypeError, ImportError, OverflowError) as error:
+        raise ResultsError(f"{where}: damaged or half copied: the plan cannot be read") from error
+
+
+def _column(columns: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[Any]:
+    column = columns[name]
+    if column.dtype != dtype or column.ndim != 1:
+        raise ValueError("wrong type or shape")
+    return column

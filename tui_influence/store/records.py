@@ -21,16 +21,22 @@ from safetensors.numpy import save as save_tensors
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, read_bytes, write_atomically
+from tui_influence.store.files import is_trouble_of_machine, make_directory, read_bytes, write_atomically
+from tui_influence.store.json_values import count, finite, numbers, parse, table, text
+from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 MARGIN_LIMIT = 6e4
 """float16 ends at 65,504; a margin beyond 60,000 nats means nothing more than "certain"."""
+_EXPONENT = np.uint16(0x7C00)
+"""The bits of a float16 that are all set in infinities and NaN, and in no other number."""
+_LARGEST_NUMBER = 2**63 - 1
+_LARGEST_FILE = 1 << 28
 
 
 class DamagedRecordError(ResultsError):
-    """A record whose content does not match its digest or its place."""
+    """A record that cannot be read, or whose content does not match its digest or its place."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,17 @@ def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     return stored
 
 
+def as_finite(margins: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Return stored margins, none of which is NaN or infinite.
+
+    Raises:
+        ValueError: one is.
+    """
+    if np.any((margins.view(np.uint16) & _EXPONENT) == _EXPONENT):
+        raise ValueError("a margin is not finite")
+    return margins
+
+
 def encode(record: Record) -> bytes:
     """Return a record's file: the same record always gives the same bytes."""
     header = _header(record)
@@ -99,25 +116,26 @@ def decode(content: bytes) -> Record:
     try:
         tensors = load_tensors(content)
         size = int.from_bytes(content[:8], "little")
-        header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["tinfl"])
-        digest = header.pop("digest")
+        metadata = table(table(parse(content[8 : 8 + size]))["__metadata__"])
+        header = table(parse(text(metadata["tinfl"]).encode()))
+        digest = text(header.pop("digest"))
         record = Record(
             role=Role(header["role"]),
-            index=_integer(header["index"]),
-            target=_integer(header["target"]),
-            seed=_integer(header["seed"]),
-            cluster=_integer(header["cluster"]),
-            identity=str(header["identity"]),
-            numerics=str(header["numerics"]),
-            mask=_array(tensors["mask"], np.bool_),
-            margins=_array(tensors["margins"], np.float16),
+            index=count(header["index"], _LARGEST_NUMBER),
+            target=count(header["target"], _LARGEST_NUMBER),
+            seed=count(header["seed"], _LARGEST_NUMBER),
+            cluster=count(header["cluster"], _LARGEST_NUMBER),
+            identity=text(header["identity"]),
+            numerics=text(header["numerics"]),
+            mask=as_mask(_array(tensors["mask"], np.bool_)),
+            margins=as_finite(_array(tensors["margins"], np.float16)),
             predicted=_array(tensors["predicted"], np.uint16),
-            metrics={str(name): float(value) for name, value in header["metrics"].items()},
+            metrics=numbers(header["metrics"]),
             mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
             nearest=_array(tensors["nearest"], np.uint16) if "nearest" in tensors else None,
         )
         sound = digest == _digest(_header(record), record)
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, ImportError, OverflowError) as error:
         raise DamagedRecordError(f"not a record, or half of one ({type(error).__name__})") from error
     if not sound:
         raise DamagedRecordError("its content does not match its digest")
@@ -140,12 +158,18 @@ def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
     """Read one record and check that it is whole and in its place.
 
     Raises:
-        DamagedRecordError: it is not.
-        ResultsError: it cannot be read.
+        DamagedRecordError: it is not, or cannot be read.
+        ResultsError: this machine, or its way to the disk, is in trouble, which says nothing about the record.
     """
     path = paths.record(role, index, target)
     try:
-        record = decode(read_bytes(path))
+        content = read_bytes(path, limit=_LARGEST_FILE)
+    except ResultsError as error:
+        if is_trouble_of_machine(error.__cause__):
+            raise
+        raise DamagedRecordError(str(error)) from error
+    try:
+        record = decode(content)
     except DamagedRecordError as error:
         raise DamagedRecordError(f"{printable(str(path))}: {error}") from error
     if (record.role, record.index, record.target) != (role, index, target):
@@ -162,7 +186,7 @@ def _header(record: Record) -> dict[str, Any]:
         "cluster": record.cluster,
         "identity": record.identity,
         "numerics": record.numerics,
-        "metrics": record.metrics,
+        "metrics": finite(record.metrics),
     }
 
 
@@ -174,12 +198,6 @@ def _digest(header: dict[str, Any], record: Record) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("not a count")
-    return value
 
 
 def _array(array: NDArray[Any], dtype: Any) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import read_json, write_json
+from tui_influence.store.json_values import array, count, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -15,7 +16,6 @@ SCHEMA = 1
 
 IMPORTED = "imported"
 """Key of a config that is none: the models were trained by another program."""
-_MANY = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class SourceInfo:
         images: images in all.
         fingerprint: of the packed content.
         skipped: unreadable images left out.
+        digests: of the files in the directory of its sample images, by name; older versions wrote none.
     """
 
     classes: list[str]
@@ -37,6 +38,7 @@ class SourceInfo:
     images: int
     fingerprint: str
     skipped: int
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,8 @@ def refuse_if_imported(root: Path, info: RunInfo) -> None:
 
 
 def write_run_info(paths: Paths, info: RunInfo) -> None:
-    """Write `run.json`."""
-    write_json(paths.run, asdict(info))
+    """Write `run.json`, with a digest of what is in it."""
+    write_json(paths.run, with_digest(asdict(info)))
 
 
 def read_run_info(root: Path) -> RunInfo:
@@ -181,82 +183,65 @@ def read_run_info(root: Path) -> RunInfo:
         if paths.heartbeat.exists():
             raise ResultsError(f"{where}: nothing is prepared yet (no run.json); `tinfl status` says how that stands")
         raise ResultsError(f"{where}: not a results directory (no run.json in it)")
-    found = read_json(paths.run)
-    if not isinstance(found, dict) or not isinstance(found.get("schema"), int):
+    values = read_json(paths.run)
+    if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
         raise ResultsError(f"{where}: run.json is damaged (it names no schema version)")
-    if found["schema"] > SCHEMA:
+    if values["schema"] > SCHEMA:
         raise ResultsError(
-            f"{where}: made by a newer version of tinfl (layout {found['schema']}, "
+            f"{where}: made by a newer version of tinfl (layout {values['schema']}, "
             f"this version reads up to {SCHEMA}): upgrade this one"
         )
     try:
-        return _parse(found)
+        return _parse(values)
     except (KeyError, TypeError, ValueError) as error:
         raise ResultsError(f"{where}: run.json is damaged ({printable(str(error), 80)})") from error
 
 
-def _parse(found: dict[str, Any]) -> RunInfo:
-    source = found["source"]
+def _parse(values: dict[str, Any]) -> RunInfo:
+    source = table(values["source"])
     info = RunInfo(
-        name=_text(found["name"]),
-        identity=_text(found["identity"]),
-        config=_table(found["config"]),
-        seed=_count(found["seed"], 2**63),
-        models=_count(found["models"]),
-        heldout=_count(found["heldout"]),
-        resolution=_count(found["resolution"]),
-        channels=_count(found["channels"]),
+        name=text(values["name"]),
+        identity=text(values["identity"]),
+        config=table(values["config"]),
+        seed=count(values["seed"], 2**63),
+        models=count(values["models"]),
+        heldout=count(values["heldout"]),
+        resolution=count(values["resolution"]),
+        channels=count(values["channels"]),
         source=SourceInfo(
-            classes=_texts(source["classes"]),
-            groups=_texts(source["groups"]),
-            sizes=[_count(size) for size in source["sizes"]],
-            images=_count(source["images"]),
-            fingerprint=_text(source["fingerprint"]),
-            skipped=_count(source["skipped"]),
+            classes=texts(source["classes"]),
+            groups=texts(source["groups"]),
+            sizes=[count(size) for size in array(source["sizes"])],
+            images=count(source["images"]),
+            fingerprint=text(source["fingerprint"]),
+            skipped=count(source["skipped"]),
+            digests=_digests(source.get("digests", {})),
         ),
         targets=[
             TargetInfo(
-                name=_text(target["name"]),
-                transfer=_text(target["transfer"]),
-                classes=_texts(target["classes"]),
-                train=_count(target["train"]),
-                test=_count(target["test"]),
-                fingerprints=_texts(target["fingerprints"]),
-                skipped=_count(target["skipped"]),
-                digests={_text(name): _text(digest) for name, digest in _table(target["digests"]).items()},
+                name=text(target["name"]),
+                transfer=text(target["transfer"]),
+                classes=texts(target["classes"]),
+                train=count(target["train"]),
+                test=count(target["test"]),
+                fingerprints=texts(target["fingerprints"]),
+                skipped=count(target["skipped"]),
+                digests=_digests(target["digests"]),
             )
-            for target in found["targets"]
+            for target in map(table, array(values["targets"]))
         ],
-        versions={_text(name): _text(version) for name, version in _table(found["versions"]).items()},
-        created=_text(found["created"]),
-        arms=_count(found.get("arms", 0)),  # not in the files of versions that knew no prunings
+        versions={text(name): text(version) for name, version in table(values["versions"]).items()},
+        created=text(values["created"]),
+        arms=count(values.get("arms", 0)),  # not in the files of versions that knew no prunings
     )
     if not info.targets:
         raise ValueError("it has no target")
+    if not info.source.groups:
+        raise ValueError("its source has no group")
     if len(info.source.groups) != len(info.source.sizes):
         raise ValueError("group names and sizes differ in number")
     return info
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"text expected, found {type(value).__name__}")
-    return value
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        raise TypeError(f"a list expected, found {type(value).__name__}")
-    return [_text(item) for item in value]
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"a table expected, found {type(value).__name__}")
-    return value
-
-
-def _count(value: Any, limit: int = _MANY) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
-        raise ValueError(f"a count expected, found {value!r}")
-    return value
+def _digests(values: Any) -> dict[str, str]:
+    return {name: text(digest) for name, digest in table(values).items()}

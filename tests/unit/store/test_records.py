@@ -1,11 +1,15 @@
 """A record is whole and in its place, or it does not exist."""
 
+import hashlib
+import json
 import random
+import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load, save
 
 from tests.unit.store.conftest import make_record
 from tui_influence.roles import Role
@@ -71,6 +75,73 @@ def test_a_record_in_another_row_s_place_is_damaged(paths):
         read_record(paths, Role.ESTIMATE, 4, 0)
 
 
+def rewritten(change, **tensors) -> bytes:
+    """The file of a record whose header and tensors somebody changed, with the digest to match."""
+    record = make_record()
+    content = encode(record)
+    header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["tinfl"])
+    change(header)
+    arrays = load(content) | tensors
+    digest = hashlib.blake2b(
+        json.dumps({key: value for key, value in header.items() if key != "digest"}, sort_keys=True).encode(),
+        digest_size=16,
+    )
+    for name in ("mask", "margins", "predicted"):
+        digest.update(f"{arrays[name].dtype.str}{arrays[name].shape}".encode() + arrays[name].tobytes())
+    return save(arrays, metadata={"tinfl": json.dumps(header | {"digest": digest.hexdigest()})})
+
+
+def test_a_file_that_was_rewritten_with_its_digest_is_a_record():
+    assert decode(rewritten(lambda header: header.update(seed=3))).seed == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": {"source_loss": float("nan")}},
+        {"metrics": {"source_loss": float("inf")}},
+        {"metrics": {"source_loss": 10**400}},
+        {"metrics": {"source_loss": "nan"}},
+        {"metrics": []},
+        {"cluster": 2**63},
+        {"seed": -1},
+        {"seed": 1.0},
+        {"identity": 3},
+        {"numerics": [[]]},
+        {"role": "king"},
+    ],
+    ids=str,
+)
+def test_a_record_with_values_of_another_kind_is_damaged_whatever_its_digest(change):
+    with pytest.raises(DamagedRecordError):
+        decode(rewritten(lambda header: header.update(change)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_record_whose_margins_are_not_finite_is_damaged_whatever_its_digest(value):
+    margins = make_record().margins.copy()
+    margins[2] = value
+    with pytest.raises(DamagedRecordError):
+        decode(rewritten(lambda header: None, margins=margins))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("F16", [10**12]), ("F16", [2**62, 8]), ("BF16", [12]), ("F8_E4M3", [24]), ("F16", [0, 10**12])],
+)
+def test_a_header_that_claims_other_arrays_is_a_damaged_record(dtype, shape):
+    claim = {"dtype": dtype, "shape": shape, "data_offsets": [0, 24]}
+    header = json.dumps({"margins": claim, "mask": claim, "predicted": claim, "__metadata__": {"tinfl": "{}"}}).encode()
+    with pytest.raises(DamagedRecordError):
+        decode(len(header).to_bytes(8, "little") + header + bytes(24))
+
+
+def test_a_measurement_that_is_no_number_is_left_out_of_the_record():
+    """It would be a damaged record, and be trained again for ever."""
+    record = decode(encode(make_record(metrics={"source_loss": float("nan"), "source_accuracy": 0.5})))
+    assert record.metrics == {"source_accuracy": 0.5}
+
+
 def test_margins_stay_finite_in_half_precision():
     stored = as_margins(np.array([1e9, -1e9, 1.5]))
     assert np.isfinite(stored).all()
@@ -91,6 +162,20 @@ def test_other_files_among_the_records_are_not_records(paths):
     for name in (f"{TEMPORARY_PREFIX}1-aa", "0000001.t0.safetensors.bak", "x.t0.safetensors", "0000002.txt"):
         path.with_name(name).write_bytes(b"")
     assert list(list_records(paths, Role.ESTIMATE)) == [(0, 0)]
+
+
+def test_a_record_counts_in_its_place_alone(paths):
+    """A second file of the same row must not stand for the row's second target."""
+    path = write_record(paths, make_record(0))
+    for copy in (
+        path.parents[1] / "0007" / path.name,
+        path.with_name("0" + path.name),
+        path.with_name("٠000000.t0.safetensors"),
+    ):
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+    assert list(list_records(paths, Role.ESTIMATE)) == [(0, 0)]
+    assert completed(paths, Role.ESTIMATE, 2) == set()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(paths, monkeypatch):

@@ -1,6 +1,8 @@
 """A results directory that is damaged, foreign, half copied or too new is refused in one line."""
 
 import errno
+import hashlib
+import io
 import json
 import os
 import pickle
@@ -10,15 +12,23 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import N, make_info, make_record
+from tests.unit.store.npy_contents import claiming, with_header
+from tests.unit.store.unreadable import UNREADABLE
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store import files, matrix
-from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.examples import read_examples, read_thumbnails
-from tui_influence.store.files import refuse_links
+from tui_influence.store.examples import (
+    Examples,
+    read_examples,
+    read_source_thumbnails,
+    read_thumbnails,
+    write_examples,
+    write_source_thumbnails,
+)
 from tui_influence.store.matrix import compact, drop_unsound, load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
+from tui_influence.store.results_directory import refuse_links
 from tui_influence.store.run_info import read_run_info, write_run_info
 
 
@@ -58,6 +68,8 @@ def test_a_newer_layout_is_refused_with_what_to_do(paths):
         lambda found: found.update(targets=3),
         lambda found: found["source"].update(groups="abc"),
         lambda found: found["source"].update(sizes=[1]),
+        lambda found: found["source"].update(groups=[], sizes=[]),
+        lambda found: found["source"].update(digests={"groups.npy": 3}),
         lambda found: found.update(models=-1),
         lambda found: found.update(seed="0"),
         lambda found: found["targets"][0].update(test=10**12),
@@ -90,6 +102,83 @@ def test_examples_that_are_missing_or_altered_are_refused(run, name):
     refused(read_examples, paths, info, 0, match="does not match run.json")
     path.unlink()
     refused(read_examples, paths, info, 0, match="half copied")
+
+
+def forged(paths, info, name, content):
+    """A run whose file somebody else wrote, with the digest to match."""
+    (paths.target(0) / name).write_bytes(content)
+    digests = info.targets[0].digests | {name: hashlib.blake2b(content, digest_size=16).hexdigest()}
+    return replace(info, targets=[replace(info.targets[0], digests=digests)])
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, x=np.zeros(N, np.int64))
+    return buffer.getvalue()
+
+
+NO_NUMBERS = {
+    "archive": archive(),
+    "10^12 elements": claiming((10**12,)),
+    "bad header": b"\x93NUMPY\x01\x00\x10\x00{'descr': object}\n",
+    "header nested too deep": with_header("(" * 9000),
+    "endless header": b"\x93NUMPY\x01\x00\x10\x00{'descr': '<i8',",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("content", NO_NUMBERS.values(), ids=NO_NUMBERS)
+@pytest.mark.parametrize("name", ["labels.npy", "estimate.npy"])
+def test_examples_that_are_no_arrays_are_refused_whatever_their_digest(run, name, content):
+    paths, info = run
+    refused(read_examples, paths, forged(paths, info, name, content), 0, match=f"{name}: damaged")
+
+
+@pytest.mark.parametrize("content", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_groups_of_sample_images_that_are_no_array_are_refused(run, content):
+    paths, _ = run
+    write_source_thumbnails(paths, np.zeros((4, 8, 8, 1), np.uint8), np.arange(4, dtype=np.int32))
+    assert len(read_source_thumbnails(paths)[1]) == 4
+    (paths.source / "groups.npy").write_bytes(content)
+    refused(read_source_thumbnails, paths, match="damaged")
+
+
+def test_a_split_of_bytes_that_are_neither_true_nor_false_is_refused(run):
+    paths, info = run
+    content = (paths.target(0) / "estimate.npy").read_bytes()[:-1] + b"\x02"
+    refused(read_examples, paths, forged(paths, info, "estimate.npy", content), 0, match="true and false")
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"{}", b"[1]", b'"abcdefghijkl"', b"[NaN]"], ids=lambda c: repr(c[:9])
+)
+def test_names_that_are_no_list_of_texts_are_refused(run, content):
+    paths, info = run
+    refused(read_examples, paths, forged(paths, info, "names.json", content), 0, match=r"names\.json: damaged")
+
+
+def test_a_pipe_in_place_of_pictures_is_not_waited_for(run):
+    paths, _ = run
+    path = paths.target(0) / "thumbnails.npy"
+    path.unlink()
+    os.mkfifo(path)
+    refused(read_thumbnails, paths.target(0), match="not an ordinary file")
+
+
+def test_everything_that_is_kept_of_the_data_has_a_digest(paths):
+    digests = write_source_thumbnails(paths, np.zeros((4, 8, 8, 1), np.uint8), np.arange(4, dtype=np.int32))
+    assert digests.keys() == {path.name for path in paths.source.iterdir()}
+    examples = Examples(np.arange(N) % 3, np.arange(N) % 2 == 0, ("x",) * N)
+    assert write_examples(paths, 0, examples, None).keys() == {"labels.npy", "estimate.npy", "names.json"}
+    digests = write_examples(paths, 0, examples, np.zeros((N, 8, 8, 1), np.uint8))
+    assert digests.keys() == {path.name for path in paths.target(0).iterdir()}
+
+
+def test_a_run_of_a_version_that_kept_no_digests_of_sample_images_is_read(paths):
+    values = asdict(make_info())
+    del values["source"]["digests"]
+    paths.run.write_text(json.dumps(values))
+    assert read_run_info(paths.root) == make_info()
 
 
 def test_nothing_is_unpickled(run):
@@ -190,22 +279,22 @@ def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor
     monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     write_record(paths, make_record(5))
-    list_generations, calls = matrix._generations, []
+    list_generations, calls = matrix.generations, []
 
-    def late(parent):
-        found = list_generations(parent)
+    def late(*arguments):
+        found = list_generations(*arguments)
         calls.append(found)
         if len(calls) == 1:  # between the listing and the opening another process compacts, twice
-            monkeypatch.setattr(matrix, "_generations", list_generations)
+            monkeypatch.setattr(matrix, "generations", list_generations)
             compact(paths, info, Role.ESTIMATE, 0)
             write_record(paths, make_record(6))
             compact(paths, info, Role.ESTIMATE, 0)
-            monkeypatch.setattr(matrix, "_generations", late)
+            monkeypatch.setattr(matrix, "generations", late)
             monkeypatch.setattr(matrix, "read_record", None)  # nothing needs to be read one by one
             assert not found[-1].exists()
         return found
 
-    monkeypatch.setattr(matrix, "_generations", late)
+    monkeypatch.setattr(matrix, "generations", late)
     outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert isinstance(outputs.margins, np.memmap)
     assert outputs.indices.tolist() == [0, 1, 2, 3, 5, 6]
@@ -247,13 +336,19 @@ def test_compacting_removes_only_generations(run, monkeypatch):
     )
 
 
-def test_what_is_no_ordinary_file_is_refused(run):
+@pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_record_that_cannot_be_read_is_left_out_and_named(run, monkeypatch, spoil):
     paths, info = run
-    record = paths.record(Role.ESTIMATE, 1, 0)
-    record.unlink()
-    os.mkfifo(record)
-    with pytest.raises(ResultsError, match="not an ordinary file"):
-        load_outputs(paths, info, Role.ESTIMATE, 0)
+    spoil(paths.record(Role.ESTIMATE, 1, 0), monkeypatch)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert outputs.indices.tolist() == [0, 2, 3]
+    (line,) = outputs.damaged
+    assert "0000001.t0.safetensors" in line
+    assert "\n" not in line
+
+
+def test_what_is_no_ordinary_file_is_refused(run):
+    paths, _ = run
     paths.run.unlink()
     paths.run.symlink_to("/dev/zero")
     refused(read_run_info, paths.root, match="not an ordinary file")
@@ -283,23 +378,6 @@ def test_names_that_are_no_unicode_can_be_written_and_shown(paths):
 
 def test_an_unknown_target_is_refused_with_those_there_are():
     refused(make_info().target_index, "\x1bx", match=r'no target "\\x1bx".*digits')
-
-
-def test_events_come_back_and_a_torn_line_waits_for_its_end(tmp_path):
-    path = tmp_path / "events.jsonl"
-    log = EventLog(path)
-    log.write("started", pid=1)
-    log.write("model", index=3)
-    with path.open("ab") as file:
-        file.write(b'{"event": "mod')
-    first = list(read_events(path))
-    assert [event["event"] for event, _ in first] == ["started", "model"]
-    log.close()
-    again = EventLog(path)
-    again.write("resumed")
-    again.close()
-    after = [event["event"] for event, _ in read_events(path, first[-1][1])]
-    assert after == ["resumed"]
 
 
 def test_paths_never_leave_the_directory(tmp_path):

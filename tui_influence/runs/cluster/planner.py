@@ -22,8 +22,8 @@ from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_
 from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import Done, Kind
+from tui_influence.runs.record_check import remove_stale, set_damaged_aside
 from tui_influence.runs.supervisor import More, Request
-from tui_influence.runs.verify import remove_stale, set_damaged_aside
 from tui_influence.runs.work import forget_failures
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json

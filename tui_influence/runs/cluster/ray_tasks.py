@@ -30,8 +30,9 @@ from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Observer, Request
-from tui_influence.store.files import make_directory, refuse_links
+from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
+from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import counted, printable
 
 RETRIES = 5
@@ -73,8 +74,8 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
     ray = connect(request.config.compute.ray)
     try:
         slots = _slots(request.config.compute.ray, ray.nodes())
+        make_results_directory(paths.root)
         make_directory(paths.cluster)
-        refuse_links(paths.root)
         with Ownership(paths), stop_signals() as asked:
             clear_stop(paths)
             paths.jobs.unlink(missing_ok=True)

@@ -35,8 +35,9 @@ from tui_influence.runs.jobs import Jobs, read_jobs, slurm, write_jobs
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Request
-from tui_influence.store.files import make_directory, read_json, refuse_links, write_atomically, write_json
+from tui_influence.store.files import make_directory, read_json, write_atomically, write_json
 from tui_influence.store.paths import Paths
+from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import printable
 
 SERVICE = "tui_influence.service"
@@ -66,8 +67,8 @@ def submit(request: Request) -> str:
     }
     scripts = scripts_of(request, _digest(written))
     _try(scripts)
+    make_results_directory(paths.root)
     make_directory(paths.cluster)
-    refuse_links(paths.root)
     with Ownership(paths):
         there = alive(scripts.name)
         if there:

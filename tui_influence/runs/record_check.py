@@ -1,4 +1,4 @@
-"""Checking a results directory before a run goes on: damaged records are set aside, so that they are made again."""
+"""The check of a results directory before a run goes on: damaged records are set aside, so that they are made again."""
 
 import os
 import shutil
@@ -12,20 +12,19 @@ import numpy as np
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import make_directory
 from tui_influence.store.listing import list_records
 from tui_influence.store.matrix import check_belongs, drop_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import printable
 
 _STALE = 600.0
 """Seconds after which a temporary file belongs to nobody any more."""
 
 
 def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
-    """Read every record, and move those that are damaged or of another run to `quarantine/`.
+    """Read every record, and move those that are damaged, cannot be read or are of another run to `quarantine/`.
 
     Returns:
         what was wrong, one line each.
@@ -45,10 +44,10 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
             try:
                 record = read_record(paths, role, index, target)
                 check_belongs(record, info)
-                _check_row(record, row)
+                check_row(record, row)
             except DamagedRecordError as error:
                 damaged.append(str(error))
-                _set_aside(paths, paths.record(role, index, target), role)
+                _set_aside(paths, paths.record(role, index, target), role, error)
                 drop_unsound(paths, info, role, target, without=index)
     return damaged
 
@@ -66,14 +65,19 @@ def remove_stale(paths: Paths) -> None:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _check_row(record: Record, row: Row) -> None:
+def check_row(record: Record, row: Row) -> None:
+    """Check that a record is of a row of the plan.
+
+    Raises:
+        DamagedRecordError: its mask or seed is another.
+    """
     if record.seed != row.seed or not np.array_equal(record.mask, row.mask):
         raise DamagedRecordError(f"record {record.role.value} {record.index}: its mask or seed is not the plan's")
 
 
-def _set_aside(paths: Paths, path: Path, role: Role) -> None:
+def _set_aside(paths: Paths, path: Path, role: Role, damage: DamagedRecordError) -> None:
     make_directory(paths.quarantine)
     try:
         path.rename(paths.quarantine / f"{role.value}-{time.time_ns()}-{path.name}")
     except OSError as error:
-        raise ResultsError(f"{printable(str(path))} is damaged, and {refusal(error, 'move', path)}") from error
+        raise ResultsError(f"{damage}; cannot set it aside: {(error.strerror or str(error)).lower()}") from error

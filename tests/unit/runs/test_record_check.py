@@ -1,0 +1,83 @@
+"""Before a run goes on, records that are damaged or cannot be read are set aside, so that they are made again."""
+
+import errno
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.store.conftest import make_info, make_record
+from tests.unit.store.unreadable import UNREADABLE, refusing
+from tui_influence.designs import Row
+from tui_influence.errors import ExitCode, ResultsError
+from tui_influence.roles import Role
+from tui_influence.runs.record_check import set_damaged_aside
+from tui_influence.runs.work import Work
+from tui_influence.store.paths import Paths
+from tui_influence.store.records import write_record
+
+MODELS = 4
+RECORDS = [make_record(index) for index in range(MODELS)]
+ROWS = [Row(Role.ESTIMATE, record.index, record.mask, record.seed, record.cluster) for record in RECORDS]
+
+
+@pytest.fixture
+def paths(tmp_path) -> Paths:
+    """A run whose rows are all recorded."""
+    paths = Paths(tmp_path)
+    for record in RECORDS:
+        write_record(paths, record)
+    return paths
+
+
+def rows_left(paths) -> list[int]:
+    work = Work(paths, ROWS, targets=1, attempts=1)
+    return [row.index for row in iter(work.take, None)]
+
+
+def test_sound_records_stay_where_they_are(paths):
+    assert set_damaged_aside(paths, make_info(), ROWS) == []
+    assert not paths.quarantine.exists()
+    assert rows_left(paths) == []
+
+
+@pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_record_that_cannot_be_read_is_set_aside_and_trained_again(paths, monkeypatch, spoil):
+    record = paths.record(Role.ESTIMATE, 2, 0)
+    spoil(record, monkeypatch)
+    (line,) = set_damaged_aside(paths, make_info(), ROWS)
+    assert record.name in line
+    assert [path.name.endswith(record.name) for path in paths.quarantine.iterdir()] == [True]
+    assert rows_left(paths) == [2]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN])
+def test_a_machine_in_trouble_costs_no_record(paths, monkeypatch, number):
+    """A network file system that is away for a minute must not have a week of models trained again."""
+    refusing(number)(paths.record(Role.ESTIMATE, 2, 0), monkeypatch)
+    with pytest.raises(ResultsError, match=r"cannot read .*0000002"):
+        set_damaged_aside(paths, make_info(), ROWS)
+    assert not paths.quarantine.exists()
+    monkeypatch.undo()
+    assert rows_left(paths) == []
+
+
+def test_a_record_that_cannot_even_be_set_aside_is_named_with_both_reasons(paths, monkeypatch):
+    record = paths.record(Role.ESTIMATE, 2, 0)
+    record.unlink()
+    record.mkdir()
+
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(type(record), "rename", refuse)
+    with pytest.raises(ResultsError, match=r"not an ordinary file.*cannot set it aside.*not permitted") as caught:
+        set_damaged_aside(paths, make_info(), ROWS)
+    assert caught.value.exit_code is ExitCode.RESULTS
+
+
+def test_a_record_of_another_mask_seed_or_config_is_set_aside(paths):
+    write_record(paths, replace(RECORDS[0], mask=~RECORDS[0].mask))
+    write_record(paths, replace(RECORDS[1], seed=1))
+    write_record(paths, replace(RECORDS[2], identity="other"))
+    assert len(set_damaged_aside(paths, make_info(), ROWS)) == 3
+    assert rows_left(paths) == [0, 1, 2]

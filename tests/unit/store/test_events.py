@@ -1,0 +1,119 @@
+"""What happened to a run is read line by line; what is no event is passed over and stops nobody."""
+
+import json
+import os
+
+import pytest
+
+from tui_influence.errors import ResultsError
+from tui_influence.runs.words import event_sentence, event_time
+from tui_influence.store.events import EventLog, count_damaged_lines, read_events
+from tui_influence.store.files import last_line
+
+
+def kinds(path) -> list[str]:
+    return [event["event"] for event, _ in read_events(path)]
+
+
+def test_events_come_back_and_a_torn_line_waits_for_its_end(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("started", pid=1)
+    log.write("model", index=3)
+    with path.open("ab") as file:
+        file.write(b'{"event": "mod')
+    first = list(read_events(path))
+    assert [event["event"] for event, _ in first] == ["started", "model"]
+    log.close()
+    again = EventLog(path)
+    again.write("resumed")
+    again.close()
+    after = [event["event"] for event, _ in read_events(path, first[-1][1])]
+    assert after == ["resumed"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "model", "time": ' + "1" * 400 + "}",
+        '{"event": "model", "time": 1, "seconds": ' + "1" * 400 + "}",
+        '{"event": "model", "time": 1, "seconds": NaN}',
+        '{"event": "model", "time": 1, "seconds": 1e999}',
+        '{"event": "model", "time": 1, "metrics": [{"source_accuracy": Infinity}]}',
+        '{"event": "model", "time": 1, "metrics": [{"source_accuracy": "high"}]}',
+        '{"event": "model", "time": 1, "metrics": {"source_accuracy": 1}}',
+        '{"event": "model", "time": true}',
+        '{"event": "model", "time": -1}',
+        '{"event": 3, "time": 1}',
+        '{"time": 1}',
+        "[" * 100_000,
+        '["event"]',
+        "\x00\xff",
+    ],
+    ids=lambda line: line[:60],
+)
+def test_a_line_that_is_no_event_is_passed_over(tmp_path, line):
+    path = tmp_path / "events.jsonl"
+    sound = json.dumps({"event": "model", "time": 2, "role": "estimate", "index": 3, "seconds": 1.5})
+    path.write_bytes(f"{line}\n{sound}\n".encode("latin-1"))
+    (event,) = [event for event, _ in read_events(path)]
+    assert event["time"] == 2
+    assert event_sentence(event)
+    assert event_time(event)
+
+
+def test_a_line_longer_than_any_event_hides_none_of_those_after_it(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("started")
+    log.close()
+    with path.open("ab") as file:
+        file.write(b"x" * (3 << 20) + b"\n")
+    log = EventLog(path)
+    log.write("done")
+    log.close()
+    assert kinds(path) == ["started", "done"]
+    (_, first), (_, second) = read_events(path)
+    assert [event["event"] for event, _ in read_events(path, first)] == ["done"]
+    assert second == path.stat().st_size
+
+
+def test_a_terabyte_of_nothing_is_not_read(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("started")
+    log.close()
+    os.truncate(path, 1 << 40)
+    assert kinds(path) == ["started"]
+    assert count_damaged_lines(path) == 1
+
+
+def test_a_number_that_json_has_no_word_for_costs_the_field_and_not_the_event(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("model", seconds=float("nan"), metrics=[{"source_loss": float("inf"), "source_accuracy": 0.5}])
+    log.take_in([{"event": "model", "time": 1.0, "metrics": [{"source_loss": float("nan")}]}])
+    log.close()
+    first, second = (event for event, _ in read_events(path))
+    assert "seconds" not in first
+    assert first["metrics"] == [{"source_accuracy": 0.5}]
+    assert second["metrics"] == [{}]
+
+
+def test_a_pipe_in_place_of_a_log_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "events.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(ResultsError, match="not an ordinary file"):
+        list(read_events(path))
+    with pytest.raises(ResultsError, match=r"events\.jsonl"):
+        EventLog(path)
+    assert last_line(path) == ""
+
+
+def test_events_are_not_written_through_a_link(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious\n")
+    (tmp_path / "events.jsonl").symlink_to(elsewhere)
+    with pytest.raises(ResultsError, match=r"cannot write .*events\.jsonl"):
+        EventLog(tmp_path / "events.jsonl")
+    assert elsewhere.read_text() == "precious\n"

@@ -1,0 +1,410 @@
+"""Everything in a results directory held against its checksums, and what has none against the rest; nothing is changed.
+
+Works on a run under way, whose files come and go: what is gone by the time it is read was replaced or set aside, and
+is no damage.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence.config.loader import config_from_json
+from tui_influence.datasets.cache import Cache
+from tui_influence.designs import Row, design_of, schedule
+from tui_influence.errors import ResultsError, TinflError
+from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import State, read_heartbeat
+from tui_influence.runs.record_check import check_row
+from tui_influence.store.arms_file import Pruning, check_arms, read_arms
+from tui_influence.store.events import count_damaged_lines
+from tui_influence.store.examples import check_pictures, read_examples
+from tui_influence.store.files import read_json, refusal
+from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
+from tui_influence.store.json_values import matches_digest
+from tui_influence.store.listing import completed, list_failures, list_records
+from tui_influence.store.matrix import check_belongs, fit_of, generations
+from tui_influence.store.paths import Paths
+from tui_influence.store.plan_file import read_plan
+from tui_influence.store.records import DamagedRecordError, Record, read_record
+from tui_influence.store.run_info import RunInfo, read_run_info
+from tui_influence.text import counted, printable
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is checked, how many of it are done, and of how many."""
+
+_COPY = "copy it again from where the run was made; nothing else makes it again"
+_PICTURES = "no number depends on it; copy it again from where the run was made"
+_REMOVE = "remove it; a results directory holds files and directories alone"
+_REPACK = "remove it; the data are packed again when they are needed"
+_EVERY = 100
+_NOUNS = {
+    "records": ("record", "records"),
+    "matrices": ("compacted matrix", "compacted matrices"),
+    "examples": ("set of examples", "sets of examples"),
+    "pictures": ("set of pictures", "sets of pictures"),
+    "plans": ("plan", "plans"),
+    "arms": ("list of arms", "lists of arms"),
+    "failures": ("failure", "failures"),
+    "prunings": ("pruning", "prunings"),
+    "packed": ("packed dataset", "packed datasets"),
+}
+"""What is counted, by its key in JSON."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that is not what it should be.
+
+    Attributes:
+        path: of the file, or of the directory that it should be in.
+        problem: what is wrong, in one line that is safe to show.
+        remedy: what helps.
+    """
+
+    path: Path
+    problem: str
+    remedy: str
+
+
+@dataclass
+class Findings:
+    """What was checked, and what came of it.
+
+    Attributes:
+        checked: how many of each kind of thing: keys of `_NOUNS`.
+        damaged: what is not what it should be.
+        notes: what else there is to know, a line each.
+    """
+
+    checked: Counter[str] = field(default_factory=Counter)
+    damaged: list[Damage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damaged
+
+    @property
+    def words(self) -> str:
+        """What was checked, such as "12 records, 1 plan"."""
+        return ", ".join(counted(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key])
+
+
+def check_results(root: Path, progress: Progress) -> Findings:
+    """Read everything in a results directory, and in its prunings, and check it.
+
+    Raises:
+        ResultsError: it is none, or its `run.json` is damaged; or the machine is in trouble.
+    """
+    findings = Findings()
+    info = read_run_info(root)
+    _Check(Paths(root), info, findings, progress).run()
+    for paths in _prunings(Paths(root)):
+        if not (os.path.lexists(paths.run) or paths.records_root.exists()):
+            findings.notes.append(f"{printable(str(paths.root))}: nothing was prepared yet")
+            continue
+        try:
+            info = read_run_info(paths.root)
+        except ResultsError as error:
+            findings.damaged.append(Damage(paths.run, str(error), _COPY))
+            continue
+        findings.checked["prunings"] += 1
+        _Check(paths, info, findings, progress).run()
+    findings.damaged += _no_files(root)
+    return findings
+
+
+def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
+    """Check the packed datasets that a run and its prunings were trained on, as far as the cache has them.
+
+    Raises:
+        ResultsError: the directory is none, or its `run.json` is damaged.
+    """
+    fingerprints = _fingerprints(read_run_info(root))
+    for paths in _prunings(Paths(root)):
+        try:
+            fingerprints |= _fingerprints(read_run_info(paths.root))
+        except ResultsError:  # `check_results` says so
+            continue
+    cache = Cache()
+    for number, fingerprint in enumerate(sorted(fingerprints)):
+        progress("checking the packed data", number, len(fingerprints))
+        if not (fingerprint.isascii() and fingerprint.isalnum()):
+            problem = f"a fingerprint of packed data that is none: {printable(fingerprint, 40)}"
+            findings.damaged.append(Damage(Paths(root).run, problem, _COPY))
+            continue
+        entry = cache.root / "packed" / fingerprint
+        if not entry.exists():
+            findings.notes.append(f"not in the cache, and packed again when needed: {fingerprint}")
+        elif cache.open(fingerprint, verify=True) is None:
+            findings.damaged.append(Damage(entry, "its content does not match its fingerprint", _REPACK))
+        findings.checked["packed"] += entry.exists()
+
+
+def _fingerprints(info: RunInfo) -> set[str]:
+    """Return those of all that a run was trained on; of an imported one, none are known."""
+    several = [info.source.fingerprint, *(part for target in info.targets for part in target.fingerprints)]
+    return {fingerprint for fingerprint in several if fingerprint}
+
+
+def _prunings(paths: Paths) -> list[Paths]:
+    try:
+        directories = sorted(path for path in paths.prunings.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:  # there are none, or they cannot be listed, which `_no_files` says
+        return []
+    return [Paths(path) for path in directories if not paths.prunings.is_symlink()]
+
+
+_Rows = dict[tuple[Role, int], Row]
+
+
+class _Check:
+    """The check of one results directory, without those inside it."""
+
+    def __init__(self, paths: Paths, info: RunInfo, findings: Findings, progress: Progress) -> None:
+        self._paths, self._info, self._findings, self._progress = paths, info, findings, progress
+        where = printable(str(paths.root))
+        self._again = f"`tinfl resume {where}` trains it again"
+        self._rewritten = f"`tinfl resume {where}` writes it again"
+        if info.is_imported:
+            self._again = self._rewritten = "import the run again: nothing here can train or write it"
+
+    def run(self) -> None:
+        """Check everything."""
+        self._unchanged(self._paths.run)
+        pruning = self._arms()
+        rows = self._plan(pruning)
+        for target in range(len(self._info.targets)):
+            self._examples(target)
+        self._pictures(self._paths.source, self._info.source.digests)
+        for role in Role:
+            matrices = [self._matrices(role, target) for target in range(len(self._info.targets))]
+            self._records(role, rows, matrices)
+            self._failures(role)
+        self._what_happened()
+
+    def _damaged(self, path: Path, error: ResultsError | str, remedy: str) -> None:
+        where = printable(str(path))
+        problem = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}/")
+        self._findings.damaged.append(Damage(path, problem, remedy))
+
+    def _unchanged(self, path: Path) -> None:
+        """Check a file of JSON against its own digest."""
+        try:
+            values = read_json(path)
+        except ResultsError as error:
+            self._damaged(path, error, _COPY)
+            return
+        if isinstance(values, dict) and not matches_digest(values):
+            self._damaged(path, "its content does not match its digest", _COPY)
+
+    def _arms(self) -> Pruning | None:
+        if not self._info.arms and not self._paths.arms.exists():
+            return None
+        try:
+            pruning = read_arms(self._paths)
+            check_arms(self._paths, pruning, self._info)
+        except ResultsError as error:
+            self._damaged(self._paths.arms, error, _COPY)
+            return None
+        self._unchanged(self._paths.arms)
+        self._findings.checked["arms"] += 1
+        return pruning
+
+    def _plan(self, pruning: Pruning | None) -> _Rows:
+        """Check the plan against what it was made from; return the rows that records must be of."""
+        if self._info.is_imported:
+            return {}
+        try:
+            plan = read_plan(self._paths)
+        except ResultsError as error:
+            self._damaged(self._paths.plan, error, self._rewritten)
+            return {}
+        self._findings.checked["plans"] += 1
+        rows = {(row.role, row.index): row for row in plan}
+        if sum(self._info.planned.values()) > len(rows):  # it is written before `run.json`, and may hold more
+            self._damaged(self._paths.plan, "it does not hold all rows that run.json speaks of", self._rewritten)
+            return {}
+        made = self._rows_made(pruning)
+        for key, row in made.items():
+            written = rows.get(key, row if pruning else None)  # arms.json is written before the plan
+            if written is None or not _is_same(written, row):
+                where = "arms.json" if pruning else "the config in run.json"
+                self._damaged(self._paths.plan, f"row {row.index} is not what {where} leads to", self._rewritten)
+                break
+        return made or rows
+
+    def _rows_made(self, pruning: Pruning | None) -> _Rows:
+        """Return the rows that a plan is made of, from the arms or the config; none where they cannot be told."""
+        info = self._info
+        try:
+            if pruning is not None:
+                made = pruning.rows()
+            elif info.arms:
+                return {}
+            else:
+                design = design_of(config_from_json(info.config).design, len(info.source.groups), info.seed)
+                made = schedule(design, info.models, info.heldout)
+        except TinflError as error:
+            self._damaged(self._paths.run, f"its config is none: {printable(str(error), 200)}", _COPY)
+            return {}
+        return {(row.role, row.index): row for row in made}
+
+    def _examples(self, target: int) -> None:
+        try:
+            read_examples(self._paths, self._info, target)
+        except ResultsError as error:
+            self._damaged(self._paths.target(target), error, _COPY)
+        else:
+            self._findings.checked["examples"] += 1
+        self._pictures(self._paths.target(target), self._info.targets[target].digests)
+
+    def _pictures(self, directory: Path, digests: dict[str, str]) -> None:
+        try:
+            self._findings.checked["pictures"] += check_pictures(directory, digests)
+        except ResultsError as error:
+            self._damaged(directory, error, _PICTURES)
+
+    def _matrices(self, role: Role, target: int) -> Generation | None:
+        """Check every generation; return the newest sound one."""
+        newest = None
+        for directory in generations(self._paths, role, target):
+            self._progress("checking the compacted matrix", 0, 0)
+            try:
+                newest = open_generation(directory, fit_of(self._info, role, target), again=True)
+            except LargerPlanError as error:
+                info = read_run_info(self._paths.root)  # the plan may have grown since
+                if self._info.planned == info.planned:
+                    self._damaged(directory, error, self._remedy_of_matrix())
+            except DamagedGenerationError as error:
+                if directory.exists():
+                    self._damaged(directory, error, self._remedy_of_matrix())
+            else:
+                self._findings.checked["matrices"] += 1
+        return newest
+
+    def _remedy_of_matrix(self) -> str:
+        if self._info.is_imported:
+            return "remove it; the records say the same, and are read instead"
+        return f"the records are read instead; `tinfl resume {printable(str(self._paths.root))}` makes it again"
+
+    def _records(self, role: Role, rows: _Rows, matrices: list[Generation | None]) -> None:
+        try:
+            listed = sorted(list_records(self._paths, role))
+        except ResultsError as error:
+            self._damaged(self._paths.records(role), error, "make it readable, or copy it again")
+            return
+        planned = self._info.planned.get(role, 0)
+        within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
+        if len(within) < len(listed):
+            beyond = counted(len(listed) - len(within), "record")
+            self._findings.notes.append(f"{printable(str(self._paths.records(role)))}: {beyond} beyond the plan")
+        for number, (index, target) in enumerate(within):
+            if number % _EVERY == 0:
+                self._progress(f"checking the records ({role.value})", number, len(within))
+            path = self._paths.record(role, index, target)
+            try:
+                record = read_record(self._paths, role, index, target)
+                check_belongs(record, self._info)
+                if (row := rows.get((role, index))) is not None:
+                    check_row(record, row)
+            except DamagedRecordError as error:
+                if os.path.lexists(path):
+                    self._damaged(path, error, self._again)
+                continue
+            self._findings.checked["records"] += 1
+            matrix = matrices[target]
+            if matrix is not None and not _agree(matrix, record):
+                self._damaged(
+                    self._paths.matrix(role, target),
+                    f"it does not say what the record of row {index} says",
+                    "remove it; the records are read instead",
+                )
+                matrices[target] = None
+        self._missing(role, matrices)
+
+    def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
+        """Say of a run that is done which of its models are gone, as after half a copy."""
+        heartbeat, planned = read_heartbeat(self._paths), self._info.planned.get(role, 0)
+        if heartbeat is None or heartbeat.state is not State.DONE:
+            return
+        gone = planned - len(completed(self._paths, role, len(matrices), planned) | list_failures(self._paths, role))
+        held = [0 if matrix is None else len(matrix) for matrix in matrices]
+        if gone > 0 and min(held) < planned - len(list_failures(self._paths, role)):
+            self._damaged(
+                self._paths.records(role), f"{gone:,} of {planned:,} models are missing, though the run was done",
+                f"copy them again from where the run was made; or {self._again.replace(' it ', ' them ')}",
+            )  # fmt: skip
+
+    def _failures(self, role: Role) -> None:
+        try:
+            for index in sorted(list_failures(self._paths, role)):
+                path = self._paths.failure(role, index)
+                try:
+                    read_json(path, limit=1 << 20)
+                    self._findings.checked["failures"] += 1
+                except ResultsError as error:
+                    if os.path.lexists(path):
+                        self._damaged(path, error, "`tinfl resume --retry-failed` tries the model again")
+        except ResultsError as error:
+            self._damaged(self._paths.failures(role), error, "make it readable, or copy it again")
+
+    def _what_happened(self) -> None:
+        """Check what no number depends on: the log and the heartbeat."""
+        events = self._paths.events
+        try:
+            damaged = count_damaged_lines(events)
+        except ResultsError as error:
+            self._damaged(events, error, "move it away: a run goes on without it")
+        else:
+            if damaged:
+                self._findings.notes.append(
+                    f"{printable(str(events))}: {counted(damaged, 'line')} without an event, which nobody reads"
+                )
+        if self._paths.heartbeat.exists() and read_heartbeat(self._paths) is None:
+            self._damaged(self._paths.heartbeat, "damaged: it says nothing sensible", self._rewritten)
+        if self._paths.quarantine.is_dir():
+            aside = counted(len(list(self._paths.quarantine.iterdir())), "record")
+            self._findings.notes.append(f"{printable(str(self._paths.quarantine))}: {aside} set aside earlier")
+
+
+def _is_same(row: Row, other: Row) -> bool:
+    return (row.seed, row.cluster) == (other.seed, other.cluster) and np.array_equal(row.mask, other.mask)
+
+
+def _agree(matrix: Generation, record: Record) -> bool:
+    """Whether a matrix says of a model what its record says, or nothing."""
+    position = int(np.searchsorted(matrix.indices, record.index))
+    if position == len(matrix.indices) or matrix.indices[position] != record.index:
+        return True
+    return (
+        np.array_equal(matrix.margins[position], record.margins)
+        and np.array_equal(matrix.predicted[position], record.predicted)
+        and np.array_equal(matrix.masks[position], record.mask)
+        and matrix.clusters[position] == record.cluster
+        and matrix.metrics[position] == record.metrics
+    )
+
+
+def _no_files(root: Path) -> Iterator[Damage]:
+    """Yield what is neither a file nor a directory, and directories that cannot be listed."""
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False):
+                        kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
+                        yield Damage(Path(entry.path), kind, _REMOVE)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield Damage(folder, str(refusal(error, "list", folder)), "make it readable, or copy it again")

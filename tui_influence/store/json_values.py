@@ -1,0 +1,162 @@
+"""JSON from a file that anybody may have written: parsed with limits, and its values checked one by one.
+
+No value is infinite, NaN or larger than a number of ours, and nothing is nested deeper or cut into more parts than any
+file of ours: what has been parsed can be computed with and shown.
+"""
+
+import hashlib
+import json
+from math import isfinite
+from typing import Any, NoReturn
+
+from tui_influence.text import printable
+
+_DIGITS = 20
+"""Characters of a whole number, at most: those of 64 bits, with a sign."""
+_PARTS = 2 << 20
+"""Objects and arrays in a file, at most: each takes up to 200 bytes of memory for 3 bytes of text."""
+_DEPTH = 100
+"""Objects and arrays inside each other, at most."""
+_CONTAINERS = (dict, list)
+_LARGEST = 1e100
+"""Of any number: many of them can be added and multiplied."""
+_DIGEST = "digest"
+
+
+def parse(content: bytes) -> Any:
+    """Return the value in a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or holds NaN, an infinity, a number of too many digits, or too many parts.
+    """
+    parts = content.count(b"{") + content.count(b"[")
+    if parts > _PARTS:
+        raise ValueError("too many parts")
+    try:
+        value = json.loads(content, parse_float=_float, parse_int=_integer, parse_constant=_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if parts > _DEPTH:
+        _check_depth(value)
+    return value
+
+
+def finite(value: Any) -> Any:
+    """Return a value that `parse` takes: fields of objects that are NaN, infinite or as good as that are left out."""
+    if isinstance(value, dict):
+        return {
+            key: finite(part) for key, part in value.items() if not isinstance(part, float) or abs(part) <= _LARGEST
+        }
+    return [finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def with_digest(values: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with a digest of all else in it."""
+    return values | {_DIGEST: _digest(values)}
+
+
+def matches_digest(values: dict[str, Any]) -> bool:
+    """Whether an object is what it was when it got its digest; older versions gave it none."""
+    return _DIGEST not in values or values[_DIGEST] == _digest(
+        {key: value for key, value in values.items() if key != _DIGEST}
+    )
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def text(value: Any) -> str:
+    """Return a text.
+
+    Raises:
+        TypeError: it is none; so in every function here.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a text expected, not {_shown(value)}")
+    return value
+
+
+def texts(value: Any) -> list[str]:
+    """Return a list of texts."""
+    return [text(item) for item in array(value)]
+
+
+def array(value: Any) -> list[Any]:
+    """Return a list."""
+    if not isinstance(value, list):
+        raise TypeError(f"a list expected, not {_shown(value)}")
+    return value
+
+
+def table(value: Any) -> dict[str, Any]:
+    """Return an object."""
+    if not isinstance(value, dict):
+        raise TypeError(f"a table expected, not {_shown(value)}")
+    return value
+
+
+def number(value: Any, least: float = float("-inf"), most: float = float("inf")) -> float:
+    """Return a finite number.
+
+    Raises:
+        ValueError: it is beyond `least` or `most`, or not finite.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"a number expected, not {_shown(value)}")
+    if not (isfinite(value) and least <= value <= most):
+        raise ValueError(f"a number from {least:g} to {most:g} expected, not {_shown(value)}")
+    return float(value)
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """Return an object of finite numbers, as `parse` returned it."""
+    kinds = set(map(type, table(value).values()))
+    if not kinds <= {float, int}:
+        raise TypeError(f"numbers expected, not {_shown(value)}")
+    return value if kinds <= {float} else {name: float(part) for name, part in value.items()}
+
+
+def count(value: Any, most: int = 100_000_000) -> int:
+    """Return a whole number from 0 to `most`.
+
+    Raises:
+        ValueError: it is another number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"a count expected, not {_shown(value)}")
+    if not 0 <= value <= most:
+        raise ValueError(f"a count up to {most:,} expected, not {_shown(value)}")
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Refuse what `json.dumps`, called deeper in a program than `json.loads` was, could not write."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEPTH:
+            raise ValueError("nested too deep")
+        inner = (part.values() if type(part) is dict else part for part in level if type(part) in _CONTAINERS)
+        level = [part for parts in inner for part in parts if type(part) in _CONTAINERS]
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not abs(value) <= _LARGEST:
+        raise ValueError("a number beyond what can be computed with")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value)[:200], 40)
