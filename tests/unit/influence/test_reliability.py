@@ -135,7 +135,7 @@ def test_halves_that_disagree_are_lengthened_too():
     found = []
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        found.append(split_half(rng.random((30, 6)) < 0.5, rng.normal(size=30), "difference"))
+        found.append(split_half(rng.random((200, 10)) < 0.5, rng.normal(size=200), "difference"))
     assert min(one.half for one in found) < -0.05
     for one in found:
         assert one.value == pytest.approx(max(2 * one.half / (1 + one.half), -1))
