@@ -14,11 +14,12 @@ GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/py
 GPU_PYTHON_VERSION ?= 3.12
 GPU_PACKAGES       := build/gpu-packages
 
-.PHONY: demo test lint types imports unit tour soak cluster bench gpu-wheels gpu-check constraints clean help
+.PHONY: demo test lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
+	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
 	@echo "make tour       the README's pictures, from the demo's run"
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
@@ -57,6 +58,11 @@ imports: $(DEV)
 
 unit: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not cluster"
+
+mutants: $(DEV)
+	$(PIP) -r benchmarks/mutants/requirements.txt
+	$(BIN)/python -m benchmarks.mutants --seed $(or $(MUTANTS_SEED),1) --sample $(or $(MUTANTS_SAMPLE),24) \
+		--packages $(MUTANTS_PACKAGES)
 
 results/demo: | $(STAMP)
 	$(BIN)/tinfl demo $@

@@ -1,12 +1,24 @@
 """Designs: what is drawn, from what, and what stays when a run grows."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_influence.config.schema import DesignSection
-from tui_influence.designs import MOST_PLAN_BYTES, Design, choose_per_class, design_of, schedule, split_examples
+from tui_influence.designs import (
+    MOST_PLAN_BYTES,
+    Design,
+    arm_seed,
+    choose_per_class,
+    design_of,
+    draw_dropped,
+    schedule,
+    shuffled,
+    split_examples,
+)
 from tui_influence.errors import ConfigError
 from tui_influence.roles import Role
 
@@ -15,6 +27,68 @@ KINDS = ("fixed", "bernoulli", "balanced")
 
 def masks(design: Design, count: int, role: Role = Role.ESTIMATE) -> np.ndarray:
     return np.array([row.mask for row in design.rows(role, count)])
+
+
+def bits(mask: np.ndarray) -> str:
+    return "".join("01"[int(kept)] for kept in mask)
+
+
+# A run is resumed and extended by later versions: what they draw must be what the first one drew.
+FIRST_DRAWN = {
+    ("fixed", Role.ESTIMATE, 0): ("011000111001", 4259176694, 0),
+    ("fixed", Role.ESTIMATE, 5): ("010010011101", 2299424536, 5),
+    ("fixed", Role.HELDOUT, 5): ("001011010101", 1136115020, 5),
+    ("bernoulli", Role.ESTIMATE, 5): ("010000100010", 2299424536, 5),
+    ("bernoulli", Role.HELDOUT, 0): ("110011111011", 929790713, 0),
+    ("balanced", Role.ESTIMATE, 0): ("000011010001", 4259176694, 0),
+    ("balanced", Role.ESTIMATE, 5): ("101111110101", 919680490, 2),
+    ("balanced", Role.ESTIMATE, 40): ("011000001111", 246206554, 20),
+    ("balanced", Role.HELDOUT, 5): ("001010101111", 1136115020, 5),
+}
+
+
+@pytest.mark.parametrize(("kind", "role", "index"), FIRST_DRAWN, ids=lambda value: str(value))
+def test_rows_are_those_that_the_first_version_drew(kind, role, index):
+    row = Design(kind, 0.5, 12, 7).row(role, index)
+    assert (bits(row.mask), row.seed, row.cluster) == FIRST_DRAWN[kind, role, index]
+    assert (row.role, row.index) == (role, index)
+
+
+def test_other_draws_are_those_of_the_first_version_too():
+    small = Design("balanced", 0.5, 5, 7).rows(Role.ESTIMATE, 16)
+    assert " ".join(bits(row.mask) for row in small[::2]) == "01010 11001 00101 10101 10010 00011 11000 01001"
+    assert arm_seed(7, "worst-3", 0) == 1930725624
+    assert draw_dropped(7, 12, 4, 0).tolist() == [5, 6, 9, 11]
+    assert shuffled(7, 6, 0).tolist() == [1, 0, 3, 2, 4, 5]
+    labels = np.repeat([0, 1, 2], [5, 4, 7])
+    assert bits(split_examples(labels, 7)) == "1001010010010011"
+    assert choose_per_class(labels, 2, 7).tolist() == [3, 4, 5, 8, 11, 14]
+    assert choose_per_class(labels, 2, 7, stream=1).tolist() == [0, 1, 6, 7, 10, 11]
+
+
+def test_what_is_drawn_for_a_pruning_differs_from_repeat_to_repeat_and_from_k_to_k():
+    assert draw_dropped(7, 30, 10, 0).tolist() != draw_dropped(7, 30, 10, 1).tolist()
+    assert draw_dropped(7, 30, 10, 0).tolist() != draw_dropped(7, 30, 11, 0).tolist()[:10]
+    assert sorted(set(draw_dropped(7, 30, 30, 0))) == list(range(30))
+    assert shuffled(7, 30, 0).tolist() != shuffled(7, 30, 1).tolist()
+    assert sorted(shuffled(7, 30, 0)) == list(range(30))
+    seeds = {arm_seed(seed, arm, repeat) for seed in (7, 8) for arm in ("worst-3", "best-3") for repeat in (0, 1)}
+    assert len(seeds) == 8
+
+
+@pytest.mark.parametrize("groups", range(3, 9))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_possible_masks_are_those_that_can_be_drawn(kind, groups):
+    design = Design(kind, 0.6, groups, 0)
+    every_mask = [sum(mask) for mask in product((0, 1), repeat=groups)]
+    allowed = [kept for kept in every_mask if (kept == design.kept if kind == "fixed" else 2 <= kept < groups)]
+    assert design.possible_masks == len(allowed)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "bernoulli"])
+def test_every_possible_mask_is_drawn(kind):
+    design = Design(kind, 0.5, 5, 0)
+    assert len({bits(mask) for mask in masks(design, 1000)}) == design.possible_masks
 
 
 @given(st.integers(4, 60), st.integers(0, 2**40), st.sampled_from(KINDS))
@@ -97,11 +171,40 @@ def test_held_out_rows_are_spread_over_the_schedule():
         ({"kind": "fixed", "models": 4, "heldout": 3}, 4, "7 models are asked for"),
         ({"kind": "bernoulli", "models": 20}, 4, "only 10 different masks"),
         ({"kind": "balanced", "models": 4}, 3, "at least 4 groups"),
+        ({"kind": "bernoulli", "models": 4}, 1, "at least 2 groups"),
+        ({"kind": "bernoulli", "models": 4}, 2, "with 2 groups"),
+        ({"kind": "fixed", "alpha": 0.2, "models": 5}, 6, "keeps 1 of 6"),
+        ({"kind": "fixed", "alpha": 0.8, "models": 7}, 6, "only 6 different masks"),
     ],
 )
 def test_an_impossible_design_is_refused(section, groups, reason):
     with pytest.raises(ConfigError, match=reason):
         design_of(DesignSection(**section), groups, 0)
+
+
+@pytest.mark.parametrize(
+    ("section", "groups"),
+    [
+        ({"kind": "fixed", "alpha": 0.34, "models": 15}, 6),  # two groups of six; every mask there is
+        ({"kind": "fixed", "alpha": 0.8, "models": 3, "heldout": 3}, 6),  # one left out
+        ({"kind": "bernoulli", "models": 3}, 3),
+        ({"kind": "bernoulli", "models": 30, "heldout": 10}, 12),
+        ({"kind": "balanced", "models": 6, "heldout": 4}, 4),
+    ],
+)
+def test_a_design_that_is_just_possible_is_drawn(section, groups):
+    design = design_of(DesignSection(**section), groups, 3)
+    assert (design.kind, design.groups, design.seed) == (section["kind"], groups, 3)
+    assert len(design.rows(Role.ESTIMATE, section["models"])) == section["models"]
+
+
+@pytest.mark.parametrize(("models", "heldout"), [(10, 4), (7, 7), (3, 8), (5, 0), (0, 0)])
+def test_wherever_a_sweep_stops_its_share_of_held_out_rows_is_drawn(models, heldout):
+    rows = schedule(Design("fixed", 0.5, 20, 0), models, heldout)
+    for index, position in enumerate(position for position, row in enumerate(rows) if row.role is Role.ESTIMATE):
+        assert position == index + index * heldout // models
+    assert len(rows) == models + heldout
+    assert rows == [] or rows[0].role is Role.ESTIMATE
 
 
 def test_the_split_halves_every_class_and_repeats():
@@ -120,6 +223,22 @@ def test_a_choice_per_class_takes_that_many_of_each_and_all_of_a_small_one():
     assert np.bincount(labels[chosen]).tolist() == [4, 3, 4]
     assert (np.diff(chosen) > 0).all()
     assert chosen.tolist() != choose_per_class(labels, 4, seed=1, stream=1).tolist()
+
+
+@given(st.lists(st.integers(0, 4), max_size=40), st.integers(0, 8))
+def test_a_choice_per_class_is_as_even_as_the_classes_allow(labels, count):
+    labels = np.array(labels, dtype=np.int64)
+    chosen = choose_per_class(labels, count, seed=3)
+    assert sorted(set(chosen)) == chosen.tolist()
+    for label in range(5):
+        assert (labels[chosen] == label).sum() == min(count, (labels == label).sum())
+
+
+def test_an_odd_one_out_falls_on_either_side():
+    labels = np.repeat(np.arange(400), 3)
+    kept = split_examples(labels, 0).reshape(400, 3).sum(axis=1)
+    assert set(kept) == {1, 2}
+    assert abs((kept == 1).mean() - 0.5) < 5 * np.sqrt(0.25 / 400)
 
 
 @pytest.mark.parametrize(("models", "heldout"), [(10**9, 0), (10, 10**9)])

@@ -47,7 +47,7 @@ def group_counts(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[n
 
 def same_size_masks(masks: NDArray[np.bool_]) -> bool:
     """Whether every row of masks (m, K) has the same number of groups: the `fixed` design and its like."""
-    return masks.shape[0] > 0 and np.unique(np.count_nonzero(masks, axis=1)).size == 1
+    return np.unique(np.count_nonzero(masks, axis=1)).size == 1
 
 
 def interval(influence: Any, se: Any, df: float, level: float = 0.95) -> tuple[Floats, Floats]:

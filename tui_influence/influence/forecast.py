@@ -52,7 +52,6 @@ def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9
 
 
 def _models(value: float, m: int, target: float) -> int:
-    value = min(value, 1 - 1e-9)
     return max(1, math.ceil(m * target * (1 - value) / (value * (1 - target)) - 1e-9))
 
 

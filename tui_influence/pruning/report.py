@@ -283,7 +283,7 @@ def _predicted(gain: Gain | None, *, percent: bool = False) -> str:
     return "-" if gain is None else _gain(*gain, percent=percent)
 
 
-def _gain(value: float, low: float, high: float, *, percent: bool = False) -> str:
+def _gain(value: float, low: float, high: float, *, percent: bool) -> str:
     if not isfinite(value):
         return "-"
     scale, digits = (100, 1) if percent else (1, 3)

@@ -1,6 +1,7 @@
 """The estimators written as their formulas, one group and one example at a time, in float64."""
 
 import numpy as np
+from scipy.stats import rankdata, t
 
 
 def slow_difference(masks, outputs, clusters=None):
@@ -80,3 +81,25 @@ def slow_ridge(masks, outputs, clusters=None, points=40):
         influence[:, j] = scale * betas[best]
         se[:, j] = scale * np.sqrt(weight @ (np.array(diagonals) + moved[:, None]))
     return influence, se
+
+
+def slow_lds(influence, masks, outputs, bootstrap, seed):
+    """Mean rank correlation and its bootstrap-t interval, the resampled models laid out one by one."""
+    h = len(masks)
+    predicted = rankdata(masks @ np.nan_to_num(influence), axis=0)
+    actual = rankdata(outputs, axis=0)
+
+    def mean_correlation(models):
+        found = []
+        for j in range(actual.shape[1]):
+            x, y = predicted[models, j], actual[models, j]
+            if np.ptp(x) > 0 and np.ptp(y) > 0:
+                found.append(np.corrcoef(x, y)[0, 1])
+        return np.mean(found) if found else np.nan
+
+    counts = np.random.default_rng(seed).multinomial(h, np.full(h, 1 / h), size=bootstrap)
+    resampled = np.array([mean_correlation(np.repeat(np.arange(h), count)) for count in counts])
+    resampled = resampled[np.isfinite(resampled)]
+    value = mean_correlation(np.arange(h))
+    margin = t.ppf(0.975, h - 1) * np.arctanh(np.clip(resampled, -1 + 1e-6, 1 - 1e-6)).std(ddof=1)
+    return value, np.tanh(np.arctanh(value) - margin), np.tanh(np.arctanh(value) + margin)

@@ -85,6 +85,11 @@ def test_next_to_no_groups_have_no_correlation(groups):
     assert isnan(compare(one, one, level=LEVEL).correlation)
 
 
+def test_three_groups_have_a_correlation():
+    three = ranking((1.0, SURE), (3.0, SURE), (2.0, SURE))
+    assert compare(three, three, level=LEVEL).correlation == pytest.approx(1)
+
+
 @pytest.mark.parametrize("shared", [-1.0, -0.5, 0.0, 0.5, 1.0])
 def test_a_difference_s_interval_holds_whatever_the_errors_have_in_common(shared):
     rng = np.random.default_rng(2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import linregress, ttest_ind
 from simulated_sweeps import simulate
 from slow_reference import slow_difference, slow_ridge, within_clusters
 
@@ -29,6 +30,60 @@ def test_difference_is_the_difference_of_means_with_welchs_error(design):
     influence, se = slow_difference(sweep.masks, sweep.outputs)
     np.testing.assert_allclose(estimate.influence, influence, **EXACT)
     np.testing.assert_allclose(estimate.se, se, **EXACT)
+
+
+@pytest.mark.parametrize("sizes", [(2, 58), (15, 45), (30, 30)])
+def test_degrees_of_freedom_are_welchs_for_arms_of_equal_spread(sizes):
+    """scipy's, of two samples with the same standard deviation; over groups, intervals are right on average."""
+    masks = np.arange(60)[:, None] < np.array(sizes)
+    each = []
+    for with_ in sizes:
+        arms = [
+            np.resize([-1.0, 1.0], count) / np.resize([-1.0, 1.0], count).std(ddof=1) for count in (with_, 60 - with_)
+        ]
+        each.append(ttest_ind(*arms, equal_var=False).df)
+    assert difference(masks, np.arange(60.0)).df == pytest.approx(2 / sum(1 / df for df in each))
+    assert difference(masks, np.arange(60.0), pooled=True).df == 58
+
+
+def test_a_group_of_one_model_has_no_part_in_the_degrees_of_freedom():
+    masks = np.arange(12)[:, None] < np.array([1, 11, 6])
+    constant = np.column_stack([masks, np.ones(12, dtype=bool), np.zeros(12, dtype=bool)])
+    assert difference(constant, np.arange(12.0)).df == difference(masks, np.arange(12.0)).df
+    assert difference(masks, np.arange(12.0)).df == pytest.approx(difference(masks[:, 2:], np.arange(12.0)).df)
+    assert difference(masks[:, :2], np.arange(12.0)).df == 0
+    estimate = difference(masks, np.arange(12.0))
+    assert np.isfinite(estimate.influence).all()
+    assert np.isnan(estimate.se[:, 0]).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("m", [2, 3, 20])
+def test_a_pooled_error_is_that_of_least_squares_on_the_groups_column(m):
+    rng = np.random.default_rng(1)
+    masks = rng.random((m, 5)) < 0.4
+    masks[0], masks[1] = True, False
+    outputs = rng.normal(size=(m, 3))
+    estimate = difference(masks, outputs, pooled=True)
+    assert estimate.df == m - 2
+    for k in range(5):
+        for j in range(3):
+            fit = linregress(masks[:, k], outputs[:, j])
+            assert estimate.influence[k, j] == pytest.approx(fit.slope)
+            assert estimate.se[k, j] == pytest.approx(fit.stderr if m > 2 else np.nan, nan_ok=True)
+
+
+@pytest.mark.parametrize("clusters", [np.arange(30) // 2, np.arange(30) // 3, np.arange(30) % 2, np.zeros(30, int)])
+def test_clusters_of_any_size_have_the_cluster_robust_error(clusters, monkeypatch):
+    monkeypatch.setattr(design_effect, "_AS_GOOD_AS_RANDOM", 0)
+    sweep = simulate("bernoulli", 30, 5, 2, seed=2)
+    masks = np.column_stack([sweep.masks, np.arange(30) == 7])  # one model alone: its residual is zero by construction
+    estimate = difference(masks, sweep.outputs, clusters)
+    assert estimate.df == len(np.unique(clusters)) - 1
+    assert np.isnan(estimate.se[5]).all()
+    if estimate.df:
+        np.testing.assert_allclose(estimate.se[:5], slow_difference(masks, sweep.outputs, clusters)[1][:5], **EXACT)
+    else:
+        assert np.isnan(estimate.se).all()
 
 
 @pytest.mark.parametrize("failed", [False, True], ids=["complete", "models failed"])
@@ -98,6 +153,38 @@ def test_ridge_is_its_formulas(design, m):
     np.testing.assert_allclose(estimate.se, se, rtol=1e-6)
 
 
+@pytest.mark.parametrize("penalty", [0.3, 30.0])
+@pytest.mark.parametrize("clusters", [None, np.arange(40) // 2])
+def test_degrees_of_freedom_of_ridge_are_the_rows_less_the_trace_of_the_hat_matrix(penalty, clusters):
+    sweep = simulate("bernoulli", 40, 6, 3, seed=5)
+    estimate = ridge(sweep.masks, sweep.outputs, clusters, penalty=penalty)
+    x, rows = within_clusters(sweep.masks, np.zeros(40) if clusters is None else clusters)
+    hat = x @ np.linalg.inv(x.T @ x + penalty * np.eye(6)) @ x.T
+    assert estimate.df == pytest.approx(rows - np.trace(hat))
+    assert estimate.penalty.tolist() == [penalty] * 3
+
+
+def test_the_penalty_of_each_output_is_its_own_and_the_degrees_of_freedom_their_median():
+    sweep = simulate("bernoulli", 40, 6, 3, seed=5)
+    noise = np.random.default_rng(0).normal(size=(40, 1))
+    outputs = np.column_stack([sweep.masks @ sweep.effects[:, 0], noise[:, 0], sweep.outputs[:, 0]])
+    together = ridge(sweep.masks, outputs)
+    alone = [ridge(sweep.masks, outputs[:, j]) for j in range(3)]
+    np.testing.assert_allclose(together.penalty, [one.penalty[0] for one in alone])
+    assert together.penalty[0] < together.penalty[2] < together.penalty[1]
+    assert together.df == pytest.approx(np.median([one.df for one in alone]))
+
+
+@pytest.mark.parametrize(("m", "is_known"), [(2, False), (3, True)])
+def test_ridge_takes_three_models_that_can_be_compared(m, is_known):
+    masks = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]], dtype=bool)[:m]
+    estimate = ridge(masks, np.array([1.0, 2.0, 4.0])[:m])
+    assert np.isfinite(estimate.influence).all() == np.isfinite(estimate.se).all() == is_known
+    assert estimate.relative
+    # of three, two share a seed: one comparison is left, of two of them, and one model alone
+    assert np.isnan(ridge(np.eye(3, dtype=bool), np.arange(3.0), np.array([0, 0, 1])).influence).all()
+
+
 @pytest.mark.parametrize("design", ["fixed", "balanced"])
 @pytest.mark.parametrize("method", [difference, ridge])
 def test_float32_agrees_with_float64(monkeypatch, design, method):
@@ -149,9 +236,15 @@ def test_a_group_that_does_not_vary_is_undefined_and_leaves_the_others_alone(met
 
 def test_strict_refuses_a_group_that_does_not_vary():
     sweep = simulate("bernoulli", 40, 6, 2, seed=9)
-    masks = np.column_stack([sweep.masks, np.ones(40, dtype=bool)])
-    with pytest.raises(ConstantGroupError, match="group 6"):
-        difference(masks, sweep.outputs, strict=True)
+    with pytest.raises(ConstantGroupError, match=r"group 6$"):
+        difference(np.column_stack([sweep.masks, np.ones(40, dtype=bool)]), sweep.outputs, strict=True)
+    with pytest.raises(ConstantGroupError, match=r"group 6$"):
+        difference(np.column_stack([sweep.masks, np.zeros(40, dtype=bool)]), sweep.outputs, strict=True)
+    many = np.column_stack([sweep.masks, np.ones((40, 11), dtype=bool)])
+    with pytest.raises(ConstantGroupError, match=r"group 6, 7, 8, 9, 10, 11, 12, 13, 14, 15$"):
+        difference(many, sweep.outputs, strict=True)
+    alone = np.column_stack([sweep.masks, np.arange(40) == 3, np.arange(40) != 3])
+    assert difference(alone, sweep.outputs, strict=True).n_with[6:].tolist() == [1, 39]
 
 
 @pytest.mark.filterwarnings("error")

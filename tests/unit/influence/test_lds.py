@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from simulated_sweeps import draw_masks, simulate
+from slow_reference import slow_lds
 
 from tui_influence.influence.estimators import difference
 from tui_influence.influence.lds import lds
@@ -24,6 +25,24 @@ def test_it_is_the_mean_spearman_of_predicted_and_actual():
     assert found.value == pytest.approx(expected)
     assert found.n == 25
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("h", [4, 5, 20])
+def test_its_interval_is_that_of_models_drawn_again_one_by_one(h):
+    sweep = simulate("bernoulli", 60, 6, 3, seed=4)
+    influence = difference(sweep.masks, sweep.outputs).influence
+    masks, outputs = heldout("bernoulli", h, sweep.effects, seed=2)
+    outputs = outputs.round(1)  # ties
+    found = lds(influence, masks, outputs, bootstrap=60, seed=3)
+    assert (found.value, found.low, found.high) == pytest.approx(slow_lds(influence, masks, outputs, 60, 3))
+    assert found.n == h
+
+
+def test_an_interval_is_there_for_a_score_that_cannot_be_better():
+    masks = np.arange(6)[:, None] >= np.arange(6)
+    found = lds(np.ones((6, 1)), masks, np.arange(6.0), bootstrap=50)
+    assert found.value == pytest.approx(1)
+    assert 0.99 < found.low <= found.high <= 1
 
 
 @pytest.mark.parametrize("h", [40, 100])

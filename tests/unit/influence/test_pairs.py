@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from tui_influence.influence import pairs as module
 from tui_influence.influence.difference import difference
@@ -115,6 +116,78 @@ def test_the_models_needed_are_enough_to_find_what_explains_half_and_fewer_are_n
         found[models] = hits
     assert found[needed] >= 9
     assert found[needed // 2] <= 3
+
+
+@pytest.mark.parametrize("tests", [0, 1, 20, 1000, 10**6])
+def test_the_models_needed_are_the_fewest_that_tell_what_explains_half(tests):
+    """Its t statistic, sqrt(models - 2), against Student's quantile at 5% shared among all tests, two-sided."""
+    needed = models_needed(tests)
+    enough = [np.sqrt(m - 2) > t.isf(0.05 / (2 * max(tests, 1)), m - 2) for m in (needed - 1, needed)]
+    assert enough == [False, True]
+
+
+def test_the_smallest_influence_found_is_that_of_a_two_sample_comparison():
+    """Students' quantiles of 5% shared among all tests and of four in five, in standard errors of the difference."""
+    arms = np.sqrt(1 / (0.2 * 50) + 1 / (0.8 * 50))
+    expected = (t.isf(0.05 / 14, 48) + t.ppf(0.8, 48)) * 3.0 * arms
+    assert smallest_found(7, 3.0, 50, 0.2) == pytest.approx(expected)
+    assert smallest_found(0, 1.0, 50) == smallest_found(1, 1.0, 50)
+    assert np.isfinite(smallest_found(1, 1.0, 3))
+
+
+@pytest.mark.parametrize("keep", [1, 7])
+def test_pairs_are_ordered_by_how_sure_they_are_and_equal_ones_by_group_and_example(keep, monkeypatch):
+    masks = np.random.default_rng(5).random((60, 4)) < 0.5
+    output = np.random.default_rng(6).normal(size=60).astype(np.float32)
+    outputs = np.repeat(output[:, None], 6, axis=1)  # every example alike
+    monkeypatch.setattr(module, "MOST_VALUES", 4 * 2)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 6, keep=keep)
+    whole = difference(masks, outputs, pooled=True)
+    statistic = whole.influence / whole.se
+    for sign, kept in ((1, found.helped), (-1, found.hurt)):
+        sure = [(group, example) for group in np.argsort(-sign * statistic[:, 0]) for example in range(6)]
+        expected = [pair for pair in sure if sign * statistic[pair] > 0][:keep]
+        assert list(zip(kept.group.tolist(), kept.example.tolist(), strict=True)) == expected
+        np.testing.assert_allclose(kept.influence, [whole.influence[pair] for pair in expected], rtol=1e-4)
+
+
+def test_an_influence_without_any_error_is_the_surest_there_is():
+    masks = np.random.default_rng(5).random((60, 4)) < 0.5
+    outputs = np.stack([masks[:, 2], np.random.default_rng(6).normal(size=60)], axis=1).astype(np.float32)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 2, keep=2)
+    assert (found.helped.group[0], found.helped.example[0]) == (2, 0)
+    assert found.helped.q[0] < 1e-30
+    assert found.n_helped == 1
+    assert found.n_hurt == 0
+
+
+def test_what_may_not_be_found_is_tested_as_if_it_were_nothing(sweep):
+    masks, outputs, clusters = sweep
+    whole = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters)
+    counted = []
+
+    def only_the_first_example(columns, influence):
+        counted.append(influence.shape)
+        allowed = np.zeros(influence.shape, dtype=bool)
+        allowed[:, np.arange(columns.start, columns.stop) == 5] = True
+        return allowed
+
+    found = strongest_pairs(
+        masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, counts_for=only_the_first_example
+    )
+    assert found.tested == whole.tested
+    assert set(found.helped.example.tolist()) == {5}
+    assert (found.n_helped, found.n_hurt) == (1, 0)
+    assert counted == [(GROUPS, EXAMPLES)]
+
+
+def test_a_level_is_the_false_discovery_rate_below_which_a_pair_counts(sweep):
+    masks, outputs, clusters = sweep
+    all_ = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, keep=10**6)
+    for level in (1e-30, 1e-3, 0.9):
+        found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, level=level)
+        assert found.n_helped == (all_.helped.q < level).sum()
+        assert found.n_hurt == (all_.hurt.q < level).sum()
 
 
 def test_more_models_and_fewer_pairs_find_smaller_influences():

@@ -133,6 +133,28 @@ def test_a_run_that_has_just_begun_is_ranked_calmly(predictions, estimator, m):
         assert all(np.isnan(row.q) for row in ranking.rows)
 
 
+def test_without_a_seed_a_ranking_is_that_of_seed_zero(predictions):
+    def ranked(**seed):
+        heldout = Heldout(predictions["masks"][:40], predictions["margins"][:40])
+        return rank_groups(**predictions, group_names=NAMES, columns=np.arange(9), heldout=heldout, **seed)
+
+    assert ranked() == ranked(seed=0)
+    other = ranked(seed=1)
+    assert (other.reliability, other.lds) != (ranked().reliability, ranked().lds)
+    assert other.rows == ranked().rows
+
+
+@pytest.mark.parametrize("columns", [[3, 8], np.isin(np.arange(30), [3, 8])])
+def test_the_examples_of_a_ranking_are_counted_however_they_are_chosen(predictions, columns):
+    assert rank_groups(**predictions, group_names=NAMES, columns=np.asarray(columns)).n_examples == 2
+
+
+def test_names_or_margins_that_do_not_fit_the_masks_are_refused(predictions):
+    for wrong in ({"group_names": NAMES[1:]}, {"group_names": NAMES, "margins": predictions["margins"][1:]}):
+        with pytest.raises(ValueError, match="do not fit masks"):
+            rank_groups(**predictions | wrong, columns=np.arange(3))
+
+
 def test_groups_of_unknown_influence_come_last_and_are_named(predictions):
     predictions["masks"] = predictions["masks"].copy()
     predictions["masks"][:, 2] = True

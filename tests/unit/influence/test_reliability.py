@@ -1,12 +1,18 @@
 """Split-half reliability, its interval, its words, and the forecast, against sweeps that are really run again."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from simulated_sweeps import Sweep, draw_masks, simulate
 
+from tui_influence.influence import design_effect
 from tui_influence.influence import reliability as reliability_module
 from tui_influence.influence.estimators import difference, ridge
-from tui_influence.influence.forecast import forecast_models
+from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.rank_correlation import average_ranks, spearman
 from tui_influence.influence.reliability import Reliability, describe, split_half
 
@@ -85,6 +91,132 @@ def test_both_halves_are_rankings_of_their_own_models():
     np.testing.assert_allclose(second, difference(sweep.masks[1::2], sweep.outputs[1::2]).influence, atol=1e-4)
 
 
+def halves_of(split, monkeypatch, estimator):
+    """Run `split` and return with its result which models were in the first half of each halving, and the estimates."""
+    seen = []
+    name = f"_{estimator}_halves"
+    original = getattr(reliability_module, name)
+    place = 2 if estimator == "difference" else 3
+
+    def spy(*arguments):
+        seen.append((arguments[place], original(*arguments)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(reliability_module, name, spy)
+    return split(), *seen[0]
+
+
+@pytest.mark.parametrize("estimator", ["difference", "ridge"])
+def test_it_is_the_mean_rank_correlation_of_disjoint_halves_lengthened(estimator, monkeypatch):
+    sweep = simulate("fixed", 61, 10, 1, seed=3)
+    output = sweep.outputs[:, 0]
+    penalty = None if estimator == "difference" else 4.0
+    found, in_first, _ = halves_of(
+        lambda: split_half(sweep.masks, output, estimator, splits=7, penalty=penalty), monkeypatch, estimator
+    )
+    assert in_first.shape == (7, 61)
+    assert (in_first.sum(axis=1) == 30).all()
+    assert len(np.unique(in_first, axis=0)) == 7
+    each = []
+    for first in in_first:
+        pair = [
+            (difference if estimator == "difference" else lambda *both: ridge(*both, penalty=penalty))(
+                sweep.masks[half], output[half]
+            ).influence[:, 0]
+            for half in (first, ~first)
+        ]
+        each.append(spearmanr(*pair)[0])
+    assert found.half == pytest.approx(np.mean(each), abs=1e-6)
+    assert found.value == pytest.approx(2 * found.half / (1 + found.half))
+    assert found.n_splits == 7
+
+
+def test_halves_that_disagree_are_lengthened_too():
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        found.append(split_half(rng.random((200, 10)) < 0.5, rng.normal(size=200), "difference"))
+    assert min(one.half for one in found) < -0.05
+    for one in found:
+        assert one.value == pytest.approx(max(2 * one.half / (1 + one.half), -1))
+
+
+@pytest.mark.parametrize(("groups", "splits"), [(10, 7), (40, 20)])
+def test_its_interval_is_even_in_the_root_of_signal_to_error(groups, splits):
+    """The figures are those that `split_half` states; u = sqrt((1 + value) / (1 - value))."""
+    sweep = simulate("bernoulli", 200, groups, 1, seed=3, noise=1.0)
+    found = split_half(sweep.masks, sweep.outputs[:, 0], "difference", splits=splits)
+
+    def u(value):
+        return math.sqrt((1 + value) / (1 - value))
+
+    margin = 1.96 * 1.06 * math.sqrt(2 / (groups - 1) * (1 + 1 / splits))
+    assert u(found.value) - u(found.low) == pytest.approx(margin, rel=1e-4)
+    assert u(found.high) - u(found.value) == pytest.approx(margin, rel=1e-4)
+
+
+def test_orthogonal_masks_are_halved_by_ridge_and_lengthened_by_what_their_halves_lose(monkeypatch):
+    sweep = simulate("balanced", 96, 12, 1, seed=3, noise=1.0)
+    output = sweep.outputs[:, 0]
+    found, in_first, (first, second) = halves_of(
+        lambda: split_half(sweep.masks, output, "difference", sweep.clusters), monkeypatch, "ridge"
+    )
+    assert (in_first[:, ::2] == in_first[:, 1::2]).all()
+    each = [spearmanr(first[:, split], second[:, split])[0] for split in range(first.shape[1])]
+    assert found.half == pytest.approx(np.mean(each))
+    penalty = ridge(sweep.masks, output, sweep.clusters).penalty[0]
+    factor = design_effect.halving_factor(sweep.masks, sweep.clusters, in_first[0], penalty)
+    assert factor > 2.1
+    assert found.value == pytest.approx(reliability_at(found.half, factor))
+    # half as wide again as of random masks, before it is lengthened
+    u = math.sqrt((1 + 3 * found.half) / (1 - found.half))
+    low = max(u - 1.5 * 1.96 * 1.06 * math.sqrt(2 / 11 * (1 + 1 / found.n_splits)), 0)
+    half_low = (low**2 - 1) / (low**2 + 3)
+    assert found.low == pytest.approx(reliability_at(half_low, factor), abs=1e-4)
+
+
+@pytest.mark.parametrize(("groups", "splits"), [(10, 20), (400, 10), (800, 5), (2000, 4)])
+def test_a_ridge_over_many_groups_is_halved_less_often_but_not_hardly_ever(groups, splits):
+    masks = np.random.default_rng(0).random((8, groups)) < 0.5
+    masks[:2] = [[True] * groups, [False] * groups]  # every group varies
+    found = split_half(masks, np.arange(8.0), "ridge", penalty=1.0)
+    assert found.n_splits == splits
+    assert split_half(masks, np.arange(8.0), "difference").n_splits == 20
+
+
+@pytest.mark.parametrize("estimator", ["difference", "ridge"])
+def test_halves_that_agree_wholly_are_wholly_reliable(estimator):
+    masks = draw_masks("bernoulli", 4000, 5, np.random.default_rng(0))
+    found = split_half(masks, masks @ np.arange(5.0), estimator)
+    assert (found.half, found.value, found.high) == (1, 1, 1)
+    assert 0.99 < found.low <= 1
+
+
+def test_groups_that_never_vary_have_no_part_in_it():
+    sweep = simulate("bernoulli", 60, 8, 1, seed=3)
+    padded = np.column_stack([sweep.masks, np.ones(60, dtype=bool), np.zeros(60, dtype=bool)])
+    for estimator in ("difference", "ridge"):
+        assert split_half(padded, sweep.outputs[:, 0], estimator) == split_half(
+            sweep.masks, sweep.outputs[:, 0], estimator
+        )
+
+
+def test_halves_that_know_different_groups_are_correlated_over_those_they_share():
+    first, second = np.array([[1.0, 2, 3, np.nan, 4]]).T, np.array([[np.nan, 2, 1.0, 9, 4]]).T
+    expected = spearmanr([2, 3, 4], [2, 1, 4])[0]
+    assert reliability_module._spearman_of_finite(first, second)[0] == pytest.approx(expected)
+    second[1] = np.nan  # two groups are left
+    assert np.isnan(reliability_module._spearman_of_finite(first, second)).all()
+
+
+@pytest.mark.parametrize(("models", "groups", "is_known"), [(3, 5, False), (4, 5, True), (40, 2, False), (40, 3, True)])
+def test_it_takes_four_models_and_three_groups(models, groups, is_known):
+    rng = np.random.default_rng(0)
+    masks = rng.random((models, groups)) < 0.5
+    masks[:2] = [[True] * groups, [False] * groups]
+    assert (split_half(masks, rng.normal(size=models), "ridge", penalty=1.0) is not None) == is_known
+
+
 def test_the_same_seed_gives_the_same_reliability():
     sweep = simulate("fixed", 60, 10, 1, seed=4)
     assert split_half(sweep.masks, sweep.outputs[:, 0], "ridge", seed=5) == split_half(
@@ -115,12 +247,26 @@ def reliability(value, low, high):
 def test_words_follow_the_interval_first_and_then_the_value():
     assert describe(None) == "noise"
     assert describe(reliability(0.6, -0.1, 0.9)) == "noise"
-    assert [describe(reliability(value, 0.1, 0.99)) for value in (0.3, 0.6, 0.8, 0.95)] == [
-        "weak",
-        "fair",
-        "good",
-        "strong",
-    ]
+    assert describe(reliability(0.6, 0.0, 0.9)) == "noise"
+    words = {0.3: "weak", 0.499: "weak", 0.5: "fair", 0.699: "fair", 0.7: "good", 0.899: "good", 0.9: "strong"}
+    assert {value: describe(reliability(value, 0.1, 0.99)) for value in words} == words
+
+
+@given(st.floats(0.01, 0.99), st.integers(2, 500), st.floats(0.3, 0.95))
+def test_a_forecast_is_the_fewest_models_that_reach_the_target(value, m, target):
+    needed = forecast_models(reliability(value, value / 2, (1 + value) / 2), m, target)
+    assert reliability_at(value, needed.models / m) >= target - 1e-9
+    if needed.models > 1:
+        assert reliability_at(value, (needed.models - 1) / m) < target
+    assert needed.low <= needed.models <= needed.high
+    assert ("reached" in needed.reason) == (needed.models <= m)
+
+
+def test_the_prophecy_read_forwards_is_that_of_spearman_and_brown():
+    assert reliability_at(0.5, 1) == 0.5
+    assert reliability_at(0.5, 2) == pytest.approx(2 / 3)
+    assert reliability_at(0.5, 3) == pytest.approx(3 / 4)
+    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).models == 1
 
 
 def test_forecast_is_the_spearman_brown_prophecy():

@@ -1,11 +1,17 @@
 """Failures and what is blamed for them, against planted ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tui_influence.errors import ResultsError
-from tui_influence.probes.failures import blame, failures
+from tui_influence.influence.estimate import interval
+from tui_influence.influence.estimators import difference, ridge
+from tui_influence.influence.fdr import benjamini_hochberg, p_values
+from tui_influence.probes import failures as module
+from tui_influence.probes.failures import Blamed, blame, failures
 from tui_influence.ranking import Question, rank
 
 GROUPS, EXAMPLES, MODELS = 8, 60, 300
@@ -79,3 +85,78 @@ def test_too_few_models_are_refused(tmp_path):
     reading = read_sweep(write_sweep(tmp_path, EFFECTS, LABELS, models=5))
     with pytest.raises(ResultsError, match="5 models recorded"):
         failures(reading, Question())
+
+
+@pytest.mark.parametrize("block", [7, MODELS, 10**6])
+def test_shares_and_margins_are_those_of_every_model(reading, monkeypatch, block):
+    monkeypatch.setattr(module, "_ROWS", block)
+    found = failures(reading, Question(split="evaluate"), below=np.inf)
+    columns = np.flatnonzero(~reading.examples.estimate)
+    margins = np.asarray(reading.outputs.margins, dtype=np.float64).mean(axis=0)
+    right = (np.asarray(reading.outputs.predicted) == LABELS).mean(axis=0)
+    assert [one.example for one in found.found] == sorted(columns, key=lambda example: margins[example])
+    for one in found.found:
+        assert one.margin == pytest.approx(margins[one.example], rel=1e-5)
+        assert one.right == pytest.approx(right[one.example])
+        labels, votes = np.unique(reading.outputs.predicted[:, one.example], return_counts=True)
+        assert one.predicted == labels[np.argmax(votes)]
+        assert one.label == LABELS[one.example]
+    assert found.wrong == (right[columns] < 0.5).sum()
+    assert found.low == found.size - found.wrong == len(columns) - found.wrong
+
+
+@pytest.mark.parametrize("estimator", ["difference", "ridge"])
+def test_blame_has_the_numbers_of_the_influence_on_the_example(reading, estimator):
+    found = failures(reading, Question(split="all", estimator=estimator), blamed=GROUPS)
+    columns = np.array([one.example for one in found.found])
+    margins = np.asarray(reading.outputs.margins[:, columns], dtype=np.float64)
+    estimate = (difference if estimator == "difference" else ridge)(reading.outputs.masks, margins)
+    for place, one in enumerate(found.found):
+        influence, se = estimate.influence[:, place], estimate.se[:, place]
+        order = [k for k in np.argsort(influence) if influence[k] < 0]
+        assert [blamed.group for blamed in one.blamed] == order
+        q = benjamini_hochberg(p_values(influence, se, estimate.df))
+        low, high = interval(influence, se, estimate.df)
+        for blamed in one.blamed:
+            k = blamed.group
+            assert (blamed.influence, blamed.se) == pytest.approx((influence[k], se[k]), rel=1e-3)
+            assert (blamed.low, blamed.high) == pytest.approx((low[k], high[k]), rel=1e-3, abs=1e-4)
+            assert blamed.q == pytest.approx(q[k], rel=1e-2)
+
+
+def test_an_example_that_half_of_the_models_get_right_does_not_fail(tmp_path):
+    paths = write_sweep(tmp_path, np.zeros((3, 6)), np.arange(6) % 3, models=20)
+    reading = read_sweep(paths)
+    predicted = np.tile(np.arange(6) % 3, (20, 1)).astype(np.uint16)
+    predicted[:10, 1] = predicted[:11, 2] = 7
+    margins = np.full((20, 6), 0.5, np.float16)
+    margins[:, 3] = -0.25
+    tied = replace(reading, outputs=replace(reading.outputs, predicted=predicted, margins=margins))
+    assert [one.example for one in failures(tied, Question(split="all")).found] == [2]
+    at = failures(tied, Question(split="all"), below=-0.25)
+    assert (at.wrong, at.low, [one.example for one in at.found]) == (1, 0, [2])
+    above = failures(tied, Question(split="all"), below=-0.249)
+    assert (above.wrong, above.low, [one.example for one in above.found]) == (1, 1, [3, 2])
+
+
+def test_as_many_groups_are_blamed_as_are_asked_for(reading):
+    for count in (0, 1, 2):
+        assert len(failures(reading, Question(split="all"), blamed=count).found[0].blamed) == count
+    assert len(failures(reading, Question(split="all")).found[0].blamed) == 3
+    assert len(blame(reading, Question(example=6, target_class="class 0"), 2)) == 2
+    with pytest.raises(ValueError, match="one example"):
+        blame(reading, Question(), 2)
+
+
+@pytest.mark.parametrize(("q", "told"), [(0.049, True), (0.05, False), (np.nan, False)])
+def test_a_group_is_told_to_blame_below_the_level(q, told):
+    assert Blamed(0, -1.0, 0.1, -1.2, -0.8, q).told == told
+
+
+def test_a_group_of_unknown_influence_is_not_blamed(reading):
+    masks = np.array(reading.outputs.masks)
+    masks[:, 5] = True
+    known = replace(reading, outputs=replace(reading.outputs, masks=masks))
+    found = failures(known, Question(split="all"), blamed=GROUPS).found[0]
+    assert 5 not in [one.group for one in found.blamed]
+    assert not failures(known, Question()).relative

@@ -150,7 +150,7 @@ def test_a_flip_is_a_change_of_what_most_say_and_no_words_contradict_it(tmp_path
     counts = dict(zip((ArmKind.ALL, ArmKind.DROP, ArmKind.RANDOM), right, strict=True))
     arms = {
         kind: ArmOnExample(
-            arm=Arm(kind, 0 if kind is ArmKind.ALL else 2, kind.value, ()), models=10, right=count,
+            arm=Arm(kind, kind.value, 0 if kind is ArmKind.ALL else 2, ()), models=10, right=count,
             margin=UNSURE, over_all=None, over_random=None, flipped=None,
         )
         for kind, count in counts.items()
@@ -166,3 +166,108 @@ def test_a_flip_is_a_change_of_what_most_say_and_no_words_contradict_it(tmp_path
     assert (outcome is Outcome.HOLDS) <= (before <= 5 < after and after > control)
     assert (outcome is Outcome.WORSE) <= (after < before)
     assert (outcome in (Outcome.HOLDS, Outcome.OFTENER, Outcome.ANY)) <= (after > before)
+
+
+def judged(everything, without, random, *, p_all, p_random, models=10, margins=(UNSURE, UNSURE)):
+    """What follows from so many right of ten each, and from p-values and margins that are made up."""
+    arms = {
+        kind: ArmOnExample(
+            arm=Arm(kind, kind.value, 0 if kind is ArmKind.ALL else 2, ()), models=models, right=count,
+            margin=UNSURE, over_all=None, over_random=None, flipped=None,
+        )
+        for kind, count in ((ArmKind.ALL, everything), (ArmKind.DROP, without), (ArmKind.RANDOM, random))
+    }  # fmt: skip
+    one = replace(arms[ArmKind.DROP], over_all=Against(p_all, margins[0]), over_random=Against(p_random, margins[1]))
+    return Verified(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ()), one
+
+
+RISES = Interval(1.0, 0.1, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("right", "p", "outcome"),
+    [
+        ((5, 6, 0), (0.049, 0.049), Outcome.HOLDS),
+        ((6, 7, 0), (0.049, 0.049), Outcome.OFTENER),  # most were right before
+        ((3, 5, 0), (0.049, 0.049), Outcome.OFTENER),  # half are no most
+        ((5, 6, 0), (0.049, 0.05), Outcome.ANY),
+        ((5, 6, 6), (0.049, 0.049), Outcome.ANY),
+        ((5, 6, 9), (0.049, 0.049), Outcome.ANY),
+        ((5, 6, 0), (0.05, 0.049), Outcome.NOTHING),
+        ((6, 5, 6), (0.049, 0.9), Outcome.WORSE),
+        ((6, 7, 6), (0.05, 0.9), Outcome.RIGHT),
+        ((5, 7, 6), (0.05, 0.9), Outcome.NOTHING),
+    ],
+)
+def test_both_sides_of_every_bound(right, p, outcome):
+    found, one = judged(*right, p_all=p[0], p_random=p[1])
+    assert found.outcome(one) is outcome
+
+
+@pytest.mark.parametrize(
+    ("margins", "outcome"),
+    [
+        ((RISES, RISES), Outcome.MARGIN),
+        ((RISES, UNSURE), Outcome.NOTHING),
+        ((UNSURE, RISES), Outcome.NOTHING),
+        ((RISES, Interval(-1.0, -2.0, -0.1)), Outcome.NOTHING),
+    ],
+)
+def test_a_margin_rises_where_it_does_over_both_controls(margins, outcome):
+    found, one = judged(0, 0, 0, p_all=1.0, p_random=1.0, margins=margins)
+    assert found.outcome(one) is outcome
+
+
+def test_one_retraining_of_each_says_nothing():
+    found, one = judged(0, 1, 0, p_all=0.01, p_random=0.01, models=1)
+    assert found.outcome(one) is Outcome.OPEN
+    found, one = judged(0, 2, 0, p_all=0.01, p_random=0.01, models=2)
+    assert found.outcome(one) is Outcome.HOLDS
+    alone = replace(found, arms=found.arms[:2])
+    assert alone.outcome(one) is Outcome.OPEN
+    assert replace(found, arms=found.arms[1:]).outcome(one) is Outcome.OPEN
+    assert found.outcome(replace(one, over_random=None)) is Outcome.OPEN
+
+
+def test_a_usual_prediction_is_that_of_more_than_half(tmp_path):
+    """Of eight retrainings, four are no usual prediction."""
+
+    def margin(arm, row, target):
+        found = flat(2.0)
+        if arm.kind is ArmKind.DROP:
+            found[ELSEWHERE[0]] = 2.0 if row.repeat < 4 else -2.0
+            found[ELSEWHERE[1]] = 2.0 if row.repeat < 5 else -2.0
+        return found
+
+    flipped = by_kind(look(tmp_path, margin))[ArmKind.DROP].flipped
+    assert (flipped.to_right, flipped.to_wrong) == (0, 1)
+
+
+def test_several_lists_are_held_against_as_many_at_random_each(tmp_path):
+    groups = bare().groups
+    lists = [choice(groups[:count], groups, ArmKind.DROP, f"{count}") for count in (1, 2)]
+    pruning = with_arms(bare(), [], lists, 3)
+
+    def margin(arm, row, target):
+        return flat({ArmKind.ALL: 0.0, ArmKind.DROP: arm.k, ArmKind.RANDOM: -10.0 * arm.k}[arm.kind])
+
+    pruned(tmp_path, pruning, margin)
+    found = verified(Paths(tmp_path), read_run_info(tmp_path), pruning, 0)
+    assert [one.arm.k for one in found.blamed] == [1, 2]
+    for one in found.blamed:
+        assert one.over_all.margin.value == pytest.approx(one.arm.k, abs=0.2)
+        assert one.over_random.margin.value == pytest.approx(11 * one.arm.k, abs=0.2)
+        assert one.margin.value == pytest.approx(one.arm.k, abs=0.2)
+    assert {one.over_random for one in found.arms if one.arm.kind is ArmKind.RANDOM} == {None}
+    assert (found.label, found.example) == (0, 0)
+    assert found.of(ArmKind.RANDOM, 2).arm.label == "random 2"
+    assert found.of(ArmKind.RANDOM, 3) is None
+
+
+@pytest.mark.parametrize("example", [-1, N])
+def test_an_example_outside_the_test_examples_is_refused(tmp_path, example):
+    pruned(tmp_path, PRUNING, margins, only=set())
+    with pytest.raises(ResultsError, match=f"no example {example}"):
+        verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, example)
+    assert verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, 0).example == 0
+    assert verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N - 1).label == (N - 1) % 3

@@ -2,12 +2,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.tui.runs import make_run
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.influence.difference import difference
+from tui_influence.influence.pairs import models_needed, smallest_found
 from tui_influence.probes import leakage
-from tui_influence.probes.leakage import class_of, groups_of_class, is_of_images, leaks
+from tui_influence.probes.leakage import class_of, groups_of_class, images_of, is_of_images, leaks
+from tui_influence.ranking import rank
 from tui_influence.ranking_question import Question
 from tui_influence.reading import read
 from tui_influence.store.records import as_margins, write_record
@@ -127,3 +131,81 @@ def test_a_group_that_only_helps_less_than_it_helps_the_class_misleads_nobody(tm
     assert (found.hurt[0].group, found.hurt[0].example) == (MISLEADS, MISLED)
     assert found.hurt[0].on_example == pytest.approx(-1, abs=0.1)
     assert all(pair.on_example * pair.influence > 0 for pair in (*found.helped, *found.hurt) if pair.influence)
+
+
+def alone(reading, group, example):
+    """By `difference`: influence of a group on an example, and on that less the mean of the others of its class."""
+    margins = np.asarray(reading.outputs.margins, dtype=np.float64)
+    others = [other for other in range(12) if other % 3 == example % 3 and other != example]
+    beyond = margins[:, example] - margins[:, others].mean(axis=1)
+    found = difference(
+        reading.outputs.masks, np.stack([margins[:, example], beyond], axis=1), only=np.array([group]), pooled=True
+    )
+    return found.influence[0], found.se[0, 1], found.df
+
+
+@pytest.mark.parametrize("groups", [None, [17, LEAKS, 5, MISLEADS, 8]])
+def test_every_pair_has_the_influence_beyond_its_class_and_that_on_its_example(reading, groups):
+    groups = None if groups is None else np.sort(groups)
+    found = leaks(reading, Question(split="evaluate"), groups)
+    assert all(not reading.examples.estimate[pair.example] for pair in (*found.helped, *found.hurt))
+    assert len(found.helped) + len(found.hurt) > 10
+    for pair in (*found.helped, *found.hurt):
+        (on_example, beyond), se, df = alone(reading, pair.group, pair.example)
+        assert pair.influence == pytest.approx(beyond, abs=1e-3)
+        assert pair.on_example == pytest.approx(on_example, abs=1e-3)
+        assert pair.se == pytest.approx(se, rel=1e-2)
+        half = stats.t.ppf(0.975, df) * pair.se
+        assert (pair.low, pair.high) == pytest.approx((pair.influence - half, pair.influence + half))
+    assert found.models == 80
+
+
+def test_the_smallest_influence_found_is_that_of_a_usual_example_and_image(reading):
+    found = leaks(reading, Question(split="all"))
+    margins = np.asarray(reading.outputs.margins, dtype=np.float64)
+    sums = np.stack([margins[:, label::3].sum(axis=1) for label in range(3)], axis=1)[:, np.arange(12) % 3]
+    spread = np.median((margins - (sums - margins) / 3).std(axis=0))
+    share = np.median(reading.outputs.masks.mean(axis=0))
+    assert found.smallest == pytest.approx(smallest_found(found.tested, spread, 80, share), rel=1e-2)
+    some = leaks(reading, Question(split="all"), np.array([LEAKS]))
+    share = reading.outputs.masks[:, LEAKS].mean()
+    assert some.smallest == pytest.approx(smallest_found(12, spread, 80, share), rel=1e-2)
+
+
+@pytest.mark.parametrize("most_have_it", [True, False])
+def test_where_most_groups_never_vary_one_of_all_models_counts_as_the_usual_share(reading, most_have_it):
+    masks = np.full_like(reading.outputs.masks, most_have_it)
+    masks[:, 0] = np.arange(80) % 2 == 0
+    found = leaks(replace(reading, outputs=replace(reading.outputs, masks=masks)), Question(split="all"))
+    half = leaks(reading, Question(split="all"))
+    share = np.median(reading.outputs.masks.mean(axis=0))
+    scale = smallest_found(240, 1.0, 80, share) / half.smallest
+    assert found.tested == 12
+    assert found.smallest * scale == pytest.approx(smallest_found(12, 1.0, 80, 1 / 80))
+
+
+def test_pairs_left_out_are_those_beyond_chance_that_are_not_kept():
+    made = leakage.Leaks((1, 2), (3,), n_helped=5, n_hurt=1, tested=9, examples=3, models=9, smallest=1.0)
+    assert made.left_out == 3
+    assert replace(made, n_helped=1, n_hurt=4).left_out == 3
+
+
+def test_as_many_models_as_it_takes_are_enough(tmp_path):
+    needed = models_needed(240)
+    assert leaks(sweep(tmp_path / "run", needed), Question(split="all")).models == needed
+    with pytest.raises(ResultsError, match=f"{needed - 1} models recorded.*at least {needed}; more `models`"):
+        leaks(sweep(tmp_path / "few", needed - 1), Question(split="all"))
+
+
+def test_the_images_of_a_class_are_its_groups_and_their_rows_those_that_are_known(reading):
+    assert groups_of_class(reading.info, "b").tolist() == list(range(10, 20))
+    ranking = rank(reading, Question()).report.ranking
+    some = images_of(ranking, np.array([4, 2]))
+    assert [row.index for row in some] == [row.index for row in ranking.rows if row.index in (2, 4)]
+    unknown = replace(ranking, rows=tuple(replace(row, influence=np.nan) for row in ranking.rows))
+    assert images_of(unknown, np.array([4, 2])) == ()
+    without = replace(reading.info, source=replace(reading.info.source, classes=["a", "b", "c"]))
+    with pytest.raises(ConfigError, match='no single image of class "c"'):
+        groups_of_class(without, "c")
+    mixed = replace(reading.info, source=replace(reading.info.source, sizes=[1] * 19 + [2]))
+    assert not is_of_images(mixed)

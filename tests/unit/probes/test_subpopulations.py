@@ -1,13 +1,19 @@
 """Subpopulations against planted ones, and against nothing planted."""
 
+from dataclasses import replace
+from math import ceil
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import difference
+from tui_influence.influence.outputs import OutputKind, OutputMatrix
+from tui_influence.probes import beyond
 from tui_influence.probes.beyond import FEWEST_MODELS, beyond_class
-from tui_influence.probes.subpopulations import driven_by, subpopulations
+from tui_influence.probes.subpopulations import Driven, DrivenBy, driven_by, subpopulations
 from tui_influence.ranking import Question, rank
 
 GROUPS, EXAMPLES, MODELS = 8, 160, 400
@@ -142,3 +148,167 @@ def test_a_class_of_one_example_has_nothing_to_be_compared_with(tmp_path):
         subpopulations(reading, Question(target_class="class 2", split="all"))
     lonely = [found for found in subpopulations(reading, Question(split="all")) if found.label == 2]
     assert [(found.size, found.told) for found in lonely] == [(1, 0)]
+
+
+def slow_parts(found, label):
+    """What drives each example of a class: (example, group or None, beyond, q), the most driven first."""
+    of = [place for place, known in enumerate(found.labels) if known == label]
+    tried = sum(np.isfinite(se).any() for se in found.beyond.se[:, of])
+    rows = []
+    for place in of:
+        helps = [
+            (found.beyond.influence[k, place], -k)
+            for k in range(len(found.groups))
+            if found.beyond.influence[k, place] > 0 and found.influence[k, place] > 0
+        ]
+        effect, group = max(helps, default=(np.nan, None))
+        group = None if group is None else -group
+        p = 1.0
+        if group is not None:
+            se = found.beyond.se[group, place]
+            p = min(1.0, tried * 2 * stats.t.sf(effect / se, found.beyond.df))
+        rows.append((int(found.columns[place]), group, effect, p))
+    q = stats.false_discovery_control([row[3] for row in rows])
+    rows = [(example, group, effect, rate) for (example, group, effect, _), rate in zip(rows, q, strict=True)]
+    return sorted(rows, key=lambda row: np.inf if row[1] is None else -row[2])
+
+
+def test_an_example_is_given_to_the_group_of_the_largest_effect_by_bonferroni_and_benjamini_and_hochberg(reading):
+    question = Question(split="all")
+    found = beyond_class(reading, question)
+    for parts in subpopulations(reading, question):
+        expected = {example: rest for example, *rest in slow_parts(found, parts.label)}
+        examples = [*(one for part in parts.parts for one in part.members), *parts.untold]
+        assert {one.example for one in examples} == expected.keys()
+        for one in examples:
+            group, effect, q = expected[one.example]
+            assert one.q == pytest.approx(q, rel=1e-3)
+            assert one.group == group
+            assert one.beyond == pytest.approx(effect, rel=1e-5, nan_ok=True)
+            assert one.told == (q < 0.05)
+        assert [len(part.members) for part in parts.parts] == sorted(
+            (len(part.members) for part in parts.parts), reverse=True
+        )
+        for members in (*(part.members for part in parts.parts), parts.untold):
+            effects = [one.beyond for one in members if one.group is not None]
+            assert effects == sorted(effects, reverse=True)
+
+
+def test_intervals_are_students_and_their_numbers_those_of_the_group_and_the_example(reading):
+    found = beyond_class(reading, Question(split="all"))
+    quantile = stats.t.ppf(0.975, found.beyond.df)
+    for parts in subpopulations(reading, Question(split="all")):
+        for one in (*(member for part in parts.parts for member in part.members), *parts.untold):
+            if one.group is not None:
+                place = int(np.flatnonzero(found.columns == one.example)[0])
+                assert one.label == LABELS[one.example]
+                assert one.se == pytest.approx(found.beyond.se[one.group, place])
+                assert one.influence == pytest.approx(found.influence[one.group, place])
+                assert (one.low, one.high) == pytest.approx(
+                    (one.beyond - quantile * one.se, one.beyond + quantile * one.se)
+                )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({}, True), ({"q": 0.05}, False), ({"beyond": 0.0}, False), ({"influence": 0.0}, False), ({"q": np.nan}, False)],
+)
+def test_a_driver_is_told_where_it_helps_beyond_the_class_and_by_more_than_chance(changes, told):
+    numbers = {"influence": 0.1, "beyond": 0.1, "se": 0.1, "low": 0.1, "high": 0.1, "q": 0.049} | changes
+    assert Driven(0, 0, 0, **numbers).told == told
+
+
+def test_the_models_needed_grow_with_the_square_of_what_is_missing(reading, tmp_path):
+    few = read_sweep(write_sweep(tmp_path, EFFECTS / 4, LABELS, models=60))
+    found = beyond_class(few, Question(split="all"))
+    for parts in subpopulations(few, Question(split="all")):
+        of = np.flatnonzero(found.labels == parts.label)
+        statistic = []
+        for place in of:
+            helps = (found.beyond.influence[:, place] > 0) & (found.influence[:, place] > 0)
+            effects = np.where(helps, found.beyond.influence[:, place], -np.inf)
+            best = np.argmax(effects)
+            statistic.append(effects[best] / found.beyond.se[best, place] if helps.any() else 0.0)
+        typical = np.median(statistic)
+        wanted = stats.t.isf(0.05 / 2 / (2 * GROUPS), found.beyond.df)
+        assert typical < wanted
+        assert parts.needed == ceil(60 * (wanted / typical) ** 2)
+    mixed, plain = subpopulations(reading, Question(split="all"))
+    assert mixed.needed is None
+    assert plain.needed is not None
+
+
+def test_where_most_of_a_class_is_helped_by_nothing_nobody_knows_how_many_models_it_takes(tmp_path):
+    hurt = read_sweep(write_sweep(tmp_path, np.full((3, 40), -5.0), LABELS[:40], models=40, noise=0.1, shared=0.1))
+    assert [parts.needed for parts in subpopulations(hurt, Question(split="all"))] == [None, None]
+
+
+def test_what_a_group_drives_is_in_order_with_q_over_all_examples_and_what_it_does_not_drive_beside_it(reading):
+    found = driven_by(reading, Question(split="all"), 0)
+    whole = beyond_class(reading, Question(split="all"), 0)
+    effect, se = whole.beyond.influence[0], whole.beyond.se[0]
+    q = stats.false_discovery_control(2 * stats.t.sf(np.abs(effect / se), whole.beyond.df))
+    helped = (effect > 0) & (whole.influence[0] > 0)
+    order = np.argsort(-effect, kind="stable")
+    assert [one.example for one in found.examples] == [int(whole.columns[k]) for k in order if helped[k]]
+    assert [one.example for one in found.others] == [int(whole.columns[k]) for k in order if not helped[k]]
+    for one in (*found.examples, *found.others):
+        assert one.q == pytest.approx(q[np.flatnonzero(whole.columns == one.example)[0]], rel=1e-3)
+        assert one.group == 0
+    assert not any(one.told for one in found.others)
+    assert (found.size, found.sizes.tolist(), found.models) == (EXAMPLES, [80, 80], MODELS)
+
+
+def test_classes_are_counted_with_the_most_told_first_and_those_without_any_left_out():
+    def one(label, told):
+        return Driven(0, label, 0, 1.0, 1.0, 0.1, 0.8, 1.2, 0.01 if told else 0.5)
+
+    examples = (one(2, True), one(1, True), one(2, True), one(0, False), one(3, True))
+    found = DrivenBy(0, examples, (), 9, np.array([3, 2, 2, 2]), 40)
+    assert found.told_by_class() == [(2, 2), (1, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("estimator", ["difference", "ridge"])
+def test_one_group_alone_has_the_numbers_that_it_has_among_all(reading, estimator):
+    question = Question(target_class="class 1", split="all", estimator=estimator)
+    whole, one = beyond_class(reading, question), beyond_class(reading, question, 6)
+    assert (one.groups.tolist(), whole.groups.tolist(), one.models) == ([6], list(range(GROUPS)), MODELS)
+    for name in ("influence", "se"):
+        assert getattr(one.beyond, name)[0] == pytest.approx(getattr(whole.beyond, name)[6], abs=1e-5)
+    assert one.influence[0] == pytest.approx(whole.influence[6], abs=1e-5)
+    assert (one.beyond.n_with[0], one.beyond.n_without[0]) == (whole.beyond.n_with[6], whole.beyond.n_without[6])
+    assert (one.beyond.df, one.beyond.kind, one.beyond.relative) == (
+        whole.beyond.df, whole.beyond.kind, whole.beyond.relative,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("most", "refused"), [(GROUPS * 80, False), (GROUPS * 80 - 1, True)])
+def test_more_influences_than_memory_holds_are_refused(reading, monkeypatch, most, refused):
+    monkeypatch.setattr(beyond, "MOST_VALUES", most)
+    question = Question(target_class="class 0", split="all")
+    if not refused:
+        assert beyond_class(reading, question).beyond.influence.shape == (GROUPS, 80)
+        return
+    for estimator in ("difference", "ridge"):
+        with pytest.raises(ConfigError, match="8 groups times 80 examples are too many at once"):
+            beyond_class(reading, replace(question, estimator=estimator))
+    assert beyond_class(reading, question, 3).beyond.influence.shape == (1, 80)
+
+
+@pytest.mark.parametrize("kind", ["margin", "probability", "correct"])
+def test_what_is_beyond_a_class_is_the_output_less_the_mean_of_the_others(reading, kind):
+    labels = np.where(np.arange(EXAMPLES) == 4, 2, LABELS)
+    lonely = replace(reading, examples=replace(reading.examples, labels=labels))
+    described = replace(reading.info.targets[0], classes=["a", "b", "c", "d"])
+    lonely = replace(lonely, info=replace(reading.info, targets=[described]))
+    columns = np.array([3, 4, 7, 10])
+    found = beyond.beyond_outputs(lonely, kind, columns)
+    plain = OutputMatrix(reading.outputs.margins, reading.outputs.predicted, labels, OutputKind(kind))
+    outputs = np.asarray(plain.block(slice(0, MODELS), slice(0, EXAMPLES)), dtype=np.float64)
+    for place, example in enumerate(columns):
+        others = [k for k in range(EXAMPLES) if labels[k] == labels[example] and k != example]
+        expected = outputs[:, example] - (outputs[:, others].mean(axis=1) if others else 0)
+        assert found.block(slice(0, MODELS), np.array([place]))[:, 0] == pytest.approx(expected, abs=2e-4)
+    assert found.scale.tolist() == pytest.approx([79 / 78, 80 / 79, 1, 1])
+    with pytest.raises(ValueError, match="averages need labels"):
+        replace(found, labels=None).block(slice(0, 1), slice(0, 1))

@@ -1,13 +1,15 @@
 """What is retrained to put the blame for an example to the test, and what asks for it."""
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tui_influence.errors import ResultsError
-from tui_influence.probes.verification import SEEDS, verification
+from tui_influence.probes.flips import fisher_exact
+from tui_influence.probes.verification import FEWEST_SEEDS, SEEDS, Verification, verification
 from tui_influence.probes.verification_names import example_of, kept_at, verify_command
 from tui_influence.pruning.planning import directory_of
 from tui_influence.ranking import Question
@@ -61,3 +63,24 @@ def test_the_command_asks_the_same_of_any_directory(reading):
         "tinfl", "failures", "--verify", "--target=things", "--example=6", "--estimator=ridge", "--",
         str(reading.paths.root),
     ]  # fmt: skip
+
+
+def test_where_nothing_is_said_three_groups_are_left_out_ten_times_each(tmp_path):
+    effects = np.full((GROUPS, EXAMPLES), 1.0)
+    effects[[1, 3, 4, 6], 6] = -1.0, -4.0, -3.0, -2.0
+    reading = read_sweep(write_sweep(tmp_path, effects, np.arange(EXAMPLES) % 3, models=200, noise=0.1, shared=0.1))
+    found = verification(reading, Question(example=6))
+    assert [one.group for one in found.blamed] == [3, 4, 6]
+    assert found.wanted.chosen[0].label == "drop 3 blamed for example 6"
+    assert found.wanted.seeds == 10
+    few = verification(reading, Question(example=6), drop=1, seeds=4, devices=["cpu"])
+    assert [one.group for one in few.blamed] == [3]
+    assert (few.wanted.seeds, few.wanted.devices) == (4, ["cpu"])
+    assert not Verification(few.own, (replace(few.blamed[0], q=0.5),), few.wanted).told
+    with pytest.raises(ValueError, match="one example"):
+        verification(reading, Question())
+
+
+def test_the_fewest_retrainings_are_those_from_which_a_flip_can_be_told():
+    assert fisher_exact(FEWEST_SEEDS, FEWEST_SEEDS, 0, FEWEST_SEEDS) < 0.05
+    assert fisher_exact(FEWEST_SEEDS - 1, FEWEST_SEEDS - 1, 0, FEWEST_SEEDS - 1) > 0.05

@@ -143,6 +143,12 @@ def test_the_default_grid_is_possible(groups):
     assert check_grid(grid, groups) == grid
 
 
+def test_the_default_grid_goes_up_to_half_and_is_closer_at_the_low_end():
+    assert default_grid(36) == (3, 6, 12, 18)
+    assert default_grid(12) == (1, 2, 4, 6)
+    assert default_grid(3) == (1,)
+
+
 def test_what_is_written_is_read_back(tmp_path):
     pruning = with_arms(bare(), [3], [], 2)
     write_arms(Paths(tmp_path), pruning)

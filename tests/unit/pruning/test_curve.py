@@ -73,7 +73,7 @@ def test_an_arm_of_which_nothing_is_recorded_is_not_on_the_curve(tmp_path):
 
 @pytest.mark.parametrize("ascii_only", [False, True])
 @pytest.mark.parametrize("width", [60, 80, 100])
-@pytest.mark.parametrize("ks", [(3, 6), (1, 2, 3, 30), (3, 6, 12, 18), (20, 31, 32, 33)])
+@pytest.mark.parametrize("ks", [(3, 6), (1, 2, 3, 30), (3, 6, 12, 18), (20, 31, 32, 33), (2, 5, 9, 12, 20, 33)])
 def test_arms_stand_side_by_side(tmp_path, width, ks, ascii_only):
     """However close the k: each arm has a column to itself, in the order of the key."""
     found = measured(tmp_path, ks, groups=36)
@@ -103,3 +103,19 @@ def test_more_arms_than_columns_are_drawn_one_over_another_and_not_beyond_the_ed
     lines = removal_curve(found, 60)
     assert max(map(cell_len, lines)) <= 60
     assert len(lines) >= HEIGHT + 5
+
+
+@pytest.mark.parametrize("ks", [range(1, 30), (1, 2, 3, 8, 9, 10, 11, 30), (9, 10, 11)])
+def test_numbers_under_the_plot_keep_apart_or_are_left_out(tmp_path, ks):
+    found = measured(tmp_path, ks, groups=36, seeds=1)
+    for width in (40, 47, 60, 61, 80):
+        numbers = [int(number) for number in removal_curve(found, width)[HEIGHT + 2].split()]
+        assert numbers == sorted(set(numbers) & {0, 1, *ks})
+        assert numbers[0] == 0
+        assert len(numbers) > 2
+
+
+def test_a_plot_has_ten_columns_at_least_and_a_hundred_cells_at_most(tmp_path):
+    found = measured(tmp_path)
+    floor = [removal_curve(found, width)[HEIGHT + 1].strip() for width in (0, 19, 20, 21, 100, 300)]
+    assert [len(line) - 1 for line in floor] == [10, 10, 10, 11, 90, 90]

@@ -117,6 +117,14 @@ def test_the_width_is_one_column(found):
     assert image.width / image.info["dpi"][0] == pytest.approx(3.4, abs=0.01)
 
 
+def test_numbers_on_the_axis_keep_a_distance_and_small_ticks_mark_the_others(tmp_path):
+    found = measured(tmp_path, (2, 3, 4, 20, 30), groups=36, seeds=2)
+    ticks = [one for name, one in elements(removal_figure(found, "svg")).items() if name.startswith("xtick")]
+    numbered = [text.text for tick in ticks for text in tick.iter(f"{SVG}text")]
+    assert numbered == ["0", "3", "20", "30"]  # 0.07 of the axis is 2.1
+    assert len({name for name in elements(removal_figure(found, "svg")) if name.startswith("xtick")}) >= 4 + 3
+
+
 def test_names_are_neither_formulas_nor_control_characters(tmp_path):
     names = {r"$\frac{a}{b}$.txt", "\x1b[2J\u202e.txt", "$x^.txt", "<&>.txt", "狮.txt", "long" * 40}
     chosen = [choice([f"class {n}"], bare().groups, ArmKind.DROP, name) for n, name in enumerate(sorted(names))]
@@ -147,7 +155,7 @@ def test_many_lists_of_one_name_are_told_apart_and_leave_the_panels_their_room(t
         return texts(svg), np.ptp(line(elements(svg)["margin-random"])[:, 1])
 
     (_, few), (shown, many) = panel(1), panel(30)
-    assert {"drop mine.txt", "drop mine.txt (2)", "drop mine.txt (30)"} <= set(shown)
+    assert {"drop mine.txt", "drop mine.txt (2)", "drop mine.txt (3)", "drop mine.txt (30)"} <= set(shown)
     assert many > 0.9 * few
 
 

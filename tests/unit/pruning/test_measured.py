@@ -148,10 +148,12 @@ def test_classes_that_changed_by_chance_are_not_named(tmp_path):
 def test_targets_are_averaged_by_their_weights(tmp_path):
     pruning = with_arms(bare(), [3], [], 3)
     pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"a": 3.0, "b": 1.0}))
-    measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(4 if target == "a" else 8), targets=("a", "b"))
+    of_target = {"a": np.where(ESTIMATE, -9.0, 4.0), "b": np.where(ESTIMATE, -9.0, 8.0)}
+    measured = pruned(tmp_path, pruning, lambda arm, row, target: of_target[target], targets=("a", "b"))
     control = measured.of(ArmKind.ALL, 0)
     assert control.margin.mean.value == pytest.approx(5, abs=0.02)
     assert control.by_target["b"]["margin"].mean.value == pytest.approx(8, abs=0.02)
+    assert control.by_target["a"]["accuracy"].mean.value == 1
 
 
 def noisy(gains, seed, spread=0.2):

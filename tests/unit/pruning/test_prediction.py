@@ -5,9 +5,11 @@ Effects are normal, or of the kinds that a normal prior is wrong about: a few la
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from tests.unit.influence.simulated_sweeps import simulate
-from tui_influence.influence.estimators import difference
+from tui_influence.influence.estimators import difference, estimate, ridge
+from tui_influence.pruning import prediction
 from tui_influence.pruning.prediction import FEWEST, predict_gain
 
 SWEEPS = 60
@@ -40,6 +42,60 @@ def predicted(design, m, kind, *, over_random):
         true = effects - (effects.mean() if over_random else 0)
         found.append([*side[:, :, 0], [-true[order[:k]].sum() for k in KS]])
     return np.array(found)
+
+
+def slow_gain(masks, ranked_by, outputs, clusters, estimator, ks, over_random):
+    """The module's formula, a model, a number and an output at a time; the folds are the ones that it draws."""
+    m, groups = masks.shape
+    labels = np.arange(m) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    count = labels.max() + 1
+    fold = (np.random.default_rng(0).permutation(count) % 10)[labels]
+    known = np.nan_to_num(ridge(masks, outputs, clusters).influence)
+
+    def lowest(models, k):
+        shared = None if clusters is None else clusters[models]
+        influence = estimate(estimator, masks[models], ranked_by[models], shared).influence[:, 0]
+        return np.argsort(np.where(np.isnan(influence), np.nanmedian(influence), influence), kind="stable")[:k]
+
+    found = np.empty((3, len(ks), outputs.shape[1]))
+    for place, k in enumerate(ks):
+        everywhere = lowest(np.ones(m, dtype=bool), k)
+        psi, looks_better = np.zeros((m, outputs.shape[1])), np.zeros(outputs.shape[1])
+        for number in range(10):
+            others = fold != number
+            chosen = lowest(others, k)
+            looks_better += (known[chosen].sum(axis=0) - known[everywhere].sum(axis=0)) / 10
+            shared = None if clusters is None else clusters[others]
+            b = np.nan_to_num(ridge(masks[others], outputs[others], shared).influence)
+            p = masks[others].mean(axis=0)
+            w = np.zeros(groups)
+            w[chosen] = 1
+            w -= k / groups if over_random else 0
+            for i in np.flatnonzero(fold == number):
+                for j in range(outputs.shape[1]):
+                    r = outputs[i, j] - outputs[others, j].mean() - (masks[i] - p) @ b[:, j]
+                    lever = np.where(p * (1 - p) > 0, (masks[i] - p) / np.where(p * (1 - p) > 0, p * (1 - p), 1), 0)
+                    psi[i, j] = -w @ (b[:, j] + r * lever)
+        for j in range(outputs.shape[1]):
+            mean = psi[:, j].mean()
+            sums = np.array([(psi[labels == label, j] - mean).sum() for label in range(count)])
+            half = t.ppf(0.975, count - 1) * 1.2 * np.sqrt(count / (count - 1) * (sums**2).sum()) / m
+            found[:, place, j] = mean, mean - half, mean + half + max(looks_better[j], 0)
+    return found
+
+
+@pytest.mark.parametrize("estimator", ["difference", "ridge"])
+@pytest.mark.parametrize("design", ["bernoulli", "balanced", "fixed"])
+def test_a_gain_is_predicted_by_the_models_of_each_fold_for_what_the_others_choose(design, estimator):
+    sweep = simulate(design, 70, 8, 2, seed=4)
+    masks = np.column_stack([sweep.masks, np.ones(70, dtype=bool)])  # a group that never varies is never the lowest
+    found = predict_gain(masks, sweep.outputs[:, 1], sweep.outputs, sweep.clusters, estimator, [1, 2, 5])
+    arguments = (masks, sweep.outputs[:, 1], sweep.outputs, sweep.clusters, estimator, [1, 2, 5])
+    np.testing.assert_allclose(found.over_random, slow_gain(*arguments, over_random=True), rtol=1e-6, atol=1e-9)
+    if design == "fixed":
+        assert found.over_all is None
+    else:
+        np.testing.assert_allclose(found.over_all, slow_gain(*arguments, over_random=False), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["normal", "lognormal", "few help", "few hurt"])
@@ -81,6 +137,17 @@ def test_masks_of_one_size_say_nothing_about_keeping_everything():
     gain = predict_gain(sweep.masks, sweep.outputs[:, 0], sweep.outputs, None, "ridge", [3])
     assert gain.over_all is None
     assert np.isfinite(gain.over_random).all()
+
+
+def test_something_is_predicted_from_as_many_models_and_groups_as_it_takes(monkeypatch):
+    sweep = simulate("bernoulli", FEWEST, GROUPS, 1, seed=0)
+    arguments = (sweep.masks, sweep.outputs[:, 0], sweep.outputs, None, "difference", [3])
+    pairs = simulate("balanced", 2 * FEWEST, GROUPS, 1, seed=0)
+    monkeypatch.setattr(prediction, "MOST_GROUPS", GROUPS)
+    assert predict_gain(*arguments) is not None
+    assert predict_gain(pairs.masks, pairs.outputs[:, 0], pairs.outputs, pairs.clusters, "difference", [3]) is not None
+    monkeypatch.setattr(prediction, "MOST_GROUPS", GROUPS - 1)
+    assert predict_gain(*arguments) is None
 
 
 def test_nothing_is_predicted_from_a_few_models():

@@ -8,7 +8,7 @@ import pytest
 from tui_influence.errors import ResultsError
 from tui_influence.runs.words import event_sentence, event_time
 from tui_influence.store.events import EventLog, count_damaged_lines, read_events
-from tui_influence.store.files import last_line
+from tui_influence.store.files import DiskFullError, last_line
 
 
 def kinds(path) -> list[str]:
@@ -117,3 +117,95 @@ def test_events_are_not_written_through_a_link(tmp_path):
     with pytest.raises(ResultsError, match=r"cannot write .*events\.jsonl"):
         EventLog(tmp_path / "events.jsonl")
     assert elsewhere.read_text() == "precious\n"
+
+
+def test_damaged_lines_are_counted_and_every_event_ends_where_the_next_begins(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path, host="node")
+    for index in range(3):
+        log.write("model", index=index)
+    log.close()
+    content = path.read_bytes()
+    path.write_bytes(b"x\n" + content + b"{}\n" + content[:10])
+    assert count_damaged_lines(path) == 2
+    found = list(read_events(path))
+    assert [event["index"] for event, _ in found] == [0, 1, 2]
+    assert {event["host"] for event, _ in found} == {"node"}
+    ends = [end for _, end in found]
+    assert path.read_bytes()[: ends[-1]] == b"x\n" + content
+    for place, end in enumerate(ends):
+        assert [event["index"] for event, _ in read_events(path, end)] == [0, 1, 2][place + 1 :]
+    assert list(read_events(tmp_path / "none.jsonl")) == []
+
+
+@pytest.mark.parametrize(("time", "is_event"), [(0, True), (253402300800, True), (253402300801, False), (-0.5, False)])
+def test_an_event_has_a_time_that_a_calendar_can_show(tmp_path, time, is_event):
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({"event": "model", "time": time}) + "\n")
+    assert len(kinds(path)) == is_event
+
+
+def test_events_of_others_keep_their_times_and_a_full_disk_takes_none_of_them(tmp_path, monkeypatch):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.take_in([{"event": "model", "time": 5.0}, {"event": "model", "time": 6.0}])
+    assert [event["time"] for event, _ in read_events(path)] == [5.0, 6.0]
+    before = path.read_bytes()
+    write = log._file.write
+    parts = iter([lambda lines: write(lines[:7]), None])
+
+    class Full:
+        def write(self, lines):
+            part = next(parts)
+            if part is None:
+                raise OSError(28, "No space left on device")
+            return part(lines)
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    real = log._file
+    log._file = Full()
+    with pytest.raises(DiskFullError, match="no space left"):
+        log.take_in([{"event": "model", "time": 7.0}])
+    assert path.read_bytes() == before
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.write("started")
+    before = path.read_bytes()
+
+    class Short:
+        def write(self, line):
+            return real.write(line[:-1])
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    real = log._file
+    log._file = Short()
+    with pytest.raises(DiskFullError, match="no space left on the disk"):
+        log.write("model")
+    assert path.read_bytes() == before
+
+
+def test_the_time_of_an_event_is_to_the_millisecond(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_influence.store.events.time.time", lambda: 12.3456789)
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write("started")
+    log.close()
+    ((event, _),) = read_events(tmp_path / "events.jsonl")
+    assert event["time"] == 12.346
+
+
+@pytest.mark.parametrize("torn", [b"x", b"xy", b"\n", b""])
+def test_a_line_that_was_cut_short_stays_alone_however_short_it_is(tmp_path, torn):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"event": "started", "time": 1}\n' + torn)
+    log = EventLog(path)
+    log.write("resumed")
+    log.close()
+    assert kinds(path) == ["started", "resumed"]
+    assert path.read_bytes().count(b"\n") == 2 + bool(torn)

@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -332,3 +333,127 @@ def test_compacting_replaces_what_is_damaged_whatever_its_name(compacted):
     outputs = read(compacted)
     assert isinstance(outputs.margins, np.memmap)
     assert is_what_the_records_say(outputs, [0, 1, 2, 3, 5])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 256])
+@pytest.mark.parametrize("chunk", [2, 14, 1 << 20])
+def test_what_is_written_does_not_depend_on_how_much_at_a_time(run, monkeypatch, tmp_path_factory, rows, chunk):
+    paths, info = run
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(generation, "_ROWS", rows)
+    monkeypatch.setattr(generation, "_CHUNK", chunk)
+    compact(paths, info, Role.ESTIMATE, 0)
+    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0))
+    for name in ARRAYS:
+        whole = np.load(directory / f"{name}.npy")
+        assert len(whole) == 4
+        assert (directory / f"{name}.npy").stat().st_size == 128 + whole.nbytes
+    assert not load_outputs(paths, info, Role.ESTIMATE, 0).damaged_matrices
+
+
+def test_a_generation_of_nothing_is_none(tmp_path):
+    directory = tmp_path / "00000000-00000000"
+    assert generation.write_generation(directory, [], 5, 3, "cafe") == 0
+    found = generation.open_generation(directory, generation.Fit("cafe", 8, 3, 5))
+    assert (len(found), found.margins.shape, found.masks.shape) == (0, (0, 5), (0, 3))
+
+
+def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
+    _, info, directory = compacted
+    fit = matrix.fit_of(info, Role.ESTIMATE, 0)
+    assert len(generation.open_generation(directory, replace(fit, planned=4))) == 4
+    with pytest.raises(generation.LargerPlanError, match="beyond the 3 of the plan"):
+        generation.open_generation(directory, replace(fit, planned=3))
+
+
+@pytest.mark.parametrize("wrong", [{"identity": "beef"}, {"groups": K + 1}, {"examples": N - 1}], ids=str)
+def test_a_generation_of_another_run_is_none_of_this_one(compacted, wrong):
+    _, info, directory = compacted
+    with pytest.raises(generation.DamagedGenerationError, match=r"damaged \("):
+        generation.open_generation(directory, replace(matrix.fit_of(info, Role.ESTIMATE, 0), **wrong))
+
+
+def test_a_generation_that_holds_a_row_is_dropped_where_the_row_is_to_be_trained_again(compacted):
+    paths, info, directory = compacted
+    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=7) == []
+    assert directory.exists()
+    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=2) == []
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize(("worth", "writes"), [(1, True), (2, True), (3, False)])
+def test_a_generation_is_written_once_enough_records_have_come(compacted, monkeypatch, worth, writes):
+    paths, info, directory = compacted
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", worth)
+    for index in (6, 4):
+        write_record(paths, make_record(index))
+    assert compact(paths, info, Role.ESTIMATE, 0) == writes
+    found = generations(paths, Role.ESTIMATE, 0)
+    assert len(found) == 1 + writes
+    assert found[-1].name.startswith("00000006-" if writes else "00000004-")
+    assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0), (0, 1, 2, 3, 4, 6))
+    assert directory.exists()
+
+
+def test_rows_of_a_generation_are_taken_over_without_their_records(compacted, monkeypatch):
+    paths, info, _ = compacted
+    write_record(paths, make_record(5))
+    paths.record(Role.ESTIMATE, 1, 0).unlink()
+    assert compact(paths, info, Role.ESTIMATE, 0)
+    assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0), (0, 1, 2, 3, 5))
+
+
+def test_a_record_that_is_damaged_has_no_row_in_the_next_generation(compacted):
+    paths, info, _ = compacted
+    write_record(paths, make_record(4, identity="other"))
+    write_record(paths, make_record(5))
+    assert compact(paths, info, Role.ESTIMATE, 0)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert outputs.indices.tolist() == [0, 1, 2, 3, 5]
+    assert len(outputs.damaged) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mask": np.ones(K + 1, bool)},
+        {"margins": np.zeros(N - 1, np.float16)},
+        {"predicted": np.zeros(N + 1, np.uint16)},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_record_that_does_not_fit_the_run_is_left_out(run, wrong):
+    paths, info = run
+    write_record(paths, make_record(1, **wrong))
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert outputs.indices.tolist() == [0, 2, 3]
+    assert f"it does not fit {K} groups and {N} examples" in outputs.damaged[0]
+
+
+def test_what_is_remembered_is_not_older_than_a_moment(compacted, hashed, monkeypatch):
+    """Files that settled are remembered; whether they have is judged by the latest time of any of them."""
+    now = digest_memory.time.time()
+    times = {"margins": now - 3600, "clusters": now}
+    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLED - 0.5)
+    stats = {name: os.stat_result((0o100600, 1, 1, 1, 0, 0, 10, when, when, when)) for name, when in times.items()}
+    directory = compacted[2]
+    digest_memory.remember(directory, "stamp", stats)
+    assert not digest_memory.is_remembered(directory, "stamp")
+    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLED + 0.5)
+    digest_memory.remember(directory, "stamp", stats)
+    assert digest_memory.is_remembered(directory, "stamp")
+    assert not digest_memory.is_remembered(directory, "other")
+    assert not digest_memory.is_remembered(directory.parent, "stamp")
+
+
+@pytest.mark.parametrize("changed", ["st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_a_stamp_changes_with_every_file_it_is_of(changed):
+    status = {"st_ino": 1, "st_size": 2, "st_mtime_ns": 3, "st_ctime_ns": 4}
+
+    def stamp(name="a", digest="d", **changes):
+        return digest_memory.stamp_of(digest, {name: SimpleNamespace(**status | changes)})
+
+    assert stamp() == stamp(st_atime_ns=77)
+    assert len({stamp(), stamp("b"), stamp(digest="e"), stamp(**{changed: 77})}) == 4

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_influence.errors import ResultsError
+from tui_influence.store import json_values
 from tui_influence.store.files import read_json
-from tui_influence.store.json_values import array, count, finite, number, parse, table, text, texts
+from tui_influence.store.json_values import array, count, finite, number, numbers, parse, table, text, texts
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(-1e100, 1e100)
 VALUES = st.recursive(
@@ -80,3 +81,58 @@ def test_fields_that_json_has_no_word_for_are_left_out():
         "c": {"d": float("-inf")},
     }
     assert finite(event) == {"b": 1.5, "metrics": [{"y": 2.0}], "c": {}}
+
+
+@pytest.mark.parametrize(("content", "value"), [(b"1e100", 1e100), (b"-1e100", -1e100), (b"1" * 20, int("1" * 20))])
+def test_the_largest_numbers_that_can_be_computed_with_are_read(content, value):
+    assert parse(content) == value
+    assert finite({"a": value}) == {"a": value}
+
+
+@pytest.mark.parametrize("content", [b"1.1e100", b"-1.1e100", b"1" * 21])
+def test_larger_ones_are_not(content):
+    with pytest.raises(ValueError, match=r"."):
+        parse(content)
+
+
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_hundred_levels_are_read_and_one_more_is_not(opened, closed):
+    """However much stands beside them."""
+
+    def nested(levels):
+        return b"[" + b"[0]," * 150 + opened * (levels - 1) + b"1" + closed * (levels - 1) + b"]"
+
+    assert len(parse(nested(100))) == 151
+    with pytest.raises(ValueError, match="nested too deep"):
+        parse(nested(101))
+    assert parse(opened * 100 + b"1" + closed * 100)
+    with pytest.raises(ValueError, match="nested too deep"):
+        parse(opened * 101 + b"1" + closed * 101)
+
+
+def test_parts_are_counted_before_they_are_made(monkeypatch):
+    monkeypatch.setattr(json_values, "_PARTS", 4)
+    assert parse(b'[{}, [], "{"]') == [{}, [], "{"]
+    with pytest.raises(ValueError, match="too many parts"):
+        parse(b"[{}, [], [], {}]")
+
+
+def test_values_at_the_end_of_what_is_expected_are_taken():
+    assert [number(value, 0, 1) for value in (0, 0.5, 1)] == [0, 0.5, 1]
+    assert isinstance(number(1), float)
+    assert [count(value) for value in (0, 100_000_000)] == [0, 100_000_000]
+    with pytest.raises(ValueError, match="a count up to 100,000,000 expected, not 100000001"):
+        count(100_000_001)
+    assert count(7, most=7) == 7
+    assert numbers({"a": 1, "b": 2.5}) == {"a": 1.0, "b": 2.5}
+    assert numbers({}) == {}
+    for wrong in ({"a": True}, {"a": None}, {"a": "1"}):
+        with pytest.raises(TypeError, match="numbers expected"):
+            numbers(wrong)
+
+
+def test_a_wrong_value_is_shown_short_and_safe():
+    with pytest.raises(TypeError) as refused:
+        text(["\x1b" * 1000])
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 80

@@ -95,3 +95,29 @@ def test_bytes_that_are_neither_true_nor_false_make_no_mask():
         as_mask(array_in(bytes(content)))
     with pytest.raises(ValueError, match="true and false"):
         as_mask(np.zeros(3, np.uint8))
+
+
+@pytest.mark.parametrize("axes", [0, 1, 4])
+def test_arrays_of_up_to_four_axes_are_read(axes):
+    array = np.arange(1, dtype=np.int32).reshape((1,) * axes)
+    assert array_in(content_of(array)).shape == array.shape
+    with pytest.raises(ValueError, match="a shape that no array of its kind has"):
+        array_in(content_of(np.zeros((1,) * 5, np.int32)))
+
+
+def test_a_file_may_be_longer_than_its_array_and_not_shorter(tmp_path):
+    content = content_of(np.arange(6, dtype=np.int16))
+    for more in (b"", b"x", b"xyz"):
+        assert array_in(content + more).tolist() == [0, 1, 2, 3, 4, 5]
+    path = tmp_path / "array.npy"
+    for size in (len(content) - 1, len(content) - 12):
+        path.write_bytes(content[:size])
+        for read in (lambda: map_array(path), lambda size=size: array_in(content[:size])):
+            with pytest.raises(ValueError, match=r"\(6,\) int16 needs 12 bytes, and the file is too short"):
+                read()
+
+
+def test_an_array_that_is_mapped_cannot_be_written_to(tmp_path):
+    np.save(tmp_path / "array.npy", np.arange(3))
+    with pytest.raises(ValueError, match="read-only"):
+        map_array(tmp_path / "array.npy")[0] = 7

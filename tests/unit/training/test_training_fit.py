@@ -8,6 +8,8 @@ from torch import nn
 from tests.unit.training.own_networks import UnusedParameter
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
+from tui_influence.training import fit as module
+from tui_influence.training.data import TrainingFailed
 from tui_influence.training.fit import SGD, Recipe, fit, one_cycle
 from tui_influence.training.numerics import choose, generator
 from tui_influence.training.pixels import Pixels, resident
@@ -48,6 +50,84 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
     assert rates[0] < 0.01
     assert rates[-1] < 0.01
     assert np.mean(rates) == pytest.approx(0.5, abs=0.01)
+    assert [one_cycle(progress) for progress in (0.05, 0.1, 0.2, 0.6, 0.9)] == pytest.approx([0.25, 0.5, 1, 0.5, 0.125])
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "epochs"), [(50, 16, 3), (40, 10, 2), (7, 10, 4), (3, 2, 1), (2, 2, 1)]
+)
+def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatch, images, batch_size, epochs):
+    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    losses, hits, rates = [], [], []
+
+    def spied(logits, labels, **options):
+        losses.append(float(nn.functional.cross_entropy(logits.detach(), labels)))
+        hits.append(float((logits.argmax(1) == labels).double().mean()))
+        assert options == {"label_smoothing": 0.0}
+        return nn.functional.cross_entropy(logits, labels)
+
+    step = SGD.step
+    monkeypatch.setattr(module, "cross_entropy", spied)
+    monkeypatch.setattr(SGD, "step", lambda self, lr: rates.append(lr) or step(self, lr))
+    recipe = Recipe("it", epochs, batch_size, 0.3, TrainSection())
+    result = fit(
+        nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(images), recipe, choose("cpu", "fp32", 1), generator(0)
+    )
+    batch = min(batch_size, images)
+    each = -(-images // batch)
+    assert result.steps == len(losses) == max(1, epochs * images // batch)
+    assert result.loss == pytest.approx(np.mean(losses[-each:]))
+    assert result.accuracy == pytest.approx(np.mean(hits[-each:]))
+    expected = [0.3 * one_cycle((number + 0.5) / result.steps) for number in range(result.steps)]
+    assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("at", "where"),
+    [(0, "epoch 1 of 3, step 1 of 4"), (3, "epoch 1 of 3, step 4 of 4"), (4, "epoch 2 of 3, step 1 of 4"),
+     (10, "epoch 3 of 3, step 3 of 4")],
+)  # fmt: skip
+def test_a_loss_that_is_not_finite_is_named_by_the_first_step_and_ends_its_epoch(monkeypatch, at, where):
+    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    taken = []
+
+    def bad(logits, labels, **options):
+        taken.append(len(labels))
+        loss = nn.functional.cross_entropy(logits, labels)
+        return loss * torch.nan if len(taken) > at else loss
+
+    monkeypatch.setattr(module, "cross_entropy", bad)
+    recipe = Recipe("it", 3, 13, 0.1, TrainSection())  # 11 steps: the last epoch has three
+    with pytest.raises(TrainingFailed, match=f"^it: the loss is not finite in {where}$"):
+        fit(nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(50), recipe, choose("cpu", "fp32", 1), generator(0))
+    assert len(taken) == min((at // 4 + 1) * 4, 11)
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_a_training_takes_two_images(images):
+    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    recipe = Recipe("it", 1, 8, 0.1, TrainSection())
+    with pytest.raises(TrainingFailed, match=f"^it: {images} images to train on; at least 2 are needed$"):
+        fit(
+            nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(images), recipe, choose("cpu", "fp32", 1), generator(0)
+        )
+
+
+def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(monkeypatch):
+    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    smoothing, views = [], []
+    loss, batch = nn.functional.cross_entropy, Pixels.batch
+    monkeypatch.setattr(
+        module, "cross_entropy", lambda *both, label_smoothing: smoothing.append(label_smoothing) or loss(*both)
+    )
+    monkeypatch.setattr(Pixels, "batch", lambda self, index, view=None: views.append(view) or batch(self, index, view))
+    recipe = Recipe("it", 20, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
+    fit(nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(50), recipe, choose("cpu", "fp32", 1), generator(0))
+    assert set(smoothing) == {0.125}
+    seen = torch.cat(views)
+    assert seen[:, :2].unique().tolist() == [-2, -1, 0, 1, 2]
+    assert seen[:, 2].unique().tolist() == [0, 1]
+    assert not all(torch.equal(views[0], view) for view in views[1:])
 
 
 def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch):

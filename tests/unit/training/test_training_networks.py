@@ -9,7 +9,7 @@ from tests.unit.training.small_data import mask, same, source, target, trainer
 from tui_influence.config.schema import ModelSection
 from tui_influence.errors import ConfigError
 from tui_influence.training import networks
-from tui_influence.training.networks import build_network, split_head
+from tui_influence.training.networks import Block, build_network, split_head
 
 OWN = "tests.unit.training.own_networks:"
 
@@ -58,6 +58,107 @@ def test_width_multiplies_channels():
     assert build("small-cnn", width=0.5).head.in_features == 32
     assert build("resnet9", width=0.125).head.in_features == 64
     assert build("small-cnn", width=0.01).head.in_features == 2
+
+
+def shapes(network):
+    """Of every convolution: channels in and out, and of the head."""
+    return [tuple(p.shape[:2]) for p in network.parameters() if p.ndim > 1]
+
+
+def test_the_networks_for_small_images_have_the_layers_that_they_say():
+    assert shapes(build("small-cnn", channels=1)) == [(16, 1), (32, 16), (32, 32), (5, 64)]
+    assert shapes(build("resnet9")) == [
+        (64, 3), (128, 64), (128, 128), (128, 128), (256, 128), (512, 256), (512, 512), (512, 512), (5, 512),
+    ]  # fmt: skip
+    assert shapes(build("small-cnn", channels=1, width=0.01)) == [(1, 1), (1, 1), (1, 1), (5, 2)]
+    assert shapes(build("resnet9", width=0.001))[:3] == [(1, 3), (1, 1), (1, 1)]
+    for network in (build("small-cnn"), build("resnet9")):
+        for block in (module for module in network.modules() if isinstance(module, Block)):
+            assert (block.conv.kernel_size, block.conv.padding, block.conv.bias) == ((3, 3), (1, 1), None)
+
+
+@pytest.mark.parametrize(("arch", "pools"), [("small-cnn", [2, 1, 2]), ("resnet9", [1, 2, 1, 1, 2, 2, 1, 1])])
+def test_maps_shrink_where_they_are_pooled(arch, pools):
+    network = build(arch)
+    sides = []
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    for block in blocks:
+        block.register_forward_hook(lambda _module, inputs, output: sides.append(inputs[0].shape[2] // output.shape[2]))
+    with torch.no_grad():
+        network(torch.randn(2, 3, 32, 32))
+    assert sides == [block.pool for block in blocks] == pools
+
+
+def test_a_block_pools_normalises_and_cuts_off():
+    torch.manual_seed(0)
+    block = Block(2, 3, pool=2).eval()
+    block.norm.running_mean += 0.1
+    x = torch.randn(4, 2, 8, 8)
+    with torch.no_grad():
+        expected = torch.relu(block.norm(torch.max_pool2d(block.conv(x), 2)))
+        torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_a_residual_stage_that_gives_nothing_passes_on_what_it_was_given(stage):
+    network = build("resnet9", width=0.125)
+    seen = {}
+    part = getattr(network, stage)
+    part.register_forward_hook(lambda _module, inputs, output: seen.update(given=inputs[0]) or torch.zeros_like(output))
+    following = network.middle if stage == "first" else network.head
+    following.register_forward_pre_hook(lambda _module, inputs: seen.update(passed=inputs[0]))
+    with torch.no_grad():
+        network(torch.randn(2, 3, 16, 16))
+    expected = seen["given"] if stage == "first" else seen["given"].amax((2, 3))
+    torch.testing.assert_close(seen["passed"], expected)
+
+
+def test_features_are_the_mean_and_the_maximum_of_each_channel():
+    x = torch.randn(3, 4, 5, 5)
+    found = networks.mean_and_maximum(x)
+    torch.testing.assert_close(found[:, :4], x.flatten(2).mean(2))
+    torch.testing.assert_close(found[:, 4:], x.flatten(2).max(2).values)
+
+
+@pytest.mark.parametrize(
+    ("arch", "options"),
+    [
+        ("googlenet", {"aux_logits": False, "init_weights": True}),
+        ("inception_v3", {"aux_logits": False, "init_weights": True}),
+        ("vit_b_16", {"image_size": 48}),
+        ("resnet18", {}),
+    ],
+)
+def test_torchvisions_networks_are_built_for_the_images_without_weights(monkeypatch, arch, options):
+    asked = []
+
+    def get_model(name, **given):
+        asked.append((name, given))
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(given["num_classes"]))
+
+    monkeypatch.setattr("torchvision.models.get_model", get_model)
+    build(arch, channels=1, size=48)
+    assert asked == [(arch, {"weights": None, "num_classes": 5, **options})]
+
+
+def test_a_network_that_is_not_made_yet_is_made_before_every_model(monkeypatch):
+    tried = []
+    monkeypatch.setattr(networks, "_try", lambda *those: tried.append(those[1]))
+    for arch, times in ((OWN + "lazy", 1), (OWN + "good", 0)):
+        networks.build_network(ModelSection(arch=arch), 5, 3, 32, trial=False)
+        assert tried.count(arch) == times
+    assert networks.build_network(ModelSection(arch="small-cnn"), 5, 3, 32, trial=True) is not None
+    assert OWN + "lazy" in tried
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_trial_leaves_the_network_as_it_was(training):
+    network = build(OWN + "good").train(training)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    networks._try(network, "x", 5, 3, 32)
+    assert network.training == training
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 @pytest.mark.parametrize("arch", ["resnet9", "mobilenet_v3_small", OWN + "good", OWN + "UnusedParameter", OWN + "lazy"])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -65,6 +66,59 @@ def test_bf16_is_chosen_by_what_the_processor_has(monkeypatch, flags, precision,
     assert str(numerics.choose("cpu", "bf16", 2)) == "cpu bf16 2 threads"
 
 
+@pytest.fixture
+def played_gpu(monkeypatch):
+    """Two GPUs, the second too old for bfloat16; torch need not have any."""
+    monkeypatch.setattr(numerics, "reason_against", lambda index: "" if index < 2 else "2 CUDA devices here")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: ((8, 0), (7, 5))[device.index])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ("new", "old")[device.index])
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [
+        ("cuda", "auto", "cuda bf16 new"),
+        ("cuda:0", "auto", "cuda bf16 new"),
+        ("cuda:1", "auto", "cuda fp32 old"),
+        ("cuda:1", "bf16", "cuda bf16 old"),
+        ("cuda:0", "fp32", "cuda fp32 new"),
+    ],
+)
+def test_a_gpu_is_named_with_its_number_and_computes_as_fast_as_it_can(played_gpu, device, precision, words):
+    found = numerics.choose(device, precision, 3)
+    assert str(found) == words
+    assert (found.device.index, found.threads) == (int(device[5:] or 0), 3)
+
+
+def test_a_gpu_that_cannot_be_used_is_refused_with_the_reason(played_gpu):
+    with pytest.raises(DeviceError, match=r'^device "cuda:2" cannot be used: 2 CUDA devices here$'):
+        numerics.choose("cuda:2", "auto", 1)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_gpu_repeats_itself_inside_and_is_as_it_was_outside(played_gpu, monkeypatch, before):
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", before)
+
+    def settings():
+        cudnn = torch.backends.cudnn
+        return torch.backends.cuda.matmul.allow_tf32, cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+
+    outside = settings()
+    threads = torch.get_num_threads()
+
+    def train_and_fail():
+        with numerics.repeatable(numerics.choose("cuda", "fp32", threads + 1)):
+            assert settings() == (False, True, False, False)
+            assert torch.backends.cudnn.enabled
+            assert torch.get_num_threads() == threads
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        train_and_fail()
+    assert settings() == outside
+
+
 def test_streams_of_one_seed_are_independent():
     seeds = {numerics.derive(seed, stream) for seed in range(20) for stream in range(5)}
     assert len(seeds) == 100
@@ -72,6 +126,46 @@ def test_streams_of_one_seed_are_independent():
     assert not torch.equal(
         torch.rand(9, generator=numerics.generator(1, 0)), torch.rand(9, generator=numerics.generator(1, 1))
     )
+
+
+def test_a_seed_is_derived_as_the_first_version_derived_it():
+    """Models of a run are trained by several versions: the same row must be the same model."""
+    assert numerics.derive(7) == 8460147692890830636
+    assert numerics.derive(7, 2) == 9139555415570476218
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 amx_bf16\nflags : other\n", {"fpu", "avx2", "amx_bf16"}),
+        ("Features : neon: fp\n", set()),
+        ("flags : a:b c\n", {"a:b", "c"}),
+    ],
+)
+def test_a_processor_is_asked_for_the_first_line_of_its_flags(monkeypatch, tmp_path, text, flags):
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr(numerics, "Path", lambda asked: path if asked == "/proc/cpuinfo" else None)
+    assert numerics.cpu_flags() == flags
+    path.unlink()
+    assert numerics.cpu_flags() == set()
+
+
+def test_bf16_computes_the_products_and_nothing_else_is_rounded():
+    x = torch.randn(4, 4)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with numerics.choose("cpu", precision, 1).autocast():
+            assert (x @ x).dtype == dtype
+
+
+def test_generators_start_from_the_seed_inside_and_go_on_outside():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with numerics.seeded(torch.device("cpu"), 11):
+        inside = torch.rand(3)
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.equal(inside, torch.rand(3, generator=torch.Generator().manual_seed(11)))
 
 
 def test_the_number_of_threads_is_the_one_that_was_asked_for():

@@ -10,6 +10,7 @@ import torch
 
 from tests.unit.training.small_data import images_of
 from tui_influence.pixel_counts import pixel_counts
+from tui_influence.training import pixels as module
 from tui_influence.training.numerics import generator
 from tui_influence.training.pixels import resident
 
@@ -87,6 +88,54 @@ def test_images_of_another_size_are_refused(shape, resolution):
 def test_black_images_are_not_divided_by_nothing():
     pixels = held(np.zeros((3, 8, 8, 1), np.uint8))
     assert torch.equal(pixels.batch(pixels.everything()), torch.zeros(3, 1, 8, 8))
+
+
+@pytest.mark.parametrize("pixels_at_once", [1, 7 * 64, 1 << 18])
+def test_mean_and_deviation_are_those_of_all_pixels_however_many_at_a_time(monkeypatch, pixels_at_once):
+    monkeypatch.setattr("tui_influence.pixel_counts._SLICE_PIXELS", pixels_at_once)
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    images[..., 1] //= 4
+    pixels = held(images)
+    np.testing.assert_allclose(pixels.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(pixels.deviation, images.std(axis=(0, 1, 2)), rtol=1e-6)
+    assert (pixels.size, pixels.channels) == (8, 3)
+    grey = held(images[..., :1]).like(images, np.zeros(20, np.int64))
+    expected = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    assert np.array_equal(grey.images[..., 0], np.round(expected).astype(np.uint8))
+
+
+def test_images_that_hardly_vary_are_not_blown_up():
+    flat = np.full((4, 8, 8, 1), 100, np.uint8)
+    flat[0, 0, 0] = 102  # less than one grey level of deviation
+    pixels = held(flat)
+    assert pixels.deviation.tolist() == [1.0]
+    found = pixels.batch(pixels.everything())
+    assert float(found.max() - found.min()) == pytest.approx(2)
+
+
+def test_a_batch_is_in_the_order_of_its_index_and_channels_last():
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    pixels = held(images)
+    found = pixels.batch(torch.tensor([3, 0, 3]))
+    expected = (images[[3, 0, 3]] - pixels.mean.numpy()) / pixels.deviation.numpy()
+    np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_shift_is_at_most_the_image():
+    pixels = held(images_of(1, 2)[0])
+    views = pixels.draw_views(torch.Size((4000,)), 64, False, generator(0))
+    assert (views[:, :2].min(), views[:, :2].max()) == (-7, 7)
+    assert pixels.batch(torch.zeros(4000, dtype=torch.int64), views).isfinite().all()
+    only_mirrored = pixels.draw_views(torch.Size((40,)), 0, True, generator(0))
+    assert only_mirrored[:, :2].unique().tolist() == [0]
+    assert only_mirrored[:, 2].unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("have", "want"), [(2, 1), (2, 3), (3, 4)])
+def test_other_channels_than_grey_and_colour_are_refused(have, want):
+    with pytest.raises(ValueError, match=f"images of {have} channels cannot be made into {want}"):
+        module._channels(torch.zeros(1, 8, 8, have, dtype=torch.uint8), want)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,5 +1,6 @@
 """The probe is the solution of its problem, not a stop on the way to it."""
 
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import tui_influence.datasets
+from tui_influence.training import probe as module
 from tui_influence.training.probe import margins, solve
 
 DIGITS = Path(tui_influence.datasets.__file__).parent / "builtin" / "digits.npz"
@@ -85,6 +87,95 @@ def test_features_that_do_not_vary_and_classes_without_examples_are_harmless():
     assert (probe.logits(features).argmax(1) == labels).double().mean() > 0.9
     constant = solve(torch.ones(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), 3, 1e-3)
     torch.testing.assert_close(constant.logits(torch.ones(2, 3)), torch.zeros(2, 3, dtype=torch.float64))
+
+
+def test_features_are_standardised_but_for_those_that_hardly_vary():
+    """A feature counts as if it varied by a hundredth of what the features do on average, at least."""
+    features = torch.randn(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    features *= torch.tensor([1.0, 100.0, 1e-3, 0.0])
+    probe = solve(features, torch.arange(40) % 2, 2, 0.1)
+    deviation = features.std(0, correction=0)
+    torch.testing.assert_close(probe.mean, features.mean(0))
+    floor = 0.01 * deviation.mean()
+    torch.testing.assert_close(probe.scale, torch.stack([deviation[0], deviation[1], floor, floor]))
+    assert deviation[2] < floor < deviation[0]
+    nothing = solve(torch.ones(6, 3), torch.arange(6) % 2, 2, 0.1)
+    assert nothing.scale.tolist() == [1, 1, 1]
+
+
+def bowl(curvatures):
+    """A convex function with its minimum at one: value and gradient, and how often it was asked."""
+    asked = []
+
+    def value_and_gradient(point):
+        asked.append(point)
+        away = point - 1
+        return (curvatures * away**2).sum() / 2 + (away**4).sum(), curvatures * away + 4 * away**3
+
+    return value_and_gradient, asked
+
+
+def test_the_minimum_is_where_the_gradient_is_within_the_tolerance():
+    curvatures = torch.logspace(-1, 1, 30, dtype=torch.float64)
+    function, asked = bowl(curvatures)
+    point, value, iterations = module.minimise(function, torch.zeros(30, dtype=torch.float64))
+    assert function(point)[1].norm() <= module.GRADIENT_TOLERANCE
+    assert float(value) == float(function(point)[0])
+    assert 5 < iterations < 60
+    assert len(asked) - 2 < 1.5 * iterations + 10  # hardly any step is tried twice
+    again, value_again, none = module.minimise(function, point)
+    assert (torch.equal(again, point), float(value_again), none) == (True, float(value), 0)
+
+
+def test_every_step_goes_down_and_the_last_allowed_is_the_last(monkeypatch):
+    curvatures = torch.logspace(-2, 3, 30, dtype=torch.float64)
+    values = []
+    for most in (0, 1, 5, 20):
+        monkeypatch.setattr(module, "MAX_ITERATIONS", most)
+        _, value, iterations = module.minimise(bowl(curvatures)[0], torch.zeros(30, dtype=torch.float64))
+        assert iterations == most
+        values.append(float(value))
+    assert values == sorted(values, reverse=True)
+
+
+def test_a_step_that_goes_up_is_halved_until_it_goes_down():
+    """The first step is as long as the gradient, or one if that is less: far too long here."""
+
+    def steep(point):
+        return (point**4).sum() * 1e4, 4e4 * point**3
+
+    point, value, iterations = module.minimise(steep, torch.tensor([0.011], dtype=torch.float64))
+    assert abs(float(steep(point)[1])) <= module.GRADIENT_TOLERANCE
+    assert float(value) < 1e-8
+    assert iterations >= 1
+
+
+def test_where_no_step_goes_down_any_more_the_search_ends():
+    def rough(point):
+        return torch.tensor(1.0, dtype=torch.float64), torch.ones_like(point)
+
+    point, value, iterations = module.minimise(rough, torch.zeros(2, dtype=torch.float64))
+    assert (point.tolist(), float(value), iterations) == ([0, 0], 1.0, 0)
+
+
+def test_the_direction_is_that_of_the_inverse_hessian_made_of_all_pairs():
+    """BFGS written out: H = (1 - s yᵀ/yᵀs) H (1 - y sᵀ/yᵀs) + s sᵀ/yᵀs, from a multiple of the identity."""
+    rng = torch.Generator().manual_seed(0)
+    hessian = torch.diag(torch.tensor([1.0, 3.0, 0.5, 2.0], dtype=torch.float64))
+    gradient = torch.randn(4, dtype=torch.float64, generator=rng)
+    pairs = deque()
+    for _ in range(3):
+        moved = torch.randn(4, dtype=torch.float64, generator=rng)
+        bent = hessian @ moved
+        pairs.append((moved, bent, float(moved @ bent)))
+    _, bent, curvature = pairs[-1]
+    inverse = torch.eye(4, dtype=torch.float64) * curvature / (bent @ bent)
+    one = torch.eye(4, dtype=torch.float64)
+    for moved, bent, curvature in pairs:
+        left = one - torch.outer(moved, bent) / curvature
+        inverse = left @ inverse @ left.T + torch.outer(moved, moved) / curvature
+    torch.testing.assert_close(module._two_loops(gradient, pairs), -inverse @ gradient)
+    torch.testing.assert_close(module._two_loops(gradient, deque()), -gradient)
 
 
 def test_margins_are_log_odds():

@@ -1,0 +1,225 @@
+"""What is compared with what, and the directions in which masks vary: against loops and numpy's own decompositions."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from simulated_sweeps import draw_masks, simulate
+from slow_reference import within_clusters
+
+from tui_influence.influence import design_effect, factors
+from tui_influence.influence.design_effect import better_than_random, halving_factor
+from tui_influence.influence.estimate import group_counts, interval, same_size_masks, t_quantile
+from tui_influence.influence.factors import factorise, gram, gram_columns
+from tui_influence.influence.strata import cluster_labels, pairs_within, seed_strata
+
+DOUBLE = np.dtype(np.float64)
+some_clusters = st.lists(st.integers(-3, 6), min_size=1, max_size=30).map(np.array)
+
+
+@given(some_clusters)
+def test_clusters_are_numbered_from_zero_unless_every_model_is_alone(clusters):
+    labels = cluster_labels(clusters, len(clusters))
+    distinct = np.unique(clusters)
+    if len(distinct) == len(clusters):
+        assert labels is None
+    else:
+        assert np.array_equal(distinct[labels], clusters)
+
+
+def test_clusters_of_another_number_of_models_are_refused():
+    with pytest.raises(ValueError, match="do not fit 3 models"):
+        cluster_labels(np.zeros(4, dtype=int), 3)
+
+
+@given(some_clusters)
+def test_every_pair_of_a_cluster_is_listed_once(clusters):
+    first, second = pairs_within(np.unique(clusters, return_inverse=True)[1])
+    listed = [tuple(sorted(pair)) for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    assert sorted(listed) == [(a, b) for a, b in combinations(range(len(clusters)), 2) if clusters[a] == clusters[b]]
+
+
+@given(some_clusters, st.data())
+def test_models_are_centred_within_their_cluster_and_those_alone_among_each_other(clusters, data):
+    m = len(clusters)
+    values = data.draw(arrays.arrays(np.float64, (m, 2), elements=st.integers(-9, 9).map(float)))
+    strata = seed_strata(clusters, m)
+    expected, rows = within_clusters(values, clusters)
+    np.testing.assert_allclose(strata.centred(values), expected, atol=1e-12)
+    assert strata.rows == rows
+    sums = strata.sums(values)
+    for label, size in enumerate(strata.sizes):
+        members = strata.labels == label
+        assert members.sum() == size
+        np.testing.assert_allclose(sums[label], values[members].sum(axis=0))
+        assert set(strata.order[strata.starts[label] :][:size]) == set(np.flatnonzero(members))
+
+
+def swept(design, m, groups=7, seed=3):
+    """Masks and clusters; of an odd number of models, the other one of the last pair failed."""
+    sweep = simulate(design, m + m % 2, groups, 1, seed=seed, alpha=0.4 if design == "bernoulli" else 0.5)
+    return sweep.masks[:m], None if sweep.clusters is None else sweep.clusters[:m]
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs"])
+@pytest.mark.parametrize("m", [5, 41])
+def test_the_gram_matrix_is_that_of_the_centred_masks(design, m):
+    masks, clusters = swept(design, m)
+    x = within_clusters(masks, np.zeros(len(masks)) if clusters is None else clusters)[0]
+    strata = seed_strata(clusters, len(masks))
+    np.testing.assert_allclose(gram(masks, strata), x.T @ x, atol=1e-9)
+    columns = np.array([0, 4, 6])
+    product, lengths = gram_columns(masks, strata, columns)
+    np.testing.assert_allclose(product, (x.T @ x)[:, columns], atol=1e-4)
+    np.testing.assert_allclose(lengths, (x * x).sum(axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("exact", [2**24, 1])
+def test_the_gram_matrix_is_exact_however_many_models_there_are(monkeypatch, exact):
+    monkeypatch.setattr(factors, "_EXACT_IN_FLOAT32", exact)
+    masks, _ = swept("bernoulli", 200)
+    x = masks - masks.mean(axis=0)
+    np.testing.assert_allclose(gram(masks, seed_strata(None, 200)), x.T @ x, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs"])
+@pytest.mark.parametrize("m", [6, 7, 8, 40])
+def test_factors_are_the_singular_values_and_vectors_of_the_centred_masks(design, m):
+    masks, clusters = swept(design, m)
+    found = factorise(masks, clusters, DOUBLE)
+    x = within_clusters(masks, np.zeros(len(masks)) if clusters is None else clusters)[0][:, found.varies]
+    values = np.linalg.svd(x, compute_uv=False)
+    values = np.sort(values[values > 1e-6])
+    np.testing.assert_allclose(np.sqrt(found.squares), values, rtol=1e-6)
+    np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(len(values)), atol=1e-6)
+    np.testing.assert_allclose((x @ found.vectors * (x @ found.vectors)).sum(axis=0), found.squares, rtol=1e-6)
+    assert found.relative == np.allclose(x.sum(axis=1), 0)
+    # what is left of each group's unit vector outside of V and, of masks of one size, outside of the ones
+    count = x.shape[1]
+    outside = np.eye(count) - found.vectors @ found.vectors.T - (1 / count if found.relative else 0)
+    np.testing.assert_allclose(found.unseen, np.diag(outside), atol=1e-6)
+    y = np.random.default_rng(0).normal(size=(len(masks), 2))
+    y = found.strata.centred(y)
+    left = x @ found.vectors / np.sqrt(found.squares)
+    np.testing.assert_allclose(found.rotated(y), left.T @ y, atol=1e-9)
+
+
+def test_the_scale_turns_relative_to_all_into_relative_to_the_others():
+    fixed, _ = swept("fixed", 40)
+    free, _ = swept("bernoulli", 40)
+    assert factorise(fixed, None, DOUBLE).scale == pytest.approx(7 / 6)
+    assert factorise(free, None, DOUBLE).scale == 1
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 3), (3, 3, 2), (3, 2, 3)])
+def test_masks_are_relative_only_where_all_of_a_cluster_have_one_size(sizes):
+    masks = np.array([np.arange(5) < size for size in sizes])
+    assert not factorise(masks, None, DOUBLE).relative
+    masks = np.stack([masks, masks[:, ::-1]], axis=1).reshape(6, 5)  # pairs of one size each
+    assert factorise(masks, np.arange(6) // 2, DOUBLE).relative
+    assert not factorise(masks, None, DOUBLE).relative
+
+
+def test_masks_that_never_vary_have_no_directions():
+    found = factorise(np.ones((5, 3), dtype=bool), None, DOUBLE)
+    assert (found.varies.tolist(), found.squares.size, found.unseen.size) == ([False] * 3, 0, 0)
+    assert not found.relative
+    # a group that varies between clusters, but never within one, cannot be told from what the clusters share
+    masks = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=bool)
+    assert factorise(masks, np.array([0, 0, 1, 1]), DOUBLE).varies.tolist() == [False, True]
+
+
+def test_masks_of_one_size_are_told_from_others():
+    assert same_size_masks(np.array([[1, 0, 1], [0, 1, 1]], dtype=bool))
+    assert not same_size_masks(np.array([[1, 0, 1], [0, 1, 0]], dtype=bool))
+    assert not same_size_masks(np.zeros((0, 3), dtype=bool))
+    masks = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1]], dtype=bool)
+    with_, without = group_counts(masks)
+    assert (with_.tolist(), without.tolist()) == ([1, 0, 3], [2, 3, 0])
+
+
+def test_an_interval_is_as_wide_as_students_quantile_says():
+    from scipy.stats import t
+
+    low, high = interval(np.array([1.0, -2.0]), np.array([0.5, 0.25]), 7, level=0.9)
+    np.testing.assert_allclose(high - np.array([1.0, -2.0]), t.ppf(0.95, 7) * np.array([0.5, 0.25]))
+    np.testing.assert_allclose(np.array([1.0, -2.0]) - low, t.ppf(0.95, 7) * np.array([0.5, 0.25]))
+    assert interval(0.0, 1.0, 7)[1] == pytest.approx(t.ppf(0.975, 7))
+    assert np.isnan(t_quantile(0.975, 0))
+    assert t_quantile(0.975, 0.5) == pytest.approx(t.ppf(0.975, 0.5))
+
+
+@pytest.mark.parametrize("design", ["balanced", "pairs", "bernoulli"])
+@pytest.mark.parametrize("groups", [12, 40])
+def test_masks_are_better_than_random_where_their_columns_overlap_less(design, groups):
+    """Judged by all columns here: the overlap of each with the others, over that of as many random ones."""
+    masks, clusters = swept(design, 256, groups)
+    x = within_clusters(masks, np.zeros(256) if clusters is None else clusters)[0]
+    product = x.T @ x
+    own = np.diag(product)
+    overlap = ((product**2).sum(axis=0) / own - own).sum()
+    random = ((own.sum() - own) / seed_strata(clusters, 256).rows).sum()
+    assert better_than_random(masks, seed_strata(clusters, 256)) == (overlap < 0.9 * random)
+    assert better_than_random(masks, seed_strata(clusters, 256)) == (design == "balanced")
+
+
+def test_a_single_column_or_none_is_no_better_than_random():
+    assert not better_than_random(np.ones((8, 3), dtype=bool), seed_strata(None, 8))
+    one = np.zeros((8, 3), dtype=bool)
+    one[:4, 0] = True
+    assert not better_than_random(one, seed_strata(None, 8))
+    # two orthogonal columns are
+    one[[0, 1, 4, 5], 1] = True
+    assert better_than_random(one, seed_strata(None, 8))
+
+
+@pytest.mark.parametrize("m", [3, 4])
+def test_the_design_is_judged_only_where_there_are_more_models_than_groups(m):
+    masks = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0]], dtype=bool)[:m]
+    found = design_effect.DesignEffect.of(masks, None, DOUBLE)
+    assert (found is None) == (m == 3)
+    assert design_effect.DesignEffect.of(masks[:, :1], None, DOUBLE) is None
+
+
+def test_variances_are_corrected_by_what_the_outputs_say_of_the_groups():
+    sweep = simulate("balanced", 96, 12, 3, seed=2)
+    masks = np.column_stack([sweep.masks, np.ones(96, dtype=bool)])
+    effect = design_effect.DesignEffect.of(masks, sweep.clusters, DOUBLE)
+    weight = effect.posterior(sweep.outputs)
+    np.testing.assert_allclose(weight.sum(axis=0), 1)
+    ratio = effect.ratio(sweep.outputs)
+    np.testing.assert_allclose(ratio[:12], effect.by_penalty @ weight)
+    assert (ratio[12] == 1).all()
+    assert (ratio[:12] < 1).all()
+
+
+@pytest.mark.parametrize("penalty", [0.5, 20.0])
+def test_halving_an_orthogonal_design_costs_more_than_half_of_its_models(penalty):
+    """In units of the variance that the estimates carry; of random masks it costs half."""
+    masks, clusters = swept("balanced", 64, 12)
+    half = np.zeros(64, dtype=bool)
+    half[np.random.default_rng(0).permutation(32)[:16][:, None] * 2 + np.arange(2)] = True
+
+    def left(models):
+        x = within_clusters(masks[models], clusters[models])[0]
+        return penalty * np.trace(np.linalg.inv(x.T @ x + penalty * np.eye(12))) / 12
+
+    unknown, whole = left(half), left(np.ones(64, dtype=bool))
+    expected = (unknown / (1 - unknown)) / (whole / (1 - whole))
+    assert expected > 2
+    assert halving_factor(masks, clusters, half, penalty) == pytest.approx(expected)
+
+
+def test_halving_never_counts_for_less_than_half():
+    masks = draw_masks("bernoulli", 60, 4, np.random.default_rng(1))
+    half = np.arange(60) < 31
+    assert halving_factor(masks, None, half, 5.0) == 2
+
+
+def test_directions_that_no_model_shows_are_wholly_unknown():
+    masks = np.zeros((8, 3), dtype=bool)
+    masks[:4, 0] = True
+    assert halving_factor(masks, None, np.arange(8) % 2 == 0, 1.0) >= 2

@@ -1,0 +1,239 @@
+"""What is written, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/probes; read the diff."""
+
+import json
+import os
+import re
+from dataclasses import replace
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.pruning.plans import bare
+from tests.unit.store.conftest import make_info
+from tui_influence import __version__
+from tui_influence.influence.ranking import RankedGroup
+from tui_influence.probes.copies import Copies
+from tui_influence.probes.duplicates import Duplicate, Kind
+from tui_influence.probes.failure_documents import failures_csv, failures_document
+from tui_influence.probes.failures import Blamed, Failure, Failures
+from tui_influence.probes.flips import Against, ArmOnExample, Flipped, Verified
+from tui_influence.probes.leakage import Leak, Leaks
+from tui_influence.probes.leakage_documents import copies_csv, document, leaks_csv
+from tui_influence.probes.subpopulation_documents import (
+    classes_document,
+    driven_csv,
+    image_names,
+    in_order,
+    list_names,
+    source_document,
+)
+from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy, Subpopulation
+from tui_influence.probes.verification_report import (
+    planned_document,
+    planned_lines,
+    verification_document,
+    verification_lines,
+)
+from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.measured import Interval
+from tui_influence.ranking_question import Question
+from tui_influence.reading import Reading
+from tui_influence.roles import Role
+from tui_influence.store.arms_file import ArmKind
+from tui_influence.store.examples import Examples
+from tui_influence.store.matrix import Outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import SourceInfo, TargetInfo
+
+GOLDEN = Path(__file__).parent / "golden"
+REGENERATE = "TINFL_REGENERATE"
+GROUPS = ["=1+1", "b/0", "a/1", "a/2", "n\x07ot", "b/1"]
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+def reading(*, images: bool = True) -> Reading:
+    """Eight examples of three classes, and what is known of forty models."""
+    source = SourceInfo(["a", "b", "=1+1"], GROUPS, [1 if images else 5] * len(GROUPS), 30, "f0", 0)
+    target = TargetInfo("things", "fixed-feature", ["x", "@y", "z z"], 3, len(LABELS), ["f1", "f2"], 0, {})
+    models = 40
+    outputs = Outputs(
+        np.arange(models),
+        np.ones((models, len(GROUPS)), dtype=bool),
+        np.arange(models),
+        np.zeros((models, len(LABELS)), np.float16),
+        np.zeros((models, len(LABELS)), np.uint16),
+        [],
+    )
+    names = ("p0.png", " p1", "p2\n", "+p3", "p4", "p5", "p6 ", "p7")
+    examples = Examples(LABELS, np.arange(len(LABELS)) % 2 == 0, names)
+    info = make_info(source=source, targets=[target], models=models)
+    return Reading(
+        Paths(Path("results/small")), info, 0, examples, outputs, outputs, {role: frozenset() for role in Role}
+    )
+
+
+def numbers(place: int) -> tuple[float, float, float, float, float]:
+    """Influence, standard error, both ends and q, no two alike."""
+    value = 0.5 - place / 8
+    return value, 0.1 + place / 100, value - 0.21, value + 0.22, 0.001 + place / 50
+
+
+LEAKS = Leaks(
+    helped=(Leak(2, 0, *numbers(0), 0.9), Leak(0, 3, *numbers(1), 0.8), Leak(5, 4, *numbers(2), 0.7)),
+    hurt=(Leak(1, 7, *numbers(6), -0.6), Leak(4, 5, *numbers(7), -0.5)),
+    n_helped=5, n_hurt=1, tested=48, examples=8, models=40, smallest=0.75,
+)  # fmt: skip
+COPIES = Copies(
+    found=(
+        Duplicate(3, 0, Kind.IDENTICAL, 0.0, 0.0),
+        Duplicate(1, 4, Kind.CROP, 0.00125, 0.0625),
+        Duplicate(0, 7, Kind.NEAR, 0.002, 0.125),
+    ),
+    compared=5, examples=8, names=("=1+1", "b/1", "c/0", "a/1", "b/0"), source_classes=("=1+1", "b", "c", "a", "b"),
+)  # fmt: skip
+ROWS = [RankedGroup(place, GROUPS[k], k, *numbers(place), 20, 20) for place, k in enumerate((3, 2, 5), start=1)]
+FAILURES = Failures(
+    found=(
+        Failure(3, 0, 2, 0.25, -1.5, (Blamed(1, *numbers(5)), Blamed(0, *numbers(7)), Blamed(4, *numbers(6)))),
+        Failure(5, 2, 1, 0.475, -0.25, (Blamed(2, -0.5, 0.1, -0.7, -0.3, 0.049),)),
+        Failure(1, 1, 1, 0.625, 0.125, ()),
+        Failure(0, 0, 77, 0.0, inf, (Blamed(2, -0.5, 0.1, -0.7, -0.3, 0.05),)),
+    ),
+    wrong=3, low=1, size=8, models=40, relative=True,
+)  # fmt: skip
+
+
+def driven(example: int, group: int | None, place: int, q: float) -> Driven:
+    beyond, se, low, high, _ = numbers(place)
+    if group is None:
+        return Driven(example, int(LABELS[example]), None, nan, nan, nan, nan, nan, 1.0)
+    return Driven(example, int(LABELS[example]), group, beyond + 0.25, beyond, se, low, high, q)
+
+
+PARTS = (
+    ClassParts(
+        0,
+        (Subpopulation(2, (driven(3, 2, 0, 0.001), driven(0, 2, 1, 0.0499))), Subpopulation(0, ())),
+        (driven(6, 1, 2, 0.05),),
+        3,
+        40,
+        123,
+    ),
+    ClassParts(
+        1, (Subpopulation(0, (driven(1, 0, 0, 0.01),)),), (driven(4, None, 0, 1), driven(7, 1, 3, 0.9)), 3, 40, None
+    ),
+)  # fmt: skip
+DRIVEN_BY = DrivenBy(
+    group=0,
+    examples=(driven(3, 0, 0, 0.001), driven(1, 0, 1, 0.002), driven(0, 0, 2, 0.003), driven(4, 0, 3, 0.5)),
+    others=(driven(2, 0, 7, 0.001),),
+    size=8, sizes=np.array([3, 3, 2]), models=40,
+)  # fmt: skip
+
+
+def around(value: float) -> Interval:
+    return Interval(value, value - 0.25, value + 0.5, 0.01, 0.1, 6.0)
+
+
+def verification(*, models: int = 4) -> Verified:
+    """Two lists to blame, of different sizes; of the second nothing is as it is of the first."""
+    groups = tuple(GROUPS)
+    lists = [
+        choice(groups[1:2], groups, ArmKind.DROP, "1 blamed"),
+        choice(groups[2:5], groups, ArmKind.DROP, "3 blamed"),
+    ]
+    plan = replace(bare(len(GROUPS)), groups=groups)
+    pruning = with_arms(plan, [], lists, 1 if models == 1 else 4)
+    arms = []
+    for place, arm in enumerate(pruning.arms):
+        control = arm.kind in (ArmKind.ALL, ArmKind.RANDOM)
+        recorded = models if place < 3 else min(models, 2)
+        against = Against(0.01 * (place + 1), around(0.125 * place))
+        arms.append(
+            ArmOnExample(
+                arm=arm,
+                models=recorded,
+                right=0 if control else recorded,
+                margin=around(-0.5 + place) if recorded > 1 else Interval(-0.5 + place, nan, nan),
+                over_all=None if arm.kind is ArmKind.ALL else against,
+                over_random=None if control else replace(against, p=0.04 if place == 1 else 0.05),
+                flipped=None if arm.kind is ArmKind.ALL or not recorded else Flipped(1000 * place, place + 1, 1234),
+            )
+        )
+    return Verified(reading().info, pruning, 5, 2, tuple(arms), ())
+
+
+def as_json(values) -> str:
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def lines(found) -> str:
+    return "".join(f"{line}\n" for line in found)
+
+
+def without_controls() -> Verified:
+    """As far as nothing but the first list has been retrained, and nothing is left out at random."""
+    found = verification()
+    arms = [
+        replace(one, over_random=None) if one.arm.k == 1 else replace(one, models=0, right=0, flipped=None)
+        for one in found.arms
+        if one.arm.kind is not ArmKind.RANDOM
+    ]
+    against = replace(arms[1].over_all, p=nan)
+    return replace(found, arms=(arms[0], replace(arms[1], over_all=against), *arms[2:]))
+
+
+CLASS = Question(target_class="x", split="all", estimator="ridge", output_kind="correct")
+ONE = Question(example=5)
+FORMATS = {
+    "leaks.json": lambda: as_json(document(reading(), CLASS, LEAKS, COPIES, images=ROWS, top=2)),
+    "leaks_alone.json": lambda: as_json(document(reading(), ONE, LEAKS, None, problem="moved")),
+    "leaks_of_groups.json": lambda: as_json(document(reading(images=False), ONE, LEAKS, COPIES)),
+    "copies_alone.json": lambda: as_json(document(reading(), CLASS, None, COPIES, top=1)),
+    "leaks.csv": lambda: leaks_csv(reading(), CLASS, LEAKS, COPIES),
+    "leaks_alone.csv": lambda: leaks_csv(reading(), ONE, LEAKS, None),
+    "copies.csv": lambda: copies_csv(reading(), COPIES),
+    "failures.csv": lambda: failures_csv(reading(), CLASS, FAILURES),
+    "failures.json": lambda: as_json(failures_document(reading(), ONE, FAILURES)),
+    "driven.csv": lambda: driven_csv(reading(), CLASS, in_order(PARTS)),
+    "driven_bare.csv": lambda: driven_csv(reading(), Question(), DRIVEN_BY.examples, comments=False),
+    "classes.json": lambda: as_json(classes_document(reading(), CLASS, PARTS, 1)),
+    "no_classes.json": lambda: as_json(classes_document(reading(), Question(), (), None)),
+    "source.json": lambda: as_json(source_document(reading(), Question(), DRIVEN_BY, 2)),
+    "verification.txt": lambda: lines(verification_lines(verification(), ascii_only=False)),
+    "verification_begun.txt": lambda: lines(verification_lines(verification(models=1), ascii_only=True)),
+    "verification_not_begun.txt": lambda: lines(verification_lines(verification(models=0), ascii_only=True)),
+    "verification_without_controls.txt": lambda: lines(verification_lines(without_controls(), ascii_only=False)),
+    "verification.json": lambda: as_json(verification_document(verification())),
+    "planned.txt": lambda: lines(planned_lines(reading(), ONE, verification().pruning, ascii_only=True)),
+    "planned.json": lambda: as_json(planned_document(reading(), ONE, verification().pruning)),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_that_of_the_golden_file(name):
+    text = re.sub(rf'(tinfl |"version": "){re.escape(__version__)}', r"\1VERSION", FORMATS[name]())
+    path = GOLDEN / name
+    if os.environ.get(REGENERATE):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+    assert text.encode("utf-8") == path.read_bytes()
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.name for path in GOLDEN.iterdir()} == set(FORMATS)
+
+
+def test_names_that_cannot_stand_on_a_line_of_a_list_are_counted():
+    told = [driven(example, 0, 0, 0.01) for example in range(len(LABELS))]
+    names, others = image_names(reading(), [*told, driven(5, 0, 0, 0.5), driven(4, None, 0, 1)])
+    assert names == ["p0.png", "+p3", "p4", "p5", "p7"]
+    assert others == 3
+
+
+def test_lists_have_safe_names_and_no_two_are_alike_in_any_file_system():
+    assert list_names(["a", "A", "a", "b/../c", "..", "--x--", "狮子", "n" * 70, "a-2"]) == [
+        "a.txt", "A-2.txt", "a-3.txt", "b_.._c.txt", "group.txt", "x.txt", "狮子.txt", "n" * 60 + ".txt", "a-2-2.txt",
+    ]  # fmt: skip

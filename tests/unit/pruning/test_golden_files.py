@@ -1,0 +1,91 @@
+"""What is shown, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/pruning; read the diff."""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from tests.unit.pruning.prunings import made, planned
+from tui_influence import __version__
+from tui_influence.pruning.documents import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.pruning.figure import removal_figure
+from tui_influence.pruning.plot import removal_curve
+from tui_influence.pruning.report import cost_line, plan_lines, report_lines, summary_lines
+from tui_influence.runs.measure import Cost
+from tui_influence.store.arms_file import Stages
+
+GOLDEN = Path(__file__).parent / "golden"
+REGENERATE = "TINFL_REGENERATE"
+TWO = ("digits", "cars")
+
+
+def document(values):
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def lines(found):
+    return "".join(f"{line}\n" for line in found)
+
+
+def uneven(pruning):
+    """With more repeats of some arms than of others, and nothing that follows."""
+    arms = [replace(arm, rows=arm.rows[: 1 + place % 3]) for place, arm in enumerate(pruning.arms)]
+    return replace(pruning, arms=tuple(arms), stages=Stages(3, most=9))
+
+
+FORMATS = {
+    "plan.txt": lambda: lines(plan_lines(planned(seeds=3))),
+    "plan_relative_ascii.txt": lambda: lines(plan_lines(planned(relative=True, targets=TWO), ascii_only=True)),
+    "plan_uneven.txt": lambda: lines(plan_lines(uneven(planned()))),
+    "plan.json": lambda: document(plan_document(planned())),
+    "summary.txt": lambda: lines(summary_lines(made(planned()))),
+    "report_80.txt": lambda: lines(report_lines(made(planned()), 80)),
+    "report_60_ascii.txt": lambda: lines(report_lines(made(planned(targets=TWO)), 60, ascii_only=True)),
+    "report_one_retraining.txt": lambda: lines(report_lines(made(planned(relative=True), models=1), 100)),
+    "report_none_yet.txt": lambda: lines(report_lines(made(planned(), models=0), 80)),
+    "margin.txt": lambda: lines(removal_curve(made(planned()), 50, quantity="margin", height=7)),
+    "pruning.csv": lambda: pruning_csv(made(planned(targets=TWO))),
+    "pruning_one_retraining.csv": lambda: pruning_csv(made(planned(relative=True), models=1), comments=False),
+    "classes.csv": lambda: classes_csv(made(planned(targets=TWO))),
+    "pruning.json": lambda: document(pruning_document(made(planned(targets=TWO)))),
+    "cost.txt": lambda: lines(cost_line(planned(seeds=seeds), Cost(1.234, 2, 9, 3 << 20, [])) for seeds in (1, 3, 9)),
+}
+
+
+FIGURES = {
+    "figure.svg": lambda: removal_figure(made(planned()), "svg"),
+    "figure_of_few.svg": lambda: removal_figure(made(planned(targets=TWO), models=1, baselines=False), "svg"),
+}
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_said_is_that_of_the_golden_file(name):
+    text = re.sub(rf'(tinfl |"version": "){re.escape(__version__)}', r"\1VERSION", FORMATS[name]())
+    path = GOLDEN / name
+    if os.environ.get(REGENERATE):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+    assert text.encode("utf-8") == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_that_of_the_golden_file(name):
+    """Up to rounding; another version of matplotlib may draw the same otherwise."""
+    text, path = FIGURES[name]().decode(), GOLDEN / name
+    if os.environ.get(REGENERATE):
+        path.write_text(text, encoding="utf-8")
+    golden = path.read_text(encoding="utf-8")
+    if f"Matplotlib v{matplotlib.__version__}," not in golden:
+        pytest.skip("the golden file is of another version of matplotlib")
+    assert NUMBER.sub("0", text) == NUMBER.sub("0", golden)
+    numbers = [[float(number) for number in NUMBER.findall(one)] for one in (text, golden)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.02)
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.name for path in GOLDEN.iterdir()} == {*FORMATS, *FIGURES}

@@ -1,0 +1,458 @@
+"""From a sweep and what is asked to the pruning that is trained: its ranking, its forecast, its settings, its data."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.tui.runs import make_run, say
+from tests.unit.pruning.plans import bare
+from tui_influence.config.loader import config_from_json, config_to_json
+from tui_influence.config.schema import Config
+from tui_influence.datasets import native_shape
+from tui_influence.errors import AlreadyRunningError, ConfigError, ResultsError
+from tui_influence.influence.outputs import OutputKind
+from tui_influence.pruning import request
+from tui_influence.pruning.arms import Chosen, choice, default_grid, with_arms
+from tui_influence.pruning.mixture import Mixture, Side, mix_words, parse_weights, refuse_half_without_examples
+from tui_influence.pruning.planning import (
+    Asked,
+    OtherSettingsError,
+    config_of,
+    directory_of,
+    names_of,
+    open_sweep_data,
+    plan,
+    refuse_other_question,
+)
+from tui_influence.pruning.prediction import predict_gain
+from tui_influence.pruning.request import Planned, Wanted, cost_of, outlined
+from tui_influence.ranking import Question, rank
+from tui_influence.reading import read
+from tui_influence.runs.datasets import open_datasets
+from tui_influence.runs.heartbeat import State
+from tui_influence.store.arms_file import BASELINES, ArmKind, Stages, write_arms
+from tui_influence.store.examples import Examples
+from tui_influence.store.run_info import IMPORTED, SourceInfo, TargetInfo, read_run_info, write_run_info
+
+GROUPS = 30
+PLAIN = Asked({"digits": 1.0}, "difference", "margin", {})
+MINE = choice(["class 03"], [f"class {k:02d}" for k in range(GROUPS)], ArmKind.DROP, "mine.txt")
+
+
+@pytest.fixture(scope="module")
+def two_targets(tmp_path_factory):
+    """A sweep whose groups help `digits` and hurt `opposite` as much."""
+    return make_run(tmp_path_factory.mktemp("sweep") / "run", targets=("digits", "opposite"), models=40)
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return make_run(tmp_path / "run", models=6, name="small")
+
+
+def begun(sweep, asked=PLAIN, name="main", **stages):
+    """A pruning of a sweep that is there, with the arms of dropping three."""
+    info, own = read_run_info(sweep.root), directory_of(sweep, name)
+    made = plan(sweep, info, asked, [3])
+    made = with_arms(replace(made, stages=Stages(**{"seeds": 2, **stages})), [3], [], 2)
+    write_arms(own, made)
+    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.size))
+    return own
+
+
+def outline(sweep, own=None, **wanted):
+    return outlined(sweep, read_run_info(sweep.root), own or directory_of(sweep, "main"), Wanted(**wanted))
+
+
+# What is ranked and predicted
+
+
+@pytest.mark.parametrize(("estimator", "output"), [("difference", "margin"), ("ridge", "probability")])
+def test_a_plan_keeps_the_ranking_of_the_estimate_half(two_targets, estimator, output):
+    info = read_run_info(two_targets.root)
+    used = plan(two_targets, info, Asked({"opposite": 2.0}, estimator, output, {}), [2]).ranking
+    question = Question(target="opposite", estimator=estimator, output_kind=output, split="estimate")
+    ranked = {row.index: row for row in rank(read(two_targets, info, "opposite"), question).report.ranking.rows}
+    for name in ("influence", "low", "high"):
+        expected = [getattr(ranked[k], name) for k in range(GROUPS)]
+        assert getattr(used, name) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert (used.targets, used.estimator, used.output) == ({"opposite": 2.0}, estimator, output)
+    assert (used.models, used.relative, used.design) == (40, False, "fixed alpha=0.5")
+
+
+def test_a_group_of_unknown_influence_has_none_in_the_plan(tmp_path):
+    paths = make_run(tmp_path / "run", models=1)
+    with pytest.raises(ResultsError, match="1 model recorded: too few to rank by"):
+        plan(paths, read_run_info(paths.root), PLAIN, [2])
+    two = make_run(tmp_path / "two", models=2)
+    used = plan(two, read_run_info(two.root), PLAIN, [2]).ranking
+    masks = read(two, read_run_info(two.root), "digits").outputs.masks
+    assert [value is None for value in used.influence] == (masks[0] == masks[1]).tolist()
+    assert set(used.low) == {None}
+
+
+def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_dropped(two_targets):
+    info = read_run_info(two_targets.root)
+    made = plan(two_targets, info, PLAIN, [5])
+    assert [one.k for one in made.forecast] == list(range(1, GROUPS - 1))
+    reading = read(two_targets, info, "digits")
+    mixture = Mixture.of([Side("digits", reading.examples, reading.outputs)], {"digits": 1.0})
+    margin, accuracy = (mixture.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT))
+    ks = list(range(1, GROUPS - 1))
+    expected = predict_gain(mixture.masks, margin, np.stack([margin, accuracy], axis=1), None, "difference", ks)
+    for place, one in enumerate(made.forecast):
+        assert one.margin_over_random == pytest.approx(expected.over_random[:, place, 0])
+        assert one.accuracy_over_random == pytest.approx(expected.over_random[:, place, 1])
+        assert one.margin == pytest.approx(expected.over_all[:, place, 0])
+        assert one.accuracy == pytest.approx(expected.over_all[:, place, 1])
+    assert (made.arms, made.stages.seeds, made.shape) == ((), 5, (info.resolution, info.channels))
+    assert (made.sweep, made.identity, made.seed) == (info.name, info.identity, info.seed)
+
+
+def test_of_very_many_numbers_some_are_predicted_and_those_asked_for_among_them(tmp_path):
+    paths = make_run(tmp_path / "run", models=40, groups=403, pictures=False)
+    found = [one.k for one in plan(paths, read_run_info(paths.root), PLAIN, [2, 77]).forecast]
+    assert {1, 2, 77, 401} <= set(found)
+    assert 200 <= len(found) <= 202
+    assert found == sorted(found)
+    assert max(np.diff(found)) <= 3
+
+
+def test_from_few_models_nothing_is_predicted(sweep):
+    assert plan(sweep, read_run_info(sweep.root), PLAIN, [3]).forecast == ()
+
+
+# What it is called, and what it is trained by
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".x", "a" * 101, "a\x1bb"])
+def test_a_pruning_cannot_have_any_name(sweep, name):
+    with pytest.raises(ConfigError, match="must be letters, digits") as refused:
+        directory_of(sweep, name)
+    assert str(refused.value).isprintable()
+
+
+def test_prunings_are_listed_by_name_once_they_have_begun(sweep):
+    assert names_of(sweep) == []
+    for name in ("second", "first"):
+        begun(sweep, name=name)
+    directory_of(sweep, "planned").root.mkdir()
+    assert names_of(sweep) == ["first", "second"]
+    assert directory_of(sweep, "first").root == sweep.prunings / "first"
+
+
+def test_a_pruning_is_trained_as_its_sweep_with_what_is_asked_instead(two_targets):
+    info = read_run_info(two_targets.root)
+    settings = {"train.epochs": 3, "model.arch": "resnet9", "transfer": "full-network"}
+    config = config_of(info, directory_of(two_targets, "main"), replace(PLAIN, settings=settings))
+    before = config_from_json(info.config)
+    assert [target.name for target in config.target] == ["digits"]
+    assert (config.train.epochs, config.model.arch, config.target[0].transfer) == (3, "resnet9", "full-network")
+    assert config.train.model_copy(update={"epochs": before.train.epochs}) == before.train
+    assert (config.run.name, config.run.output) == ("small-main", str(two_targets.prunings / "main"))
+    both = config_of(info, directory_of(two_targets, "main"), replace(PLAIN, weights={"digits": 1, "opposite": 1}))
+    assert [(target.name, target.transfer) for target in both.target] == [
+        ("digits", "fixed-feature"),
+        ("opposite", "fixed-feature"),
+    ]
+
+
+def test_the_name_of_a_pruning_of_a_long_name_is_cut_to_what_a_name_may_be(sweep):
+    info = replace(read_run_info(sweep.root), name="n" * 99)
+    assert config_of(info, directory_of(sweep, "main"), PLAIN).run.name == "n" * 99 + "-"
+
+
+def test_a_wrong_setting_is_refused_by_its_key(sweep):
+    info = read_run_info(sweep.root)
+    with pytest.raises(ConfigError, match="epochs"):
+        config_of(info, directory_of(sweep, "main"), replace(PLAIN, settings={"train.epochs": 0}))
+
+
+def test_a_pruning_goes_on_with_the_settings_that_it_began_with(sweep):
+    longer = replace(PLAIN, settings={"train.epochs": 3})
+    own = begun(sweep, longer)
+    info = read_run_info(sweep.root)
+    assert config_of(info, own, PLAIN).train.epochs == 3
+    assert config_of(info, own, longer).train.epochs == 3
+    with pytest.raises(OtherSettingsError, match="holds a pruning with other settings; choose another --name") as found:
+        config_of(info, own, replace(PLAIN, settings={"train.epochs": 4}))
+    assert [line for line in found.value.details if "epochs" in line and "3" in line and "4" in line]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"weights": {"other": 1.0}}, "target: digits -> other"),
+        ({"estimator": "ridge"}, "estimator: difference -> ridge"),
+        ({"output": "correct"}, "output: margin -> correct"),
+    ],
+)
+def test_a_pruning_does_not_go_on_with_another_question(tmp_path, sweep, other, words):
+    own = directory_of(sweep, "main")
+    refuse_other_question(own, bare(), PLAIN)
+    refuse_other_question(own, bare(), replace(PLAIN, weights={"digits": 5.0}))  # of one target a weight says nothing
+    with pytest.raises(OtherSettingsError) as found:
+        refuse_other_question(own, bare(), replace(PLAIN, **other))
+    assert found.value.details == (words,)
+
+
+# What is asked for, and what follows where nothing is
+
+
+def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
+    pruning, config = outline(sweep)
+    assert sorted({arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}) == list(default_grid(GROUPS))
+    assert (pruning.ranking.targets, pruning.ranking.estimator) == ({"digits": 1.0}, "difference")
+    assert pruning.ranking.output == "margin"
+    assert pruning.stages == Stages(5, BASELINES, 0.01, 20)
+    assert {len(arm.rows) for arm in pruning.arms} == {5}
+    assert config.run.name == "small-main"
+    assert list(sweep.root.glob("prune/*")) == []
+
+
+def test_where_seeds_are_said_no_more_of_an_arm_follow(sweep):
+    assert outline(sweep, seeds=3)[0].stages == Stages(3, BASELINES, 0.0, 12)
+    assert outline(sweep, seeds=3, within=0.02, most=9)[0].stages == Stages(3, BASELINES, 0.02, 9)
+    assert outline(sweep, within=0)[0].stages == Stages(5, BASELINES, 0.0, 20)
+    assert outline(sweep, seeds=3, most=3)[0].stages.most == 3
+    with pytest.raises(ConfigError, match="at most 2 retrainings of an arm are fewer than the 3"):
+        outline(sweep, seeds=3, most=2)
+
+
+def test_a_list_is_pruned_without_the_numbers_that_nobody_asked_for(sweep):
+    pruning, _ = outline(sweep, chosen=[MINE], seeds=1)
+    assert [arm.kind for arm in pruning.arms] == [ArmKind.ALL, ArmKind.DROP, ArmKind.RANDOM]
+    assert {arm.k for arm in outline(sweep, chosen=[MINE], ks=(4,), seeds=1)[0].arms} == {0, 1, 4}
+
+
+def test_baselines_are_those_that_are_named_and_of_classes_only(sweep):
+    assert outline(sweep, baselines=(ArmKind.FEATURES,))[0].stages.baselines == (ArmKind.FEATURES,)
+    assert outline(sweep, baselines=BASELINES[::-1])[0].stages.baselines == BASELINES
+    assert outline(sweep, baselines=())[0].stages.baselines == ()
+    info = read_run_info(sweep.root)
+    write_run_info(sweep, replace(info, source=replace(info.source, classes=["a", "b"])))
+    assert outline(sweep)[0].stages.baselines == ()
+    with pytest.raises(ConfigError, match="label-mapping: one model ranks source classes"):
+        outline(sweep, baselines=(ArmKind.LABELS,))
+    assert outline(sweep, baselines=())[0].stages.baselines == ()
+
+
+def test_more_of_a_pruning_that_is_there_keeps_what_it_has(sweep):
+    own = begun(sweep, baselines=(ArmKind.LABELS,), within=0.03, most=6)
+    pruning, _ = outline(sweep, own)
+    assert pruning.stages == Stages(2, (ArmKind.LABELS,), 0.03, 6)
+    assert {arm.k for arm in pruning.arms} == {0, 3}
+    assert outline(sweep, own, seeds=1)[0].stages.seeds == 2
+    grown, _ = outline(sweep, own, seeds=4, ks=(5,), baselines=(ArmKind.FEATURES,))
+    assert grown.stages == Stages(4, BASELINES, 0.03, 6)
+    assert grown.arms[1].rows[:2] == pruning.arms[1].rows
+    assert {len(arm.rows) for arm in grown.arms} == {4}
+    assert outline(sweep, own, seeds=9)[0].stages.most == 9
+    with pytest.raises(ConfigError, match="fewer than the 2"):
+        outline(sweep, own, most=1)
+
+
+def test_the_question_of_a_pruning_that_is_there_need_not_be_asked_again(two_targets):
+    own = begun(two_targets, Asked({"opposite": 1.0}, "ridge", "correct", {}), name="asked")
+    used = outline(two_targets, own)[0].ranking
+    assert (used.targets, used.estimator, used.output) == ({"opposite": 1.0}, "ridge", "correct")
+    with pytest.raises(OtherSettingsError):
+        outline(two_targets, own, estimator="difference")
+
+
+def test_what_was_planned_but_never_began_is_planned_anew(sweep):
+    own = begun(sweep)
+    own.run.unlink()
+    assert {arm.k for arm in outline(sweep, own, ks=(5,))[0].arms} == {0, 5}
+
+
+def test_a_pruning_that_is_being_run_is_left_alone(sweep):
+    own = begun(sweep)
+    say(own, State.RUNNING)
+    with pytest.raises(AlreadyRunningError):
+        outline(sweep, own)
+
+
+def test_an_imported_sweep_has_nothing_to_retrain_by(sweep):
+    info = read_run_info(sweep.root)
+    write_run_info(sweep, replace(info, config=info.config | {IMPORTED: True}))
+    with pytest.raises(ConfigError):
+        outline(sweep)
+
+
+def test_the_code_of_a_sweep_is_run_only_if_it_is_named(sweep):
+    info = read_run_info(sweep.root)
+    write_run_info(sweep, replace(info, config=info.config | {"model": {"arch": "evil:Net"}}))
+    with pytest.raises(ConfigError, match="say so with --arch evil:Net"):
+        outline(sweep)
+    assert outline(sweep, settings={"model.arch": "evil:Net"})[1].model.arch == "evil:Net"
+    assert outline(sweep, settings={"model.arch": "resnet9"})[1].model.arch == "resnet9"
+
+
+def test_progress_is_told_where_it_takes_a_while(sweep):
+    told = []
+    info = read_run_info(sweep.root)
+    outlined(sweep, info, directory_of(sweep, "new"), Wanted(), lambda *what: told.append(what))
+    outlined(sweep, info, begun(sweep), Wanted(), lambda *what: told.append(what))
+    assert told == [("ranking, and predicting the gains", 0, 0)]
+
+
+def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
+    pruning, config = outline(sweep, ks=(3, 12), seeds=2, devices=["cpu"])
+    config = config.model_copy(update={"compute": config.compute.model_copy(update={"workers_per_device": 3})})
+    asked = []
+    monkeypatch.setattr(request, "measure", lambda *what: asked.append(what))
+    cost_of(Planned(pruning, config, "data"))
+    ((measured, data, workers),) = asked
+    kept = np.mean([row.mask.mean() for row in pruning.rows()])
+    assert kept == pytest.approx(1 - np.mean([arm.k for arm in pruning.arms]) / GROUPS)
+    assert (measured.design.kind, measured.design.alpha) == ("fixed", pytest.approx(kept))
+    assert (measured.design.models, measured.design.heldout) == (pruning.size, 0)
+    assert (data, workers) == ("data", ["cpu"] * 3)
+    alone = replace(pruning, arms=tuple(replace(arm, rows=arm.rows[:2]) for arm in pruning.arms[:1]))
+    cost_of(Planned(alone, config, "data"))
+    assert asked[1][0].design.alpha == pytest.approx(29 / 30)  # a design leaves one out at least
+    assert asked[1][2] == ["cpu"] * 2
+
+
+# The data
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Two small targets, one of them in colour."""
+    home = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name, channels in (("source", 1), ("grey", 1), ("colour", 3)):
+        images = rng.integers(0, 256, (8, 8, 8, channels), dtype=np.uint8)
+        np.savez(home / f"{name}.npz", x=images, y=np.arange(8) % 4)
+    targets = [
+        {"kind": "npz", "name": name, "train": str(home / f"{name}.npz"), "test": str(home / f"{name}.npz")}
+        for name in ("grey", "colour")
+    ]
+    return Config.model_validate(
+        {
+            "run": {"name": "small"},
+            "source": {"kind": "npz", "path": str(home / "source.npz")},
+            "target": targets,
+            "design": {"models": 4},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def info(config, two_targets):
+    """The run that was made of these data."""
+    data = open_datasets(config)
+    described = [
+        TargetInfo(
+            section.name, "fixed-feature", ["x"] * 4, 8, 8, [images.train.fingerprint, images.test.fingerprint], 0, {}
+        )
+        for section, images in zip(config.target, data.targets, strict=True)
+    ]
+    source = SourceInfo(["x"] * 4, list(data.groups.names), [2] * 4, 8, data.source.fingerprint, 0)
+    return replace(
+        read_run_info(two_targets.root),
+        source=source,
+        targets=described,
+        resolution=data.resolution,
+        channels=data.channels,
+    )
+
+
+def test_the_data_of_a_pruning_are_packed_as_its_sweep_packed_them(config, info):
+    assert info.channels == 3 > native_shape(config.target[0]).channels
+    grey = config.model_copy(update={"target": config.target[:1]})
+    data = open_sweep_data(grey, info)
+    assert (data.resolution, data.channels) == (info.resolution, 3)
+    assert [images.test.fingerprint for images in data.targets] == [info.targets[0].fingerprints[1]]
+
+
+def test_data_that_changed_since_the_sweep_are_named(config, info):
+    def message(**changes):
+        with pytest.raises(ConfigError) as refused:
+            open_sweep_data(config, replace(info, **changes))
+        return str(refused.value)
+
+    source = replace(info.source, fingerprint="0" * 32)
+    targets = [info.targets[0], replace(info.targets[1], fingerprints=[info.targets[1].fingerprints[0], "0"])]
+    tail = "; its ranking is of other data"
+    assert message(source=source) == f"changed since the sweep: the source{tail}"
+    assert message(targets=targets) == f"changed since the sweep: target colour{tail}"
+    assert message(source=source, targets=targets) == f"changed since the sweep: the source, target colour{tail}"
+    regrouped = replace(info.source, groups=info.source.groups[::-1])
+    assert message(source=regrouped) == f"changed since the sweep: the grouping of the source{tail}"
+
+
+# Mixes of targets
+
+
+def test_a_mix_is_the_weighted_mean_over_the_models_that_have_every_target(two_targets):
+    info = read_run_info(two_targets.root)
+    readings = [read(two_targets, info, name) for name in ("digits", "opposite")]
+    sides = [Side(name, one.examples, one.outputs) for name, one in zip(("digits", "opposite"), readings, strict=True)]
+    shorter = replace(sides[1], outputs=_without(sides[1].outputs, [4, 9]))
+    mixture = Mixture.of([sides[0], shorter], {"digits": 3.0, "opposite": 1.0})
+    rows = [index for index in range(40) if index not in (4, 9)]
+    assert mixture.indices.tolist() == rows
+    assert mixture.weights == (0.75, 0.25)
+    assert np.array_equal(mixture.masks, sides[0].outputs.masks[rows])
+    for half in (True, False):
+        means = [
+            np.asarray(side.outputs.margins[rows], np.float64)[:, side.examples.estimate == half].mean(axis=1)
+            for side in sides
+        ]
+        expected = 0.75 * means[0] + 0.25 * means[1]
+        assert mixture.mean(OutputKind.MARGIN, estimate=half) == pytest.approx(expected, rel=1e-5)
+    assert mixture.clusters is None
+
+
+def _without(outputs, rows):
+    kept = np.setdiff1d(np.arange(len(outputs)), rows)
+    return replace(
+        outputs,
+        **{name: getattr(outputs, name)[kept] for name in ("indices", "masks", "clusters", "margins", "predicted")},
+    )
+
+
+def test_models_that_share_a_seed_are_a_cluster_of_a_mix(two_targets):
+    reading = read(two_targets, read_run_info(two_targets.root), "digits")
+    paired = replace(reading.outputs, clusters=reading.outputs.indices // 2)
+    mixture = Mixture.of([Side("digits", reading.examples, paired)], {"digits": 1.0})
+    assert mixture.clusters.tolist() == [index // 2 for index in range(40)]
+
+
+def test_equal_mixes_have_equal_words():
+    assert mix_words({"cars": 1.0, "birds": 3.0}) == mix_words({"birds": 0.6, "cars": 0.2}) == "birds 75%, cars 25%"
+    assert mix_words({"a": 1.0, "b": 2.0}) == "a 33.3%, b 66.7%"
+    assert mix_words({"birds": 0.2}) == "birds"
+
+
+def test_weights_are_one_unless_they_are_said(two_targets):
+    info = read_run_info(two_targets.root)
+    assert parse_weights([], info) == {"digits": 1.0}
+    assert parse_weights(["opposite", "digits=2.5"], info) == {"opposite": 1.0, "digits": 2.5}
+    assert parse_weights(["digits=1e-9"], info) == {"digits": 1e-9}
+
+
+@pytest.mark.parametrize("text", ["digits=0", "digits=-1", "digits=x", "digits=inf", "digits=nan"])
+def test_a_weight_is_a_positive_number(two_targets, text):
+    with pytest.raises(ConfigError, match="is not a weight"):
+        parse_weights([text], read_run_info(two_targets.root))
+
+
+def test_a_target_needs_examples_to_rank_by_and_others_to_be_measured_on():
+    for estimate, half in (([False, False], "estimate"), ([True, True], "evaluate")):
+        side = Side("digits", Examples(np.zeros(2, np.int64), np.array(estimate), ("a", "b")), None)
+        with pytest.raises(ResultsError, match=f"no test examples in its {half} half"):
+            refuse_half_without_examples(side)
+    refuse_half_without_examples(Side("d", Examples(np.zeros(2, np.int64), np.array([True, False]), ("a", "b")), None))
+
+
+def test_a_choice_of_the_users_says_what_it_drops():
+    groups = ("a", "b", "c", "d")
+    assert choice(["a", "c", "a"], groups, ArmKind.DROP, "x") == Chosen(ArmKind.DROP, "drop x", (0, 2))
+    assert choice(["a", "c"], groups, ArmKind.KEEP, "x") == Chosen(ArmKind.KEEP, "keep x", (1, 3))
+    with pytest.raises(ConfigError, match="x: it leaves 1 of 4 groups: at least 2 must stay"):
+        choice(["a", "b", "c"], groups, ArmKind.DROP, "x")
