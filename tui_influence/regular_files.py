@@ -23,11 +23,17 @@ def open_regular(path: str | Path, *, links: bool = True) -> BufferedReader:
         OSError: it cannot be opened.
     """
     more = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
-    return file
+
+    def opener(name: str, flags: int) -> int:
+        descriptor = os.open(name, flags | more)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return descriptor
+        os.close(descriptor)
+        reason = "Is a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise NotRegularError(errno.EINVAL, reason, str(path))
+
+    return open(path, "rb", opener=opener)
 
 
 def read_regular(path: str | Path, limit: int, *, links: bool = True) -> bytes:

@@ -2,7 +2,8 @@
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -315,34 +316,41 @@ def test_a_list_of_images_that_cannot_be_left_out_is_refused(
         source(root, cache, exclude=str(listed))
 
 
+@contextmanager
+def nested(root: Path, name: str, depth: int) -> Iterator[None]:
+    """Directories in one another, also where their path is too long; gone afterwards, as pytest cannot remove them."""
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        here, parent = os.open(name, os.O_RDONLY, dir_fd=here), here
+        os.close(parent)
+    yield
+    for _ in range(depth):
+        here, child = os.open("..", os.O_RDONLY, dir_fd=here), here
+        os.close(child)
+        os.rmdir(name, dir_fd=here)
+    os.close(here)
+
+
 def test_images_are_found_a_thousand_directories_deep(folder: Path, cache: Path) -> None:
     """A path may have 4,096 bytes; each of these directories takes two of them."""
-    here = os.open(folder / "a", os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        here, parent = os.open("d", os.O_RDONLY, dir_fd=here), here
-        os.close(parent)
-    os.close(here)
-    save(folder / "a" / "/".join(["d"] * 1500) / "0.png", noise(9))
-    images = source(folder, cache)
+    image = folder / "a" / "/".join(["d"] * 1500) / "0.png"
+    with nested(folder / "a", "d", 1500):
+        save(image, noise(9))
+        images = source(folder, cache)
+        image.unlink()
     assert len(images) == 7
     assert images.names[3] == "a/" + "d/" * 1500 + "0.png"
 
 
 def test_directories_too_deep_to_be_named_are_one_line(folder: Path, cache: Path) -> None:
-    here = os.open(folder / "a", os.O_RDONLY)
-    for _ in range(30):
-        os.mkdir("d" * 200, dir_fd=here)
-        here, parent = os.open("d" * 200, os.O_RDONLY, dir_fd=here), here
-        os.close(parent)
-    with pytest.raises(DatasetError, match=r"^cannot read .*: File name too long$") as caught:
+    name = "d" * 200
+    with (
+        nested(folder / "a", name, 30),
+        pytest.raises(DatasetError, match=r"^cannot read .*: File name too long$") as caught,
+    ):
         source(folder, cache)
     assert len(str(caught.value)) < 1200
-    for _ in range(30):  # what clears up after tests names paths too
-        here, child = os.open("..", os.O_RDONLY, dir_fd=here), here
-        os.close(child)
-        os.rmdir("d" * 200, dir_fd=here)
-    os.close(here)
 
 
 @pytest.mark.parametrize("name", ["loop", "~nobody-has-this-name"])
