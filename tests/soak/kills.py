@@ -1,7 +1,7 @@
 """Processes that are killed, stopped and orphaned, and records that are damaged, at random moments of a sweep.
 
-Whatever happens, what was finished stays untouched (the same file, not a new one with the same content), and in the end
-every record has the bytes of an undisturbed run.
+Whatever happens, what was finished stays untouched (the same file, not a newer one with the same content), and in the
+end every record has the bytes of an undisturbed run.
 """
 
 import json
@@ -125,8 +125,17 @@ class Torment:
         self._let_orphans_go_on()
 
     def _check_untouched(self) -> None:
+        """Compare what is finished with what was at the last look.
+
+        An orphan that was stopped between writing a record and giving it its name replaces its successor's with its
+        own, which is the older one: nothing was trained after it was finished.
+        """
         now = survivors_of(self._paths)
-        again = [name for name, identity in self._survivors.items() if now.get(name) != identity]
+        again = [
+            name
+            for name, (inode, time_ns) in self._survivors.items()
+            if name not in now or (now[name][0] != inode and now[name][1] >= time_ns)
+        ]
         assert not again, f"finished models were trained again or lost: {again}"
         self._survivors = now
 
