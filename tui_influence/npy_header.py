@@ -64,6 +64,6 @@ def read_header(file: IO[bytes]) -> Header:
     except _DAMAGE as error:
         reason = printable(" ".join(str(error).split()), 60) or type(error).__name__
         raise ValueError(f"no .npy header: {reason}") from error
-    if any(side < 0 for side in shape):
-        raise ValueError(f"the header declares a negative side: {printable(str(shape), 60)}")
+    if any(side < 0 or isinstance(side, bool) for side in shape):
+        raise ValueError(f"the header declares a side that no array has: {printable(str(shape), 60)}")
     return Header(dtype, tuple(shape), "F" if is_fortran else "C", file.tell())

@@ -142,7 +142,7 @@ def header(text: bytes) -> Callable[[bytes], bytes]:
     [
         (lambda data: b"", "x is no array that can be read"),
         (lambda data: b"\x93NUMPY\x03\x00" + data[8:], r"x is no array .* version 3\.0 of the npy format"),
-        (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-6, -8, 8)}"), "declares a negative side"),
+        (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-6, -8, 8)}"), "declares a side that no"),
         (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (6, 8, " + b"9" * 50 + b")}"), "x is truncated"),
         (header(b"{'descr': '|u1', 'fortran_order': False, 'shape': 6}"), "x is no array that can be read"),
         (header(b"("), "x is no array that can be read"),

@@ -34,6 +34,7 @@ REFUSED = {
     "10^30 elements": claiming((10**15, 10**15)),
     "nothing, 10^12 times": claiming((10**12,), "|V0"),
     "a negative length": claiming((-1,)),
+    "a length that is a truth value": claiming((True,), "|u1", b"x"),
     "a hundred axes": claiming((1,) * 100, "|u1", b"x"),
     "objects": content_of(np.array([{}], dtype=object), allow_pickle=True),
     "text elements": content_of(np.array(["a"])),
