@@ -36,17 +36,20 @@ class Tuner:
     workers: int = 1
     settled: bool = False
     _best: float = 0.0
-    _ready: int = 0
     _finished: list[float] = field(default_factory=list)
 
     def on_ready(self) -> None:
-        """Note that a worker is ready; models count from when all are."""
-        self._ready += 1
+        """Note that a worker is ready, a first or a restarted one: what was measured until now does not count."""
         self._finished.clear()
 
-    def on_model(self, now: float) -> Change:
-        """Note that a model is done, at `now` seconds; return whether to start one more worker or to end one."""
-        if self.settled or self._ready < self.workers:
+    def on_model(self, now: float, ready: int) -> Change:
+        """Note that a model is done; return whether to start one more worker or to end one.
+
+        Args:
+            now: seconds.
+            ready: workers of the device that train or could.
+        """
+        if self.settled or ready < self.workers:
             return Change.NONE
         self._finished.append(now)
         # Right after a change every worker is in the middle of something: a first round of models is not counted.
@@ -55,7 +58,7 @@ class Tuner:
             return Change.NONE
         rate = (len(self._finished) - 1 - first) / max(now - self._finished[first], 1e-9)
         self.settled = rate < PAYS * self._best or self.workers >= self.most
-        if rate < self._best:
+        if rate < self._best and self.workers > 1:
             self.workers -= 1
             return Change.TAKE_BACK
         self._best = rate

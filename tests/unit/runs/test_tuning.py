@@ -10,7 +10,6 @@ from tui_influence.runs.tuning import Change, Tuner
 def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
     """Simulate a device that finishes `speed(w)` models a second with w workers; return how it settles, and when."""
     tuner, clock, trained = Tuner(most), 0.0, 0
-    tuner.on_ready()
     working, starting = [(1 / speed(1), 0)], []
     while trained < models:
         if starting and (not working or starting[0] <= working[0][0]):
@@ -20,7 +19,7 @@ def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
             continue
         clock, worker = heapq.heappop(working)
         trained += 1
-        change = tuner.on_model(clock)
+        change = tuner.on_model(clock, len(working) + 1)
         if change is Change.ADD:
             heapq.heappush(starting, clock + start)
         if change is Change.TAKE_BACK:
@@ -61,5 +60,30 @@ def test_running_out_of_memory_takes_one_back_and_settles():
     tuner = Tuner(8, workers=3)
     assert tuner.on_memory()
     assert (tuner.workers, tuner.settled) == (2, True)
-    tuner.on_ready()
-    assert all(tuner.on_model(float(now)) is Change.NONE for now in range(100))
+    assert all(tuner.on_model(float(now), 2) is Change.NONE for now in range(100))
+
+
+def test_a_restart_is_no_reason_to_do_with_fewer():
+    """The device does nothing while its worker is restarted; neither that nor a start under way says what pays."""
+    tuner, clock, ready, trained = Tuner(8), 0.0, 1, 0
+    restarts = {6: 1, 15: 1, 30: 2}
+    while not tuner.settled:
+        trained += 1
+        clock += 1 / ready
+        if tuner.on_model(clock, ready) is Change.ADD:
+            tuner.on_ready()
+            ready = tuner.workers
+        if ended := restarts.pop(trained, 0):
+            ready -= ended
+            if not ready:
+                clock += 60.0
+                ready = ended
+                tuner.on_ready()
+            else:
+                for _ in range(20):
+                    clock += 1 / ready
+                    assert tuner.on_model(clock, ready) is Change.NONE
+                ready += ended
+                tuner.on_ready()
+    assert tuner.workers == 8
+    assert not restarts
