@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,12 +58,15 @@ class Owner:
         return self.host == socket.gethostname()
 
     def is_alive(self) -> bool | None:
-        """Whether the process still exists; None where that cannot be seen (another machine)."""
+        """Whether the process still exists; None where that cannot be seen (another machine, another user's)."""
         if not self.is_local:
             return None
         if self.boot != _boot_id():
             return False
-        return _start_time(self.pid) == self.started
+        try:
+            return _start_time(self.pid) == self.started
+        except PermissionError:
+            return None
 
     def trains_elsewhere(self, root: Path) -> bool:
         """Whether it trains into another directory of this machine, so that `root` is a copy of its run."""
@@ -158,11 +162,19 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> float | None:
-    """Return when a process started, in the unit of `Owner.started`; None if there is no such process, or a zombie."""
+    """Return when a process started, in the unit of `Owner.started`; None if there is no such process, or a zombie.
+
+    Raises:
+        PermissionError: there is one, but /proc hides those of other users (its mount option `hidepid`).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _start_time_without_proc(pid)
+        if not Path("/proc/self/stat").exists():
+            return _start_time_without_proc(pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)  # a PermissionError: it exists
+        return None
     state, *fields = stat.rpartition(b")")[2].split()  # the name before it may hold anything
     return None if state in (b"Z", b"X") else float(fields[_START_FIELD])
 

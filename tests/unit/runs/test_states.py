@@ -74,6 +74,28 @@ def test_a_recycled_pid_is_not_the_owner():
     assert replace(me, host="elsewhere").is_alive() is None
 
 
+@pytest.mark.parametrize("hidden", ["unreadable", "invisible"])
+def test_a_process_that_proc_hides_from_this_user_is_neither_dead_nor_an_error(paths, monkeypatch, hidden):
+    """/proc mounted with hidepid=1 (its files cannot be read) or hidepid=2 (they seem not to exist)."""
+    me = Owner.this_process(paths.root)
+    read = Path.read_bytes
+
+    def refuse(path):
+        if str(path).startswith("/proc/"):
+            raise PermissionError if hidden == "unreadable" else FileNotFoundError
+        return read(path)
+
+    def kill(pid, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "kill", kill)
+    assert me.is_alive() is None
+    silent = replace(beat(State.RUNNING), time=time.time())
+    assert state_of(silent, me) is State.RUNNING
+    assert state_of(replace(silent, time=time.time() - 3600), me) is State.LOST
+
+
 def test_a_step_of_the_clock_does_not_make_a_live_run_look_lost(paths, monkeypatch):
     """What the system says of wall-clock times moves with the clock; a supervisor is known by its ticks."""
     with Ownership(paths):
