@@ -93,13 +93,9 @@ def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str],
         warn: gets what a user should know of devices that are left out.
 
     Raises:
-        DeviceError: a device is named that cannot be used.
+        DeviceError: a device is named that is none, or no device can be used.
     """
-    if compute.devices == "auto":
-        devices = _all_devices(gpus, warn)
-    else:
-        devices = list(compute.devices)
-        _check(devices)
+    devices = _all_devices(gpus, warn) if compute.devices == "auto" else _usable(list(compute.devices), warn)
     workers = {device: _workers(device, compute) for device in devices}
     # Turn by turn, so that a plan shorter than the list still uses every device.
     return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
@@ -134,15 +130,24 @@ def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
     return usable or ["cpu"]
 
 
-def _check(devices: list[str]) -> None:
+def _usable(devices: list[str], warn: Callable[[str], None]) -> list[str]:
+    """Return those of the named devices that can be used."""
     if not devices:
         raise DeviceError('compute.devices is empty: name at least one device, or use "auto"')
-    for device in devices:
-        kind, _, index = device.partition(":")
-        if kind == "cpu" and not index:
-            continue
-        if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
-            raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
-        reason = probe_cuda().reason_against(int(index or 0))
-        if reason:
-            raise DeviceError(f'compute.devices: "{device}" cannot be used: {printable(reason, 300)}')
+    reasons = {device: reason for device in devices if (reason := _reason_against(device))}
+    refusals = [f'"{device}" cannot be used: {printable(reason, 300)}' for device, reason in reasons.items()]
+    if len(reasons) == len(set(devices)):
+        raise DeviceError(f"compute.devices: {'; '.join(refusals)}")
+    for refusal in refusals:
+        warn(f"compute.devices: {refusal}; training on the others")
+    return [device for device in devices if device not in reasons]
+
+
+def _reason_against(device: str) -> str:
+    """Return why a device cannot be used; empty if it can."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu" and not index:
+        return ""
+    if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
+        raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
+    return probe_cuda().reason_against(int(index or 0))

@@ -52,9 +52,21 @@ def test_a_device_that_cannot_be_used_is_refused_in_torchs_own_words(machine):
     machine(CudaProbe(reason=OLD_DRIVER))
     with pytest.raises(DeviceError, match="driver on your system is too old"):
         worker_devices(ComputeSection(devices=["cuda:0"]))
-    machine(CudaProbe((GPU, BUSY)))
-    with pytest.raises(DeviceError, match=r'"cuda:1" cannot be used: .*busy'):
+    machine(CudaProbe((BUSY, BUSY)))
+    with pytest.raises(DeviceError, match=r'"cuda:0" cannot be used: .*busy.*; "cuda:1" cannot be used: .*busy'):
         worker_devices(ComputeSection(devices=["cuda:0", "cuda:1"]))
+
+
+def test_a_named_device_that_cannot_be_used_is_left_out_with_a_warning(machine, monkeypatch):
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 1)
+    machine(CudaProbe((GPU, BUSY)))
+    warnings: list[str] = []
+    compute = ComputeSection(devices=["cuda:0", "cuda:1", "cpu"])
+    assert worker_devices(compute, warn=warnings.append) == ["cuda:0", "cpu"]
+    (warning,) = warnings
+    assert warning.startswith('compute.devices: "cuda:1" cannot be used: CUDA error')
+    with pytest.raises(DeviceError, match='"tpu" is no device'):
+        worker_devices(ComputeSection.model_construct(devices=["cpu", "tpu"]))
 
 
 @pytest.mark.parametrize(
