@@ -183,7 +183,10 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
     assert f"error: {failed} model" in ended.stderr
     assert "the same `tinfl sweep` with --retry-failed" in ended.stderr
     assert found["state"] == "done with failures"
-    assert "`tinfl resume --retry-failed` tries them again" in tinfl("status", here / "results").stdout
+    shown = tinfl("status", here / "results").stdout
+    assert "to try again: the same `tinfl sweep` with --retry-failed" in shown
+    listed = shown.count("  failed  ")
+    assert (f"and {failed - listed} more" in shown) == (failed > listed)
     assert 0 < failed < 12
     assert sum(found["done"].values()) == 12 - failed
     reason = found["failures"][0]["reason"]

@@ -1,6 +1,5 @@
 """Progress on stderr: one line that is rewritten on a terminal, a plain line now and then anywhere else."""
 
-import shlex
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from tui_influence.cli import diagnostics
 from tui_influence.errors import RunFailedError
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
-from tui_influence.runs.words import duration
+from tui_influence.runs.words import duration, retry_command
 from tui_influence.text import counted, printable
 
 if TYPE_CHECKING:
@@ -88,11 +87,9 @@ def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) 
         RunFailedError: some were.
     """
     if last.state is State.DONE_WITH_FAILURES:
-        resume = f"tinfl resume {shlex.quote(str(root))} --retry-failed"
-        again = "the same `tinfl sweep` with --retry-failed" if is_code else resume
         raise RunFailedError(
             f"{counted(last.failed, 'model')} of {last.total} failed and {'was' if last.failed == 1 else 'were'} left "
-            f"out; `tinfl status` says why; to try again: {again}"
+            f"out; `tinfl status` says why; to try again: {retry_command(root, is_code=is_code)}"
         )
 
 

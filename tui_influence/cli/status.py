@@ -1,6 +1,7 @@
 """`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from tui_influence.cli import diagnostics, output
@@ -13,7 +14,7 @@ from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.jobs import Task
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.runs.task_words import by_state, where, why_waiting
-from tui_influence.runs.words import MARKS, SILENT_MARK, duration, lost_reason, silent_reason, state_word
+from tui_influence.runs.words import MARKS, SILENT_MARK, duration, lost_reason, retry_command, silent_reason, state_word
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -33,7 +34,7 @@ def status(results: Results, json: Json = False) -> None:
     if json:
         output.write_json(found)
     else:
-        for line in _lines(found, seen):
+        for line in _lines(found, seen, results):
             output.line(line)
 
 
@@ -72,7 +73,7 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
     return {role.value: count for role, count in counts.items()}
 
 
-def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
+def _lines(found: dict[str, Any], seen: Overview, root: Path) -> list[str]:
     state = seen.state
     name = printable(found["run"] or "run", 60)
     mark = SILENT_MARK if seen.is_silent else MARKS[state]
@@ -105,8 +106,13 @@ def _lines(found: dict[str, Any], seen: Overview) -> list[str]:
         f"  failed    {failure['role']} {failure['index']}: {printable(failure['reason'], 200)}"
         for failure in found["failures"]
     ]
+    more = sum(found["failed"].values()) - len(found["failures"])
+    if found["failures"] and more > 0:
+        lines.append(f"            and {more} more")
     if state is State.DONE_WITH_FAILURES:
-        lines.append("            `tinfl resume --retry-failed` tries them again")
+        model = seen.info.config.get("model") if seen.info else None
+        is_code = isinstance(model, dict) and ":" in str(model.get("arch"))
+        lines.append(f"            to try again: {retry_command(root, is_code=is_code)}")
     lines += [f"  warning   {printable(warning)}" for warning in found["warnings"]]
     return lines
 

@@ -3,9 +3,11 @@
 Plain text, one line each, safe to show. Loads nothing heavy: `tinfl status` answers at once.
 """
 
+import shlex
 import time
 from collections.abc import Mapping
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from tui_influence.runs.heartbeat import SILENCE, Heartbeat, State
@@ -83,6 +85,17 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def retry_command(root: Path, *, is_code: bool) -> str:
+    """Return the command that tries the models of a run again that were given up.
+
+    Args:
+        root: its results directory.
+        is_code: its network is the user's code, which `tinfl resume` does not import.
+    """
+    resume = f"tinfl resume {shlex.quote(printable(str(root)))} --retry-failed"
+    return "the same `tinfl sweep` with --retry-failed" if is_code else resume
 
 
 def state_word(state: State, *, silent: bool = False) -> str:
