@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.e2e.program import kill_everything, processes_of, record_bytes, tinfl, wait_until, write_config
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.runs.heartbeat import ACTIVE, FINISHED, observe
 from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
 
@@ -42,27 +42,31 @@ class Torment:
         self.counts: Counter[str] = Counter()
 
     def run(self, blows: int) -> None:
-        """Deal out at most so many blows; then let the sweep finish.
+        """Hit processes so many times, and damage records in between; then let the sweep finish.
+
+        A sweep that is done before that goes on after some of its records are damaged.
 
         Raises:
             AssertionError: something that was finished is gone, or was made again.
         """
         rng = self._rng
-        while sum(self.counts.values()) < blows:
+        while self.counts.total() - self.counts["records damaged"] < blows:
             if not self._is_active():
+                for _ in range(10 if observe(self._paths)[0] in FINISHED else 0):
+                    self._damage_a_record()
                 tinfl("sweep", self._config, TINFL_SILENCE_LIMIT=_SILENCE)
             for _ in range(rng.randint(1, 4)):
                 self._let_pass()
                 if not self._is_active():
                     break
                 self._hurt_a_worker()
-            if not self._is_active():
-                break
-            self._end_the_supervisor()
+            if self._is_active():
+                self._end_the_supervisor()
             self._check_untouched()
             if rng.random() < 0.5:
                 self._damage_a_record()
         wait_until(lambda: not self._is_active(), "the sweep does not end")
+        self._damage_a_record()
         done = tinfl("sweep", "--foreground", self._config, code=None, TINFL_SILENCE_LIMIT=_SILENCE)
         assert done.returncode == 0, done.stderr
         self._check_untouched()

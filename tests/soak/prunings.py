@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from tests.e2e.program import kill_everything, processes_of, record_bytes, tinfl, wait_until, write_config
-from tui_influence.runs.heartbeat import ACTIVE, observe
+from tests.soak.kills import damage_record, survivors_of
+from tui_influence.runs.heartbeat import ACTIVE, FINISHED, observe
 from tui_influence.store.paths import Paths
 
 _OPTIONS = ("--k", "6", "--seeds", "6", "--within", "0")
@@ -20,19 +21,25 @@ SWEEP_MODELS = 40
 
 
 def attempt(directory: Path, rng: random.Random, blows: int = 4) -> Counter[str]:
-    """Kill a pruning and its workers a few times; compare its records with those of one that was left alone."""
+    """Kill a pruning and its workers a few times; compare its records with those of one that was left alone.
+
+    One that is done before that goes on after some of its records are damaged.
+    """
     reference = directory.parent / "undisturbed-prunings"
     expected = _undisturbed(reference)
     sweep = directory / "results"
     shutil.copytree(_swept(reference), sweep)
     own, counts = Paths(sweep / "prune" / "main"), Counter[str]()
     try:
-        for _ in range(blows):
+        while counts.total() < blows:
+            if observe(own)[0] in FINISHED:
+                for name in rng.sample(sorted(survivors_of(own)), 10):
+                    damage_record(own, name, rng)
             if observe(own)[0] not in ACTIVE:
                 tinfl("prune", sweep, *_OPTIONS)
-            time.sleep(rng.uniform(0, 3))
+            time.sleep(rng.uniform(0, 1))
             if observe(own)[0] not in ACTIVE:
-                break
+                continue
             workers = processes_of(own.root)
             with suppress(ProcessLookupError):
                 if workers and rng.random() < 0.5:
