@@ -154,7 +154,9 @@ def serve(
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {printable(first_line(error), 300)}"
+    words = printable(first_line(error), 300)
+    name = type(error).__name__
+    return name if words in ("", name) else f"{name}: {words}"
 
 
 def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: str) -> Record:

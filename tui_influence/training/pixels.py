@@ -1,5 +1,6 @@
 """Images that live on the device as uint8, and the batches and augmented views taken from them."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,4 +140,6 @@ def _packed(images: Images, side: int) -> Tensor:
     height, width = images.shape[1:3]
     if (height, width) != (side, side):
         raise ValueError(f"images of {height} x {width} pixels, not packed at {side} x {side}")
-    return torch.from_numpy(np.ascontiguousarray(images))
+    with warnings.catch_warnings():  # the packed images are mapped for reading, and never written to
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(images))
