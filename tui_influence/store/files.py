@@ -110,7 +110,7 @@ def open_file(path: Path) -> BufferedReader:
     try:
         return open_regular(path)
     except NotRegularError as error:
-        raise ResultsError(f"{printable(str(path))}: {error.strerror}") from error
+        raise ResultsError(f"{printable(str(path))}: {str(error.strerror).lower()}") from error
 
 
 def is_gone(error: OSError) -> bool:

@@ -81,7 +81,7 @@ def test_a_descriptor_is_closed_where_a_file_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
-        with pytest.raises(ResultsError, match="folder: Is a directory"):
+        with pytest.raises(ResultsError, match="folder: is a directory"):
             open_file(tmp_path / "folder")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
