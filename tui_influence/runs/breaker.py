@@ -25,7 +25,7 @@ class Breaker:
 
     Attributes:
         limit: different models that fail in a row until the device is held responsible.
-        has_succeeded: whether the device has finished a model.
+        has_succeeded: whether models of this run have been finished, on this device or in an earlier session.
         failures: since the last success.
         streak: models that failed since the last success or pause, some perhaps several times.
         reason: of the last failure.
@@ -56,7 +56,7 @@ class Breaker:
         self.streak.append((row, kind))
         self.failures += 1
         self.reason = reason
-        if self.is_on_trial:
+        if self.is_on_trial and kind is not Kind.DIVERGED:  # which a model can do by itself, on trial or not
             return True
         only_diverged = all(kind is Kind.DIVERGED for _, kind in self.streak)
         limit = max(self.limit, DIVERGED_STREAK) if only_diverged and self.has_succeeded else self.limit

@@ -42,6 +42,8 @@ class Crew:
         self._paths, self._threads, self._allow_code = paths, threads, allow_code
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
+        self._models: dict[int, int] = {}
+        """Finished by the workers of each number that have ended."""
 
     def __iter__(self) -> Iterator[WorkerProcess]:
         return iter(self._workers)
@@ -63,6 +65,7 @@ class Crew:
         worker = WorkerProcess(
             number, device, self._threads, self._paths, self._log(number), allow_code=self._allow_code
         )
+        worker.models = self._models.get(number, 0)
         self._workers.append(worker)
         self._selector.register(worker, selectors.EVENT_READ)
         return worker
@@ -76,8 +79,7 @@ class Crew:
             if reports is not None:
                 yield from ((worker, report) for report in reports)
                 continue
-            self._selector.unregister(worker)
-            self._workers.remove(worker)
+            self._remove(worker)
             yield worker, Ended(worker.end(), worker.last_words())
 
     def end(self, *, at_once: bool) -> None:
@@ -91,10 +93,14 @@ class Crew:
 
     def kill(self, worker: WorkerProcess) -> Ended:
         """End a worker now, whether or not it still reacts; return how it ended."""
-        self._selector.unregister(worker)
-        self._workers.remove(worker)
+        self._remove(worker)
         how = worker.end(0)
         return Ended("killed by its supervisor" if worker.is_gone() else how, worker.last_words())
+
+    def _remove(self, worker: WorkerProcess) -> None:
+        self._selector.unregister(worker)
+        self._workers.remove(worker)
+        self._models[worker.worker] = worker.models
 
     def states(self) -> list[WorkerState]:
         """Return what each worker is doing."""

@@ -2,9 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from tui_influence.runs.protocol import Done
 
@@ -12,6 +13,8 @@ ENOUGH = 5
 """Models before anything is concluded from their mean."""
 _RECENT = 101
 """Models whose median is the usual time of a model."""
+_LONGEST = 1e7
+"""Seconds that no model takes, a third of a year: a file may say anything."""
 UNLEARNT = 0.9
 """A source loss above this fraction of log(classes) means that the source was hardly learnt."""
 
@@ -56,12 +59,12 @@ class Progress:
     source_loss: Mean = field(default_factory=Mean)
     source_accuracy: Mean = field(default_factory=Mean)
     target_accuracy: list[Mean] = field(default_factory=list)
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    """On each device: seconds and number of source groups of the last models."""
 
     def add(self, done: Done) -> None:
         """Take in one finished model."""
         self.seconds.add(done.seconds)
-        self._recent.append(done.seconds)
         first = done.metrics[0] if done.metrics else {}
         if "source_accuracy" in first:
             self.source_accuracy.add(first["source_accuracy"])
@@ -73,10 +76,46 @@ class Progress:
             if "target_accuracy" in metrics:
                 mean.add(metrics["target_accuracy"])
 
-    @property
-    def usual_seconds(self) -> float | None:
-        """Median time of the last models; None before there are enough of them."""
-        return median(self._recent) if len(self._recent) >= ENOUGH else None
+    def remember(self, device: str, seconds: float, groups: int) -> None:
+        """Take in how long a model took, perhaps in an earlier session; see `usual_seconds`."""
+        self._recent.setdefault(device, deque(maxlen=_RECENT)).append((seconds, groups))
+
+    def remember_events(self, events: Iterable[dict[str, Any]], groups: Mapping[tuple[str, int], int]) -> None:
+        """Take in how long the models of earlier sessions took.
+
+        Args:
+            events: of the run, from its begin.
+            groups: of the source that each row is trained on, by role and index.
+        """
+        devices: dict[Any, Any] = {}
+        for event in events:
+            worker, role, index, seconds = (event.get(key) for key in ("worker", "role", "index", "seconds"))
+            if not isinstance(worker, int):
+                continue
+            if event["event"] == "worker-started":
+                devices[worker] = event.get("device")
+            if event["event"] != "model" or worker not in devices or not isinstance(seconds, int | float):
+                continue
+            size = groups.get((role, index)) if isinstance(role, str) and isinstance(index, int) else None
+            if size is not None and 0 < seconds < _LONGEST:
+                self.remember(str(devices[worker]), float(seconds), size)
+
+    def usual_seconds(self, device: str, groups: int) -> float | None:
+        """Return the median time of the last models on a device, or on devices of its kind while it has finished none.
+
+        A model that was trained on fewer groups counts for as much longer as this one has more.
+
+        Args:
+            device: that trains the model.
+            groups: of the source that the model is trained on.
+
+        Returns:
+            seconds; None before any model is finished.
+        """
+        kind = device.partition(":")[0]
+        alike = [recent for other, recent in self._recent.items() if other.partition(":")[0] == kind]
+        last = self._recent.get(device) or [model for recent in alike for model in recent]
+        return median(seconds * max(1.0, groups / max(1, size)) for seconds, size in last) if last else None
 
     @property
     def _cost(self) -> float:

@@ -14,14 +14,15 @@ from typing import Protocol
 from tui_influence.config.schema import ComputeSection
 from tui_influence.designs import Row
 from tui_influence.errors import DeviceError, ExitCode, RunFailedError, TinflError
-from tui_influence.runs.breaker import Breaker
+from tui_influence.runs.breaker import MOST_FALSE_STARTS, PAUSES, Breaker
 from tui_influence.runs.control import Stop
 from tui_influence.runs.crew import Crew, Ended
 from tui_influence.runs.devices import most_workers
-from tui_influence.runs.heartbeat import State
+from tui_influence.runs.heartbeat import QUIET, State
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, Fatal, Kind, Ready, Report
 from tui_influence.runs.tuning import Change, Tuner
+from tui_influence.runs.words import duration
 from tui_influence.runs.work import Work
 from tui_influence.runs.worker_process import WorkerProcess
 from tui_influence.store.events import EventLog
@@ -32,10 +33,14 @@ TICK = 0.25
 """Seconds between looks at stop requests."""
 START_LIMIT = 900.0
 """Seconds that a worker may take to get ready: a cold file system serves torch slowly."""
+START_SILENCE = 5 * SILENCE_LIMIT
+"""Seconds without a sign of life after which one that has given some, and is not ready yet, is taken to be hung."""
 END_LIMIT = 30.0
 """Seconds that a worker without a model in hand may take to end."""
 SHORTEST_DEADLINE = 60.0
 """Seconds that any model may take, however quick the others are: a machine can be busy."""
+LATE = 1800.0
+"""Seconds after which a model is worth a warning that has no deadline, as none is finished yet."""
 
 
 class Host(Protocol):
@@ -79,6 +84,8 @@ class Session:
         compute: ComputeSection,
         events: EventLog,
         host: Host,
+        *,
+        has_succeeded: bool = False,
     ) -> None:
         """Prepare to train.
 
@@ -89,6 +96,7 @@ class Session:
             compute: limits of the config.
             events: where what happens is written.
             host: the supervisor.
+            has_succeeded: whether models of this run have been finished before, of other work than this.
         """
         self.state = State.PREPARING
         self.failure: TinflError | None = None
@@ -98,9 +106,11 @@ class Session:
         self._tuners: dict[str, Tuner] = {}
         self._breakers: dict[str, Breaker] = {}
         self._vacant_since: dict[tuple[int, str], float] = {}
-        self._has_succeeded = False
-        self._hangs: Counter[str] = Counter()
-        self._last_hang = self._last_reason = ""
+        self._not_before: dict[int, float] = {}
+        self._false_starts: Counter[int] = Counter()
+        self._has_succeeded, self._run_has_succeeded = False, has_succeeded or work.done > 0
+        self._early_ends: Counter[str] = Counter()
+        self._last_end = self._last_reason = ""
 
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
@@ -108,7 +118,9 @@ class Session:
         self._is_more_to_do()  # a plan that was done may have grown
         devices = self._devices[: len(work)]
         self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
-        self._breakers = {device: Breaker(max(3, 2 * devices.count(device))) for device in devices}
+        self._breakers = {
+            device: Breaker(max(3, 2 * devices.count(device)), self._run_has_succeeded) for device in devices
+        }
         now = time.monotonic()
         self._vacant_since = dict.fromkeys(enumerate(devices), now)
         compacted = work.done
@@ -140,22 +152,25 @@ class Session:
             self.state = State.DONE_WITH_FAILURES if work.failed else State.DONE
 
     def pauses(self) -> str:
-        """Return which devices rest, for how long and why; empty if none does."""
+        """Return which devices rest or are on trial, for how long and why; empty if none is."""
         now = time.monotonic()
         return "; ".join(
-            f"{device} rests for {breaker.rest(now):.0f} s after {counted(breaker.failures, 'failure')} in a row "
-            f"({breaker.reason})"
+            f"{device} {f'rests for {rest:.0f} s' if (rest := breaker.rest(now)) else 'is tried with one model'} after "
+            f"{counted(breaker.failures, 'failure')} in a row ({breaker.reason})"
             for device, breaker in self._breakers.items()
-            if breaker.rest(now)
+            if breaker.is_on_trial
         )
 
     def warnings(self) -> list[str]:
         """Return what a user should look into, besides what the models themselves show."""
-        hung = [
-            f"{counted(count, 'worker')} on {device} hung and {'was' if count == 1 else 'were'} restarted"
-            for device, count in self._hangs.items()
-        ]
-        return [f"{'; '.join(hung)}; the last: {self._last_hang}"] if hung else []
+        early = [f"{counted(count, 'worker')} on {device} ended early" for device, count in self._early_ends.items()]
+        warnings = [f"{'; '.join(early)}; the last: {self._last_end}"] if early else []
+        late = max((worker.seconds or 0.0 for worker in self.crew if self._deadline(worker) is None), default=0.0)
+        if late > LATE and self._compute.model_deadline:
+            warnings.append(
+                f"a first model has taken {duration(late)} so far; there is no deadline until one is finished"
+            )
+        return warnings
 
     def eta(self) -> tuple[float, float, float] | None:
         """Estimate the seconds until the work is done; see `Progress.eta`."""
@@ -182,6 +197,8 @@ class Session:
             breaker = self._breakers[device]
             if breaker.rest(now) or (breaker.is_on_trial and any(worker.device == device for worker in self.crew)):
                 continue
+            if now < self._not_before.get(number, now) and self._has_others(number, device):
+                continue
             del self._vacant_since[number, device]
             worker = self.crew.start(number, device)
             self.progress.lost += (now - since) * (self.state is State.RUNNING)
@@ -190,7 +207,8 @@ class Session:
 
     def _count_workers(self) -> None:
         now = time.monotonic()
-        devices = [device for _, device in self._vacant_since] + [w.device for w in self.crew if not w.ending]
+        devices = [device for _, device in self._vacant_since]
+        devices += [w.device for w in self.crew if not (w.ending or (w.ready and w.silence > QUIET))]
         self.progress.workers = sum(1 for device in devices if not self._breakers[device].rest(now))
 
     def _hand_out(self) -> None:
@@ -205,6 +223,13 @@ class Session:
             if row is None:
                 return
             worker.assign(row)
+
+    def _has_others(self, number: int, device: str) -> bool:
+        """Whether a device has other workers than that of a number, which train or get ready."""
+        return any(w.device == device and w.worker != number and not w.ending for w in self.crew)
+
+    def _ready_workers(self, device: str) -> int:
+        return sum(worker.device == device and worker.ready and not worker.ending for worker in self.crew)
 
     def _is_busy(self, device: str) -> bool:
         return any(worker.row for worker in self.crew if worker.device == device)
@@ -222,6 +247,8 @@ class Session:
                 self._on_ready(worker, report)
             case Begun():
                 worker.begun = True
+                self._false_starts.pop(worker.worker, None)
+                self._not_before.pop(worker.worker, None)
                 if worker.device in self._breakers:
                     self._breakers[worker.device].on_begun()
             case Done():
@@ -251,6 +278,7 @@ class Session:
             return
         self.work.finish(row)
         self.progress.add(report)
+        self.progress.remember(worker.device, report.seconds, int(row.mask.sum()))
         self._has_succeeded = True
         worker.models += 1
         if worker.device in self._breakers:
@@ -266,7 +294,7 @@ class Session:
         tuner = self._tuners.get(worker.device)
         if tuner is None or worker.ending or self.state is not State.RUNNING:
             return
-        change = tuner.on_model(time.monotonic())
+        change = tuner.on_model(time.monotonic(), self._ready_workers(worker.device))
         if change is Change.ADD and len(self.work):
             numbers = [other.worker for other in self.crew] + [number for number, _ in self._vacant_since]
             self._vacant_since[1 + max(numbers), worker.device] = time.monotonic()
@@ -282,8 +310,19 @@ class Session:
     def _is_spare(self, worker: WorkerProcess) -> bool:
         """Whether a worker without memory was an attempt at one more on its device, which can do without it."""
         tuner = self._tuners.get(worker.device)
-        others = [w for w in self.crew if w.device == worker.device and not w.ending and w is not worker]
-        return bool(tuner and others and tuner.on_memory())
+        return bool(tuner and self._has_others(worker.worker, worker.device) and tuner.on_memory())
+
+    def _on_false_start_beside_others(self, worker: WorkerProcess, reason: str) -> None:
+        """Note that a worker did not begin a model where others can: it is tried again later, or done without.
+
+        What it lacks may be what the others use, such as memory.
+        """
+        self._false_starts[worker.worker] += 1
+        if self._false_starts[worker.worker] >= MOST_FALSE_STARTS:
+            self._dismiss(worker, reason)
+            self._host.warn(f"{worker.device} is used by one worker fewer: {reason}")
+        else:
+            self._not_before[worker.worker] = time.monotonic() + PAUSES[self._false_starts[worker.worker] - 1]
 
     def _on_failed(self, worker: WorkerProcess, kind: Kind, reason: str) -> None:
         self.progress.lost += worker.seconds or 0.0
@@ -294,7 +333,7 @@ class Session:
             self._dismiss(worker, reason)
             self.work.put_back(row)
             return
-        self._last_reason = reason
+        self._last_reason = worker.reason = reason
         is_tried_again = self.work.fail(row, kind, reason)
         self._events.write(
             "retry" if is_tried_again else "failed",
@@ -310,7 +349,7 @@ class Session:
 
     def _on_fatal(self, worker: WorkerProcess, report: Fatal) -> None:
         """Take in that a worker ends because something other than a model is wrong."""
-        code, worker.ending = ExitCode(report.exit_code), True
+        code, worker.ending, worker.reason = ExitCode(report.exit_code), True, report.reason
         if (row := worker.free()) is not None:
             self.work.put_back(row)
         breaker = self._breakers.get(worker.device)
@@ -321,6 +360,8 @@ class Session:
         elif code is ExitCode.RUN_FAILED and not worker.ready:  # no room for the data, say
             if self._is_spare(worker):
                 self._dismiss(worker, report.reason)
+            elif self._has_others(worker.worker, worker.device):
+                self._on_false_start_beside_others(worker, report.reason)
             else:
                 breaker.reason = report.reason
                 self._blame(worker.device, breaker, "a worker cannot start", code)
@@ -330,20 +371,29 @@ class Session:
     def _on_ended(self, worker: WorkerProcess, ended: Ended) -> None:
         """Try the model that a dead worker had in hand again, and let another worker take its number."""
         self._events.write("worker-ended", worker=worker.worker, how=ended.how, last=ended.words)
-        was_expected = worker.ending
+        is_stopping = self._host.asked_to_stop() is not Stop.NO
+        if not worker.dismissed and not is_stopping:
+            self._early_ends[worker.device] += 1
+            self._last_end = worker.reason or ended.how
+        if self.failure is None:
+            self._follow_end(worker, ended, is_stopping=is_stopping)
         self._vacate(worker)
-        if self.failure is not None:
-            return
+
+    def _follow_end(self, worker: WorkerProcess, ended: Ended, *, is_stopping: bool) -> None:
+        """Charge the end of a worker to the model it had begun, to its device, or to itself."""
+        was_expected = worker.ending
         if worker.row is not None and worker.begun:
             self._on_failed(worker, Kind.ERROR, f"its worker ended: {ended.how}")
             return
         if (row := worker.free()) is not None:
             self.work.put_back(row)  # it was never begun
         breaker = self._breakers.get(worker.device)
-        if was_expected or breaker is None or self._host.asked_to_stop() is not Stop.NO:
+        if was_expected or breaker is None or is_stopping:
             return
         reason = f"{ended.how}: {ended.words or 'no message'}"
-        if breaker.on_false_start(reason):
+        if self._has_others(worker.worker, worker.device):
+            self._on_false_start_beside_others(worker, reason)
+        elif breaker.on_false_start(reason):
             self._blame(worker.device, breaker, "workers end before they begin a model")
 
     def _end_hung_workers(self, passed: float) -> None:
@@ -352,22 +402,26 @@ class Session:
         Args:
             passed: seconds since the last call.
         """
-        usual = self.progress.usual_seconds
-        factor = self._compute.model_deadline
-        deadline = max(SHORTEST_DEADLINE, factor * usual) if usual and factor else None
         for worker in list(self.crew):
             worker.let_pass(passed)
-            reason = _why_hung(worker, deadline)
+            reason = _why_hung(worker, self._deadline(worker))
             if not reason:
                 continue
             self._events.write("worker-hung", worker=worker.worker, device=worker.device, reason=reason)
-            self._hangs[worker.device] += 1
-            self._last_hang = reason
+            worker.reason = reason
             ended = self.crew.kill(worker)
             if worker.row is not None and worker.begun:
                 self._on_failed(worker, Kind.HUNG, reason)
                 worker.ending = True  # its end is expected, and counts no further
             self._on_ended(worker, ended)
+
+    def _deadline(self, worker: WorkerProcess) -> float | None:
+        """Return the seconds that a worker's model may take; None if that is not known, or it has none in hand."""
+        if worker.row is None:
+            return None
+        usual = self.progress.usual_seconds(worker.device, int(worker.row.mask.sum()))
+        factor = self._compute.model_deadline
+        return max(SHORTEST_DEADLINE, factor * usual) if usual and factor else None
 
     # --- devices ------------------------------------------------------------------------------------------------------
 
@@ -418,6 +472,8 @@ def _why_hung(worker: WorkerProcess, deadline: float | None) -> str:
     if worker.ending and worker.row is None:
         return f"it has not ended after {worker.spent:.0f} s" if worker.spent > END_LIMIT else ""
     if not worker.ready:
+        if worker.has_reported and worker.silence > START_SILENCE:
+            return f"no sign of life for {worker.silence:.0f} s while it gets ready"
         return f"it is not ready after {worker.spent:.0f} s" if worker.spent > START_LIMIT else ""
     if worker.silence > SILENCE_LIMIT:
         return f"no sign of life for {worker.silence:.0f} s"

@@ -27,7 +27,7 @@ from tui_influence.runs.record_check import remove_stale, set_damaged_aside
 from tui_influence.runs.session import Session
 from tui_influence.runs.work import Work, forget_failures
 from tui_influence.store.arms_file import Pruning
-from tui_influence.store.events import EventLog
+from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.files import refusal, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
@@ -122,6 +122,7 @@ class _Supervisor:
         self._session: Session | None = None
         self._info: RunInfo | None = None
         self._devices: list[str] = []
+        self._diverged: set[tuple[Role, int]] = set()
         self._warnings: list[str] = []
         self._crew = Crew(paths, request.config.compute.threads, allow_code=request.allow_code)
         self._gauges = Gauges()
@@ -214,7 +215,7 @@ class _Supervisor:
             extend_arms(self._paths, self._request.pruning)
         self._info, rows = prepare(self._request.config, self._paths, told, trusted=self._request.own)
         if self._request.retry_failed:
-            forget_failures(self._paths)
+            self._diverged = forget_failures(self._paths)
         told("checking the records", 0, 0)
         for line in set_damaged_aside(self._paths, self._info, rows):
             self._events.write("damaged", reason=line)
@@ -225,9 +226,11 @@ class _Supervisor:
     def _train(self, rows: list[Row]) -> None:
         assert self._info is not None
         compute = self._request.config.compute
-        work = Work(self._paths, rows, len(self._info.targets), compute.attempts)
+        work = Work(self._paths, rows, len(self._info.targets), compute.attempts, self._diverged)
         self._events.write("prepared", total=work.total, done=work.done, failed=work.failed)
         self._session = Session(work, self._crew, self._devices, compute, self._events, self)
+        groups = {(row.role.value, row.index): int(row.mask.sum()) for row in rows}
+        self._session.progress.remember_events((event for event, _ in read_events(self._paths.events)), groups)
         self._session.run()
         if self._session.failure is not None:
             raise self._session.failure

@@ -1,14 +1,14 @@
 """The rows of a plan that are still to be trained, and what follows when one fails."""
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.protocol import Kind
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import completed, list_failures
+from tui_influence.store.listing import completed, failure_kind, list_failures
 from tui_influence.store.paths import Paths
 
 _FEW = 1000
@@ -18,7 +18,14 @@ _FEW = 1000
 class Work:
     """The rows of a plan, by what has become of them."""
 
-    def __init__(self, paths: Paths, rows: Iterable[Row], targets: int, attempts: int) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        rows: Iterable[Row],
+        targets: int,
+        attempts: int,
+        diverged: Collection[tuple[Role, int]] = (),
+    ) -> None:
         """Find out what is left to do.
 
         Args:
@@ -26,6 +33,7 @@ class Work:
             rows: the plan, in order.
             targets: records a row has when it is done.
             attempts: tries a row gets.
+            diverged: rows that diverged in an earlier session and may do so again: they come after all others.
 
         Raises:
             ResultsError: the directory cannot be read.
@@ -33,7 +41,7 @@ class Work:
         self._paths, self._targets, self._attempts = paths, targets, attempts
         self.total = self.done = self.failed = 0
         self._tries: Counter[tuple[Role, int]] = Counter()
-        self._have_failed: set[tuple[Role, int]] = set()
+        self._have_failed = set(diverged)
         self._given_up: dict[tuple[Role, int], Row] = {}
         self._left: deque[Row] = deque()
         self.add(rows)
@@ -43,7 +51,7 @@ class Work:
 
     @property
     def has_fresh_rows(self) -> bool:
-        """Whether rows are left that have not failed in this session; they come before those that have."""
+        """Whether rows are left that have not failed; they come before those that have."""
         return bool(self._left) and _key(self._left[0]) not in self._have_failed
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -52,7 +60,7 @@ class Work:
         Raises:
             ResultsError: the directory cannot be read.
         """
-        plan = list(rows)
+        plan = sorted(rows, key=lambda row: _key(row) in self._have_failed)
         if len(plan) <= _FEW:  # a block of a large plan: to list all its records would cost more than to ask for these
             self._add_one_by_one(plan)
             return
@@ -148,11 +156,19 @@ def _key(row: Row) -> tuple[Role, int]:
     return row.role, row.index
 
 
-def forget_failures(paths: Paths) -> None:
-    """Let rows that were given up be tried again."""
+def forget_failures(paths: Paths) -> set[tuple[Role, int]]:
+    """Let rows that were given up be tried again; return those of them that had diverged.
+
+    Raises:
+        ResultsError: a failure's file cannot be removed.
+    """
+    diverged = set()
     for role in Role:
         for index in list_failures(paths, role):
+            if failure_kind(paths, role, index) == Kind.DIVERGED:
+                diverged.add((role, index))
             try:
                 paths.failure(role, index).unlink(missing_ok=True)
             except OSError as error:
                 raise ResultsError(f"cannot forget failures: {error.strerror}") from error
+    return diverged

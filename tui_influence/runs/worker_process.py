@@ -29,11 +29,13 @@ class WorkerProcess:
         worker: its number, which names its log.
         device: what it trains on.
         row: what it has in hand.
-        models: how many models it has finished.
+        models: how many models it has finished, and those of its number before it.
         ready: whether data and network are on its device.
         begun: whether it has said that it began the row in hand.
         ending: whether it ends, by its own report or by the supervisor's will: it gets no more rows.
         dismissed: whether no other worker is to take its number.
+        reason: why it ends or was ended, if that is known.
+        has_reported: whether it has said anything or given a sign of life.
         silence: seconds without any sign of life.
         spent: seconds that its row has been in hand; while it is not ready or is ending, seconds of that.
     """
@@ -51,6 +53,8 @@ class WorkerProcess:
         self._assigned = 0.0
         self.models = 0
         self.ready = self.begun = self.ending = self.dismissed = False
+        self.has_reported = False
+        self.reason = ""
         self.silence = self.spent = 0.0
         self._buffer = b""
         self._log = log_path
@@ -122,7 +126,7 @@ class WorkerProcess:
         content = os.read(self.fileno(), 1 << 16)
         if not content:
             return None
-        self.silence = 0.0
+        self.silence, self.has_reported = 0.0, True
         *lines, self._buffer = (self._buffer + content).split(b"\n")
         messages = (from_line(line) for line in lines)
         return [message for message in messages if message is not None and not isinstance(message, Alive)]

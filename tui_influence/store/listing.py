@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import read_json, refusal
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
@@ -61,5 +62,17 @@ def list_failures(paths: Paths, role: Role) -> set[int]:
 
 def failure_reason(paths: Paths, role: Role, index: int) -> str:
     """Return why a row was given up, in one line."""
-    found = read_json(paths.failure(role, index), limit=1 << 20)
-    return str(found.get("reason", "unknown")) if isinstance(found, dict) else "unknown"
+    return _failure(paths, role, index).get("reason", "unknown")
+
+
+def failure_kind(paths: Paths, role: Role, index: int) -> str:
+    """Return which kind of failure a row was given up for; "unknown" where that cannot be read."""
+    try:
+        return _failure(paths, role, index).get("kind", "unknown")
+    except ResultsError:
+        return "unknown"
+
+
+def _failure(paths: Paths, role: Role, index: int) -> dict[str, str]:
+    content = read_json(paths.failure(role, index), limit=1 << 20)
+    return {key: str(value) for key, value in content.items()} if isinstance(content, dict) else {}

@@ -96,10 +96,35 @@ def test_a_model_that_is_late_is_expected_to_take_as_much_longer():
     assert progress.eta(1, [62.0, 1.0]) == (60.0, 60.0, 60.0)
 
 
-def test_the_usual_time_of_a_model_is_a_median_and_takes_a_few():
+def test_the_usual_time_of_a_model_is_the_median_of_its_device():
     progress = Progress(workers=1)
-    for seconds in (1.0, 1.0, 9.0, 2.0):
-        progress.add(done(seconds))
-    assert progress.usual_seconds is None
-    progress.add(done(500.0))
-    assert progress.usual_seconds == 2.0
+    assert progress.usual_seconds("cuda:0", 10) is None
+    for seconds in (1.0, 1.0, 9.0, 2.0, 500.0):
+        progress.remember("cuda:0", seconds, 10)
+    assert progress.usual_seconds("cuda:0", 10) == 2.0
+    assert progress.usual_seconds("cuda:1", 10) == 2.0, "another of its kind"
+    assert progress.usual_seconds("cpu", 10) is None
+    progress.remember("cuda:1", 7.0, 10)
+    assert progress.usual_seconds("cuda:1", 10) == 7.0
+
+
+def test_a_model_of_more_groups_usually_takes_as_much_longer():
+    progress = Progress(workers=1)
+    progress.remember("cpu", 3.0, 10)
+    assert progress.usual_seconds("cpu", 100) == 30.0
+    assert progress.usual_seconds("cpu", 5) == 3.0
+
+
+def test_earlier_sessions_say_how_long_models_take():
+    progress = Progress(workers=1)
+    started = {"event": "worker-started", "worker": 0, "device": "cuda:0"}
+    model = {"event": "model", "worker": 0, "role": "estimate", "index": 1, "seconds": 4.0}
+    nonsense = [
+        {key: value, **{other: model[other] for other in model if other != key}}
+        for key, value in [("worker", []), ("worker", 7), ("role", []), ("index", {}), ("index", 99),
+                           ("seconds", "x"), ("seconds", -1), ("seconds", 10**400), ("seconds", None)]
+    ]  # fmt: skip
+    progress.remember_events([model, started, *nonsense], {("estimate", 1): 5})
+    assert progress.usual_seconds("cuda:0", 5) is None
+    progress.remember_events([started, model], {("estimate", 1): 5})
+    assert progress.usual_seconds("cuda:0", 5) == 4.0

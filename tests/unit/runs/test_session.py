@@ -39,6 +39,8 @@ class ScriptedWorker:
     ending: bool = False
     dismissed: bool = False
     released: bool = False
+    has_reported: bool = False
+    reason: str = ""
     silence: float = 0.0
     spent: float = 0.0
     pid: int = 1
@@ -109,7 +111,7 @@ class ScriptedCrew:
             report = self._report(worker)
             if report is HANGS:
                 continue
-            worker.silence = 0.0
+            worker.silence, worker.has_reported = 0.0, worker.has_reported or report is not None
             if isinstance(report, Ended):
                 self.workers.remove(worker)
             if report is not None:
@@ -174,13 +176,18 @@ def held(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
 
-    def run(script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=()) -> Session:
+    def run(
+        script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=(), diverged=(), remembered=()
+    ) -> Session:
         paths = Paths(tmp_path)
         rows = schedule(Design("fixed", 0.5, 6, 0), models, 0)
         compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1, model_deadline=deadline)
         events = EventLog(paths.events)
         crew = ScriptedCrew(paths, script, clock, deaf=deaf)
-        session = Session(Work(paths, rows, 1, 3), crew, list(devices), compute, events, host or QuietHost())
+        work = Work(paths, rows, 1, 3, diverged)
+        session = Session(work, crew, list(devices), compute, events, host or QuietHost())
+        for model in remembered:
+            session.progress.remember(*model)
         run.session = session
         session.run()
         events.close()
@@ -266,6 +273,7 @@ def test_a_row_that_kills_every_worker_is_given_up(held):
 def test_workers_that_never_get_ready_end_the_run(held):
     session = held(lambda worker: Ended("exit code 1", "ImportError: libcuda"))
     assert "workers end before they begin a model: exit code 1: ImportError: libcuda" in str(session.failure)
+    assert held.clock.now - Clock.now < 60
 
 
 def test_what_is_wrong_with_all_models_ends_the_run_and_leaves_no_failures_behind(held):
@@ -527,7 +535,7 @@ def test_a_worker_without_a_sign_of_life_is_killed_and_its_model_tried_again(hel
     assert (session.state, session.work.done) == (State.DONE, MODELS)
     (event,) = [event for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
     assert event["reason"].startswith("no sign of life for 60")
-    assert session.warnings() == [f"1 worker on cpu hung and was restarted; the last: {event['reason']}"]
+    assert session.warnings() == [f"1 worker on cpu ended early; the last: {event['reason']}"]
 
 
 def test_a_model_that_does_not_end_is_ended_at_its_deadline(held):
@@ -558,6 +566,134 @@ def test_no_deadline_is_set_where_the_config_wants_none(held):
     assert session.work.done == MODELS
     assert slow[-1] - slow[0] > 9_000
     assert "worker-hung" not in names(held.paths)
+
+
+def test_each_device_has_a_deadline_of_its_own(held):
+    """A processor takes thirty times as long as the GPU beside it, and is not hung."""
+
+    def script(worker):
+        seconds = 300.0 if worker.device == "cpu" else 10.0
+        return None if worker.row and worker.spent < seconds else done_in(worker, seconds)
+
+    session = held(script, devices=["cuda:0", "cpu"], models=400)
+    assert (session.state, session.work.done) == (State.DONE, 400)
+    assert "worker-hung" not in names(held.paths)
+    assert min(worker.models for worker in session.crew if worker.device == "cpu") > 1
+
+
+def test_a_first_model_has_a_deadline_where_earlier_sessions_say_how_long_one_takes(held):
+    def script(worker):
+        return None if worker.row and worker.row.index == 0 else done_in(worker, 5.0)
+
+    session = held(script, devices=["cpu"], remembered=[("cpu", 5.0, 3)])
+    reasons = [event["reason"] for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
+    assert len(reasons) == 3
+    assert (session.work.done, session.work.failed) == (MODELS - 1, 1)
+
+
+def test_a_first_model_that_takes_long_without_a_deadline_is_a_warning(held):
+    warnings = []
+
+    def script(worker):
+        if worker.row and worker.row.index == 0 and worker.spent < 3600:
+            warnings.append((worker.spent, held.session.warnings()))
+            return None
+        return done_in(worker, 3600.0)
+
+    held(script, devices=["cpu"], models=1)
+    assert {bool(text) for spent, text in warnings if spent < 1790} == {False}
+    assert {bool(text) for spent, text in warnings if spent > 1810} == {True}
+    assert "a first model has taken 40 min 00 s so far" in str(warnings)
+
+
+@pytest.mark.parametrize(("speaks", "seconds"), [(True, 300), (False, 900)])
+def test_a_worker_that_hangs_while_it_gets_ready_is_killed(held, speaks, seconds):
+    """What says nothing may still be loading torch; what has given a sign of life is past that."""
+    hung = []
+
+    def script(worker):
+        if hung and worker not in hung:
+            return good(worker)
+        hung.append(worker)
+        worker.has_reported = speaks
+        return HANGS
+
+    session = held(script, devices=["cpu"])
+    assert session.state is State.DONE
+    times = {event["event"]: event["reason"] for event, _ in read_events(held.paths.events) if "reason" in event}
+    assert str(seconds) in times["worker-hung"]
+    assert seconds < held.clock.now - Clock.now < seconds + 60
+
+
+@pytest.mark.parametrize("has_trained", [False, True])
+def test_a_worker_that_cannot_start_beside_another_is_done_without(held, has_trained):
+    """Two workers are more than the memory holds: the first trains the plan."""
+    host = QuietHost()
+
+    def script(worker):
+        fits = worker.worker == 0 or (has_trained and held.clock.now < Clock.now + 2)
+        if not worker.ready and not fits:
+            return Fatal("loading the images: out of memory", 1)
+        if worker.row and worker.worker == 1:
+            return OUT_OF_MEMORY(worker)
+        return good(worker)
+
+    session = held(script, models=400, host=host)
+    assert (session.state, session.failure, session.work.done) == (State.DONE, None, 400)
+    assert session.crew.started <= 6
+    assert host.warnings == ["cpu is used by one worker fewer: loading the images: out of memory"]
+
+
+def test_a_worker_that_dies_whenever_it_starts_beside_another_is_done_without(held):
+    host = QuietHost()
+
+    def script(worker):
+        return Ended("killed by SIGKILL", "") if worker.worker == 1 else good(worker)
+
+    session = held(script, models=400, host=host)
+    assert (session.state, session.work.done, session.crew.started) == (State.DONE, 400, 4)
+    assert host.warnings == ["cpu is used by one worker fewer: killed by SIGKILL: no message"]
+    assert session.warnings() == ["3 workers on cpu ended early; the last: killed by SIGKILL"]
+
+
+def test_a_model_that_diverges_says_nothing_against_a_device_on_trial(held):
+    """Three passing errors, then models that diverge by themselves: the device is sound by then."""
+
+    def script(worker):
+        if not worker.row:
+            return good(worker)
+        if worker.row.index and held.clock.now < Clock.now + 8:
+            return fail_with(Kind.ERROR, "CUDA error")(worker)
+        return fail_with(Kind.DIVERGED, "nan")(worker) if worker.row.index in (3, 4, 5) else good(worker)
+
+    session = held(script, devices=["cpu"], models=60)
+    assert (session.state, session.failure, session.work.failed) == (State.DONE_WITH_FAILURES, None, 3)
+
+
+def test_a_device_on_trial_is_told_of(held):
+    said = []
+
+    def script(worker):
+        said.append(held.session.pauses())
+        return OUT_OF_MEMORY(worker) if worker.row and worker.row.index >= 4 else good(worker)
+
+    held(script, devices=["cpu"], models=60)
+    assert said[0] == ""
+    assert any("cpu is tried with one model after 4 failures in a row (out of memory)" in text for text in said)
+
+
+def test_models_that_diverge_again_when_they_are_retried_do_not_fail_the_run(held):
+    """Whoever tries them again, as the run proposes, must not end with less than before."""
+    bad = set(range(10, 40))
+
+    def script(worker):
+        return fail_with(Kind.DIVERGED, "nan")(worker) if worker.row and worker.row.index in bad else good(worker)
+
+    for index in set(range(60)) - bad:
+        write_record(held.paths, make_record(index))
+    session = held(script, devices=["cpu"], models=60, diverged={(Role.ESTIMATE, index) for index in bad})
+    assert (session.state, session.failure, session.work.failed) == (State.DONE_WITH_FAILURES, None, 30)
+    assert "device-paused" not in names(held.paths)
 
 
 def test_a_worker_that_does_not_end_after_a_failure_is_killed(held):

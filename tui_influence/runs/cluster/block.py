@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
+from statistics import fmean
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import ComputeSection
@@ -115,7 +116,12 @@ def run_block(
         with stop_signals() as asked, staged(stage, _fingerprints(info), warn):
             task = _Task(paths, asked, warn)
             work = Work(paths, rows, len(info.targets), config.compute.attempts)
-            session = Session(work, crew, worker_devices(config.compute, gpus, warn), config.compute, events, task)
+            devices = worker_devices(config.compute, gpus, warn)
+            session = Session(work, crew, devices, config.compute, events, task, has_succeeded=given.done > 0)
+            if given.pace is not None:
+                groups = round(fmean(row.mask.sum() for row in plan))
+                for device in set(devices):
+                    session.progress.remember(device, given.pace.seconds, groups)
             if len(work):
                 session.run()
             at_once = session.failure is not None or task.asked_to_stop() is Stop.AT_ONCE
