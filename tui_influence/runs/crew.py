@@ -114,5 +114,5 @@ class Crew:
                 worker.seconds,
                 silence=worker.silence if worker.silence > QUIET else None,
             )
-            for worker in self._workers
+            for worker in sorted(self._workers, key=lambda worker: worker.worker)
         ]
