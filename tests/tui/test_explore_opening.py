@@ -96,11 +96,21 @@ async def test_records_that_are_damaged_or_half_copied_are_a_calm_line_in_rank(t
 async def test_a_heartbeat_of_nonsense_is_shown_as_far_as_it_makes_sense(tmp_path):
     paths = make_run(tmp_path / "run", state=State.RUNNING)
     odd = json.loads(paths.heartbeat.read_text())
-    odd |= {"eta": [1e300, -5.0, 1e308], "models_per_hour": 1e300, "time": -1e300, "stage": "\x1b[2J" * 50}
+    odd |= {"eta": [1e30, -5.0, 1e30], "stage": "\x1b[2J" * 50}
     paths.heartbeat.write_text(json.dumps(odd))
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         assert "unknown" in screen_text(app)
+
+
+async def test_of_a_heartbeat_that_cannot_be_true_nothing_is_believed(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    odd = json.loads(paths.heartbeat.read_text())
+    paths.heartbeat.write_text(json.dumps(odd | {"models_per_hour": 1e300, "time": -1e300}))
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "40 of 60 models" in screen_text(app))
+        assert "RUNNING" not in screen_text(app)
+        assert "models an hour" not in screen_text(app)
 
 
 async def test_dark_and_light_change_in_place(tmp_path):
