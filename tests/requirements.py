@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,7 @@ REQUIREMENTS = {
         lambda: _succeeds(sys.executable, "-m", "uv", "pip", "compile", "-", text="packaging"),
         "pip install uv, with a network",
     ),
+    "Linux's /proc": Requirement(lambda: Path("/proc/self/status").exists(), "run the tests on Linux"),
     "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),
 }
 
