@@ -83,7 +83,11 @@ class Cache:
         self.root = root if root is not None else default_cache()
 
     def find(self, key: str) -> Found | None:
-        """Return the sound entry under a key, or None."""
+        """Return the sound entry under a key, or None.
+
+        Raises:
+            DatasetError: the machine is at fault.
+        """
         try:
             record = json.loads(read_regular(self.root / "keys" / f"{key}.json", _MOST_KEY_BYTES))
             bad = tuple((str(name), str(reason)) for name, reason in record["bad"])
@@ -100,6 +104,9 @@ class Cache:
             fingerprint: of an `ImageSet` that was loaded through this cache.
             verify: compare pixels with their hash: all of them up to `entry.VERIFIED_BYTES`, of a larger entry a
                 sample. Sizes, labels and names are compared in any case.
+
+        Raises:
+            DatasetError: the machine is at fault (too little memory, too many open files).
         """
         try:
             return self._read(fingerprint, Verification.SAMPLE if verify else Verification.NONE)
@@ -107,7 +114,11 @@ class Cache:
             return None
 
     def check(self, fingerprint: str) -> str | None:
-        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is."""
+        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is.
+
+        Raises:
+            DatasetError: the machine is at fault.
+        """
         try:
             self._read(fingerprint, Verification.WHOLE)
         except DamagedEntryError as error:

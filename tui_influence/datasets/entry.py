@@ -8,6 +8,7 @@ The fingerprint, which is also the name of the entry's directory, is a hash of p
 the manifest says besides has a checksum of its own. Entries that older versions wrote say nothing besides.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.datasets.problems import reason_of
+from tui_influence.datasets.problems import reason_of, shown
 from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
 from tui_influence.pixel_counts import VALUES
 from tui_influence.regular_files import open_regular, read_regular
@@ -41,6 +43,7 @@ Damage to a fraction f of the blocks is noticed with probability 1 - (1 - f)^512
 Blocks that the file system does not hold at all (holes) are compared besides, whatever their number.
 """
 
+_OUT_OF_RESOURCES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _SLICE_BYTES = 1 << 24
 _DIGEST_BYTES = 8
 _MOST_MANIFEST_BYTES = 2 << 30
@@ -83,6 +86,7 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Im
 
     Raises:
         DamagedEntryError: it is not there, or is not what was packed.
+        DatasetError: the machine is at fault, so that nothing is known of the entry.
     """
     try:
         return _read(folder, fingerprint, verification)
@@ -91,6 +95,8 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Im
     except FileNotFoundError as error:
         raise DamagedEntryError(f"{Path(str(error.filename)).name} is missing") from error
     except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES):
+            raise DatasetError(f"cannot read packed data in {shown(folder)}: {reason_of(error)}") from error
         raise DamagedEntryError(reason_of(error)) from error
 
 

@@ -383,6 +383,22 @@ def test_a_single_byte_of_a_large_entry_is_noticed_when_all_is_read(large: Path,
     assert checked.check(large.parent.name) == "labels.npy is missing"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+                                   OSError(errno.EMFILE, os.strerror(errno.EMFILE))])  # fmt: skip
+def test_a_lack_of_memory_is_not_taken_for_damage(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    fingerprint = source(folder, cache).fingerprint
+    monkeypatch.setattr(np, "memmap", fail)
+    reason = "cannot allocate memory|not enough memory|too many open files"
+    for read in (reopen, lambda *_: source(folder, cache), lambda *_: Cache(cache).check(fingerprint)):
+        with pytest.raises(DatasetError, match=rf"(?i)^cannot read packed data in .*{fingerprint}: ({reason})$"):
+            read(fingerprint, cache)
+
+
 def test_a_hole_in_a_large_entry_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """A crash may leave one where pixels were; it is compared whatever the sample."""
     for name, value in {"VERIFIED_BYTES": 4096, "BLOCK_BYTES": 4096, "SAMPLED_BLOCKS": 1}.items():
