@@ -71,6 +71,16 @@ def _succeeds(*command: str, text: str = "") -> bool:
     return done.returncode == 0
 
 
+def _has_holes() -> bool:
+    """Tell whether the file system of temporary files leaves out what was never written."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(1 << 20)
+        try:
+            return os.lseek(file.fileno(), 0, os.SEEK_HOLE) == 0
+        except (AttributeError, OSError):
+            return False
+
+
 REQUIREMENTS = {
     "make": Requirement(lambda: has_programs("make"), "apt-get install make"),
     "tmux": Requirement(lambda: has_programs("tmux"), "apt-get install tmux"),
@@ -88,6 +98,7 @@ REQUIREMENTS = {
         "pip install uv, with a network",
     ),
     "Linux's /proc": Requirement(lambda: Path("/proc/self/status").exists(), "run the tests on Linux"),
+    "a file system with holes": Requirement(_has_holes, "TMPDIR=<a directory on ext4, XFS, btrfs or tmpfs> make test"),
     "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),
 }
 
