@@ -104,14 +104,15 @@ REQUIREMENTS = {
 
 
 @cache
-def _is_met(name: str) -> bool:
+def is_met(name: str) -> bool:
+    """Tell whether this machine has a requirement."""
     return REQUIREMENTS[name].is_met()
 
 
 def require(*names: str) -> None:
     """Leave the running test out if the machine lacks one of some requirements; fail it if every test must run."""
     for name in names:
-        if not _is_met(name):
+        if not is_met(name):
             reason = f"needs {name}"
             if os.environ.get(EVERYTHING):
                 pytest.fail(f"{reason}: {REQUIREMENTS[name].remedy}", pytrace=False)
