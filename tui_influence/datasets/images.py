@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +45,9 @@ Python, which takes up to 12; the others take up to 9. So no image takes more th
 _MAX_BYTES = 1 << 30
 """Of a file: more than any image of `MAX_PIXELS` takes."""
 
+_MAX_COMPRESSED_BYTES = 192 << 20
+"""Of a file that may have metadata of any size, which a decoder keeps when it is opened, in part twice."""
+
 _MAX_WEBP_BYTES = 96 << 20
 """Of a WebP, which is read whole."""
 
@@ -65,6 +69,7 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PLAIN_MAGIC = {b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 _WEBP, _UNUSUAL_PPM = "a WebP", "a PPM that is text, or not of 256 values"
 _EXIF_KEYS = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
@@ -227,14 +232,16 @@ def _pixels_at_once(file: BinaryIO) -> int:
     return width * height + size // _WEBP_BYTES_AS_A_PIXEL
 
 
-def _opened_file(path: Path) -> BinaryIO:
+def _opened_file(path: Path) -> BufferedReader:
     """A regular file that is not empty."""
     file = open_regular(path)
     size = os.fstat(file.fileno()).st_size
-    if 0 < size <= _MAX_BYTES:
+    is_plain = file.peek(2)[:2] in _PLAIN_MAGIC
+    limit = _MAX_BYTES if is_plain else _MAX_COMPRESSED_BYTES
+    if 0 < size <= limit:
         return file
     file.close()
-    raise BadImageError(f"larger than {_MAX_BYTES >> 30} GiB" if size else "empty file")
+    raise BadImageError(f"larger than {limit >> 20} MiB" if size else "empty file")
 
 
 def _checked(image: Image.Image) -> Image.Image:

@@ -149,6 +149,26 @@ def test_a_webp_file_beyond_its_limit_is_not_read(tmp_path: Path, monkeypatch: p
         render(Sample("x", 0, path), 16, 3)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif"])
+def test_a_file_that_may_be_nothing_but_metadata_is_not_opened_beyond_its_limit(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path / name, noise(0))
+    with path.open("r+b") as file:
+        file.truncate(192 << 20)
+    assert look(Sample("x", 0, path)).side == 8
+    with path.open("r+b") as file:
+        file.truncate((192 << 20) + 1)
+    with pytest.raises(BadImageError, match=r"^larger than 192 MiB$"):
+        look(Sample("x", 0, path))
+
+
+@pytest.mark.parametrize("name", ["a.bmp", "a.ppm"])
+def test_a_file_of_plain_pixels_may_be_larger(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path / name, noise(0))
+    with path.open("r+b") as file:
+        file.truncate((192 << 20) + 1)
+    assert look(Sample("x", 0, path)).side == 8
+
+
 @pytest.mark.parametrize("kind", [b"P1\n%d %d\n", b"P2\n%d %d\n255\n", b"P3\n%d %d\n255\n", b"P5\n%d %d\n300\n",
                                   b"P6\n%d %d\n100\n"])  # fmt: skip
 def test_a_ppm_that_is_decoded_in_python_has_a_limit_of_its_own(tmp_path: Path, kind: bytes) -> None:
