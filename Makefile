@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+MUTANTS := $(VENV)/.installed-mutants
 PIP    := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts
 # Beside a Pillow that its metadata do not allow: pyproject.toml says why.
 TERM_IMAGE := $(PIP) --no-deps term-image
@@ -14,11 +15,12 @@ GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/py
 GPU_PYTHON_VERSION ?= 3.12
 GPU_PACKAGES       := build/gpu-packages
 
-.PHONY: demo test lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
+.PHONY: demo test test-tools lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
+	@echo "make test-tools install the tools of 'make mutants', whose own tests are left out without them"
 	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
 	@echo "make tour       the README's pictures, from the demo's run"
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
@@ -40,6 +42,10 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(TERM_IMAGE)
 	@touch $@ $(STAMP)
 
+$(MUTANTS): benchmarks/mutants/requirements.txt $(DEV)
+	$(PIP) -r benchmarks/mutants/requirements.txt
+	@touch $@
+
 demo: $(STAMP)
 	@rm -rf results/demo
 	$(BIN)/tinfl demo results/demo
@@ -59,8 +65,10 @@ imports: $(DEV)
 unit: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not gpu and not cluster"
 
-mutants: $(DEV)
-	$(PIP) -r benchmarks/mutants/requirements.txt
+# What a few tests need besides what `make test` installs: the tools of `make mutants`.
+test-tools: $(MUTANTS)
+
+mutants: $(MUTANTS)
 	$(BIN)/python -m benchmarks.mutants --seed $(or $(MUTANTS_SEED),1) --sample $(or $(MUTANTS_SAMPLE),24) \
 		--packages $(MUTANTS_PACKAGES)
 

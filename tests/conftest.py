@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, tinfl, write_config
-from tests.requirements import pytest_terminal_summary  # noqa: F401 - a hook
+from tests.requirements import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - hooks
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,12 +1,12 @@
 """What tests need of the machine beside Python's packages: programs, privileges, a package that is an extra.
 
 `require` leaves a test out where something is missing, and the last lines of a session name it and the command that
-installs it. Where `TINFL_TEST_EVERYTHING` is set, as by `.ci/run`, such a test fails instead.
+installs it. Where `TINFL_TEST_EVERYTHING` is set, as by `.ci/run`, such a test fails instead, and so does a session
+that leaves out a test in any other way.
 """
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,8 @@ EVERYTHING = "TINFL_TEST_EVERYTHING"
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 _PATIENCE = 60.0
 """Seconds after which what does not answer, such as a network, is not there."""
+_DAEMON_DIRECTORIES = ("/usr/sbin", "/sbin")
+_CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 _MOUNT = ("mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir())
 """Mounts something that only its own mount namespace sees."""
 
@@ -42,8 +46,12 @@ class Requirement:
 
 
 def search_path() -> str:
-    """Return where programs are searched for: daemons lie in directories that only root has on its path."""
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    """Return where programs are searched for: daemons lie in directories that only root has on its path.
+
+    Where those are links to the directory of all programs, every user has that one on the path already.
+    """
+    daemons = [directory for directory in _DAEMON_DIRECTORIES if Path(directory).resolve().name == "sbin"]
+    return os.pathsep.join([os.environ.get("PATH", ""), *daemons])
 
 
 def has_programs(*names: str) -> bool:
@@ -70,6 +78,21 @@ def _succeeds(*command: str, text: str = "") -> bool:
     return done.returncode == 0
 
 
+def _is_pinned(name: str) -> bool:
+    """Tell whether the version of a distribution is the one in the constraints."""
+    return f"{name}=={version(name)}" in _CONSTRAINTS.read_text().splitlines()
+
+
+def _has_holes() -> bool:
+    """Tell whether the file system of temporary files leaves out what was never written."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(1 << 20)
+        try:
+            return os.lseek(file.fileno(), 0, os.SEEK_HOLE) == 0
+        except (AttributeError, OSError):
+            return False
+
+
 REQUIREMENTS = {
     "make": Requirement(lambda: has_programs("make"), "apt-get install make"),
     "tmux": Requirement(lambda: has_programs("tmux"), "apt-get install tmux"),
@@ -86,30 +109,56 @@ REQUIREMENTS = {
         lambda: _succeeds(sys.executable, "-m", "uv", "pip", "compile", "-", text="packaging"),
         "pip install uv, with a network",
     ),
+    "cosmic-ray and coverage": Requirement(
+        lambda: _has_modules("cosmic_ray", "coverage"), "pip install -r benchmarks/mutants/requirements.txt"
+    ),
+    "the pinned matplotlib": Requirement(
+        lambda: _is_pinned("matplotlib"), "pip install --constraint constraints.txt matplotlib"
+    ),
+    "Linux's /proc": Requirement(lambda: Path("/proc/self/status").exists(), "run the tests on Linux"),
+    "a file system with holes": Requirement(_has_holes, "TMPDIR=<a directory on ext4, XFS, btrfs or tmpfs> make test"),
     "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),
 }
 
 
 @cache
-def _is_met(name: str) -> bool:
+def is_met(name: str) -> bool:
+    """Tell whether this machine has a requirement."""
     return REQUIREMENTS[name].is_met()
 
 
 def require(*names: str) -> None:
-    """Leave the running test out if the machine lacks one of some requirements; fail it if every test must run."""
+    """Leave the running test, or the module that is imported, out if the machine lacks one of some requirements.
+
+    If every test must run, it fails.
+    """
     for name in names:
-        if not _is_met(name):
+        if not is_met(name):
             reason = f"needs {name}"
             if os.environ.get(EVERYTHING):
                 pytest.fail(f"{reason}: {REQUIREMENTS[name].remedy}", pytrace=False)
-            pytest.skip(reason)
+            pytest.skip(reason, allow_module_level=True)
+
+
+def _reasons(terminalreporter: pytest.TerminalReporter) -> list[str]:
+    """Return why each test that was left out was."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    return [report.longrepr[2].removeprefix("Skipped: ") for report in skipped]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what was left out, and what installs it."""
-    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
-    matches = [re.fullmatch("Skipped: needs (.+)", reason) for reason in reasons]
-    counts = Counter(match[1] for match in matches if match and match[1] in REQUIREMENTS)
-    if counts:
-        missing = [f"{count} without {name} ({REQUIREMENTS[name].remedy})" for name, count in sorted(counts.items())]
-        terminalreporter.write_line(f"tests left out: {'; '.join(missing)}")
+    left_out = []
+    for reason, count in sorted(Counter(_reasons(terminalreporter)).items()):
+        name = reason.removeprefix("needs ")
+        known = name != reason and name in REQUIREMENTS
+        left_out.append(f"{count} without {name} ({REQUIREMENTS[name].remedy})" if known else f"{count}: {reason}")
+    if left_out:
+        terminalreporter.write_line(f"tests left out: {'; '.join(left_out)}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that must run every test and has left one out, however that came."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get(EVERYTHING) and reporter is not None and _reasons(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -48,7 +48,10 @@ def read_regular(path: str | Path, limit: int, *, links: bool = True) -> bytes:
         OSError: it cannot be read, is no regular file, or is larger.
     """
     with open_regular(path, links=links) as file:
-        content = file.read(limit + 1)
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, limit) + 1)  # as much is allocated as is asked for, whatever there is
+        if size < len(content) <= limit:  # it has grown
+            content += file.read(limit + 1 - len(content))
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
     return content

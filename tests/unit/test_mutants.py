@@ -4,13 +4,14 @@ from textwrap import dedent
 
 import pytest
 
-pytest.importorskip("cosmic_ray")
-pytest.importorskip("coverage")
+from tests.requirements import require
 
-from benchmarks.mutants.__main__ import ROOT, Outcome, table
-from benchmarks.mutants.accepted import load
-from benchmarks.mutants.sampling import sample
-from benchmarks.mutants.trial import Fate, fate_of, measure_reach
+require("cosmic-ray and coverage")
+
+from benchmarks.mutants.__main__ import ROOT, Outcome, table  # noqa: E402 - they import what is required
+from benchmarks.mutants.accepted import load  # noqa: E402
+from benchmarks.mutants.sampling import sample  # noqa: E402
+from benchmarks.mutants.trial import Fate, fate_of, measure_reach  # noqa: E402
 
 MODULE = dedent(
     '''

@@ -32,13 +32,12 @@ from numpy.lib import format as npy
 
 from tui_influence.config.paths import expanded
 from tui_influence.datasets.entry import (
-    BLOCK_BYTES,
     FORMAT,
     IMAGES,
+    MANIFEST,
     DamagedEntryError,
-    Measured,
+    Measurement,
     Verification,
-    block_hash,
     fingerprint_of,
     read_entry,
     sync,
@@ -48,7 +47,6 @@ from tui_influence.datasets.entry import (
 from tui_influence.datasets.problems import reason_of, shown
 from tui_influence.datasets.sets import Images, ImageSet, Labels
 from tui_influence.errors import DatasetError
-from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.regular_files import read_regular
 
 TAG = "CACHEDIR.TAG"
@@ -83,7 +81,11 @@ class Cache:
         self.root = root if root is not None else default_cache()
 
     def find(self, key: str) -> Found | None:
-        """Return the sound entry under a key, or None."""
+        """Return the sound entry under a key, or None.
+
+        Raises:
+            DatasetError: the machine is at fault.
+        """
         try:
             record = json.loads(read_regular(self.root / "keys" / f"{key}.json", _MOST_KEY_BYTES))
             bad = tuple((str(name), str(reason)) for name, reason in record["bad"])
@@ -100,6 +102,9 @@ class Cache:
             fingerprint: of an `ImageSet` that was loaded through this cache.
             verify: compare pixels with their hash: all of them up to `entry.VERIFIED_BYTES`, of a larger entry a
                 sample. Sizes, labels and names are compared in any case.
+
+        Raises:
+            DatasetError: the machine is at fault (too little memory, too many open files).
         """
         try:
             return self._read(fingerprint, Verification.SAMPLE if verify else Verification.NONE)
@@ -107,7 +112,11 @@ class Cache:
             return None
 
     def check(self, fingerprint: str) -> str | None:
-        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is."""
+        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is.
+
+        Raises:
+            DatasetError: the machine is at fault.
+        """
         try:
             self._read(fingerprint, Verification.WHOLE)
         except DamagedEntryError as error:
@@ -120,7 +129,25 @@ class Cache:
         folder = self.root / "packed" / fingerprint
         if folder.is_symlink():
             raise DamagedEntryError("a link, which no entry is")
-        return read_entry(folder, fingerprint, verification)
+        entry = read_entry(folder, fingerprint, verification)
+        if entry.new_manifest is not None:
+            self._replace_manifest(folder, entry.new_manifest)
+        return entry.images
+
+    def _replace_manifest(self, folder: Path, content: bytes) -> None:
+        """Write an entry's manifest anew, unless the cache cannot be written to.
+
+        Whoever does it at the same time writes the same.
+        """
+        temporary = self.root / "tmp" / f"{secrets.token_hex(8)}.json"
+        with suppress(OSError):
+            try:
+                with temporary.open("xb") as file:
+                    file.write(content)
+                    sync(file)
+                temporary.replace(folder / MANIFEST)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, shape: tuple[int, int, int, int], what: str) -> Iterator["Writer"]:
@@ -201,21 +228,16 @@ class Writer:
         self._file = file
         self._shape = shape
         self._count = 0
-        self._hash = hashlib.sha256()
-        self._counts = np.zeros((shape[3], VALUES), dtype=np.int64)
-        self._blocks: list[str] = []
-        self._block, self._block_filled = block_hash(), 0
+        self._measurement = Measurement(shape[3])
         self._write_header(shape[0])
 
     def append(self, images: Images) -> None:
         """Write images, (n, H, W, C) uint8."""
         if not len(images):
             return
-        data = np.ascontiguousarray(images).data.cast("B")
-        self._file.write(data)
-        self._hash.update(data)
-        self._hash_blocks(data)
-        self._counts += pixel_counts(images)
+        contiguous = np.ascontiguousarray(images)
+        self._file.write(contiguous.data.cast("B"))
+        self._measurement.add(contiguous)
         self._count += len(images)
 
     def finish(
@@ -239,27 +261,16 @@ class Writer:
         self._file.seek(0)
         self._write_header(self._count)
         sync(self._file)
-        digest = self._hash.hexdigest()
+        digest = self._measurement.digest()
         fingerprint = fingerprint_of(digest, shape, labels, classes, names)
-        last = [self._block.hexdigest()] if self._block_filled else []
-        measured = Measured("".join(self._blocks + last), self._counts)
         write_labels(self._folder, labels)
-        write_manifest(self._folder, fingerprint, digest, classes, names, measured)
+        write_manifest(self._folder, fingerprint, digest, classes, names, self._measurement.measured())
         self._cache.install(self._folder, fingerprint)
         self._cache.remember(key, fingerprint, bad)
         images = self._cache.open(fingerprint, verify=False)
         if images is None:
             raise DatasetError(f"the dataset cache {shown(self._cache.root)} lost what was just written to it")
         return images
-
-    def _hash_blocks(self, data: memoryview) -> None:
-        while data:
-            part, data = data[: BLOCK_BYTES - self._block_filled], data[BLOCK_BYTES - self._block_filled :]
-            self._block.update(part)
-            self._block_filled += len(part)
-            if self._block_filled == BLOCK_BYTES:
-                self._blocks.append(self._block.hexdigest())
-                self._block, self._block_filled = block_hash(), 0
 
     def _write_header(self, count: int) -> None:
         """Write the .npy header; numpy pads it so that its length does not depend on the first axis."""

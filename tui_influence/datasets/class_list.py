@@ -21,7 +21,7 @@ def read_class_list(path: Path, known: Sequence[str]) -> list[str]:
     Raises:
         DatasetError: it cannot be read, or lists what is not there; with `details` where that is several names.
     """
-    return parse_class_list(_text_of(path, "classes"), known, shown(path))
+    return parse_class_list(_text_of(path), known, shown(path))
 
 
 def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[str]:
@@ -35,7 +35,7 @@ def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[
     Raises:
         DatasetError: it cannot be read, or lists what is not there.
     """
-    text, where = _text_of(path, "images"), shown(path)
+    text, where = _text_of(path), shown(path)
     there = set(known)
     names = _names_in(text, there)
     unknown = [] if partial else [name for name in names if name not in there]
@@ -54,10 +54,10 @@ def text_of_image_list(path: Path) -> str:
     Raises:
         DatasetError: it cannot be read, or is no text.
     """
-    return _text_of(path, "images")
+    return _text_of(path)
 
 
-def _text_of(path: Path, what: str) -> str:
+def _text_of(path: Path) -> str:
     where = shown(path)
     try:
         with open_regular(path) as file:
@@ -65,7 +65,7 @@ def _text_of(path: Path, what: str) -> str:
     except OSError as error:
         raise directory_problem(path, error) from error
     if len(content) > _MOST_BYTES:
-        raise DatasetError(f"{where}: larger than {_MOST_BYTES >> 20} MiB; this is no list of {what}")
+        raise DatasetError(f"{where}: larger than {_MOST_BYTES >> 20} MiB; this is no list of names")
     try:
         return content.decode("utf-8-sig")
     except ValueError as error:

@@ -7,7 +7,7 @@ from threading import Condition
 PIXELS_IN_FLIGHT = 1 << 25
 """Pixels that all threads together decode at a time.
 
-Decoding takes up to 18 bytes a pixel (WebP; most formats 4 to 10): 0.6 GB in all. Photographs have 1 to 24 million
+Decoding takes up to 16 bytes a pixel (WebP; most formats 4 to 9): 0.6 GB in all. Photographs have 1 to 24 million
 pixels, and a JPEG is decoded at a fraction of its size, so threads rarely wait for each other. A larger image is no
 error: it is decoded when nothing else is.
 """

@@ -5,9 +5,11 @@
     manifest.json   names of classes and images, hash of the pixels; hash of each block of them, and their counts
 
 The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. What
-the manifest says besides has a checksum of its own. Entries that older versions wrote say nothing besides.
+the manifest says besides has a checksum of its own. Entries that older versions wrote say nothing besides; of a large
+one it is measured when it is first opened, which compares all of its pixels.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -21,10 +23,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.datasets.problems import reason_of
+from tui_influence.datasets.problems import reason_of, shown
 from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
-from tui_influence.pixel_counts import VALUES
+from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.regular_files import open_regular, read_regular
 
 FORMAT = 1
@@ -41,6 +44,8 @@ Damage to a fraction f of the blocks is noticed with probability 1 - (1 - f)^512
 Blocks that the file system does not hold at all (holes) are compared besides, whatever their number.
 """
 
+_OTHER_PIXELS = f"the pixels in {IMAGES} are not those that were packed"
+_OUT_OF_RESOURCES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _SLICE_BYTES = 1 << 24
 _DIGEST_BYTES = 8
 _MOST_MANIFEST_BYTES = 2 << 30
@@ -52,7 +57,7 @@ class Verification(Enum):
 
     NONE = "none"
     SAMPLE = "sample"
-    """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks."""
+    """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks; all where no hashes of blocks are known."""
     WHOLE = "whole"
 
 
@@ -78,11 +83,57 @@ class Measured:
         return {"measured": content, "measured_hash": _hash_of_json([fingerprint, content])}
 
 
-def read_entry(folder: Path, fingerprint: str, verification: Verification) -> ImageSet:
+@dataclass(frozen=True, eq=False)
+class VerifiedEntry:
+    """An entry that is what was packed, as far as it was compared.
+
+    Attributes:
+        images: the dataset.
+        new_manifest: to be written in place of the manifest, which lacks what was measured; None if it lacks nothing.
+    """
+
+    images: ImageSet
+    new_manifest: bytes | None
+
+
+class Measurement:
+    """Hash, hashes of the blocks and counts of pixels that come a few images at a time."""
+
+    def __init__(self, channels: int) -> None:
+        self._whole = hashlib.sha256()
+        self._blocks: list[str] = []
+        self._block, self._block_filled = block_hash(), 0
+        self._counts = np.zeros((channels, VALUES), dtype=np.int64)
+
+    def add(self, images: Images) -> None:
+        """Measure images, (n, H, W, C) uint8, that are contiguous."""
+        self._counts += pixel_counts(images)
+        data = images.data.cast("B")
+        self._whole.update(data)
+        while data:
+            part, data = data[: BLOCK_BYTES - self._block_filled], data[BLOCK_BYTES - self._block_filled :]
+            self._block.update(part)
+            self._block_filled += len(part)
+            if self._block_filled == BLOCK_BYTES:
+                self._blocks.append(self._block.hexdigest())
+                self._block, self._block_filled = block_hash(), 0
+
+    def digest(self) -> str:
+        """Return the hash of all pixels so far."""
+        return self._whole.hexdigest()
+
+    def measured(self) -> Measured:
+        """Return what else is known of the pixels so far."""
+        last = [self._block.hexdigest()] if self._block_filled else []
+        return Measured("".join(self._blocks + last), self._counts.copy())
+
+
+def read_entry(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
     """Return the dataset that is packed in a directory.
 
     Raises:
         DamagedEntryError: it is not there, or is not what was packed.
+        DatasetError: the machine is at fault, so that nothing is known of the entry.
     """
     try:
         return _read(folder, fingerprint, verification)
@@ -91,6 +142,8 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Im
     except FileNotFoundError as error:
         raise DamagedEntryError(f"{Path(str(error.filename)).name} is missing") from error
     except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES):
+            raise DatasetError(f"cannot read packed data in {shown(folder)}: {reason_of(error)}") from error
         raise DamagedEntryError(reason_of(error)) from error
 
 
@@ -135,7 +188,7 @@ def sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _read(folder: Path, fingerprint: str, verification: Verification) -> ImageSet:
+def _read(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
     try:
         manifest = json.loads(read_regular(folder / MANIFEST, _MOST_MANIFEST_BYTES, links=False))
     except (ValueError, RecursionError):
@@ -150,9 +203,19 @@ def _read(folder: Path, fingerprint: str, verification: Verification) -> ImageSe
         if fingerprint != fingerprint_of(digest, header.shape, labels, classes, names):
             raise DamagedEntryError("labels or names are not those that were packed")
         measured = _measured(manifest, fingerprint, header)
-        _verify(file, header, digest, measured, verification)
+        new_manifest = None
+        is_large = header.nbytes > VERIFIED_BYTES
+        if verification is Verification.WHOLE or (verification is Verification.SAMPLE and not is_large):
+            _verify_whole(file, header, digest)
+        elif verification is Verification.SAMPLE and measured is not None:
+            chosen = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
+            _verify_blocks(file, header, measured.blocks, sorted(chosen | _blocks_in_holes(file, header)))
+        elif verification is Verification.SAMPLE:
+            measured = _measured_whole(file, header, digest)
+            new_manifest = json.dumps(manifest | measured.to_json(fingerprint)).encode()
         images: Images = np.memmap(file, np.uint8, "r", header.offset, header.shape)
-    return ImageSet(images, labels, classes, names, fingerprint, counts=measured.counts if measured else None)
+    counts = measured.counts if measured else None
+    return VerifiedEntry(ImageSet(images, labels, classes, names, fingerprint, counts=counts), new_manifest)
 
 
 def _labels(folder: Path) -> Labels:
@@ -189,18 +252,27 @@ def _measured(manifest: dict[str, Any], fingerprint: str, header: Header) -> Mea
     return measured
 
 
-def _verify(file: BinaryIO, header: Header, digest: str, measured: Measured | None, verification: Verification) -> None:
-    """Compare pixels with what was packed; they are read, not mapped, so that a broken disk is an error."""
-    size = header.size - header.offset
-    if verification is Verification.WHOLE or (verification is Verification.SAMPLE and size <= VERIFIED_BYTES):
-        whole = hashlib.sha256()
-        for start in range(0, size, _SLICE_BYTES):
-            whole.update(os.pread(file.fileno(), min(_SLICE_BYTES, size - start), header.offset + start))
-        if whole.hexdigest() != digest:
-            raise DamagedEntryError(f"the pixels in {IMAGES} are not those that were packed")
-    elif verification is Verification.SAMPLE and measured is not None:
-        chosen = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
-        _verify_blocks(file, header, measured.blocks, sorted(chosen | _blocks_in_holes(file, header)))
+def _verify_whole(file: BinaryIO, header: Header, digest: str) -> None:
+    """Compare all pixels with what was packed; they are read, not mapped, so that a broken disk is an error."""
+    whole = hashlib.sha256()
+    for start in range(0, header.nbytes, _SLICE_BYTES):
+        whole.update(os.pread(file.fileno(), min(_SLICE_BYTES, header.nbytes - start), header.offset + start))
+    if whole.hexdigest() != digest:
+        raise DamagedEntryError(_OTHER_PIXELS)
+
+
+def _measured_whole(file: BinaryIO, header: Header, digest: str) -> Measured:
+    """Compare all pixels with what was packed, and measure them on the way."""
+    measurement = Measurement(header.shape[3])
+    image_bytes = header.nbytes // header.shape[0]
+    step = max(1, _SLICE_BYTES // image_bytes)
+    for first in range(0, header.shape[0], step):
+        count = min(step, header.shape[0] - first)
+        content = os.pread(file.fileno(), count * image_bytes, header.offset + first * image_bytes)
+        measurement.add(np.frombuffer(content, np.uint8).reshape(count, *header.shape[1:]))
+    if measurement.digest() != digest:
+        raise DamagedEntryError(_OTHER_PIXELS)
+    return measurement.measured()
 
 
 def _verify_blocks(file: BinaryIO, header: Header, blocks: str, positions: Iterable[int]) -> None:
@@ -209,7 +281,7 @@ def _verify_blocks(file: BinaryIO, header: Header, blocks: str, positions: Itera
         start = header.offset + position * BLOCK_BYTES
         content = os.pread(file.fileno(), min(BLOCK_BYTES, header.size - start), start)
         if block_hash(content).hexdigest() != blocks[position * digits : (position + 1) * digits]:
-            raise DamagedEntryError(f"the pixels in {IMAGES} are not those that were packed")
+            raise DamagedEntryError(_OTHER_PIXELS)
 
 
 def _blocks_in_holes(file: BinaryIO, header: Header) -> set[int]:

@@ -7,11 +7,16 @@ its path below the dataset's directory, or "class/index" in files without names.
 - a path that no image has is an error, because it is most often a slip; but not if it was skipped as unreadable, nor
   if `per_class`, `keep` or `exclude` leaves images out (then a listed image may well not have been chosen);
 - groups are in the order of their names, and a group without images is no group.
+
+A table is read row by row, and no further than a table of these images can go on: what it takes in memory depends on
+how many images there are, not on how many it lists.
 """
 
 import csv
+import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -29,6 +34,13 @@ from tui_influence.text import printable
 _COLUMNS = ("path", "group")
 _MOST_CHARACTERS = 1 << 17
 """Of a line, as of a field where `csv` reads it."""
+_MOST_BYTES = 512 << 20
+_MOST_ROWS = 1 << 24
+"""Where rows may be of images that there are not."""
+_ROWS_PER_IMAGE = 2
+"""Where they may not: one for each image, and as many that say the same again."""
+_MOST_PROBLEMS = 1000
+"""After which the rest is not read."""
 
 
 def groups_of(section: Source, images: ImageSet) -> Groups:
@@ -68,29 +80,44 @@ def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
     group_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
     problems: list[str] = []
-    for line, name, group in _rows(path):
-        if name is None or group is None:
-            problems.append(f"line {line} has no {'path' if name is None else 'group'}")
-        elif name not in known:
-            if name not in elsewhere and not partial:
-                problems.append(f"line {line}: the source has no image {printable(name)}")
-        elif group_of.setdefault(name, group) != group:
-            problems.append(f"line {line}: {printable(name)} was in another group on line {line_of[name]}")
-        else:
-            line_of.setdefault(name, line)
+    rows_left = _MOST_ROWS if partial else _ROWS_PER_IMAGE * (len(known) + len(elsewhere))
+    is_read_whole = True
+    with closing(_rows(path)) as rows:
+        for line, name, group in rows:
+            if not rows_left:
+                problems.append(f"line {line} is one too many: {_row_limit(partial=partial)}")
+            if not rows_left or len(problems) >= _MOST_PROBLEMS:
+                is_read_whole = False
+                break
+            rows_left -= 1
+            if name is None or group is None:
+                problems.append(f"line {line} has no {'path' if name is None else 'group'}")
+            elif name not in known:
+                if name not in elsewhere and not partial:
+                    problems.append(f"line {line}: the source has no image {printable(name)}")
+            elif group_of.setdefault(name, group) != group:
+                problems.append(f"line {line}: {printable(name)} was in another group on line {line_of[name]}")
+            else:
+                line_of.setdefault(name, line)
     if problems:
-        more = f" ({counted(len(problems), 'problem')} in all)" if len(problems) > 1 else ""
+        count = counted(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
+        more = f" ({count})" if len(problems) > 1 else ""
         raise DatasetProblemsError(f"{where}: {problems[0]}{more}", [f"{where}: {problem}" for problem in problems])
     return group_of
 
 
-def _rows(path: Path) -> list[tuple[int, str | None, str | None]]:
-    """Return line number, image name and group of each row; None for what a row lacks."""
+def _row_limit(*, partial: bool) -> str:
+    return f"a table has at most {_MOST_ROWS:,} rows" if partial else "a table has at most two rows for each image"
+
+
+def _rows(path: Path) -> Generator[tuple[int, str | None, str | None], None, None]:
+    """Read line number, image name and group of each row; None for what a row lacks."""
     where = shown(path)
     line = 1
-    rows: list[tuple[int, str | None, str | None]] = []
     try:
         with open_regular(path) as content, TextIOWrapper(content, "utf-8-sig", newline="") as file:
+            if os.fstat(content.fileno()).st_size > _MOST_BYTES:
+                raise DatasetError(f"{where}: larger than {_MOST_BYTES >> 20} MiB; this is no table of groups")
             reader = csv.reader(_lines(file, where), strict=True)
             header = [column.strip().lower() for column in next(reader, [])]
             missing = [column for column in _COLUMNS if column not in header]
@@ -105,8 +132,7 @@ def _rows(path: Path) -> list[tuple[int, str | None, str | None]]:
                 if row:
                     name = row[at_path].strip() if at_path < len(row) else ""
                     group = row[at_group].strip() if at_group < len(row) else None
-                    rows.append((line, posixpath.normpath(name) if name else None, group))
-            return rows
+                    yield line, posixpath.normpath(name) if name else None, group
     except UnicodeDecodeError as error:
         raise DatasetError(f"{where} is not UTF-8 text (after line {line})") from error
     except csv.Error as error:

@@ -2,7 +2,8 @@
 
 Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side becomes the
 wanted side (antialiased, Lanczos), the middle is kept. Files are decoded with a fixed list of Pillow's decoders, and
-an image that declares more than `MAX_PIXELS` is never decoded. Threads decode within a common budget (`decoding`).
+an image that declares more than `MAX_PIXELS` is never decoded, nor one of more than `MAX_COSTLY_PIXELS` whose decoder
+takes more memory than others. Threads decode within a common budget (`decoding`).
 """
 
 import math
@@ -10,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,11 +38,25 @@ the same, and reported: leaving them out silently would change the data."""
 MAX_PIXELS = 89_478_485
 """Pillow's limit for one image: a quarter of a gigabyte in RGB. The largest of ImageNet's has two thirds of it."""
 
+MAX_COSTLY_PIXELS = 40_000_000
+"""The limit for one WebP, whose decoder takes 16 bytes a pixel and the file besides, and for one PPM that is decoded in
+Python, which takes up to 12; the others take up to 9. So no image takes more than 0.9 GB."""
+
 _MAX_BYTES = 1 << 30
 """Of a file: more than any image of `MAX_PIXELS` takes."""
 
+_MAX_COMPRESSED_BYTES = 192 << 20
+"""Of a file that may have metadata of any size, which a decoder keeps when it is opened, in part twice."""
+
+_MAX_WEBP_BYTES = 96 << 20
+"""Of a WebP, which is read whole."""
+
+_WEBP_BYTES_AS_A_PIXEL = 8
+"""Bytes of a WebP that take as much memory as a pixel: metadata are held twice, and a pixel takes 16 bytes."""
+
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _GREY = frozenset({"1", "L", "LA", "La", "F"}) | _DEEP
+_BAND_PIXELS = 1 << 18
 _REDUCING_GAP = 3.0
 _JPEG_GAP = 2
 _ORIENTATION = 0x0112
@@ -53,6 +69,8 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PLAIN_MAGIC = {b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
+_WEBP, _UNUSUAL_PPM = "a WebP", "a PPM that is text, or not of 256 values"
 _EXIF_KEYS = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
 
@@ -187,7 +205,13 @@ def _budget_of(image: Image.Image, pixels: int) -> AbstractContextManager[None]:
 
 
 def _pixels_at_once(file: BinaryIO) -> int:
-    """Return the pixels for which a decoder takes memory as soon as it is given a file: those of a WebP's canvas."""
+    """Return the pixels for which a decoder takes memory as soon as it is given a file: those of a WebP's canvas.
+
+    The bytes of the file count as pixels, too.
+
+    Raises:
+        BadImageError: it may not be given to its decoder.
+    """
     head = file.read(30)
     file.seek(0)
     if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
@@ -199,30 +223,48 @@ def _pixels_at_once(file: BinaryIO) -> int:
         width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     else:
         width, height = (int.from_bytes(head[start : start + 2], "little") & 0x3FFF for start in (26, 28))
-    _check_size(width, height)
-    return width * height
+    _check_size(width, height, _WEBP)
+    size = os.fstat(file.fileno()).st_size
+    if size > _MAX_WEBP_BYTES:
+        raise BadImageError(
+            f"larger than {_MAX_WEBP_BYTES >> 20} MiB, the limit for {_WEBP}: save it as PNG or smaller"
+        )
+    return width * height + size // _WEBP_BYTES_AS_A_PIXEL
 
 
-def _opened_file(path: Path) -> BinaryIO:
+def _opened_file(path: Path) -> BufferedReader:
     """A regular file that is not empty."""
     file = open_regular(path)
     size = os.fstat(file.fileno()).st_size
-    if 0 < size <= _MAX_BYTES:
+    is_plain = file.peek(2)[:2] in _PLAIN_MAGIC
+    limit = _MAX_BYTES if is_plain else _MAX_COMPRESSED_BYTES
+    if 0 < size <= limit:
         return file
     file.close()
-    raise BadImageError(f"larger than {_MAX_BYTES >> 30} GiB" if size else "empty file")
+    raise BadImageError(f"larger than {limit >> 20} MiB" if size else "empty file")
 
 
 def _checked(image: Image.Image) -> Image.Image:
-    _check_size(image.width, image.height)
+    _check_size(image.width, image.height, _costly_format(image))
     if not image.width or not image.height:
         raise BadImageError("no pixels")
     return image
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, costly_format: str | None) -> None:
     if width * height > MAX_PIXELS:
         raise BadImageError(f"decompression bomb: {width} x {height} pixels")
+    if costly_format and width * height > MAX_COSTLY_PIXELS:
+        limit = f"{MAX_COSTLY_PIXELS / 1e6:g} million, the limit for {costly_format}"
+        raise BadImageError(f"{width} x {height} pixels, more than {limit}: save it as PNG or smaller")
+
+
+def _costly_format(image: Image.Image) -> str | None:
+    """Return the format of an image whose decoder takes more memory than others, as messages name it."""
+    if image.format == "WEBP":
+        return _WEBP
+    decoders = {tile[0] for tile in getattr(image, "tile", ())}  # those that have not run yet
+    return _UNUSUAL_PPM if decoders & {"ppm", "ppm_plain"} else None
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -249,10 +291,14 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:
     """Return a grey image of 16 bits a pixel in 8: 65535 is white, whatever range is used."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 0xFFFF:
-        raise BadImageError("pixels of more than 16 bits")
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    eight_bit = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, _BAND_PIXELS // image.width)  # Pillow copies twice what it gives to numpy
+    for top in range(0, image.height, rows):
+        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise BadImageError("pixels of more than 16 bits")
+        eight_bit[top : top + rows] = values >> 8
+    return Image.fromarray(eight_bit)
 
 
 def _on_white(image: Image.Image, mode: str) -> Image.Image:

@@ -1,6 +1,8 @@
 """Paths in a config that lead to nothing: all of them at once, with their lines, for those who are to open the data."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,8 +94,31 @@ def test_a_path_that_leads_through_a_file_or_in_a_circle_is_a_problem(here: Path
     ]
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the privilege of root to read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def test_what_may_not_be_read_is_a_problem(here: Path) -> None:
+    path = written()
+    check_presence(path)
+    here.chmod(0o755)  # the paths are relative: nobody has to get here
     (here / "file").chmod(0)
     (here / "folder").chmod(0)
-    assert problems()[0] == "5:8 source.path cannot be read (permission denied): folder"
+    with as_nobody(), pytest.raises(InvalidConfig) as caught:
+        check_presence(path)
+    assert [f"{problem.line}:{problem.column} {problem.message}" for problem in caught.value.problems] == [
+        "5:8 source.path cannot be read (permission denied): folder",
+        "7:8 source.keep cannot be read (permission denied): file",
+        "11:9 target.train cannot be read (permission denied): file",
+        "12:8 target.test cannot be read (permission denied): file",
+        "17:8 target.root cannot be read (permission denied): folder",
+    ]

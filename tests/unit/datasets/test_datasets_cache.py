@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from image_files import image_folder, leftovers, noise, save, source
 from numpy.lib import format as npy
 
+from tests.requirements import require
 from tui_influence.datasets import default_cache, packing, reopen
 from tui_influence.datasets import entry as entries
 from tui_influence.datasets.cache import Cache
@@ -343,7 +345,6 @@ def large(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
     """The pixels of an entry that counts as large: 512 blocks of 96 bytes, of which 128 are compared at a time."""
     for name, value in {"VERIFIED_BYTES": 128 * 96, "BLOCK_BYTES": 96, "SAMPLED_BLOCKS": 128}.items():
         monkeypatch.setattr(entries, name, value)
-    monkeypatch.setattr("tui_influence.datasets.cache.BLOCK_BYTES", 96)
     with Cache(cache).writing((512, 8, 4, 3), "noise") as writer:
         for start in range(0, 512, 7):
             writer.append(np.stack([noise(index, 8, 4) for index in range(start, min(512, start + 7))]))
@@ -383,11 +384,97 @@ def test_a_single_byte_of_a_large_entry_is_noticed_when_all_is_read(large: Path,
     assert checked.check(large.parent.name) == "labels.npy is missing"
 
 
+@pytest.fixture
+def large_and_old(large: Path) -> Path:
+    """The same, as an older version wrote it: without hashes of its blocks."""
+    path = large.parent / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if not key.startswith("measured")}))
+    return large
+
+
+def _block_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what is read from here on, in bytes."""
+    sizes: list[int] = []
+    pread = os.pread
+
+    def recorded(descriptor: int, size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", recorded)
+    return sizes
+
+
+def test_a_single_byte_of_a_large_entry_of_an_older_version_is_noticed_at_once(
+    large_and_old: Path, cache: Path
+) -> None:
+    _bytes(large_and_old, _flip(-5))
+    for _ in range(3):
+        assert reopen(large_and_old.parent.name, cache) is None
+
+
+def test_a_large_entry_of_an_older_version_is_compared_whole_once(
+    large: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = large.parent / "manifest.json"
+    before = json.loads(path.read_bytes())
+    path.write_text(json.dumps({key: value for key, value in before.items() if not key.startswith("measured")}))
+    monkeypatch.setattr(entries, "_SLICE_BYTES", 1000)  # no whole number of images
+    sizes = _block_reads(monkeypatch)
+    images = reopen(large.parent.name, cache)
+    assert images is not None
+    assert np.array_equal(images.counts, pixel_counts(images.images))
+    assert sum(sizes) == 512 * 96
+    assert json.loads(path.read_bytes()) == before
+    assert leftovers(cache) == []
+    sizes.clear()
+    assert reopen(large.parent.name, cache) is not None
+    assert sizes == [96] * 128
+
+
+def test_in_a_cache_that_cannot_be_written_to_it_is_compared_whole_each_time(large_and_old: Path, cache: Path) -> None:
+    shutil.rmtree(cache / "tmp")
+    (cache / "tmp").write_text("")
+    before = (large_and_old.parent / "manifest.json").read_bytes()
+    for _ in range(2):
+        assert reopen(large_and_old.parent.name, cache) is not None
+    assert (large_and_old.parent / "manifest.json").read_bytes() == before
+    _bytes(large_and_old, _flip(-5))
+    assert reopen(large_and_old.parent.name, cache) is None
+
+
+def test_processes_that_open_an_entry_of_an_older_version_at_once_do_not_disturb_each_other(
+    large_and_old: Path, cache: Path
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: reopen(large_and_old.parent.name, cache), range(64)))
+    assert all(images is not None and images.counts is not None for images in opened)
+    assert "measured" in json.loads((large_and_old.parent / "manifest.json").read_bytes())
+    assert leftovers(cache) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+                                   OSError(errno.EMFILE, os.strerror(errno.EMFILE))])  # fmt: skip
+def test_a_lack_of_memory_is_not_taken_for_damage(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    fingerprint = source(folder, cache).fingerprint
+    monkeypatch.setattr(np, "memmap", fail)
+    reason = "cannot allocate memory|not enough memory|too many open files"
+    for read in (reopen, lambda *_: source(folder, cache), lambda *_: Cache(cache).check(fingerprint)):
+        with pytest.raises(DatasetError, match=rf"(?i)^cannot read packed data in .*{fingerprint}: ({reason})$"):
+            read(fingerprint, cache)
+
+
 def test_a_hole_in_a_large_entry_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """A crash may leave one where pixels were; it is compared whatever the sample."""
+    require("a file system with holes")
     for name, value in {"VERIFIED_BYTES": 4096, "BLOCK_BYTES": 4096, "SAMPLED_BLOCKS": 1}.items():
         monkeypatch.setattr(entries, name, value)
-    monkeypatch.setattr("tui_influence.datasets.cache.BLOCK_BYTES", 4096)
     n = 2000
     with Cache(cache).writing((n, 64, 64, 1), "noise") as writer:
         writer.append(np.random.default_rng(0).integers(0, 256, (n, 64, 64, 1), dtype=np.uint8))
@@ -397,12 +484,6 @@ def test_a_hole_in_a_large_entry_is_noticed_at_once(monkeypatch: pytest.MonkeyPa
     with path.open("r+b") as file:
         file.truncate(kept)
         file.truncate(size)
-        try:
-            is_sparse = os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size
-        except OSError:
-            is_sparse = False
-    if not is_sparse:
-        pytest.skip("this file system has no holes")
     assert all(reopen(fingerprint, cache) is None for _ in range(3))
 
 

@@ -1,6 +1,7 @@
 """What is kept or left out as one."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,59 @@ def test_every_problem_of_a_table_is_listed(folder: Path, cache: Path) -> None:
     with pytest.raises(DatasetProblemsError) as caught:
         grouped(folder, cache, path)
     assert [detail.partition(": ")[2][:6] for detail in caught.value.details] == ["line 2", "line 3", "line 4"]
+
+
+def test_after_a_thousand_problems_the_rest_of_a_table_is_not_read(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_influence.datasets.groups._ROWS_PER_IMAGE", 10_000)
+    path = table(folder, "path,group\n" + "a,b\n" * 5000)
+    message = r"line 2: the source has no image a \(1000 problems up to where reading stopped\)$"
+    with pytest.raises(DatasetProblemsError, match=message) as caught:
+        grouped(folder, cache, path)
+    assert len(caught.value.details) == 1000
+    assert caught.value.details[-1].endswith("line 1001: the source has no image a")
+
+
+def test_a_table_has_at_most_two_rows_for_each_image(folder: Path, cache: Path) -> None:
+    (folder / "a" / "bad.png").write_text("no")
+    rows = "".join(f"{name}/{index}.png,g\n" for name in "ab" for index in range(3))
+    path = table(folder, "path,group\n" + 2 * (rows + "a/bad.png,g\n"))
+    assert grouped(folder, cache, path, on_bad_image="skip").names == ("g",)
+    path = table(folder, "path,group\n" + 2 * (rows + "a/bad.png,g\n") + 100 * "a/0.png,g\n")
+    with pytest.raises(DatasetError, match=r"line 16 is one too many: a table has at most two rows for each image$"):
+        grouped(folder, cache, path, on_bad_image="skip")
+
+
+def test_a_table_that_may_list_other_images_has_a_limit_all_the_same(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_influence.datasets.groups._MOST_ROWS", 30)
+    path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 28)
+    assert grouped(folder, cache, path, per_class=3).names == ("x",)
+    path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 29)
+    with pytest.raises(DatasetError, match=r"line 32 is one too many: a table has at most 30 rows$"):
+        grouped(folder, cache, path, per_class=3)
+
+
+def test_what_a_table_takes_in_memory_does_not_depend_on_how_many_images_it_lists(folder: Path, cache: Path) -> None:
+    path = table(folder, "path,group\na/0.png,x\n" + "".join(f"{number:099},{number}\n" for number in range(20_000)))
+    section = FolderSource(kind="folder", path=str(folder), groups=path, per_class=3)
+    images = source(folder, cache, per_class=3)
+    tracemalloc.start()
+    try:
+        assert groups_of(section, images).names == ("x",)
+        assert tracemalloc.get_traced_memory()[1] < Path(path).stat().st_size / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_table_of_too_many_bytes_is_not_read(folder: Path, cache: Path) -> None:
+    path = table(folder, "path,group\na/0.png,x\n")
+    with open(path, "r+b") as file:
+        file.truncate((512 << 20) + 1)
+    with pytest.raises(DatasetError, match=r"groups\.csv: larger than 512 MiB; this is no table of groups$"):
+        grouped(folder, cache, path)
 
 
 def test_a_missing_table_is_named(folder: Path, cache: Path) -> None:

@@ -82,7 +82,9 @@ def test_transparency_of_a_palette_becomes_white(tmp_path: Path) -> None:
     assert got[5, 5].tolist() == [255, 255, 255]
 
 
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("band", [1, 24, 1000])
+def test_sixteen_bits_become_eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, band: int) -> None:
+    monkeypatch.setattr("tui_influence.datasets.images._BAND_PIXELS", band)
     deep = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
     got = pixels(save(tmp_path / "a.png", deep), 8, 1)[..., 0]
     assert np.array_equal(got, deep >> 8)

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.requirements import require
 from tests.unit.training.small_data import images_of
 from tui_influence.pixel_counts import pixel_counts
 from tui_influence.training import pixels as module
@@ -172,9 +172,9 @@ print((hold(images) - before) / images.nbytes)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process's own peak of memory is told there")
 def test_holding_a_source_takes_no_multiple_of_its_size(tmp_path):
     """What is mapped counts once; widened to 8 bytes a value it would count eight times more."""
+    require("Linux's /proc")
     path = tmp_path / "images.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (8192, 64, 64, 3), dtype=np.uint8))
     done = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True)
