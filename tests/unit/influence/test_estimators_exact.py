@@ -283,3 +283,12 @@ def test_same_size_masks_make_influences_sum_to_zero_and_other_masks_do_not(meth
     absolute = method(bernoulli.masks, bernoulli.outputs)
     assert not absolute.relative
     assert absolute.influence.mean() == pytest.approx(1.5, abs=0.25)
+
+
+@pytest.mark.parametrize("models", [2, 6])
+def test_ridge_has_no_interval_where_nothing_can_be_compared(models):
+    """Too few models, or none that differ in their groups."""
+    estimate = ridge(np.ones((models, 4), bool), np.arange(float(models)))
+    assert np.isnan(estimate.influence).all()
+    assert np.isnan(estimate.se).all()
+    assert estimate.df == 0

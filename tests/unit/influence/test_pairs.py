@@ -161,6 +161,17 @@ def test_an_influence_without_any_error_is_the_surest_there_is():
     assert found.n_hurt == 0
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_influence_whose_error_is_nought_is_sure_in_both_directions(sign):
+    masks = np.stack([np.arange(64) % 2 == 0, np.arange(64) % 4 < 2], axis=1)
+    outputs = np.float32(sign) * masks[:, :1].astype(np.float32)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 1, keep=2)
+    side = found.helped if sign > 0 else found.hurt
+    assert (side.group[0], side.se[0], side.influence[0]) == (0, 0, sign)
+    assert side.q[0] < 1e-30
+    assert (found.n_helped, found.n_hurt) == ((1, 0) if sign > 0 else (0, 1))
+
+
 def test_what_may_not_be_found_is_tested_as_if_it_were_nothing(sweep):
     masks, outputs, clusters = sweep
     whole = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters)
