@@ -190,6 +190,15 @@ def test_a_record_that_lies_where_another_belongs_is_damaged(paths, other):
 # run.json
 
 
+def test_a_run_of_a_version_that_knew_no_prunings_has_no_arms(run):
+    paths, info = run
+    values = json.loads(paths.run.read_text())
+    del values["arms"], values["digest"]
+    paths.run.write_text(json.dumps(values))
+    assert read_run_info(paths.root) == info
+    assert Role.ARM not in read_run_info(paths.root).planned
+
+
 def test_a_run_says_what_is_planned_of_it():
     info = make_info(models=8, heldout=3)
     assert info.planned == {Role.ESTIMATE: 8, Role.HELDOUT: 3}

@@ -125,6 +125,16 @@ def test_a_record_whose_margins_are_not_finite_is_damaged_whatever_its_digest(va
         decode(rewritten(lambda header: None, margins=margins))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.float16, np.float32, np.int64, np.bool_])
+@pytest.mark.parametrize("name", ["mask", "margins", "predicted"])
+def test_a_record_with_an_array_of_another_type_or_shape_is_damaged_whatever_its_digest(name, dtype):
+    array = getattr(make_record(), name)
+    others = [array[None], *([] if array.dtype == dtype else [np.ones(array.shape, dtype)])]
+    for other in others:
+        with pytest.raises(DamagedRecordError):
+            decode(rewritten(lambda header: None, **{name: other}))
+
+
 @pytest.mark.parametrize(
     ("dtype", "shape"),
     [("F16", [10**12]), ("F16", [2**62, 8]), ("BF16", [12]), ("F8_E4M3", [24]), ("F16", [0, 10**12])],
