@@ -18,6 +18,8 @@ from tests.unit.store.unreadable import UNREADABLE
 from tui_influence.datasets.cache import Cache
 from tui_influence.roles import Role
 from tui_influence.runs import integrity
+from tui_influence.store import matrix
+from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
@@ -198,6 +200,16 @@ def test_of_a_run_that_was_not_done_it_is_said_how_many_models_there_are(copy):
     answer = verified(copy)
     assert answer["sound"]
     assert any(note.endswith("records/estimate: 8 of 10 models") for note in answer["notes"])
+
+
+def test_records_that_only_the_matrix_still_holds_are_a_note(copy, monkeypatch):
+    paths = Paths(copy)
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    compact(paths, read_run_info(copy), Role.ESTIMATE, 0)
+    paths.record(Role.ESTIMATE, 3, 0).unlink()
+    answer = verified(copy)
+    assert answer["sound"]
+    assert any("1 of 10 models have no record" in note for note in answer["notes"])
 
 
 def test_what_a_resumed_run_has_set_aside_is_no_damage(copy):

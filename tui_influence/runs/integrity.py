@@ -340,17 +340,20 @@ class _Check:
         there = completed(self._paths, role, len(matrices), planned)
         gone = planned - len(there | list_failures(self._paths, role))
         held = [0 if matrix is None else len(matrix) for matrix in matrices]
-        if gone <= 0 or min(held) >= planned - failed:
+        if gone <= 0:
             return
-        if self._was_done():
+        where = printable(str(self._paths.records(role)))
+        if min(held) >= planned - failed:
+            self._findings.notes.append(
+                f"{where}: {gone:,} of {planned:,} models have no record; the compacted matrix holds what they say"
+            )
+        elif self._was_done():
             self._damaged(
                 self._paths.records(role), f"{gone:,} of {planned:,} models are missing, though the run was done",
                 f"copy them again from where the run was made; or {self._again.replace(' it ', ' them ')}",
             )  # fmt: skip
         else:
-            self._findings.notes.append(
-                f"{printable(str(self._paths.records(role)))}: {planned - gone:,} of {planned:,} models"
-            )
+            self._findings.notes.append(f"{where}: {planned - gone:,} of {planned:,} models")
 
     def _was_done(self) -> bool:
         """Whether the run was done, by its heartbeat, or where that is missing by the last event."""
