@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.integration.command_line import refused, run
+from tests.unit.store.digested import write_with_digest
 from tui_influence.roles import Role
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.paths import Paths
@@ -254,7 +255,7 @@ def test_names_made_to_harm_do_none(finished, tmp_path):
     found["source"]["groups"][: len(evil)] = evil
     found["name"] = "\x1b[2Jevil"
     found["targets"][0]["name"] = "../../../outside"
-    (copy / "run.json").write_text(json.dumps(found))
+    write_with_digest(copy / "run.json", found)
     before = set(tmp_path.rglob("*"))
     for arguments in (["rank", copy], ["rank", copy, "--csv", "-"], ["status", copy]):
         said = run(*arguments)
@@ -428,7 +429,7 @@ def test_code_named_by_a_results_directory_is_not_run(finished, tmp_path, monkey
     shutil.copytree(finished, copy)
     found = json.loads((copy / "run.json").read_text())
     found["config"]["model"]["arch"] = "evil:run"
-    (copy / "run.json").write_text(json.dumps(found))
+    write_with_digest(copy / "run.json", found)
     (copy / "evil.py").write_text("raise SystemExit('executed')")
     (copy / "numpy.py").write_text("raise SystemExit('executed')")
     monkeypatch.chdir(copy)
@@ -441,7 +442,7 @@ def test_a_dataset_named_by_a_results_directory_is_not_opened_if_that_could_run_
     saved = json.loads((copy / "run.json").read_text())
     saved["config"]["source"] = {"kind": "torchvision", "dataset": "PhotoTour", "root": str(tmp_path)}
     saved["source"]["fingerprint"] = "0" * 64
-    (copy / "run.json").write_text(json.dumps(saved))
+    write_with_digest(copy / "run.json", saved)
     for command in (("resume",), ("prune", "--dry-run")):
         refused(command[0], copy, *command[1:], code=3, reason="PhotoTour may run code, which is not done because")
 

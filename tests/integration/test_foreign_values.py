@@ -11,6 +11,7 @@ import pytest
 from tests.integration.command_line import run
 from tests.tui.prunings import make_pruning, make_verification
 from tests.tui.runs import make_run
+from tests.unit.store.digested import write_with_digest
 from tui_influence.store.paths import Paths
 
 VALUES = [None, True, -1, 0, 1, 3, 7.5, 10**18, 10**400, 1e300, "", "x", "\x1b]0;owned\x07", [], [[]], {}, {"a": 1}]
@@ -64,7 +65,11 @@ def problems_with(path, commands, tries: int = TRIES) -> list[str]:
     problems = []
     try:
         for keys, value in rng.sample(choices, min(tries, len(choices))):
-            path.write_text(json.dumps(with_value(document, keys, value)))
+            changed = with_value(document, keys, value)
+            if "digest" in document and keys != ("digest",) and isinstance(changed, dict):
+                write_with_digest(path, changed)
+            else:
+                path.write_text(json.dumps(changed))
             problems += [
                 f"{list(keys)} = {str(value)[:20]!r}: {problem}"
                 for arguments in commands
@@ -113,7 +118,7 @@ def test_a_renamed_target_and_an_odd_number_of_groups_are_damage(pruned):
             (("stages", "most"), 10**9, "a count up to"),
             (("groups",), [*document["groups"][:-1], "renamed"], "its groups are not those of run.json"),
         ]:
-            pruning.arms.write_text(json.dumps(with_value(document, keys, value)))
+            write_with_digest(pruning.arms, with_value(document, keys, value))
             answer = run("prune", pruned.root, "--report")
             assert (answer.code, answer.out) == (3, "")
             assert reason in answer.err
@@ -128,5 +133,5 @@ def test_arms_that_were_extended_before_run_info_was_are_read(pruned, tmp_path):
     shutil.copytree(pruned.root, root)
     pruning = Paths(root / "prune" / "main")
     info = json.loads(pruning.run.read_text())
-    pruning.run.write_text(json.dumps(info | {"arms": info["arms"] - 1}))
+    write_with_digest(pruning.run, info | {"arms": info["arms"] - 1})
     assert run("prune", root, "--report").code == 0

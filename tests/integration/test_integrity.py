@@ -13,10 +13,13 @@ import pytest
 from tests.integration.command_line import refused, run
 from tests.integration.test_import import save, simulate
 from tests.tui.runs import make_run
+from tests.unit.store.digested import write_with_digest
 from tests.unit.store.unreadable import UNREADABLE
 from tui_influence.datasets.cache import Cache
 from tui_influence.roles import Role
 from tui_influence.runs import integrity
+from tui_influence.store import matrix
+from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
@@ -177,6 +180,81 @@ def test_models_that_are_missing_from_a_run_that_was_done_are_said_to_be(copy):
     assert "2 of 10 models are missing" in damage["problem"]
 
 
+def copied_half(copy) -> None:
+    (copy / "heartbeat.json").unlink()
+    shutil.rmtree(copy / "matrix")
+    for index in (2, 3):
+        Paths(copy).record(Role.ESTIMATE, index, 0).unlink()
+
+
+def test_models_that_are_missing_are_said_to_be_where_the_heartbeat_is_too(copy):
+    """The last event says that the run was done."""
+    copied_half(copy)
+    (damage,) = verified(copy)["damaged"]
+    assert "2 of 10 models are missing" in damage["problem"]
+
+
+def test_of_a_run_that_was_not_done_it_is_said_how_many_models_there_are(copy):
+    copied_half(copy)
+    (copy / "events.jsonl").unlink()
+    answer = verified(copy)
+    assert answer["sound"]
+    assert any(note.endswith("records/estimate: 8 of 10 models") for note in answer["notes"])
+
+
+def test_records_that_only_the_matrix_still_holds_are_a_note(copy, monkeypatch):
+    paths = Paths(copy)
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    compact(paths, read_run_info(copy), Role.ESTIMATE, 0)
+    paths.record(Role.ESTIMATE, 3, 0).unlink()
+    answer = verified(copy)
+    assert answer["sound"]
+    assert any("1 of 10 models have no record" in note for note in answer["notes"])
+
+
+def test_what_a_resumed_run_has_set_aside_is_no_damage(copy):
+    record = Paths(copy).record(Role.ESTIMATE, 3, 0)
+    record.unlink()
+    os.mkfifo(record)
+    assert run("resume", copy, "--foreground").code == 0
+    assert [path.is_fifo() for path in Paths(copy).quarantine.iterdir()] == [True]
+    answer = verified(copy)
+    assert answer["sound"]
+    assert any("1 record set aside earlier" in note for note in answer["notes"])
+    (Paths(copy).quarantine / "link").symlink_to("x")  # because of which nothing can be written here
+    assert damaged_paths(copy) == ["quarantine/link"]
+
+
+PIPE, LINK, FOLDER, NOTHING = "a pipe", "a link", "a directory", "nothing"
+REPLACED = {
+    PIPE: os.mkfifo,
+    LINK: lambda path: path.symlink_to("x"),
+    FOLDER: os.mkdir,
+    NOTHING: lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", REPLACED)
+@pytest.mark.parametrize(
+    "pattern",
+    ["records/estimate/0000/0000003.t0.safetensors", "matrix/estimate-t0/*/masks.npy", "plan.safetensors"],
+)
+def test_each_damage_is_named_once_with_its_file_once_and_a_remedy_that_works(copy, pattern, kind):
+    path = sorted(copy.glob(pattern))[-1]
+    path.unlink()
+    REPLACED[kind](path)
+    (damage,) = verified(copy)["damaged"]
+    words = f"{damage['path']}: {damage['problem']}"
+    assert words.count(str(copy)) == 1
+    assert words.count(path.name) == 1 or (kind == NOTHING and "missing" in words), words
+    if kind == LINK or (kind != NOTHING and pattern == "plan.safetensors"):
+        assert damage["remedy"].startswith("remove it")
+        assert run("resume", copy, "--foreground").code == 3
+        path.rmdir() if kind == FOLDER else path.unlink()
+    assert run("resume", copy, "--foreground").code == 0
+    assert verified(copy)["sound"]
+
+
 def test_a_run_of_a_version_without_digests_of_pictures_and_files_is_sound(copy):
     for path in copy.rglob("run.json"):
         values = json.loads(path.read_text())
@@ -236,7 +314,7 @@ def test_the_packed_data_are_checked_where_that_is_asked_for(copy, tmp_path, mon
 def test_a_fingerprint_that_is_a_path_is_not_followed(copy):
     values = json.loads((copy / "run.json").read_text())
     values["source"]["fingerprint"] = "../../../etc"
-    (copy / "run.json").write_text(json.dumps(values))
+    write_with_digest(copy / "run.json", values)
     problems = [damage["problem"] for damage in verified(copy, "--cache")["damaged"]]
     assert any("a fingerprint of packed data that is none" in problem for problem in problems)
 

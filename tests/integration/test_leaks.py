@@ -11,6 +11,7 @@ from benchmarks.planted import plant
 from tests.e2e.program import tinfl
 from tests.integration.command_line import refused, run
 from tests.tui.runs import make_run
+from tests.unit.store.digested import write_with_digest
 from tui_influence.config.loader import config_from_json, load_config
 from tui_influence.datasets import load_source
 from tui_influence.runs.datasets import open_datasets
@@ -126,7 +127,7 @@ def test_what_a_run_leaves_out_already_stays_left_out(made, tmp_path):
     info["config"]["source"]["exclude"] = str(excluded)
     data = open_datasets(config_from_json(info["config"]))
     info["source"]["fingerprint"] = data.source.fingerprint
-    (again / "run.json").write_text(json.dumps(info))
+    write_with_digest(again / "run.json", info)
     for option in (("--export-remove", excluded), ("--export-remove", tmp_path / "a", "--export-config", excluded)):
         refused("leaks", again, "--duplicates", *option, code=2, reason="name the same file")
     assert excluded.read_text() == f"# mine\n{mine}"
@@ -193,7 +194,7 @@ def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tm
         "target": [{"kind": "npz", "name": "digits", "train": "a.npz", "test": "b.npz"}],
         "design": {"kind": "bernoulli", "alpha": 0.5, "models": 60},
     }
-    paths.run.write_text(json.dumps(info))
+    write_with_digest(paths.run, info)
     said = run("leaks", paths.root)
     assert said.code == 0
     assert "copies were not looked for" in said.err

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.command_line import refused, run
 from tests.tui.runs import add_models, make_run, say
+from tests.unit.store.digested import write_with_digest
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.arms_file import read_arms
@@ -115,7 +116,7 @@ def test_a_target_whose_examples_are_all_in_one_half(tmp_path, half, chosen):
 def test_data_that_changed_since_the_sweep(sweep):
     found = json.loads((sweep / "run.json").read_text())
     found["source"]["fingerprint"] = "0" * 32
-    (sweep / "run.json").write_text(json.dumps(found))
+    write_with_digest(sweep / "run.json", found)
     refused("prune", sweep, code=2, reason="changed since the sweep: the source")
 
 
@@ -124,14 +125,14 @@ def test_data_that_moved_since_the_sweep(sweep):
     source = found["config"]["source"]
     kept = {key: source[key] for key in ("on_bad_image", "groups", "per_class")}
     found["config"]["source"] = kept | {"kind": "folder", "path": str(sweep / "gone")}
-    (sweep / "run.json").write_text(json.dumps(found))
+    write_with_digest(sweep / "run.json", found)
     refused("prune", sweep, code=2, reason=str(sweep / "gone"))
 
 
 def test_a_network_of_the_sweeps_own_code_is_not_run_unasked(sweep):
     found = json.loads((sweep / "run.json").read_text())
     found["config"]["model"]["arch"] = "evil:Net"
-    (sweep / "run.json").write_text(json.dumps(found))
+    write_with_digest(sweep / "run.json", found)
     refused("prune", sweep, code=2, reason="say so with --arch evil:Net")
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.command_line import refused, run
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
+from tests.unit.store.digested import write_with_digest
 from tui_influence.probes.subpopulation_documents import image_names, list_names
 from tui_influence.probes.subpopulations import Driven
 
@@ -117,7 +118,7 @@ def test_names_cannot_do_anything_to_the_terminal_or_to_a_spreadsheet(tmp_path):
     paths = write_sweep(tmp_path / "run", EFFECTS, LABELS, models=40)
     info = json.loads(paths.run.read_text())
     info["source"]["groups"][0] = "=1\x1b[2J\n"
-    paths.run.write_text(json.dumps(info))
+    write_with_digest(paths.run, info)
     for options in ((), ("--source", "=1\x1b[2J\n"), ("--class", "class 0")):
         said = run("subpops", paths.root, *options)
         assert said.code == 0

@@ -23,6 +23,7 @@ import numpy as np
 
 from tests.e2e.program import processes_of, tinfl, write_config
 from tests.soak.trials import Trial, prepare
+from tests.unit.store.digested import write_with_digest
 
 _MODELS = 40
 
@@ -97,6 +98,24 @@ _CONFIG_VALUES: dict[str, tuple[tuple[str, Any], ...]] = {
 }  # fmt: skip
 
 
+_SWAPS = (
+    ("matrix/estimate-t0", "matrix/estimate-t1"), ("matrix/estimate-t0", "matrix/heldout-t0"),
+    ("matrix/heldout-t0", "matrix/heldout-t1"), ("matrix/estimate-t0", "prune/main/matrix/arm-t0"),
+    ("targets/0", "targets/1"), ("targets/1", "prune/main/targets/0"),
+    ("records/estimate/0000", "records/heldout/0000"), ("records/estimate/0000", "prune/main/records/arm/0000"),
+    ("records/estimate/0000/0000003.t0.safetensors", "records/estimate/0000/0000003.t1.safetensors"),
+    ("records/estimate/0000/0000003.t0.safetensors", "records/estimate/0000/0000004.t0.safetensors"),
+    ("prune/main/records/arm/0000/0000002.t0.safetensors", "prune/main/records/arm/0000/0000003.t0.safetensors"),
+    ("run.json", "prune/main/run.json"), ("run.json", "prune/main/arms.json"),
+    ("plan.safetensors", "prune/main/plan.safetensors"),
+)  # fmt: skip
+
+
+def places_to_swap(root: Path) -> list[tuple[Path, Path]]:
+    """Return files and directories of results that could be taken for each other."""
+    return [(root / first, root / second) for first, second in _SWAPS]
+
+
 class Payload:
     """What an unpickler would execute: it leaves a mark."""
 
@@ -119,7 +138,7 @@ def odd_value(root: Path, rng: random.Random) -> None:
         with suppress(ValueError, OSError):
             content = json.loads(path.read_text())
             _set_somewhere(content, rng)
-            path.write_text(json.dumps(content))
+            _write_json(path, content, rng)
 
 
 def odd_number(root: Path, rng: random.Random) -> None:
@@ -129,6 +148,8 @@ def odd_number(root: Path, rng: random.Random) -> None:
             content = json.loads(path.read_text())
             _set_somewhere(content, rng, "@@")
             number = rng.choice(("NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "-0", "1" + "0" * 5000))
+            if isinstance(content, dict):
+                content.pop("digest", None)  # as in older versions, or it would be all that is looked at
             path.write_text(json.dumps(content).replace('"@@"', number))
 
 
@@ -236,10 +257,28 @@ def forged_config(root: Path, rng: random.Random) -> None:
             else:
                 section = dict(_CONFIG_VALUES["source"])
                 content["config"]["source"] = section | {"dataset": rng.choice(("LSUN", "ImageNet", "Kinetics", "os"))}
-            path.write_text(json.dumps(content))
+            _write_json(path, content, rng)
     (root / "payload.py").write_text("import os; open(os.environ['CANARY'], 'w').close()")
     for name in ("_cache_bridge_train_lmdb", "meta.bin"):
         (root / name).write_bytes(pickle.dumps(Payload()))
+
+
+def swapped(root: Path, rng: random.Random) -> None:
+    """Let two files or directories of different roles, targets or runs change places, or put one in the other's."""
+    first, second = rng.choice(places_to_swap(root))
+    elsewhere = root.parent / "swapped"
+    with suppress(OSError):
+        first.rename(elsewhere)
+        second.rename(first)
+        if rng.random() < 0.5:
+            elsewhere.rename(second)
+
+
+def misplaced_arms(root: Path, rng: random.Random) -> None:
+    """Put the arms of the pruning, or one of its other files, into the sweep."""
+    for path in paths_of(root, rng.choice(("prune/main/arms.json", "prune/main/run.json"))):
+        with suppress(OSError):
+            shutil.copy(path, root)
 
 
 def odd_events(root: Path, rng: random.Random) -> None:
@@ -273,13 +312,21 @@ def odd_names(root: Path, rng: random.Random) -> None:
             content["targets"][0]["name"] = bad
             content["source"]["groups"] = [f"{bad}{n}" for n in range(len(content["source"]["groups"]))]
             content["source"]["classes"] = content["source"]["groups"]
-            path.write_text(json.dumps(content))
+            _write_json(path, content, rng)
 
 
 MUTATIONS: tuple[Mutation, ...] = (
     odd_value, odd_value, odd_value, odd_number, odd_text, cut_or_flipped, cut_or_flipped, odd_array, odd_tensors,
-    no_file, no_file, no_directory, forged_config, odd_events, odd_names,
+    no_file, no_file, no_directory, forged_config, swapped, misplaced_arms, odd_events, odd_names,
 )  # fmt: skip
+
+
+def _write_json(path: Path, content: Any, rng: random.Random) -> None:
+    """Write a JSON file, mostly with the digest of what is in it: else that would be all that is looked at."""
+    if isinstance(content, dict) and "digest" in content and rng.random() < 0.8:
+        write_with_digest(path, content)
+    else:
+        path.write_text(json.dumps(content))
 
 
 def _set_somewhere(content: Any, rng: random.Random, value: Any = ...) -> None:
@@ -351,10 +398,20 @@ def attempt(directory: Path, rng: random.Random) -> Counter[str]:
 
 @cache
 def finished(directory: Path) -> Path:
-    """Return a finished sweep with a finished pruning; made once."""
+    """Return a finished sweep of two targets with equally many examples, with a finished pruning; made once."""
     prepare()
     directory.mkdir(parents=True)
-    config = write_config(directory, models=_MODELS)
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 40), ("test", 100)):
+        labels = np.arange(count) % 10
+        images = rng.integers(0, 128, (count, 8, 8), np.uint8) + (12 * labels[:, None, None]).astype(np.uint8)
+        np.savez(directory / f"{part}.npz", x=images, y=labels)
+    second = (
+        f'[[target]]\nname = "second"\nkind = "npz"\ntrain = "{directory}/train.npz"\ntest = "{directory}/test.npz"'
+    )
+    config = write_config(
+        directory, models=_MODELS, swap={"[design]": f"{second}\n\n[design]", "heldout = 2": "heldout = 4"}
+    )
     tinfl("sweep", "--foreground", config)
     tinfl("prune", directory / "results", "--foreground", "--k", "6", "--seeds", "2", "--within", "0")
     assert list((directory / "results" / "matrix").rglob("*.npy")), "nothing was compacted"

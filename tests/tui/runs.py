@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.unit.store.conftest import make_info, make_record
+from tests.unit.store.digested import write_with_digest
 from tui_influence.config.schema import Config
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, WorkerState, write_heartbeat
@@ -141,7 +142,7 @@ def spoil(paths: Paths, **changes) -> None:
     """Change keys of run.json."""
     found = json.loads(paths.run.read_text())
     found.update(changes)
-    paths.run.write_text(json.dumps(found))
+    write_with_digest(paths.run, found)
 
 
 def fail(paths: Paths, index: int, reason: str) -> None:

@@ -5,7 +5,7 @@ is no damage.
 """
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +20,15 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
 from tui_influence.store.arms_file import Pruning, check_arms, read_arms
-from tui_influence.store.events import count_damaged_lines
+from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
-from tui_influence.store.files import read_json, refusal
+from tui_influence.store.files import AlteredFileError, read_json, refusal
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
-from tui_influence.store.json_values import matches_digest
 from tui_influence.store.listing import completed, list_failures, list_records
-from tui_influence.store.matrix import check_belongs, fit_of, generations
+from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan_file import read_plan
-from tui_influence.store.records import DamagedRecordError, Record, read_record
+from tui_influence.store.records import DamagedRecordError, read_record
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import counted, printable
 
@@ -37,6 +36,11 @@ Progress = Callable[[str, int, int], None]
 """Is told what is checked, how many of it are done, and of how many."""
 
 _COPY = "copy it again from where the run was made; nothing else makes it again"
+_REWRITE = (
+    "copy it again from where the run was made; or move it away and start `tinfl sweep CONFIG` with the config of "
+    "the run, which writes it again and keeps the records"
+)
+_REMOVE_ARMS = "remove it; the pruning that it is of lies in a directory of its own"
 _PICTURES = "no number depends on it; copy it again from where the run was made"
 _REMOVE = "remove it; a results directory holds files and directories alone"
 _REPACK = "remove it; the data are packed again when they are needed"
@@ -89,6 +93,10 @@ class Findings:
         """Whether nothing is damaged."""
         return not self.damaged
 
+    def damage(self, path: Path, error: ResultsError | str, remedy: str) -> None:
+        """Add what is damaged; the reason does not say the path again."""
+        self.damaged.append(Damage(path, _without_path(str(error), printable(str(path))), remedy))
+
     @property
     def words(self) -> str:
         """What was checked, such as "12 records, 1 plan"."""
@@ -99,11 +107,16 @@ def check_results(root: Path, progress: Progress) -> Findings:
     """Read everything in a results directory, and in its prunings, and check it.
 
     Raises:
-        ResultsError: it is none, or its `run.json` is damaged; or the machine is in trouble.
+        ResultsError: it is none, or its `run.json` cannot be read; or the machine is in trouble.
     """
     findings = Findings()
-    info = read_run_info(root)
-    _Check(Paths(root), info, findings, progress).run()
+    try:
+        info = read_run_info(root)
+    except AlteredFileError as error:
+        findings.damage(Paths(root).run, error, _REWRITE if _is_sweep(Paths(root)) else _COPY)
+        findings.notes.append(f"{printable(str(root))}: nothing else was checked, as it is held against run.json")
+    else:
+        _Check(Paths(root), info, findings, progress).run()
     for paths in _prunings(Paths(root)):
         if not (os.path.lexists(paths.run) or paths.records_root.exists()):
             findings.notes.append(f"{printable(str(paths.root))}: nothing was prepared yet")
@@ -111,22 +124,19 @@ def check_results(root: Path, progress: Progress) -> Findings:
         try:
             info = read_run_info(paths.root)
         except ResultsError as error:
-            findings.damaged.append(Damage(paths.run, str(error), _COPY))
+            findings.damage(paths.run, error, _COPY)
             continue
         findings.checked["prunings"] += 1
         _Check(paths, info, findings, progress).run()
-    findings.damaged += _no_files(root)
+    for special in _special_files(root):
+        _add_special_file(findings, special)
     return findings
 
 
 def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
-    """Check the packed datasets that a run and its prunings were trained on, as far as the cache has them.
-
-    Raises:
-        ResultsError: the directory is none, or its `run.json` is damaged.
-    """
-    fingerprints = _fingerprints(read_run_info(root))
-    for paths in _prunings(Paths(root)):
+    """Check the packed datasets that a run and its prunings were trained on, as far as the cache has them."""
+    fingerprints: set[str] = set()
+    for paths in (Paths(root), *_prunings(Paths(root))):
         try:
             fingerprints |= _fingerprints(read_run_info(paths.root))
         except ResultsError:  # `check_results` says so
@@ -146,6 +156,10 @@ def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
         findings.checked["packed"] += entry.exists()
 
 
+def _is_sweep(paths: Paths) -> bool:
+    return not os.path.lexists(paths.arms) and not paths.records(Role.ARM).exists()
+
+
 def _fingerprints(info: RunInfo) -> set[str]:
     """Return those of all that a run was trained on; of an imported one, none are known."""
     several = [info.source.fingerprint, *(part for target in info.targets for part in target.fingerprints)]
@@ -155,7 +169,7 @@ def _fingerprints(info: RunInfo) -> set[str]:
 def _prunings(paths: Paths) -> list[Paths]:
     try:
         directories = sorted(path for path in paths.prunings.iterdir() if path.is_dir() and not path.is_symlink())
-    except OSError:  # there are none, or they cannot be listed, which `_no_files` says
+    except OSError:  # there are none, or they cannot be listed, which `_special_files` says
         return []
     return [Paths(path) for path in directories if not paths.prunings.is_symlink()]
 
@@ -176,7 +190,6 @@ class _Check:
 
     def run(self) -> None:
         """Check everything."""
-        self._unchanged(self._paths.run)
         pruning = self._arms()
         rows = self._plan(pruning)
         for target in range(len(self._info.targets)):
@@ -189,22 +202,16 @@ class _Check:
         self._what_happened()
 
     def _damaged(self, path: Path, error: ResultsError | str, remedy: str) -> None:
-        where = printable(str(path))
-        problem = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}/")
-        self._findings.damaged.append(Damage(path, problem, remedy))
+        self._findings.damage(path, error, remedy)
 
-    def _unchanged(self, path: Path) -> None:
-        """Check a file of JSON against its own digest."""
-        try:
-            values = read_json(path)
-        except ResultsError as error:
-            self._damaged(path, error, _COPY)
-            return
-        if isinstance(values, dict) and not matches_digest(values):
-            self._damaged(path, "its content does not match its digest", _COPY)
+    def _written_again(self, path: Path) -> str:
+        """Return what helps where a run writes a file again, which it cannot while something else has its name."""
+        return self._rewritten if path.is_file() or not os.path.lexists(path) else f"remove it; {self._rewritten}"
 
     def _arms(self) -> Pruning | None:
-        if not self._info.arms and not self._paths.arms.exists():
+        if not self._info.arms:
+            if os.path.lexists(self._paths.arms):
+                self._damaged(self._paths.arms, "run.json is that of a sweep, which has no arms", _REMOVE_ARMS)
             return None
         try:
             pruning = read_arms(self._paths)
@@ -212,7 +219,6 @@ class _Check:
         except ResultsError as error:
             self._damaged(self._paths.arms, error, _COPY)
             return None
-        self._unchanged(self._paths.arms)
         self._findings.checked["arms"] += 1
         return pruning
 
@@ -223,7 +229,7 @@ class _Check:
         try:
             plan = read_plan(self._paths)
         except ResultsError as error:
-            self._damaged(self._paths.plan, error, self._rewritten)
+            self._damaged(self._paths.plan, error, self._written_again(self._paths.plan))
             return {}
         self._findings.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
@@ -319,7 +325,7 @@ class _Check:
                 continue
             self._findings.checked["records"] += 1
             matrix = matrices[target]
-            if matrix is not None and not _agree(matrix, record):
+            if matrix is not None and not agrees(matrix, record):
                 self._damaged(
                     self._paths.matrix(role, target),
                     f"it does not say what the record of row {index} says",
@@ -329,17 +335,36 @@ class _Check:
         self._missing(role, matrices)
 
     def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
-        """Say of a run that is done which of its models are gone, as after half a copy."""
-        heartbeat, planned = read_heartbeat(self._paths), self._info.planned.get(role, 0)
-        if heartbeat is None or heartbeat.state not in FINISHED:
-            return
-        gone = planned - len(completed(self._paths, role, len(matrices), planned) | list_failures(self._paths, role))
+        """Say which models are not there: of a run that is done they are gone, as after half a copy."""
+        planned, failed = self._info.planned.get(role, 0), len(list_failures(self._paths, role))
+        there = completed(self._paths, role, len(matrices), planned)
+        gone = planned - len(there | list_failures(self._paths, role))
         held = [0 if matrix is None else len(matrix) for matrix in matrices]
-        if gone > 0 and min(held) < planned - len(list_failures(self._paths, role)):
+        if gone <= 0:
+            return
+        where = printable(str(self._paths.records(role)))
+        if min(held) >= planned - failed:
+            self._findings.notes.append(
+                f"{where}: {gone:,} of {planned:,} models have no record; the compacted matrix holds what they say"
+            )
+        elif self._was_done():
             self._damaged(
                 self._paths.records(role), f"{gone:,} of {planned:,} models are missing, though the run was done",
                 f"copy them again from where the run was made; or {self._again.replace(' it ', ' them ')}",
             )  # fmt: skip
+        else:
+            self._findings.notes.append(f"{where}: {planned - gone:,} of {planned:,} models")
+
+    def _was_done(self) -> bool:
+        """Whether the run was done, by its heartbeat, or where that is missing by the last event."""
+        heartbeat = read_heartbeat(self._paths)
+        if heartbeat is not None:
+            return heartbeat.state in FINISHED
+        try:
+            last = deque(read_events(self._paths.events), maxlen=1)
+        except ResultsError:  # `_what_happened` says so
+            return False
+        return any(event["event"] in {*FINISHED, "imported"} for event, _ in last)
 
     def _failures(self, role: Role) -> None:
         try:
@@ -366,8 +391,9 @@ class _Check:
                 self._findings.notes.append(
                     f"{printable(str(events))}: {counted(damaged, 'line')} without an event, which nobody reads"
                 )
-        if self._paths.heartbeat.exists() and read_heartbeat(self._paths) is None:
-            self._damaged(self._paths.heartbeat, "damaged: it says nothing sensible", self._rewritten)
+        heartbeat = self._paths.heartbeat
+        if heartbeat.exists() and read_heartbeat(self._paths) is None:
+            self._damaged(heartbeat, "damaged: it says nothing sensible", self._written_again(heartbeat))
         if self._paths.quarantine.is_dir():
             aside = counted(len(list(self._paths.quarantine.iterdir())), "record")
             self._findings.notes.append(f"{printable(str(self._paths.quarantine))}: {aside} set aside earlier")
@@ -377,33 +403,47 @@ def _is_same(row: Row, other: Row) -> bool:
     return (row.seed, row.cluster) == (other.seed, other.cluster) and np.array_equal(row.mask, other.mask)
 
 
-def _agree(matrix: Generation, record: Record) -> bool:
-    """Whether a matrix says of a model what its record says, or nothing."""
-    position = int(np.searchsorted(matrix.indices, record.index))
-    if position == len(matrix.indices) or matrix.indices[position] != record.index:
-        return True
-    return (
-        np.array_equal(matrix.margins[position], record.margins)
-        and np.array_equal(matrix.predicted[position], record.predicted)
-        and np.array_equal(matrix.masks[position], record.mask)
-        and matrix.clusters[position] == record.cluster
-        and matrix.metrics[position] == record.metrics
-    )
+def _without_path(problem: str, where: str) -> str:
+    """Return a reason without the path of a file, or of its directory: such as "masks.npy: cannot be read: ..."."""
+    if not problem.startswith(f"cannot read {where}"):
+        return problem.removeprefix(f"{where}: ").removeprefix(f"{where}/")
+    name, _, reason = problem.removeprefix(f"cannot read {where}").removeprefix("/").partition(": ")
+    return f"{name}: cannot be read: {reason}" if name else f"cannot be read: {reason}"
 
 
-def _no_files(root: Path) -> Iterator[Damage]:
-    """Yield what is neither a file nor a directory, and directories that cannot be listed."""
+def _add_special_file(findings: Findings, special: Damage) -> None:
+    """Add what is no file, once: a link is to be removed by hand, the rest is what the check of its file says."""
+    same = [
+        damage
+        for damage in findings.damaged
+        if damage.path == special.path
+        or (damage.path == special.path.parent and printable(special.path.name) in damage.problem)
+    ]
+    if special.path.is_symlink():
+        findings.damaged[:] = [damage for damage in findings.damaged if damage not in same]
+    elif same:
+        return
+    findings.damaged.append(special)
+
+
+def _special_files(root: Path) -> Iterator[Damage]:
+    """Yield what is neither a file nor a directory, and directories that cannot be listed.
+
+    Pipes and devices in `quarantine/` are left out: that is where a run moves what was in the way of a record.
+    """
     pending = [root]
     while pending:
         folder = pending.pop()
+        is_quarantine = Paths(root).quarantine.name in folder.relative_to(root).parts
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
-                    elif not entry.is_file(follow_symlinks=False):
-                        kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
-                        yield Damage(Path(entry.path), kind, _REMOVE)
+                    elif entry.is_symlink():
+                        yield Damage(Path(entry.path), "a link", _REMOVE)
+                    elif not entry.is_file(follow_symlinks=False) and not is_quarantine:
+                        yield Damage(Path(entry.path), "a pipe, a socket or a device", _REMOVE)
         except FileNotFoundError:
             continue
         except OSError as error:

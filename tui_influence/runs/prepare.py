@@ -15,9 +15,10 @@ from tui_influence.config.loader import config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, design_of, schedule, split_examples
-from tui_influence.errors import ConfigError, DatasetError
+from tui_influence.errors import ConfigError, DatasetError, ResultsError
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
-from tui_influence.store.arms_file import Pruning, read_arms, write_arms
+from tui_influence.runs.record_check import check_identity
+from tui_influence.store.arms_file import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
@@ -29,6 +30,8 @@ SAMPLES_PER_GROUP = 12
 """Source images kept of each group, to be looked at later."""
 _THUMBNAIL_BYTES = 96 << 20
 """Budget for the thumbnails of one target; they get smaller before they get fewer."""
+_HALVES = ("train", "test")
+"""Of a target: each is packed, and has a fingerprint."""
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 
@@ -49,10 +52,13 @@ def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool =
     Raises:
         DatasetError: a dataset is not as the config describes it.
         ConfigError: the design is impossible, or the directory holds a run of other data.
-        ResultsError: the directory refuses.
+        ResultsError: the directory refuses, or its `run.json` or `arms.json` is damaged.
     """
     previous = read_run_info(paths.root) if paths.run.exists() else None
     pruning = read_arms(paths) if paths.arms.exists() else None
+    if previous:
+        _check_kind(paths, previous, pruning)
+        _check_targets(paths, previous, config)
     try:
         data = open_datasets(config, progress, pruning.shape if pruning else None, trusted=trusted)
     except DatasetError:
@@ -69,7 +75,9 @@ def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool =
         raise ConfigError(
             f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
         )
+    check_identity(paths, decided)
     if previous:
+        _check_description(paths, previous, config, data)
         info = previous
     else:
         progress("keeping thumbnails", 0, 0)
@@ -108,9 +116,70 @@ def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
     return info
 
 
+def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:
+    """Check that `run.json` is of a pruning where there is an `arms.json`, and only there.
+
+    Raises:
+        ResultsError: it is not.
+    """
+    if pruning is not None:
+        check_arms(paths, pruning, info)
+    elif info.arms:
+        raise ResultsError(
+            f"{printable(str(paths.run))}: that of a pruning, but there is no arms.json beside it: half copied, or "
+            "copied to where it does not belong; copy it again from where the run was made"
+        )
+
+
+def _check_targets(paths: Paths, info: RunInfo, config: Config) -> None:
+    """Check that `run.json` describes the targets of the config: the datasets are opened by both.
+
+    Raises:
+        ResultsError: it does not.
+    """
+    described, configured = ([target.name for target in targets] for targets in (info.targets, config.target))
+    if described != configured:
+        raise _misdescribed(paths, f"targets {', '.join(described)}, where the config has {', '.join(configured)}")
+    for target in info.targets:
+        if len(target.fingerprints) != len(_HALVES):
+            raise _misdescribed(paths, f"{len(target.fingerprints)} fingerprints of target {target.name}")
+
+
+def _check_description(paths: Paths, info: RunInfo, config: Config, data: Datasets) -> None:
+    """Check that what `run.json` says of the data is so; records are held against it, and readers read by it.
+
+    Raises:
+        ResultsError: it is not.
+    """
+    targets = [
+        _describe_target(config, data, i, skipped=target.skipped, digests=target.digests)
+        for i, target in enumerate(info.targets)
+    ]
+    source = _describe_source(data, skipped=info.source.skipped, digests=info.source.digests)
+    pairs = [
+        ("seed", info.seed, config.run.seed),
+        ("resolution", info.resolution, data.resolution),
+        ("channels", info.channels, data.channels),
+        *((f"source.{key}", value, vars(source)[key]) for key, value in vars(info.source).items()),
+    ]
+    for i, (described, opened) in enumerate(zip(info.targets, targets, strict=True)):
+        pairs += [(f"targets[{i}].{key}", value, vars(opened)[key]) for key, value in vars(described).items()]
+    for key, described, opened in pairs:
+        if isinstance(described, list) and isinstance(opened, list) and len(described) == len(opened):
+            pairs += [(f"{key}[{i}]", *values) for i, values in enumerate(zip(described, opened, strict=True))]
+        elif described != opened:
+            raise _misdescribed(paths, f"{key} is {described}, where the data have {opened}")
+
+
+def _misdescribed(paths: Paths, difference: str) -> ResultsError:
+    return ResultsError(
+        f"{printable(str(paths.run))}: it does not describe the data of its config ({printable(difference, 120)}): "
+        "damaged or edited; copy it again from where the run was made"
+    )
+
+
 def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, trusted: bool) -> RunInfo:
     make_directory(paths.root)
-    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
     return RunInfo(
         name=config.run.name,
         identity=decided,
@@ -120,22 +189,54 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
         heldout=config.design.heldout,
         resolution=data.resolution,
         channels=data.channels,
-        source=SourceInfo(
-            classes=list(data.source.classes),
-            groups=list(data.groups.names),
-            sizes=sizes.tolist(),
-            images=len(data.source),
-            fingerprint=data.source.fingerprint,
-            skipped=len(data.source.skipped),
-            digests=_keep_source(config, data, paths, trusted=trusted),
+        source=_describe_source(
+            data, skipped=len(data.source.skipped), digests=_keep_source(config, data, paths, trusted=trusted)
         ),
-        targets=[_keep_target(config, data, paths, i, trusted=trusted) for i in range(len(data.targets))],
+        targets=[
+            _describe_target(
+                config,
+                data,
+                i,
+                skipped=len(images.train.skipped) + len(images.test.skipped),
+                digests=_keep_target(config, data, paths, i, trusted=trusted),
+            )
+            for i, images in enumerate(data.targets)
+        ],
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *, trusted: bool) -> TargetInfo:
+def _describe_source(data: Datasets, *, skipped: int, digests: dict[str, str]) -> SourceInfo:
+    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
+    return SourceInfo(
+        classes=list(data.source.classes),
+        groups=list(data.groups.names),
+        sizes=sizes.tolist(),
+        images=len(data.source),
+        fingerprint=data.source.fingerprint,
+        skipped=skipped,
+        digests=digests,
+    )
+
+
+def _describe_target(
+    config: Config, data: Datasets, position: int, *, skipped: int, digests: dict[str, str]
+) -> TargetInfo:
+    section, images = config.target[position], data.targets[position]
+    return TargetInfo(
+        name=section.name,
+        transfer=section.transfer,
+        classes=list(images.test.classes),
+        train=len(images.train),
+        test=len(images.test),
+        fingerprints=[images.train.fingerprint, images.test.fingerprint],
+        skipped=skipped,
+        digests=digests,
+    )
+
+
+def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *, trusted: bool) -> dict[str, str]:
     section, images = config.target[position], data.targets[position]
     n = len(images.test)
     side = thumbnail_side(n, data.channels)
@@ -145,16 +246,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *,
         estimate=split_examples(images.test.labels, config.run.seed),
         names=images.test.names,
     )
-    return TargetInfo(
-        name=section.name,
-        transfer=section.transfer,
-        classes=list(images.test.classes),
-        train=len(images.train),
-        test=n,
-        fingerprints=[images.train.fingerprint, images.test.fingerprint],
-        skipped=len(images.train.skipped) + len(images.test.skipped),
-        digests=write_examples(paths, position, examples, pictures),
-    )
+    return write_examples(paths, position, examples, pictures)
 
 
 def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:

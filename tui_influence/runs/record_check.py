@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +19,36 @@ from tui_influence.store.matrix import check_belongs, drop_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import counted, printable
 
 _STALE = 600.0
 """Seconds after which a temporary file belongs to nobody any more."""
+
+
+def check_identity(paths: Paths, identity: str) -> None:
+    """Check that the records in a directory are of a run with this identity, before anything there is written.
+
+    A single record of another run is set aside later; where none is of this one, it is not the records that are wrong.
+
+    Raises:
+        ResultsError: there are records, and every sound one is of another run.
+    """
+    others = 0
+    for role in Role:
+        for index, target in list_records(paths, role):
+            try:
+                record = read_record(paths, role, index, target)
+            except DamagedRecordError:
+                continue
+            if record.identity == identity:
+                return
+            others += 1
+    if others:
+        raise ResultsError(
+            f"{printable(str(paths.records_root))}: {counted(others, 'record')}, none of them of this config and data: "
+            "is run.json missing, or that of another run? Then copy it again from where the run was made; a new run "
+            "needs another [run] output"
+        )
 
 
 def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
@@ -33,10 +61,9 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
         ResultsError: the directory refuses.
     """
     planned = {(row.role, row.index): row for row in rows}
-    damaged: list[str] = []
+    damaged: list[tuple[Role, int, int, DamagedRecordError]] = []
+    indices = defaultdict[tuple[Role, int], list[int]](list)
     for role in Role:
-        for target in range(len(info.targets)):
-            damaged += drop_unsound(paths, info, role, target)
         for index, target in sorted(list_records(paths, role)):
             row = planned.get((role, index))
             if row is None or target >= len(info.targets):
@@ -46,10 +73,16 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
                 check_belongs(record, info)
                 check_row(record, row)
             except DamagedRecordError as error:
-                damaged.append(str(error))
-                _set_aside(paths, paths.record(role, index, target), role, error)
-                drop_unsound(paths, info, role, target, without=index)
-    return damaged
+                damaged.append((role, index, target, error))
+                indices[role, target].append(index)
+    lines: list[str] = []
+    for role in Role:
+        for target in range(len(info.targets)):
+            lines += drop_unsound(paths, info, role, target, without=indices[role, target])
+    for role, index, target, damage in damaged:
+        _set_aside(paths, paths.record(role, index, target), role, damage)
+        lines.append(str(damage))
+    return lines
 
 
 def remove_stale(paths: Paths) -> None:

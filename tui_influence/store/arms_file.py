@@ -13,7 +13,7 @@ import numpy as np
 from tui_influence.designs import MIN_GROUPS, Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory, read_json, write_json
+from tui_influence.store.files import check_digest, make_directory, read_json, write_json
 from tui_influence.store.json_values import array, count, number, numbers, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -225,9 +225,13 @@ def read_arms(paths: Paths) -> Pruning:
     """Read `arms.json`.
 
     Raises:
+        AlteredFileError: it does not match its digest.
         ResultsError: it is missing, damaged, or from a newer version.
     """
-    return arms_from_json(read_json(paths.arms), printable(str(paths.arms)))
+    values = read_json(paths.arms)
+    pruning = arms_from_json(values, printable(str(paths.arms)))
+    check_digest(paths.arms, values)
+    return pruning
 
 
 def arms_to_json(pruning: Pruning) -> dict[str, Any]:
@@ -275,6 +279,11 @@ def check_arms(paths: Paths, pruning: Pruning, info: RunInfo) -> None:
     Raises:
         ResultsError: they are not.
     """
+    if not info.arms:
+        raise ResultsError(
+            f"{printable(str(paths.arms))}: the run.json beside it is that of a sweep, which has no arms; remove this "
+            "file, or copy the pruning again from where it was made"
+        )
     if set(pruning.ranking.targets) != {target.name for target in info.targets}:
         problem = "its targets are not those of run.json"
     elif list(pruning.groups) != info.source.groups:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_influence.errors import ResultsError
 from tui_influence.regular_files import NotRegularError, open_regular
-from tui_influence.store.json_values import parse
+from tui_influence.store.json_values import matches_digest, parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
 
@@ -23,6 +23,10 @@ _TROUBLE_OF_MACHINE = {
 
 class DiskFullError(ResultsError):
     """There is no room left: nothing that was written before is lost."""
+
+
+class AlteredFileError(ResultsError):
+    """A file of JSON whose content does not match the digest in it."""
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -71,6 +75,19 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
         return parse(read_bytes(path, limit=limit))
     except ValueError as error:
         raise ResultsError(f"{printable(str(path))}: damaged or half copied (not JSON)") from error
+
+
+def check_digest(path: Path, values: dict[str, Any]) -> None:
+    """Check that what was read from a file is what was written with its digest; older versions wrote none.
+
+    Raises:
+        AlteredFileError: it is not.
+    """
+    if not matches_digest(values):
+        raise AlteredFileError(
+            f"{printable(str(path))}: its content does not match its digest: damaged or edited; copy it again from "
+            "where the run was made"
+        )
 
 
 def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:

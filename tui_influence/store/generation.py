@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.npy_header import Header
+from tui_influence.roles import Role
 from tui_influence.store.digest_memory import is_remembered, remember, stamp_of
 from tui_influence.store.files import open_file, read_bytes, refusal, write_json
 from tui_influence.store.json_values import (
@@ -68,12 +69,16 @@ class Fit:
 
     Attributes:
         identity: of the run.
+        role: of its models.
+        target: position in the config.
         planned: rows of the role: indices are below.
         groups: K.
         examples: n.
     """
 
     identity: str
+    role: Role
+    target: int
     planned: int
     groups: int
     examples: int
@@ -81,7 +86,10 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """The rows of m models, by index: `margins` and `predicted` (m, n) are mapped, `masks` (m, K), the rest (m,)."""
+    """The rows of m models, by index: `margins` and `predicted` (m, n) are mapped, `masks` (m, K), the rest (m,).
+
+    `is_labelled` is whether it names its role and target; one of an older version does not, and may be of others.
+    """
 
     margins: NDArray[np.float16]
     predicted: NDArray[np.uint16]
@@ -89,20 +97,19 @@ class Generation:
     indices: NDArray[np.int64]
     clusters: NDArray[np.int64]
     metrics: list[dict[str, float]]
+    is_labelled: bool
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: int, identity: str) -> int:
+def write_generation(directory: Path, entries: Iterable[Entry], fit: Fit) -> int:
     """Write a generation into a new directory.
 
     Args:
         directory: does not exist yet.
         entries: ascending by index; each is asked for once, and let go.
-        n: target examples.
-        groups: K.
-        identity: of the run.
+        fit: of the (role, target) that it is to belong to.
 
     Returns:
         m, how many models it holds.
@@ -116,8 +123,10 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
     clusters: list[int] = []
     metrics: list[dict[str, float]] = []
     with ExitStack() as files:
-        margins = _Rows(files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), n)
-        predicted = _Rows(files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), n)
+        margins = _Rows(files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), fit.examples)
+        predicted = _Rows(
+            files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), fit.examples
+        )
         for entry in entries:
             margins.append(entry.margins)
             predicted.append(entry.predicted)
@@ -128,7 +137,7 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
         margins.finish()
         predicted.finish()
     small = {
-        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), groups),
+        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), fit.groups),
         "indices": np.array(indices, dtype=np.int64),
         "clusters": np.array(clusters, dtype=np.int64),
     }
@@ -138,7 +147,14 @@ def write_generation(directory: Path, entries: Iterable[Entry], n: int, groups: 
             for row in values:
                 rows.append(row)
             rows.finish()
-    manifest = {"identity": identity, "count": len(indices), "digests": _digests(directory), "metrics": metrics}
+    manifest = {
+        "identity": fit.identity,
+        "role": fit.role.value,
+        "target": fit.target,
+        "count": len(indices),
+        "digests": _digests(directory),
+        "metrics": metrics,
+    }
     write_json(directory / _MANIFEST, with_digest(manifest))
     return len(indices)
 
@@ -152,7 +168,7 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
         again: check it even if it was sound before: a disk may have lost what it held.
 
     Raises:
-        DamagedGenerationError: it cannot be read, does not match its digests, or is of another run.
+        DamagedGenerationError: it cannot be read, does not match its digests, or is of another run, role or target.
         LargerPlanError: it holds rows beyond the plan.
     """
     where = printable(str(directory))
@@ -180,10 +196,13 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
     except ResultsError as error:
         raise DamagedGenerationError(str(error)) from error.__cause__
     except OSError as error:
-        raise DamagedGenerationError(str(refusal(error, "read", directory))) from error
+        path = Path(error.filename) if error.filename else directory
+        raise DamagedGenerationError(str(refusal(error, "read", path))) from error
     except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise DamagedGenerationError(f"{where}: damaged ({printable(str(error), 120)})") from error
-    return Generation(arrays["margins"], arrays["predicted"], masks, indices, clusters, manifest.metrics)
+    return Generation(
+        arrays["margins"], arrays["predicted"], masks, indices, clusters, manifest.metrics, manifest.is_labelled
+    )
 
 
 @dataclass(frozen=True)
@@ -193,6 +212,7 @@ class _Manifest:
     count: int
     digests: dict[str, str]
     metrics: list[dict[str, float]]
+    is_labelled: bool
     values: dict[str, Any]
 
 
@@ -204,8 +224,11 @@ def _manifest(content: bytes, fit: Fit) -> _Manifest:
         raise ValueError(f"{len(metrics):,} models are described, not {models:,}")
     if text(values["identity"]) != fit.identity:
         raise ValueError("it is of another config")
+    is_labelled = "role" in values or "target" in values
+    if is_labelled and (values["role"], values["target"]) != (fit.role.value, fit.target):
+        raise ValueError("it is of another role or target")
     digests = {name: text(table(values["digests"])[name]) for name in ARRAYS}
-    return _Manifest(models, digests, metrics, values)
+    return _Manifest(models, digests, metrics, is_labelled, values)
 
 
 def _check_plan(where: str, rows: int, fit: Fit) -> None:

@@ -9,13 +9,15 @@ records, and so is everything where no generation matches its digests. Whenever 
 removed (`drop_unsound`).
 """
 
+import errno
 import heapq
 import mmap
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from tui_influence.store.generation import (
     DamagedGenerationError,
     Entry,
     Fit,
+    Generation,
     LargerPlanError,
     open_generation,
     write_generation,
@@ -39,12 +42,15 @@ from tui_influence.store.listing import list_records
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
 
 WORTH_COMPACTING = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
 """Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
 _KEPT = 2
 """Generations that compacting leaves: the newest, and the one that readers may be at."""
+_COMPARED = 3
+"""Records that tell whether a generation of an older version is of the role and target whose directory it is in."""
 _GENERATION = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
@@ -121,8 +127,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     try:
         try:
             entries = _entries(paths, info, role, target, base, missing)
-            n, groups = info.targets[target].test, len(info.source.groups)
-            count = write_generation(temporary, entries, n, groups, info.identity)
+            count = write_generation(temporary, entries, fit_of(info, role, target))
             final = parent / f"{count:08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
             sync_directory(parent)
@@ -132,12 +137,12 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     except OSError as error:
         raise refusal(error, "write", parent) from error
     for old in generations(paths, role, target)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return True
 
 
-def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: int | None = None) -> list[str]:
-    """Remove generations that do not match their digests, or that hold row `without`.
+def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: Collection[int] = ()) -> list[str]:
+    """Remove generations that do not match their digests, or that hold one of the rows `without`.
 
     Returns:
         what was wrong, one line each.
@@ -146,19 +151,75 @@ def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, withou
     for directory in generations(paths, role, target):
         is_stale = False
         try:
-            generation = open_generation(directory, fit_of(info, role, target), again=True)
-            is_stale = without is not None and without in generation.indices
+            generation = _open(paths, info, role, target, directory, again=True)
+            is_stale = bool(np.isin(generation.indices, list(without)).any())
         except (DamagedGenerationError, LargerPlanError) as error:
             dropped.append(f"{error}; it is made again from the records")
             is_stale = True
         if is_stale:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
     return dropped
 
 
 def fit_of(info: RunInfo, role: Role, target: int) -> Fit:
     """Return what a generation must be to belong to a run."""
-    return Fit(info.identity, info.planned.get(role, 0), len(info.source.groups), info.targets[target].test)
+    planned, groups = info.planned.get(role, 0), len(info.source.groups)
+    return Fit(info.identity, role, target, planned, groups, info.targets[target].test)
+
+
+def agrees(generation: Generation, record: Record) -> bool:
+    """Whether a generation says of a model what its record says, or nothing."""
+    position = int(np.searchsorted(generation.indices, record.index))
+    if position == len(generation) or generation.indices[position] != record.index:
+        return True
+    return (
+        np.array_equal(generation.margins[position], record.margins)
+        and np.array_equal(generation.predicted[position], record.predicted)
+        and np.array_equal(generation.masks[position], record.mask)
+        and generation.clusters[position] == record.cluster
+        and generation.metrics[position] == record.metrics
+    )
+
+
+def _open(paths: Paths, info: RunInfo, role: Role, target: int, directory: Path, *, again: bool = False) -> Generation:
+    """Open a generation; one that does not name its role and target is held against some of the records.
+
+    Raises:
+        DamagedGenerationError: it is damaged, or of others.
+        LargerPlanError: it holds rows beyond the plan.
+    """
+    generation = open_generation(directory, fit_of(info, role, target), again=again)
+    if not generation.is_labelled:
+        _check_against_records(paths, role, target, directory, generation)
+    return generation
+
+
+def _check_against_records(paths: Paths, role: Role, target: int, directory: Path, generation: Generation) -> None:
+    compared = 0
+    for index in generation.indices.tolist():
+        try:
+            record = read_record(paths, role, index, target)
+        except DamagedRecordError:  # or gone: another will do
+            continue
+        if not agrees(generation, record):
+            raise DamagedGenerationError(
+                f"{printable(str(directory))}: damaged (it does not say what the record of row {index} says)"
+            )
+        compared += 1
+        if compared == _COMPARED:
+            return
+    if not compared and len(generation):
+        raise DamagedGenerationError(
+            f"{printable(str(directory))}: it does not name its role and target, and no record can be read that would"
+        )
+
+
+def _remove(directory: Path) -> None:
+    """Remove a generation: at once for who opens it, so that no reader takes it for one that lacks a file."""
+    temporary = directory.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
+    with suppress(OSError):  # it is removed in place then, or another process has removed it
+        directory = directory.rename(temporary)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _missing(paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None) -> list[int]:
@@ -195,17 +256,17 @@ def _entries(
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outputs | None, list[str]]:
     """Return the newest sound generation, None if there is none, and what is wrong with those that are newer.
 
-    One that is gone by the time it is opened was replaced by a newer one, so the directory is listed again.
+    One whose directory is gone by the time it is opened was replaced by a newer one, so they are listed again.
     """
     tried, damaged = set[Path](), list[str]()
     while left := [directory for directory in generations(paths, role, target) if directory not in tried]:
         tried.add(left[-1])
         try:
-            generation = open_generation(left[-1], fit_of(info, role, target))
+            generation = _open(paths, info, role, target, left[-1])
         except LargerPlanError:  # `run.json` was read before the plan grew
             continue
         except DamagedGenerationError as error:
-            if not (isinstance(error.__cause__, OSError) and is_gone(error.__cause__)):
+            if not _is_replaced(left[-1], error.__cause__):
                 damaged.append(str(error))
             continue
         return (
@@ -220,6 +281,15 @@ def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outpu
             damaged,
         )
     return None, damaged
+
+
+def _is_replaced(directory: Path, cause: BaseException | None) -> bool:
+    """Whether a generation could not be opened because it is no longer there; a file alone that is gone is damage."""
+    return (
+        isinstance(cause, OSError)
+        and is_gone(cause)
+        and (cause.errno == errno.ESTALE or not os.path.lexists(directory))
+    )
 
 
 def generations(paths: Paths, role: Role, target: int) -> list[Path]:

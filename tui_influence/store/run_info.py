@@ -6,7 +6,7 @@ from typing import Any
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import read_json, write_json
+from tui_influence.store.files import check_digest, read_json, write_json
 from tui_influence.store.json_values import array, count, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -169,6 +169,7 @@ def read_run_info(root: Path) -> RunInfo:
     """Read `run.json` of a results directory.
 
     Raises:
+        AlteredFileError: it does not match its digest.
         ResultsError: no such directory, no run in it, damaged, or from a newer version.
     """
     where = printable(str(root))
@@ -191,6 +192,7 @@ def read_run_info(root: Path) -> RunInfo:
             f"{where}: made by a newer version of tinfl (layout {values['schema']}, "
             f"this version reads up to {SCHEMA}): upgrade this one"
         )
+    check_digest(paths.run, values)
     try:
         return _parse(values)
     except (KeyError, TypeError, ValueError) as error:

@@ -10,8 +10,10 @@ from tests.unit.store.unreadable import UNREADABLE, refusing
 from tui_influence.designs import Row
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.record_check import set_damaged_aside
+from tui_influence.runs.record_check import check_identity, set_damaged_aside
 from tui_influence.runs.work import Work
+from tui_influence.store import matrix
+from tui_influence.store.matrix import compact, generations
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 
@@ -70,9 +72,46 @@ def test_a_record_that_cannot_even_be_set_aside_is_named_with_both_reasons(paths
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(type(record), "rename", refuse)
-    with pytest.raises(ResultsError, match=r"is a directory.*cannot set it aside.*not permitted") as caught:
+    with pytest.raises(ResultsError, match=r"Is a directory.*cannot set it aside.*not permitted") as caught:
         set_damaged_aside(paths, make_info(), ROWS)
     assert caught.value.exit_code is ExitCode.RESULTS
+
+
+def test_matrices_are_hashed_once_however_many_records_are_damaged(paths, monkeypatch):
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    assert compact(paths, make_info(), Role.ESTIMATE, 0)
+    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    for index in (1, 2, 3):
+        write_record(paths, replace(RECORDS[index], seed=1))
+    open_any, opened = matrix.open_generation, []
+    monkeypatch.setattr(matrix, "open_generation", lambda *a, **more: opened.append(a[0]) or open_any(*a, **more))
+    assert len(set_damaged_aside(paths, make_info(), ROWS)) == 3
+    assert opened == [directory]
+    assert not directory.exists()
+
+
+def test_a_matrix_without_a_row_that_is_set_aside_stays(paths, monkeypatch):
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    assert compact(paths, make_info(), Role.ESTIMATE, 0)
+    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    late = make_record(MODELS)
+    write_record(paths, replace(late, seed=1))
+    row = Row(Role.ESTIMATE, late.index, late.mask, late.seed, late.cluster)
+    assert len(set_damaged_aside(paths, make_info(), [*ROWS, row])) == 1
+    assert directory.exists()
+
+
+def test_records_of_another_run_are_accepted_beside_those_of_this_one_and_not_alone(paths):
+    check_identity(paths, "cafe")
+    for record in RECORDS[1:]:
+        write_record(paths, replace(record, identity="other"))
+    check_identity(paths, "cafe")
+    write_record(paths, replace(RECORDS[0], identity="other"))
+    with pytest.raises(ResultsError, match=r"4 records, none of them of this config.*run\.json.*copy it again"):
+        check_identity(paths, "cafe")
+    for record in RECORDS:  # which says nothing of whose they were
+        paths.record(record.role, record.index, record.target).write_bytes(b"")
+    check_identity(paths, "cafe")
 
 
 def test_a_record_of_another_mask_seed_or_config_is_set_aside(paths):

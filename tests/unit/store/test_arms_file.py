@@ -24,6 +24,7 @@ from tui_influence.store.arms_file import (
     read_arms,
     write_arms,
 )
+from tui_influence.store.files import AlteredFileError
 from tui_influence.store.run_info import SourceInfo, TargetInfo
 
 GROUPS = 6
@@ -59,6 +60,19 @@ def test_what_is_written_is_read_back(paths):
     write_arms(paths, made())
     assert read_arms(paths) == made()
     assert arms_from_json(json.loads(json.dumps(arms_to_json(made()))), "x") == made()
+
+
+def test_arms_that_do_not_match_their_digest_are_refused_and_those_of_a_version_without_one_are_read(paths):
+    write_arms(paths, made())
+    values = json.loads(paths.arms.read_text())
+    first, second = values["arms"][1], values["arms"][2]
+    first["label"], second["label"] = second["label"], first["label"]
+    paths.arms.write_text(json.dumps(values))
+    with pytest.raises(AlteredFileError, match=r"arms\.json: its content does not match its digest.*copy it again"):
+        read_arms(paths)
+    del values["digest"]
+    paths.arms.write_text(json.dumps(values))
+    assert read_arms(paths).size == made().size
 
 
 LOWEST, RANDOM, DROP = 1, 2, 4

@@ -16,7 +16,8 @@ from tests.unit.store.npy_contents import claiming, content_of
 from tui_influence.roles import Role
 from tui_influence.store import digest_memory, generation, matrix
 from tui_influence.store.matrix import compact, drop_unsound, generations, load_outputs
-from tui_influence.store.records import encode, write_record
+from tui_influence.store.paths import TEMPORARY_PREFIX
+from tui_influence.store.records import as_margins, encode, write_record
 
 ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 
@@ -355,8 +356,9 @@ def test_what_is_written_does_not_depend_on_how_much_at_a_time(run, monkeypatch,
 
 def test_a_generation_of_nothing_is_none(tmp_path):
     directory = tmp_path / "00000000-00000000"
-    assert generation.write_generation(directory, [], 5, 3, "cafe") == 0
-    found = generation.open_generation(directory, generation.Fit("cafe", 8, 3, 5))
+    fit = generation.Fit("cafe", Role.ESTIMATE, 0, 8, 3, 5)
+    assert generation.write_generation(directory, [], fit) == 0
+    found = generation.open_generation(directory, fit)
     assert (len(found), found.margins.shape, found.masks.shape) == (0, (0, 5), (0, 3))
 
 
@@ -368,8 +370,12 @@ def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
         generation.open_generation(directory, replace(fit, planned=3))
 
 
-@pytest.mark.parametrize("wrong", [{"identity": "beef"}, {"groups": K + 1}, {"examples": N - 1}], ids=str)
-def test_a_generation_of_another_run_is_none_of_this_one(compacted, wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [{"identity": "beef"}, {"groups": K + 1}, {"examples": N - 1}, {"role": Role.HELDOUT}, {"target": 1}],
+    ids=str,
+)
+def test_a_generation_of_another_run_role_or_target_is_none_of_this_one(compacted, wrong):
     _, info, directory = compacted
     with pytest.raises(generation.DamagedGenerationError, match=r"damaged \("):
         generation.open_generation(directory, replace(matrix.fit_of(info, Role.ESTIMATE, 0), **wrong))
@@ -377,9 +383,9 @@ def test_a_generation_of_another_run_is_none_of_this_one(compacted, wrong):
 
 def test_a_generation_that_holds_a_row_is_dropped_where_the_row_is_to_be_trained_again(compacted):
     paths, info, directory = compacted
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=7) == []
+    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 5]) == []
     assert directory.exists()
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=2) == []
+    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 2]) == []
     assert not directory.exists()
 
 
@@ -457,3 +463,94 @@ def test_a_stamp_changes_with_every_file_it_is_of(changed):
 
     assert stamp() == stamp(st_atime_ns=77)
     assert len({stamp(), stamp("b"), stamp(digest="e"), stamp(**{changed: 77})}) == 4
+
+
+@pytest.fixture
+def two_targets(run, monkeypatch, tmp_path_factory):
+    """Two targets with equally many examples, compacted in both roles; nothing but its labels tells matrices apart."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    paths, info = run
+    info = replace(info, heldout=8, targets=[info.targets[0], replace(info.targets[0], name="cars")])
+    for role, target in PLACES:
+        for index in range(4):
+            rng = np.random.default_rng([index, target, len(role)])
+            margins = as_margins(rng.normal(size=N))
+            write_record(paths, make_record(index, role=role, target=target, margins=margins))
+        assert compact(paths, info, role, target)
+    return paths, info
+
+
+PLACES = [(role, target) for role in (Role.ESTIMATE, Role.HELDOUT) for target in (0, 1)]
+
+
+def without_labels(paths) -> None:
+    """Make all manifests what older versions wrote."""
+    for path in paths.root.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["role"], manifest["target"], manifest["digest"]
+        path.write_text(json.dumps(manifest))
+
+
+def swap(first, second) -> None:
+    elsewhere = first.with_name("elsewhere")
+    first.rename(elsewhere)
+    second.rename(first)
+    elsewhere.rename(second)
+
+
+@pytest.mark.parametrize("age", [lambda paths: None, without_labels], ids=["labelled", "older"])
+@pytest.mark.parametrize("place", PLACES[1:], ids=str)
+def test_matrices_that_changed_places_are_not_read(two_targets, place, age):
+    paths, info = two_targets
+    before = {place: np.array(load_outputs(paths, info, *place).margins) for place in PLACES}
+    age(paths)
+    swap(paths.matrix(*PLACES[0]), paths.matrix(*place))
+    for each in (PLACES[0], place):
+        outputs = load_outputs(paths, info, *each)
+        assert was_passed_over(outputs)
+        assert np.array_equal(outputs.margins, before[each])
+        assert len(drop_unsound(paths, info, *each)) == 1
+        assert generations(paths, *each) == []
+
+
+def test_a_matrix_of_an_older_version_in_its_place_is_read_at_the_cost_of_a_few_records(two_targets, monkeypatch):
+    paths, info = two_targets
+    without_labels(paths)
+    read_one, rows = matrix.read_record, []
+    monkeypatch.setattr(matrix, "read_record", lambda *row: rows.append(row) or read_one(*row))
+    for place in PLACES:
+        assert isinstance(load_outputs(paths, info, *place).margins, np.memmap)
+        assert drop_unsound(paths, info, *place) == []
+    assert len(rows) <= 2 * len(PLACES) * matrix._COMPARED
+
+
+def test_a_matrix_of_an_older_version_is_not_believed_without_any_record_that_says_whose_it_is(two_targets):
+    paths, info = two_targets
+    shutil.rmtree(paths.records_root)
+    assert len(load_outputs(paths, info, Role.ESTIMATE, 0)) == 4
+    without_labels(paths)
+    outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
+    assert len(outputs) == 0
+    assert "no record can be read" in outputs.damaged_matrices[0]
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.npy" for name in ARRAYS), "manifest.json"])
+def test_a_missing_file_of_a_generation_is_damage_and_is_named(compacted, name):
+    (compacted[2] / name).unlink()
+    outputs = read(compacted)
+    assert was_passed_over(outputs)
+    assert name in outputs.damaged_matrices[0]
+    assert is_what_the_records_say(outputs)
+
+
+def test_a_generation_that_is_removed_is_gone_before_its_files_are(compacted, monkeypatch):
+    """A reader that has just listed it would take it for damaged otherwise."""
+    paths, info, directory = compacted
+    removed = []
+    monkeypatch.setattr(matrix.shutil, "rmtree", lambda path, **_: removed.append(path))
+    drop_unsound(paths, info, Role.ESTIMATE, 0, without=[2])
+    (path,) = removed
+    assert not directory.exists()
+    assert path.is_dir()
+    assert path.name.startswith(TEMPORARY_PREFIX), "what a crash leaves is removed later"

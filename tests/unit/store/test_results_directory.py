@@ -83,6 +83,17 @@ def test_a_damaged_run_json_is_refused(paths, damage):
     refused(read_run_info, paths.root, match="damaged")
 
 
+@pytest.mark.parametrize("digest", ["00" * 16, "", None, 3])
+def test_a_run_json_that_does_not_match_its_digest_is_refused_with_what_helps(paths, digest):
+    write_run_info(paths, make_info())
+    values = json.loads(paths.run.read_text())
+    groups = values["source"]["groups"]
+    groups[0], groups[1] = groups[1], groups[0]
+    for altered in (values, values | {"digest": digest}):
+        paths.run.write_text(json.dumps(altered))
+        refused(read_run_info, paths.root, match="run.json: its content does not match its digest.*copy it again")
+
+
 def test_a_truncated_run_json_and_a_missing_one_are_half_copies(run):
     paths, _ = run
     paths.run.write_bytes(paths.run.read_bytes()[:50])
