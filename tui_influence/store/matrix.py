@@ -1,8 +1,8 @@
 """The compacted matrix: all records of a (role, target) as arrays, rebuilt from the records at any time.
 
-A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted`
-(m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests and the
-training metrics. It is written beside the others and renamed whole, so a reader never sees half of one and two
+A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted` (m, n)
+uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests, the training metrics,
+the role and the target. It is written beside the others and renamed whole, so a reader never sees half of one and two
 writers cannot collide. The generation before the newest is kept: where a file system is shared, a reader on another
 machine may see the newest late, and may still have the older one mapped. It is a cache: what it lacks is read from the
 records, and so is everything where no generation matches its digests. Whenever a run starts, those that do not are
