@@ -21,7 +21,9 @@ from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
 
 MODELS = 40
-"""Enough that a dozen blows come before the end."""
+"""Of the sweeps of `test_faults`."""
+_MANY = 240
+"""Of a sweep of the campaign: enough that several blows fall before its end, as a start costs more than they do."""
 _SILENCE = "3"
 """Seconds after which a stopped worker counts as hung here."""
 
@@ -52,10 +54,10 @@ class Torment:
         rng = self._rng
         while self.counts.total() - self.counts["records damaged"] < blows:
             if not self._is_active():
-                for _ in range(10 if observe(self._paths)[0] in FINISHED else 0):
+                for _ in range(len(self._survivors) // 4 if observe(self._paths)[0] in FINISHED else 0):
                     self._damage_a_record()
                 tinfl("sweep", self._config, TINFL_SILENCE_LIMIT=_SILENCE)
-            for _ in range(rng.randint(1, 4)):
+            for _ in range(rng.randint(1, 8)):
                 self._let_pass()
                 if not self._is_active():
                     break
@@ -183,13 +185,13 @@ def undisturbed(directory: Path, models: int = MODELS) -> dict[str, bytes]:
     return record_bytes(directory / "results")
 
 
-def attempt(directory: Path, rng: random.Random, blows: int = 14) -> Counter[str]:
+def attempt(directory: Path, rng: random.Random, blows: int = 30) -> Counter[str]:
     """Torment one sweep, and compare its records with those of an undisturbed one."""
     root = directory / "results"
-    torment = Torment(write_config(directory, models=MODELS), root, rng)
+    torment = Torment(write_config(directory, models=_MANY), root, rng)
     try:
         torment.run(blows)
-        assert record_bytes(root) == undisturbed(directory.parent / "undisturbed"), "records differ"
+        assert record_bytes(root) == undisturbed(directory.parent / "undisturbed", _MANY), "records differ"
     finally:
         kill_everything(root)
     return torment.counts

@@ -22,7 +22,7 @@ from tui_influence.runs.record_check import check_row
 from tui_influence.store.arms_file import Pruning, check_arms, read_arms
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
-from tui_influence.store.files import AlteredFileError, read_json, refusal
+from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, refusal
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
 from tui_influence.store.listing import completed, list_failures, list_records
 from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
@@ -35,13 +35,13 @@ from tui_influence.text import counted, printable
 Progress = Callable[[str, int, int], None]
 """Is told what is checked, how many of it are done, and of how many."""
 
-_COPY = "copy it again from where the run was made; nothing else makes it again"
+_COPY = f"{COPY_AGAIN}; nothing else makes it again"
 _REWRITE = (
-    "copy it again from where the run was made; or move it away and start `tinfl sweep CONFIG` with the config of "
-    "the run, which writes it again and keeps the records"
+    f"{COPY_AGAIN}; or move it away and start `tinfl sweep CONFIG` with the config of the run, which writes it again "
+    "and keeps the records"
 )
 _REMOVE_ARMS = "remove it; the pruning that it is of lies in a directory of its own"
-_PICTURES = "no number depends on it; copy it again from where the run was made"
+_PICTURES = f"no number depends on it; {COPY_AGAIN}"
 _REMOVE = "remove it; a results directory holds files and directories alone"
 _REPACK = "remove it; the data are packed again when they are needed"
 _EVERY = 100
@@ -94,13 +94,15 @@ class Findings:
         return not self.damaged
 
     def damage(self, path: Path, error: ResultsError | str, remedy: str) -> None:
-        """Add what is damaged; the reason does not say the path again."""
-        self.damaged.append(Damage(path, _without_path(str(error), printable(str(path))), remedy))
+        """Add what is damaged; the reason says neither the path nor the remedy again."""
+        problem = _without_path(str(error), printable(str(path))).removesuffix(f"; {COPY_AGAIN}")
+        self.damaged.append(Damage(path, problem, remedy))
 
     @property
     def words(self) -> str:
         """What was checked, such as "12 records, 1 plan"."""
-        return ", ".join(counted(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key])
+        checked = [counted(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
+        return ", ".join(checked) or "nothing"
 
 
 def check_results(root: Path, progress: Progress) -> Findings:

@@ -20,7 +20,7 @@ from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reope
 from tui_influence.runs.record_check import check_identity
 from tui_influence.store.arms_file import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
-from tui_influence.store.files import make_directory
+from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan_file import write_plan
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_run_info, write_run_info
@@ -127,7 +127,7 @@ def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:
     elif info.arms:
         raise ResultsError(
             f"{printable(str(paths.run))}: that of a pruning, but there is no arms.json beside it: half copied, or "
-            "copied to where it does not belong; copy it again from where the run was made"
+            f"copied to where it does not belong; {COPY_AGAIN}"
         )
 
 
@@ -174,7 +174,7 @@ def _check_description(paths: Paths, info: RunInfo, config: Config, data: Datase
 def _misdescribed(paths: Paths, difference: str) -> ResultsError:
     return ResultsError(
         f"{printable(str(paths.run))}: it does not describe the data of its config ({printable(difference, 120)}): "
-        "damaged or edited; copy it again from where the run was made"
+        f"damaged or edited; {COPY_AGAIN}"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import make_directory
+from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.listing import list_records
 from tui_influence.store.matrix import check_belongs, drop_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
@@ -46,7 +46,7 @@ def check_identity(paths: Paths, identity: str) -> None:
     if others:
         raise ResultsError(
             f"{printable(str(paths.records_root))}: {counted(others, 'record')}, none of them of this config and data: "
-            "is run.json missing, or that of another run? Then copy it again from where the run was made; a new run "
+            f"is run.json missing, or that of another run? Then {COPY_AGAIN}; a new run "
             "needs another [run] output"
         )
 

@@ -21,6 +21,10 @@ _TROUBLE_OF_MACHINE = {
 }  # fmt: skip
 
 
+COPY_AGAIN = "copy it again from where the run was made"
+"""The remedy for a file that nothing else makes again."""
+
+
 class DiskFullError(ResultsError):
     """There is no room left: nothing that was written before is lost."""
 
@@ -85,8 +89,7 @@ def check_digest(path: Path, values: dict[str, Any]) -> None:
     """
     if not matches_digest(values):
         raise AlteredFileError(
-            f"{printable(str(path))}: its content does not match its digest: damaged or edited; copy it again from "
-            "where the run was made"
+            f"{printable(str(path))}: its content does not match its digest: damaged or edited; {COPY_AGAIN}"
         )
 
 
