@@ -1,8 +1,6 @@
 """What is written, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/probes; read the diff."""
 
 import json
-import os
-import re
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
@@ -10,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.unit.golden_files import content_and_golden
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
-from tui_influence import __version__
 from tui_influence.influence.ranking import RankedGroup
 from tui_influence.probes.copies import Copies
 from tui_influence.probes.duplicates import Duplicate, Kind
@@ -48,7 +46,6 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import SourceInfo, TargetInfo
 
 GOLDEN = Path(__file__).parent / "golden"
-REGENERATE = "TINFL_REGENERATE"
 GROUPS = ["=1+1", "b/0", "a/1", "a/2", "n\x07ot", "b/1"]
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
@@ -214,12 +211,8 @@ FORMATS = {
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_written_is_that_of_the_golden_file(name):
-    text = re.sub(rf'(tinfl |"version": "){re.escape(__version__)}', r"\1VERSION", FORMATS[name]())
-    path = GOLDEN / name
-    if os.environ.get(REGENERATE):
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_bytes(text.encode("utf-8"))
-    assert text.encode("utf-8") == path.read_bytes()
+    content, golden = content_and_golden(GOLDEN / name, FORMATS[name]())
+    assert content == golden
 
 
 def test_no_golden_file_is_left_over():

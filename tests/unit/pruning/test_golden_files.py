@@ -10,8 +10,8 @@ import matplotlib
 import pytest
 
 from tests.requirements import require
+from tests.unit.golden_files import REGENERATE, content_and_golden
 from tests.unit.pruning.prunings import made, planned
-from tui_influence import __version__
 from tui_influence.pruning.documents import classes_csv, plan_document, pruning_csv, pruning_document
 from tui_influence.pruning.figure import removal_figure
 from tui_influence.pruning.plot import removal_curve
@@ -20,7 +20,6 @@ from tui_influence.runs.measure import Cost
 from tui_influence.store.arms_file import Stages
 
 GOLDEN = Path(__file__).parent / "golden"
-REGENERATE = "TINFL_REGENERATE"
 TWO = ("digits", "cars")
 
 
@@ -66,12 +65,8 @@ NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_said_is_that_of_the_golden_file(name):
-    text = re.sub(rf'(tinfl |"version": "){re.escape(__version__)}', r"\1VERSION", FORMATS[name]())
-    path = GOLDEN / name
-    if os.environ.get(REGENERATE):
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_bytes(text.encode("utf-8"))
-    assert text.encode("utf-8") == path.read_bytes()
+    content, golden = content_and_golden(GOLDEN / name, FORMATS[name]())
+    assert content == golden
 
 
 @pytest.mark.parametrize("name", FIGURES)
