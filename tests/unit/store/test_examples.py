@@ -106,9 +106,10 @@ def test_pictures_of_the_source_come_with_the_group_of_each(paths):
     pictures, groups = read_source_thumbnails(paths)
     assert pictures[3, 7, 7, 0] == 255
     assert groups.tolist() == [0, 0, 1, 2]
-    (paths.source / "groups.npy").write_bytes(content_of(np.zeros(3, np.int32)))
-    with pytest.raises(ResultsError, match=r"groups\.npy: damaged: it does not describe 4 images"):
-        read_source_thumbnails(paths)
+    for described in (3, 5):
+        (paths.source / "groups.npy").write_bytes(content_of(np.zeros(described, np.int32)))
+        with pytest.raises(ResultsError, match=r"groups\.npy: damaged: it does not describe 4 images"):
+            read_source_thumbnails(paths)
 
 
 def test_pictures_that_are_as_they_were_pass(paths):
