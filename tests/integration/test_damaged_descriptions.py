@@ -13,22 +13,6 @@ from tests.unit.store.digested import write_with_digest
 from tui_influence.store.paths import Paths
 
 
-@pytest.fixture(scope="module")
-def complete(finished, tmp_path_factory):
-    """A finished sweep with a finished pruning. Tests must not change it."""
-    root = tmp_path_factory.mktemp("complete") / "results"
-    shutil.copytree(finished, root)
-    assert run("prune", root, "--k", 6, "--seeds", 2, "--baselines", "none", "--foreground").code == 0
-    return root
-
-
-@pytest.fixture
-def copy(complete, tmp_path):
-    root = tmp_path / "results"
-    shutil.copytree(complete, root)
-    return root
-
-
 def swap(values: list[Any]) -> None:
     values[0], values[1] = values[1], values[0]
 

@@ -24,22 +24,6 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
 
-@pytest.fixture(scope="session")
-def complete(finished, tmp_path_factory):
-    """A finished sweep with a finished pruning. Tests must not change it."""
-    root = tmp_path_factory.mktemp("complete") / "results"
-    shutil.copytree(finished, root)
-    assert run("prune", root, "--k", 6, "--seeds", 2, "--baselines", "none", "--foreground").code == 0
-    return root
-
-
-@pytest.fixture
-def copy(complete, tmp_path):
-    root = tmp_path / "copy"
-    shutil.copytree(complete, root, symlinks=True)
-    return root
-
-
 def verified(root, *options) -> dict:
     """What `tinfl verify` says, with the right exit code."""
     result = run("verify", root, "--json", *options)
