@@ -34,28 +34,24 @@ _FORMAT = "1.1+Wc6"
 that are enlarged, in no more time."""
 
 
-class _Kitty(KittyImage):  # type: ignore[misc]
-    """An image by the kitty protocol, with all the pixels that it has."""
+class _Whole:
+    """What makes an image of term-image be written without a question to the terminal, with all the pixels it has."""
 
     @classmethod
     def is_supported(cls) -> bool:
         return True
 
     def _get_render_size(self) -> tuple[int, int]:
-        width, height = self.original_size
+        width, height = self.original_size  # type: ignore[attr-defined]
         return width, height
 
 
-class _ITerm2(ITerm2Image):  # type: ignore[misc]
-    """An image by iTerm2's protocol, with all the pixels that it has."""
+class _Kitty(_Whole, KittyImage):  # type: ignore[misc]
+    """An image by the kitty protocol."""
 
-    @classmethod
-    def is_supported(cls) -> bool:
-        return True
 
-    def _get_render_size(self) -> tuple[int, int]:
-        width, height = self.original_size
-        return width, height
+class _ITerm2(_Whole, ITerm2Image):  # type: ignore[misc]
+    """An image by iTerm2's protocol."""
 
 
 _CLASSES: dict[Protocol, Any] = {Protocol.KITTY: _Kitty, Protocol.ITERM2: _ITerm2}
