@@ -404,7 +404,8 @@ class Session:
         """
         for worker in list(self.crew):
             worker.let_pass(passed)
-            reason = _why_hung(worker, self._deadline(worker))
+            deadline = self._deadline(worker) if worker.spent > SHORTEST_DEADLINE else None
+            reason = _why_hung(worker, deadline)
             if not reason:
                 continue
             self._events.write("worker-hung", worker=worker.worker, device=worker.device, reason=reason)
