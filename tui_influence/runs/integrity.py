@@ -203,9 +203,6 @@ class _Check:
             self._failures(role)
         self._what_happened()
 
-    def _damaged(self, path: Path, error: ResultsError | str, remedy: str) -> None:
-        self._findings.damage(path, error, remedy)
-
     def _written_again(self, path: Path) -> str:
         """Return what helps where a run writes a file again, which it cannot while something else has its name."""
         return self._rewritten if path.is_file() or not os.path.lexists(path) else f"remove it; {self._rewritten}"
@@ -213,13 +210,13 @@ class _Check:
     def _arms(self) -> Pruning | None:
         if not self._info.arms:
             if os.path.lexists(self._paths.arms):
-                self._damaged(self._paths.arms, "run.json is that of a sweep, which has no arms", _REMOVE_ARMS)
+                self._findings.damage(self._paths.arms, "run.json is that of a sweep, which has no arms", _REMOVE_ARMS)
             return None
         try:
             pruning = read_arms(self._paths)
             check_arms(self._paths, pruning, self._info)
         except ResultsError as error:
-            self._damaged(self._paths.arms, error, _COPY)
+            self._findings.damage(self._paths.arms, error, _COPY)
             return None
         self._findings.checked["arms"] += 1
         return pruning
@@ -231,19 +228,23 @@ class _Check:
         try:
             plan = read_plan(self._paths)
         except ResultsError as error:
-            self._damaged(self._paths.plan, error, self._written_again(self._paths.plan))
+            self._findings.damage(self._paths.plan, error, self._written_again(self._paths.plan))
             return {}
         self._findings.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
         if sum(self._info.planned.values()) > len(rows):  # it is written before `run.json`, and may hold more
-            self._damaged(self._paths.plan, "it does not hold all rows that run.json speaks of", self._rewritten)
+            self._findings.damage(
+                self._paths.plan, "it does not hold all rows that run.json speaks of", self._rewritten
+            )
             return {}
         made = self._rows_made(pruning)
         for key, row in made.items():
             written = rows.get(key, row if pruning else None)  # arms.json is written before the plan
             if written is None or not _is_same(written, row):
                 where = "arms.json" if pruning else "the config in run.json"
-                self._damaged(self._paths.plan, f"row {row.index} is not what {where} leads to", self._rewritten)
+                self._findings.damage(
+                    self._paths.plan, f"row {row.index} is not what {where} leads to", self._rewritten
+                )
                 break
         return made or rows
 
@@ -259,7 +260,7 @@ class _Check:
                 design = design_of(config_from_json(info.config).design, len(info.source.groups), info.seed)
                 made = schedule(design, info.models, info.heldout)
         except TinflError as error:
-            self._damaged(self._paths.run, f"its config is none: {printable(str(error), 200)}", _COPY)
+            self._findings.damage(self._paths.run, f"its config is none: {printable(str(error), 200)}", _COPY)
             return {}
         return {(row.role, row.index): row for row in made}
 
@@ -267,7 +268,7 @@ class _Check:
         try:
             read_examples(self._paths, self._info, target)
         except ResultsError as error:
-            self._damaged(self._paths.target(target), error, _COPY)
+            self._findings.damage(self._paths.target(target), error, _COPY)
         else:
             self._findings.checked["examples"] += 1
         self._pictures(self._paths.target(target), self._info.targets[target].digests)
@@ -276,7 +277,7 @@ class _Check:
         try:
             self._findings.checked["pictures"] += check_pictures(directory, digests)
         except ResultsError as error:
-            self._damaged(directory, error, _PICTURES)
+            self._findings.damage(directory, error, _PICTURES)
 
     def _matrices(self, role: Role, target: int) -> Generation | None:
         """Check every generation; return the newest sound one."""
@@ -288,10 +289,10 @@ class _Check:
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have grown since
                 if self._info.planned == info.planned:
-                    self._damaged(directory, error, self._remedy_of_matrix())
+                    self._findings.damage(directory, error, self._remedy_of_matrix())
             except DamagedGenerationError as error:
                 if directory.exists():
-                    self._damaged(directory, error, self._remedy_of_matrix())
+                    self._findings.damage(directory, error, self._remedy_of_matrix())
             else:
                 self._findings.checked["matrices"] += 1
         return newest
@@ -305,7 +306,7 @@ class _Check:
         try:
             listed = sorted(list_records(self._paths, role))
         except ResultsError as error:
-            self._damaged(self._paths.records(role), error, "make it readable, or copy it again")
+            self._findings.damage(self._paths.records(role), error, "make it readable, or copy it again")
             return
         planned = self._info.planned.get(role, 0)
         within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
@@ -323,12 +324,12 @@ class _Check:
                     check_row(record, row)
             except DamagedRecordError as error:
                 if os.path.lexists(path):
-                    self._damaged(path, error, self._again)
+                    self._findings.damage(path, error, self._again)
                 continue
             self._findings.checked["records"] += 1
             matrix = matrices[target]
             if matrix is not None and not agrees(matrix, record):
-                self._damaged(
+                self._findings.damage(
                     self._paths.matrix(role, target),
                     f"it does not say what the record of row {index} says",
                     "remove it; the records are read instead",
@@ -350,7 +351,7 @@ class _Check:
                 f"{where}: {gone:,} of {planned:,} models have no record; the compacted matrix holds what they say"
             )
         elif self._was_done():
-            self._damaged(
+            self._findings.damage(
                 self._paths.records(role), f"{gone:,} of {planned:,} models are missing, though the run was done",
                 f"copy them again from where the run was made; or {self._again.replace(' it ', ' them ')}",
             )  # fmt: skip
@@ -377,9 +378,9 @@ class _Check:
                     self._findings.checked["failures"] += 1
                 except ResultsError as error:
                     if os.path.lexists(path):
-                        self._damaged(path, error, "`tinfl resume --retry-failed` tries the model again")
+                        self._findings.damage(path, error, "`tinfl resume --retry-failed` tries the model again")
         except ResultsError as error:
-            self._damaged(self._paths.failures(role), error, "make it readable, or copy it again")
+            self._findings.damage(self._paths.failures(role), error, "make it readable, or copy it again")
 
     def _what_happened(self) -> None:
         """Check what no number depends on: the log and the heartbeat."""
@@ -387,7 +388,7 @@ class _Check:
         try:
             damaged = count_damaged_lines(events)
         except ResultsError as error:
-            self._damaged(events, error, "move it away: a run goes on without it")
+            self._findings.damage(events, error, "move it away: a run goes on without it")
         else:
             if damaged:
                 self._findings.notes.append(
@@ -395,7 +396,7 @@ class _Check:
                 )
         heartbeat = self._paths.heartbeat
         if heartbeat.exists() and read_heartbeat(self._paths) is None:
-            self._damaged(heartbeat, "damaged: it says nothing sensible", self._written_again(heartbeat))
+            self._findings.damage(heartbeat, "damaged: it says nothing sensible", self._written_again(heartbeat))
         if self._paths.quarantine.is_dir():
             aside = counted(len(list(self._paths.quarantine.iterdir())), "record")
             self._findings.notes.append(f"{printable(str(self._paths.quarantine))}: {aside} set aside earlier")
