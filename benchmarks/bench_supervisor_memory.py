@@ -26,8 +26,8 @@ from tui_influence.config.schema import Config
 from tui_influence.designs import Row
 from tui_influence.roles import Role
 from tui_influence.runs import supervisor
-from tui_influence.runs.cluster.blocks import Pace, Round, write_round
 from tui_influence.runs.cluster.planner import Planner
+from tui_influence.runs.cluster.rounds import Pace, Round, write_round
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.protocol import Done, Ready
 from tui_influence.runs.supervisor import Request, nothing_more, supervise

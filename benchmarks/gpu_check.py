@@ -29,17 +29,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.bench_training import arrays, kept_classes, packed
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
-from tui_influence.runs.gauges import Meter
+from tui_influence.runs.devices import (
+    worker_environment,
+)
 from tui_influence.runs.heartbeat import WorkerState
-from tui_influence.training import probe as linear
-from tui_influence.training.data import Outcome, SourceData, TargetData
-from tui_influence.training.environment import worker_environment
-from tui_influence.training.fit import Recipe, fit
+from tui_influence.runs.resources import Meter
+from tui_influence.training import linear_probe as linear
+from tui_influence.training.augment import resident
 from tui_influence.training.networks import build_network, split_head
-from tui_influence.training.numerics import Numerics, choose, generator, repeatable
-from tui_influence.training.pixels import resident
+from tui_influence.training.precision import (
+    Numerics,
+    choose,
+    generator,
+    repeatable,
+)
+from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.transfer import features
+from tui_influence.training.types import Outcome, SourceData, TargetData
 
 CLASSES = 36
 PAPER_IMAGES = 16 * 50_000

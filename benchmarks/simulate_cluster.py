@@ -18,9 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.blocks import Pace, cut
+from tui_influence.runs.cluster.rounds import Pace, cut
 from tui_influence.store.events import read_events
-from tui_influence.store.listing import completed
+from tui_influence.store.listing import (
+    completed,
+)
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 

@@ -33,7 +33,7 @@ from tui_influence.store.examples import Examples, write_examples, write_source_
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import write_plan
+from tui_influence.store.plan import write_plan
 from tui_influence.store.records import Record, as_margins, encode, write_record
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, write_run_info
 

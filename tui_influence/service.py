@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from tui_influence.pruning.growing import whole_plan
+from tui_influence.pruning.stages import whole_plan
 from tui_influence.runs import supervisor
-from tui_influence.runs.cluster import ray_tasks, slurm
+from tui_influence.runs.cluster import ray, slurm
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.launch import serve
 from tui_influence.runs.supervisor import Observer, Request
@@ -14,7 +14,7 @@ from tui_influence.runs.supervisor import Observer, Request
 def supervise(request: Request, observer: Observer) -> Heartbeat:
     """Run a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
     if request.config.compute.executor == "ray":
-        return ray_tasks.supervise(request, observer, whole_plan)
+        return ray.supervise(request, observer, whole_plan)
     return supervisor.supervise(request, observer, whole_plan)
 
 

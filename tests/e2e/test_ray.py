@@ -10,9 +10,9 @@ from collections import Counter
 import pytest
 
 from tests.e2e.program import processes_of, record_bytes, tinfl, wait_for, wait_until, write_config
-from tui_influence.runs.cluster.blocks import read_round
+from tui_influence.runs.cluster.rounds import read_round
 from tui_influence.runs.control import request_stop
-from tui_influence.runs.following import Follower
+from tui_influence.store.events import Follower
 from tui_influence.store.paths import Paths
 
 EPOCHS = 20

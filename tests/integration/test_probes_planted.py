@@ -17,11 +17,16 @@ from benchmarks.bench_probes import (
 )
 from benchmarks.planted import auc
 from tests.integration.command_line import run
-from tui_influence.probes.subpopulations import subpopulations
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.store.arms_file import ArmKind, read_arms
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.subpopulations import subpopulations
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    read_arms,
+)
 
 MODELS = 96
 

@@ -12,9 +12,9 @@ from tests.tui.runs import add_models, make_run, say
 from tests.unit.store.digested import write_with_digest
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.arms_file import read_arms
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import read_run_info, write_run_info
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.pictures import SHAPES
 from benchmarks.synthetic import Size, SyntheticSweep, write_run
-from tui_influence.ranking import rank_run
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank_run
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview

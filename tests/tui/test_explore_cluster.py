@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.tui.runs import exploring, make_run, say, screen_text, until
-from tui_influence.runs import jobs as module
+from tui_influence.runs.cluster import slurm_client as module
+from tui_influence.runs.cluster.slurm_client import Jobs, write_jobs
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.jobs import Jobs, write_jobs
 from tui_influence.store.events import EventLog
 from tui_influence.store.run_info import read_run_info, write_run_info
 

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from tests.integration.command_line import run
 from tests.tui.runs import exploring, make_run, ranked, screen_text, until, words
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import InvalidConfig
 from tui_influence.config.user import user_config_path
 from tui_influence.errors import ConfigError
 from tui_influence.tui.actions import ACTIONS

@@ -7,7 +7,7 @@ from textual.widgets import OptionList
 
 from tests.integration.command_line import run
 from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_text, until, words
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.clipboard import copied_file

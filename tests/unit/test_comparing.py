@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.command_line import refused, run
 from tests.tui.runs import make_run
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 
 
 @pytest.fixture

@@ -7,24 +7,24 @@ import typer
 
 from tui_influence import __version__
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.check import check
-from tui_influence.cli.control import resume, stop
-from tui_influence.cli.demo import demo
-from tui_influence.cli.doctor import doctor
-from tui_influence.cli.explore import explore
-from tui_influence.cli.failures import failures
-from tui_influence.cli.import_results import import_results
-from tui_influence.cli.init import init
-from tui_influence.cli.keys import keys
-from tui_influence.cli.leaks import leaks
-from tui_influence.cli.logs import logs
-from tui_influence.cli.prune import prune
-from tui_influence.cli.rank import rank
-from tui_influence.cli.show import show
-from tui_influence.cli.status import status
-from tui_influence.cli.subpops import subpops
-from tui_influence.cli.sweep import sweep
-from tui_influence.cli.verify import verify
+from tui_influence.cli.commands.check import check
+from tui_influence.cli.commands.control import resume, stop
+from tui_influence.cli.commands.demo import demo
+from tui_influence.cli.commands.doctor import doctor
+from tui_influence.cli.commands.explore import explore
+from tui_influence.cli.commands.failures import failures
+from tui_influence.cli.commands.import_ import import_results
+from tui_influence.cli.commands.init import init
+from tui_influence.cli.commands.keys import keys
+from tui_influence.cli.commands.leaks import leaks
+from tui_influence.cli.commands.logs import logs
+from tui_influence.cli.commands.prune import prune
+from tui_influence.cli.commands.rank import rank
+from tui_influence.cli.commands.show import show
+from tui_influence.cli.commands.status import status
+from tui_influence.cli.commands.subpops import subpops
+from tui_influence.cli.commands.sweep import sweep
+from tui_influence.cli.commands.verify import verify
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import refusal
 

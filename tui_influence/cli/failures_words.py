@@ -6,17 +6,21 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import pictures_of
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Failure,
+    Failures,
+)
+from tui_influence.cli.images import Canvas, pictures_of
 from tui_influence.errors import ResultsError
-from tui_influence.export.columns import cut, plain, value_format
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.predictions import label_name
-from tui_influence.probes.failures import Failure, Failures
-from tui_influence.ranking import noun_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.interval_table import Pen
 from tui_influence.text import counted
 
 if TYPE_CHECKING:
@@ -74,7 +78,10 @@ def _words(reading: Reading, found: Failure, pen: Pen) -> list[Text]:
     ]
     lines += [
         Text.assemble(
-            (f"{pen.signs.of(one.influence)}{one.influence:{digits}}{'*' if one.told else ' '}", pen.colour(-1)),
+            (
+                f"{pen.signs.of(one.influence)}{one.influence:{digits}}{'*' if one.is_significant else ' '}",
+                pen.colour(-1),
+            ),
             (f" [{one.low:{digits}} to {one.high:{digits}}] ", pen.quiet),
             _shown(reading.info.source.groups[one.group], pen),
         )
@@ -94,7 +101,7 @@ def _explain(canvas: Canvas, reading: Reading, question: Question, failures: Fai
         f"by {question.estimator}",
         *([half] if question.example is None else []),
         f"influence on the {question.output_kind} of the example",
-        f"* q < {SIGNIFICANT:g} (FDR over the {noun}{'es' if noun == 'class' else 's'}, for one example)",
+        f"* q < {SIGNIFICANCE_LEVEL:g} (FDR over the {noun}{'es' if noun == 'class' else 's'}, for one example)",
         *([f"{pen.signs.hurts or '-'} worse than an average {noun}"] if failures.relative else []),
     ]
     canvas.console.print(Text(), pen.line(pen.signs.separator.join(made), pen.quiet), sep="\n")

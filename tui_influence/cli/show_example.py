@@ -6,18 +6,22 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.about_example import AboutExample
+from tui_influence.analysis.examples import (
+    label_name,
+)
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    AboutExample,
+    Said,
+)
 from tui_influence.cli import output
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import pictures_of
-from tui_influence.cli.show_words import circumstances, ends, fact
-from tui_influence.export.columns import cut
+from tui_influence.cli.images import Canvas, pictures_of
+from tui_influence.cli.show_words import context_lines, ends, fact
 from tui_influence.export.json import rank_document
-from tui_influence.export.layout import height_of
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import finite
-from tui_influence.predictions import Said, label_name
-from tui_influence.reading import Reading
+from tui_influence.render.format import cut
+from tui_influence.render.interval_table import Pen
+from tui_influence.render.ranking import finite, scope
+from tui_influence.render.ranking_table import height_of
 from tui_influence.text import counted
 
 if TYPE_CHECKING:
@@ -56,7 +60,7 @@ def print_example(
     """Show an example on stdout: its picture, and words beside it where there is room, else below."""
     console, report = canvas.console, about.drivers.report
     pen = canvas.pen(coloured=not report.is_noise())
-    below = [Text(), *circumstances(report, pen, console.width)]
+    below = [Text(), *context_lines(report, pen, console.width)]
     left = console.height - height_of(below, console.width) - _PROMPT if output.is_terminal() else None
     most = console.width - _GAP - _BESIDE
     if pixels is None:
@@ -108,7 +112,7 @@ def _words(reading: Reading, about: AboutExample, pen: Pen, width: int, room: in
         ("right", f"{said.accuracy:.0%} of {models}"),
         ("margin", f"{said.margin:+.3g} nats (probability {said.probability:.2f})"),
     ]
-    head = [pen.line(report.scope(), "bold"), *(fact(label, text, pen, width) for label, text in facts), Text()]
+    head = [pen.line(scope(report), "bold"), *(fact(label, text, pen, width) for label, text in facts), Text()]
     return [*head, *ends(report, pen, width, None if room is None else room - height_of(head, width))]
 
 

@@ -8,17 +8,20 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
+from tui_influence.analysis.leakage import images_of
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.cli.images import Canvas
 from tui_influence.cli.show_leaks import COLUMNS, Album
-from tui_influence.export.columns import cut, plain, value_format
-from tui_influence.export.layout import noise_warning, packed, paragraph
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.influence.ranking import RankedGroup
-from tui_influence.probes.leakage import images_of
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    RankedGroup,
+)
+from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.interval_table import Pen
+from tui_influence.render.ranking import circumstances, meaning, scope, trust
+from tui_influence.render.ranking_table import noise_warning, packed, paragraph
 
 _ROWS = 2
 _GAP = 2
@@ -35,8 +38,8 @@ def print_images(
     columns = min(wanted or COLUMNS, console.width)
     count = _ROWS * max(1, (console.width + _GAP) // (columns + _GAP))
     album = Album(reading)
-    console.print(pen.line(f'Images of source class "{name}" by their influence on {report.scope()}', "bold"))
-    console.print(*packed(report.circumstances(), pen, console.width), sep="\n")
+    console.print(pen.line(f'Images of source class "{name}" by their influence on {scope(report)}', "bold"))
+    console.print(*packed(circumstances(report), pen, console.width), sep="\n")
     console.print(*noise_warning(report, pen, "this order"), sep="\n", end="\n" if report.is_noise() else "")
     written = value_format([row.influence for row in rows], [row.se for row in rows])
     helpful = [row for row in rows if row.influence > 0][:count]
@@ -44,7 +47,7 @@ def print_images(
     for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
         console.print(Text(), pen.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
         _print_grid(canvas, pen, album, chosen, columns, written)
-    console.print(paragraph(f"Influence: {report.meaning()}. {report.trust()}", pen), Text(), sep="\n")
+    console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", pen), Text(), sep="\n")
 
 
 def _print_grid(
@@ -59,7 +62,7 @@ def _print_grid(
 
 def _cell(canvas: Canvas, pen: Pen, album: Album, row: RankedGroup, columns: int, written: str) -> Group:
     pixels = album.of_group(row.index)
-    mark = "*" if row.q < SIGNIFICANT else ""
+    mark = "*" if row.q < SIGNIFICANCE_LEVEL else ""
     words = [
         Text(cut(plain(row.group, pen.ascii), columns, pen.signs.ellipsis), no_wrap=True),
         Text(f"{pen.signs.of(row.influence)}{row.influence:{written}}{mark}", style=pen.colour(row.influence)),

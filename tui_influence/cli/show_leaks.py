@@ -7,19 +7,28 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tui_influence.analysis.leakage import (
+    class_of,
+    is_of_images,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Copies,
+    Leak,
+    Leaks,
+)
 from tui_influence.cli import diagnostics
-from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.images import Canvas
 from tui_influence.errors import ResultsError
-from tui_influence.export.columns import cut, plain
-from tui_influence.export.layout import packed, paragraph
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.copies import Copies
-from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
-from tui_influence.probes.leakage_documents import kinds_of
-from tui_influence.ranking import noun_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
+from tui_influence.export.leakage import kinds_of
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Pen
+from tui_influence.render.ranking_table import packed, paragraph
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.text import counted
 
@@ -93,7 +102,7 @@ def print_leaks(
         ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
     )
     for words, pairs, count in parts:
-        title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANT:g})"
+        title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
         console.print(Text(), pen.line(title, "bold"), sep="\n")
         shown = pairs[: min(top, max(count, 1))]
         for leak in shown:
@@ -157,7 +166,7 @@ def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
     group, examples = reading.info.source.groups[leak.group], reading.examples
     source_class = class_of(reading.info, group)
     label = reading.described.classes[int(examples.labels[leak.example])]
-    mark = "*" if leak.q < SIGNIFICANT else " "
+    mark = "*" if leak.q < SIGNIFICANCE_LEVEL else " "
     return [
         _fact("source", group + (f"  (class {source_class})" if source_class else ""), pen),
         _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", pen),

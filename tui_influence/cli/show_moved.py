@@ -5,14 +5,24 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.effects import Moved, MovedExample
-from tui_influence.export.columns import cut, plain
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Moved,
+    MovedExample,
+    RankReport,
+)
+from tui_influence.cli.images import Canvas
 from tui_influence.export.json import row_document
-from tui_influence.export.lines import Lines, Pen
-from tui_influence.export.report import SIGNIFICANT, RankReport, finite
-from tui_influence.predictions import label_name
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Lines, Pen
+from tui_influence.render.ranking import (
+    finite,
+    scope,
+)
 
 _CLASSES = 24
 """Target classes that are listed at most: of more, the first and the last."""
@@ -35,7 +45,8 @@ def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Mov
         ("helped most", moved.helped, moved.n_helped),
         ("hurt most", moved.hurt, moved.n_hurt),
     ):
-        title = f"{words}, of {report.scope()}: {beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANT:g})"
+        counts = f"{beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
+        title = f"{words}, of {scope(report)}: {counts}"
         console.print(Text(), pen.line(title, "bold"), sep="\n")
         for example in examples:
             console.print(_line(example, reading.described.classes, pen))
@@ -71,7 +82,7 @@ def _line(example: MovedExample, classes: Sequence[str], pen: Pen) -> Text:
     label, usual = classes[example.label], label_name(classes, example.predicted)
     name = cut(plain(label, pen.ascii), _NAME, pen.signs.ellipsis)
     wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, pen.ascii), _NAME, pen.signs.ellipsis)}"
-    mark = "*" if example.q < SIGNIFICANT else " "
+    mark = "*" if example.q < SIGNIFICANCE_LEVEL else " "
     between = f"{example.low:+.3g} to {example.high:+.3g}"
     return Text.assemble(
         f"  example {example.example:<7}",

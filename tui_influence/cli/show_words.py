@@ -2,13 +2,16 @@
 
 from rich.text import Text
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.export.layout import height_of, noise_warning, packed, paragraph, signs_explained
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import RankReport
-from tui_influence.export.rows import ShownRows, choose_rows
-from tui_influence.export.table import body
-from tui_influence.influence.ranking import RankedGroup
+from tui_influence.analysis.types import (
+    RankReport,
+)
+from tui_influence.influence.types import (
+    RankedGroup,
+)
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Pen, ShownRows, choose_rows
+from tui_influence.render.ranking import circumstances, meaning, trust
+from tui_influence.render.ranking_table import body, height_of, noise_warning, packed, paragraph, signs_explained
 
 _MOST_ROWS = 11
 """Lines of a ranking beside a picture: five groups of each end, and one for those between."""
@@ -42,9 +45,9 @@ def one(report: RankReport, row: RankedGroup, pen: Pen, width: int) -> list[Text
     return [*body(report, pen, ShownRows([row]), width), *packed(signs_explained(report, pen), pen, width)]
 
 
-def circumstances(report: RankReport, pen: Pen, width: int) -> list[Text]:
+def context_lines(report: RankReport, pen: Pen, width: int) -> list[Text]:
     """Return what a ranking was made from, what its numbers mean, and how far its order can be trusted."""
-    parts = report.circumstances()
+    parts = circumstances(report)
     known = parts[:-1] if report.example is not None else parts  # the last says which examples, as the title does
-    sentences = [f"Influence: {report.meaning()}.", report.trust()]
+    sentences = [f"Influence: {meaning(report)}.", trust(report)]
     return [*packed(known, pen, width), *(paragraph(text, pen) for text in sentences)]

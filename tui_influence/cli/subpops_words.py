@@ -6,16 +6,22 @@ from pathlib import Path
 
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import per_row, pictures_of, print_pictures
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    ClassParts,
+    Driven,
+    DrivenBy,
+    Noun,
+)
+from tui_influence.cli.images import Canvas, per_row, pictures_of, print_pictures
 from tui_influence.errors import ResultsError
-from tui_influence.export.columns import cut, fit, plain, value_format
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT, Noun
-from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
-from tui_influence.ranking import noun_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.interval_table import Pen
 from tui_influence.text import counted
 
 _NAME = 32
@@ -92,7 +98,7 @@ class Shown:
             info.design_label,
             f"by {question.estimator}",
             f"influence on the {question.output_kind} beyond that on the others of the example's class",
-            f"told: q < {SIGNIFICANT:g} (FDR over {of})",
+            f"told: q < {SIGNIFICANCE_LEVEL:g} (FDR over {of})",
         ]
         self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))
 

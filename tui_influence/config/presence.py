@@ -8,10 +8,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui_influence.config.document import Document
-from tui_influence.config.fields import Location
+from tui_influence.config.errors import Document
 from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Config, Section
+from tui_influence.config.types import Location
 from tui_influence.text import printable
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tui_influence.config.fields import (
+from tui_influence.config.types import (
     Arch,
     Arguments,
     Count,

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_influence.config.document import Document
+from tui_influence.config.errors import Document, InvalidConfig
 from tui_influence.config.paths import expanded
-from tui_influence.config.problems import InvalidConfig
 from tui_influence.text import printable
 
 ENVIRONMENT = "TINFL_CONFIG"
@@ -82,8 +81,7 @@ def read_user_config() -> UserConfig:
     path = user_config_path()
     if path is None or (ENVIRONMENT not in os.environ and not path.exists()):
         return UserConfig(path)
-    from tui_influence.config.source_text import read_source
-    from tui_influence.config.syntax import NotToml, read_toml
+    from tui_influence.config.loader import NotToml, read_source, read_toml
 
     text = read_source(path, missing=f" ({ENVIRONMENT} names it)")
     try:

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.datasets.problems import reason_of, shown
-from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.datasets.base import Images, ImageSet, Labels
+from tui_influence.datasets.errors import reason_of, shown
 from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
 from tui_influence.pixel_counts import VALUES, pixel_counts

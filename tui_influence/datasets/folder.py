@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tui_influence.config.paths import expanded
+from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
+from tui_influence.datasets.errors import BadImageError, counted, directory_problem, listed, shown
 from tui_influence.datasets.images import EXTENSIONS, look
-from tui_influence.datasets.problems import BadImageError, counted, directory_problem, listed, shown
-from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 

@@ -18,9 +18,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
 
+from tui_influence.datasets.base import Images, ImageShape, Sample
 from tui_influence.datasets.decoding import BUDGET
-from tui_influence.datasets.problems import BadImageError, image_reason
-from tui_influence.datasets.sets import Images, ImageShape, Sample
+from tui_influence.datasets.errors import BadImageError, image_reason
 from tui_influence.regular_files import open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")

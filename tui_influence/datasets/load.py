@@ -1,23 +1,90 @@
-"""Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree."""
+"""From a section of the config to where its images are.
+
+Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree.
+"""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from tui_influence.config.paths import expanded
-from tui_influence.config.schema import Source, Target
-from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.config.schema import (
+    BuiltinSource,
+    BuiltinTarget,
+    FolderSource,
+    FolderTarget,
+    NpzSource,
+    NpzTarget,
+    Source,
+    Target,
+    TorchvisionSource,
+    TorchvisionTarget,
+)
+from tui_influence.datasets.base import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
+from tui_influence.datasets.builtin import ShippedOrigin
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.class_list import read_class_list, read_image_list
+from tui_influence.datasets.errors import listed
 from tui_influence.datasets.folder import FolderOrigin
+from tui_influence.datasets.groups import read_class_list, read_image_list
 from tui_influence.datasets.images import quiet_decoding
-from tui_influence.datasets.origins import Part, origin_of, source_origin, target_origin
+from tui_influence.datasets.npz import NpzOrigin
 from tui_influence.datasets.packing import Progress, pack, select
-from tui_influence.datasets.problems import listed
-from tui_influence.datasets.sets import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
+from tui_influence.datasets.torchvision import TorchvisionOrigin
 from tui_influence.designs import choose_per_class
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
+
+Part = Literal["source", "train", "test"]
+
+
+def source_origin(section: Source, *, trusted: bool) -> Origin:
+    """Where the images of a source are; see `origin_of`."""
+    match section:
+        case BuiltinSource():
+            return ShippedOrigin(section.name)
+        case FolderSource():
+            return FolderOrigin(section.path)
+        case NpzSource():
+            return NpzOrigin(section.path)
+        case TorchvisionSource():
+            return TorchvisionOrigin(section.dataset, section.root, section.arguments, trusted=trusted)
+
+
+def target_origin(section: Target, part: Literal["train", "test"], *, trusted: bool) -> Origin:
+    """Where a target's training or test images are; see `origin_of`."""
+    match section:
+        case BuiltinTarget():
+            return ShippedOrigin(section.name, part)
+        case FolderTarget():
+            return FolderOrigin(section.train if part == "train" else section.test)
+        case NpzTarget():
+            return NpzOrigin(section.train if part == "train" else section.test, every_class=part == "train")
+        case TorchvisionTarget():
+            arguments = section.train if part == "train" else section.test
+            return TorchvisionOrigin(section.dataset, section.root, arguments, trusted=trusted)
+
+
+def origin_of(section: Source | Target, part: Part, *, trusted: bool) -> Origin:
+    """Where one part of a section's images is.
+
+    Args:
+        section: of the config.
+        part: of its images.
+        trusted: the config is read from the user's own file, not from a results directory, so a dataset in it may be
+            opened even if that could run code.
+
+    Raises:
+        ValueError: a source has no training or test part, a target no source part.
+    """
+    if isinstance(section, BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget):
+        if part == "source":
+            raise ValueError("a target has a train and a test part")
+        return target_origin(section, part, trusted=trusted)
+    if part != "source":
+        raise ValueError("a source has one part: source")
+    return source_origin(section, trusted=trusted)
+
 
 MAX_NATIVE_SIDE = 64
 _SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2

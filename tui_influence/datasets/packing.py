@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from tui_influence.config.schema import OnBadImage
+from tui_influence.datasets.base import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.datasets.cache import Cache, Found, key_of
+from tui_influence.datasets.errors import BadImageError, unreadable_images
 from tui_influence.datasets.images import quiet_decoding, render
-from tui_influence.datasets.problems import BadImageError, unreadable_images
-from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 

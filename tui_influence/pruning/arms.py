@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped, shuffled
 from tui_influence.errors import ConfigError
-from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, ArmRow, Pruning
+from tui_influence.roles import (
+    BASELINES,
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Arm,
+    ArmRow,
+    Pruning,
+)
 from tui_influence.text import printable
 
 SEEDS = 5

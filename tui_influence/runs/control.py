@@ -7,8 +7,8 @@ from enum import IntEnum
 from types import FrameType
 
 from tui_influence.errors import AlreadyRunningError, ResultsError
+from tui_influence.runs.cluster.slurm_client import end, read_jobs
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, read_heartbeat, write_heartbeat
-from tui_influence.runs.jobs import end, read_jobs
 from tui_influence.runs.ownership import Ownership
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import read_json, write_json

@@ -6,7 +6,16 @@ from enum import StrEnum
 from typing import Any
 
 from tui_influence.errors import ResultsError, TinflError
-from tui_influence.runs.jobs import UNSEEN, Jobs, Task, exit_code, how_ended, look, node_warnings, read_jobs
+from tui_influence.runs.cluster.slurm_client import (
+    UNSEEN,
+    Jobs,
+    Task,
+    exit_code,
+    how_ended,
+    look,
+    node_warnings,
+    read_jobs,
+)
 from tui_influence.runs.ownership import Owner, read_owner
 from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
 from tui_influence.store.json_values import array, count, number, table, text

@@ -19,16 +19,23 @@ from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
-from tui_influence.store.arms_file import Pruning, check_arms, read_arms
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, refusal
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
-from tui_influence.store.listing import completed, list_failures, list_records
+from tui_influence.store.listing import (
+    completed,
+    list_failures,
+    list_records,
+)
 from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import read_plan
-from tui_influence.store.records import DamagedRecordError, read_record
+from tui_influence.store.plan import read_plan
+from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
+from tui_influence.store.records import (
+    DamagedRecordError,
+    read_record,
+)
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import counted, printable
 

@@ -19,9 +19,9 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
-from tui_influence.store.arms_file import arms_from_json, arms_to_json
 from tui_influence.store.files import make_directory, refusal
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import arms_from_json, arms_to_json
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import printable
 

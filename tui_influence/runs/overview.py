@@ -10,7 +10,11 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
-from tui_influence.store.listing import completed, failure_reason, list_failures
+from tui_influence.store.listing import (
+    completed,
+    failure_reason,
+    list_failures,
+)
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info
 

@@ -18,11 +18,11 @@ from tui_influence.designs import Row, design_of, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
-from tui_influence.store.arms_file import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import write_plan
+from tui_influence.store.plan import write_plan
+from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_run_info, write_run_info
 from tui_influence.text import printable
 

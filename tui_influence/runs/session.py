@@ -14,20 +14,21 @@ from typing import Protocol
 from tui_influence.config.schema import ComputeSection
 from tui_influence.designs import Row
 from tui_influence.errors import DeviceError, ExitCode, RunFailedError, TinflError
+from tui_influence.runs.autotune import Change, Tuner
 from tui_influence.runs.breaker import MOST_FALSE_STARTS, PAUSES, Breaker
 from tui_influence.runs.control import Stop
-from tui_influence.runs.crew import Crew, Ended
 from tui_influence.runs.devices import most_workers
 from tui_influence.runs.heartbeat import QUIET, State
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, Fatal, Kind, Ready, Report
-from tui_influence.runs.tuning import Change, Tuner
-from tui_influence.runs.words import duration
-from tui_influence.runs.work import Work
-from tui_influence.runs.worker_process import WorkerProcess
+from tui_influence.runs.row_queue import Work
+from tui_influence.runs.worker_pool import Crew, Ended, WorkerProcess
 from tui_influence.store.events import EventLog
 from tui_influence.store.matrix import WORTH_COMPACTING
-from tui_influence.text import counted
+from tui_influence.text import (
+    counted,
+    duration,
+)
 
 TICK = 0.25
 """Seconds between looks at stop requests."""

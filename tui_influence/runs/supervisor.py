@@ -17,20 +17,20 @@ from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.control import Signals, Stop, clear_stop, stop_request, stop_signals
-from tui_influence.runs.crew import Crew
 from tui_influence.runs.devices import worker_devices
-from tui_influence.runs.gauges import Gauges
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms, grow, mixed_versions, prepare, versions
 from tui_influence.runs.record_check import remove_stale, set_damaged_aside
+from tui_influence.runs.resources import Gauges
+from tui_influence.runs.row_queue import Work, forget_failures
 from tui_influence.runs.session import Session
-from tui_influence.runs.work import Work, forget_failures
-from tui_influence.store.arms_file import Pruning
+from tui_influence.runs.worker_pool import Crew
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.files import refusal, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import Pruning
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.store.run_info import RunInfo
 

@@ -42,13 +42,13 @@ from tui_influence.runs.protocol import (
 )
 from tui_influence.store.files import DiskFullError
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import read_plan
+from tui_influence.store.plan import read_plan
 from tui_influence.store.records import Record, as_margins, write_record
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import printable
 from tui_influence.training.cuda import first_line
-from tui_influence.training.data import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 from tui_influence.training.trainer import Trainer
+from tui_influence.training.types import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 
 class Reports:

@@ -17,10 +17,13 @@ from tui_influence.errors import TinflError
 from tui_influence.runs.control import Stop, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import duration
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
-from tui_influence.text import counted, printable
+from tui_influence.text import (
+    counted,
+    duration,
+    printable,
+)
 from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
@@ -204,8 +207,8 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     words = [command("resume", run.root), *(["--retry-failed"] if retries else [])]
 
     def begin(observer: "Observer") -> None:
-        from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
         from tui_influence.runs.launch import start
+        from tui_influence.runs.resume import request_to_resume  # here, because it loads pydantic
 
         start(request_to_resume(run.root, retry_failed=retries), observer)
 

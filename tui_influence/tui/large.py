@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 
 if TYPE_CHECKING:
     from textual.app import App

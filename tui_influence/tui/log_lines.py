@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tui_influence.runs.following import Follower
-from tui_influence.runs.words import Level, event_level, event_sentence, event_time
+from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
+from tui_influence.store.events import Follower
 from tui_influence.store.paths import Paths
 
 BATCH = 2000

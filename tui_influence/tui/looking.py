@@ -18,9 +18,9 @@ from tui_influence.tui.pictures import Key, draw
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.effects import Effects
-    from tui_influence.ranking_question import Question
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.class_effects import Effects
+    from tui_influence.analysis.question import Question
+    from tui_influence.analysis.snapshot import Reading
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
@@ -102,7 +102,7 @@ class Looking:
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
     def _image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
-        from tui_influence.about_example import about_example  # here, because it loads numpy
+        from tui_influence.analysis.examples import about_example  # here, because it loads numpy
 
         found, reason = None, ""
         try:

@@ -11,10 +11,18 @@ from textual.message import Message
 from tui_influence.runs.overview import Overview
 
 if TYPE_CHECKING:
-    from tui_influence.about_example import AboutExample
-    from tui_influence.effects import Effects, Moved
-    from tui_influence.growth import Growth
-    from tui_influence.ranking import Answer, Question
+    from tui_influence.analysis.class_effects import (
+        Effects,
+    )
+    from tui_influence.analysis.ranking import (
+        Question,
+    )
+    from tui_influence.analysis.types import (
+        AboutExample,
+        Answer,
+        Growth,
+        Moved,
+    )
     from tui_influence.tui.log_lines import LogLine
     from tui_influence.tui.looking import ImageAsked
     from tui_influence.tui.pictures import Drawn, Key

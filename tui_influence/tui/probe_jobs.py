@@ -5,14 +5,20 @@ Loads numpy, so it is imported where a probe is made.
 
 import shlex
 
-from tui_influence.effects import MOST_VALUES
+from tui_influence.analysis.class_effects import MOST_VALUES
+from tui_influence.analysis.failures import failures
+from tui_influence.analysis.leakage import (
+    is_of_images,
+    leaks,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import notes_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.subpopulations import driven_by, subpopulations
+from tui_influence.analysis.types import (
+    Leaks,
+)
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.probes.failures import failures
-from tui_influence.probes.leakage import Leaks, is_of_images, leaks
-from tui_influence.probes.subpopulations import driven_by, subpopulations
-from tui_influence.ranking import notes_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.text import printable
 from tui_influence.tui.probe_state import Asked, Found, View

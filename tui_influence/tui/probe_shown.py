@@ -1,8 +1,10 @@
 """From what a probe found to what is shown of it. Loads numpy, so it is imported where there is something to show."""
 
-from tui_influence.probes.failures import Failures
-from tui_influence.probes.leakage import Leaks
-from tui_influence.probes.subpopulations import DrivenBy
+from tui_influence.analysis.types import (
+    DrivenBy,
+    Failures,
+    Leaks,
+)
 from tui_influence.tui.probe_state import Found
 from tui_influence.tui.widgets.failure_lines import failures_shown
 from tui_influence.tui.widgets.leak_lines import leaks_shown

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.probes.failures import Failures
-    from tui_influence.probes.leakage import Leaks
-    from tui_influence.probes.subpopulations import ClassParts, DrivenBy
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.types import (
+        ClassParts,
+        DrivenBy,
+        Failures,
+        Leaks,
+    )
 
 
 class View(StrEnum):

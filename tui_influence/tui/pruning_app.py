@@ -109,8 +109,8 @@ class PruningApp(SweepApp):
             lines.append("The sweep is being trained too: each will slow the other down.")
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.pruning.request import planned
-            from tui_influence.pruning.starting import begin as begin_pruning
+            from tui_influence.pruning.planning import begin as begin_pruning
+            from tui_influence.pruning.planning import planned
             from tui_influence.store.paths import Paths
 
             _keep_list(listed, proposal)
@@ -142,8 +142,8 @@ class PruningApp(SweepApp):
         def begin(observer: "Observer") -> None:
             from tui_influence.config.loader import config_from_json
             from tui_influence.errors import ConfigError
-            from tui_influence.pruning.request import cost_of, planned
-            from tui_influence.runs.measure import NOT_TIMED, trains_here
+            from tui_influence.pruning.planning import cost_of, planned
+            from tui_influence.runs.cost import NOT_TIMED, trains_here
             from tui_influence.store.paths import Paths
 
             if not trains_here(config_from_json(info.config)):
@@ -181,7 +181,7 @@ class PruningApp(SweepApp):
 
     @on(PruneScreen.ExportAsked)
     def _export_arms(self) -> None:
-        from tui_influence.pruning.documents import pruning_csv
+        from tui_influence.export.pruning import pruning_csv
         from tui_influence.text import counted
 
         measured = self.state.pruning.measured

@@ -28,8 +28,8 @@ from tui_influence.tui.ranking_jobs import Pace
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.pruning.request import Wanted
-    from tui_influence.store.arms_file import Pruning
+    from tui_influence.pruning.planning import Wanted
+    from tui_influence.store.pruning_plan import Pruning
 
 Tell = Callable[[RunState, Finding], None]
 
@@ -131,8 +131,8 @@ class PruningJobs:
         self._tell(state, NamesFound(names, reason))
 
     def _measure(self, state: RunState, info: RunInfo, name: str, models: int) -> None:
-        from tui_influence.pruning.measured import measure_arms
-        from tui_influence.store.arms_file import read_arms
+        from tui_influence.pruning.results import measure_arms
+        from tui_influence.store.pruning_plan import read_arms
 
         wanted, started = self._measuring.wanted, time.monotonic()
         own = Paths(Paths(state.root).prunings / name)
@@ -149,8 +149,8 @@ class PruningJobs:
     def _outline(
         self, state: RunState, info: RunInfo, proposal: Proposal, rate: "Rate | None", models: int, wanted: int
     ) -> None:
+        from tui_influence.pruning.planning import outlined
         from tui_influence.pruning.recommendation import predicted_best
-        from tui_influence.pruning.request import outlined
 
         started = time.monotonic()
         outline, reason = None, ""
@@ -211,8 +211,11 @@ def wanted_of(info: RunInfo, proposal: Proposal) -> "Wanted":
         ResultsError: the run has no such target.
     """
     from tui_influence.pruning.arms import choice
-    from tui_influence.pruning.request import Wanted
-    from tui_influence.store.arms_file import BASELINES, ArmKind
+    from tui_influence.pruning.planning import Wanted
+    from tui_influence.roles import (
+        BASELINES,
+        ArmKind,
+    )
 
     chosen, question = proposal.choice, proposal.question
     listed = []

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
+from tui_influence.analysis.question import Question
 from tui_influence.pruning.options import MAIN, Choice
-from tui_influence.ranking_question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.pruning.measured import Measured
-    from tui_influence.pruning.recommendation import Recommendation
-    from tui_influence.runs.measure import Cost
-    from tui_influence.store.arms_file import Pruning
+    from tui_influence.pruning.types import (
+        Measured,
+        Recommendation,
+    )
+    from tui_influence.runs.cost import Cost
+    from tui_influence.store.pruning_plan import Pruning
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,20 @@ from typing import Protocol
 
 from rich.text import Text
 
-from tui_influence.export.comparison_lines import ComparisonLines
-from tui_influence.export.comparison_report import AnyReport, ComparisonReport, compare_reports
-from tui_influence.export.lines import Lines
-from tui_influence.export.report import RankReport
+from tui_influence.analysis.filtering import Order, PairOrder, chosen, chosen_pairs
+from tui_influence.analysis.ranking import (
+    compare_reports,
+)
+from tui_influence.analysis.types import (
+    AnyReport,
+    ComparisonReport,
+    RankReport,
+)
+from tui_influence.render.interval_table import ComparisonLines, Lines
+from tui_influence.render.ranking import agreement
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.detail import detail, pair_detail
-from tui_influence.views import Order, PairOrder, chosen, chosen_pairs
 
 
 class Row(Protocol):
@@ -117,7 +123,7 @@ def comparison_sheet(report: ComparisonReport) -> Sheet:
         noun=first.noun,
         nouns=first.nouns,
         models=min(first.ranking.n_models, second.ranking.n_models),
-        agreement=report.agreement(),
+        agreement=agreement(report),
         orders=orders,
         chosen=lambda text, order: chosen_pairs(rows, text, orders[order]),
         written=lambda width, look: ComparisonLines(rows, report, width, look.pen()),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.pictures import Album
 from tui_influence.tui.probe_state import ProbeState
@@ -13,9 +13,11 @@ from tui_influence.tui.theme import Look
 from tui_influence.tui.verifying_state import VerifyingState
 
 if TYPE_CHECKING:
-    from tui_influence.effects import Effects
-    from tui_influence.growth import Growth
-    from tui_influence.ranking import Answer
+    from tui_influence.analysis.class_effects import Effects
+    from tui_influence.analysis.types import (
+        Answer,
+        Growth,
+    )
     from tui_influence.tui.log_lines import LogLine
     from tui_influence.tui.messages import GroupSeen, ImageSeen
 

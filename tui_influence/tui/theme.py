@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.theme import Theme
 
+from tui_influence.render.run_words import ASCII_MARKS, ASCII_SILENT_MARK, MARKS, SILENT_MARK, state_word
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.words import ASCII_MARKS, ASCII_SILENT_MARK, MARKS, SILENT_MARK, state_word
 
 if TYPE_CHECKING:
-    from tui_influence.export.lines import Pen
+    from tui_influence.render.interval_table import Pen
 
 DARK = Theme(
     name="tinfl-dark",
@@ -149,6 +149,6 @@ class Look:
 
     def pen(self, *, coloured: bool = True) -> "Pen":
         """Return what rankings are written with; noise is written without colour."""
-        from tui_influence.export.lines import Pen  # here, because it loads numpy
+        from tui_influence.render.interval_table import Pen  # here, because it loads numpy
 
         return Pen(self.ascii, coloured and self.coloured, self.good, self.bad, self.quiet, self.quiet)

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 from tui_influence.runs.overview import Overview
 from tui_influence.store.paths import Paths
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.probes.flips import Verified
-    from tui_influence.probes.verification import Verification
-    from tui_influence.store.arms_file import Pruning
+    from tui_influence.pruning.counterfactual import (
+        Verification,
+    )
+    from tui_influence.pruning.types import (
+        Verified,
+    )
+    from tui_influence.store.pruning_plan import Pruning
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 from tui_influence.store.run_info import RunInfo
 
 

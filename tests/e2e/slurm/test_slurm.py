@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from tests.e2e.program import PATIENCE, processes_of, record_bytes, status, tinfl, wait_for, wait_until, write_config
-from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import State, read_heartbeat
+from tui_influence.store.events import Follower
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tui_influence.config.identity import absolute
 from tui_influence.config.loader import parse_config
-from tui_influence.config.locations import absolute
 
 TEXT = """\
 [run]

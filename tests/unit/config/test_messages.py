@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.config.configs import VALID
+from tui_influence.config.errors import InvalidConfig, Problem
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import InvalidConfig, Problem
-from tui_influence.config.vocabulary import keys
+from tui_influence.config.messages import keys
 
 FOLDER = 'kind = "folder"\npath = "x"\n'
 

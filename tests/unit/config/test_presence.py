@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tui_influence.config.errors import InvalidConfig
 from tui_influence.config.loader import check_presence, load_config
-from tui_influence.config.problems import InvalidConfig
 
 TEXT = """\
 [run]

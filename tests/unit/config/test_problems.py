@@ -3,8 +3,8 @@
 import pytest
 
 from tui_influence.cli import diagnostics
+from tui_influence.config.errors import SHOWN_COLUMNS, InvalidConfig, Problem
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import SHOWN_COLUMNS, InvalidConfig, Problem
 from tui_influence.errors import ExitCode
 
 ONE = Problem('unknown key "epoch" in [train]', 18, 1, "epoch = 8", "did you mean epochs?")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tui_influence.config.errors import InvalidConfig
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import InvalidConfig
 
 SYNTAX = [
     ("[run\n", 1, 5, "expected ']' at the end of a table declaration", ""),

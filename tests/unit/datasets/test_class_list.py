@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_influence.datasets.class_list import read_class_list, read_image_list, text_of_image_list
+from tui_influence.datasets.groups import read_class_list, read_image_list, text_of_image_list
 from tui_influence.errors import DatasetError
 
 

@@ -11,9 +11,9 @@ from image_files import noise, npz, save, source
 
 from tui_influence.config.schema import BuiltinTarget, FolderSource, NpzSource
 from tui_influence.datasets import load_target, thumbnails
-from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.npz import NpzOrigin
 from tui_influence.datasets.packing import threads
-from tui_influence.datasets.sets import Sample
 from tui_influence.errors import DatasetError
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
 from tui_influence.datasets import ImageSet, ImageShape, load_source, load_target, native_shape, thumbnails
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.torchvision_sets import TorchvisionOrigin
+from tui_influence.datasets.torchvision import TorchvisionOrigin
 from tui_influence.datasets.torchvision_trust import _ARGUMENTS, UntrustedDatasetError
 from tui_influence.errors import DatasetError
 

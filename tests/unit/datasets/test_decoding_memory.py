@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.requirements import require
 from tui_influence.datasets import images as decoding_of_images
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.errors import BadImageError
 from tui_influence.datasets.images import MAX_COSTLY_PIXELS, MAX_PIXELS, look, render
-from tui_influence.datasets.problems import BadImageError
-from tui_influence.datasets.sets import Sample
 
 MOST_BYTES = 10**9
 SIDES = (700, 1400)
@@ -25,7 +25,7 @@ PEAKS = """
 import os, sys
 from pathlib import Path
 from tui_influence.datasets.images import render
-from tui_influence.datasets.sets import Sample
+from tui_influence.datasets.base import Sample
 
 def peak():
     return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

@@ -19,7 +19,9 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.export.comparison_report import compare_reports
+from tui_influence.analysis.ranking import (
+    compare_reports,
+)
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
 

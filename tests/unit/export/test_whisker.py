@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_influence.export.whisker import ASCII, UNICODE, Interval, Scale, common_scale, draw
+from tui_influence.render.whisker import ASCII, UNICODE, Interval, Scale, common_scale, draw
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 plain = st.floats(-10, 10)

@@ -8,9 +8,16 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import LABELS, flat, pruned
 from tui_influence.pruning.arms import choice, identity, with_arms
-from tui_influence.pruning.growing import repeats_needed, whole_plan
-from tui_influence.store.arms_file import ArmKind, Stages, read_arms, write_arms
+from tui_influence.pruning.stages import repeats_needed, whole_plan
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    Stages,
+    read_arms,
+    write_arms,
+)
 
 
 def planned(stages, ks=(3,), chosen=()):

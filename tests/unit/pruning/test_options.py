@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tui_influence.analysis.question import Question
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import BOTH, Choice, listed_text, numbers
-from tui_influence.ranking_question import Question
 
 RESULTS = Path("results/my run")
 

@@ -11,11 +11,10 @@ import psutil
 import pynvml
 import pytest
 
-from tui_influence.runs import gauges
+from tui_influence.runs import resources
 from tui_influence.runs.devices import cpu_cores
-from tui_influence.runs.gauges import Gauges, Meter, Reading, Usage
 from tui_influence.runs.heartbeat import DeviceState, WorkerState
-from tui_influence.runs.nvml import Nvml
+from tui_influence.runs.resources import Gauges, Meter, Nvml, Reading, Usage
 
 UUIDS = ["GPU-11111111-aaaa", "GPU-22222222-bbbb"]
 SLICE = "MIG-33333333-cccc"
@@ -220,7 +219,7 @@ def test_a_busy_worker_is_seen_to_use_its_core_and_its_memory(busy):
 
 def test_memory_that_workers_share_is_counted_once():
     usages = [Usage(1.0, 100, 60), Usage(0.5, 90, 50)]
-    assert gauges._cpu("cpu", usages).memory_used == 40 + 40 + 60
+    assert resources._cpu("cpu", usages).memory_used == 40 + 40 + 60
 
 
 def test_a_worker_that_has_ended_is_left_out(busy):
@@ -256,7 +255,7 @@ def test_devices_and_workers_are_shown_at_once_and_their_gauges_when_they_are_re
 def test_a_driver_that_no_longer_answers_costs_the_gauges_and_not_the_run(driver, monkeypatch):
     hang = threading.Event()
     driver().nvmlDeviceGetPowerUsage = lambda handle: hang.wait(20)
-    monkeypatch.setattr(gauges, "_PATIENCE", 0.05)
+    monkeypatch.setattr(resources, "_PATIENCE", 0.05)
     shown = Gauges()
     crew = [worker(os.getpid(), "cuda:0")]
     for _ in range(3):
@@ -272,5 +271,5 @@ def test_a_reading_that_is_old_is_not_shown(monkeypatch):
     warm = DeviceState("cuda:0", temperature=60.0)
     shown._reading = Reading(time.monotonic(), {"cuda:0": warm}, {1: Usage(0.5, 10, 0)})
     assert shown.show(crew) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
-    shown._reading = Reading(time.monotonic() - gauges.EXPIRY - 1, {"cuda:0": warm})
+    shown._reading = Reading(time.monotonic() - resources.EXPIRY - 1, {"cuda:0": warm})
     assert shown.show(crew) == ([DeviceState("cuda:0")], crew)

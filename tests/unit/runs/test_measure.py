@@ -9,9 +9,9 @@ import pytest
 from tests.e2e.program import CONFIG
 from tui_influence.config.loader import parse_config
 from tui_influence.errors import ExitCode, RunFailedError
-from tui_influence.runs import measure as module
+from tui_influence.runs import cost as module
+from tui_influence.runs.cost import measure
 from tui_influence.runs.datasets import open_datasets
-from tui_influence.runs.measure import measure
 from tui_influence.runs.prepare import prepare
 from tui_influence.store.paths import Paths
 

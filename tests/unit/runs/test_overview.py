@@ -6,23 +6,25 @@ import pytest
 
 from tests.unit.store.conftest import paths, run  # noqa: F401
 from tui_influence.errors import ResultsError
-from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, write_heartbeat
-from tui_influence.runs.overview import overview
-from tui_influence.runs.ownership import Owner
-from tui_influence.runs.words import (
+from tui_influence.render.run_words import (
     ASCII_MARKS,
     ASCII_SILENT_MARK,
     MARKS,
     SILENT_MARK,
     Level,
-    duration,
     event_level,
     event_sentence,
     event_time,
     silent_reason,
 )
+from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, write_heartbeat
+from tui_influence.runs.overview import overview
+from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
+from tui_influence.text import (
+    duration,
+)
 
 
 def test_models_are_counted_from_their_records(run):  # noqa: F811

@@ -11,7 +11,7 @@ from tui_influence.designs import Row
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.record_check import check_identity, set_damaged_aside
-from tui_influence.runs.work import Work
+from tui_influence.runs.row_queue import Work
 from tui_influence.store import matrix
 from tui_influence.store.matrix import compact, generations
 from tui_influence.store.paths import Paths

@@ -15,15 +15,19 @@ from tui_influence.errors import ExitCode
 from tui_influence.roles import Role
 from tui_influence.runs import session as module
 from tui_influence.runs.control import Stop
-from tui_influence.runs.crew import Ended
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.protocol import Begun, Done, Failed, Fatal, Kind, Ready
+from tui_influence.runs.row_queue import Work
 from tui_influence.runs.session import Session
-from tui_influence.runs.work import Work
+from tui_influence.runs.worker_pool import Ended
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.listing import list_failures
+from tui_influence.store.listing import (
+    list_failures,
+)
 from tui_influence.store.paths import Paths
-from tui_influence.store.records import write_record
+from tui_influence.store.records import (
+    write_record,
+)
 
 MODELS = 12
 

@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from tui_influence.runs.tuning import Change, Tuner
+from tui_influence.runs.autotune import Change, Tuner
 
 
 def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:

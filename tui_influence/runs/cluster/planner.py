@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from tui_influence.config.fields import minutes_of
+from tui_influence.config.types import minutes_of
 from tui_influence.designs import Row
 from tui_influence.errors import RunFailedError, TinflError
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.blocks import Pace, Round, cut, last_round, read_round, write_round
-from tui_influence.runs.cluster.told import Told, clear, suspects, take_in
+from tui_influence.runs.cluster.rounds import Pace, Round, cut, last_round, read_round, write_round
+from tui_influence.runs.cluster.task_reports import Told, clear, suspects, take_in
 from tui_influence.runs.control import Stop, stop_request
 from tui_influence.runs.devices import node
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
@@ -23,11 +23,14 @@ from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
 from tui_influence.runs.progress import Progress
 from tui_influence.runs.protocol import Done, Kind
 from tui_influence.runs.record_check import remove_stale, set_damaged_aside
+from tui_influence.runs.row_queue import forget_failures
 from tui_influence.runs.supervisor import More, Request
-from tui_influence.runs.work import forget_failures
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import completed, list_failures
+from tui_influence.store.listing import (
+    completed,
+    list_failures,
+)
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo

@@ -24,14 +24,13 @@ from typing import Any
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.errors import AlreadyRunningError, ResultsError, RunFailedError, TinflError
-from tui_influence.runs.cluster.arrays import Array, alive, array_options, hidden, sbatch, submit_round
-from tui_influence.runs.cluster.blocks import Round, last_round
 from tui_influence.runs.cluster.planner import Next, Planner
-from tui_influence.runs.cluster.script import Scripts
-from tui_influence.runs.cluster.trust import check_trusted, trust
+from tui_influence.runs.cluster.rounds import Round, last_round
+from tui_influence.runs.cluster.slurm_client import Jobs, read_jobs, slurm, write_jobs
+from tui_influence.runs.cluster.slurm_submit import Array, Scripts, alive, array_options, hidden, sbatch, submit_round
+from tui_influence.runs.cluster.trusted_commands import check_trusted, trust
 from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
-from tui_influence.runs.jobs import Jobs, read_jobs, slurm, write_jobs
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Request
@@ -253,7 +252,7 @@ def _is_pilot(config: Config, planned: Round) -> bool:
 def _train_here(paths: Paths, request: Request, planned: Round) -> None:
     """Train the pilot in this job: it waited for its node already."""
     command = [
-        sys.executable, "-P", "-m", "tui_influence.runs.cluster.block", str(paths.root), str(planned.number), "0",
+        sys.executable, "-P", "-m", "tui_influence.runs.cluster.task", str(paths.root), str(planned.number), "0",
         "--label", os.environ.get("SLURM_JOB_ID", "planner"), "--request", planned.request,
         *(["--allow-code"] if request.allow_code else []),
     ]  # fmt: skip

@@ -6,8 +6,8 @@ from dataclasses import replace
 from textual import on
 from textual.message import Message
 
-from tui_influence.export.columns import plain
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.looking import Series
 from tui_influence.tui.pictures import Key

@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_influence.export.columns import cut, plain
+from tui_influence.render.format import cut, plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.field import NARROW, Field

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from tui_influence.export.columns import plain
+from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen

@@ -10,8 +10,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.render.format import cut, plain
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keys import keys_of
 from tui_influence.tui.large import has_graphics
@@ -22,7 +22,7 @@ from tui_influence.tui.widgets.picture_view import PictureView
 from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 if TYPE_CHECKING:
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.snapshot import Reading
 
 
 class ImageScreen(Screen[int]):

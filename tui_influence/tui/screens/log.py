@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from tui_influence.runs.words import Level
+from tui_influence.render.run_words import Level
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked

@@ -11,8 +11,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_influence.export.columns import fit, plain
-from tui_influence.runs.words import state_word
+from tui_influence.render.format import fit, plain
+from tui_influence.render.run_words import state_word
 from tui_influence.text import printable
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.runs_found import FoundRun

@@ -13,7 +13,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from tui_influence.export.columns import plain
+from tui_influence.render.format import plain
 from tui_influence.text import counted
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked

@@ -13,8 +13,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from tui_influence.export.columns import plain
 from tui_influence.pruning.options import Choice
+from tui_influence.render.format import plain
 from tui_influence.text import counted
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.keys import keys_of
@@ -28,7 +28,9 @@ from tui_influence.tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from tui_influence.pruning.curve import Quantity
-    from tui_influence.pruning.measured import ArmResult
+    from tui_influence.pruning.types import (
+        ArmResult,
+    )
     from tui_influence.tui.widgets.gain_lines import GainSheet
 
 _WIDE = 120

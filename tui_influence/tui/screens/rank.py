@@ -12,7 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from tui_influence.export.columns import plain
+from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.asking import AskingScreen

@@ -5,8 +5,10 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.export.lines import Lines
-from tui_influence.influence.ranking import RankedGroup
+from tui_influence.influence.types import (
+    RankedGroup,
+)
+from tui_influence.render.interval_table import Lines
 from tui_influence.tui.theme import Look
 
 _FEWEST = 3

@@ -8,7 +8,9 @@ from rich.text import Text
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
-    from tui_influence.growth import Growth
+    from tui_influence.analysis.types import (
+        Growth,
+    )
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " .:-=+*#@"

@@ -9,11 +9,17 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.effects import Moved, MovedExample
-from tui_influence.export.columns import cut, plain
-from tui_influence.export.report import SIGNIFICANT, RankReport
-from tui_influence.influence.ranking import RankedGroup
-from tui_influence.predictions import label_name
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.types import (
+    Moved,
+    MovedExample,
+    RankReport,
+)
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    RankedGroup,
+)
+from tui_influence.render.format import cut, plain
 from tui_influence.text import counted
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
@@ -36,7 +42,7 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, look: Look
     facts = []
     if isfinite(row.influence):
         sign = look.sign("▲", "+") if row.influence > 0 else look.sign("▼", "-")
-        mark = "*" if row.q < SIGNIFICANT else ""
+        mark = "*" if row.q < SIGNIFICANCE_LEVEL else ""
         between = f" [{row.low:+.3g}, {row.high:+.3g}]" if isfinite(row.low) and isfinite(row.high) else ""
         facts.append((f"{sign} {row.influence:+.3g}{mark}{between}", _colour(row.influence, row.q, look)))
     else:
@@ -105,7 +111,7 @@ def _tile(example: MovedExample, target: int, classes: Sequence[str], look: Look
     label, usual = (plain(label_name(classes, place), look.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = look.sign("▲", "+") if example.influence > 0 else look.sign("▼", "-")
-    mark = "*" if example.q < SIGNIFICANT else ""
+    mark = "*" if example.q < SIGNIFICANCE_LEVEL else ""
     half = f" ±{example.high - example.influence:#.2g}".rstrip(".") if isfinite(example.high) else ""
     if look.ascii:
         half = half.replace("±", "+-")
@@ -123,6 +129,6 @@ def _ellipsis(look: Look) -> str:
 
 
 def _colour(influence: float, q: float, look: Look) -> str:
-    if not q < SIGNIFICANT:
+    if not q < SIGNIFICANCE_LEVEL:
         return look.quiet
     return look.good if influence > 0 else look.bad

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from tui_influence.export.columns import cut, fit, plain
-from tui_influence.runs.gauge_words import columns, device_cells, device_name, worker_cells
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.run_words import columns, device_cells, device_name, worker_cells
 from tui_influence.runs.heartbeat import DeviceState, Heartbeat, WorkerState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar

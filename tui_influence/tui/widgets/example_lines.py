@@ -5,10 +5,15 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.about_example import AboutExample
-from tui_influence.export.columns import fit, plain
-from tui_influence.export.report import with_interval
-from tui_influence.predictions import Said, label_name
+from tui_influence.analysis.examples import (
+    label_name,
+)
+from tui_influence.analysis.types import (
+    AboutExample,
+    Said,
+)
+from tui_influence.render.format import fit, plain
+from tui_influence.render.ranking import with_interval
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
 

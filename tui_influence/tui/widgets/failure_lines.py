@@ -10,13 +10,23 @@ from math import inf
 
 from rich.text import Text
 
-from tui_influence.export.columns import Column, cut, plain
-from tui_influence.export.lines import q_text
-from tui_influence.export.report import PLURAL, SIGNIFICANT
-from tui_influence.predictions import label_name
-from tui_influence.probes.failure_documents import failures_csv
-from tui_influence.probes.failures import BLAMED, Blamed, Failure, Failures
-from tui_influence.ranking import noun_of
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.failures import (
+    BLAMED,
+)
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.types import (
+    PLURAL,
+    Blamed,
+    Failure,
+    Failures,
+)
+from tui_influence.export.failures import failures_csv
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import Column, cut, plain
+from tui_influence.render.interval_table import q_text
 from tui_influence.text import counted
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
@@ -108,7 +118,7 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
 
 
 def _effect(one: Blamed) -> Effect:
-    return Effect(one.influence, one.low, one.high, one.told, one.se)
+    return Effect(one.influence, one.low, one.high, one.is_significant, one.se)
 
 
 def _names(one: Failure, classes: Sequence[str], groups: Sequence[str]) -> str:
@@ -144,7 +154,7 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, look: Loo
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
         f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
-        f"* q < {SIGNIFICANT:g} over the {PLURAL[noun]}.{zero}"
+        f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
     where = f"image {one.example:,}, {plain(reading.examples.names[one.example], look.ascii)}"
     return [

@@ -7,12 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from tui_influence.export.columns import Column
-from tui_influence.export.lines import q_text
-from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
 from tui_influence.pruning.curve import Quantity
-from tui_influence.pruning.measured import ArmResult, Interval, Measured
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.pruning.types import (
+    ArmResult,
+    Interval,
+    Measured,
+)
+from tui_influence.render.format import Column
+from tui_influence.render.interval_table import q_text
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines
 
@@ -114,7 +122,7 @@ def class_sheet(measured: Measured, result: ArmResult, quantity: Quantity) -> Ga
                 place,
                 f"{one.target}/{one.name}" if several else one.name,
                 gain,
-                one.q < SIGNIFICANT if percent else gain.sign != 0,
+                one.q < SIGNIFICANCE_LEVEL if percent else gain.sign != 0,
             )
             for place, one, gain in found
         ),

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_influence.export.columns import cut
+from tui_influence.render.format import cut
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.pictures import Album, Drawn, Key
 from tui_influence.tui.theme import Look

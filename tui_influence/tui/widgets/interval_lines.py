@@ -12,9 +12,9 @@ from math import isfinite, nan
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import Column, choose_for_names, fit, plain, value_format
-from tui_influence.export.lines import Pen, one_line
-from tui_influence.export.whisker import Interval, common_scale, draw
+from tui_influence.render.format import Column, choose_for_names, fit, plain, value_format
+from tui_influence.render.interval_table import Pen, one_line
+from tui_influence.render.whisker import Interval, common_scale, draw
 
 
 @dataclass(frozen=True)

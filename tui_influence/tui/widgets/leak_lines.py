@@ -5,11 +5,19 @@ Pure functions of what was found. Loads numpy, so it is imported where there is 
 
 from rich.text import Text
 
-from tui_influence.export.columns import Column, cut, plain
-from tui_influence.export.lines import q_text
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.leakage import Leak, Leaks, class_of
-from tui_influence.probes.leakage_documents import leaks_csv
+from tui_influence.analysis.leakage import (
+    class_of,
+)
+from tui_influence.analysis.types import (
+    Leak,
+    Leaks,
+)
+from tui_influence.export.leakage import leaks_csv
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import Column, cut, plain
+from tui_influence.render.interval_table import q_text
 from tui_influence.text import counted
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
@@ -58,7 +66,7 @@ def _index(found: Found, leak: Leak) -> int:
 
 
 def _effect(leak: Leak) -> Effect:
-    return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANT, leak.se)
+    return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANCE_LEVEL, leak.se)
 
 
 def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:

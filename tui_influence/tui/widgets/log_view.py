@@ -9,8 +9,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.runs.words import Level
+from tui_influence.render.format import cut, plain
+from tui_influence.render.run_words import Level
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.log_lines import LogLine
 from tui_influence.tui.theme import Look

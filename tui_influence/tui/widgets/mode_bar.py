@@ -7,8 +7,8 @@ from textual import events
 from textual.message import Message
 from textual.widget import Widget
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.runs.words import state_word
+from tui_influence.render.format import cut, plain
+from tui_influence.render.run_words import state_word
 from tui_influence.tui.actions import BY_ID, MODES
 from tui_influence.tui.keys import keys_of
 from tui_influence.tui.state import RunState

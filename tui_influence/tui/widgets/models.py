@@ -4,10 +4,17 @@ from statistics import fmean
 
 from rich.text import Text
 
-from tui_influence.export.columns import plain
-from tui_influence.export.report import with_interval
-from tui_influence.growth import FEWEST, Growth
-from tui_influence.influence.reliability import describe
+from tui_influence.analysis.reliability_curve import (
+    FEWEST,
+)
+from tui_influence.analysis.types import (
+    Growth,
+)
+from tui_influence.influence.types import (
+    describe,
+)
+from tui_influence.render.format import plain
+from tui_influence.render.ranking import with_interval
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import histogram, reliability_chart
 

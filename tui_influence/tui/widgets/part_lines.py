@@ -9,11 +9,18 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import cut, fit, plain, value_format
-from tui_influence.export.report import PLURAL, SIGNIFICANT
-from tui_influence.probes.subpopulation_documents import driven_csv, in_order
-from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
-from tui_influence.ranking import noun_of
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.types import (
+    PLURAL,
+    ClassParts,
+    Driven,
+    DrivenBy,
+)
+from tui_influence.export.subpopulations import driven_csv, in_order
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, fit, plain, value_format
 from tui_influence.text import counted
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
@@ -239,7 +246,7 @@ def _said(found: Found, chosen: Driven | None, look: Look) -> list[Text]:
             (f"{ends} by ", look.quiet),
             _name(found.reading.info.source.groups[chosen.group], look),
         ),
-        Text(f"beyond its class; * q < {SIGNIFICANT:g}", look.quiet),
+        Text(f"beyond its class; * q < {SIGNIFICANCE_LEVEL:g}", look.quiet),
     ]
 
 

@@ -3,8 +3,8 @@
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.render.format import cut, plain
 from tui_influence.tui.probe_state import View
 from tui_influence.tui.state import RunState
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tui_influence.analysis.filtering import kept
 from tui_influence.tui.looking import Series
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.shelves import Shelf
-from tui_influence.views import kept
 
 if TYPE_CHECKING:
     from tui_influence.tui.sheets import Written

@@ -7,15 +7,38 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import cut, fit, plain
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.verification_names import example_of
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
 from tui_influence.pruning.arms import order_of
 from tui_influence.pruning.curve import LOOKS, Quantity
-from tui_influence.pruning.measured import ArmResult, ClassGain, Interval, Measured, lost_and_gained
-from tui_influence.pruning.plot import removal_curve
-from tui_influence.pruning.recommendation import Recommendation, measured_best
-from tui_influence.store.arms_file import BASELINES, ArmKind, Forecast, Gain, RankingUsed
+from tui_influence.pruning.options import (
+    example_of,
+)
+from tui_influence.pruning.recommendation import (
+    measured_best,
+)
+from tui_influence.pruning.results import (
+    lost_and_gained,
+)
+from tui_influence.pruning.types import (
+    ArmResult,
+    ClassGain,
+    Interval,
+    Measured,
+    Recommendation,
+)
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.removal_curve import removal_curve
+from tui_influence.roles import (
+    BASELINES,
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Forecast,
+    Gain,
+    RankingUsed,
+)
 from tui_influence.text import counted
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.facts import LABEL, fact
@@ -177,7 +200,7 @@ def _changed(result: ArmResult, look: Look, width: int) -> Iterator[Text]:
 def class_heading(result: ArmResult, look: Look) -> Text:
     """Return what the target classes under an arm are."""
     lost, gained = lost_and_gained(result.by_class)
-    counts = f"  gain of each target class: {len(lost)} lost, {len(gained)} gained (q < {SIGNIFICANT:g})"
+    counts = f"  gain of each target class: {len(lost)} lost, {len(gained)} gained (q < {SIGNIFICANCE_LEVEL:g})"
     return Text.assemble((plain(result.arm.label, look.ascii)[:60], "bold"), (counts, look.quiet))
 
 
@@ -188,7 +211,11 @@ def class_detail(gain: ClassGain, look: Look) -> list[Text]:
         name: scaled(one, percent=name == "accuracy")
         for name, one in (("accuracy", gain.accuracy), ("margin", gain.margin))
     }
-    told = "its accuracy changed beyond chance" if gain.q < SIGNIFICANT else "no change of its accuracy beyond chance"
+    told = (
+        "its accuracy changed beyond chance"
+        if gain.q < SIGNIFICANCE_LEVEL
+        else "no change of its accuracy beyond chance"
+    )
     return [
         Text.assemble(
             (plain(gain.name, look.ascii)[:60], "bold"), (f"  {plain(gain.target, look.ascii)[:40]}", look.quiet)

@@ -4,12 +4,18 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from tui_influence.export.columns import cut, plain
 from tui_influence.pruning.options import Choice
+from tui_influence.render.format import cut, plain
+from tui_influence.render.run_words import (
+    lost_reason,
+)
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import duration, lost_reason
-from tui_influence.text import counted, printable
+from tui_influence.text import (
+    counted,
+    duration,
+    printable,
+)
 from tui_influence.tui.keys import Keys
 from tui_influence.tui.pruning_state import Outline, PruningState
 from tui_influence.tui.state import RunState

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.export.columns import cut, plain
-from tui_influence.influence.reliability import describe
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.influence.types import (
+    describe,
+)
+from tui_influence.render.format import cut, plain
 from tui_influence.text import counted
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
-    from tui_influence.export.report import RankReport
+    from tui_influence.analysis.types import (
+        RankReport,
+    )
     from tui_influence.tui.sheets import Sheet
 
 _NARROW = 60

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from tui_influence.export.columns import plain
+from tui_influence.render.format import plain
+from tui_influence.render.run_words import (
+    lost_reason,
+    silent_reason,
+)
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import duration, lost_reason, silent_reason
-from tui_influence.text import counted, printable
+from tui_influence.text import (
+    counted,
+    duration,
+    printable,
+)
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar

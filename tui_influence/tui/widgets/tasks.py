@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from tui_influence.export.columns import cut, plain
+from tui_influence.render.format import cut, plain
+from tui_influence.render.run_words import by_state, where, why_waiting
+from tui_influence.runs.cluster.slurm_client import Task
 from tui_influence.runs.heartbeat import Heartbeat
-from tui_influence.runs.jobs import Task
-from tui_influence.runs.task_words import by_state, where, why_waiting
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.facts import LABEL, fact
 

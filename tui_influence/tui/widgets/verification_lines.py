@@ -8,15 +8,26 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.export.columns import fit, plain, value_format
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.flips import Against, ArmOnExample, Outcome, Verified
-from tui_influence.probes.verification_report import conclusion, elsewhere, left_out, method, shown_margin
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.pruning.types import (
+    Against,
+    ArmOnExample,
+    Outcome,
+    Verified,
+)
+from tui_influence.render.counterfactual import conclusion, elsewhere, left_out, method, shown_margin
+from tui_influence.render.format import fit, plain, value_format
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import duration
-from tui_influence.store.arms_file import ArmKind
-from tui_influence.text import counted
+from tui_influence.text import (
+    counted,
+    duration,
+)
 from tui_influence.tui.carry_out import run_name
 from tui_influence.tui.keys import Keys
 from tui_influence.tui.state import RunState
@@ -68,11 +79,12 @@ def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
         "Without what hurts it most:",
     ]
     lines += [
-        f"  {sign}{one.influence:{digits}}{'*' if one.told else ' '} [{one.low:{digits}}, {one.high:{digits}}]  "
+        f"  {sign}{one.influence:{digits}}{'*' if one.is_significant else ' '} "
+        f"[{one.low:{digits}}, {one.high:{digits}}]  "
         f"{plain(info.source.groups[one.group], look.ascii)[:40]}"
         for one in blamed
     ]
-    by = f"influence on its {question.output_kind}, by {question.estimator}; * q < {SIGNIFICANT:g}"
+    by = f"influence on its {question.output_kind}, by {question.estimator}; * q < {SIGNIFICANCE_LEVEL:g}"
     lines += [f"  {by}", f"Beside it: without {len(blamed)} at random, and with everything."]
     seen = state.image.found if state.image else None
     if seen is not None and seen.example == question.example and seen.overall.accuracy > 0.5:

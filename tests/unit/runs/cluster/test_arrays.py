@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tui_influence.errors import ConfigError, RunFailedError
-from tui_influence.runs import jobs as module
-from tui_influence.runs.cluster.arrays import max_array, sbatch, submit_round
+from tui_influence.runs.cluster import slurm_client as module
+from tui_influence.runs.cluster.slurm_submit import max_array, sbatch, submit_round
 
 NAME = "tinfl-a-0123456789"
 

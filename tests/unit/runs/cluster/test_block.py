@@ -10,17 +10,17 @@ from tests.tui.runs import make_run
 from tui_influence.designs import Design, schedule
 from tui_influence.errors import DeviceError
 from tui_influence.roles import Role
-from tui_influence.runs.cluster import block as module
-from tui_influence.runs.cluster.block import run_block
-from tui_influence.runs.cluster.blocks import Round, write_round
+from tui_influence.runs.cluster import task as module
+from tui_influence.runs.cluster.rounds import Round, write_round
+from tui_influence.runs.cluster.slurm_client import Jobs, Task, write_jobs
+from tui_influence.runs.cluster.task import run_block
 from tui_influence.runs.control import Stop
-from tui_influence.runs.following import Follower
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
-from tui_influence.runs.jobs import Jobs, Task, write_jobs
 from tui_influence.runs.prepare import versions
+from tui_influence.store.events import Follower
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import write_plan
+from tui_influence.store.plan import write_plan
 from tui_influence.store.run_info import read_run_info, write_run_info
 from tui_influence.training.cuda import CudaDevice, CudaProbe
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_influence.errors import ResultsError
-from tui_influence.runs.cluster.blocks import PILOT_ROWS, Pace, Round, cut, last_round, read_round, write_round
+from tui_influence.runs.cluster.rounds import PILOT_ROWS, Pace, Round, cut, last_round, read_round, write_round
 from tui_influence.store.paths import Paths
 
 rows = st.lists(st.integers(0, 5000), unique=True, max_size=400).map(sorted)

@@ -7,11 +7,11 @@ import pytest
 
 from tests.integration.command_line import refused, run
 from tui_influence.errors import ConfigError, RunFailedError
-from tui_influence.runs import jobs as module
+from tui_influence.render.run_words import lost_reason
+from tui_influence.runs.cluster import slurm_client as module
+from tui_influence.runs.cluster.slurm_client import Jobs, exit_code, look, slurm, write_jobs
 from tui_influence.runs.control import Stop, note_stopped, request_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, read_heartbeat, write_heartbeat
-from tui_influence.runs.jobs import Jobs, exit_code, look, slurm, write_jobs
-from tui_influence.runs.words import lost_reason
 from tui_influence.store.events import read_events
 from tui_influence.store.paths import Paths
 

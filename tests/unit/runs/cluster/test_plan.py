@@ -9,9 +9,9 @@ import pytest
 from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
 from tui_influence.runs.cluster import slurm as module
-from tui_influence.runs.cluster.blocks import read_round
+from tui_influence.runs.cluster.rounds import read_round
+from tui_influence.runs.cluster.slurm_client import Jobs, read_jobs, write_jobs
 from tui_influence.runs.heartbeat import read_heartbeat
-from tui_influence.runs.jobs import Jobs, read_jobs, write_jobs
 from tui_influence.runs.supervisor import Request, nothing_more
 from tui_influence.store.paths import Paths
 
@@ -29,8 +29,8 @@ def submitted(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(module, "sbatch", sbatch)
-    monkeypatch.setattr("tui_influence.runs.cluster.arrays.sbatch", sbatch)
-    monkeypatch.setattr("tui_influence.runs.cluster.arrays.max_array", lambda: 1000)
+    monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.sbatch", sbatch)
+    monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.max_array", lambda: 1000)
     monkeypatch.setattr(module, "alive", lambda name, planner=None: set())
     monkeypatch.setattr(module, "_try", lambda scripts: None)
     monkeypatch.setattr(module, "_is_pilot", lambda config, planned: False)  # as with a partition for planners

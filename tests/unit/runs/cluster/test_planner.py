@@ -9,14 +9,17 @@ from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
 from tui_influence.errors import RunFailedError
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.blocks import PILOT_ROWS, Round
 from tui_influence.runs.cluster.planner import Planner
+from tui_influence.runs.cluster.rounds import PILOT_ROWS, Round
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.supervisor import Request, nothing_more
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.listing import failure_reason, list_failures
+from tui_influence.store.listing import (
+    failure_reason,
+    list_failures,
+)
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import read_plan
+from tui_influence.store.plan import read_plan
 
 MODELS, HELDOUT = 10, 2
 SECONDS = 10.0

@@ -12,7 +12,7 @@ from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
 from tui_influence.config.schema import RaySection
 from tui_influence.errors import ConfigError, RunFailedError
-from tui_influence.runs.cluster import ray_tasks
+from tui_influence.runs.cluster import ray as ray_tasks
 from tui_influence.runs.control import request_stop
 from tui_influence.runs.heartbeat import State, read_heartbeat
 from tui_influence.runs.supervisor import Request, nothing_more

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
-from tui_influence.runs.cluster.script import Scripts
+from tui_influence.runs.cluster.slurm_submit import Scripts
 
 
 def run(tmp_path: Path, setup: str) -> tuple[int, str]:
