@@ -22,7 +22,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import Choice, numbers
 from tui_influence.render.format import plain
 from tui_influence.runs.heartbeat import State
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.screens.base import AskingScreen
@@ -149,7 +149,7 @@ class PruneAsking(AskingScreen):
             text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
             self.notify(keys_of(self.app).put_into(text), markup=False)
             return
-        many = counted(len(marked), "marked class", "marked classes")
+        many = pluralize(len(marked), "marked class", "marked classes")
         choices = [("drop", marked), ("keep", marked), ("drop", ())]
         names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
 
@@ -396,7 +396,7 @@ class PruneScreen(PruneAsking):
                         )
                     )
             if measured.damaged:
-                left_out = f"{counted(len(measured.damaged), 'damaged record')} left out"
+                left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
                 lines.append(Text(left_out, style=look.warning))
         self.query_one("#pruning-standing", IncrementalText).show(lines)
         view = "both" if wide else _VIEWS[self._view]
