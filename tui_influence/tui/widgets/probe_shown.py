@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.analysis.filtering import kept
-from tui_influence.tui.looking import Series
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.shelves import Shelf
 
@@ -100,7 +100,7 @@ class Shown:
     """
 
     summary: Callable[[Look], str]
-    series: Callable[[Sequence[int]], Series]
+    series: Callable[[Sequence[int]], ImageSeries]
     csv: Callable[[], str]
     what: str
     note: str
