@@ -64,7 +64,7 @@ def runs_in(folder: Path) -> list[FoundRun]:
 
 def _look(root: Path) -> FoundRun:
     try:
-        seen = overview(Paths(root), shown_failures=0)
+        seen = overview(Paths(root), max_failures=0)
     except TinflError as error:
         return FoundRun(root, problem=str(error))
     except OSError as error:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import by_state, where, why_waiting
-from tui_influence.runs.cluster.slurm_client import Task
+from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.facts import LABEL, fact
@@ -36,14 +36,14 @@ def task_lines(heartbeat: Heartbeat, look: Look, width: int) -> Iterator[Text]:
         yield fact("", f"and {sum(task.count for task in left):,} more wait", look, look.quiet)
 
 
-def _each(tasks: Sequence[Task], said: Sequence[str], look: Look, width: int, style: str = "") -> Iterator[Text]:
+def _each(tasks: Sequence[SlurmTask], said: Sequence[str], look: Look, width: int, style: str = "") -> Iterator[Text]:
     room = max((len(task.job) for task in tasks), default=0)
     for task, words in zip(tasks, said, strict=False):
         state = cut(task.state.lower(), LABEL - 1, "")
         yield fact(state, _cut(f"{task.job:<{room}}  {words}", look, width), look, style)
 
 
-def _on(task: Task) -> str:
+def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
 
 
