@@ -5,8 +5,8 @@
 
 Simulated are slots that take blocks in order, the start of a task, models of varying length, nodes that are lost (their
 task is started again by the engine, as with `--requeue`), the submission of arrays, the latency of the file system, the
-planner between rounds and compaction. The sizes of blocks come from `runs.cluster.rounds.divide_rows`, the costs of files
-from this machine. Queueing for nodes is not simulated: slots are there from the start.
+planner between rounds and compaction. The sizes of blocks come from `runs.cluster.rounds.divide_rows`, the costs of
+files from this machine. Queueing for nodes is not simulated: slots are there from the start.
 """
 
 import argparse
