@@ -15,7 +15,7 @@ from tui_influence.render.format import fit, plain
 from tui_influence.render.run_words import state_word
 from tui_influence.text import printable
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.run_list import RunSummary
 from tui_influence.tui.theme import Look
 
 
@@ -42,7 +42,7 @@ class PickerScreen(Screen[None]):
     def __init__(self, folder: Path, look: Look) -> None:
         super().__init__()
         self._folder, self._look = folder, look
-        self._runs: Sequence[FoundRun] = ()
+        self._runs: Sequence[RunSummary] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out title and list."""
@@ -59,7 +59,7 @@ class PickerScreen(Screen[None]):
         """Look again when coming back."""
         self.post_message(self.LookAsked())
 
-    def show(self, runs: Sequence[FoundRun]) -> None:
+    def show(self, runs: Sequence[RunSummary]) -> None:
         """Show what was found."""
         runs_list = self.query_one(OptionList)
         before = runs_list.highlighted or 0
@@ -90,7 +90,7 @@ class PickerScreen(Screen[None]):
         else:
             self.post_message(self.Picked(run.root))
 
-    def _line(self, run: FoundRun) -> Text:
+    def _line(self, run: RunSummary) -> Text:
         look, ellipsis = self._look, self._look.sign("…", "~")
         name = fit(plain(run.root.name, look.ascii), 28, ellipsis=ellipsis)
         if run.problem or run.state is None:
