@@ -4,8 +4,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_influence.render.style import Style
 from tui_influence.tui.pictures import Album, Key
-from tui_influence.tui.theme import Look
 
 _MOST = 96
 """Cells of the largest picture: thumbnails hold no more than this shows."""
@@ -24,11 +24,11 @@ class PictureView(Widget):
     def __init__(self, album: Album, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._album = album
-        self._about: tuple[int | None, int, Look] | None = None
+        self._about: tuple[int | None, int, Style] | None = None
 
-    def show(self, target: int | None, place: int, look: Look) -> None:
+    def show(self, target: int | None, place: int, style: Style) -> None:
         """Show a test example of a target; of None, a sample image of the source."""
-        self._about = (target, place, look)
+        self._about = (target, place, style)
         self.call_later(self._want)  # as its own message: one that a screen posts on its behalf ends at that screen
         self.refresh()
 
@@ -54,9 +54,9 @@ class PictureView(Widget):
     def _key(self) -> Key | None:
         if self._about is None:
             return None
-        target, place, look = self._about
+        target, place, style = self._about
         columns = min(self.size.width, 2 * self.size.height, _MOST)
-        return Key(target, place, columns, look) if columns >= 2 else None
+        return Key(target, place, columns, style) if columns >= 2 else None
 
     def _want(self) -> None:
         key = self._key()

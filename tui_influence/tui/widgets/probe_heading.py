@@ -22,27 +22,27 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
         part: which part of it is seen, and in which order.
         width: of the lines.
     """
-    look, probe = state.look, state.probe
+    style, probe = state.style, state.probe
     lines = [_first(state, width)]
     if summary:
         more = f"  {part}" if part else ""
-        lines.append(Text.assemble(plain(summary, look.ascii), (plain(more, look.ascii), look.quiet)))
+        lines.append(Text.assemble(plain(summary, style.ascii), (plain(more, style.ascii), style.quiet)))
     found = probe.found
     notes = [probe.problem] if found is not None and probe.problem else []
     notes += found.notes if found is not None else ()
     notes += [reason for reason in state.image_problems.values() if reason]
     if notes and summary:
-        lines.append(Text(plain(notes[0], look.ascii), look.warning))
+        lines.append(Text(plain(notes[0], style.ascii), style.warning))
     for line in lines:
-        line.truncate(width, overflow="crop" if look.ascii else "ellipsis")
+        line.truncate(width, overflow="crop" if style.ascii else "ellipsis")
         line.no_wrap = True
     return lines
 
 
 def _first(state: RunState, width: int) -> Text:
-    look, probe = state.look, state.probe
+    style, probe = state.style, state.probe
     tabs = Text("  ").join(
-        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, look.quiet)
+        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, style.quiet)
         for view, word in _WORDS.items()
     )
     if width - tabs.cell_len - 2 < _LEAST:
@@ -52,17 +52,17 @@ def _first(state: RunState, width: int) -> Text:
     stale = found is not None and found.asked != asked and not probe.problem
     room = max(width - tabs.cell_len - 2, 0)
     right = Text("working it out..." if stale else _asked(state, asked.question, room))
-    right.stylize(look.warning if stale else "")
+    right.stylize(style.warning if stale else "")
     right.truncate(room, overflow="crop")
     return Text.assemble(tabs, " " * (width - tabs.cell_len - right.cell_len), right)
 
 
 def _asked(state: RunState, asked: Question, room: int) -> str:
-    look, info = state.look, state.overview.info if state.overview else None
+    style, info = state.style, state.overview.info if state.overview else None
     target = asked.target or (info.targets[0].name if info else "")
     parts = [target, "all classes" if asked.target_class is None else asked.target_class]
     how = f", {asked.output_kind}, {asked.estimator}"
-    shown = plain(", ".join(part for part in parts if part), look.ascii)
+    shown = plain(", ".join(part for part in parts if part), style.ascii)
     if cell_len(shown) + len(how) > room:
         how = ""
-    return cut(shown, room - len(how), look.sign("…", "~")) + how
+    return cut(shown, room - len(how), style.ellipsis) + how
