@@ -78,7 +78,7 @@ def shelves(
     def shelf(words: str, text_style: str, examples: Sequence[MovedExample], beyond: int) -> Shelf:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, style, captions) for example in examples)
-        return Shelf(Text.assemble((words, f"bold {style}"), (count, style.quiet)), tiles, "none")
+        return Shelf(Text.assemble((words, f"bold {text_style}"), (count, style.quiet)), tiles, "none")
 
     helped, hurt = style.glyph("▲ helped most", "+ helped most"), style.glyph("▼ hurt most", "- hurt most")
     return (
