@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tui_influence.analysis.question import Question
 from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
-from tui_influence.tui.pictures import Album
+from tui_influence.tui.image_cache import ImageCache
 from tui_influence.tui.probe_state import ProbeState
 from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.verifying_state import VerifyingState
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Answer,
         Growth,
     )
-    from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.background import LogLine
     from tui_influence.tui.messages import GroupSeen, ImageSeen
 
 
@@ -83,7 +83,7 @@ class RunState:
     seen: "GroupSeen | None" = None
     image: "ImageSeen | None" = None
     image_problems: "dict[int | None, str]" = field(default_factory=dict)
-    album: Album = field(default_factory=Album)
+    album: ImageCache = field(default_factory=ImageCache)
     log: "list[LogLine]" = field(default_factory=list)
     pruning: PruningState = field(default_factory=PruningState)
     verifying: VerifyingState = field(default_factory=VerifyingState)

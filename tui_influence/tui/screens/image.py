@@ -13,13 +13,13 @@ from textual.widgets import Footer, Static
 from tui_influence.analysis.question import Question
 from tui_influence.render.format import cut, plain
 from tui_influence.tui.actions import CHANGING, bindings
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.large import has_graphics
 from tui_influence.tui.looking import ImageAsked, Series
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.steady_lines import SteadyLines
+from tui_influence.tui.widgets.image_view import ImageView
+from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 if TYPE_CHECKING:
     from tui_influence.analysis.snapshot import Reading
@@ -77,9 +77,9 @@ class ImageScreen(Screen[int]):
         """Lay out title, picture and words."""
         yield Static(id="image-title", markup=False)
         with Horizontal(id="image"):
-            yield PictureView(self._state.album)
+            yield ImageView(self._state.album)
             with VerticalScroll(id="said"):
-                yield SteadyLines(id="example")
+                yield IncrementalText(id="example")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -96,11 +96,11 @@ class ImageScreen(Screen[int]):
 
     def show(self) -> None:
         """Show what is known of the image."""
-        if not self.is_mounted or not self.query(PictureView):  # on its way in, or out
+        if not self.is_mounted or not self.query(ImageView):  # on its way in, or out
             return
         self.query_one("#image-title", Static).update(self._title())
-        self.query_one(PictureView).refresh()
-        self.query_one("#example", SteadyLines).show(self._lines())
+        self.query_one(ImageView).refresh()
+        self.query_one("#example", IncrementalText).show(self._lines())
 
     def _lines(self) -> list[Text]:
         style, seen = self._state.style, self._state.image
@@ -178,6 +178,6 @@ class ImageScreen(Screen[int]):
 
     def _look(self) -> None:
         reading, asked = self._series.reading, self._asked()
-        self.query_one(PictureView).show(reading.target, asked.example, self._state.style)
+        self.query_one(ImageView).show(reading.target, asked.example, self._state.style)
         self.post_message(self.LookAsked(reading, asked))
         self.show()

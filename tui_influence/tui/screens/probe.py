@@ -18,15 +18,14 @@ from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.probe_state import View
-from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.field import PROBE_FILTER, Field
+from tui_influence.tui.widgets.headers import probe_heading
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.probe_beside import ProbeBeside
-from tui_influence.tui.widgets.probe_heading import probe_heading
-from tui_influence.tui.widgets.probe_table import ProbeTable
-from tui_influence.tui.widgets.steady_lines import SteadyLines
-from tui_influence.tui.widgets.table import Table
+from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.input import PROBE_FILTER, Field
+from tui_influence.tui.widgets.probe_detail import ProbeDetail
+from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
     from tui_influence.tui.probe_state import Found
@@ -80,14 +79,14 @@ class ProbeScreen(AskingScreen):
     def body(self) -> ComposeResult:
         """Lay out heading, filter, table or images, and what is beside them."""
         album, style = self.state.album, self.state.style
-        yield SteadyLines(id="probe-heading")
+        yield IncrementalText(id="probe-heading")
         field = Field(PROBE_FILTER, placeholder="part of a name, <-0.1, q<0.05, margin<-2, right<0.1", id="filter")
         field.display = False
         yield field
         with Horizontal(id="probed"):
             yield ProbeTable(style)
             yield ImageGrid(album, style, id="parts")
-            yield ProbeBeside(album, id="probe-beside")
+            yield ProbeDetail(album, id="probe-beside")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -275,7 +274,7 @@ class ProbeScreen(AskingScreen):
         if self._pictures != self.state.album.changes:
             self._pictures = self.state.album.changes
             grid.redraw()
-            self.query_one(ProbeBeside).redraw()
+            self.query_one(ProbeDetail).redraw()
             self.ask_for_pictures()
         self._show_beside()
 
@@ -293,11 +292,11 @@ class ProbeScreen(AskingScreen):
         shown, width = self._shown, self.size.width - 2
         summary = shown.summary(self.state.style) if shown is not None else ""
         part = self._part if self._sheet is not None and not self._nothing() else ""
-        self.query_one("#probe-heading", SteadyLines).show(probe_heading(self.state, summary, part, width))
+        self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, style, found, sheet = self.query_one(ProbeBeside), self.state.style, self._found, self._sheet
+        beside, style, found, sheet = self.query_one(ProbeDetail), self.state.style, self._found, self._sheet
         width, height = beside.room
         if found is None or self._shown is None or not width:
             return

@@ -18,7 +18,7 @@ from textual.widget import Widget
 from tui_influence.render.format import cut
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.pictures import Album, Drawn, Key
+from tui_influence.tui.image_cache import ImageCache, ImageKey, ImageStrips
 from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
 
 
@@ -43,7 +43,7 @@ class ImageGrid(Widget, can_focus=True):
     class Turned(Message):
         """Other images are to be seen: pictures may be missing."""
 
-    def __init__(self, album: Album, style: Style, *, id: str | None = None) -> None:
+    def __init__(self, album: ImageCache, style: Style, *, id: str | None = None) -> None:
         """Begin without images.
 
         Args:
@@ -57,7 +57,7 @@ class ImageGrid(Widget, can_focus=True):
         self._shelf = 0
         self._cursors: list[int] = []
         self._chosen_size: int | None = None
-        self._drawn: list[Drawn | None] = []
+        self._drawn: list[ImageStrips | None] = []
 
     @property
     def current(self) -> Tile | None:
@@ -94,7 +94,7 @@ class ImageGrid(Widget, can_focus=True):
         self._find(tile)
         self._moved()
 
-    def missing(self, *, pages: int = 0) -> list[Key]:
+    def missing(self, *, pages: int = 0) -> list[ImageKey]:
         """Return the keys of the pictures that are not drawn, of what is seen or so many pages after it."""
         return [key for key in self._keys(pages) if self._album.get(key) is None]
 
@@ -186,7 +186,7 @@ class ImageGrid(Widget, can_focus=True):
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
                 return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
-            text = "no picture" if self._album.is_gone(key) and inside == rows // 2 else ""
+            text = "no picture" if self._album.is_missing(key) and inside == rows // 2 else ""
             return [Segment(f"{cut(text, columns):^{columns}}", RichStyle.parse(self._style.quiet)), gap]
         place = inside - rows
         caption = tile.caption[place].copy() if place < min(len(tile.caption), self._captions) else Text("")
@@ -246,7 +246,7 @@ class ImageGrid(Widget, can_focus=True):
         self.refresh()
         self.post_message(self.Turned())
 
-    def _keys(self, pages: int) -> list[Key]:
+    def _keys(self, pages: int) -> list[ImageKey]:
         """Keys of the pictures that are seen, or so many pages after them."""
         room = self._room()
         keys = []
@@ -261,8 +261,8 @@ class ImageGrid(Widget, can_focus=True):
         first = min(self._shelf // max(seen, 1) * seen, count - seen)
         return range(first, first + seen)
 
-    def _key(self, tile: Tile, layout: Layout) -> Key:
-        return Key(tile.target, tile.place, layout.columns, self._style)
+    def _key(self, tile: Tile, layout: Layout) -> ImageKey:
+        return ImageKey(tile.target, tile.place, layout.columns, self._style)
 
     def _room(self) -> Layout:
         return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._chosen_size)

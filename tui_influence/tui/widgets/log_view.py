@@ -13,7 +13,7 @@ from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import Level
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.log_lines import LogLine
+from tui_influence.tui.background import LogLine
 
 _SIGNS = {Level.INFO: " ", Level.WARNING: "!", Level.ERROR: "X"}
 

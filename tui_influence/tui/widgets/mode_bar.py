@@ -10,7 +10,7 @@ from textual.widget import Widget
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import state_word
 from tui_influence.tui.actions import BY_ID, MODES
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.state import RunState
 
 _FEWEST_NAME = 6

@@ -15,7 +15,7 @@ from tui_influence.tui.looking import Series
 from tui_influence.tui.widgets.shelves import Shelf
 
 if TYPE_CHECKING:
-    from tui_influence.tui.sheets import Written
+    from tui_influence.tui.table_models import Written
 
 Order = Callable[["ProbeRow"], tuple[float | str, ...]]
 

@@ -17,7 +17,7 @@ from tui_influence.text import (
     pluralize,
     printable,
 )
-from tui_influence.tui.keys import Keys
+from tui_influence.tui.keymap import Keys
 from tui_influence.tui.pruning_state import Outline, PruningState
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.charts import progress_bar

@@ -2,6 +2,12 @@
 
 The cursor and the marks are on rows, not on lines: when their order changes under them they go along, and the cursor
 stays where it was on the screen.
+
+The Rank mode's table: groups of one ranking, or of two side by side.
+
+The Probe mode's table: failures, the classes of a target, or pairs of images.
+
+The Prune mode's table: the arms of a pruning, or the target classes under one of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +28,8 @@ from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 
 if TYPE_CHECKING:
-    from tui_influence.tui.sheets import Row, Written
+    from tui_influence.tui.table_models import Row, Written
+
 
 _MARGIN = 2
 """Cells before a line, for its mark."""
@@ -238,3 +245,35 @@ class Table(ScrollView, can_focus=True):
     def _room(self) -> int:
         """Lines below the header."""
         return max(self.size.height - 1, 1)
+
+
+class RankingTable(Table):
+    """Rows of a sheet; an index is a group's column in the masks."""
+
+    help = (
+        "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "
+        "right of the line helps, left of it hurts, and * is beyond chance (q < 0.05 among all groups). Of two "
+        "rankings, what helps with one and hurts the other comes first. <rank.mark> marks lines to be copied, "
+        "<rank.filter> leaves some out, <rank.sort> orders them."
+    )
+
+
+class ProbeTable(Table):
+    """Rows of a `ProbeSheet`; an index is its row's."""
+
+    help = (
+        "What a probe found. A line is a test image that most models get wrong, with the group most to blame; or a "
+        "class of the target, with what drives its images; or a pair of a source image and a test image. Bars are 95% "
+        "intervals around the estimate, on one scale; left of the line hurts, and * is beyond chance (q < 0.05). "
+        "<table.choose> opens the image, or the class."
+    )
+
+
+class ArmTable(Table):
+    """Rows of a `GainSheet`; an index is an arm's place among the results, or a class's among those of its arm."""
+
+    help = (
+        "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
+        "everything, on one scale for all; * is told from zero. <table.choose> opens the target classes under an arm, "
+        "those that lost most first, and on a class goes to the ranking for it; <app.back> goes back."
+    )

@@ -30,7 +30,7 @@ from tui_influence.text import (
     pluralize,
 )
 from tui_influence.tui.carry_out import run_name
-from tui_influence.tui.keys import Keys
+from tui_influence.tui.keymap import Keys
 from tui_influence.tui.state import RunState
 from tui_influence.tui.verifying_state import Proposed
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles

@@ -15,7 +15,7 @@ from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
-from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 

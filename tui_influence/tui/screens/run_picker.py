@@ -16,7 +16,7 @@ from tui_influence.render.run_words import state_word
 from tui_influence.render.style import Style
 from tui_influence.text import printable
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.run_list import RunSummary
 
 
 class PickerScreen(Screen[None]):
@@ -42,7 +42,7 @@ class PickerScreen(Screen[None]):
     def __init__(self, folder: Path, style: Style) -> None:
         super().__init__()
         self._folder, self._style = folder, style
-        self._runs: Sequence[FoundRun] = ()
+        self._runs: Sequence[RunSummary] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out title and list."""
@@ -59,7 +59,7 @@ class PickerScreen(Screen[None]):
         """Look again when coming back."""
         self.post_message(self.LookAsked())
 
-    def show(self, runs: Sequence[FoundRun]) -> None:
+    def show(self, runs: Sequence[RunSummary]) -> None:
         """Show what was found."""
         runs_list = self.query_one(OptionList)
         before = runs_list.highlighted or 0
@@ -90,7 +90,7 @@ class PickerScreen(Screen[None]):
         else:
             self.post_message(self.Picked(run.root))
 
-    def _line(self, run: FoundRun) -> Text:
+    def _line(self, run: RunSummary) -> Text:
         style, ellipsis = self._style, self._style.ellipsis
         name = fit(plain(run.root.name, style.ascii), 28, ellipsis=ellipsis)
         if run.problem or run.state is None:
