@@ -18,7 +18,7 @@ from tui_influence.store.pruning_plan import (
 )
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.actions import actions_of
-from tui_influence.tui.widgets.arm_table import ArmTable
+from tui_influence.tui.widgets.table import ArmTable
 
 BODY = ("keep everything", "lowest 3", "lowest 6", "random 3", "random 6", "highest 3", "highest 6")
 

@@ -27,7 +27,7 @@ from tui_influence.text import (
 from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
-from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.run_list import RunSummary
 from tui_influence.tui.screens.dialogs import ConfirmScreen, FieldScreen
 from tui_influence.tui.state import RunState
 
@@ -43,7 +43,7 @@ _UNFIT = re.compile(r"[^\w.=+-]+")
 class RunsFound(Message):
     """A folder was looked at, or cannot be: then `problem` says why."""
 
-    def __init__(self, runs: Sequence[FoundRun], problem: str = "") -> None:
+    def __init__(self, runs: Sequence[RunSummary], problem: str = "") -> None:
         self.runs, self.problem = runs, problem
         super().__init__()
 
@@ -55,7 +55,7 @@ def goes_on(state: RunState) -> str:
     return f"the sweep goes on in the background{pid}; come back: {printable(command('explore', state.root))}"
 
 
-def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRun]]) -> None:
+def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[RunSummary]]) -> None:
     """Look at a folder, from any thread."""
     try:
         app.post_message(RunsFound(look(folder)))
@@ -82,7 +82,7 @@ def _say_copied(app: "App[str]", text: str, what: str, tmux: bool, kept: str) ->
 def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Background) -> None:
     """Copy some groups as CSV."""
     from tui_influence.export.csv import rank_csv  # here, because it loads numpy
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is None:
@@ -93,7 +93,7 @@ def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Ba
 def export(app: "App[str]", state: RunState) -> None:
     """Ask for a file and write the ranking, or both, to it, whole, as `tinfl rank --csv` does."""
     from tui_influence.export.csv import rank_csv
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is not None:
