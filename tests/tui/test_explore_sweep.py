@@ -19,7 +19,7 @@ async def test_each_state_is_named_in_a_word_and_a_sign_of_its_own(tmp_path, sta
     async with exploring(tmp_path / "run", ascii=ascii, coloured=False) as (app, pilot):
         await until(pilot, lambda: state.value.upper() in screen_text(app))
         text = screen_text(app)
-        assert f" {app.state.look.mark(state)} {state.value.upper()} " in text
+        assert f" {app.state.style.state_sign(state)} {state.value.upper()} " in text
         assert "40 of 60 models" in text
         assert text.isascii() or not ascii
         if state is State.FAILED:

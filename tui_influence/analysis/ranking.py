@@ -187,7 +187,7 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
     """
     if _whom(info, first) == _whom(info, second):
         raise ConfigError(
-            "both sides of the comparison are the same; --versus and --versus-class say what the other is"
+            "both sides of the comparison are the same; --compare-target and --compare-class say what the other is"
         )
     return compare_answers(rank_run(paths, info, first), rank_run(paths, info, second))
 

@@ -24,7 +24,7 @@ from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat,
 from tui_influence.runs.ownership import Owner
 from tui_influence.text import format_duration, pluralize, printable
 
-MARKS: Mapping[State, str] = {
+STATE_SIGNS: Mapping[State, str] = {
     State.QUEUED: "○",
     State.PREPARING: "◌",
     State.RUNNING: "▶",
@@ -37,7 +37,7 @@ MARKS: Mapping[State, str] = {
 }
 """A sign a state, one cell each: no two states look alike without colour."""
 
-ASCII_MARKS: Mapping[State, str] = {
+ASCII_STATE_SIGNS: Mapping[State, str] = {
     State.QUEUED: "o",
     State.PREPARING: ":",
     State.RUNNING: ">",
@@ -49,7 +49,7 @@ ASCII_MARKS: Mapping[State, str] = {
     State.LOST: "?",
 }
 
-SILENT_MARK, ASCII_SILENT_MARK = "╱", "/"
+SILENT_SIGN, ASCII_SILENT_SIGN = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
 _LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"

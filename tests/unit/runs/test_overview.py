@@ -7,10 +7,10 @@ import pytest
 from tests.unit.store.conftest import paths, run  # noqa: F401
 from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import (
-    ASCII_MARKS,
-    ASCII_SILENT_MARK,
-    MARKS,
-    SILENT_MARK,
+    ASCII_SILENT_SIGN,
+    ASCII_STATE_SIGNS,
+    SILENT_SIGN,
+    STATE_SIGNS,
     Level,
     event_level,
     event_sentence,
@@ -57,7 +57,7 @@ def test_what_is_no_run_is_refused(paths):  # noqa: F811
         overview(paths)
 
 
-@pytest.mark.parametrize(("marks", "silent"), [(MARKS, SILENT_MARK), (ASCII_MARKS, ASCII_SILENT_MARK)])
+@pytest.mark.parametrize(("marks", "silent"), [(STATE_SIGNS, SILENT_SIGN), (ASCII_STATE_SIGNS, ASCII_SILENT_SIGN)])
 def test_no_two_states_look_alike(marks, silent):
     assert set(marks) == set(State)
     assert len({silent, *marks.values()}) == len(State) + 1

@@ -8,8 +8,8 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import Json, Results
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import (
-    MARKS,
-    SILENT_MARK,
+    SILENT_SIGN,
+    STATE_SIGNS,
     by_state,
     columns,
     device_cells,
@@ -91,7 +91,7 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
 def _lines(found: dict[str, Any], seen: Overview, root: Path) -> list[str]:
     state = seen.state
     name = printable(found["run"] or "run", 60)
-    mark = SILENT_MARK if seen.is_silent else MARKS[state]
+    mark = SILENT_SIGN if seen.is_silent else STATE_SIGNS[state]
     stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
     lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
     if seen.is_silent and seen.heartbeat_age is not None:
