@@ -7,12 +7,12 @@ import pytest
 from rich.color import Color
 
 from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_text, until, words
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui import image_cache
 from tui_influence.tui.messages import Ranked
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 
@@ -322,8 +322,8 @@ async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monke
 
 
 def test_a_picture_that_is_seen_does_not_make_room_for_others():
-    album, look = image_cache.ImageCache(), Look()
-    keys = [image_cache.ImageKey(0, place, 16, look) for place in range(image_cache.MAX_IMAGES + 10)]
+    album, style = image_cache.ImageCache(), Style()
+    keys = [image_cache.ImageKey(0, place, 16, style) for place in range(image_cache.MAX_IMAGES + 10)]
     for key in keys:
         album.store({key: ()})
         assert album.get(keys[0]) == ()

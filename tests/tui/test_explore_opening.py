@@ -121,7 +121,7 @@ async def test_dark_and_light_change_in_place(tmp_path):
         await pilot.press("ctrl+t")
         await pilot.pause()
         assert app.theme == "tinfl-light"
-        assert not app.state.look.dark
+        assert not app.state.style.dark
 
 
 async def test_leaving_a_sweep_that_runs_says_that_it_goes_on(tmp_path):

@@ -42,7 +42,7 @@ def groups(table) -> list[str]:
 
 
 async def test_the_table_is_the_comparison_of_the_command_line(root):
-    expected = json.loads(run("rank", root, "--versus", "letters", "--json").out)
+    expected = json.loads(run("rank", root, "--compare-target", "letters", "--json").out)
     async with exploring(root, (100, 40)) as (app, pilot):
         table = await compared(app, pilot, *"letters")
         assert groups(table) == [row["group"] for row in expected["rows"]]
@@ -102,7 +102,7 @@ async def test_export_and_command_are_those_of_the_command_line(root, tmp_path):
         await pilot.press("Y")
         await until(pilot, copied_file().exists)
     command = copied_file().read_text()
-    assert command == f"tinfl rank --class=x --versus=letters --versus-class=y --estimator=ridge -- {root}"
+    assert command == f"tinfl rank --class=x --compare-target=letters --compare-class=y --estimator=ridge -- {root}"
     said = run(*command.split()[1:-2], "--csv", tmp_path / "command.csv", root)
     assert said.code == 0, said.err
     assert (tmp_path / "app.csv").read_bytes() == (tmp_path / "command.csv").read_bytes()

@@ -14,6 +14,7 @@ from textual import on
 from textual.command import Provider
 from textual.screen import Screen
 
+from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
 from tui_influence.text import printable
 from tui_influence.tui import background, carry_out
@@ -51,7 +52,7 @@ from tui_influence.tui.screens.run_picker import PickerScreen
 from tui_influence.tui.screens.source_class import ClassScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState, being_started
-from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.theme import DARK, LIGHT
 from tui_influence.tui.verifying_app import VerifyingApp
 from tui_influence.tui.verifying_jobs import VerifyingJobs
 from tui_influence.tui.verifying_state import VerifyingFinding
@@ -100,8 +101,8 @@ class ExploreApp(ProbingApp, VerifyingApp):
         super().__init__(keys, ansi_color=not coloured)
         self.animation_level = "none"
         self._readonly, self._folder, self._leaving = readonly, folder, False
-        self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
-        self.state = RunState(root, look=self._look)
+        self._style = Style(ascii, dark, coloured, few_colours=self.console.color_system == "256")
+        self.state = RunState(root, style=self._style)
         self._watcher: Watcher | None = None
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
@@ -116,7 +117,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
         if folder is None:
             self._take(root, seen)
         else:
-            self.add_mode("picker", lambda: PickerScreen(folder, self._look))
+            self.add_mode("picker", lambda: PickerScreen(folder, self._style))
 
     def on_mount(self) -> None:
         """Begin to look at the run; a list of runs asks for it by itself."""
@@ -143,7 +144,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def _take(self, root: Path, seen: Overview | None = None) -> None:
         """Have a state and modes for a run."""
-        self.state = RunState(root, self._readonly, self._folder is not None, self._look, seen)
+        self.state = RunState(root, self._readonly, self._folder is not None, self._style, seen)
         self._jobs.forget()
         self._prunings.forget()
         for screen in SCREENS:
@@ -242,7 +243,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     @on(ImageScreen.LargeAsked)
     def _show_large(self, message: ImageScreen.LargeAsked) -> None:
-        show_large(self, self.state.root, message.question, dark=self._look.dark)
+        show_large(self, self.state.root, message.question, dark=self._style.dark)
 
     def has_ended(self, patience: float) -> bool:
         """Whether, once the app has closed, nothing is being worked out any more."""
@@ -333,12 +334,12 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def action_theme(self) -> None:
         """Change between dark and light."""
-        dark = not self._look.dark
-        self._look = replace(self._look, dark=dark)
-        self.state.look = self._look
+        dark = not self._style.dark
+        self._style = replace(self._style, dark=dark)
+        self.state.style = self._style
         self.theme = DARK.name if dark else LIGHT.name
         if isinstance(self.screen, PickerScreen):
-            self.screen.redraw(self._look)
+            self.screen.redraw(self._style)
         self._show()
 
     async def action_quit(self) -> None:

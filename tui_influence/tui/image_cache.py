@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from textual.strip import Strip
 
 from tui_influence.errors import ResultsError
+from tui_influence.render.style import Style
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
-from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +42,13 @@ class ImageKey:
         target: position of the target whose test example it is; None for a sample image of the source.
         place: number of the example, or position among the samples.
         columns: width in cells, at most: one that is enlarged is a whole number of times as wide as the image.
-        look: how to draw.
+        style: colours and signs.
     """
 
     target: int | None
     place: int
     columns: int
-    look: Look
+    style: Style
 
 
 class ImageCache:
@@ -125,20 +125,20 @@ def draw_images(
             found[key] = None
             reasons[key.target] = reasons[key.target] or "the run keeps fewer images than examples: is it half copied?"
             continue
-        look = key.look
+        style = key.style
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
-        rows = draw_image(images[key.place], columns, _ink(look), dark=look.dark)
+        rows = draw_image(images[key.place], columns, _ink(style), dark=style.dark)
         found[key] = tuple(Strip(row, columns) for row in rows)
     return found, reasons
 
 
-def _ink(look: Look) -> "Ink":
+def _ink(style: Style) -> "Ink":
     from tui_influence.images.text_image import Ink
 
-    if look.ascii or not look.coloured:
-        return Ink.ASCII if look.ascii else Ink.SHADES
-    return Ink.BLOCKS_256 if look.few_colours else Ink.BLOCKS
+    if style.ascii or not style.coloured:
+        return Ink.ASCII if style.ascii else Ink.SHADES
+    return Ink.BLOCKS_256 if style.few_colours else Ink.BLOCKS
 
 
 def _thumbnails(paths: Paths, target: int | None) -> "NDArray[np.uint8]":

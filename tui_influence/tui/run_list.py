@@ -59,12 +59,12 @@ def list_runs(folder: Path) -> list[RunSummary]:
     if not found:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     found.sort(key=_last_active, reverse=True)
-    return [_look(root) for root in found[:MOST]]
+    return [_style(root) for root in found[:MOST]]
 
 
-def _look(root: Path) -> RunSummary:
+def _style(root: Path) -> RunSummary:
     try:
-        seen = overview(Paths(root), shown_failures=0)
+        seen = overview(Paths(root), max_failures=0)
     except TinflError as error:
         return RunSummary(root, problem=str(error))
     except OSError as error:

@@ -169,7 +169,7 @@ class AskingScreen(ModeScreen):
         """Choose another target."""
         names = [target.name for target in self.targets()]
         if len(names) == 1:
-            self.notify(f"This run has one target: {plain(names[0], self.state.look.ascii)[:60]}", markup=False)
+            self.notify(f"This run has one target: {plain(names[0], self.state.style.ascii)[:60]}", markup=False)
             return
         asked = self.state.question
         self.choose(
@@ -209,7 +209,7 @@ class AskingScreen(ModeScreen):
             if place is not None:
                 chosen(place)
 
-        self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
+        self.app.push_screen(ChooseScreen(title, names, self.state.style), answered)
 
     def open_image(self, series: ImageSeries, place: int, closed: Callable[[int], object]) -> None:
         """Open one of some images large; afterwards `closed` is told which of them was shown last."""

@@ -14,10 +14,10 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_influence.render.format import cut, plain
+from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.help import Section
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.input import NARROW, PATH, Field
 
 
@@ -115,10 +115,10 @@ class ChooseScreen(ModalScreen[int | None]):
     scope = "choose"
     BINDINGS = bindings("choose")
 
-    def __init__(self, title: str, names: Sequence[str], look: Look) -> None:
+    def __init__(self, title: str, names: Sequence[str], style: Style) -> None:
         super().__init__()
-        self._title, self._look = title, look
-        self._names = [plain(name, look.ascii) for name in names]
+        self._title, self._style = title, style
+        self._names = [plain(name, style.ascii) for name in names]
 
     def compose(self) -> ComposeResult:
         """Lay out title, field and list."""
@@ -160,7 +160,7 @@ class ChooseScreen(ModalScreen[int | None]):
         found = [place for place, name in enumerate(self._names) if wanted in name.casefold()]
         names = self.query_one(OptionList)
         names.clear_options()
-        ellipsis = self._look.sign("…", "...")
+        ellipsis = self._style.ellipsis
         names.add_options(
             [Option(Text(cut(self._names[place], 60, ellipsis)), id=str(place)) for place in found[:_SHOWN]]
         )

@@ -36,7 +36,7 @@ class LogScreen(ModeScreen):
         field = Field(SEARCH, placeholder="search", id="search")
         field.display = False
         yield field
-        yield LogView(self.state.look)
+        yield LogView(self.state.style)
 
     def on_mount(self) -> None:
         """Have the log read."""
@@ -45,7 +45,7 @@ class LogScreen(ModeScreen):
 
     def show(self) -> None:
         """Show lines that were added."""
-        self.query_one(LogView).show(self.state.log, self.state.look)
+        self.query_one(LogView).show(self.state.log, self.state.style)
         self._say()
 
     def back(self) -> bool:

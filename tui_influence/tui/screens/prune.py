@@ -264,7 +264,7 @@ class PruneScreen(PruneAsking):
         yield IncrementalText(id="pruning-standing")
         with Horizontal(id="pruned"):
             with Vertical(id="arms"):
-                yield ArmTable(self.state.look)
+                yield ArmTable(self.state.style)
                 yield IncrementalText(id="arm")
             with VerticalScroll(id="pruned-beside", can_focus=False):
                 yield IncrementalText(id="curve")
@@ -286,7 +286,7 @@ class PruneScreen(PruneAsking):
         self.query_one("#pruned").display = measured
         self.focus_on("#proposal" if proposing else "ArmTable")
         if reason:
-            self.query_one("#no-pruning", Static).update(plain(reason, state.look.ascii))
+            self.query_one("#no-pruning", Static).update(plain(reason, state.style.ascii))
         elif proposing:
             self._show_proposal()
         else:
@@ -364,40 +364,40 @@ class PruneScreen(PruneAsking):
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
             if planned:
-                lines += [Text(), recommended(outline.recommendation, state.look, "predicted")]
+                lines += [Text(), recommended(outline.recommendation, state.style, "predicted")]
             if forecasts:
-                lines += predicted_gains(forecasts, self._quantity, state.look)
+                lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)
 
     def _show_measured(self) -> None:
         state, pruning = self.state, self.state.pruning
-        width, look = self.size.width - 2, state.look
+        width, style = self.size.width - 2, state.style
         wide = self.size.width >= _WIDE
         lines = pruning_standing(state, width)
         measured = pruning.measured
         if pruning.unmeasured:
-            lines.append(Text(plain(pruning.unmeasured, look.ascii), style=look.error))
+            lines.append(Text(plain(pruning.unmeasured, style.ascii), style=style.error))
         if measured is not None:
             from tui_influence.tui.widgets.pruning_lines import class_heading, ranked_by, verdict
 
             result = self._result()
             if result is not None:
-                lines.append(class_heading(result, look))
+                lines.append(class_heading(result, style))
             else:
-                said = verdict(measured, pruning.name, look)
+                said = verdict(measured, pruning.name, style)
                 if said is not None and self.size.width < NARROW:
-                    said.truncate(width, overflow="ellipsis" if not look.ascii else "crop")
+                    said.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [said] if said is not None else []
                 if wide:
                     lines.append(
                         Text(
-                            plain(f"ranked by {ranked_by(measured.pruning.ranking)}", look.ascii),
-                            style=look.quiet,
+                            plain(f"ranked by {ranked_by(measured.pruning.ranking)}", style.ascii),
+                            style=style.quiet,
                         )
                     )
             if measured.damaged:
                 left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
-                lines.append(Text(left_out, style=look.warning))
+                lines.append(Text(left_out, style=style.warning))
         self.query_one("#pruning-standing", IncrementalText).show(lines)
         view = "both" if wide else _VIEWS[self._view]
         self.query_one("#arms").display = measured is not None and view in ("both", "arms")
@@ -413,8 +413,8 @@ class PruneScreen(PruneAsking):
     def _show_table(self) -> None:
         from tui_influence.tui.widgets.gain_lines import arm_sheet, class_sheet
 
-        measured, look = self.state.pruning.measured, self.state.look
-        made_of = (measured, self._quantity, self._opened, look)
+        measured, style = self.state.pruning.measured, self.state.style
+        made_of = (measured, self._quantity, self._opened, style)
         if measured is None or made_of == self._made_of:
             return
         same = self._made_of[2:3] == made_of[2:3] and bool(self._made_of)
@@ -425,7 +425,7 @@ class PruneScreen(PruneAsking):
         )
         table = self.query_one(ArmTable)
         table.styles.max_height = len(self._sheet.rows) + 1  # what is said of the line stands right below
-        table.show(self._sheet, self._sheet.rows, look, follow=same)
+        table.show(self._sheet, self._sheet.rows, style, follow=same)
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -435,33 +435,33 @@ class PruneScreen(PruneAsking):
         from tui_influence.tui.widgets.pruning_lines import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
-        detailed = (measured, self._opened, current.index, self.state.look, width)
+        detailed = (measured, self._opened, current.index, self.state.style, width)
         if detailed == self._detailed:
             return
         self._detailed = detailed
-        result, look = self._result(), self.state.look
+        result, style = self._result(), self.state.style
         if result is None:
-            lines = arm_detail(measured, measured.results[current.index], look, max(width, 20))
+            lines = arm_detail(measured, measured.results[current.index], style, max(width, 20))
         else:
-            lines = class_detail(result.by_class[current.index], look)
+            lines = class_detail(result.by_class[current.index], style)
         self.query_one("#arm", IncrementalText).show(lines)
 
     def _show_beside(self, view: str) -> None:
-        measured, look = self.state.pruning.measured, self.state.look
+        measured, style = self.state.pruning.measured, self.state.style
         if measured is None or view == "arms":
             return
         beside = self.query_one("#pruned-beside")
         width, height = beside.content_size.width, beside.content_size.height
-        drawn = (measured, view, self._quantity, look, width, height)
+        drawn = (measured, view, self._quantity, style, width, height)
         if drawn == self._beside or width < 12:
             return
         self._beside = drawn
         from tui_influence.tui.widgets.pruning_lines import against_prediction, curve
 
         lines: list[Text] = []
-        prediction = against_prediction(measured, self._quantity, look) if view != "curve" else []
+        prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []
         if view != "prediction":
-            lines += curve(measured, self._quantity, look, width, height - len(prediction) - 1)
+            lines += curve(measured, self._quantity, style, width, height - len(prediction) - 1)
         if prediction:
             lines += [*([Text()] if lines else []), *prediction]
         self.query_one("#curve", IncrementalText).show(lines)

@@ -67,7 +67,7 @@ class RankScreen(AskingScreen):
         field.display = False
         yield field
         with Horizontal(id="ranking"):
-            yield RankingTable(self.state.look)
+            yield RankingTable(self.state.style)
             with VerticalScroll(id="detail", can_focus=False):
                 yield Static(id="about", markup=False)
         yield Static(id="no-ranking", classes="calm", markup=False)
@@ -89,9 +89,9 @@ class RankScreen(AskingScreen):
         empty = self.query_one("#no-ranking", Static)
         empty.display = self._sheet is None
         if self._sheet is None:
-            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.look.ascii))
-        elif self._shown != (self._sheet, state.look):  # nor what has not changed: a run is looked at every second
-            self._shown = (self._sheet, state.look)
+            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.style.ascii))
+        elif self._shown != (self._sheet, state.style):  # nor what has not changed: a run is looked at every second
+            self._shown = (self._sheet, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -208,7 +208,7 @@ class RankScreen(AskingScreen):
             return
         order = self._order % len(sheet.orders)
         rows = sheet.chosen(self._filter, order)
-        self.query_one(RankingTable).show(sheet, rows, self.state.look, follow=follow)
+        self.query_one(RankingTable).show(sheet, rows, self.state.style, follow=follow)
         self._counts = (len(rows), sheet.orders[order])
         self._show_detail()
 
@@ -217,14 +217,14 @@ class RankScreen(AskingScreen):
         if sheet is None or not self.query_one("#detail").display:
             return
         place = self.query_one(RankingTable).current_place
-        detailed = (sheet, place, self.state.look)
+        detailed = (sheet, place, self.state.style)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         sizes = overview.info.source.sizes if overview and overview.info else []
         group = sheet.rows[place].index if place is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.look))
+        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.style))
 
     def _show_question(self) -> None:
         from tui_influence.tui.widgets.headers import question_lines

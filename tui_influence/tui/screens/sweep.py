@@ -52,16 +52,16 @@ class SweepScreen(ModeScreen):
         lines = standing(self.state, half)
         self.query_one("#standing", IncrementalText).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
-        growth, look = self.state.growth, self.state.look
+        growth, style = self.state.growth, self.state.style
         if growth is not None:
             from tui_influence.tui.widgets.models import models  # here, because it loads numpy
 
             asked = self.state.question
             about = ", ".join(part for part in (asked.target, asked.target_class) if part)
 
-            drawn = models(growth, look, min(half, 90), tall, about)
+            drawn = models(growth, style, min(half, 90), tall, about)
             for line in drawn:
-                line.no_wrap, line.overflow = True, "crop" if look.ascii else "ellipsis"
+                line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
             self.query_one("#models", IncrementalText).show(drawn)
         self.offer("stop", "resume")
 

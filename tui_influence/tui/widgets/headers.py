@@ -14,9 +14,9 @@ from tui_influence.influence.types import (
     describe,
 )
 from tui_influence.render.format import cut, plain
+from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
@@ -41,30 +41,30 @@ def question_lines(
         marks: lines that are marked.
         width: of the lines.
     """
-    look = state.look
+    style = state.style
     first = _with_right(_asked(state, width), _trust(state, width), width)
-    second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=look.quiet)
+    second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
     lines = [first, second]
     notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
     if notes and width >= _NARROW:
-        lines.append(Text(cut(plain(notes[0], look.ascii), width, look.sign("…", "~")), style=look.warning))
+        lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
     return lines
 
 
 def _asked(state: RunState, width: int) -> Text:
-    look, asked, versus = state.look, state.question, state.versus
+    style, asked, versus = state.style, state.question, state.versus
     room = max(width // (4 if versus else 3), 8)
-    target = _cut(_target(state, asked), room, look)
+    target = _cut(_target(state, asked), room, style)
     how = f", {asked.output_kind}, {asked.estimator}"
     if versus is None:
-        return Text.assemble((target, "bold"), f"  {_part(asked, look)}{how}")
-    rival = _cut(_target(state, versus), room, look)
+        return Text.assemble((target, "bold"), f"  {_part(asked, style)}{how}")
+    rival = _cut(_target(state, versus), room, style)
     if _target(state, asked) == _target(state, versus):
-        first, second, before = _part(asked, look), _part(versus, look), f"{target}  "
+        first, second, before = _part(asked, style), _part(versus, style), f"{target}  "
     else:
-        first, second, before = _whole(target, asked, look), _whole(rival, versus, look), ""
+        first, second, before = _whole(target, asked, style), _whole(rival, versus, style), ""
     return Text.assemble(before, (first, "bold"), " against ", (second, "bold"), how)
 
 
@@ -73,43 +73,43 @@ def _target(state: RunState, asked: Question) -> str:
     return asked.target or (info.targets[0].name if info else "")
 
 
-def _whole(target: str, asked: Question, look: Look) -> str:
-    return f"{target}, {_part(asked, look)}" if asked.target_class is not None else target
+def _whole(target: str, asked: Question, style: Style) -> str:
+    return f"{target}, {_part(asked, style)}" if asked.target_class is not None else target
 
 
-def _part(asked: Question, look: Look) -> str:
-    return "all classes" if asked.target_class is None else _cut(asked.target_class, 24, look)
+def _part(asked: Question, style: Style) -> str:
+    return "all classes" if asked.target_class is None else _cut(asked.target_class, 24, style)
 
 
-def _cut(name: str, cells: int, look: Look) -> str:
-    return cut(plain(name, look.ascii), cells, look.sign("…", "~"))
+def _cut(name: str, cells: int, style: Style) -> str:
+    return cut(plain(name, style.ascii), cells, style.ellipsis)
 
 
 def _trust(state: RunState, width: int) -> Text:
-    look, answer, second = state.look, state.answer, state.second
+    style, answer, second = state.style, state.answer, state.second
     if answer is None:
         return Text("")
     if state.answered != state.question:
-        return Text("working it out...", style=look.warning)
+        return Text("working it out...", style=style.warning)
     if state.versus is None:
-        return _one(answer.report, look)
+        return _one(answer.report, style)
     if state.versus_problem:
-        return Text("cannot be compared", style=look.warning)
+        return Text("cannot be compared", style=style.warning)
     if second is None or state.second_answered != state.versus:
-        return Text("working out the second...", style=look.warning)
+        return Text("working out the second...", style=style.warning)
     reports = (answer.report, second.report)
     noise = any(report.is_noise() for report in reports)
     if width < _NARROW and not noise:
         return Text("")
-    return Text(f"reliability {' and '.join(map(_word, reports))}", style=look.warning if noise else "")
+    return Text(f"reliability {' and '.join(map(_word, reports))}", style=style.warning if noise else "")
 
 
-def _one(report: "RankReport", look: Look) -> Text:
+def _one(report: "RankReport", style: Style) -> Text:
     found = report.ranking.reliability
     if report.is_noise():
-        return Text("NOISE, not a result", style=look.warning)
+        return Text("NOISE, not a result", style=style.warning)
     if found is None:
-        return Text("reliability unknown", style=look.quiet)
+        return Text("reliability unknown", style=style.quiet)
     word = describe(found)
     word = "uncertain" if word == "noise" else word
     return Text(f"reliability {found.value:z.2f}, {word}")
@@ -132,7 +132,7 @@ def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int
     problem = state.rank_problem or (state.versus_problem if state.versus is not None else "")
     if problem:
         parts.append(f"not up to date: {problem}" if state.rank_problem else f"not compared: {problem}")
-    return plain(", ".join(parts), state.look.ascii)
+    return plain(", ".join(parts), state.style.ascii)
 
 
 def _with_right(left: Text, right: Text, width: int) -> Text:
@@ -157,27 +157,27 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
         part: which part of it is seen, and in which order.
         width: of the lines.
     """
-    look, probe = state.look, state.probe
+    style, probe = state.style, state.probe
     lines = [_first(state, width)]
     if summary:
         more = f"  {part}" if part else ""
-        lines.append(Text.assemble(plain(summary, look.ascii), (plain(more, look.ascii), look.quiet)))
+        lines.append(Text.assemble(plain(summary, style.ascii), (plain(more, style.ascii), style.quiet)))
     found = probe.found
     notes = [probe.problem] if found is not None and probe.problem else []
     notes += found.notes if found is not None else ()
     notes += [reason for reason in state.image_problems.values() if reason]
     if notes and summary:
-        lines.append(Text(plain(notes[0], look.ascii), look.warning))
+        lines.append(Text(plain(notes[0], style.ascii), style.warning))
     for line in lines:
-        line.truncate(width, overflow="crop" if look.ascii else "ellipsis")
+        line.truncate(width, overflow="crop" if style.ascii else "ellipsis")
         line.no_wrap = True
     return lines
 
 
 def _first(state: RunState, width: int) -> Text:
-    look, probe = state.look, state.probe
+    style, probe = state.style, state.probe
     tabs = Text("  ").join(
-        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, look.quiet)
+        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, style.quiet)
         for view, word in _WORDS.items()
     )
     if width - tabs.cell_len - 2 < _LEAST:
@@ -187,17 +187,17 @@ def _first(state: RunState, width: int) -> Text:
     stale = found is not None and found.question != asked and not probe.problem
     room = max(width - tabs.cell_len - 2, 0)
     right = Text("working it out..." if stale else _probe_heading_asked(state, asked.question, room))
-    right.stylize(look.warning if stale else "")
+    right.stylize(style.warning if stale else "")
     right.truncate(room, overflow="crop")
     return Text.assemble(tabs, " " * (width - tabs.cell_len - right.cell_len), right)
 
 
 def _probe_heading_asked(state: RunState, asked: Question, room: int) -> str:
-    look, info = state.look, state.overview.info if state.overview else None
+    style, info = state.style, state.overview.info if state.overview else None
     target = asked.target or (info.targets[0].name if info else "")
     parts = [target, "all classes" if asked.target_class is None else asked.target_class]
     how = f", {asked.output_kind}, {asked.estimator}"
-    shown = plain(", ".join(part for part in parts if part), look.ascii)
+    shown = plain(", ".join(part for part in parts if part), style.ascii)
     if cell_len(shown) + len(how) > room:
         how = ""
-    return cut(shown, room - len(how), look.sign("…", "~")) + how
+    return cut(shown, room - len(how), style.ellipsis) + how

@@ -4,8 +4,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_influence.render.style import Style
 from tui_influence.tui.image_cache import ImageCache, ImageKey
-from tui_influence.tui.theme import Look
 
 _MOST = 96
 """Cells of the largest picture: thumbnails hold no more than this shows."""
@@ -24,11 +24,11 @@ class ImageView(Widget):
     def __init__(self, album: ImageCache, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._album = album
-        self._about: tuple[int | None, int, Look] | None = None
+        self._about: tuple[int | None, int, Style] | None = None
 
-    def show(self, target: int | None, place: int, look: Look) -> None:
+    def show(self, target: int | None, place: int, style: Style) -> None:
         """Show a test example of a target; of None, a sample image of the source."""
-        self._about = (target, place, look)
+        self._about = (target, place, style)
         self.call_later(self._want)  # as its own message: one that a screen posts on its behalf ends at that screen
         self.refresh()
 
@@ -56,9 +56,9 @@ class ImageView(Widget):
     def _key(self) -> ImageKey | None:
         if self._about is None:
             return None
-        target, place, look = self._about
+        target, place, style = self._about
         columns = min(self.size.width, 2 * self.size.height, _MOST)
-        return ImageKey(target, place, columns, look) if columns >= 2 else None
+        return ImageKey(target, place, columns, style) if columns >= 2 else None
 
     def _want(self) -> None:
         key = self._key()

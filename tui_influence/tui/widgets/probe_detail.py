@@ -9,8 +9,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from tui_influence.render.style import Style
 from tui_influence.tui.image_cache import ImageCache
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 
@@ -34,7 +34,7 @@ class ProbeDetail(Vertical):
         """Cells and lines that words have; nothing before it is laid out, or where there is no room for it."""
         return (self.query_one("#probe-about").size.width, self.size.height) if self.display else (0, 0)
 
-    def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], look: Look) -> None:
+    def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], style: Style) -> None:
         """Show pictures and words.
 
         Args:
@@ -42,15 +42,15 @@ class ProbeDetail(Vertical):
             example: its number; None for no test image.
             sample: position of a source image among those that are kept; None for no source image.
             lines: words.
-            look: how to draw.
+            style: colours and signs.
         """
         source, test = self.query_one("#probe-source", ImageView), self.query_one("#probe-test", ImageView)
         self.query_one("#probe-pictures").display = example is not None
         source.display = sample is not None
         if example is not None:
-            test.show(target, example, look)
+            test.show(target, example, style)
         if sample is not None:
-            source.show(None, sample, look)
+            source.show(None, sample, style)
         self.query_one("#probe-about", IncrementalText).show(lines)
 
     def redraw(self) -> None:
