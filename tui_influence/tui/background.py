@@ -13,7 +13,7 @@ from pathlib import Path
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
 from tui_influence.runs.overview import Overview, overview
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -35,7 +35,7 @@ class LogTail:
     """Reads what has happened to a run since the last time, also in its tasks on a cluster."""
 
     def __init__(self, paths: Paths) -> None:
-        self._events = Follower(paths)
+        self._events = EventTail(paths)
 
     def read(self) -> Iterator[list[LogLine]]:
         """Yield new lines in batches; nothing if there are none.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from tui_influence.errors import TinflError
-from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.store.files import refusal
@@ -157,7 +157,7 @@ def sweep_of(state: RunState) -> Controlled | None:
 def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
     """Ask whether to stop, and stop."""
     overview, paths = run.overview, Paths(run.root)
-    again = stop_request(paths) is not Stop.NO
+    again = stop_request(paths) is not StopLevel.NO
     if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the models in hand
         given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
     else:
@@ -178,7 +178,9 @@ def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
             return
-        app.notify("Stopping at once" if level is Stop.AT_ONCE else "Stopping after the models in hand", markup=False)
+        app.notify(
+            "Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the models in hand", markup=False
+        )
         done()
 
     title = "Stop at once?" if again else f"Stop the {run.what}?"

@@ -64,7 +64,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
 
 def _summary(root: Path) -> RunSummary:
     try:
-        seen = overview(Paths(root), shown_failures=0)
+        seen = overview(Paths(root), max_failures=0)
     except TinflError as error:
         return RunSummary(root, problem=str(error))
     except OSError as error:

@@ -18,7 +18,7 @@ from tui_influence.render.run_words import (
     silent_reason,
 )
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, write_heartbeat
+from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, write_heartbeat
 from tui_influence.runs.overview import overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
@@ -69,7 +69,7 @@ def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noq
     paths, _ = run  # noqa: F811
     me = Owner.this_process(paths.root)
     write_json(paths.owner, vars(me if host == "here" else replace(me, host=host)))
-    for age, silent in ((0.0, False), (SILENT + 5, state in ACTIVE), (-1000.0, False)):
+    for age, silent in ((0.0, False), (HEARTBEAT_OVERDUE + 5, state in ACTIVE), (-1000.0, False)):
         write_heartbeat(paths, Heartbeat(state, time=time.time() - age, started=0.0))
         seen = overview(paths)
         assert seen.is_silent == silent

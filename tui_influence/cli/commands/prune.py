@@ -270,9 +270,9 @@ def _show_submission(request: Request, document: dict[str, Any], lines: list[str
     for text in lines:
         output.line(text)
     if request.config.compute.executor == "slurm":
-        from tui_influence.runs.cluster.slurm import dry_run
+        from tui_influence.runs.cluster.slurm import describe_submission
 
-        for text in ["", *dry_run(request)]:
+        for text in ["", *describe_submission(request)]:
             output.line(text)
     diagnostics.say(NOT_TIMED)
 

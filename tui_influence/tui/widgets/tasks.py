@@ -7,7 +7,7 @@ from rich.text import Text
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import by_state, where, why_waiting
 from tui_influence.render.style import Style
-from tui_influence.runs.cluster.slurm_client import Task
+from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.tui.widgets.facts import LABEL, fact
 
@@ -36,14 +36,16 @@ def task_lines(heartbeat: Heartbeat, style: Style, width: int) -> Iterator[Text]
         yield fact("", f"and {sum(task.count for task in left):,} more wait", style, style.quiet)
 
 
-def _each(tasks: Sequence[Task], said: Sequence[str], style: Style, width: int, text_style: str = "") -> Iterator[Text]:
+def _each(
+    tasks: Sequence[SlurmTask], said: Sequence[str], style: Style, width: int, text_style: str = ""
+) -> Iterator[Text]:
     room = max((len(task.job) for task in tasks), default=0)
     for task, words in zip(tasks, said, strict=False):
         state = cut(task.state.lower(), LABEL - 1, "")
         yield fact(state, _cut(f"{task.job:<{room}}  {words}", style, width), style, text_style)
 
 
-def _on(task: Task) -> str:
+def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
 
 
