@@ -80,7 +80,7 @@ def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
     effects = [NONE if one is None else _effect(one) for one in worst]
 
     def written(width: int, style: Style) -> IntervalLines:
-        style = style
+
 
         @cache  # the same few names again and again
         def name(text: str) -> str:

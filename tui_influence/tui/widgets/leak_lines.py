@@ -75,7 +75,7 @@ def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSh
     effects = [_effect(leak) for leak in pairs]
 
     def written(width: int, style: Style) -> IntervalLines:
-        style = style
+
         tests = tuple(
             f"{leak.example:,} {cut(plain(label, style.ascii), _NAME, style.ellipsis)}"
             for leak, label in zip(pairs, labels, strict=True)
