@@ -575,11 +575,13 @@ class ExampleQuestion:
     """A question about one example.
 
     Attributes:
+        reading: the snapshot that it is answered from; not compared.
         question: estimator and output.
         example: its number.
         group: the group that models are compared with and without; None compares nothing.
     """
 
+    reading: Reading = field(compare=False)
     question: Question
     example: int
     group: int | None
@@ -607,4 +609,4 @@ class ImageSeries:
 
     def question_at(self, place: int) -> ExampleQuestion:
         """Return the question about one of them."""
-        return ExampleQuestion(self.question, self.examples[place], self.groups[place])
+        return ExampleQuestion(self.reading, self.question, self.examples[place], self.groups[place])

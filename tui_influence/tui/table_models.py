@@ -83,10 +83,11 @@ class Sheet:
 
 def sheet_of(state: RunState) -> Sheet | None:
     """Return what there is to show of a run: two rankings side by side once both are there, one, or nothing."""
-    if state.answer is None:
+    ranking, comparison = state.ranking.value, state.comparison
+    if ranking is None:
         return None
-    first, second = state.answer.report, state.second.report if state.second else None
-    if state.versus is None or second is None or not _are_comparable(first, second):
+    first, second = ranking.report, comparison.value.report if comparison.value is not None else None
+    if comparison.question is None or second is None or not _are_comparable(first, second):
         return ranking_sheet(first)
     return comparison_sheet(compare_reports(first, second))
 

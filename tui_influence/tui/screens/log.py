@@ -2,13 +2,12 @@
 
 from textual import on
 from textual.app import ComposeResult
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.render.run_words import Level
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.commands import command
-from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.messages import LogNeeded
+from tui_influence.tui.operations import run_command
 from tui_influence.tui.screens.base import ModeScreen
 from tui_influence.tui.widgets.input import SEARCH, Field
 from tui_influence.tui.widgets.log_view import LogView
@@ -27,9 +26,6 @@ class LogScreen(ModeScreen):
     )
     BINDINGS = bindings("log")
 
-    class Wanted(Message):
-        """The log is looked at, so it should be read."""
-
     def body(self) -> ComposeResult:
         """Lay out the line above, the search field and the log."""
         yield Static(id="log-line", markup=False)
@@ -41,7 +37,7 @@ class LogScreen(ModeScreen):
     def on_mount(self) -> None:
         """Have the log read."""
         super().on_mount()
-        self.post_message(self.Wanted())
+        self.post_message(LogNeeded())
 
     def show(self) -> None:
         """Show lines that were added."""
@@ -97,7 +93,7 @@ class LogScreen(ModeScreen):
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        self.post_message(CopyAsked(command("logs", self.state.root), "the command"))
+        self.operations.copy_command(run_command("logs", self.state.root))
 
     def _say(self) -> None:
         view = self.query_one(LogView)

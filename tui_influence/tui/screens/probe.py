@@ -5,21 +5,21 @@ another one is being worked out the old answer stays, and the line above says so
 """
 
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.analysis.types import ProbeKind
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.base import AskingScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.screens.base import QueryScreen
+from tui_influence.tui.state import AnyQuery, RunState
 from tui_influence.tui.widgets.headers import probe_heading
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.incremental_text import IncrementalText
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
 
 
-class ProbeScreen(AskingScreen):
+class ProbeScreen(QueryScreen):
     """Shows one of three probes."""
 
     mode = "probe"
@@ -50,43 +50,34 @@ class ProbeScreen(AskingScreen):
     )
     BINDINGS = bindings("probe")
 
-    class ViewTurned(Message):
-        """The next view is looked at."""
-
-    class DriverChosen(Message):
-        """A source group is chosen whose images are looked at, by its column in the masks; None for none."""
-
-        def __init__(self, group: int | None) -> None:
-            self.group = group
-            super().__init__()
-
-    class ExportAsked(Message):
-        """What was found is to be written to a file."""
-
-    def __init__(self, state: RunState) -> None:
-        super().__init__(state)
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
+        super().__init__(state, operations)
         self._filter = ""
         self._order = 0
-        self._found: ProbeResult | None = None
+        self._result: ProbeResult | None = None
         self._shown: Shown | None = None
         self._sheet: ProbeSheet | None = None
         self._shelved: Shelved | None = None
         self._drawn: tuple[object, ...] = ()
         self._detailed: tuple[object, ...] = ()
         self._part = ""
-        self._pictures = 0
+        self._image_changes = 0
+
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask for the probe of the kind that is shown."""
+        return (self.state.probe.query,)
 
     def body(self) -> ComposeResult:
         """Lay out heading, filter, table or images, and what is beside them."""
-        album, style = self.state.album, self.state.style
+        images, style = self.state.images, self.state.style
         yield IncrementalText(id="probe-heading")
         field = Field(PROBE_FILTER, placeholder="part of a name, <-0.1, q<0.05, margin<-2, right<0.1", id="filter")
         field.display = False
         yield field
         with Horizontal(id="probed"):
             yield ProbeTable(style)
-            yield ImageGrid(album, style, id="parts")
-            yield ProbeDetail(album, id="probe-beside")
+            yield ImageGrid(images, style, id="parts")
+            yield ProbeDetail(images, id="probe-beside")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -124,30 +115,31 @@ class ProbeScreen(AskingScreen):
             self.query_one(ProbeTable).focus()
             return True
         probe, asked = self.state.probe, self.state.question
-        if probe.view is ProbeKind.PARTS and probe.source is not None:
-            self.post_message(self.DriverChosen(None))
+        if probe.kind is ProbeKind.PARTS and probe.source is not None:
+            self._choose_source(None)
             return True
-        if probe.view is ProbeKind.PARTS and asked.target_class is not None:
+        if probe.kind is ProbeKind.PARTS and asked.target_class is not None:
             self.ask(asked.against(None, None))
             return True
         return False
 
     def allows(self, action: str) -> bool:
         """What needs something found only where it is, and what a view does not heed not there."""
-        view = self.state.probe.view
+        kind = self.state.probe.kind
         if action in ("filter", "sort"):
             return self._sheet is not None and not self._nothing()
         if action == "export":
             return self._shown is not None and not self._nothing()
-        if action == "estimator" and view is ProbeKind.LEAKS:
+        if action == "estimator" and kind is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
-            return self.state.overview is not None and self.state.overview.info is not None
+            return self.state.info is not None
         return super().allows(action)
 
     def action_view(self) -> None:
         """Turn to the next view."""
-        self.post_message(self.ViewTurned())
+        self.state.probe.turn()
+        self.changed()
 
     def action_driver(self) -> None:
         """Choose a source group whose images are looked at, or none."""
@@ -156,7 +148,7 @@ class ProbeScreen(AskingScreen):
         self.choose(
             "What does which of the source drive?",
             [*none, *groups],
-            lambda place: self.post_message(self.DriverChosen(place - len(none) if place >= len(none) else None)),
+            lambda index: self._choose_source(index - len(none) if index >= len(none) else None),
         )
 
     def action_filter(self) -> None:
@@ -172,23 +164,30 @@ class ProbeScreen(AskingScreen):
         self._show_heading()
 
     def action_export(self) -> None:
-        """Ask for the file."""
-        self.post_message(self.ExportAsked())
+        """Write what is shown to a file."""
+        shown, result = self._shown, self.state.probe.query.value
+        if shown is None or result is None:
+            return
+        probe, info = result.question, result.reading.info
+        source = info.source.groups[probe.source] if probe.source is not None else None
+        parts = (info.name, result.reading.described.name, probe.question.target_class, probe.kind, source)
+        note = f"{shown.note} A file of that name is replaced."
+        self.operations.export_csv([part for part in parts if part is not None], note, shown.what, shown.csv)
 
     def action_command(self) -> None:
         """Copy the command that finds the same."""
-        probe = self.state.probe
-        asked = probe.asked(self.state.question)
-        source = None if asked.source is None else self.info().source.groups[asked.source]
-        verb, *words = asked.question.arguments(self.state.root, asked.kind, source=source)
-        limit = probe.found.limit if probe.found is not None else None
+        query = self.state.probe.query
+        probe, limit = query.question, query.value.limit if query.value is not None else None
+        source = None if probe.source is None else self.info().source.groups[probe.source]
+        verb, *words = probe.question.arguments(self.state.root, probe.kind, source=source)
         top = [f"--top={limit}"] if limit else []
-        self.post_message(CopyAsked(shlex.join(["tinfl", verb, *top, *words]), "the command"))
+        self.operations.copy_command(shlex.join(["tinfl", verb, *top, *words]))
 
-    @property
-    def shown(self) -> "Shown | None":
-        """What is on the screen."""
-        return self._shown
+    def _choose_source(self, group: int | None) -> None:
+        """Show what a source group drives, or the classes of the target."""
+        probe = self.state.probe
+        probe.kind, probe.source = ProbeKind.PARTS, group
+        self.changed()
 
     @on(Table.Chosen)
     def _chosen(self, message: Table.Chosen) -> None:
@@ -232,27 +231,27 @@ class ProbeScreen(AskingScreen):
     def _nothing(self) -> str:
         """Why there is nothing to show; empty if there is something."""
         state = self.state
-        if state.overview is None or state.overview.info is None:
-            return state.problem or "reading the run..."
+        if state.info is None:
+            return state.sweep.error or "reading the run..."
         if self._shown is None:
-            return state.probe.problem or "reading the models..."
+            return state.probe.query.error or "reading the models..."
         return self._shown.empty
 
     def _find_shown(self) -> None:
         """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
-        found = self.state.probe.found
-        if found is self._found:
+        result = self.state.probe.query.value
+        if result is self._result:
             return
-        before, self._found = self._found, found
+        before, self._result = self._result, result
         sheet = self._sheet
         self._shown = self._sheet = self._shelved = None
-        if found is not None:
+        if result is not None:
             from tui_influence.tui.probe_shown import shown  # here, because it loads numpy
 
-            self._shown = shown(found)
+            self._shown = shown(result)
             self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
         table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
-        if before is not None and not table and (found is None or before.question != found.question):
+        if before is not None and not table and (result is None or before.question != result.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
@@ -262,7 +261,7 @@ class ProbeScreen(AskingScreen):
         sheet = self._sheet
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
-        self.query_one("#probed").set_class(self.state.probe.view is ProbeKind.LEAKS, "-pairs")
+        self.query_one("#probed").set_class(self.state.probe.kind is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
         drawn = (shown, self.state.style)
@@ -271,11 +270,11 @@ class ProbeScreen(AskingScreen):
             if self._shelved is not None:
                 grid.show(self._shelved.shelves(self.state.style), self.state.style, captions=1, follow=follow)
             self._show_rows(follow=follow)
-        if self._pictures != self.state.album.changes:
-            self._pictures = self.state.album.changes
+        if self._image_changes != self.state.images.changes:
+            self._image_changes = self.state.images.changes
             grid.redraw()
             self.query_one(ProbeDetail).redraw()
-            self.ask_for_pictures()
+            self.request_images()
         self._show_beside()
 
     def _show_rows(self, *, follow: bool) -> None:
@@ -296,9 +295,9 @@ class ProbeScreen(AskingScreen):
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, style, found, sheet = self.query_one(ProbeDetail), self.state.style, self._found, self._sheet
+        beside, style, result, sheet = self.query_one(ProbeDetail), self.state.style, self._result, self._sheet
         width, height = beside.room
-        if found is None or self._shown is None or not width:
+        if result is None or self._shown is None or not width:
             return
         place, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
         detailed = (self._shown, place if sheet is not None else tile, style, beside.room)
@@ -311,4 +310,4 @@ class ProbeScreen(AskingScreen):
         elif self._shelved is not None:
             lines = self._shelved.about(None if tile is None else tile.place, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
-        beside.show(found.reading.target, example, sample, lines, style)
+        beside.show(result.reading.target, example, sample, lines, style)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.analysis.question import comparison_choices
+from tui_influence.export.csv import rank_csv
 from tui_influence.render.format import plain
+from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.base import AskingScreen
+from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import FILTER, Field
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tui_influence.tui.table_models import Sheet
 
 
-class RankScreen(AskingScreen):
+class RankScreen(QueryScreen):
     """Shows the answer to a question, and asks others."""
 
     mode = "rank"
@@ -37,25 +38,8 @@ class RankScreen(AskingScreen):
     )
     BINDINGS = bindings("rank")
 
-    class ExportAsked(Message):
-        """The ranking is to be written to a file."""
-
-    class LinesAsked(Message):
-        """Lines are to be copied: groups by their column in the masks."""
-
-        def __init__(self, groups: set[int]) -> None:
-            self.groups = groups
-            super().__init__()
-
-    class PruneAsked(Message):
-        """Classes are to be left out: those that are marked, by name."""
-
-        def __init__(self, marked: tuple[str, ...]) -> None:
-            self.marked = marked
-            super().__init__()
-
-    def __init__(self, state: RunState) -> None:
-        super().__init__(state)
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
+        super().__init__(state, operations)
         self._order = 0
         self._filter = ""
         self._fresh = True
@@ -89,7 +73,7 @@ class RankScreen(AskingScreen):
         empty = self.query_one("#no-ranking", Static)
         empty.display = self._sheet is None
         if self._sheet is None:
-            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.style.ascii))
+            empty.update(plain(state.ranking.error or state.sweep.error or "reading the models...", state.style.ascii))
         elif self._shown != (self._sheet, state.style):  # nor what has not changed: a run is looked at every second
             self._shown = (self._sheet, state.style)
             self._show_rows(follow=not self._fresh)
@@ -110,7 +94,7 @@ class RankScreen(AskingScreen):
     def allows(self, action: str) -> bool:
         """What needs a ranking only where there is one."""
         if action in ("sort", "mark", "unmark", "export", "copy"):
-            return self.state.answer is not None
+            return self.state.ranking.value is not None
         return super().allows(action)
 
     def _filtered(self, value: str) -> None:
@@ -128,11 +112,11 @@ class RankScreen(AskingScreen):
         self._show_detail()
         row = self.query_one(RankingTable).current
         if row is not None and self.is_current:
-            self.post_message(self.GroupChosen(row.index))
+            self.state.group = row.index
 
     @on(RankingTable.Chosen)
     async def _chosen(self, message: RankingTable.Chosen) -> None:
-        self.post_message(self.GroupChosen(message.index))
+        self.state.group = message.index
         await self.app.run_action("app.mode('class')")
 
     def action_filter(self) -> None:
@@ -159,43 +143,54 @@ class RankScreen(AskingScreen):
 
     def action_versus(self) -> None:
         """Choose what to compare with, or nothing."""
-        asked = self.state.question
-        choice = comparison_choices(self.info(), asked, self.state.versus)
+        state = self.state
+        choice = comparison_choices(self.info(), state.question, state.comparison.question)
         if not choice.names:
             self.notify("There is nothing to compare with: one target, of one class.", markup=False)
             return
-        self.choose(
-            choice.title, choice.names, lambda place: self.post_message(self.Asked(asked, choice.questions[place]))
-        )
 
-    def action_prune(self) -> None:
+        def compare(index: int) -> None:
+            state.ask(state.question, choice.questions[index])
+            self.changed()
+
+        self.choose(choice.title, choice.names, compare)
+
+    async def action_prune(self) -> None:
         """Go to the Prune mode with the marked classes."""
-        self.post_message(self.PruneAsked(tuple(row.group for row in self.query_one(RankingTable).marked)))
+        marked = tuple(row.group for row in self.query_one(RankingTable).marked)
+        if marked:
+            self.state.mark(marked)
+        await self.app.run_action("app.mode('prune')")
 
     def action_export(self) -> None:
-        """Ask for the file."""
-        self.post_message(self.ExportAsked())
+        """Write the whole ranking to a file, or both, as `tinfl rank --csv` does."""
+        model = self._sheet
+        if model is not None:
+            what = pluralize(len(model.rows), model.noun, model.nouns)
+            note = "All groups, whatever is filtered or marked; a file of that name is replaced."
+            self.operations.export_csv(model.name, note, what, lambda: rank_csv(model.report))
 
     def action_copy(self) -> None:
         """Copy the marked lines, or the one under the cursor."""
         table = self.query_one(RankingTable)
         rows = table.marked or ([table.current] if table.current else [])
-        if rows:
-            self.post_message(self.LinesAsked({row.index for row in rows}))
+        if rows and self._sheet is not None:
+            lines = rank_csv(self._sheet.part({row.index for row in rows}), comments=False)
+            self.operations.copy(lines, pluralize(len(rows), "line"))
 
     def action_command(self) -> None:
         """Copy the command that asks the same."""
-        command = self.state.question.command(self.state.root, versus=self.state.versus)
-        self.post_message(CopyAsked(command, "the command"))
+        state = self.state
+        self.operations.copy_command(state.question.command(state.root, versus=state.comparison.question))
 
     def _find_sheet(self) -> None:
         """Take what there is to show now; another kind of it has other orders."""
         state = self.state
-        made_of = (state.answer, state.second, state.versus is None)
+        made_of = (state.ranking.value, state.comparison.value, state.comparison.question is None)
         if made_of == self._made_of:
             return
         before, self._sheet, self._made_of = self._sheet, None, made_of
-        if state.answer is not None:
+        if state.ranking.value is not None:
             from tui_influence.tui.table_models import sheet_of  # here, because it loads numpy
 
             self._sheet = sheet_of(state)

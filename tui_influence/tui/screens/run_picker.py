@@ -36,8 +36,8 @@ class PickerScreen(Screen[None]):
             self.root = root
             super().__init__()
 
-    class LookAsked(Message):
-        """The folder is to be looked at again."""
+    class ListNeeded(Message):
+        """The folder is to be listed again."""
 
     def __init__(self, folder: Path, style: Style) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class PickerScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin in the list."""
         self.query_one(OptionList).focus()
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     def on_screen_resume(self) -> None:
         """Look again when coming back."""
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     def show(self, runs: Sequence[RunSummary]) -> None:
         """Show what was found."""
@@ -80,7 +80,7 @@ class PickerScreen(Screen[None]):
 
     def action_again(self) -> None:
         """Look at the folder again."""
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:

@@ -45,7 +45,8 @@ def question_lines(
     first = _with_right(_asked(state, width), _trust(state, width), width)
     second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
     lines = [first, second]
-    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
+    answers = (state.ranking.value, state.comparison.value)
+    notes = [note for answer in answers if answer is not None for note in answer.notes]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
@@ -54,7 +55,7 @@ def question_lines(
 
 
 def _asked(state: RunState, width: int) -> Text:
-    style, asked, versus = state.style, state.question, state.versus
+    style, asked, versus = state.style, state.question, state.comparison.question
     room = max(width // (4 if versus else 3), 8)
     target = _cut(_target(state, asked), room, style)
     how = f", {asked.output_kind}, {asked.estimator}"
@@ -69,7 +70,7 @@ def _asked(state: RunState, width: int) -> Text:
 
 
 def _target(state: RunState, asked: Question) -> str:
-    info = state.overview.info if state.overview else None
+    info = state.info
     return asked.target or (info.targets[0].name if info else "")
 
 
@@ -86,18 +87,18 @@ def _cut(name: str, cells: int, style: Style) -> str:
 
 
 def _trust(state: RunState, width: int) -> Text:
-    style, answer, second = state.style, state.answer, state.second
+    style, answer, comparison = state.style, state.ranking.value, state.comparison
     if answer is None:
         return Text("")
-    if state.answered != state.question:
+    if state.ranking.is_stale:
         return Text("working it out...", style=style.warning)
-    if state.versus is None:
+    if comparison.question is None:
         return _one(answer.report, style)
-    if state.versus_problem:
+    if comparison.error:
         return Text("cannot be compared", style=style.warning)
-    if second is None or state.second_answered != state.versus:
+    if comparison.value is None or comparison.is_stale:
         return Text("working out the second...", style=style.warning)
-    reports = (answer.report, second.report)
+    reports = (answer.report, comparison.value.report)
     noise = any(report.is_noise() for report in reports)
     if width < _NARROW and not noise:
         return Text("")
@@ -129,9 +130,10 @@ def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int
         parts.append(sheet.agreement)
     if marks:
         parts.append(f"{marks:,} marked")
-    problem = state.rank_problem or (state.versus_problem if state.versus is not None else "")
-    if problem:
-        parts.append(f"not up to date: {problem}" if state.rank_problem else f"not compared: {problem}")
+    if state.ranking.error:
+        parts.append(f"not up to date: {state.ranking.error}")
+    elif state.comparison.error and state.comparison.question is not None:
+        parts.append(f"not compared: {state.comparison.error}")
     return plain(", ".join(parts), state.style.ascii)
 
 
@@ -162,10 +164,10 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
     if summary:
         more = f"  {part}" if part else ""
         lines.append(Text.assemble(plain(summary, style.ascii), (plain(more, style.ascii), style.quiet)))
-    found = probe.found
-    notes = [probe.problem] if found is not None and probe.problem else []
-    notes += found.notes if found is not None else ()
-    notes += [reason for reason in state.image_problems.values() if reason]
+    result, error = probe.query.value, probe.query.error
+    notes = [error] if result is not None and error else []
+    notes += result.notes if result is not None else ()
+    notes += [reason for reason in state.image_errors.values() if reason]
     if notes and summary:
         lines.append(Text(plain(notes[0], style.ascii), style.warning))
     for line in lines:
@@ -177,23 +179,22 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
 def _first(state: RunState, width: int) -> Text:
     style, probe = state.style, state.probe
     tabs = Text("  ").join(
-        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, style.quiet)
-        for view, word in _WORDS.items()
+        Text(f" {word} ", "bold reverse") if kind is probe.kind else Text(word, style.quiet)
+        for kind, word in _WORDS.items()
     )
     if width - tabs.cell_len - 2 < _LEAST:
-        tabs = Text(f" {_WORDS[probe.view]} ", "bold reverse")
-    asked = probe.asked(state.question)
-    found = probe.found
-    stale = found is not None and found.question != asked and not probe.problem
+        tabs = Text(f" {_WORDS[probe.kind]} ", "bold reverse")
+    query = probe.query
+    stale = query.value is not None and query.is_stale and not query.error
     room = max(width - tabs.cell_len - 2, 0)
-    right = Text("working it out..." if stale else _probe_heading_asked(state, asked.question, room))
+    right = Text("working it out..." if stale else _probe_question(state, query.question.question, room))
     right.stylize(style.warning if stale else "")
     right.truncate(room, overflow="crop")
     return Text.assemble(tabs, " " * (width - tabs.cell_len - right.cell_len), right)
 
 
-def _probe_heading_asked(state: RunState, asked: Question, room: int) -> str:
-    style, info = state.style, state.overview.info if state.overview else None
+def _probe_question(state: RunState, asked: Question, room: int) -> str:
+    style, info = state.style, state.info
     target = asked.target or (info.targets[0].name if info else "")
     parts = [target, "all classes" if asked.target_class is None else asked.target_class]
     how = f", {asked.output_kind}, {asked.estimator}"

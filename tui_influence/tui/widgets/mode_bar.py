@@ -79,7 +79,7 @@ class ModeBar(Widget):
 
     def _standing(self) -> Text:
         overview, style = self._state.overview, self._state.style
-        if self._state.problem:
+        if self._state.sweep.error:
             return Text("cannot be read", style=style.error)
         if overview is None:
             return Text("")

@@ -33,7 +33,7 @@ def standing(state: RunState, width: int) -> list[Text]:
     """Return how the run stands: state, progress, rate, workers, failures."""
     overview, style = state.overview, state.style
     if overview is None:
-        return [Text(state.problem or "reading the run...", style=style.quiet)]
+        return [Text(state.sweep.error or "reading the run...", style=style.quiet)]
     lines = [*_banner(state, overview, width), *_progress(overview, style, width), *_facts(overview, style, width)]
     if width < NARROW:  # a compact status: a line each, cut rather than wrapped
         for line in lines:
@@ -46,10 +46,11 @@ def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
     yield Text.assemble(style.banner(overview.state, silent=overview.is_silent), "  ", _about(overview))
     if width >= NARROW:
         yield Text()
-    if state.problem:
-        yield Text(f"cannot be read any more: {state.problem}", style=style.error)
-    if state.preparing:
-        yield Text(f"starting: {printable(state.preparing, 200)}", style=style.warning)
+    if state.sweep.error:
+        yield Text(f"cannot be read any more: {state.sweep.error}", style=style.error)
+    step = state.preparing.get(state.root, "")
+    if step:
+        yield Text(f"starting: {printable(step, 200)}", style=style.warning)
     elif overview.state is State.FAILED and heartbeat and heartbeat.reason:
         yield Text(f"why: {printable(heartbeat.reason, 400)}", style=style.error)
     elif overview.is_silent and width >= NARROW:

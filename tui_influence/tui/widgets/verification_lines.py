@@ -25,14 +25,12 @@ from tui_influence.roles import (
     ArmKind,
 )
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.overview import Overview
 from tui_influence.text import (
     format_duration,
     pluralize,
 )
-from tui_influence.tui.carry_out import run_name
 from tui_influence.tui.keymap import Keys
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import RunHandle, RunState
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 _LEFT_OUT, _RIGHT = 12, 8
@@ -49,25 +47,27 @@ def verifying_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
         keys: that do things now.
         width: of the lines; sentences are to be wrapped.
     """
-    verifying, style = state.verifying, state.style
-    lines = starting(verifying.preparing.get(verifying.own, "") if verifying.own else "", style)
-    if verifying.problem:
-        lines.append(Text(f"its verification: {plain(verifying.problem, style.ascii)}", style=style.error))
-    overview, found = verifying.overview, verifying.found
-    if overview is None or not verifying.exists:
+    counterfactual, run, style = state.counterfactual, state.counterfactual.run, state.style
+    if run is None:
+        return []
+    lines = starting(state.preparing.get(run.root, ""), style)
+    if run.error:
+        lines.append(Text(f"its verification: {plain(run.error, style.ascii)}", style=style.error))
+    overview, found = run.overview, counterfactual.result.value
+    if overview is None or not counterfactual.exists:
         return lines
     lines += [retrainings(overview, style, width), *troubles(overview, style)]
-    if verifying.unread:
-        lines.append(Text(plain(verifying.unread, style.ascii), style=style.error))
+    if counterfactual.result.error:
+        lines.append(Text(plain(counterfactual.result.error, style.ascii), style=style.error))
     if found is not None:
         lines += _results(found, style, width)
-    hint = _hint(state, overview)
+    hint = _hint(state, run)
     return [*lines, Text(keys.put_into(hint), style=style.quiet)] if hint else lines
 
 
 def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str]:
     """Return what would be retrained, and what that costs: the lines of a question."""
-    info = state.overview.info if state.overview else None
+    info = state.info
     assert info is not None
     style, question, blamed = state.style, proposed.question, proposed.wanted.blamed
     target = plain(question.target or info.targets[0].name, style.ascii)[:40]
@@ -75,7 +75,7 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     digits = value_format([one.influence for one in blamed], [one.se for one in blamed])
     sign = style.hurts
     lines = [
-        f"Run: {run_name(state)}, example {question.example} of {target}, a {label}",
+        f"Run: {state.sweep.name}, example {question.example} of {target}, a {label}",
         "Without what hurts it most:",
     ]
     lines += [
@@ -86,7 +86,7 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     ]
     by = f"influence on its {question.output_kind}, by {question.estimator}; * q < {SIGNIFICANCE_LEVEL:g}"
     lines += [f"  {by}", f"Beside it: without {len(blamed)} at random, and with everything."]
-    seen = state.image.found if state.image else None
+    seen = state.example.value
     if seen is not None and seen.example == question.example and seen.overall.accuracy > 0.5:
         lines.append("Most models are right about it already: there may be nothing to flip.")
     if not proposed.wanted.told:
@@ -94,7 +94,7 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     takes = f": about {format_duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
     cost = f"{pluralize(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
     lines.append(f"Cost: {cost}, {info.place}{takes}")
-    if state.overview is not None and state.overview.is_active:
+    if state.sweep.is_active:
         lines.append("The sweep is being trained too: each will slow the other down.")
     return lines
 
@@ -156,12 +156,11 @@ def _row(what: str, right: str, margin: str, width: int, style: str = "") -> Tex
     return line
 
 
-def _hint(state: RunState, overview: Overview) -> str:
-    """How to stop it, or to go on."""
-    own = state.verifying.own
-    assert own is not None
-    if state.readonly:
+def _hint(state: RunState, run: RunHandle) -> str:
+    """Return how to stop it, or to continue it."""
+    overview = run.overview
+    if state.readonly or overview is None:
         return ""
     if overview.is_active:
-        return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {own.root.name}, <prune.stop>"
+        return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {run.root.name}, <prune.stop>"
     return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"

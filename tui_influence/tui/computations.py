@@ -1,0 +1,162 @@
+"""The computations behind the queries. Loads numpy and pydantic: imported by the thread that computes."""
+
+import shlex
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tui_influence.analysis import class_effects
+from tui_influence.analysis.class_effects import MOST_VALUES
+from tui_influence.analysis.examples import about_example
+from tui_influence.analysis.failures import failures
+from tui_influence.analysis.leakage import is_of_images, leaks
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import notes_of, rank
+from tui_influence.analysis.reliability_curve import growth
+from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.subpopulations import driven_by, subpopulations
+from tui_influence.analysis.types import AboutExample, ExampleQuestion, Leaks, ProbeKind, ProbeQuestion, ProbeResult
+from tui_influence.errors import ConfigError
+from tui_influence.pruning.counterfactual import verification, verified
+from tui_influence.pruning.planning import names_of, outlined
+from tui_influence.pruning.recommendation import predicted_best
+from tui_influence.pruning.results import measure_arms
+from tui_influence.pruning.types import CounterfactualPreview, Measured, PlanPreview, PruningProposal, Verified
+from tui_influence.runs.overview import Overview
+from tui_influence.store.examples import read_source_thumbnails
+from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import Pruning, read_arms
+from tui_influence.text import printable
+from tui_influence.tui.background import attempt
+from tui_influence.tui.queries import QueryInput
+from tui_influence.tui.retrainings import pruning_request
+from tui_influence.tui.state import GroupDetail, GroupQuestion
+
+T = TypeVar("T")
+
+MAX_EXAMPLES = 60
+"""Examples of those that a group helps, and of those it hurts, most: pages of them."""
+MAX_HARMFUL_GROUPS = 8
+"""Harmful groups of a failure; a CSV has as many as the command's."""
+
+
+def _of_snapshot(compute: Callable[[Reading, Question], T], inputs: QueryInput, question: Question) -> T:
+    """Compute from a snapshot of the models that are recorded now; queries of one target share it."""
+    # Taken out, so that the snapshot of before is gone before the next one is read.
+    snapshot = read(Paths(inputs.root), inputs.info, question.target, inputs.snapshots.pop(question.target, None))
+    inputs.snapshots[question.target] = snapshot
+    value = compute(snapshot, question)
+    snapshot.outputs.release()
+    return value
+
+
+def _group(inputs: QueryInput, question: GroupQuestion) -> GroupDetail:
+    effects, group = question.effects, question.group
+    thumbnails, error = attempt(partial(read_source_thumbnails, Paths(inputs.root)))
+    indices = np.flatnonzero(thumbnails[1] == group) if thumbnails is not None else ()
+    return GroupDetail(effects, group, effects.of(group, MAX_EXAMPLES), tuple(int(index) for index in indices), error)
+
+
+def _example(inputs: QueryInput, question: ExampleQuestion) -> AboutExample:
+    return about_example(question.reading, question.question, question.example, question.group)
+
+
+def _probe(inputs: QueryInput, question: ProbeQuestion) -> ProbeResult:
+    return _of_snapshot(partial(_probe_snapshot, question), inputs, question.question)
+
+
+def _probe_snapshot(probe: ProbeQuestion, snapshot: Reading, question: Question) -> ProbeResult:
+    notes = notes_of(snapshot)
+    if probe.kind is ProbeKind.FAILURES:
+        limit = max(MOST_VALUES // max(len(snapshot.info.source.groups), 1), 1)
+        result = failures(snapshot, question, top=limit, blamed=MAX_HARMFUL_GROUPS)
+        return ProbeResult(probe, snapshot, result, notes, limit if len(result.found) < result.wrong else None)
+    if probe.kind is ProbeKind.PARTS and probe.source is not None:
+        return ProbeResult(probe, snapshot, driven_by(snapshot, question, probe.source), notes)
+    if probe.kind is ProbeKind.PARTS:
+        return ProbeResult(probe, snapshot, subpopulations(snapshot, question), notes)
+    return _leaks(probe, snapshot, question, notes)
+
+
+def _leaks(probe: ProbeQuestion, snapshot: Reading, question: Question, notes: tuple[str, ...]) -> ProbeResult:
+    if not is_of_images(snapshot.info):
+        results = shlex.quote(str(snapshot.paths.root))
+        raise ConfigError(
+            "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
+            f"`tinfl leaks {printable(results)} --init images.toml` writes the config of one, for the classes that "
+            "matter. Copies of test images are found in any run, by their pixels: "
+            f"`tinfl leaks {printable(results)} --duplicates`"
+        )
+    result = leaks(snapshot, question)
+    thumbnails, error = attempt(partial(read_source_thumbnails, snapshot.paths))
+    samples = _samples_of_leaks(thumbnails[1], result) if thumbnails is not None else {}
+    return ProbeResult(probe, snapshot, result, notes, samples=samples, samples_error=error)
+
+
+def _samples_of_leaks(groups: "np.ndarray[Any, Any]", result: Leaks) -> dict[int, int]:
+    """Return the position of each leaking group's first image among the stored images of the source."""
+    leaking = {leak.group for leak in (*result.helped, *result.hurt)}
+    return {int(group): index for index, group in reversed([*enumerate(groups)]) if int(group) in leaking}
+
+
+def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:
+    return tuple(names_of(Paths(inputs.root)))
+
+
+def _arms(inputs: QueryInput, question: None) -> Measured:
+    pruning_paths = Paths(inputs.root)
+    return measure_arms(pruning_paths, inputs.info, read_arms(pruning_paths))
+
+
+def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
+    paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
+    pruning, _ = outlined(paths, inputs.info, Paths(paths.prunings / question.name), request)
+    return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
+
+
+def _counterfactual(inputs: QueryInput, question: int) -> Verified:
+    pruning_paths = Paths(inputs.root)
+    return verified(pruning_paths, inputs.info, read_arms(pruning_paths), question)
+
+
+COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
+    "ranking": partial(_of_snapshot, rank),
+    "comparison": partial(_of_snapshot, rank),
+    "reliability": partial(_of_snapshot, growth),
+    "effects": partial(_of_snapshot, class_effects.effects),
+    **dict.fromkeys(ProbeKind, _probe),
+    "prunings": _prunings,
+    "arms": _arms,
+    "plan": _plan,
+    "counterfactual": _counterfactual,
+    "group": _group,
+    "example": _example,
+}
+
+
+def preview_counterfactual(snapshot: Reading, sweep: Overview | None, question: Question) -> CounterfactualPreview:
+    """Return what a counterfactual of the question's example would retrain; it takes a ranking.
+
+    Raises:
+        TinflError: there is nothing to retrain.
+    """
+    wanted = verification(snapshot, question)
+    pruning, _ = outlined(snapshot.paths, snapshot.info, wanted.own, wanted.wanted)
+    label = snapshot.described.classes[int(snapshot.examples.labels[question.example or 0])]
+    return CounterfactualPreview(question, label, wanted, pruning, expected_seconds(pruning, sweep, None))
+
+
+def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
+    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
+    rows = plan.rows()
+    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
+    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
+        return 3600 * left / pruning.heartbeat.models_per_hour
+    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
+        alpha = sweep.info.design.get("alpha")
+        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
+        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
+        return 3600 * longer * left / sweep.heartbeat.models_per_hour
+    return None
