@@ -81,7 +81,6 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
 
     def written(width: int, style: Style) -> IntervalLines:
 
-
         @cache  # the same few names again and again
         def name(text: str) -> str:
             return cut(plain(text, style.ascii), _NAME if width >= _ROOMY else _FEWEST, style.ellipsis)
