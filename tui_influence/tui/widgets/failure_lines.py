@@ -20,6 +20,8 @@ from tui_influence.analysis.types import (
     Blamed,
     Failure,
     Failures,
+    ImageSeries,
+    ProbeResult,
 )
 from tui_influence.export.failures import failures_csv
 from tui_influence.influence.types import (
@@ -29,8 +31,6 @@ from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
 from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
@@ -48,9 +48,9 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def failures_shown(found: Found, failures: Failures) -> Shown:
+def failures_shown(found: ProbeResult, failures: Failures) -> Shown:
     """Return what there is to show of failures."""
-    asked, reading = found.asked.question, found.reading
+    asked, reading = found.question.question, found.reading
     blamed = {one.example: one.blamed[0].group if one.blamed else None for one in failures.found}
     few = replace(failures, found=tuple(replace(one, blamed=one.blamed[:BLAMED]) for one in failures.found))
     limited = f"The {found.limit:,} of lowest margin, as with `--top={found.limit}`. " if found.limit else ""
@@ -58,7 +58,7 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
         summary=lambda style: _summary(found, failures),
         sheet=_sheet(found, failures),
         empty="" if failures.found else f"None of {_summary(found, failures).partition(' of ')[2]}.",
-        series=lambda examples: Series(
+        series=lambda examples: ImageSeries(
             reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
@@ -67,14 +67,14 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
     )
 
 
-def _summary(found: Found, failures: Failures) -> str:
+def _summary(found: ProbeResult, failures: Failures) -> str:
     models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
     verb = "is" if failures.wrong == 1 else "are"
     return f"{failures.wrong:,} of {pluralize(failures.size, 'test image')} {verb} wrong by most of {models}{shown}"
 
 
-def _sheet(found: Found, failures: Failures) -> ProbeSheet:
+def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
     groups, classes = found.reading.info.source.groups, found.reading.described.classes
     worst = [one.blamed[0] if one.blamed else None for one in failures.found]
     effects = [NONE if one is None else _effect(one) for one in worst]
@@ -130,7 +130,7 @@ def _numbers(one: Failure, blame: Blamed | None) -> dict[str, float]:
     return {"": influence, "q": q, "margin": one.margin, "right": one.right}
 
 
-def _about(found: Found, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
+def _about(found: ProbeResult, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
     classes, groups, noun = reading.described.classes, reading.info.source.groups, noun_of(reading.info)
 
@@ -149,10 +149,10 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, style: St
         style,
     )
     blamed = [lines.header(), *(lines.line(place) for place in range(len(one.blamed)))]
-    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", style.quiet)]
+    nothing = [Text(f"no {noun} lowers its {found.question.question.output_kind}", style.quiet)]
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
-        f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
+        f"Influence on the {found.question.question.output_kind} of this image, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
     where = f"image {one.example:,}, {plain(reading.examples.names[one.example], style.ascii)}"
