@@ -14,7 +14,7 @@ from tui_influence.influence.types import (
     describe,
 )
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
 from tui_influence.render.style import Style
 from tui_influence.tui.widgets.charts import histogram, reliability_chart
 
