@@ -25,7 +25,7 @@ from tui_influence.influence.estimators import (
     estimate,
     parse_estimator,
 )
-from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.ranking import (
     influence_matrix,
     influence_row,
@@ -118,7 +118,7 @@ class Effects:
             labels=self.reading.examples.labels,
             kind=self.question.output_kind,
             clusters=self.reading.clusters,
-            columns=self.columns,
+            examples=self.columns,
         )
 
 
@@ -139,7 +139,7 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
     columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
     split = chosen_columns(described, reading.examples, Question(split=question.split))
     reading.refuse_if_empty()
-    kind = parse_kind(question.output_kind)
+    kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
     few = len(reading.info.source.groups) * len(columns) <= MOST_VALUES
@@ -162,7 +162,7 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
             estimator=question.estimator,
             kind=kind,
             clusters=reading.clusters,
-            columns=columns,
+            examples=columns,
         )
         if few and (at_once or needed)
         else None,

@@ -148,10 +148,10 @@ _KEYS: dict[Order, Key[RankedGroup]] = {
     Order.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }
 _PAIR_KEYS: dict[PairOrder, Key[ComparedGroup]] = {
-    PairOrder.OPPOSED: lambda row: (row.place,),
-    PairOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.place),
-    PairOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.place),
+    PairOrder.OPPOSED: lambda row: (row.rank,),
+    PairOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.rank),
+    PairOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.rank),
     PairOrder.FIRST: lambda row: (row.first.rank,),
     PairOrder.SECOND: lambda row: (row.second.rank,),
-    PairOrder.NAME: lambda row: (row.group.casefold(), row.group, row.place),
+    PairOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }

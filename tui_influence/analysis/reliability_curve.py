@@ -10,7 +10,7 @@ from tui_influence.analysis.ranking import Question, chosen_columns
 from tui_influence.analysis.snapshot import Reading
 from tui_influence.analysis.types import Growth
 from tui_influence.influence.forecast import forecast_models, reliability_at
-from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import (
     split_half,
 )
@@ -36,7 +36,7 @@ def growth(reading: Reading, question: Question) -> Growth:
     m = len(outputs)
     measured: list[tuple[int, Reliability]] = []
     if m >= FEWEST:
-        kind = parse_kind(question.output_kind)
+        kind = parse_output_kind(question.output_kind)
         labels = reading.examples.labels
         mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
         clusters = reading.clusters

@@ -8,7 +8,14 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, RankedGroup, Ranking, Reliability, describe
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    reliability_grade,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +65,7 @@ class RankReport:
     @property
     def is_relative(self) -> bool:
         """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
-        return self.ranking.relative
+        return self.ranking.is_relative
 
     def is_noise(self) -> bool:
         """Whether nothing here is more than chance: neither the order as a whole nor any single group.
@@ -71,7 +78,7 @@ class RankReport:
     def order_is_noise(self) -> bool:
         """Whether the order as a whole cannot be told from chance."""
         reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+        return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
 
 @dataclass(frozen=True)

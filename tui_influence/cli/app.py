@@ -26,7 +26,7 @@ from tui_influence.cli.commands.subpops import subpops
 from tui_influence.cli.commands.sweep import sweep
 from tui_influence.cli.commands.verify import verify
 from tui_influence.errors import ExitCode, TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 
 app = typer.Typer(
     name="tinfl",
@@ -57,7 +57,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             output.give_up_on_closed_pipe()
             raise typer.Exit(ExitCode.OK) from error
         except OSError as error:
-            raise typer.Exit(diagnostics.report(refusal(error))) from error
+            raise typer.Exit(diagnostics.report(to_results_error(error))) from error
         except Exception as error:
             raise typer.Exit(diagnostics.report_bug()) from error
 

@@ -11,7 +11,7 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
-    from tui_influence.store.pruning_plan import Arm, Forecast, Pruning
+    from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
 
 
@@ -121,7 +121,7 @@ class Measured:
         """Return the result of one arm."""
         return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
 
-    def forecast(self, k: int) -> Forecast | None:
+    def forecast(self, k: int) -> GainForecast | None:
         """Return what dropping the k lowest was predicted to gain."""
         return next((found for found in self.pruning.forecast if found.k == k), None)
 

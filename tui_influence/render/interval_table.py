@@ -401,7 +401,7 @@ class _Side:
 def _places(rows: Sequence[ComparedGroup], pen: Pen) -> Column:
     known = [isfinite(row.difference) for row in rows]
     return Column(
-        "#", tuple(f"{row.place}" if is_known else pen.signs.unknown for row, is_known in zip(rows, known, strict=True))
+        "#", tuple(f"{row.rank}" if is_known else pen.signs.unknown for row, is_known in zip(rows, known, strict=True))
     )
 
 

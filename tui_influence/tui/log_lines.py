@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.paths import Paths
 
 BATCH = 2000
@@ -24,7 +24,7 @@ class LogTail:
     """Reads what has happened to a run since the last time, also in its tasks on a cluster."""
 
     def __init__(self, paths: Paths) -> None:
-        self._events = Follower(paths)
+        self._events = EventTail(paths)
 
     def read(self) -> Iterator[list[LogLine]]:
         """Yield new lines in batches; nothing if there are none.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.strip import Strip
 
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.tui.theme import Look
 
@@ -117,7 +117,7 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], di
             except ResultsError as error:
                 thumbnails[key.target], reasons[key.target] = None, str(error)
             except OSError as error:
-                thumbnails[key.target], reasons[key.target] = None, str(refusal(error))
+                thumbnails[key.target], reasons[key.target] = None, str(to_results_error(error))
         images = thumbnails[key.target]
         if images is None or not 0 <= key.place < len(images):
             found[key] = None

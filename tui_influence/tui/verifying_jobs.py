@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Watcher
@@ -89,7 +89,7 @@ class _Found:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(self._state, VerificationRead(self._own, found, reason))
 
 

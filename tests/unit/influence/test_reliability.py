@@ -19,7 +19,7 @@ from tui_influence.influence.reliability import (
 )
 from tui_influence.influence.types import (
     Reliability,
-    describe,
+    reliability_grade,
 )
 
 SWEEPS = 100
@@ -68,7 +68,7 @@ def test_no_signal_is_called_noise():
     for seed in range(SWEEPS):
         masks = draw_masks("fixed", 200, 36, np.random.default_rng(seed))
         outputs = np.random.default_rng([seed, 1]).standard_normal(200)
-        called.append(describe(split_half(masks, outputs, "difference")) == "noise")
+        called.append(reliability_grade(split_half(masks, outputs, "difference")) == "noise")
     assert np.mean(called) > 0.975 - 4 * np.sqrt(0.975 * 0.025 / SWEEPS)
 
 
@@ -84,7 +84,7 @@ def test_a_pair_is_never_split_so_its_shared_error_is_in_one_half_only(estimator
     together = split_half(masks, outputs, "difference", np.arange(120) // 2)
     apart = split_half(masks, outputs, "difference")
     assert (seen[0][:, ::2] == seen[0][:, 1::2]).all()
-    assert describe(together) == "noise"
+    assert reliability_grade(together) == "noise"
     assert apart.value > 0.5
 
 
@@ -243,7 +243,7 @@ def test_few_models_give_none_or_a_number_but_no_warning(estimator, m):
 def test_outputs_that_never_change_have_no_reliability():
     sweep = simulate("bernoulli", 40, 6, 1, seed=6)
     for estimator in ("difference", "ridge"):
-        assert describe(split_half(sweep.masks, np.ones(40), estimator)) == "noise"
+        assert reliability_grade(split_half(sweep.masks, np.ones(40), estimator)) == "noise"
 
 
 def reliability(value, low, high):
@@ -251,11 +251,11 @@ def reliability(value, low, high):
 
 
 def test_words_follow_the_interval_first_and_then_the_value():
-    assert describe(None) == "noise"
-    assert describe(reliability(0.6, -0.1, 0.9)) == "noise"
-    assert describe(reliability(0.6, 0.0, 0.9)) == "noise"
+    assert reliability_grade(None) == "noise"
+    assert reliability_grade(reliability(0.6, -0.1, 0.9)) == "noise"
+    assert reliability_grade(reliability(0.6, 0.0, 0.9)) == "noise"
     words = {0.3: "weak", 0.499: "weak", 0.5: "fair", 0.699: "fair", 0.7: "good", 0.899: "good", 0.9: "strong"}
-    assert {value: describe(reliability(value, 0.1, 0.99)) for value in words} == words
+    assert {value: reliability_grade(reliability(value, 0.1, 0.99)) for value in words} == words
 
 
 @given(st.floats(0.01, 0.99), st.integers(2, 500), st.floats(0.3, 0.95))
@@ -277,7 +277,7 @@ def test_the_prophecy_read_forwards_is_that_of_spearman_and_brown():
 
 def test_forecast_is_the_spearman_brown_prophecy():
     forecast = forecast_models(reliability(0.6, 0.3, 0.8), 100, target=0.9)
-    assert forecast.models == 600  # 0.9 * 0.4 / (0.6 * 0.1) = 6
+    assert forecast.n_models == 600  # 0.9 * 0.4 / (0.6 * 0.1) = 6
     assert (forecast.low, forecast.high) == (225, 2100)
     grown = 6 * 0.6 / (1 + 5 * 0.6)
     assert grown == pytest.approx(0.9)

@@ -289,8 +289,8 @@ def test_one_group_alone_has_the_numbers_that_it_has_among_all(reading, estimato
         assert getattr(one.beyond, name)[0] == pytest.approx(getattr(whole.beyond, name)[6], abs=1e-5)
     assert one.influence[0] == pytest.approx(whole.influence[6], abs=1e-5)
     assert (one.beyond.n_with[0], one.beyond.n_without[0]) == (whole.beyond.n_with[6], whole.beyond.n_without[6])
-    assert (one.beyond.df, one.beyond.kind, one.beyond.relative) == (
-        whole.beyond.df, whole.beyond.kind, whole.beyond.relative,
+    assert (one.beyond.df, one.beyond.estimator, one.beyond.is_relative) == (
+        whole.beyond.df, whole.beyond.estimator, whole.beyond.is_relative,
     )  # fmt: skip
 
 

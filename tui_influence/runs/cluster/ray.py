@@ -29,7 +29,7 @@ from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms
 from tui_influence.runs.supervisor import More, Observer, Request
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
@@ -226,7 +226,7 @@ class _Driver:
         self._planner = Planner(request, more, observer.beat, slots=slots)
         options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": RETRIES}
         self._train = ray.remote(**options)(train_block)
-        self._events = Follower(paths)
+        self._events = EventTail(paths)
         self._head = _Head(request.config.compute.ray.address, ray)
         self._is_under_way = False
 

@@ -35,9 +35,9 @@ from tui_influence.roles import (
     ArmKind,
 )
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
-    RankingUsed,
+    GainForecast,
 )
 from tui_influence.text import counted
 from tui_influence.tui.theme import Look
@@ -48,7 +48,7 @@ _DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
 """Arms whose repeats each drop groups of their own."""
 
 
-def ranked_by(used: RankingUsed) -> str:
+def ranked_by(used: ArmRanking) -> str:
     """Return what a pruning's groups are ranked by."""
     targets = ", ".join(
         name if len(used.targets) == 1 else f"{name} {weight:g}" for name, weight in used.targets.items()
@@ -71,7 +71,7 @@ def verdict(measured: Measured, name: str, look: Look) -> Text | None:
         name: of the pruning: one that verifies an example says what it is for.
         look: how to draw.
     """
-    if measured.pruning.drops_numbers:
+    if measured.pruning.drops_lowest:
         return recommended(measured_best(measured), look, "recommended" if measured.is_complete else "so far")
     example = example_of(name)
     if example is None:
@@ -110,7 +110,7 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
         for result in measured.results
         if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
     ]
-    if not measured.pruning.drops_numbers:
+    if not measured.pruning.drops_lowest:
         return [Text("nothing is predicted of lists of classes", style=look.quiet)]
     if not found:
         return [Text("nothing was predicted, from so few models or of so many groups", style=look.quiet)]
@@ -128,7 +128,7 @@ def against_prediction(measured: Measured, quantity: Quantity, look: Look) -> li
     return lines
 
 
-def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, look: Look) -> list[Text]:
+def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, look: Look) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
     header = ["drop", "over as many at random", "over everything (errs low)"]
     rows = [
@@ -143,7 +143,7 @@ def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, look: Loo
     return [title, *_table([Text(cell, style=look.quiet) for cell in header], rows)]
 
 
-def forecast_of(forecast: Forecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
+def forecast_of(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
     """Return one of the gains that were predicted."""
     if quantity == "accuracy":
         return forecast.accuracy_over_random if over_random else forecast.accuracy

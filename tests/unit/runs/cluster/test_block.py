@@ -17,7 +17,7 @@ from tui_influence.runs.cluster.task import run_block
 from tui_influence.runs.control import Stop
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.prepare import versions
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import write_plan
@@ -38,7 +38,7 @@ def paths(tmp_path, monkeypatch) -> Paths:
 
 
 def said(paths: Paths, kind: str) -> list[dict]:
-    return [event for event in Follower(paths).read() if event["event"] == kind]
+    return [event for event in EventTail(paths).read() if event["event"] == kind]
 
 
 def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeypatch):
@@ -60,20 +60,20 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
 
 def test_a_task_with_nothing_left_says_so_and_starts_no_worker(paths):
     run_block(paths, 1, 0, label="12_0")
-    assert [event["event"] for event in Follower(paths).read()] == ["task-started", "task-ended"]
+    assert [event["event"] for event in EventTail(paths).read()] == ["task-started", "task-ended"]
     assert said(paths, "task-ended")[0] | {"time": 0} == {"time": 0, "event": "task-ended", "task": "12_0", "left": 0}
 
 
 def test_a_task_that_begins_after_a_stop_was_asked_for_does_nothing(paths):
     paths.stop.write_text(json.dumps({"level": 1}))
     run_block(paths, 1, 0)
-    assert not list(Follower(paths).read())
+    assert not list(EventTail(paths).read())
 
 
 def test_a_task_of_an_older_run_in_the_directory_does_nothing(paths):
     run_block(paths, 1, 0, request="another")
     run_block(paths, 1, 99)
-    assert not list(Follower(paths).read())
+    assert not list(EventTail(paths).read())
 
 
 def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, monkeypatch):
@@ -90,7 +90,7 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
-    monkeypatch.setattr("tui_influence.store.matrix.WORTH_COMPACTING", 3)
+    monkeypatch.setattr("tui_influence.store.matrix.MIN_RECORDS_TO_COMPACT", 3)
     run_block(paths, 1, 0)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     assert generation.name.startswith(f"{MODELS:08d}-")
