@@ -27,7 +27,7 @@ from tui_influence.influence.types import (
     Estimate,
     Estimator,
 )
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 FEWEST_MODELS = 10
 """With fewer, an interval on one example is wider than any effect that a group has been seen to have."""
@@ -169,7 +169,7 @@ def refuse_too_few_models(reading: Reading) -> None:
     models = len(reading.outputs)
     if models < FEWEST_MODELS:
         raise ResultsError(
-            f"{counted(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
+            f"{pluralize(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
             "and some hundreds to tell much"
         )
 

@@ -22,7 +22,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import cut, fit, plain, value_format
 from tui_influence.render.interval_table import Pen
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 _NAME = 32
 _ROWS = 2
@@ -94,7 +94,7 @@ class Shown:
         info, question = self.reading.info, self.question
         made = [
             f"run {plain(info.name, self.pen.ascii)}",
-            counted(models, "model"),
+            pluralize(models, "model"),
             info.design_label,
             f"by {question.estimator}",
             f"influence on the {question.output_kind} beyond that on the others of the example's class",
@@ -108,17 +108,17 @@ def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
     told = [example for example in found.examples if example.told]
     scope = f'class "{shown.name(shown.question.target_class)}" of ' if shown.question.target_class else ""
     shown.heading(
-        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {counted(found.size, "example")} of {scope}'
-        f'target "{shown.name(shown.reading.described.name)}" beyond their class'
+        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {pluralize(found.size, "example")} '
+        f'of {scope}target "{shown.name(shown.reading.described.name)}" beyond their class'
     )
     by_class = found.told_by_class()
     if by_class:
         parts = [f"{shown.label(label)} {count:,} of {found.sizes[label]:,}" for label, count in by_class[:_CLASSES]]
         more = len(by_class) - _CLASSES
-        parts += [counted(more, "more class", "more classes")] if more > 0 else []
+        parts += [pluralize(more, "more class", "more classes")] if more > 0 else []
         shown.say(shown.pen.signs.separator.join(parts))
     elif found.examples:
-        shown.say(f"none can be told from its class by {counted(found.models, 'model')}; these come nearest:")
+        shown.say(f"none can be told from its class by {pluralize(found.models, 'model')}; these come nearest:")
     listed = told or found.examples
     shown.say(Text())
     problem = shown.pictures(listed, _ROWS)
@@ -140,7 +140,7 @@ def print_class(shown: Shown, found: ClassParts, top: int) -> str:
             Text(),
             Text.assemble(
                 (shown.group(part.group), "bold"),
-                f"  {counted(len(part.members), 'example')}",
+                f"  {pluralize(len(part.members), 'example')}",
                 (f"  {' to '.join(ends)} beyond the class", shown.pen.quiet),
             ),
         )
@@ -149,7 +149,7 @@ def print_class(shown: Shown, found: ClassParts, top: int) -> str:
         rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[top:])
         shown.say(Text(), f"also: {rest}")
     if found.untold:
-        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {counted(len(found.untold), 'example')}"))
+        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {pluralize(len(found.untold), 'example')}"))
         if not found.parts:
             _print_examples(shown, found.untold[:top], named=True)
     _say_needed(shown, [found])
@@ -194,8 +194,8 @@ def _class_title(shown: Shown, found: ClassParts) -> str:
 
 
 def _told(shown: Shown, found: ClassParts) -> str:
-    groups = counted(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
-    return f"{found.told:,} of {counted(found.size, 'example')} told apart, by {groups}"
+    groups = pluralize(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
+    return f"{found.told:,} of {pluralize(found.size, 'example')} told apart, by {groups}"
 
 
 def _plural(noun: Noun) -> str:
@@ -212,7 +212,7 @@ def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
         return
     some = needed[len(needed) // 2]
     whose = "of the class" if len(classes) == 1 else "of a class"
-    there = counted(classes[0].models, "model")
+    there = pluralize(classes[0].models, "model")
     shown.say(Text(), f"To tell half {whose} takes at least about {some:,} models; there are {there}.")
 
 
