@@ -50,8 +50,8 @@ def growth(reading: Reading, question: Question) -> Growth:
     return Growth(
         models=m,
         measured=tuple(measured),
-        forecast=_forecast(last, m, max(info.models, needed.models or 0 if needed else 0)),
-        needed=(needed.models, needed.low, needed.high) if needed and needed.models else None,
+        forecast=_forecast(last, m, max(info.models, needed.n_models or 0 if needed else 0)),
+        needed=(needed.n_models, needed.low, needed.high) if needed and needed.n_models else None,
         source_accuracy=_metric(outputs.metrics, "source_accuracy"),
         target_accuracy=_metric(outputs.metrics, "target_accuracy"),
     )

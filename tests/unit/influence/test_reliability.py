@@ -56,7 +56,7 @@ def test_reliability_its_interval_and_its_forecast_are_right(design, estimator):
     covered = np.mean([one.low <= actual <= one.high for one in found])
     assert covered > 0.95 - 4 * np.sqrt(0.95 * 0.05 / SWEEPS)
     # what the forecast says for 800 models, against sweeps of 800
-    needed = np.median([forecast_models(one, 200, target=0.85).models or np.inf for one in found])
+    needed = np.median([forecast_models(one, 200, target=0.85).n_models or np.inf for one in found])
     later = actual_reliability(design, 800, estimator, sweeps=40)
     at_800 = np.median([4 * one.value / (1 + 3 * one.value) for one in found])
     assert at_800 == pytest.approx(later, abs=0.05)
@@ -261,18 +261,18 @@ def test_words_follow_the_interval_first_and_then_the_value():
 @given(st.floats(0.01, 0.99), st.integers(2, 500), st.floats(0.3, 0.95))
 def test_a_forecast_is_the_fewest_models_that_reach_the_target(value, m, target):
     needed = forecast_models(reliability(value, value / 2, (1 + value) / 2), m, target)
-    assert reliability_at(value, needed.models / m) >= target - 1e-9
-    if needed.models > 1:
-        assert reliability_at(value, (needed.models - 1) / m) < target
-    assert needed.low <= needed.models <= needed.high
-    assert ("reached" in needed.reason) == (needed.models <= m)
+    assert reliability_at(value, needed.n_models / m) >= target - 1e-9
+    if needed.n_models > 1:
+        assert reliability_at(value, (needed.n_models - 1) / m) < target
+    assert needed.low <= needed.n_models <= needed.high
+    assert ("reached" in needed.reason) == (needed.n_models <= m)
 
 
 def test_the_prophecy_read_forwards_is_that_of_spearman_and_brown():
     assert reliability_at(0.5, 1) == 0.5
     assert reliability_at(0.5, 2) == pytest.approx(2 / 3)
     assert reliability_at(0.5, 3) == pytest.approx(3 / 4)
-    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).models == 1
+    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).n_models == 1
 
 
 def test_forecast_is_the_spearman_brown_prophecy():
@@ -284,9 +284,9 @@ def test_forecast_is_the_spearman_brown_prophecy():
 
 
 def test_no_forecast_from_noise_and_a_calm_one_when_there():
-    assert forecast_models(None, 3).models is None
-    assert forecast_models(reliability(0.4, -0.1, 0.7), 100).models is None
-    assert forecast_models(reliability(0.97, 0.9, 0.99), 100).models <= 100
+    assert forecast_models(None, 3).n_models is None
+    assert forecast_models(reliability(0.4, -0.1, 0.7), 100).n_models is None
+    assert forecast_models(reliability(0.97, 0.9, 0.99), 100).n_models <= 100
     assert "reached" in forecast_models(reliability(0.97, 0.9, 0.99), 100).reason
 
 

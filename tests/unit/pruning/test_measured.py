@@ -49,7 +49,7 @@ def pruned(root, pruning, margin, *, only=None, seed=0, targets=("digits",)):
     ]
     count = len(pruning.groups)
     source = SourceInfo(list(pruning.groups), list(pruning.groups), [2] * count, 2 * count, "f0", 0)
-    info = replace(make_info(source=source, targets=described), models=0, arms=pruning.size)
+    info = replace(make_info(source=source, targets=described), models=0, arms=pruning.n_rows)
     write_run_info(paths, info)
     masks = {row.index: row.mask for row in pruning.rows()}
     for arm in pruning.arms:

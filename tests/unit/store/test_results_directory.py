@@ -296,16 +296,16 @@ def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor
         found = list_generations(*arguments)
         calls.append(found)
         if len(calls) == 1:  # between the listing and the opening another process compacts, twice
-            monkeypatch.setattr(matrix, "generations", list_generations)
+            monkeypatch.setattr(matrix, "list_generations", list_generations)
             compact(paths, info, Role.ESTIMATE, 0)
             write_record(paths, make_record(6))
             compact(paths, info, Role.ESTIMATE, 0)
-            monkeypatch.setattr(matrix, "generations", late)
+            monkeypatch.setattr(matrix, "list_generations", late)
             monkeypatch.setattr(matrix, "read_record", None)  # nothing needs to be read one by one
             assert not found[-1].exists()
         return found
 
-    monkeypatch.setattr(matrix, "generations", late)
+    monkeypatch.setattr(matrix, "list_generations", late)
     outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert isinstance(outputs.margins, np.memmap)
     assert outputs.indices.tolist() == [0, 1, 2, 3, 5, 6]
