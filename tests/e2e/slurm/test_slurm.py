@@ -146,7 +146,7 @@ def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_handed
 
 @pytest.mark.cluster
 def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_a_local_one(on_slurm, tmp_path, here):
-    arms = ("--k", "2,4", "--seeds", "2", "--within", "2", "--most-seeds", "3")
+    arms = ("--drop-counts", "2,4", "--seeds", "2", "--ci-width", "2", "--max-seeds", "3")
     local = tmp_path / "local"
     local.mkdir()
     tinfl("sweep", "--foreground", write_config(local))
