@@ -14,6 +14,7 @@ from tui_influence.errors import TinflError
 from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.events import EventTail
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from tui_influence.errors import ResultsError
 from tui_influence.render.style import Style
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> 
     return lines
 
 
-def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, style: Style) -> list[Text]:
+def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
     header = ["drop", "over as many at random", "over everything (errs low)"]
     rows = [
