@@ -100,5 +100,5 @@ def test_the_first_repeats_alone_decide(tmp_path):
         grown,
         lambda arm, row, target: varying(arm, row, target) if row.repeat < 4 else flat(5 * (-1) ** row.index),
     )
-    assert len(extend_plan(paths)) == grown.size
+    assert len(extend_plan(paths)) == grown.n_rows
     assert read_arms(paths) == grown

@@ -21,7 +21,7 @@ def run_python(code: str) -> None:
 
 def test_the_environment_is_read_without_importing_torch():
     run_python(
-        "import sys; from tui_influence.training.precision import worker_environment as w;"
+        "import sys; from tui_influence.runs.devices import worker_environment as w;"
         "w('cuda:0', 2); bad = {'torch', 'numpy'} & set(sys.modules); assert not bad, bad"
     )
 
