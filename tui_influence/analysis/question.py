@@ -28,7 +28,7 @@ class Question:
     estimator: str = "difference"
     output_kind: str = "margin"
 
-    def against(self, target: str | None, target_class: str | None) -> "Question":
+    def compared_with(self, target: str | None, target_class: str | None) -> "Question":
         """Return the question to compare this one with: the same about another target, or another class of it.
 
         Args:

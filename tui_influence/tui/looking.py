@@ -18,9 +18,9 @@ from tui_influence.tui.pictures import Key, draw
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
+    from tui_influence.analysis.class_effects import TargetEffects
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
@@ -54,7 +54,7 @@ class Series:
         which: images these are, in words.
     """
 
-    reading: "Reading"
+    reading: "RunSnapshot"
     question: "Question"
     examples: Sequence[int]
     groups: "Sequence[int | None]"
@@ -74,11 +74,11 @@ class Looking:
         self._wanted: dict[Key, RunState] = {}
         self._lock = threading.Lock()
 
-    def at_group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def at_group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         """Find what a group does to the target, and the group's own images."""
         self._background.submit("group", partial(self._group, state, effects, group))
 
-    def at_image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
+    def at_image(self, state: RunState, reading: "RunSnapshot", asked: ImageAsked) -> None:
         """Find what is said about an image."""
         self._background.submit("image", partial(self._image, state, reading, asked))
 
@@ -89,11 +89,11 @@ class Looking:
                 self._wanted |= dict.fromkeys(keys, state)
             self._background.submit("pictures", self._draw)
 
-    def _group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def _group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         moved, reason = None, ""
         samples: tuple[int, ...] = ()
         try:
-            moved = effects.of(group, SHOWN)
+            moved = effects.of_group(group, SHOWN)
             samples = _samples(state, group)
         except TinflError as error:
             reason = str(error)
@@ -101,12 +101,12 @@ class Looking:
             reason = str(refusal(error))
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
-    def _image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
-        from tui_influence.analysis.examples import about_example  # here, because it loads numpy
+    def _image(self, state: RunState, reading: "RunSnapshot", asked: ImageAsked) -> None:
+        from tui_influence.analysis.examples import explain_example  # here, because it loads numpy
 
         found, reason = None, ""
         try:
-            found = about_example(reading, asked.question, asked.example, asked.group)
+            found = explain_example(reading, asked.question, asked.example, asked.group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:

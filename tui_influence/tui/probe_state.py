@@ -12,10 +12,10 @@ from tui_influence.analysis.question import Question
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.analysis.types import (
-        ClassParts,
-        DrivenBy,
+        ClassSubpopulations,
+        DrivenExamples,
         Failures,
         Leaks,
     )
@@ -59,8 +59,8 @@ class Found:
     """
 
     asked: Asked
-    reading: "Reading"
-    what: "Failures | tuple[ClassParts, ...] | DrivenBy | Leaks"
+    reading: "RunSnapshot"
+    what: "Failures | tuple[ClassSubpopulations, ...] | DrivenExamples | Leaks"
     notes: tuple[str, ...] = ()
     limit: int | None = None
     samples: Mapping[int, int] = field(default_factory=dict)

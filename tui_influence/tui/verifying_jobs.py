@@ -20,7 +20,7 @@ from tui_influence.tui.state import RunState
 from tui_influence.tui.verifying_state import Proposed, VerificationRead, VerificationSeen
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 Tell = Callable[[RunState, Finding], None]
 
@@ -93,7 +93,7 @@ class _Found:
         self._tell(self._state, VerificationRead(self._own, found, reason))
 
 
-def propose(reading: "Reading", question: Question, sweep: Overview | None) -> Proposed:
+def propose(reading: "RunSnapshot", question: Question, sweep: Overview | None) -> Proposed:
     """Return what verifying the question's example comes to; it takes a while.
 
     Raises:
@@ -105,5 +105,5 @@ def propose(reading: "Reading", question: Question, sweep: Overview | None) -> P
     wanted = verification(reading, question)
     pruning, _ = outlined(reading.paths, reading.info, wanted.own, wanted.wanted)
     rate = rate_of(sweep)
-    label = reading.described.classes[int(reading.examples.labels[question.example or 0])]
+    label = reading.target_info.classes[int(reading.examples.labels[question.example or 0])]
     return Proposed(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)

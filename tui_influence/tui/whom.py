@@ -34,7 +34,7 @@ def rivals(info: RunInfo, asked: Question, versus: Question | None) -> Choice:
     places = sorted(range(len(info.targets)), key=lambda place: place != here)
     parts = [(place, name) for place in places for name in info.targets[place].classes]
     found = [
-        (_name(info, place, name, here), asked.against(info.targets[place].name, name))
+        (_name(info, place, name, here), asked.compared_with(info.targets[place].name, name))
         for place, name in [*wholes, *parts]
         if (place, name) != (here, asked.target_class)
     ]
@@ -48,7 +48,7 @@ def kept_rival(info: RunInfo, asked: Question, versus: Question | None) -> Quest
     """Return what a new question is compared with: the same as the old one, unless it is that itself."""
     if versus is None:
         return None
-    kept = asked.against(versus.target, versus.target_class)
+    kept = asked.compared_with(versus.target, versus.target_class)
     same = info.target_index(asked.target) == info.target_index(kept.target)
     return None if same and asked.target_class == kept.target_class else kept
 

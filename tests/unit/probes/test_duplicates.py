@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.planted import KINDS, changed
 from tui_influence.analysis.duplicates import Kind, find_duplicates
-from tui_influence.analysis.image_similarity import Coarse, closely, distances, grey
+from tui_influence.analysis.image_similarity import CoarseIndex, distances, grey, refine_match
 from tui_influence.config.schema import BuiltinSource, BuiltinTarget
 from tui_influence.datasets import load_source, load_target
 
@@ -121,9 +121,9 @@ def test_the_crop_of_an_image_is_found_whichever_of_the_two_it_is(digits):
     rng = np.random.default_rng(3)
     wholes = digits[:20]
     crops = np.stack([changed(image, "cropped", rng) for image in wholes])
-    a, b, place = Coarse(wholes), Coarse(crops), np.arange(20)
-    one = closely(grey(wholes), grey(crops), *a.best_crops(place, b, place))
-    other = closely(grey(crops), grey(wholes), *b.best_crops(place, a, place))
+    a, b, place = CoarseIndex(wholes), CoarseIndex(crops), np.arange(20)
+    one = refine_match(grey(wholes), grey(crops), *a.best_crops(place, b, place))
+    other = refine_match(grey(crops), grey(wholes), *b.best_crops(place, a, place))
     np.testing.assert_allclose(one.distance, other.distance, atol=1e-5)
     assert np.median(one.distance) < 0.004
     assert one.cropped.mean() > 0.9

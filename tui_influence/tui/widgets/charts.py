@@ -9,7 +9,7 @@ from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
-        Growth,
+        ReliabilityCurve,
     )
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -43,7 +43,7 @@ def histogram(values: Sequence[float], width: int, look: Look) -> tuple[Text, fl
     return Text(text, style=look.good), low, high
 
 
-def reliability_chart(growth: "Growth", width: int, height: int, look: Look) -> list[Text]:
+def reliability_chart(growth: "ReliabilityCurve", width: int, height: int, look: Look) -> list[Text]:
     """Return reliability, 0 to 1, against models: measured with intervals, then the forecast.
 
     Args:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from tui_influence.analysis.examples import label_name
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.influence.types import (
@@ -62,7 +62,9 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, look: Look
     return Text.assemble((cut(name, room, _ellipsis(look)), "bold"), "  ", *facts, no_wrap=True, overflow="crop")
 
 
-def shelves(moved: Moved, target: int, classes: Sequence[str], look: Look, *, captions: int = 2) -> tuple[Shelf, Shelf]:
+def shelves(
+    moved: GroupEffects, target: int, classes: Sequence[str], look: Look, *, captions: int = 2
+) -> tuple[Shelf, Shelf]:
     """Return the images that a group helps and hurts most.
 
     Args:
@@ -73,7 +75,7 @@ def shelves(moved: Moved, target: int, classes: Sequence[str], look: Look, *, ca
         captions: lines below an image, 1 or 2.
     """
 
-    def shelf(words: str, style: str, examples: Sequence[MovedExample], beyond: int) -> Shelf:
+    def shelf(words: str, style: str, examples: Sequence[ExampleEffect], beyond: int) -> Shelf:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, look, captions) for example in examples)
         return Shelf(Text.assemble((words, f"bold {style}"), (count, look.quiet)), tiles, "none")
@@ -91,7 +93,7 @@ def sample_shelf(samples: Sequence[int], look: Look) -> Shelf:
     return Shelf(Text("images of the class itself", style="bold"), tiles, "none is kept")
 
 
-def class_effects(moved: Moved, look: Look, width: int, height: int) -> list[Text]:
+def class_effects(moved: GroupEffects, look: Look, width: int, height: int) -> list[Text]:
     """Return what a group does to each class of the target, a line each; both ends where not all fit.
 
     Args:
@@ -107,7 +109,7 @@ def class_effects(moved: Moved, look: Look, width: int, height: int) -> list[Tex
     return [title, *both_ends(moved.classes, "class", look, width, height - 1)]
 
 
-def _tile(example: MovedExample, target: int, classes: Sequence[str], look: Look, captions: int) -> Tile:
+def _tile(example: ExampleEffect, target: int, classes: Sequence[str], look: Look, captions: int) -> Tile:
     label, usual = (plain(label_name(classes, place), look.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = look.sign("▲", "+") if example.influence > 0 else look.sign("▼", "-")

@@ -9,8 +9,8 @@ from tui_influence.analysis.examples import (
     label_name,
 )
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.render.format import fit, plain
 from tui_influence.render.ranking import with_interval
@@ -24,7 +24,7 @@ _DRIVERS = 10
 
 
 def example_lines(
-    about: AboutExample,
+    about: ExampleReport,
     classes: Sequence[str],
     group: str | None,
     look: Look,
@@ -53,8 +53,8 @@ def example_lines(
         Text(),
     ]
     split = []
-    if about.split is not None and group is not None:
-        split = [*_with_and_without(about.split, names, group, look, width), Text()]
+    if about.with_and_without is not None and group is not None:
+        split = [*_with_and_without(about.with_and_without, names, group, look, width), Text()]
     between = [*verified, Text()] if verified else []
     used = len(facts) + len(between) + len(split)
     estimated = [*split, *_drivers(about, look, width, max(height - used, _DRIVERS))]
@@ -63,7 +63,9 @@ def example_lines(
     return [*facts, *between, *estimated]
 
 
-def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str, look: Look, width: int) -> list[Text]:
+def _with_and_without(
+    split: tuple[PredictionSummary, PredictionSummary], names: Sequence[str], group: str, look: Look, width: int
+) -> list[Text]:
     column, ellipsis = max((width - _LABEL) // 2, 8), look.sign("…", "~")
     heads = (f"with {plain(group, look.ascii)}", "without it")
     rows = [
@@ -83,7 +85,7 @@ def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str
     ]
 
 
-def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[Text]:
+def _drivers(about: ExampleReport, look: Look, width: int, height: int) -> list[Text]:
     report = about.drivers.report
     rows = report.ranking.rows
     found = report.ranking.reliability
@@ -96,7 +98,7 @@ def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[T
     return [title, *both_ends(rows, report.noun, look, width, height - 1, coloured=not report.is_noise())]
 
 
-def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
+def _votes(said: PredictionSummary, names: Sequence[str], most: int = _VOTES) -> str:
     return ", ".join(f"{label_name(names, label)} {share:.0%}" for label, share in said.votes[:most]) or "-"
 
 

@@ -40,7 +40,7 @@ def question_lines(
     first = _with_right(_asked(state, width), _trust(state, width), width)
     second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=look.quiet)
     lines = [first, second]
-    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
+    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], look.ascii), width, look.sign("…", "~")), style=look.warning))
     for line in lines:
