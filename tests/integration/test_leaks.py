@@ -48,7 +48,7 @@ def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
     assert document["groups"] == "image"
     assert document["n_models"] == MODELS
     assert document["config_hash"] == read_run_info(results).identity
-    assert document["tested"] == len(read_run_info(results).source.groups) * 200
+    assert document["n_tested"] == len(read_run_info(results).source.groups) * 200
     rows = document["helped"] + document["hurt"]
     assert all(row["low"] <= row["influence"] <= row["high"] for row in rows)
     assert [row["influence"] > 0 for row in rows] == [True] * len(document["helped"]) + [False] * len(document["hurt"])

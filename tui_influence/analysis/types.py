@@ -487,7 +487,7 @@ class Duplicates:
     def of_class(self, name: str) -> Duplicates:
         """The copies among the images of a source class."""
         found = tuple(copy for copy in self.pairs if self.source_classes[copy.source] == name)
-        return replace(self, found=found)
+        return replace(self, pairs=found)
 
     def names_to_remove(self) -> list[str]:
         """Names of the source images that are copies, in the dataset's order."""

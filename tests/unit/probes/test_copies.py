@@ -10,7 +10,7 @@ from tests.unit.store.conftest import make_info
 from tui_influence.analysis import duplicates
 from tui_influence.analysis import duplicates as copies_module
 from tui_influence.analysis.duplicates import (
-    Kind,
+    DuplicateKind,
     find_duplicates,
     find_run_duplicates,
 )
@@ -48,7 +48,7 @@ def test_a_near_copy_has_its_distance_and_that_relative_to_unrelated_images():
     stack = CoarseIndex(TARGET)
     for place, original in enumerate((4, 9)):
         copy = found[place]
-        assert (copy.target, copy.kind) == (original, Kind.NEAR)
+        assert (copy.target, copy.kind) == (original, DuplicateKind.NEAR)
         mine, theirs = grey(source[place : place + 1]), grey(TARGET[original : original + 1])
         others = [other for other in range(12) if other != original]
         near = sorted(others, key=lambda other: stack.distances(stack, slice(original, original + 1))[0, other])[:3]
@@ -84,7 +84,7 @@ def test_copies_come_with_the_nearest_first_and_of_equal_ones_the_first():
     assert [copy.target for copy in found] == [9, 9, 2, 4]
     assert [copy.distance for copy in found] == sorted(copy.distance for copy in found)
     assert [copy.distance == 0 for copy in found] == [True, True, False, False]
-    assert [copy.kind for copy in found] == [Kind.IDENTICAL, Kind.IDENTICAL, Kind.NEAR, Kind.NEAR]
+    assert [copy.kind for copy in found] == [DuplicateKind.IDENTICAL, DuplicateKind.IDENTICAL, DuplicateKind.NEAR, DuplicateKind.NEAR]
 
 
 def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy():
@@ -92,7 +92,7 @@ def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy()
     often = np.concatenate([TARGET, np.repeat(TARGET[[9]], 4, axis=0)])
     source = np.concatenate([TARGET[[9]], noisy(TARGET[[9]], 2)])
     (copy,) = found_in(source, often)
-    assert (copy.source, copy.kind, copy.distance, copy.relative) == (0, Kind.IDENTICAL, 0, 0)
+    assert (copy.source, copy.kind, copy.distance, copy.relative) == (0, DuplicateKind.IDENTICAL, 0, 0)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
@@ -239,7 +239,7 @@ def test_images_are_compared_as_closely_as_both_allow(run, monkeypatch, sides, s
 
 
 def test_copies_of_a_class_and_names_to_remove():
-    made = [Duplicate(place, 0, Kind.NEAR, 0.1, 0.1) for place in (3, 0, 2)]
+    made = [Duplicate(place, 0, DuplicateKind.NEAR, 0.1, 0.1) for place in (3, 0, 2)]
     found = Duplicates(tuple(made), 4, 5, ("w", "x", "y", "z"), ("a", "b", "a", "b"))
     assert [copy.source for copy in found.of_class("a").pairs] == [0, 2]
     assert found.names_to_remove() == ["w", "y", "z"]

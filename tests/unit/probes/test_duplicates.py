@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.planted import KINDS, changed
-from tui_influence.analysis.duplicates import Kind, find_duplicates
+from tui_influence.analysis.duplicates import DuplicateKind, find_duplicates
 from tui_influence.analysis.image_similarity import CoarseIndex, distances, grey, refine_match
 from tui_influence.config.schema import BuiltinSource, BuiltinTarget
 from tui_influence.datasets import load_source, load_target
@@ -47,9 +47,9 @@ def recall(planted, kind: str) -> float:
 def test_every_exact_copy_is_found_and_called_identical(planted):
     first, _, kinds, found = planted
     assert recall(planted, "exact") == 1.0
-    exact = {copy.source - first for copy in found if copy.kind is Kind.IDENTICAL}
+    exact = {copy.source - first for copy in found if copy.kind is DuplicateKind.IDENTICAL}
     assert exact == set(np.flatnonzero(kinds == "exact").tolist())
-    assert all(copy.distance == 0 for copy in found if copy.kind is Kind.IDENTICAL)
+    assert all(copy.distance == 0 for copy in found if copy.kind is DuplicateKind.IDENTICAL)
 
 
 def test_recompressed_copies_are_found(planted):

@@ -12,7 +12,7 @@ from tests.unit.golden_files import content_and_golden
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.analysis.duplicates import (
-    Kind,
+    DuplicateKind,
 )
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
@@ -104,9 +104,9 @@ LEAKS = Leaks(
 )  # fmt: skip
 COPIES = Duplicates(
     pairs=(
-        Duplicate(3, 0, Kind.IDENTICAL, 0.0, 0.0),
-        Duplicate(1, 4, Kind.CROP, 0.00125, 0.0625),
-        Duplicate(0, 7, Kind.NEAR, 0.002, 0.125),
+        Duplicate(3, 0, DuplicateKind.IDENTICAL, 0.0, 0.0),
+        Duplicate(1, 4, DuplicateKind.CROP, 0.00125, 0.0625),
+        Duplicate(0, 7, DuplicateKind.NEAR, 0.002, 0.125),
     ),
     n_compared=5, n_examples=8, names=("=1+1", "b/1", "c/0", "a/1", "b/0"), source_classes=("=1+1", "b", "c", "a", "b"),
 )  # fmt: skip
