@@ -35,7 +35,7 @@ from tui_influence.analysis.subpopulations import (
 from tui_influence.analysis.types import (
     ClassSubpopulations,
 )
-from tui_influence.datasets.builtin import ShippedOrigin
+from tui_influence.datasets.builtin import BuiltinReader
 from tui_influence.influence.difference import difference
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
@@ -259,7 +259,7 @@ def area_of(reading: RunSnapshot, kind: str, digit: int, hidden: NDArray[np.int6
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    samples = list(ShippedOrigin("digits").samples())
+    samples = list(BuiltinReader("digits").samples())
     return np.stack([np.asarray(s.content) for s in samples]), np.array([s.label for s in samples])
 
 

@@ -32,7 +32,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     return f'; did you mean "{printable(near[0], _COMPARED)}"?' if near else ""
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
+def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Return "1 class" or "2,000 classes".
 
     Args:
@@ -64,7 +64,7 @@ _AGES = 1e11
 """Seconds, some thousand years."""
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time span in its two largest units; what no clock can show is "unknown"."""
     if not abs(seconds) < _AGES:
         return "unknown"

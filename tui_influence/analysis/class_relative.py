@@ -27,7 +27,7 @@ from tui_influence.influence.types import (
     Estimate,
     Estimator,
 )
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 MIN_MODELS = 10
 """With fewer, an interval on one example is wider than any effect that a group has been seen to have."""
@@ -171,7 +171,7 @@ def require_enough_models(reading: RunSnapshot) -> None:
     models = len(reading.outputs)
     if models < MIN_MODELS:
         raise ResultsError(
-            f"{counted(models, 'model')} recorded: single test examples take at least {MIN_MODELS}, "
+            f"{pluralize(models, 'model')} recorded: single test examples take at least {MIN_MODELS}, "
             "and some hundreds to tell much"
         )
 

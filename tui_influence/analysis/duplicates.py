@@ -214,7 +214,7 @@ def find_run_duplicates(
     if test.fingerprint != info.targets[target].fingerprints[1]:
         raise ConfigError(f"the test images of target {section.name} changed since the run")
     side = min(_LARGEST, _side(config.source, data.source), _side(section, test))
-    chosen = np.flatnonzero(data.groups.of >= 0) if grouped else np.arange(len(data.source))
+    chosen = np.flatnonzero(data.groups.group_of_image >= 0) if grouped else np.arange(len(data.source))
     show_source = _shower(config.source, "source", data.source, side)
     found = find_duplicates(
         data.source.images[chosen] if grouped else data.source.images,

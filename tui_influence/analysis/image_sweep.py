@@ -63,7 +63,7 @@ def plan_image_sweep(
     Raises:
         ConfigError: these groups have fewer than three images.
     """
-    members = np.flatnonzero(np.isin(data.groups.of, np.asarray(groups)))
+    members = np.flatnonzero(np.isin(data.groups.group_of_image, np.asarray(groups)))
     if len(members) < 3:
         raise ConfigError(f"these groups have {len(members)} images: at least 3 are needed")
     names = [data.source.names[place] for place in members]

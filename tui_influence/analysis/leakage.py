@@ -31,7 +31,7 @@ from tui_influence.influence.types import (
     Ranking,
 )
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import counted, did_you_mean, printable
+from tui_influence.text import did_you_mean, pluralize, printable
 
 MAX_PAIRS = 1000
 """Pairs of each sign that are kept."""
@@ -92,7 +92,7 @@ def find_leaks(reading: RunSnapshot, question: Question, groups: NDArray[np.intp
     if len(outputs) < needed:
         remedy = "" if reading.info.is_imported else "; more `models` in the config extend the run"
         raise ResultsError(
-            f"{counted(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
+            f"{pluralize(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
             f"which takes at least {needed:,}{remedy}"
         )
     beyond = class_centered_outputs(reading, question.output_kind, columns)

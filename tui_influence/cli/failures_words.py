@@ -21,7 +21,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import cut, plain, value_format
 from tui_influence.render.interval_table import Pen
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +43,8 @@ def print_failures(
     name = cut(plain(reading.target_info.name, pen.ascii), _NAME, pen.signs.ellipsis)
     of = f'class "{_shown(question.target_class, pen)}" of ' if question.target_class is not None else ""
     if question.example is None:
-        models = counted(failures.models, "model")
-        wrong = f'{failures.n_wrong:,} of {counted(failures.n_examples, "example")} of {of}target "{name}"'
+        models = pluralize(failures.models, "model")
+        wrong = f'{failures.n_wrong:,} of {pluralize(failures.n_examples, "example")} of {of}target "{name}"'
         low = f"; {failures.n_low_margin:,} more have a low margin" if failures.n_low_margin else ""
         console.print(pen.line(f"{wrong} are wrong by most of {models}{low}", "bold"))
     problem, pictures = "", None

@@ -21,8 +21,8 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import ColorChoice, ProtocolChoice, ThemeChoice
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect, library_problem
-from tui_influence.images.pictures import Ink, Picture, picture
+from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect_protocol, library_problem
+from tui_influence.images.text_image import Ink, TextImage, draw_image
 from tui_influence.render.interval_table import Pen
 from tui_influence.store.examples import read_thumbnails
 
@@ -81,7 +81,7 @@ class Canvas:
 
     def drawn(self, pixels: "NDArray[np.uint8]", columns: int) -> "Drawn":
         """Return a picture as text that can stand beside other text: (h, w, C) uint8 in so many columns."""
-        return Drawn(picture(pixels, columns, self.ink, dark=self.dark), columns)
+        return Drawn(draw_image(pixels, columns, self.ink, dark=self.dark), columns)
 
     def show(self, pixels: "NDArray[np.uint8]", columns: int) -> None:
         """Show a picture above what is written next, by the terminal's own graphics if they are used."""
@@ -97,7 +97,7 @@ class Canvas:
 class Drawn:
     """A picture as something that rich lays out."""
 
-    rows: Picture
+    rows: TextImage
     columns: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
@@ -124,7 +124,7 @@ def canvas(color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, 
             raise ConfigError(f"--protocol {protocol}: {problem}; remedy: {LIBRARY_REMEDY}")
         used = Protocol(protocol)
     elif protocol == "auto" and ink in _COLOURED.values() and output.is_terminal() and not library_problem():
-        used = detect(os.environ).protocol
+        used = detect_protocol(os.environ).protocol
     return Canvas(console, ink, used, theme == "dark")
 
 

@@ -19,8 +19,8 @@ from tui_influence.render.run_words import (
 )
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
     printable,
 )
 
@@ -164,7 +164,9 @@ class StageLine:
         if heartbeat.state is State.PREPARING:
             self._show(heartbeat.stage)
             return
-        left = f", {duration(heartbeat.eta[0])} left" if heartbeat.eta and heartbeat.state is State.RUNNING else ""
+        left = (
+            f", {format_duration(heartbeat.eta[0])} left" if heartbeat.eta and heartbeat.state is State.RUNNING else ""
+        )
         failed = f", {heartbeat.failed} failed" if heartbeat.failed else ""
         state = heartbeat.stage if heartbeat.state is State.RUNNING else heartbeat.state.value
         state = f" ({printable(state, 120)})" if state else ""
@@ -205,8 +207,8 @@ def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) 
     """
     if last.state is State.DONE_WITH_FAILURES:
         raise RunFailedError(
-            f"{counted(last.failed, 'model')} of {last.total} failed and {'was' if last.failed == 1 else 'were'} left "
-            f"out; `tinfl status` says why; to try again: {retry_command(root, is_code=is_code)}"
+            f"{pluralize(last.failed, 'model')} of {last.total} failed and {'was' if last.failed == 1 else 'were'} "
+            f"left out; `tinfl status` says why; to try again: {retry_command(root, is_code=is_code)}"
         )
 
 

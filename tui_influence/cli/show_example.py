@@ -22,7 +22,7 @@ from tui_influence.render.format import cut
 from tui_influence.render.interval_table import Pen
 from tui_influence.render.ranking import finite, scope
 from tui_influence.render.ranking_table import height_of
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ def example_document(
 def _words(reading: RunSnapshot, about: ExampleReport, pen: Pen, width: int, room: int | None) -> list[Text]:
     """Return what is said of an example beside its picture, in at most so many lines if it can be."""
     said, report = about.overall, about.drivers.report
-    models = counted(said.models, "model")
+    models = pluralize(said.models, "model")
     facts = [
         ("name", about.name),
         ("label", f"{cut(reading.target_info.classes[about.label], 100)} ({_half(reading, about.example)} half)"),

@@ -30,7 +30,7 @@ from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import Pen
 from tui_influence.render.ranking_table import packed, paragraph
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,11 +89,11 @@ def print_leaks(
     )
     facts = [
         f"run {reading.info.name}",
-        counted(found.models, "model"),
+        pluralize(found.models, "model"),
         reading.info.design_label,
         "all test examples" if question.split == "all" else f"{question.split} half",
         _UNITS[question.output_kind],
-        counted(found.n_tested, "pair"),
+        pluralize(found.n_tested, "pair"),
     ]
     console.print(*packed(facts, pen, console.width), sep="\n")
     single = groups_are_images(reading.info)
@@ -102,7 +102,7 @@ def print_leaks(
         ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
     )
     for words, pairs, count in parts:
-        title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
+        title = f"{words}; {pluralize(count, 'pair')} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
         console.print(Text(), pen.line(title, "bold"), sep="\n")
         shown = pairs[: min(top, max(count, 1))]
         for leak in shown:
@@ -120,7 +120,7 @@ def print_leaks(
         paragraph(
             f"Found: a pair is seen four times in five if its influence is {found.detectable_influence:.2g} "
             "or more, with "
-            f"{counted(found.models, 'model')} and as many pairs.",
+            f"{pluralize(found.models, 'model')} and as many pairs.",
             pen,
         ),
         sep="\n",
@@ -132,8 +132,8 @@ def print_copies(
 ) -> None:
     """Show on stdout the copies of test images among the source images; with their pictures or as lines only."""
     console, pen = canvas.console, canvas.pen(coloured=True)
-    compared = f"{counted(copies.n_compared, 'source image')} (compared with {copies.n_examples:,})"
-    title = f"{counted(len(copies.pairs), 'copy', 'copies')} of test images among {compared}"
+    compared = f"{pluralize(copies.n_compared, 'source image')} (compared with {copies.n_examples:,})"
+    title = f"{pluralize(len(copies.pairs), 'copy', 'copies')} of test images among {compared}"
     console.print(*([] if pictures else [Text()]), pen.line(title, "bold"), sep="\n")
     album = Album(reading) if pictures and copies.pairs else None
     examples, classes = reading.examples, reading.target_info.classes

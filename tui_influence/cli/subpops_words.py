@@ -22,7 +22,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import cut, fit, plain, value_format
 from tui_influence.render.interval_table import Pen
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 _NAME = 32
 _ROWS = 2
@@ -94,7 +94,7 @@ class Shown:
         info, question = self.reading.info, self.question
         made = [
             f"run {plain(info.name, self.pen.ascii)}",
-            counted(models, "model"),
+            pluralize(models, "model"),
             info.design_label,
             f"by {question.estimator}",
             f"influence on the {question.output_kind} beyond that on the others of the example's class",
@@ -109,7 +109,7 @@ def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
     scope = f'class "{shown.name(shown.question.target_class)}" of ' if shown.question.target_class else ""
     shown.heading(
         f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of '
-        f"{counted(found.n_examples, 'example')} of {scope}"
+        f"{pluralize(found.n_examples, 'example')} of {scope}"
         f'target "{shown.name(shown.reading.target_info.name)}" beyond their class'
     )
     by_class = found.significant_by_class()
@@ -118,10 +118,10 @@ def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
             f"{shown.label(label)} {count:,} of {found.class_sizes[label]:,}" for label, count in by_class[:_CLASSES]
         ]
         more = len(by_class) - _CLASSES
-        parts += [counted(more, "more class", "more classes")] if more > 0 else []
+        parts += [pluralize(more, "more class", "more classes")] if more > 0 else []
         shown.say(shown.pen.signs.separator.join(parts))
     elif found.examples:
-        shown.say(f"none can be told from its class by {counted(found.models, 'model')}; these come nearest:")
+        shown.say(f"none can be told from its class by {pluralize(found.models, 'model')}; these come nearest:")
     listed = told or found.examples
     shown.say(Text())
     problem = shown.pictures(listed, _ROWS)
@@ -145,7 +145,7 @@ def print_class(shown: Shown, found: ClassSubpopulations, top: int) -> str:
             Text(),
             Text.assemble(
                 (shown.group(part.group), "bold"),
-                f"  {counted(len(part.members), 'example')}",
+                f"  {pluralize(len(part.members), 'example')}",
                 (f"  {' to '.join(ends)} beyond the class", shown.pen.quiet),
             ),
         )
@@ -154,7 +154,7 @@ def print_class(shown: Shown, found: ClassSubpopulations, top: int) -> str:
         rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.subpopulations[top:])
         shown.say(Text(), f"also: {rest}")
     if found.unassigned:
-        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {counted(len(found.unassigned), 'example')}"))
+        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {pluralize(len(found.unassigned), 'example')}"))
         if not found.subpopulations:
             _print_examples(shown, found.unassigned[:top], named=True)
     _say_needed(shown, [found])
@@ -203,8 +203,8 @@ def _class_title(shown: Shown, found: ClassSubpopulations) -> str:
 
 
 def _told(shown: Shown, found: ClassSubpopulations) -> str:
-    groups = counted(len(found.subpopulations), f"source {shown.noun}", f"source {_plural(shown.noun)}")
-    return f"{found.n_assigned:,} of {counted(found.n_examples, 'example')} told apart, by {groups}"
+    groups = pluralize(len(found.subpopulations), f"source {shown.noun}", f"source {_plural(shown.noun)}")
+    return f"{found.n_assigned:,} of {pluralize(found.n_examples, 'example')} told apart, by {groups}"
 
 
 def _plural(noun: Noun) -> str:
@@ -221,7 +221,7 @@ def _say_needed(shown: Shown, classes: Sequence[ClassSubpopulations]) -> None:
         return
     some = needed[len(needed) // 2]
     whose = "of the class" if len(classes) == 1 else "of a class"
-    there = counted(classes[0].models, "model")
+    there = pluralize(classes[0].models, "model")
     shown.say(Text(), f"To tell half {whose} takes at least about {some:,} models; there are {there}.")
 
 

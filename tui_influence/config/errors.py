@@ -67,13 +67,13 @@ class Problem:
     key: str = ""
     """The dotted path of what is wrong, such as `target[1].train`, safe to print."""
 
-    def place(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """Return `name:line:column`, as far as they are known; compilers and editors agree on this form."""
         return printable(name) if self.line is None else f"{printable(name)}:{self.line}:{self.column}"
 
     def render(self, name: str) -> str:
         """Return the lines that explain this problem in the file called `name`."""
-        lines = [f"{self.place(name)}: {self.message}"]
+        lines = [f"{self.location(name)}: {self.message}"]
         if self.line is not None and self.column is not None:
             excerpt, caret = _excerpt(self.source_line, self.column - 1)
             number = f"{self.line:>5}"
@@ -83,7 +83,7 @@ class Problem:
         return "\n".join(line.rstrip() for line in lines)
 
 
-class InvalidConfig(ConfigError):  # noqa: N818 - it says what the config is
+class InvalidConfigError(ConfigError):
     """A config that was read and is wrong; every problem in it, in the order of the file."""
 
     def __init__(self, path: str, problems: Sequence[Problem]) -> None:
@@ -96,7 +96,7 @@ class InvalidConfig(ConfigError):  # noqa: N818 - it says what the config is
         """One line: the problem if there is one, else how many."""
         if len(self.problems) == 1:
             (problem,) = self.problems
-            return f"{problem.place(self.path)}: {problem.message}"
+            return f"{problem.location(self.path)}: {problem.message}"
         return f"{printable(self.path)}: {len(self.problems)} problems"
 
     def render(self) -> str:
@@ -139,7 +139,7 @@ def _width(char: str) -> int:
 Path = Sequence[str | int]
 Table = dict[str, Any]
 
-MOST_PROBLEMS = 100
+MAX_PROBLEMS = 100
 """Nobody mends more than this at a time; a file with more is probably not a config at all."""
 
 
@@ -156,15 +156,15 @@ class Document:
     @property
     def is_full(self) -> bool:
         """Whether no more problems are taken: many more than are shown, as they are not found in their order."""
-        return len(self._problems) >= 10 * MOST_PROBLEMS
+        return len(self._problems) >= 10 * MAX_PROBLEMS
 
     @property
     def problems(self) -> list[Problem]:
         """The problems in the order of the file; those that stand nowhere come last."""
         ordered = sorted(self._problems, key=_order)
-        if len(ordered) <= MOST_PROBLEMS:
+        if len(ordered) <= MAX_PROBLEMS:
             return ordered
-        return [*ordered[:MOST_PROBLEMS], Problem(f"more than {MOST_PROBLEMS} problems; the others are not shown")]
+        return [*ordered[:MAX_PROBLEMS], Problem(f"more than {MAX_PROBLEMS} problems; the others are not shown")]
 
     def line_of(self, path: Path) -> int | None:
         """Return the line of what is at a path, counted from 1."""
@@ -388,7 +388,7 @@ def _listed(valid: dict[str, Any]) -> str:
     return ", ".join(key for key in valid if key != "kind")
 
 
-def problems_of(data: Mapping[str, Any], positions: Node, text: str) -> list[Problem]:
+def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[Problem]:
     """Return everything that is wrong with a config that was refused, in the order of the file.
 
     Args:
@@ -413,7 +413,7 @@ def _values(document: Document, unclear: set[TablePath]) -> set[TablePath]:
     else:
         return set()
     seen: set[TablePath] = set()
-    for details in errors[: 10 * MOST_PROBLEMS]:
+    for details in errors[: 10 * MAX_PROBLEMS]:
         if details["type"] in (BALANCED_ALPHA, SAME_NAME):
             continue
         table, rest = _split(details["loc"])
@@ -508,7 +508,7 @@ def _check_target_names(document: Document, wrong: set[TablePath]) -> None:
     ]
     entries = [(index, name) for index, name in named if isinstance(name, str)]
     names = [name for _, name in entries]
-    for position in repeated(names)[:MOST_PROBLEMS]:
+    for position in repeated(names)[:MAX_PROBLEMS]:
         index, name = entries[position]
         first = next(other for other, known in entries if known.casefold() == name.casefold())
         line = document.line_of(["target", first])

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from tui_influence.config.messages import as_toml
-from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Config, Section
 from tui_influence.config.types import Location
+from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 _VERSION = 1
@@ -27,7 +27,7 @@ _VERSION = 1
 _UNSET = "not set"
 
 
-def identity(config: Config, fingerprints: Mapping[str, str]) -> str:
+def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
     """Return the SHA-256, in hex, of all that decides a record.
 
     Args:
@@ -104,7 +104,7 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def absolute(config: Config, directory: Path) -> Config:
+def with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the config with its data paths made absolute, so that a run can be resumed from anywhere.
 
     Args:
@@ -129,4 +129,4 @@ def _absolute(section: Any, directory: Path) -> Section:
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
     where = directory.absolute()
-    return section.model_copy(update={key: str(where / expanded(getattr(section, key))) for key in paths})
+    return section.model_copy(update={key: str(where / expand_home(getattr(section, key))) for key in paths})

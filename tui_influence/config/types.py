@@ -97,7 +97,7 @@ def _arch(value: str) -> str:
 def _time_limit(value: str) -> str:
     if not _TIME_LIMIT.fullmatch(value):
         raise predicate('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
-    if not minutes_of(value):
+    if not parse_minutes(value):
         raise predicate("must be longer than nothing")
     return value
 
@@ -125,7 +125,7 @@ def _word(value: str) -> str:
     return value
 
 
-def minutes_of(time_limit: str) -> float:
+def parse_minutes(time_limit: str) -> float:
     """Return the minutes of a time limit as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
     days, _, clock = time_limit.rpartition("-")
     parts = [int(part) for part in clock.split(":")]

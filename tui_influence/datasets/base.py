@@ -1,7 +1,7 @@
-"""What a dataset is once it is loaded, and what it is while it is being read.
+"""Loaded datasets, and the protocol by which a kind of dataset is read.
 
-`ImageSet`, `TargetSet`, `ImageShape` and `Groups` are what the rest of the package sees. `Sample` and `Origin` are
-how one kind of input (a folder, a file, a class of torchvision) hands its images to the packer.
+The rest of the package uses `ImageSet`, `TargetSet`, `ImageShape` and `Groups`. A `DatasetReader` hands the images of
+one kind of input (a folder, a file, a class of torchvision) to the packer, each as a `Sample`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tui_influence.datasets.errors import BadImageError, counted
+from tui_influence.datasets.errors import BadImageError
 from tui_influence.errors import DatasetError
+from tui_influence.text import pluralize
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -75,12 +76,12 @@ class Groups:
     """
 
     names: tuple[str, ...]
-    of: NDArray[np.int32]
+    group_of_image: NDArray[np.int32]
 
     @property
-    def ungrouped(self) -> int:
+    def n_ungrouped(self) -> int:
         """How many images are in no group."""
-        return int((self.of < 0).sum())
+        return int((self.group_of_image < 0).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +100,11 @@ class Sample:
         return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
 
 
-class Origin(Protocol):
+class DatasetReader(Protocol):
     """Where images come from. Making one is free; what is wrong with it is said by the first method that looks."""
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """What messages call it, safe to print."""
 
     def stamp(self) -> str:
@@ -122,7 +123,7 @@ class Origin(Protocol):
     def samples(self) -> Iterator[Sample]:
         """All of them, in a fixed order."""
 
-    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Classes, and the labels in terms of them, of the samples that could be read.
 
         Raises:
@@ -140,5 +141,5 @@ def check_classes(where: str, classes: tuple[str, ...]) -> None:
         DatasetError: fewer than two classes.
     """
     if len(classes) < MIN_CLASSES:
-        has = counted(len(classes), "class", "classes")
+        has = pluralize(len(classes), "class", "classes")
         raise DatasetError(f"{where} has {has}: at least {MIN_CLASSES} are needed")

@@ -23,13 +23,13 @@ TRAINING_POOL = 100
 Part = Literal["all", "train", "test"]
 
 
-class ShippedOrigin:
+class BuiltinReader:
     """One of the built-in datasets, or one of its pools."""
 
     def __init__(self, name: Literal["glyphs", "digits"], part: Part = "all") -> None:
         self.name = name
         self.part = part
-        self.where = f"the built-in {name}"
+        self.display_name = f"the built-in {name}"
 
     def stamp(self) -> str:
         """Hash of the file itself: it is small."""
@@ -47,14 +47,14 @@ class ShippedOrigin:
         """The images of the part, in file order."""
         return (self._sample(position) for position in self._positions)
 
-    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """The classes are what they are."""
         return tuple(self._arrays["classes"].tolist()), labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Glyphs by "character/family", digits by "class/index"."""
         if "group" not in self._arrays:
-            return (self._sample(index_of(name, len(self._arrays["y"]), self.where)) for name in names)
+            return (self._sample(index_of(name, len(self._arrays["y"]), self.display_name)) for name in names)
         position_of = {self._sample(position).name: position for position in self._positions}
         return (self._sample(position_of[name]) for name in names)
 

@@ -32,7 +32,6 @@ import numpy as np
 import platformdirs
 from numpy.lib import format as npy
 
-from tui_influence.config.paths import expanded
 from tui_influence.datasets.base import Images, ImageSet, Labels
 from tui_influence.datasets.entry import (
     FORMAT,
@@ -47,9 +46,9 @@ from tui_influence.datasets.entry import (
     write_labels,
     write_manifest,
 )
-from tui_influence.datasets.errors import reason_of, shown
+from tui_influence.datasets.errors import printable_path, reason_of
 from tui_influence.errors import DatasetError
-from tui_influence.regular_files import read_regular
+from tui_influence.regular_files import expand_home, read_regular
 
 TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Packed datasets of tinfl; safe to delete.\n"
@@ -58,17 +57,17 @@ _MOST_KEY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class CachedImages:
     """An entry, and the (name, reason) of each image that could not be read when it was packed."""
 
     images: ImageSet
-    bad: tuple[tuple[str, str], ...]
+    unreadable: tuple[tuple[str, str], ...]
 
 
 def default_cache() -> Path:
     """Return where packed datasets are kept: `$TINFL_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("TINFL_CACHE")
-    return expanded(chosen) if chosen else platformdirs.user_cache_path("tinfl")
+    return expand_home(chosen) if chosen else platformdirs.user_cache_path("tinfl")
 
 
 def key_of(*parts: object) -> str:
@@ -82,7 +81,7 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root if root is not None else default_cache()
 
-    def find(self, key: str) -> Found | None:
+    def find(self, key: str) -> CachedImages | None:
         """Return the sound entry under a key, or None.
 
         Raises:
@@ -95,7 +94,7 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         images = self.open(fingerprint)
-        return Found(images, bad) if images is not None else None
+        return CachedImages(images, bad) if images is not None else None
 
     def open(self, fingerprint: str, *, verify: bool = True) -> ImageSet | None:
         """Return the entry with this fingerprint if it is there and sound, else None.
@@ -173,7 +172,7 @@ class Cache:
             with (folder / IMAGES).open("wb") as file:
                 yield Writer(self, folder, file, shape)
         except OSError as error:
-            where = f"the dataset cache {shown(self.root)}"
+            where = f"the dataset cache {printable_path(self.root)}"
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise DatasetError(
                     f"{where} is full: packing {what} needs {size / 1e6:,.0f} MB (TINFL_CACHE names another place)"
@@ -271,7 +270,7 @@ class Writer:
         self._cache.remember(key, fingerprint, bad)
         images = self._cache.open(fingerprint, verify=False)
         if images is None:
-            raise DatasetError(f"the dataset cache {shown(self._cache.root)} lost what was just written to it")
+            raise DatasetError(f"the dataset cache {printable_path(self._cache.root)} lost what was just written to it")
         return images
 
     def _write_header(self, count: int) -> None:
@@ -319,7 +318,7 @@ def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]
     """Return a cache on this node that holds the datasets; None if there can be none."""
     there = os.path.expandvars(stage)
     if "$" in there:
-        warn(f"compute.slurm.stage: {shown(stage)} names a variable that is not set on this node")
+        warn(f"compute.slurm.stage: {printable_path(stage)} names a variable that is not set on this node")
         return None
     near, far = Cache(Path(there) / f"tinfl-{os.getuid()}"), default_cache()
     try:
@@ -329,7 +328,10 @@ def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]
         for fingerprint in fingerprints:
             _copy(near, far, fingerprint)
     except OSError as error:
-        warn(f"cannot copy packed data to {shown(near.root)}: {reason_of(error)}; they are read from {shown(far)}")
+        warn(
+            f"cannot copy packed data to {printable_path(near.root)}: {reason_of(error)}; "
+            f"they are read from {printable_path(far)}"
+        )
         return None
     return near.root
 

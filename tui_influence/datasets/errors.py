@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from tui_influence.errors import DatasetError
-from tui_influence.text import printable
+from tui_influence.text import pluralize, printable
 
 _SHOWN = 3
 _REASON_LIMIT = 100
@@ -27,20 +27,15 @@ class DatasetProblemsError(DatasetError):
         self.details = tuple(details)
 
 
-def shown(path: str | Path) -> str:
+def printable_path(path: str | Path) -> str:
     """Return a path as messages print it."""
     return printable(str(path), _PATH_LIMIT)
 
 
-def listed(items: Sequence[str], limit: int = _SHOWN) -> str:
+def abbreviate_list(items: Sequence[str], limit: int = _SHOWN) -> str:
     """Return "a, b, c and 5 more"."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Return "1 image", "2 images"."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def unreadable_images(where: str, bad: Sequence[tuple[str, str]]) -> DatasetProblemsError:
@@ -51,17 +46,17 @@ def unreadable_images(where: str, bad: Sequence[tuple[str, str]]) -> DatasetProb
         bad: (name, reason) of each.
     """
     lines = [f"{printable(name)} ({reason})" for name, reason in bad]
-    head = f"{counted(len(bad), 'unreadable image')} in {where}: {listed(lines)}"
+    head = f"{pluralize(len(bad), 'unreadable image')} in {where}: {abbreviate_list(lines)}"
     return DatasetProblemsError(f'{head} (set on_bad_image = "skip" to leave them out)', lines)
 
 
 def directory_problem(path: str | Path, error: OSError) -> DatasetError:
     """Return the error for a path that cannot be listed or opened."""
     if isinstance(error, FileNotFoundError):
-        return DatasetError(f"{shown(path)} does not exist")
+        return DatasetError(f"{printable_path(path)} does not exist")
     if isinstance(error, NotADirectoryError):
-        return DatasetError(f"{shown(path)} is not a directory")
-    return DatasetError(f"cannot read {shown(path)}: {reason_of(error)}")
+        return DatasetError(f"{printable_path(path)} is not a directory")
+    return DatasetError(f"cannot read {printable_path(path)}: {reason_of(error)}")
 
 
 def image_reason(error: BaseException) -> str:

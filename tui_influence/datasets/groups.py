@@ -25,13 +25,12 @@ from typing import TextIO
 
 import numpy as np
 
-from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source
 from tui_influence.datasets.base import Groups, ImageSet
-from tui_influence.datasets.errors import DatasetProblemsError, counted, directory_problem, reason_of, shown
+from tui_influence.datasets.errors import DatasetProblemsError, directory_problem, printable_path, reason_of
 from tui_influence.errors import DatasetError
-from tui_influence.regular_files import open_regular
-from tui_influence.text import did_you_mean, printable
+from tui_influence.regular_files import expand_home, open_regular
+from tui_influence.text import did_you_mean, pluralize, printable
 
 _COLUMNS = ("path", "group")
 _MOST_CHARACTERS = 1 << 17
@@ -45,7 +44,7 @@ _MOST_PROBLEMS = 1000
 """After which the rest is not read."""
 
 
-def groups_of(section: Source, images: ImageSet) -> Groups:
+def assign_groups(section: Source, images: ImageSet) -> Groups:
     """Return the groups that `section.groups` asks for.
 
     Args:
@@ -60,10 +59,10 @@ def groups_of(section: Source, images: ImageSet) -> Groups:
     if section.groups == "example":
         return Groups(images.names, np.arange(len(images), dtype=np.int32))
     partial = any(setting is not None for setting in (section.per_class, section.keep, section.exclude))
-    group_of = _read(expanded(section.groups), images, partial=partial)
+    group_of = _read(expand_home(section.groups), images, partial=partial)
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
-        raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")
+        raise DatasetError(f"{printable_path(section.groups)} puts no image of the source in a group")
     number = {name: index for index, name in enumerate(names)} | {"": -1}
     return Groups(names, np.array([number[group_of.get(name, "")] for name in images.names], dtype=np.int32))
 
@@ -76,7 +75,7 @@ def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
         images: that it speaks of.
         partial: it may list images that are not among them.
     """
-    where = shown(path)
+    where = printable_path(path)
     known = set(images.names)
     elsewhere = set(images.skipped)
     group_of: dict[str, str] = {}
@@ -102,7 +101,7 @@ def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
             else:
                 line_of.setdefault(name, line)
     if problems:
-        count = counted(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
+        count = pluralize(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
         more = f" ({count})" if len(problems) > 1 else ""
         raise DatasetProblemsError(f"{where}: {problems[0]}{more}", [f"{where}: {problem}" for problem in problems])
     return group_of
@@ -114,7 +113,7 @@ def _row_limit(*, partial: bool) -> str:
 
 def _rows(path: Path) -> Generator[tuple[int, str | None, str | None], None, None]:
     """Read line number, image name and group of each row; None for what a row lacks."""
-    where = shown(path)
+    where = printable_path(path)
     line = 1
     try:
         with open_regular(path) as content, TextIOWrapper(content, "utf-8-sig", newline="") as file:
@@ -166,7 +165,7 @@ def read_class_list(path: Path, known: Sequence[str]) -> list[str]:
     Raises:
         DatasetError: it cannot be read, or lists what is not there; with `details` where that is several names.
     """
-    return parse_class_list(_text_of(path), known, shown(path))
+    return parse_class_list(_text_of(path), known, printable_path(path))
 
 
 def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[str]:
@@ -180,7 +179,7 @@ def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[
     Raises:
         DatasetError: it cannot be read, or lists what is not there.
     """
-    text, where = _text_of(path), shown(path)
+    text, where = _text_of(path), printable_path(path)
     there = set(known)
     names = _names_in(text, there)
     unknown = [] if partial else [name for name in names if name not in there]
@@ -193,7 +192,7 @@ def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[
     return [name for name in names if name in there]
 
 
-def text_of_image_list(path: Path) -> str:
+def read_image_list_text(path: Path) -> str:
     """Return such a file as it is, to be gone on with.
 
     Raises:
@@ -203,7 +202,7 @@ def text_of_image_list(path: Path) -> str:
 
 
 def _text_of(path: Path) -> str:
-    where = shown(path)
+    where = printable_path(path)
     try:
         with open_regular(path) as file:
             content = file.read(_MAX_CLASS_LIST_BYTES + 1)

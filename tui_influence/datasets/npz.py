@@ -19,15 +19,14 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tui_influence.config.paths import expanded
 from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
-from tui_influence.datasets.errors import counted, directory_problem, listed, reason_of, shown
+from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path, reason_of
 from tui_influence.datasets.folder import require_every_class
 from tui_influence.datasets.images import MAX_PIXELS
 from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
-from tui_influence.regular_files import open_regular
-from tui_influence.text import printable
+from tui_influence.regular_files import expand_home, open_regular
+from tui_influence.text import pluralize, printable
 
 _MAX_SMALL = 1 << 28
 """`y` and `classes` larger than this many bytes are no labels."""
@@ -44,7 +43,7 @@ class _Contents:
     named: bool
 
 
-class NpzOrigin:
+class NpzReader:
     """The images of one `.npz` file.
 
     Args:
@@ -53,8 +52,8 @@ class NpzOrigin:
     """
 
     def __init__(self, path: str, *, every_class: bool = True) -> None:
-        self.path = expanded(path)
-        self.where = shown(path)
+        self.path = expand_home(path)
+        self.display_name = printable_path(path)
         self.every_class = every_class
 
     def stamp(self) -> str:
@@ -86,13 +85,13 @@ class NpzOrigin:
         """All images, in file order."""
         return self._read(range(self.count()))
 
-    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """The classes as the file names them."""
         return self.classes, labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Images by their index."""
-        return self._read([index_of(name, self.count(), self.where) for name in names])
+        return self._read([index_of(name, self.count(), self.display_name) for name in names])
 
     def _read(self, positions: Iterable[int]) -> Iterator[Sample]:
         contents = self._contents
@@ -115,8 +114,11 @@ class NpzOrigin:
         with self._archive() as archive:
             missing = [name for name in ("x", "y") if f"{name}.npy" not in archive.namelist()]
             if missing:
-                has = listed([printable(name.removesuffix(".npy")) for name in archive.namelist()], 6) or "nothing"
-                raise DatasetError(f"{self.where} has no array {' and no array '.join(missing)} (it has: {has})")
+                has = (
+                    abbreviate_list([printable(name.removesuffix(".npy")) for name in archive.namelist()], 6)
+                    or "nothing"
+                )
+                raise DatasetError(f"{self.display_name} has no array {' and no array '.join(missing)} (it has: {has})")
             pixels = self._header(archive, "x")
             self._check_pixels(pixels)
             labels = self._small(archive, "y")
@@ -125,32 +127,32 @@ class NpzOrigin:
         if labels.dtype.kind not in "iu" or labels.ndim != 1:
             raise self._wrong("y", f"{_described(labels.shape, labels.dtype)}; it must be (N,) whole numbers")
         if len(labels) != pixels.shape[0]:
-            raise self._wrong("y", f"{len(labels)} long, but x has {counted(pixels.shape[0], 'image')}")
+            raise self._wrong("y", f"{len(labels)} long, but x has {pluralize(pixels.shape[0], 'image')}")
         return self._labelled(pixels, labels, classes)
 
     def _labelled(self, pixels: Header, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
         if classes is None:
             values, numbers = np.unique(labels, return_inverse=True)
             names = tuple(str(value) for value in values)
-            check_classes(self.where, names)
+            check_classes(self.display_name, names)
             return _Contents(pixels, numbers.astype(np.int64).reshape(-1), names, named=False)
         if classes.dtype.kind != "U" or classes.ndim != 1:
             raise self._wrong("classes", f"{_described(classes.shape, classes.dtype)}; it must be (K,) text")
         names = tuple(classes.tolist())
         twice = [printable(name) for name, times in Counter(names).items() if times > 1]
         if twice:
-            raise DatasetError(f"{self.where}: `classes` names {listed(twice)} more than once")
+            raise DatasetError(f"{self.display_name}: `classes` names {abbreviate_list(twice)} more than once")
         outside = np.flatnonzero((labels < 0) | (labels >= len(names)))
         if len(outside):
             first = f"y[{outside[0]}] is {labels[outside[0]]}"
             raise DatasetError(
-                f"{self.where}: {counted(len(outside), 'label')} outside the {counted(len(names), 'class', 'classes')} "
-                f"of `classes`: {first}"
+                f"{self.display_name}: {pluralize(len(outside), 'label')} outside the "
+                f"{pluralize(len(names), 'class', 'classes')} of `classes`: {first}"
             )
-        check_classes(self.where, names)
+        check_classes(self.display_name, names)
         numbers = labels.astype(np.int64)
         if self.every_class:
-            require_every_class(self.where, names, numbers)
+            require_every_class(self.display_name, names, numbers)
         return _Contents(pixels, numbers, names, named=True)
 
     def _check_pixels(self, member: Header) -> None:
@@ -162,7 +164,7 @@ class NpzOrigin:
             hint = " (channels come last)" if len(shape) == 4 and shape[1] in {1, 3} else ""
             raise self._wrong("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
         if 0 in shape:
-            raise DatasetError(f"{self.where} has no images: x is {described}")
+            raise DatasetError(f"{self.display_name} has no images: x is {described}")
         if shape[1] * shape[2] > MAX_PIXELS:
             raise self._wrong("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
         if member.order == "F" and member.size > _MAX_FORTRAN:
@@ -189,7 +191,7 @@ class NpzOrigin:
         return header
 
     def _wrong(self, name: str, what: str) -> DatasetError:
-        return DatasetError(f"{self.where}: {name} is {what}")
+        return DatasetError(f"{self.display_name}: {name} is {what}")
 
     @contextmanager
     def _archive(self) -> Iterator[zipfile.ZipFile]:
@@ -198,13 +200,13 @@ class NpzOrigin:
             with open_regular(self.path) as file, zipfile.ZipFile(file) as archive:
                 yield archive
         except zipfile.BadZipFile as error:
-            raise DatasetError(f"{self.where} is not an .npz file, or is damaged: {reason_of(error)}") from error
+            raise DatasetError(f"{self.display_name} is not an .npz file, or is damaged: {reason_of(error)}") from error
         except OSError as error:
             raise directory_problem(self.path, error) from error
         except (ValueError, EOFError, zlib.error, lzma.LZMAError, struct.error, OverflowError) as error:
-            raise DatasetError(f"{self.where} is damaged: {reason_of(error)}") from error
+            raise DatasetError(f"{self.display_name} is damaged: {reason_of(error)}") from error
         except (RuntimeError, MemoryError) as error:  # encrypted, or packed in a way that is not read here
-            raise DatasetError(f"cannot read {self.where}: {reason_of(error)}") from error
+            raise DatasetError(f"cannot read {self.display_name}: {reason_of(error)}") from error
 
     @contextmanager
     def _open(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:

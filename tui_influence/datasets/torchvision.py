@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tui_influence.config.paths import expanded
 from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
 from tui_influence.datasets.cache import TAG
-from tui_influence.datasets.errors import BadImageError, image_reason, reason_of, shown
+from tui_influence.datasets.errors import BadImageError, image_reason, printable_path, reason_of
 from tui_influence.datasets.folder import tree_stamp
-from tui_influence.datasets.images import look, read_colour
+from tui_influence.datasets.images import read_colour, read_shape
 from tui_influence.datasets.npz import index_of
 from tui_influence.datasets.torchvision_trust import refuse_untrusted
 from tui_influence.errors import DatasetError
+from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 _UNPICKLES_HERE = frozenset({"LSUN", "LSUNClass"})
@@ -36,7 +36,7 @@ _NOT_SETTINGS = frozenset(
 )
 
 
-class TorchvisionOrigin:
+class TorchvisionReader:
     """One split of a dataset: `torchvision.datasets.<name>(root, **arguments)`.
 
     Args:
@@ -49,9 +49,9 @@ class TorchvisionOrigin:
     def __init__(self, name: str, root: str, arguments: Mapping[str, Any], *, trusted: bool) -> None:
         self.name = name
         self.trusted = trusted
-        self.root = expanded(root)
+        self.root = expand_home(root)
         self.arguments = dict(arguments)
-        self.where = f"{printable(name)} at {shown(root)}"
+        self.display_name = f"{printable(name)} at {printable_path(root)}"
 
     def stamp(self) -> str:
         """The class, its arguments, torchvision's version, and the size and time of every file below the root."""
@@ -62,11 +62,11 @@ class TorchvisionOrigin:
     def shape(self) -> ImageShape:
         """The shape of the first image."""
         try:
-            return look(next(self.samples()))
+            return read_shape(next(self.samples()))
         except StopIteration:
-            raise DatasetError(f"{self.where} has no images") from None
+            raise DatasetError(f"{self.display_name} has no images") from None
         except BadImageError as error:
-            raise DatasetError(f"cannot read the first image of {self.where}: {error}") from error
+            raise DatasetError(f"cannot read the first image of {self.display_name}: {error}") from error
 
     def count(self) -> int:
         """How many samples the split has."""
@@ -78,28 +78,28 @@ class TorchvisionOrigin:
             return (Sample(name, label, path) for name, (path, label) in self._files.items())
         return (self._sample(index) for index in range(len(self._dataset)))
 
-    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """The classes that occur: some datasets declare one that has no image (EMNIST's letters)."""
         present, numbers = np.unique(labels, return_inverse=True)
         declared = self._declared
         if declared is None:
             classes = tuple(str(label) for label in present)
         elif present.min() < 0 or present.max() >= len(declared):
-            raise DatasetError(f"{self.where}: a label is outside its {len(declared)} classes")
+            raise DatasetError(f"{self.display_name}: a label is outside its {len(declared)} classes")
         else:
             classes = tuple(declared[label] for label in present)
-        check_classes(self.where, classes)
+        check_classes(self.display_name, classes)
         return classes, numbers.astype(np.int64).reshape(-1)
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Samples by path, if the dataset is made of image files, else by index."""
         for name in names:
             if self._files is None:
-                yield self._sample(index_of(name, len(self._dataset), self.where))
+                yield self._sample(index_of(name, len(self._dataset), self.display_name))
             elif name in self._files:
                 yield Sample(name, 0, self._files[name][0])
             else:
-                raise DatasetError(f"{printable(name)} is not an image of {self.where}")
+                raise DatasetError(f"{printable(name)} is not an image of {self.display_name}")
 
     def _sample(self, index: int) -> Sample:
         try:
@@ -118,7 +118,7 @@ class TorchvisionOrigin:
         return Sample(f"{declared[number] if 0 <= number < len(declared) else number}/{index}", number, image)
 
     def _unsuitable(self, why: str) -> DatasetError:
-        return DatasetError(f"{self.where} cannot be used for classification: {why}")
+        return DatasetError(f"{self.display_name} cannot be used for classification: {why}")
 
     @cached_property
     def _declared(self) -> tuple[str, ...] | None:
@@ -168,17 +168,17 @@ class TorchvisionOrigin:
             raise DatasetError(f"torchvision.datasets has no dataset {printable(self.name)}{hint}")
         if self.name in _UNPICKLES_HERE:
             raise DatasetError(
-                f"{self.where}: torchvision unpickles a file of the current directory to read it; "
+                f"{self.display_name}: torchvision unpickles a file of the current directory to read it; "
                 'extract its images, and use kind = "folder"'
             )
         for name in sorted(_NOT_SETTINGS & set(self.arguments)):
             if name != "download" or self.arguments[name]:
                 reason = "tinfl never downloads a dataset" if name == "download" else "it is not a setting"
-                raise DatasetError(f"{self.where}: the argument {name} is not allowed: {reason}")
+                raise DatasetError(f"{self.display_name}: the argument {name} is not allowed: {reason}")
         kind = getattr(datasets, self.name)
         takes = inspect.signature(kind).parameters
         if "root" in takes and not self.root.is_dir():
-            raise DatasetError(f"{self.where} is not there: no such directory")
+            raise DatasetError(f"{self.display_name} is not there: no such directory")
         arguments = {name: value for name, value in self.arguments.items() if name != "download"}
         if "download" in takes:
             arguments["download"] = False  # SEMEION's default is another
@@ -191,11 +191,11 @@ class TorchvisionOrigin:
             return kind(*positional, **arguments)
         except (FileNotFoundError, RuntimeError) as error:
             what = "is not there, or is damaged (tinfl never downloads)"
-            raise DatasetError(f"{self.where} {what}: {_reason(error)}") from error
+            raise DatasetError(f"{self.display_name} {what}: {_reason(error)}") from error
         except TypeError as error:
-            raise DatasetError(f"{self.where} does not take these arguments: {_reason(error)}") from error
+            raise DatasetError(f"{self.display_name} does not take these arguments: {_reason(error)}") from error
         except Exception as error:  # someone else's constructor; its own words are the best reason
-            raise DatasetError(f"cannot open {self.where}: {_reason(error)}") from error
+            raise DatasetError(f"cannot open {self.display_name}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

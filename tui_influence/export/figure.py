@@ -27,7 +27,7 @@ from tui_influence.pruning.types import (
     Point,
 )
 from tui_influence.render.format import cut
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -236,7 +236,7 @@ def _title(measured: Measured) -> str:
 
 def _seeds(points: Sequence[Point]) -> str:
     counts = sorted({point.seeds for point in points})
-    return counted(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    return pluralize(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
 def _unique(label: str, taken: "dict[str, Artist]") -> str:

@@ -131,7 +131,8 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             "split": "estimate",
         },
         "arms": [
-            {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)} for arm in pruning.arms
+            {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
+            for arm in pruning.arms
         ],
         "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_numbers],
         "recommended_before": _recommendation(predicted_best(pruning)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped, shuffled
+from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped_groups, shuffle_groups
 from tui_influence.errors import ConfigError
 from tui_influence.roles import (
     BASELINES,
@@ -147,14 +147,14 @@ def with_arms(
                 continue
             match arm.kind:
                 case ArmKind.LABELS | ArmKind.FEATURES:
-                    ties = shuffled(pruning.seed, len(pruning.groups), repeat)
+                    ties = shuffle_groups(pruning.seed, len(pruning.groups), repeat)
                     dropped = np.lexsort((ties, uses[arm.kind][repeat]))[: arm.k]
                 case ArmKind.LOWEST:
                     dropped = order[: arm.k]
                 case ArmKind.HIGHEST:
                     dropped = order[::-1][: arm.k]
                 case ArmKind.RANDOM:
-                    dropped = draw_dropped(pruning.seed, len(pruning.groups), arm.k, repeat)
+                    dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat)
                 case _:
                     dropped = np.array(lists.get(key, ()), dtype=np.int64)
             numbers = tuple(sorted(dropped.tolist()))

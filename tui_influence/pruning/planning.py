@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tui_influence.analysis.snapshot import read_snapshot
-from tui_influence.config.errors import problems_of
+from tui_influence.config.errors import find_problems
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.positions import Node
@@ -130,7 +130,7 @@ def config_of(info: RunInfo, own: Paths, asked: Asked) -> Config:
     try:
         config = Config.model_validate(wanted)
     except ValidationError:
-        raise ConfigError(problems_of(wanted, Node(), "")[0].message) from None
+        raise ConfigError(find_problems(wanted, Node(), "")[0].message) from None
     changed = differences(begun, config) if begun else []
     if changed:
         raise _other_settings(own, changed)

@@ -33,7 +33,7 @@ from tui_influence.store.pruning_plan import (
     Arm,
     Pruning,
 )
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 _LABEL = 32
 _OUTCOMES = {
@@ -64,7 +64,7 @@ def elsewhere(found: Verified, one: ArmOnExample) -> list[str]:
     """Return what an arm turns on the evaluate half, and what as many at random turn, a sentence each."""
     if one.flipped is None:
         return []
-    of = f"of {counted(one.flipped.size, 'example')} of the evaluate half"
+    of = f"of {pluralize(one.flipped.size, 'example')} of the evaluate half"
     lines = [f"elsewhere, {of} {_turned(one.flipped)}"]
     control = found.of(ArmKind.RANDOM, one.arm.k)
     if control is not None and control.flipped is not None:
@@ -101,14 +101,14 @@ def planned_lines(reading: RunSnapshot, question: Question, pruning: Pruning, *,
     label = plain(_label(reading, question), ascii_only)
     chosen = (
         f"chosen by influence on its {question.output_kind}, {question.estimator}, "
-        f"{counted(pruning.ranking.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
+        f"{pluralize(pruning.ranking.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
         f"({plain(pruning.ranking.design, ascii_only)})"
     )
     arms = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
     return [
         f'example {question.example} of target "{plain(reading.target_info.name, ascii_only)}" (class "{label}")',
         chosen,
-        f"{counted(pruning.size, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
+        f"{pluralize(pruning.size, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
     ]
 
 

@@ -34,8 +34,8 @@ from tui_influence.store.pruning_plan import (
     Pruning,
 )
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
 )
 
 _LABEL = 32
@@ -101,7 +101,7 @@ def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
     pruning = measured.pruning
     return [
         _ranked_by(pruning, ascii_only),
-        f"{measured.models} of {counted(pruning.size, 'retraining')}; "
+        f"{measured.models} of {pluralize(pruning.size, 'retraining')}; "
         + ", ".join(
             f"{plain(target.name, ascii_only)} ({plain(target.transfer, ascii_only)})"
             for target in measured.info.targets
@@ -134,7 +134,7 @@ def _ranked_by(pruning: Pruning, ascii_only: bool) -> str:
     used = pruning.ranking
     return (
         f"Ranked by influence on the {plain(used.output, ascii_only)} of {plain(mix_words(used.targets), ascii_only)}, "
-        f"{plain(used.estimator, ascii_only)}, {counted(used.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
+        f"{plain(used.estimator, ascii_only)}, {pluralize(used.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
         f"({plain(used.design, ascii_only)}), estimate half"
     )
 
@@ -143,7 +143,7 @@ def _arms(pruning: Pruning, ascii_only: bool) -> list[str]:
     seeds = sorted({len(arm.rows) for arm in pruning.arms})
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     names = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
-    return [f"{counted(pruning.size, 'retraining')}, {shown} of each arm: {names}", *_what_follows(pruning)]
+    return [f"{pluralize(pruning.size, 'retraining')}, {shown} of each arm: {names}", *_what_follows(pruning)]
 
 
 def _what_follows(pruning: Pruning) -> list[str]:
@@ -159,19 +159,19 @@ def _what_follows(pruning: Pruning) -> list[str]:
             f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "
             f"+- {100 * stages.within:g} points"
         )
-    return [*lines, f"{counted(pruning.at_most, 'retraining')} at most"] if lines else []
+    return [*lines, f"{pluralize(pruning.at_most, 'retraining')} at most"] if lines else []
 
 
 def cost_line(pruning: Pruning, cost: Cost) -> str:
     """Return what the retrainings cost: those that are planned, and at most with those that follow from them."""
     size, most = pruning.size, pruning.at_most
     line = (
-        f"cost: {counted(size, 'model')}, {cost.seconds_per_model:.2f} s each on "
-        f"{counted(cost.workers, 'worker')}: {duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"
+        f"cost: {pluralize(size, 'model')}, {cost.seconds_per_model:.2f} s each on "
+        f"{pluralize(cost.workers, 'worker')}: {format_duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"
     )
     if most <= size:
         return line
-    return f"{line}; at most {most:,} with what follows: {duration(cost.seconds * most / size)}"
+    return f"{line}; at most {most:,} with what follows: {format_duration(cost.seconds * most / size)}"
 
 
 def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 from tui_influence.runs.cluster.slurm_client import Task
 from tui_influence.runs.heartbeat import SILENCE, DeviceState, Heartbeat, State, WorkerState
 from tui_influence.runs.ownership import Owner
-from tui_influence.text import counted, duration, printable
+from tui_influence.text import format_duration, pluralize, printable
 
 MARKS: Mapping[State, str] = {
     State.QUEUED: "○",
@@ -107,7 +107,7 @@ def silent_reason(owner: Owner | None) -> str:
     if owner.is_local:
         return "its process lives but says nothing: suspended, or waiting for a disk"
     host = printable(owner.host, 30)
-    return f"nothing from {host}; after {duration(SILENCE)} of silence it counts as lost"
+    return f"nothing from {host}; after {format_duration(SILENCE)} of silence it counts as lost"
 
 
 def event_level(event: Mapping[str, Any]) -> Level:
@@ -173,7 +173,7 @@ def _accuracies(event: Mapping[str, Any]) -> str:
 
 
 def _count(value: Any, noun: str) -> str:
-    return counted(value, noun) if isinstance(value, int) else f"{value} {noun}s"
+    return pluralize(value, noun) if isinstance(value, int) else f"{value} {noun}s"
 
 
 def _percent(value: Any) -> str:
@@ -220,11 +220,11 @@ def worker_cells(worker: WorkerState) -> list[str]:
 
     One that gives no sign of life shows since when instead of for how long it has had its row.
     """
-    since = f"for {duration(worker.seconds)}" if worker.seconds is not None else ""
+    since = f"for {format_duration(worker.seconds)}" if worker.seconds is not None else ""
     return [
         printable(worker.device, 12),
         printable(worker.row, 24) or "idle",
-        since if worker.silence is None else f"silent for {duration(worker.silence)}",
+        since if worker.silence is None else f"silent for {format_duration(worker.silence)}",
         f"{worker.models:,} done",
         f"{worker.cpu:.0%} cpu" if worker.cpu is not None else "",
         size(worker.memory) if worker.memory is not None else "",
@@ -273,13 +273,13 @@ def where(running: Sequence[Task], most: int = 8) -> str:
     """Return how many tasks run and on which nodes, such as "3 tasks on n1 (2), n2"."""
     nodes = Counter(task.node for task in running)
     named = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:most])
-    more = f" and {counted(len(nodes) - most, 'more node')}" if len(nodes) > most else ""
-    return f"{counted(len(running), 'task')} on {named}{more}"
+    more = f" and {pluralize(len(nodes) - most, 'more node')}" if len(nodes) > most else ""
+    return f"{pluralize(len(running), 'task')} on {named}{more}"
 
 
 def why_waiting(task: Task) -> str:
     """Return what waits and for what, in Slurm's word where it has one, such as "97 tasks: Priority"."""
     if task.is_planner and task.reason == "Dependency":
         return "planner of the next round: after the tasks before it"
-    what = "planner" if task.is_planner else counted(task.count, "task")
+    what = "planner" if task.is_planner else pluralize(task.count, "task")
     return f"{what}: {task.reason or task.state.lower()}"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config, Source, Target
 from tui_influence.datasets import ImageShape, UntrustedDatasetError, native_shape
-from tui_influence.designs import design_of
+from tui_influence.designs import make_design
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, open_datasets
@@ -149,7 +149,7 @@ def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
     groups = len(data.groups.names)
     # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
     records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
-    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=groups)
+    sizes = np.bincount(data.groups.group_of_image[data.groups.group_of_image >= 0], minlength=groups)
     samples = int(np.minimum(sizes, SAMPLES_PER_GROUP).sum())
     pictures = [
         (config.source, samples),
@@ -172,9 +172,9 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     from tui_influence.runs.worker import trainer_for
 
     data = open_datasets(config, None, shape)
-    design = design_of(config.design, len(data.groups.names), config.run.seed)
+    design = make_design(config.design, len(data.groups.names), config.run.seed)
     row = design.row(Role.ESTIMATE, 0)
-    kept = np.flatnonzero((data.groups.of < 0) | row.mask[data.groups.of])
+    kept = np.flatnonzero((data.groups.group_of_image < 0) | row.mask[data.groups.group_of_image])
     batch = min(config.train.batch_size, len(kept))
     steps = max(1, config.train.epochs * len(kept) // batch)
     quick = config.model_copy(
@@ -203,7 +203,7 @@ def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
     """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
     chosen = np.resize(kept, images)
     source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen], counts=None)
-    return replace(data, source=source, groups=replace(data.groups, of=data.groups.of[chosen]))
+    return replace(data, source=source, groups=replace(data.groups, group_of_image=data.groups.group_of_image[chosen]))
 
 
 def main() -> int:

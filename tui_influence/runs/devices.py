@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tui_influence.config.schema import ComputeSection, Config
 from tui_influence.errors import DeviceError
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 from tui_influence.training.cuda import CudaProbe, from_json
 
 MOST_WORKERS_PER_GPU = 8
@@ -121,7 +121,7 @@ def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
     if len(usable) < gpus:
         why = "; ".join([probe.reason, *(f"cuda:{index}: {reason}" for index, reason in reasons.items())]).strip("; ")
         seen = f"torch can use {len(usable) or 'none'}" + (f" ({printable(why, 300)})" if why else "")
-        raise DeviceError(f"{counted(gpus, 'GPU')} a task were asked for, {seen} on {node()}")
+        raise DeviceError(f"{pluralize(gpus, 'GPU')} a task were asked for, {seen} on {node()}")
     for index, reason in reasons.items():
         warn(f"cuda:{index} is not used: {printable(reason, 300)}")
     if has_unusable_gpu(probe):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.datasets.cache import Cache
-from tui_influence.designs import Row, design_of, schedule
+from tui_influence.designs import Row, make_design, schedule
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
@@ -37,7 +37,7 @@ from tui_influence.store.records import (
     read_record,
 )
 from tui_influence.store.run_info import RunInfo, read_run_info
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 Progress = Callable[[str, int, int], None]
 """Is told what is checked, how many of it are done, and of how many."""
@@ -108,7 +108,7 @@ class Findings:
     @property
     def words(self) -> str:
         """What was checked, such as "12 records, 1 plan"."""
-        checked = [counted(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
+        checked = [pluralize(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
         return ", ".join(checked) or "nothing"
 
 
@@ -264,7 +264,7 @@ class _Check:
             elif info.arms:
                 return {}
             else:
-                design = design_of(config_from_json(info.config).design, len(info.source.groups), info.seed)
+                design = make_design(config_from_json(info.config).design, len(info.source.groups), info.seed)
                 made = schedule(design, info.models, info.heldout)
         except TinflError as error:
             self._findings.damage(self._paths.run, f"its config is none: {printable(str(error), 200)}", _COPY)
@@ -318,7 +318,7 @@ class _Check:
         planned = self._info.planned.get(role, 0)
         within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
         if len(within) < len(listed):
-            beyond = counted(len(listed) - len(within), "record")
+            beyond = pluralize(len(listed) - len(within), "record")
             self._findings.notes.append(f"{printable(str(self._paths.records(role)))}: {beyond} beyond the plan")
         for number, (index, target) in enumerate(within):
             if number % _EVERY == 0:
@@ -399,13 +399,13 @@ class _Check:
         else:
             if damaged:
                 self._findings.notes.append(
-                    f"{printable(str(events))}: {counted(damaged, 'line')} without an event, which nobody reads"
+                    f"{printable(str(events))}: {pluralize(damaged, 'line')} without an event, which nobody reads"
                 )
         heartbeat = self._paths.heartbeat
         if heartbeat.exists() and read_heartbeat(self._paths) is None:
             self._findings.damage(heartbeat, "damaged: it says nothing sensible", self._written_again(heartbeat))
         if self._paths.quarantine.is_dir():
-            aside = counted(len(list(self._paths.quarantine.iterdir())), "record")
+            aside = pluralize(len(list(self._paths.quarantine.iterdir())), "record")
             self._findings.notes.append(f"{printable(str(self._paths.quarantine))}: {aside} set aside earlier")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from tui_influence import __version__
-from tui_influence.config.identity import identity
+from tui_influence.config.identity import compute_identity
 from tui_influence.config.loader import config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
-from tui_influence.designs import Row, design_of, schedule, split_examples
+from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
 from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
@@ -66,11 +66,11 @@ def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool =
             raise
         # Moved or gone, or not to be opened; but the cache still has what the run began with.
         data = reopen_datasets(config, previous, trusted=trusted)
-    design = design_of(config.design, len(data.groups.names), config.run.seed)
+    design = make_design(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
     rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
-    decided = identity(config, data.fingerprints(config))
+    decided = compute_identity(config, data.fingerprints(config))
     if previous and previous.identity != decided:
         raise ConfigError(
             f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
@@ -208,7 +208,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
 
 
 def _describe_source(data: Datasets, *, skipped: int, digests: dict[str, str]) -> SourceInfo:
-    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
+    sizes = np.bincount(data.groups.group_of_image[data.groups.group_of_image >= 0], minlength=len(data.groups.names))
     return SourceInfo(
         classes=list(data.source.classes),
         groups=list(data.groups.names),
@@ -250,7 +250,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *,
 
 
 def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:
-    groups = data.groups.of
+    groups = data.groups.group_of_image
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
     for group in range(len(data.groups.names)):

@@ -25,7 +25,7 @@ from tui_influence.store.records import (
     read_record,
 )
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 _STALE = 600.0
 """Seconds after which a temporary file belongs to nobody any more."""
@@ -51,8 +51,8 @@ def check_identity(paths: Paths, identity: str) -> None:
             others += 1
     if others:
         raise ResultsError(
-            f"{printable(str(paths.records_root))}: {counted(others, 'record')}, none of them of this config and data: "
-            f"is run.json missing, or that of another run? Then {COPY_AGAIN}; a new run "
+            f"{printable(str(paths.records_root))}: {pluralize(others, 'record')}, none of them of this config and "
+            f"data: is run.json missing, or that of another run? Then {COPY_AGAIN}; a new run "
             "needs another [run] output"
         )
 

@@ -26,8 +26,8 @@ from tui_influence.runs.worker_pool import Crew, Ended, WorkerProcess
 from tui_influence.store.events import EventLog
 from tui_influence.store.matrix import WORTH_COMPACTING
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
 )
 
 TICK = 0.25
@@ -148,7 +148,9 @@ class Session:
             self.state = State.STOPPED
         elif work.failed and not work.done:
             work.excuse_all()
-            self._fail(f"all {counted(work.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED)
+            self._fail(
+                f"all {pluralize(work.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED
+            )
         else:
             self.state = State.DONE_WITH_FAILURES if work.failed else State.DONE
 
@@ -157,19 +159,19 @@ class Session:
         now = time.monotonic()
         return "; ".join(
             f"{device} {f'rests for {rest:.0f} s' if (rest := breaker.rest(now)) else 'is tried with one model'} after "
-            f"{counted(breaker.failures, 'failure')} in a row ({breaker.reason})"
+            f"{pluralize(breaker.failures, 'failure')} in a row ({breaker.reason})"
             for device, breaker in self._breakers.items()
             if breaker.is_on_trial
         )
 
     def warnings(self) -> list[str]:
         """Return what a user should look into, besides what the models themselves show."""
-        early = [f"{counted(count, 'worker')} on {device} ended early" for device, count in self._early_ends.items()]
+        early = [f"{pluralize(count, 'worker')} on {device} ended early" for device, count in self._early_ends.items()]
         warnings = [f"{'; '.join(early)}; the last: {self._last_end}"] if early else []
         late = max((worker.seconds or 0.0 for worker in self.crew if self._deadline(worker) is None), default=0.0)
         if late > LATE and self._compute.model_deadline:
             warnings.append(
-                f"a first model has taken {duration(late)} so far; there is no deadline until one is finished"
+                f"a first model has taken {format_duration(late)} so far; there is no deadline until one is finished"
             )
         return warnings
 
@@ -346,7 +348,7 @@ class Session:
         breaker = self._breakers.get(worker.device)
         # Where only models are left that have failed before, there is nothing to be protected from the device.
         if breaker is not None and breaker.on_failure(row, kind, reason) and self.work.has_fresh_rows:
-            self._blame(worker.device, breaker, f"{counted(breaker.failures, 'model')} failed in a row, the last")
+            self._blame(worker.device, breaker, f"{pluralize(breaker.failures, 'model')} failed in a row, the last")
 
     def _on_fatal(self, worker: WorkerProcess, report: Fatal) -> None:
         """Take in that a worker ends because something other than a model is wrong."""

@@ -85,7 +85,7 @@ class Reports:
 def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Trainer:
     """Return a trainer for a config's datasets on a device."""
     packed = data.source
-    source = SourceData(packed.images, packed.labels, len(packed.classes), data.groups.of, packed.counts)
+    source = SourceData(packed.images, packed.labels, len(packed.classes), data.groups.group_of_image, packed.counts)
     targets = [
         TargetData(
             section.transfer,

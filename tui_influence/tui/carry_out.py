@@ -20,8 +20,8 @@ from tui_influence.runs.overview import Overview
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
     printable,
 )
 from tui_influence.tui.background import Background
@@ -87,7 +87,7 @@ def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Ba
     sheet = sheet_of(state)
     if sheet is None:
         return
-    copy(app, rank_csv(sheet.part(groups), comments=False), counted(len(groups), "line"), background)
+    copy(app, rank_csv(sheet.part(groups), comments=False), pluralize(len(groups), "line"), background)
 
 
 def export(app: "App[str]", state: RunState) -> None:
@@ -97,7 +97,7 @@ def export(app: "App[str]", state: RunState) -> None:
 
     sheet = sheet_of(state)
     if sheet is not None:
-        what = counted(len(sheet.rows), sheet.noun, sheet.nouns)
+        what = pluralize(len(sheet.rows), sheet.noun, sheet.nouns)
         note = "All groups, whatever is filtered or marked; a file of that name is replaced."
         export_csv(app, sheet.name, note, what, lambda: rank_csv(sheet.report))
 
@@ -162,7 +162,7 @@ def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
         given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
     else:
         hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
-        given_up = f"{counted(hands, 'model')} in hand"
+        given_up = f"{pluralize(hands, 'model')} in hand"
         finished = f"{given_up} will be finished first."
     cost = f"{given_up} given up, to be trained again later." if again else finished
     lines = [
@@ -196,10 +196,10 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     """
     overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
-    takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
+    takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
     place = overview.info.place if overview.info else "on this machine"
     retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
-    cost = f"{counted(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
+    cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
     lines = [
         f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
         f"Cost: {cost} to train {place}{takes}.",

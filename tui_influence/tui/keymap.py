@@ -21,13 +21,13 @@ def user_keys() -> Keys:
     """Return the keys that the user has chosen, and the usual ones where they have chosen none.
 
     Raises:
-        InvalidConfig: an action or a key that does not exist, or two actions with one key; all of them at once.
+        InvalidConfigError: an action or a key that does not exist, or two actions with one key; all of them at once.
         ConfigError: the config cannot be read.
     """
     config = read_user_config()
     changed = {line.action: keys for line in config.keys if (keys := _checked(config, line))}
     _check_clashes(config, changed)
-    config.refuse_problems()
+    config.raise_problems()
     return Keys({action: ",".join(keys) for action, keys in changed.items()})
 
 

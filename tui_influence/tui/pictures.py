@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tui_influence.images.pictures import Ink
+    from tui_influence.images.text_image import Ink
 
 KEPT = 800
 """Pictures kept at most: a few megabytes, and more than a screen of any size holds."""
@@ -104,7 +104,7 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], di
         each picture, None for those that cannot be drawn; and for each target (None: the source) that was looked at
         why there are such, or nothing.
     """
-    from tui_influence.images.pictures import picture  # here, because it loads numpy
+    from tui_influence.images.text_image import draw_image  # here, because it loads numpy
 
     thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
     found: dict[Key, Drawn | None] = {}
@@ -126,13 +126,13 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], di
         look = key.look
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
-        rows = picture(images[key.place], columns, _ink(look), dark=look.dark)
+        rows = draw_image(images[key.place], columns, _ink(look), dark=look.dark)
         found[key] = tuple(Strip(row, columns) for row in rows)
     return found, reasons
 
 
 def _ink(look: Look) -> "Ink":
-    from tui_influence.images.pictures import Ink
+    from tui_influence.images.text_image import Ink
 
     if look.ascii or not look.coloured:
         return Ink.ASCII if look.ascii else Ink.SHADES

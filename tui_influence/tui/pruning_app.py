@@ -182,13 +182,13 @@ class PruningApp(SweepApp):
     @on(PruneScreen.ExportAsked)
     def _export_arms(self) -> None:
         from tui_influence.export.pruning import pruning_csv
-        from tui_influence.text import counted
+        from tui_influence.text import pluralize
 
         measured = self.state.pruning.measured
         if measured is not None:
             name = (carry_out.run_name(self.state), self.state.pruning.name, "arms")
             note = "All arms as measured so far; a file of that name is replaced."
-            what = counted(len(measured.results), "arm")
+            what = pluralize(len(measured.results), "arm")
             carry_out.export_csv(self, name, note, what, lambda: pruning_csv(measured))
 
     @on(PruneScreen.CommandAsked)

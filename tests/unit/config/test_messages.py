@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.config.configs import VALID
-from tui_influence.config.errors import InvalidConfig, Problem
+from tui_influence.config.errors import InvalidConfigError, Problem
 from tui_influence.config.loader import parse_config
 from tui_influence.config.messages import keys
 
@@ -11,7 +11,7 @@ FOLDER = 'kind = "folder"\npath = "x"\n'
 
 
 def problems(text: str) -> list[Problem]:
-    with pytest.raises(InvalidConfig) as caught:
+    with pytest.raises(InvalidConfigError) as caught:
         parse_config(text, "sweep.toml")
     return list(caught.value.problems)
 

@@ -84,7 +84,12 @@ def test_copies_come_with_the_nearest_first_and_of_equal_ones_the_first():
     assert [copy.target for copy in found] == [9, 9, 2, 4]
     assert [copy.distance for copy in found] == sorted(copy.distance for copy in found)
     assert [copy.distance == 0 for copy in found] == [True, True, False, False]
-    assert [copy.kind for copy in found] == [DuplicateKind.IDENTICAL, DuplicateKind.IDENTICAL, DuplicateKind.NEAR, DuplicateKind.NEAR]
+    assert [copy.kind for copy in found] == [
+        DuplicateKind.IDENTICAL,
+        DuplicateKind.IDENTICAL,
+        DuplicateKind.NEAR,
+        DuplicateKind.NEAR,
+    ]
 
 
 def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy():

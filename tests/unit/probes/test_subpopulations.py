@@ -227,10 +227,23 @@ def test_intervals_are_students_and_their_numbers_those_of_the_group_and_the_exa
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({}, True), ({"q": 0.05}, False), ({"class_relative_influence": 0.0}, False), ({"influence": 0.0}, False), ({"q": np.nan}, False)],
+    [
+        ({}, True),
+        ({"q": 0.05}, False),
+        ({"class_relative_influence": 0.0}, False),
+        ({"influence": 0.0}, False),
+        ({"q": np.nan}, False),
+    ],
 )
 def test_a_driver_is_told_where_it_helps_beyond_the_class_and_by_more_than_chance(changes, told):
-    numbers = {"influence": 0.1, "class_relative_influence": 0.1, "se": 0.1, "low": 0.1, "high": 0.1, "q": 0.049} | changes
+    numbers = {
+        "influence": 0.1,
+        "class_relative_influence": 0.1,
+        "se": 0.1,
+        "low": 0.1,
+        "high": 0.1,
+        "q": 0.049,
+    } | changes
     assert DrivenExample(0, 0, 0, **numbers).is_significant == told
 
 

@@ -23,7 +23,7 @@ from tui_influence.runs.overview import overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
 from tui_influence.text import (
-    duration,
+    format_duration,
 )
 
 
@@ -113,4 +113,4 @@ def test_an_event_without_a_time_says_so(time):
      (float("inf"), "unknown"), (1e300, "unknown")],
 )  # fmt: skip
 def test_a_span_of_time_is_two_units_or_unknown(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words

@@ -7,7 +7,7 @@ import typer
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import ConfigFile, Devices, Json
 from tui_influence.text import (
-    duration,
+    format_duration,
     printable,
 )
 
@@ -24,13 +24,13 @@ def check(
 ) -> None:
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.launch import StageLine, device_list
-    from tui_influence.config.loader import check_presence, load_config
+    from tui_influence.config.loader import check_data_paths, load_config
     from tui_influence.runs.cost import NOT_TIMED, measure, trains_here
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import with_devices, worker_devices
 
     config = with_devices(load_config(config_file), device_list(devices))
-    check_presence(config_file)
+    check_data_paths(config_file)
     is_here = devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if is_here else []
     with StageLine() as line:
@@ -77,10 +77,10 @@ def describe(config: "Config", data: "Datasets", workers: list[str]) -> dict[str
     Raises:
         ConfigError: the design is impossible for this source.
     """
-    from tui_influence.designs import design_of
+    from tui_influence.designs import make_design
 
     groups = len(data.groups.names)
-    design_of(config.design, groups, config.run.seed)
+    make_design(config.design, groups, config.run.seed)
     return {
         "run": config.run.name,
         "output": str(config.output),
@@ -88,7 +88,7 @@ def describe(config: "Config", data: "Datasets", workers: list[str]) -> dict[str
             "images": len(data.source),
             "classes": len(data.source.classes),
             "groups": groups,
-            "ungrouped": data.groups.ungrouped,
+            "ungrouped": data.groups.n_ungrouped,
             "skipped": len(data.source.skipped),
         },
         "targets": [
@@ -135,7 +135,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if "seconds" in found:
         lines += [
             f"cost     {found['seconds_per_model']:.2f} s a model on a worker ({', '.join(found['numerics'])}), "
-            f"{found['models_per_hour']:,.0f} models an hour: {duration(found['seconds'])} in all",
+            f"{found['models_per_hour']:,.0f} models an hour: {format_duration(found['seconds'])} in all",
             f"disk     {found['disk_bytes'] / 2**20:,.1f} MiB of results",
         ]
     return lines

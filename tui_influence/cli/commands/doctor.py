@@ -83,9 +83,9 @@ def _colours() -> tuple[str, bool, str]:
 
 
 def _images() -> tuple[str, bool, str]:
-    from tui_influence.images.graphics import detect, library_problem
+    from tui_influence.images.graphics import detect_protocol, library_problem
 
-    found = detect(os.environ)
+    found = detect_protocol(os.environ)
     if os.environ.get("NO_COLOR"):
         return "images", True, "shades without colour: NO_COLOR is set"
     if found.protocol is not None and not library_problem():

@@ -54,7 +54,7 @@ from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import read_run_info, refuse_if_imported
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 _SHOWN = 8
 """Failures that are shown, if not told otherwise."""
@@ -184,7 +184,7 @@ def verify_failure(reading: RunSnapshot, question: Question, options: Options) -
     count = options.drop or DROP
     wanted = verification(reading, question, drop=count, seeds=options.seeds, devices=device_list(options.devices))
     if len(wanted.blamed) < count:
-        fewer = counted(len(wanted.blamed), "class", "classes")
+        fewer = pluralize(len(wanted.blamed), "class", "classes")
         diagnostics.warn(f"only {fewer} lower the margin of example {example}")
     if len(wanted.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
         diagnostics.warn(f"with fewer than {FEWEST_SEEDS} retrainings of each arm no flip can be told from chance")

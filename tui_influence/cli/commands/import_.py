@@ -44,21 +44,24 @@ def import_results(
     """Make a results directory from anybody's masks and outputs, such as published datamodels."""
     from tui_influence.cli.launch import shown
     from tui_influence.errors import ConfigError
-    from tui_influence.importing.arrays import Given, open_given, some
-    from tui_influence.importing.directory import refuse_if_taken, write_import
+    from tui_influence.importing.arrays import ImportRequest, abbreviate_names, open_import
+    from tui_influence.importing.directory import require_unused, write_import
     from tui_influence.store.records import MARGIN_LIMIT
-    from tui_influence.text import counted
+    from tui_influence.text import pluralize
 
-    refuse_if_taken(out)
+    require_unused(out)
     if not target.strip():
         raise ConfigError("--target: a name is wanted")
-    opened = open_given(Given(masks, outputs, labels, predicted, groups, classes, images, heldout))
+    opened = open_import(ImportRequest(masks, outputs, labels, predicted, groups, classes, images, heldout))
     write_import(opened, out, target)
-    if opened.constant:
-        names = counted(len(opened.constant), "group")
-        diagnostics.warn(f"{names} every model has, or none, so their influence is unknown: {some(opened.constant)}")
+    if opened.constant_groups:
+        names = pluralize(len(opened.constant_groups), "group")
+        diagnostics.warn(
+            f"{names} every model has, or none, so their influence is unknown: "
+            f"{abbreviate_names(opened.constant_groups)}"
+        )
     if opened.clipped:
-        outside = counted(opened.clipped, "output")
+        outside = pluralize(opened.clipped, "output")
         diagnostics.warn(f"{outside} beyond +-{MARGIN_LIMIT:,.0f}, the most that is kept: are these nats?")
     if opened.are_probabilities:
         diagnostics.warn("every output is between 0 and 1: are these probabilities? margins are wanted")
@@ -66,7 +69,7 @@ def import_results(
         diagnostics.say("predictions are unknown: an example counts as right where its margin is above 0")
     kept = f", {opened.heldout:,} more held out" if opened.heldout else ""
     diagnostics.say(
-        f"imported {counted(opened.models, 'model')}{kept}, {counted(len(opened.groups), 'group')}, "
-        f"{counted(len(opened.labels), 'example')}"
+        f"imported {pluralize(opened.models, 'model')}{kept}, {pluralize(len(opened.groups), 'group')}, "
+        f"{pluralize(len(opened.labels), 'example')}"
     )
     diagnostics.say(f"next: tinfl rank {shown(out)}    tinfl explore {shown(out)}")

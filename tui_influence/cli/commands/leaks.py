@@ -12,7 +12,7 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import shown
 from tui_influence.cli.options import Ascii, Color, Json, OutputKind, Results, Split, Target, TargetClass, Theme
 from tui_influence.errors import ConfigError
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
@@ -74,7 +74,7 @@ def leaks(
     from tui_influence.export.files import refuse_same_file
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info, refuse_if_imported
-    from tui_influence.text import counted
+    from tui_influence.text import pluralize
 
     if export_config is not None and export_remove is None:
         raise ConfigError("--export-config needs --export-remove FILE: the config names that file")
@@ -139,7 +139,7 @@ def leaks(
         output.write_json(document(reading, question, found, copies, problem=problem, images=images, top=top))
     if found is not None and found.n_excluded and (json or csv is not None):
         diagnostics.warn(
-            f"{counted(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"
+            f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"
         )
     if json or csv is not None or (removal is not None and duplicates):
         return
@@ -286,18 +286,18 @@ class Removal:
             DatasetError: that list cannot be read.
         """
         from tui_influence.config.loader import config_from_json
-        from tui_influence.config.paths import expanded
-        from tui_influence.datasets.groups import text_of_image_list
+        from tui_influence.datasets.groups import read_image_list_text
         from tui_influence.export.files import refuse_same_file
+        from tui_influence.regular_files import expand_home
 
         self._config = config_from_json(reading.info.config)
         self._path, self._config_path, self._before = path, config_path, ""
         exclude = self._config.source.exclude
         if exclude is not None:
-            own = expanded(exclude)
+            own = expand_home(exclude)
             files = {"--export-remove": path, "--export-config": config_path}
             refuse_same_file({"[source] exclude of this run": own} | files)
-            before = text_of_image_list(own)
+            before = read_image_list_text(own)
             self._before = before if before.endswith("\n") or not before else f"{before}\n"
 
     def write(self, copies: "Duplicates") -> None:
@@ -313,10 +313,12 @@ class Removal:
         path, names = self._path, copies.names_to_remove()
         listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
         if len(listed) < len(names):
-            diagnostics.warn(f"{counted(len(names) - len(listed), 'name')} cannot stand on a line of a list; left out")
+            diagnostics.warn(
+                f"{pluralize(len(names) - len(listed), 'name')} cannot stand on a line of a list; left out"
+            )
         write_text_atomically(path, self._before + "".join(f"{name}\n" for name in listed))
         more = ", after those that this run leaves out already" if self._before else ""
-        diagnostics.say(f"wrote {path}: {counted(len(listed), 'source image')}{more}")
+        diagnostics.say(f"wrote {path}: {pluralize(len(listed), 'source image')}{more}")
         absolute = str(path.absolute())
         if self._config_path is None:
             diagnostics.say(f"next: exclude = {as_toml(absolute)} in [source] of a config leaves them out")

@@ -29,7 +29,7 @@ from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.paths import Paths
 from tui_influence.text import (
-    duration,
+    format_duration,
     printable,
 )
 
@@ -95,7 +95,7 @@ def _lines(found: dict[str, Any], seen: Overview, root: Path) -> list[str]:
     stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
     lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
     if seen.is_silent and seen.heartbeat_age is not None:
-        lines.append(f"  silent    for {duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
+        lines.append(f"  silent    for {format_duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
     if state is State.LOST:
         lines.append(f"  why       {lost_reason(seen.heartbeat)}")
     elif found["reason"]:
@@ -168,5 +168,5 @@ def _bar(fraction: float, width: int = 24) -> str:
 def _eta(eta: list[float] | None) -> str:
     if not eta:
         return ""
-    expected, low, high = (duration(seconds) for seconds in eta)
+    expected, low, high = (format_duration(seconds) for seconds in eta)
     return f", {expected} left" + (f" ({low} to {high})" if low != high else "")

@@ -126,13 +126,13 @@ def _write_list(reading: "RunSnapshot", examples: "Sequence[DrivenExample]", pat
     """Write the names of the examples that are told, a line each."""
     from tui_influence.export.files import write_text_atomically
     from tui_influence.export.subpopulations import image_names
-    from tui_influence.text import counted
+    from tui_influence.text import pluralize
 
     names, unlisted = image_names(reading, examples)
     if unlisted:
-        diagnostics.warn(f"{counted(unlisted, 'name')} cannot stand on a line of a list; left out")
+        diagnostics.warn(f"{pluralize(unlisted, 'name')} cannot stand on a line of a list; left out")
     write_text_atomically(path, "".join(f"{name}\n" for name in names))
-    diagnostics.say(f"wrote {path}: {counted(len(names), 'image')}")
+    diagnostics.say(f"wrote {path}: {pluralize(len(names), 'image')}")
 
 
 def _write_lists(reading: "RunSnapshot", found: "ClassSubpopulations", folder: Path) -> None:

@@ -18,17 +18,17 @@ def sweep(
 ) -> None:
     """Train the models of a config, in the background; the same config again goes on where it stopped."""
     from tui_influence.cli.launch import device_list, start
-    from tui_influence.config.identity import absolute
-    from tui_influence.config.loader import check_presence, load_config
+    from tui_influence.config.identity import with_absolute_paths
+    from tui_influence.config.loader import check_data_paths, load_config
     from tui_influence.runs.devices import with_devices
     from tui_influence.runs.resume import check_against_results
     from tui_influence.runs.supervisor import Request
     from tui_influence.store.paths import Paths
 
-    config = absolute(with_devices(load_config(config_file), device_list(devices)), Path.cwd())
+    config = with_absolute_paths(with_devices(load_config(config_file), device_list(devices)), Path.cwd())
     extension = check_against_results(config, config.output)
     if not Paths(config.output).run.exists():  # a run that has begun goes on from what is packed
-        check_presence(config_file)
+        check_data_paths(config_file)
     request = Request(config, config.output, allow_code=True, retry_failed=retry_failed, own=True)
     if dry_run and config.compute.executor == "slurm":
         from tui_influence.cli import output

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from tui_influence.config.types import minutes_of
+from tui_influence.config.types import parse_minutes
 from tui_influence.designs import Row
 from tui_influence.errors import RunFailedError, TinflError
 from tui_influence.roles import Role
@@ -34,7 +34,7 @@ from tui_influence.store.listing import (
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Planner:
         if before and handed and finished <= before.done and not died:
             fruitless = before.fruitless + 1
             if fruitless >= _FRUITLESS or not told.cut_short:
-                rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {counted(handed, 'task')}"
+                rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {pluralize(handed, 'task')}"
                 raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
         blocks = self._cut(undone, pace, deaths)
         planned = Round(number + 1, tuple(blocks), finished, pace, deaths, fruitless, self._digest)
@@ -178,7 +178,7 @@ class Planner:
     def _cut(self, undone: list[int], pace: Pace | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
         compute = self._request.config.compute
         slurm = compute.executor == "slurm"
-        limit = minutes_of(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
+        limit = parse_minutes(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
         return cut(
             undone,
             pace,
@@ -248,9 +248,9 @@ class Planner:
             return []
         lost = []
         if told.failed:
-            lost.append(f"{counted(told.failed, 'task')} of the last round failed: {told.reason}")
+            lost.append(f"{pluralize(told.failed, 'task')} of the last round failed: {told.reason}")
         if told.silent:
-            lost.append(f"{counted(told.silent, 'task')} of the last round never began: {self._unheard(told)}")
+            lost.append(f"{pluralize(told.silent, 'task')} of the last round never began: {self._unheard(told)}")
         return lost
 
     def _unheard(self, told: Told) -> str:

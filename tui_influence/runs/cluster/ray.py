@@ -33,7 +33,7 @@ from tui_influence.store.events import Follower
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 RETRIES = 5
 """How often Ray starts a task again whose node was lost."""
@@ -292,7 +292,7 @@ class _Driver:
         tasks = len(planned.blocks)
         if seconds < _PATIENCE or any(self._paths.task_log(planned.number, block).exists() for block in range(tasks)):
             return []
-        return [f"Ray has started 0 of {counted(tasks, 'task')} yet: its resources are taken, or gone"]
+        return [f"Ray has started 0 of {pluralize(tasks, 'task')} yet: its resources are taken, or gone"]
 
     def _stop_level(self) -> Stop:
         """Return how urgently the run is asked to stop; a signal to this process is passed on by the stop file."""

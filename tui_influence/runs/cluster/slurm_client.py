@@ -19,7 +19,7 @@ from pathlib import Path
 from tui_influence.errors import ConfigError, DeviceError, ResultsError, RunFailedError, TinflError
 from tui_influence.store.files import make_directory, read_bytes, read_json, write_json
 from tui_influence.store.paths import Paths
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 FRESH = 5.0
 """Seconds for which an answer of the engine is good enough: a controller serves a whole site."""
@@ -209,7 +209,9 @@ def how_ended(tasks: list[Task], code: int | None) -> str:
     for (is_planner, state), ended in by_state.items():
         nodes = list(dict.fromkeys(task.node for task in ended if task.node))
         where = " on " + ", ".join(nodes[:4]) + (", ..." if nodes[4:] else "") if nodes else " before it began"
-        who = f"the planner (job {ended[0].job})" if is_planner else counted(sum(task.count for task in ended), "task")
+        who = (
+            f"the planner (job {ended[0].job})" if is_planner else pluralize(sum(task.count for task in ended), "task")
+        )
         with_code = f" with exit code {code}" if is_planner and state == "FAILED" and code is not None else ""
         said.append(f"{who}: {_WHY.get(state, state.lower())}{where}{with_code}")
     return "; ".join(said)

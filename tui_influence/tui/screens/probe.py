@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.render.format import plain
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.probe_state import View
@@ -286,7 +286,7 @@ class ProbeScreen(AskingScreen):
         order = self._order % len(sheet.orders)
         rows = sheet.chosen(self._filter, order)
         self.query_one(ProbeTable).show(sheet, rows, self.state.look, follow=follow)
-        many = f"{len(rows):,} of {counted(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
+        many = f"{len(rows):,} of {pluralize(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
         self._part = f"{many}{list(sheet.orders)[order]}"
 
     def _show_heading(self) -> None:

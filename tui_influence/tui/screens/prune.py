@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from tui_influence.pruning.options import Choice
 from tui_influence.render.format import plain
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.keys import keys_of
 from tui_influence.tui.screens.prune_asking import PruneAsking
@@ -204,7 +204,7 @@ class PruneScreen(PruneAsking):
                         )
                     )
             if measured.damaged:
-                left_out = f"{counted(len(measured.damaged), 'damaged record')} left out"
+                left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
                 lines.append(Text(left_out, style=look.warning))
         self.query_one("#pruning-standing", SteadyLines).show(lines)
         view = "both" if wide else _VIEWS[self._view]

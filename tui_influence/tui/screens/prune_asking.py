@@ -10,7 +10,7 @@ from textual.message import Message
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import numbers
 from tui_influence.runs.heartbeat import State
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.keys import keys_of
 from tui_influence.tui.screens.asking import AskingScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
@@ -123,7 +123,7 @@ class PruneAsking(AskingScreen):
             text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
             self.notify(keys_of(self.app).put_into(text), markup=False)
             return
-        many = counted(len(marked), "marked class", "marked classes")
+        many = pluralize(len(marked), "marked class", "marked classes")
         choices = [("drop", marked), ("keep", marked), ("drop", ())]
         names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
 

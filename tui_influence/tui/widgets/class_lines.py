@@ -20,7 +20,7 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.both_ends import both_ends
 from tui_influence.tui.widgets.shelves import Shelf, Tile
@@ -104,7 +104,7 @@ def class_effects(moved: GroupEffects, look: Look, width: int, height: int) -> l
     """
     title = Text.assemble(
         (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
-        (f"  {counted(moved.models, 'model')}", look.quiet),
+        (f"  {pluralize(moved.models, 'model')}", look.quiet),
     )
     return [title, *both_ends(moved.classes, "class", look, width, height - 1)]
 

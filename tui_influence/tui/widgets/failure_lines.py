@@ -27,7 +27,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
 from tui_influence.tui.theme import Look
@@ -64,18 +64,16 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
             reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
-        what=counted(len(failures.examples), "failure"),
+        what=pluralize(len(failures.examples), "failure"),
         note=f"{limited}All failures, whatever is filtered, with at most {DEFAULT_GROUPS} groups to blame for each.",
     )
 
 
 def _summary(found: Found, failures: Failures) -> str:
-    models = counted(failures.models, "model")
+    models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
     verb = "is" if failures.n_wrong == 1 else "are"
-    return (
-        f"{failures.n_wrong:,} of {counted(failures.n_examples, 'test image')} {verb} wrong by most of {models}{shown}"
-    )
+    return f"{failures.n_wrong:,} of {pluralize(failures.n_examples, 'test image')} {verb} wrong by most of {models}{shown}"
 
 
 def _sheet(found: Found, failures: Failures) -> ProbeSheet:

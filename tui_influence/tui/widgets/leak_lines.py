@@ -18,7 +18,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
 from tui_influence.tui.theme import Look
@@ -39,7 +39,7 @@ def leaks_shown(found: Found, leaks: Leaks) -> Shown:
     """Return what there is to show of leaks."""
     pairs = (*leaks.helped, *leaks.hurt)
     by_index = {_index(found, leak): leak for leak in pairs}
-    models = counted(leaks.models, "model")
+    models = pluralize(leaks.models, "model")
     asked = found.asked.question
 
     def series(indices: "list[int] | tuple[int, ...]") -> Series:
@@ -50,13 +50,13 @@ def leaks_shown(found: Found, leaks: Leaks) -> Shown:
     return Shown(
         summary=lambda look: (
             f"{leaks.n_helped:,} pairs helped and {leaks.n_hurt:,} hurt beyond chance, "
-            f"of {counted(leaks.n_tested, 'pair')}, {models}"
+            f"of {pluralize(leaks.n_tested, 'pair')}, {models}"
         ),
         sheet=_sheet(found, leaks, pairs),
-        empty="" if pairs else f"None of {counted(leaks.n_tested, 'pair')} can be told from chance by {models}.",
+        empty="" if pairs else f"None of {pluralize(leaks.n_tested, 'pair')} can be told from chance by {models}.",
         series=lambda indices: series(tuple(indices)),
         csv=lambda: leaks_csv(found.reading, asked, leaks, None),
-        what=counted(len(pairs), "pair"),
+        what=pluralize(len(pairs), "pair"),
         note="Without the column of copies: `tinfl leaks` compares pixels too, where the dataset is.",
     )
 

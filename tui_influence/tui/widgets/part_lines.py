@@ -21,7 +21,7 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, fit, plain, value_format
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
 from tui_influence.tui.theme import Look
@@ -50,7 +50,7 @@ def classes_shown(found: Found, classes: tuple[ClassSubpopulations, ...]) -> Sho
         shelved=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.asked.question.target_class}"),
         csv=lambda: driven_csv(found.reading, found.asked.question, examples),
-        what=counted(len(examples), "test image"),
+        what=pluralize(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
     )
 
@@ -64,7 +64,7 @@ def driven_shown(found: Found, driven: DrivenExamples) -> Shown:
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
         csv=lambda: driven_csv(found.reading, found.asked.question, [*driven.examples, *driven.not_helped]),
-        what=counted(driven.n_examples, "test image"),
+        what=pluralize(driven.n_examples, "test image"),
         note="All test images, those that it does not help beyond their class too.",
     )
 
@@ -77,17 +77,17 @@ def _series(found: Found, examples: Sequence[DrivenExample], numbers: Sequence[i
 def _summary(found: Found, classes: Sequence[ClassSubpopulations], look: Look) -> str:
     told, size = sum(one.n_assigned for one in classes), sum(one.n_examples for one in classes)
     noun = group_noun(found.reading.info)
-    models = counted(classes[0].models, "model")
+    models = pluralize(classes[0].models, "model")
     groups = len({part.group for one in classes for part in one.subpopulations})
-    by = f", by {counted(groups, f'source {noun}', f'source {PLURAL[noun]}')}" if groups else ""
-    return f"{told:,} of {counted(size, 'test image')} told apart{by}, {models}"
+    by = f", by {pluralize(groups, f'source {noun}', f'source {PLURAL[noun]}')}" if groups else ""
+    return f"{told:,} of {pluralize(size, 'test image')} told apart{by}, {models}"
 
 
 def _driven_summary(found: Found, driven: DrivenExamples, look: Look) -> str:
     told = sum(1 for example in driven.examples if example.is_significant)
     group = _name(found.reading.info.source.groups[driven.group], look)
-    of = counted(driven.n_examples, "test image")
-    return f"{group} drives {told:,} of {of} beyond their class, {counted(driven.models, 'model')}"
+    of = pluralize(driven.n_examples, "test image")
+    return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
 
 def _overview(found: Found, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:

@@ -39,7 +39,7 @@ from tui_influence.store.pruning_plan import (
     Gain,
     RankingUsed,
 )
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.facts import LABEL, fact
 from tui_influence.tui.widgets.gain_lines import scaled, shown_gain
@@ -53,7 +53,7 @@ def ranked_by(used: RankingUsed) -> str:
     targets = ", ".join(
         name if len(used.targets) == 1 else f"{name} {weight:g}" for name, weight in used.targets.items()
     )
-    return f"{targets}, {used.output}, {used.estimator}, {counted(used.models, 'model')}"
+    return f"{targets}, {used.output}, {used.estimator}, {pluralize(used.models, 'model')}"
 
 
 def recommended(found: Recommendation, look: Look, words: str = "recommended") -> Text:
@@ -154,7 +154,7 @@ def arm_detail(measured: Measured, result: ArmResult, look: Look, width: int) ->
     """Return an arm beside the others: its gains with intervals, over everything, over random, over the baselines."""
     arm = result.arm
     name = cut(plain(arm.label, look.ascii), max(width - 24, 8), look.sign("…", "~"))
-    count = f"  {result.models} of {counted(len(arm.rows), 'retraining')}, {_share(measured, arm.k)}"
+    count = f"  {result.models} of {pluralize(len(arm.rows), 'retraining')}, {_share(measured, arm.k)}"
     lines = [Text.assemble((name, "bold"), (count, look.quiet))]
     values = f"{_mean(_possible(result.accuracy.mean), 100, '.1f', '%')}, "
     values += f"margin {_mean(result.margin.mean, 1, '.3f', ' nats')}"

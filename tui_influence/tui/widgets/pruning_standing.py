@@ -12,8 +12,8 @@ from tui_influence.render.run_words import (
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
     printable,
 )
 from tui_influence.tui.keys import Keys
@@ -67,7 +67,7 @@ def _left(overview: Overview) -> str:
     heartbeat = overview.heartbeat
     if not overview.is_active or heartbeat is None or not heartbeat.eta or not overview.left:
         return ""
-    return f", {duration(max(heartbeat.eta[0], 0.0))} left"
+    return f", {format_duration(max(heartbeat.eta[0], 0.0))} left"
 
 
 def troubles(overview: Overview, look: Look) -> Iterator[Text]:
@@ -79,7 +79,7 @@ def troubles(overview: Overview, look: Look) -> Iterator[Text]:
         yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
     if overview.given_up:
         last = f"; the last: {plain(overview.failures[-1].reason, look.ascii)[:200]}" if overview.failures else ""
-        yield Text(f"{counted(overview.given_up, 'retraining')} given up{last}", style=look.error)
+        yield Text(f"{pluralize(overview.given_up, 'retraining')} given up{last}", style=look.error)
 
 
 def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
@@ -130,7 +130,7 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
         asked = state.question
         info = state.overview.info if state.overview else None
         target = asked.target or (info.targets[0].name if info else "")
-        models = f", {counted(used.models, 'model')}" if used else ""
+        models = f", {pluralize(used.models, 'model')}" if used else ""
         narrower = asked.target_class is not None or asked.example is not None
         whence = "the whole target, not the part of it asked in Rank" if narrower else "as asked in Rank"
         ranking = f"{target}, {asked.output_kind}, {asked.estimator}{models}; {whence}"
@@ -140,7 +140,7 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
 def _listed(choice: Choice, marked: int) -> str:
     if choice.listed:
         what = "drop" if choice.verb == "drop" else "keep only"
-        return f"{what} {counted(len(choice.listed), 'class', 'classes')}: {', '.join(choice.listed)}"
+        return f"{what} {pluralize(len(choice.listed), 'class', 'classes')}: {', '.join(choice.listed)}"
     return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
 
 
@@ -167,8 +167,8 @@ def models_of(pruning: PruningState, outline: Outline) -> list[str]:
     found = outline.pruning
     stages = found.stages
     done = pruning.overview.finished if pruning.overview else 0
-    arms = counted(len(found.arms), "arm")
-    lines = [f"{counted(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    arms = pluralize(len(found.arms), "arm")
+    lines = [f"{pluralize(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
     if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
         lines.append("then the baselines")
@@ -189,14 +189,16 @@ def time_of(state: RunState) -> str:
     longer = (plan.at_most - done) / max(left, 1)
 
     def most(seconds: float) -> str:
-        return f" for the first {left:,}, {duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+        return (
+            f" for the first {left:,}, {format_duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+        )
 
     if pruning.cost is not None and pruning.costed == pruning.outlined:
         cost = pruning.cost
-        on = counted(cost.workers, "worker")
+        on = pluralize(cost.workers, "worker")
         seconds = cost.seconds_per_model * left / cost.workers
-        return f"{duration(seconds)}{most(seconds)} as timed on {on}"
+        return f"{format_duration(seconds)}{most(seconds)} as timed on {on}"
     if pruning.outline.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
-        return f"about {duration(pruning.outline.seconds)}{most(pruning.outline.seconds)}, at the {whose}'s rate"
+        return f"about {format_duration(pruning.outline.seconds)}{most(pruning.outline.seconds)}, at the {whose}'s rate"
     return ""

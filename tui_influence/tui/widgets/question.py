@@ -10,7 +10,7 @@ from tui_influence.influence.types import (
     describe,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 from tui_influence.tui.state import RunState
 from tui_influence.tui.theme import Look
 
@@ -117,9 +117,9 @@ def _word(report: "RankReport") -> str:
 
 def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int) -> str:
     total = len(sheet.rows)
-    all_of_them = counted(total, sheet.noun, sheet.nouns)
+    all_of_them = pluralize(total, sheet.noun, sheet.nouns)
     some = f"{shown:,} of {all_of_them}" if shown != total else all_of_them
-    parts = [some, counted(sheet.models, "model"), order]
+    parts = [some, pluralize(sheet.models, "model"), order]
     if sheet.agreement:
         parts.append(sheet.agreement)
     if marks:

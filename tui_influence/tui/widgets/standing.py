@@ -17,8 +17,8 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.overview import Overview
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
     printable,
 )
 from tui_influence.tui.state import RunState
@@ -64,7 +64,7 @@ def _about(overview: Overview) -> str:
     owner, heartbeat, age = overview.owner, overview.heartbeat, overview.heartbeat_age
     if overview.is_active and owner:
         stage = f"{heartbeat.stage}, " if heartbeat and heartbeat.stage else ""
-        silent = f"silent for {duration(age)}, " if overview.is_silent and age is not None else ""
+        silent = f"silent for {format_duration(age)}, " if overview.is_silent and age is not None else ""
         return f"{silent}{printable(stage, 60)}pid {owner.pid} on {printable(owner.host, 30)}"
     if overview.is_active and heartbeat and heartbeat.tasks:
         return printable(heartbeat.stage, 100) or "on the cluster"
@@ -74,7 +74,7 @@ def _about(overview: Overview) -> str:
         return ""
     finished = dict.fromkeys(FINISHED, "finished")
     since = finished | {State.STOPPED: "stopped", State.FAILED: "ended", State.LOST: "last heard of"}
-    return f"{since.get(overview.state, '')} {duration(max(age, 0.0))} ago".strip()
+    return f"{since.get(overview.state, '')} {format_duration(max(age, 0.0))} ago".strip()
 
 
 def _progress(overview: Overview, look: Look, width: int) -> Iterator[Text]:
@@ -94,7 +94,7 @@ def _pace(heartbeat: Heartbeat, left: int, look: Look, style: str) -> Iterator[T
     rate = f"{heartbeat.models_per_hour:,.0f} models an hour" if heartbeat.models_per_hour else "not known yet"
     yield fact("rate", rate, look, style)
     if heartbeat.eta and left:
-        expected, low, high = (duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
+        expected, low, high = (format_duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
         between = f"  ({low} to {high})" if low != high else ""
         yield fact("time left", f"{expected}{between}", look, style)
 
@@ -111,7 +111,7 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
     for warning in heartbeat.warnings if heartbeat else []:
         yield fact("warning", printable(warning, 400), look, look.warning)
     if overview.given_up:
-        count = f"{counted(overview.given_up, 'model')} given up; the last:"
+        count = f"{pluralize(overview.given_up, 'model')} given up; the last:"
         yield fact("failed", count if overview.failures else count[: -len("; the last:")], look, look.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
@@ -130,14 +130,15 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         yield fact("models", parts, look)
         yield fact(
             "source",
-            f"{counted(len(info.source.groups), 'group')}, {counted(info.source.images, 'image')}; {info.design_label}",
+            f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}; "
+            f"{info.design_label}",
             look,
         )
         for target in info.targets:
             name = printable(target.name, 24)
             yield fact(
                 "target",
-                f"{name}: {counted(len(target.classes), 'class', 'classes')}, {counted(target.test, 'test image')}",
+                f"{name}: {pluralize(len(target.classes), 'class', 'classes')}, {pluralize(target.test, 'test image')}",
                 look,
             )
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)

@@ -25,8 +25,8 @@ from tui_influence.roles import (
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.text import (
-    counted,
-    duration,
+    format_duration,
+    pluralize,
 )
 from tui_influence.tui.carry_out import run_name
 from tui_influence.tui.keys import Keys
@@ -91,8 +91,8 @@ def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
         lines.append("Most models are right about it already: there may be nothing to flip.")
     if not proposed.wanted.told:
         lines.append("None of these can be told from chance: it may well change nothing.")
-    takes = f": about {duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
-    cost = f"{counted(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
+    takes = f": about {format_duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
+    cost = f"{pluralize(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
     lines.append(f"Cost: {cost}, {info.place}{takes}")
     if state.overview is not None and state.overview.is_active:
         lines.append("The sweep is being trained too: each will slow the other down.")
@@ -122,7 +122,7 @@ def _results(found: Verified, look: Look, width: int) -> Iterator[Text]:
                 yield from apart
                 yield from (Text(sentence) for sentence in elsewhere(found, one))
     if found.damaged:
-        yield Text(f"{counted(len(found.damaged), 'damaged record')} left out", style=look.warning)
+        yield Text(f"{pluralize(len(found.damaged), 'damaged record')} left out", style=look.warning)
     if any(one.models for one in found.blamed):
         yield Text(method(found), style=look.quiet)
 

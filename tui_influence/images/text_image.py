@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-Picture: TypeAlias = tuple[tuple[Segment, ...], ...]
+TextImage: TypeAlias = tuple[tuple[Segment, ...], ...]
 """Rows of segments; every row takes the same number of cells."""
 
 
@@ -33,7 +33,7 @@ class Ink(StrEnum):
     """ASCII characters without a colour."""
 
 
-def rows_for(shape: tuple[int, ...], columns: int) -> int:
+def text_rows(shape: tuple[int, ...], columns: int) -> int:
     """Return how many rows of text an image takes in a width.
 
     Args:
@@ -45,7 +45,7 @@ def rows_for(shape: tuple[int, ...], columns: int) -> int:
     return max(1, -(-columns * height // (2 * width)))
 
 
-def picture(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: bool = True) -> Picture:
+def draw_image(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: bool = True) -> TextImage:
     """Draw an image.
 
     Args:
@@ -56,16 +56,16 @@ def picture(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: bool =
             light or the dark of the picture.
 
     Returns:
-        `rows_for(pixels.shape, columns)` rows, each exactly `columns` cells wide.
+        `text_rows(pixels.shape, columns)` rows, each exactly `columns` cells wide.
     """
     image = _on_grid(pixels, columns)
     if ink in (Ink.BLOCKS, Ink.BLOCKS_256):
-        from tui_influence.images.blocks import blocks
+        from tui_influence.images.blocks import draw_blocks
 
-        return blocks(image, indexed=ink is Ink.BLOCKS_256)
-    from tui_influence.images.glyphs import ASCII, SHADES, drawn
+        return draw_blocks(image, indexed=ink is Ink.BLOCKS_256)
+    from tui_influence.images.glyphs import ASCII, SHADES, draw_glyphs
 
-    return drawn(image, ASCII if ink is Ink.ASCII else SHADES, dark=dark)
+    return draw_glyphs(image, ASCII if ink is Ink.ASCII else SHADES, dark=dark)
 
 
 def _on_grid(pixels: "NDArray[np.uint8]", columns: int) -> "Image":
@@ -73,7 +73,7 @@ def _on_grid(pixels: "NDArray[np.uint8]", columns: int) -> "Image":
     from PIL import Image
 
     height, width, channels = pixels.shape
-    size = (columns, 2 * rows_for(pixels.shape, columns))
+    size = (columns, 2 * text_rows(pixels.shape, columns))
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     grows = size[0] >= width and size[1] >= height
     return image.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
