@@ -206,7 +206,7 @@ def _verify(reading: RunSnapshot, candidates: Sequence[Any]) -> None:
     if not candidates:
         print("no failure to verify")
         return
-    chosen = max(candidates, key=lambda f: f.right - sum(one.influence for one in f.blamed[:2]))
+    chosen = max(candidates, key=lambda f: f.right - sum(one.influence for one in f.harmful_groups[:2]))
     root = str(reading.paths.root)
     command = ["failures", root, "--verify", f"--example={chosen.example}", "--drop=2", "--seeds=10"]
     _tinfl(*command, "--foreground")

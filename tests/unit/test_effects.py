@@ -95,7 +95,7 @@ def test_only_examples_of_the_half_and_the_class_that_were_asked_for_are_shown(r
 
 def test_too_large_a_matrix_is_estimated_a_group_at_a_time_with_the_same_numbers(reading, monkeypatch):
     whole = estimate_effects(reading, Question()).of_group(1, 4)
-    monkeypatch.setattr(module, "MOST_VALUES", 10)
+    monkeypatch.setattr(module, "MAX_VALUES", 10)
     assert estimate_effects(reading, Question()).examples is None
     rowwise = estimate_effects(reading, Question()).of_group(1, 4)
     assert [e.example for e in rowwise.hurt] == [e.example for e in whole.hurt]

@@ -64,11 +64,11 @@ def test_a_near_copy_has_its_distance_and_that_relative_to_unrelated_images():
         assert copy.relative == pytest.approx(copy.distance / usual, rel=1e-3)
 
 
-@pytest.mark.parametrize("bound", ["NEAR", "FARTHEST"])
+@pytest.mark.parametrize("bound", ["MAX_RELATIVE_DISTANCE", "MAX_DISTANCE"])
 def test_a_copy_is_nearer_than_either_bound(monkeypatch, bound):
     source = noisy(TARGET[[4]], 6)
     (copy,) = found_in(source, TARGET)
-    value = copy.relative if bound == "NEAR" else copy.distance
+    value = copy.relative if bound == "MAX_RELATIVE_DISTANCE" else copy.distance
     monkeypatch.setattr(duplicates, bound, value * 1.001)
     assert len(found_in(source, TARGET)) == 1
     monkeypatch.setattr(duplicates, bound, value)

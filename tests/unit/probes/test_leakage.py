@@ -92,7 +92,7 @@ def test_pairs_beyond_chance_that_are_not_kept_are_counted(reading, monkeypatch)
     whole = find_leaks(reading, Question(split="all"))
     assert whole.n_excluded == 0
     assert whole.n_helped + whole.n_hurt > 2
-    monkeypatch.setattr(leakage, "KEPT", 1)
+    monkeypatch.setattr(leakage, "MAX_PAIRS", 1)
     assert find_leaks(reading, Question(split="all")).n_excluded == whole.n_helped + whole.n_hurt - 2
 
 

@@ -130,8 +130,8 @@ def test_where_nothing_is_planted_at_most_a_twentieth_of_sweeps_finds_anything(t
     for seed in range(25):
         paths = write_sweep(tmp_path / str(seed), nothing, LABELS[:40], models=40, seed=seed)
         found.append(find_subpopulations(read_sweep(paths), Question(split="all")))
-    assert sum(any(part.told for part in classes) for classes in found) <= 4
-    assert all(part.needed is not None and part.needed > 40 for classes in found for part in classes)
+    assert sum(any(part.n_assigned for part in classes) for classes in found) <= 4
+    assert all(part.models_needed is not None and part.models_needed > 40 for classes in found for part in classes)
 
 
 def test_only_the_half_and_the_class_that_were_asked_for_are_looked_at(reading):
@@ -169,20 +169,20 @@ def test_a_class_of_one_example_has_nothing_to_be_compared_with(tmp_path):
 def slow_parts(found, label):
     """What drives each example of a class: (example, group or None, beyond, q), the most driven first."""
     of = [place for place, known in enumerate(found.labels) if known == label]
-    tried = sum(np.isfinite(se).any() for se in found.beyond.se[:, of])
+    tried = sum(np.isfinite(se).any() for se in found.estimate.se[:, of])
     rows = []
     for place in of:
         helps = [
-            (found.beyond.influence[k, place], -k)
+            (found.estimate.influence[k, place], -k)
             for k in range(len(found.groups))
-            if found.beyond.influence[k, place] > 0 and found.influence[k, place] > 0
+            if found.estimate.influence[k, place] > 0 and found.influence[k, place] > 0
         ]
         effect, group = max(helps, default=(np.nan, None))
         group = None if group is None else -group
         p = 1.0
         if group is not None:
-            se = found.beyond.se[group, place]
-            p = min(1.0, tried * 2 * stats.t.sf(effect / se, found.beyond.df))
+            se = found.estimate.se[group, place]
+            p = min(1.0, tried * 2 * stats.t.sf(effect / se, found.estimate.df))
         rows.append((int(found.columns[place]), group, effect, p))
     q = stats.false_discovery_control([row[3] for row in rows])
     rows = [(example, group, effect, rate) for (example, group, effect, _), rate in zip(rows, q, strict=True)]
@@ -316,7 +316,7 @@ def test_one_group_alone_has_the_numbers_that_it_has_among_all(reading, estimato
 
 @pytest.mark.parametrize(("most", "refused"), [(GROUPS * 80, False), (GROUPS * 80 - 1, True)])
 def test_more_influences_than_memory_holds_are_refused(reading, monkeypatch, most, refused):
-    monkeypatch.setattr(class_relative, "MOST_VALUES", most)
+    monkeypatch.setattr(class_relative, "MAX_VALUES", most)
     question = Question(target_class="class 0", split="all")
     if not refused:
         assert class_relative_influence(reading, question).estimate.influence.shape == (GROUPS, 80)

@@ -53,7 +53,8 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
     asked, reading = found.asked.question, found.reading
     blamed = {one.example: one.harmful_groups[0].group if one.harmful_groups else None for one in failures.examples}
     few = replace(
-        failures, found=tuple(replace(one, blamed=one.harmful_groups[:DEFAULT_GROUPS]) for one in failures.examples)
+        failures,
+        examples=tuple(replace(one, harmful_groups=one.harmful_groups[:DEFAULT_GROUPS]) for one in failures.examples),
     )
     limited = f"The {found.limit:,} of lowest margin, as with `--top={found.limit}`. " if found.limit else ""
     return Shown(
@@ -73,7 +74,8 @@ def _summary(found: Found, failures: Failures) -> str:
     models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
     verb = "is" if failures.n_wrong == 1 else "are"
-    return f"{failures.n_wrong:,} of {pluralize(failures.n_examples, 'test image')} {verb} wrong by most of {models}{shown}"
+    of = pluralize(failures.n_examples, "test image")
+    return f"{failures.n_wrong:,} of {of} {verb} wrong by most of {models}{shown}"
 
 
 def _sheet(found: Found, failures: Failures) -> ProbeSheet:
