@@ -58,7 +58,9 @@ def test_groups_of_swapped_labels_are_the_harmful_ones_and_leaving_them_out_gain
     assert {row.index for row in rows[-2:]} == set(SWAPPED)
     assert all(row.high < 0 and row.q < 0.01 for row in rows[-2:])
     root = reading.paths.root
-    assert run("prune", root, "--k", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    assert (
+        run("prune", root, "--drop-counts", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    )
     pruning = read_arms(Paths(root / "prune" / "main"))
     (lowest,) = [arm for arm in pruning.arms if arm.kind is ArmKind.LOWEST]
     assert all(set(row.dropped) == set(SWAPPED) for row in lowest.rows)

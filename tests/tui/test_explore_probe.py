@@ -12,8 +12,8 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.tui.probe_state import View
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.probe_table import ProbeTable
+from tui_influence.tui.widgets.image_view import ImageView
+from tui_influence.tui.widgets.table import ProbeTable
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         assert "*" in line_of_cursor(app)
         await until(pilot, lambda: f"image {FAILING[0]}, bird/{FAILING[0]}.png" in beside(app))
         assert "bird, mostly predicted car" in beside(app)
-        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", PictureView)._key()))
+        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
         await pilot.press("slash", *"q<0.05")
         await until(pilot, lambda: [row.index for row in table._rows] == [FAILING[0]])
@@ -104,7 +104,7 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         await until(pilot, lambda: "2 of 2 failures, surest blame first" in words(app))
         assert table.current.index == FAILING[1]
         await until(pilot, lambda: f"image {FAILING[1]}," in beside(app))
-        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", PictureView)._key()))
+        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
 
 async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by_what_it_drives(zoo):
@@ -171,7 +171,7 @@ async def test_leaks_are_pairs_of_images_side_by_side_and_open_with_the_source_i
         await turned(app, pilot, View.LEAKS)
         await until(pilot, lambda: "helps: likely leakage" in words(app))
         assert line_of_cursor(app).split()[1:6] == ["bus/b1.png", f"{LEAK[1]}", "car", "▲", "+3.028*"]
-        views = list(app.screen.query(PictureView))
+        views = list(app.screen.query(ImageView))
         await until(pilot, lambda: all(app.state.album.get(view._key()) for view in views))
         assert {view._key().target for view in views} == {0, None}
         text = await exported(app, pilot, tmp_path / "leaks.csv")

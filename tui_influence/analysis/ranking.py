@@ -29,7 +29,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
-from tui_influence.runs.progress import ENOUGH, UNLEARNT, unlearnt
+from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
 from tui_influence.store.examples import Examples
 from tui_influence.store.listing import (
     list_failures,
@@ -167,8 +167,8 @@ def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
         for found in outputs.metrics
         if {"source_loss", "source_accuracy"} <= found.keys() and found.get("source_classes", 0) > 1
     ]
-    if len(learnt) >= ENOUGH and fmean(loss for loss, _ in learnt) > UNLEARNT:
-        notes.append(unlearnt(fmean(accuracy for _, accuracy in learnt)))
+    if len(learnt) >= MIN_MODELS and fmean(loss for loss, _ in learnt) > UNLEARNT_LOSS:
+        notes.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
     return notes
 
 
@@ -187,7 +187,7 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
     """
     if _whom(info, first) == _whom(info, second):
         raise ConfigError(
-            "both sides of the comparison are the same; --versus and --versus-class say what the other is"
+            "both sides of the comparison are the same; --compare-target and --compare-class say what the other is"
         )
     return compare_results(rank_run(paths, info, first), rank_run(paths, info, second))
 

@@ -23,7 +23,7 @@ from tui_influence.cli.options import ColorChoice, ProtocolChoice, ThemeChoice
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect_protocol, library_problem
 from tui_influence.images.text_image import Ink, TextImage, draw_image
-from tui_influence.render.interval_table import Pen
+from tui_influence.render.style import Style
 from tui_influence.store.examples import read_thumbnails
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Canvas:
     protocol: Protocol | None
     dark: bool
 
-    def pen(self, *, coloured: bool) -> Pen:
-        """Return what rankings are written with."""
-        ascii_only = self.ink is Ink.ASCII
-        return Pen(ascii_only, coloured) if self.dark else Pen(ascii_only, coloured, "#0072B2", "#B34A00")
+    @property
+    def style(self) -> Style:
+        """Colours and signs of text."""
+        return Style(self.ink is Ink.ASCII, self.dark, dims=True)
 
     def columns(self, side: int, wanted: int | None, most: int, lines: int) -> int:
         """Return how wide a square picture is shown.

@@ -63,7 +63,7 @@ def print_source(
     wanted: int | None,
 ) -> None:
     """Show a source group on stdout: rows of its sample images, and below them its influence."""
-    console, pen = canvas.console, canvas.pen(coloured=not report.is_noise())
+    console, style = canvas.console, canvas.style.muted(report.is_noise())
     if samples is not None:
         print_pictures(canvas, samples, wanted)
     kept = f", {len(samples)} of them shown" if samples is not None else ""
@@ -72,11 +72,11 @@ def print_source(
     ]
     if isfinite(row.influence):
         facts.append(("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {scope(report)}"))
-    title = fact(report.noun, row.group, pen, console.width)
+    title = fact(report.noun, row.group, style, console.width)
     title.stylize("bold")
-    console.print(title, *(fact(label, text, pen, console.width) for label, text in facts), Text(), sep="\n")
-    console.print(*one(report, row, pen, console.width), Text(), sep="\n")
-    console.print(*context_lines(report, pen, console.width), sep="\n")
+    console.print(title, *(fact(label, text, style, console.width) for label, text in facts), Text(), sep="\n")
+    console.print(*one(report, row, style, console.width), Text(), sep="\n")
+    console.print(*context_lines(report, style, console.width), sep="\n")
 
 
 def source_document(

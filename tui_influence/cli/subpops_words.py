@@ -21,7 +21,7 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, fit, plain, value_format
-from tui_influence.render.interval_table import Pen
+from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 
 _NAME = 32
@@ -42,9 +42,9 @@ class Shown:
     columns: int | None
 
     @property
-    def pen(self) -> Pen:
+    def style(self) -> Style:
         """What to write with."""
-        return self.canvas.pen(coloured=True)
+        return self.canvas.style
 
     @property
     def noun(self) -> Noun:
@@ -53,7 +53,7 @@ class Shown:
 
     def name(self, text: str) -> str:
         """Return a name as it may be shown."""
-        return cut(plain(text, self.pen.ascii), _NAME, self.pen.signs.ellipsis)
+        return cut(plain(text, self.style.ascii), _NAME, self.style.ellipsis)
 
     def group(self, group: int | None) -> str:
         """Return the name of a source group, or what is said of none."""
@@ -68,15 +68,15 @@ class Shown:
     def say(self, *lines: Text | str) -> None:
         """Write lines; those of a paragraph are broken where the terminal ends."""
         for line in lines:
-            self.canvas.console.print(line if isinstance(line, Text) else self.pen.line(line))
+            self.canvas.console.print(line if isinstance(line, Text) else self.style.line(line))
 
     def row(self, line: Text) -> None:
         """Write a line of a table, which is never broken."""
-        self.canvas.console.print(self.pen.clipped(line, self.canvas.console.width), no_wrap=True)
+        self.canvas.console.print(self.style.clipped(line, self.canvas.console.width), no_wrap=True)
 
     def heading(self, text: str) -> None:
         """Write a line that stands out."""
-        self.say(self.pen.line(text, "bold"))
+        self.say(self.style.line(text, "bold"))
 
     def pictures(self, examples: Sequence[DrivenExample], rows: int) -> str:
         """Show so many rows of pictures; return why there are none."""
@@ -93,14 +93,14 @@ class Shown:
         """Write what the numbers mean and what they are made from."""
         info, question = self.reading.info, self.question
         made = [
-            f"run {plain(info.name, self.pen.ascii)}",
+            f"run {plain(info.name, self.style.ascii)}",
             pluralize(models, "model"),
             info.design_label,
             f"by {question.estimator}",
             f"influence on the {question.output_kind} beyond that on the others of the example's class",
             f"told: q < {SIGNIFICANCE_LEVEL:g} (FDR over {of})",
         ]
-        self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))
+        self.say(Text(), self.style.line(self.style.separator.join(made), self.style.quiet))
 
 
 def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
@@ -119,7 +119,7 @@ def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
         ]
         more = len(by_class) - _CLASSES
         parts += [pluralize(more, "more class", "more classes")] if more > 0 else []
-        shown.say(shown.pen.signs.separator.join(parts))
+        shown.say(shown.style.separator.join(parts))
     elif found.examples:
         shown.say(f"none can be told from its class by {pluralize(found.models, 'model')}; these come nearest:")
     listed = told or found.examples
@@ -127,7 +127,7 @@ def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
     problem = shown.pictures(listed, _ROWS)
     _print_examples(shown, listed[:top])
     if len(listed) > top:
-        shown.say(shown.pen.line(f"{shown.pen.signs.ellipsis} {len(listed) - top:,} more", shown.pen.quiet))
+        shown.say(shown.style.line(f"{shown.style.ellipsis} {len(listed) - top:,} more", shown.style.quiet))
     shown.explain(found.models, "the examples")
     return problem
 
@@ -146,7 +146,7 @@ def print_class(shown: Shown, found: ClassSubpopulations, top: int) -> str:
             Text.assemble(
                 (shown.group(part.group), "bold"),
                 f"  {pluralize(len(part.members), 'example')}",
-                (f"  {' to '.join(ends)} beyond the class", shown.pen.quiet),
+                (f"  {' to '.join(ends)} beyond the class", shown.style.quiet),
             ),
         )
         problem = problem or shown.pictures(part.members, 1)
@@ -167,7 +167,7 @@ def print_overview(shown: Shown, classes: Sequence[ClassSubpopulations], top: in
     shown.heading(f'subpopulations of target "{shown.name(shown.reading.target_info.name)}" ({_half(shown)})')
     labels = [shown.label(found.label) for found in classes]
     width = max(len("class"), *(len(label) for label in labels))
-    shown.say(shown.pen.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.pen.quiet))
+    shown.say(shown.style.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.style.quiet))
     for found, label in zip(classes, labels, strict=True):
         parts = [f"{shown.group(part.group)} {len(part.members)}" for part in found.subpopulations[:top]]
         more = len(found.subpopulations) - top
@@ -175,7 +175,7 @@ def print_overview(shown: Shown, classes: Sequence[ClassSubpopulations], top: in
         line = Text.assemble(
             fit(label, width),
             f"  {f'{found.n_assigned:,} of {found.n_examples:,}':>13}  ",
-            shown.pen.signs.separator.join(parts),
+            shown.style.separator.join(parts),
         )
         shown.row(line)
     _say_needed(shown, classes)
@@ -227,20 +227,20 @@ def _say_needed(shown: Shown, classes: Sequence[ClassSubpopulations]) -> None:
 
 def _print_examples(shown: Shown, examples: Sequence[DrivenExample], *, named: bool = False) -> None:
     digits = value_format([e.class_relative_influence for e in examples], [e.se for e in examples])
-    pen = shown.pen
+    style = shown.style
     for example in examples:
         mark = "*" if example.is_significant else " "
         if example.group is None:
-            shown.row(shown.pen.line(f"  example {example.example:<7}{shown.group(None)}", pen.quiet))
+            shown.row(shown.style.line(f"  example {example.example:<7}{shown.group(None)}", style.quiet))
             continue
         line = Text.assemble(
             f"  example {example.example:<7}",
             (
-                f"{pen.signs.of(example.class_relative_influence)}{example.class_relative_influence:{digits}}{mark}",
-                pen.colour(example.class_relative_influence),
+                f"{style.before(example.class_relative_influence)}{example.class_relative_influence:{digits}}{mark}",
+                style.effect(example.class_relative_influence),
             ),
-            (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", pen.quiet),
+            (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", style.quiet),
             shown.label(example.label),
-            (f"  {shown.group(example.group)}" if named else "", pen.quiet),
+            (f"  {shown.group(example.group)}" if named else "", style.quiet),
         )
         shown.row(line)

@@ -41,8 +41,8 @@ from tui_influence.roles import (
     BASELINES,
     ArmKind,
 )
-from tui_influence.runs.cost import Cost, measure
-from tui_influence.runs.datasets import Datasets, Progress, open_datasets
+from tui_influence.runs.cost import Cost, estimate_cost
+from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.launch import start
@@ -137,7 +137,7 @@ def config_of(info: RunInfo, own: Paths, asked: Asked) -> Config:
     return config
 
 
-def open_sweep_data(config: Config, info: RunInfo, progress: Progress | None = None) -> Datasets:
+def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | None = None) -> Datasets:
     """Open the datasets of a pruning, and check that they are those of its sweep.
 
     They are packed as the sweep's were, though a target that is left out may have been the one in colour.
@@ -312,7 +312,9 @@ class Planned:
     data: Datasets
 
 
-def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: Progress | None = None) -> Planned:
+def planned(
+    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: ProgressCallback | None = None
+) -> Planned:
     """Return the pruning that is asked for: a new one, or more of one that exists. Nothing is written.
 
     Args:
@@ -335,7 +337,7 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
 
 
 def outlined(
-    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: Progress | None = None
+    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: ProgressCallback | None = None
 ) -> tuple[Pruning, Config]:
     """Return the arms that `planned` would return, and what they are trained by, without a look at data or devices.
 
@@ -386,7 +388,7 @@ def cost_of(one: Planned) -> Cost:
         update={"kind": "fixed", "alpha": min(float(kept), (groups - 1) / groups), "models": pruning.size, "heldout": 0}
     )
     workers = worker_devices(config.compute)[: pruning.size]
-    return measure(config.model_copy(update={"design": design}), one.data, workers)
+    return estimate_cost(config.model_copy(update={"design": design}), one.data, workers)
 
 
 def _stages(wanted: Wanted, info: RunInfo, before: Pruning | None) -> Stages:

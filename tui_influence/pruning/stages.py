@@ -74,7 +74,7 @@ def uses_of_classes(paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArr
     return uses
 
 
-def whole_plan(paths: Paths) -> list[Row]:
+def extend_plan(paths: Paths) -> list[Row]:
     """Return the rows of a run, all that there are by now, after planning what follows; none for a sweep.
 
     Raises:

@@ -39,7 +39,7 @@ from tui_influence.store.records import (
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import pluralize, printable
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Is told what is checked, how many of it are done, and of how many."""
 
 _COPY = f"{COPY_AGAIN}; nothing else makes it again"
@@ -82,7 +82,7 @@ class Damage:
 
 
 @dataclass
-class Findings:
+class IntegrityReport:
     """What was checked, and what came of it.
 
     Attributes:
@@ -106,19 +106,19 @@ class Findings:
         self.damaged.append(Damage(path, problem, remedy))
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """What was checked, such as "12 records, 1 plan"."""
         checked = [pluralize(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
         return ", ".join(checked) or "nothing"
 
 
-def check_results(root: Path, progress: Progress) -> Findings:
+def check_results(root: Path, progress: ProgressCallback) -> IntegrityReport:
     """Read everything in a results directory, and in its prunings, and check it.
 
     Raises:
         ResultsError: it is none, or its `run.json` cannot be read; or the machine is in trouble.
     """
-    findings = Findings()
+    findings = IntegrityReport()
     try:
         info = read_run_info(root)
     except AlteredFileError as error:
@@ -142,7 +142,7 @@ def check_results(root: Path, progress: Progress) -> Findings:
     return findings
 
 
-def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
+def check_cache(root: Path, findings: IntegrityReport, progress: ProgressCallback) -> None:
     """Check the packed datasets that a run and its prunings were trained on, as far as the cache has them."""
     fingerprints: set[str] = set()
     for paths in (Paths(root), *_prunings(Paths(root))):
@@ -189,7 +189,7 @@ _Rows = dict[tuple[Role, int], Row]
 class _Check:
     """The check of one results directory, without those inside it."""
 
-    def __init__(self, paths: Paths, info: RunInfo, findings: Findings, progress: Progress) -> None:
+    def __init__(self, paths: Paths, info: RunInfo, findings: IntegrityReport, progress: ProgressCallback) -> None:
         self._paths, self._info, self._findings, self._progress = paths, info, findings, progress
         where = printable(str(paths.root))
         self._again = f"`tinfl resume {where}` trains it again"
@@ -421,7 +421,7 @@ def _without_path(problem: str, where: str) -> str:
     return f"{name}: cannot be read: {reason}" if name else f"cannot be read: {reason}"
 
 
-def _add_special_file(findings: Findings, special: Damage) -> None:
+def _add_special_file(findings: IntegrityReport, special: Damage) -> None:
     """Add what is no file, once: a link is to be removed by hand, the rest is what the check of its file says."""
     same = [
         damage

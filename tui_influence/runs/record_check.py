@@ -57,7 +57,7 @@ def check_identity(paths: Paths, identity: str) -> None:
         )
 
 
-def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
+def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
     """Read every record, and move those that are damaged, cannot be read or are of another run to `quarantine/`.
 
     Returns:
@@ -91,7 +91,7 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
     return lines
 
 
-def remove_stale(paths: Paths) -> None:
+def remove_stale_files(paths: Paths) -> None:
     """Remove temporary files and directories that a crash left behind."""
     now = time.time()
     for directory, names, files in os.walk(paths.root):

@@ -158,7 +158,7 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-class Follower:
+class EventTail:
     """Reads on from where it stopped; each event once, in the order of their times as far as they are known."""
 
     def __init__(self, paths: Paths) -> None:

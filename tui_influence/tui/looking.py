@@ -13,8 +13,8 @@ from tui_influence.errors import TinflError
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import Background
+from tui_influence.tui.image_cache import ImageKey, draw_images
 from tui_influence.tui.messages import Finding, GroupSeen, ImageSeen, PicturesDrawn
-from tui_influence.tui.pictures import Key, draw
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Looking:
 
     def __init__(self, background: Background, tell: Callable[[RunState, Finding], None]) -> None:
         self._background, self._tell = background, tell
-        self._wanted: dict[Key, RunState] = {}
+        self._wanted: dict[ImageKey, RunState] = {}
         self._lock = threading.Lock()
 
     def at_group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
@@ -82,7 +82,7 @@ class Looking:
         """Find what is said about an image."""
         self._background.submit("image", partial(self._image, state, reading, asked))
 
-    def draw(self, state: RunState, keys: Sequence[Key]) -> None:
+    def draw(self, state: RunState, keys: Sequence[ImageKey]) -> None:
         """Draw pictures."""
         if keys:
             with self._lock:  # pictures add up, while a job replaces the one of its kind that waits
@@ -117,7 +117,7 @@ class Looking:
         with self._lock:
             wanted, self._wanted = self._wanted, {}
         for state in {id(state): state for state in wanted.values()}.values():
-            pictures, reasons = draw(state.root, [key for key, whose in wanted.items() if whose is state])
+            pictures, reasons = draw_images(state.root, [key for key, whose in wanted.items() if whose is state])
             self._tell(state, PicturesDrawn(pictures, reasons))
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
         RankingResult,
         ReliabilityCurve,
     )
-    from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.background import LogLine
+    from tui_influence.tui.image_cache import ImageKey, ImageStrips
     from tui_influence.tui.looking import ImageAsked
-    from tui_influence.tui.pictures import Drawn, Key
     from tui_influence.tui.state import RunState
 
 
@@ -111,7 +111,7 @@ class ImageSeen(Finding):
 class PicturesDrawn(Finding):
     """Pictures were drawn, None where that failed; `reasons` has why, for each target (None: the source), if it did."""
 
-    def __init__(self, pictures: "dict[Key, Drawn | None]", reasons: "dict[int | None, str]") -> None:
+    def __init__(self, pictures: "dict[ImageKey, ImageStrips | None]", reasons: "dict[int | None, str]") -> None:
         self.pictures, self.reasons = pictures, reasons
         super().__init__()
 

@@ -16,7 +16,7 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.image import ImageScreen

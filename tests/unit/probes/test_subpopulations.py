@@ -183,7 +183,7 @@ def slow_parts(found, label):
         if group is not None:
             se = found.estimate.se[group, place]
             p = min(1.0, tried * 2 * stats.t.sf(effect / se, found.estimate.df))
-        rows.append((int(found.columns[place]), group, effect, p))
+        rows.append((int(found.example_indices[place]), group, effect, p))
     q = stats.false_discovery_control([row[3] for row in rows])
     rows = [(example, group, effect, rate) for (example, group, effect, _), rate in zip(rows, q, strict=True)]
     return sorted(rows, key=lambda row: np.inf if row[1] is None else -row[2])

@@ -316,7 +316,7 @@ def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
     pruning, config = outline(sweep, ks=(3, 12), seeds=2, devices=["cpu"])
     config = config.model_copy(update={"compute": config.compute.model_copy(update={"workers_per_device": 3})})
     asked = []
-    monkeypatch.setattr(planning, "measure", lambda *what: asked.append(what))
+    monkeypatch.setattr(planning, "estimate_cost", lambda *what: asked.append(what))
     cost_of(Planned(pruning, config, "data"))
     ((measured, data, workers),) = asked
     kept = np.mean([row.mask.mean() for row in pruning.rows()])

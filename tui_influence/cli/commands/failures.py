@@ -72,7 +72,7 @@ def failures(
         float | None, typer.Option(metavar="NATS", help="Also examples whose mean margin is below this.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="So many failures, the lowest margin first.")] = None,
-    blamed: Annotated[
+    groups: Annotated[
         int | None, typer.Option(min=1, max=100, help="Name so many source classes for each; 3 by default.")
     ] = None,
     verify: Annotated[
@@ -116,9 +116,9 @@ def failures(
     if verify:
         if example is None:
             raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
-        if any(option is not None for option in (csv, below, top, blamed, columns)):
+        if any(option is not None for option in (csv, below, top, groups, columns)):
             raise ConfigError(
-                "--verify is about one example: --csv, --below, --top, --blamed and --columns are for the list of "
+                "--verify is about one example: --csv, --below, --top, --groups and --columns are for the list of "
                 "failures"
             )
 
@@ -130,7 +130,7 @@ def failures(
         raise ConfigError("--drop, --seeds and how to train are for --verify")
     to_programs = json or csv is not None
     most = top if to_programs else top or _SHOWN
-    found = find(reading, question, below=-inf if below is None else below, top=most, n_groups=blamed or DEFAULT_GROUPS)
+    found = find(reading, question, below=-inf if below is None else below, top=most, n_groups=groups or DEFAULT_GROUPS)
     for note in data_warnings(reading):
         diagnostics.warn(note)
     if csv is not None and str(csv) == "-":

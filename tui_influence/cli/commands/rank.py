@@ -24,8 +24,8 @@ def rank(
     estimator: Estimator = "difference",
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
-    versus: Annotated[str | None, typer.Option(help="Compare with another target, by name.")] = None,
-    versus_class: Annotated[
+    compare_target: Annotated[str | None, typer.Option(help="Compare with another target, by name.")] = None,
+    compare_class: Annotated[
         str | None, typer.Option(help="Compare with one class of the other target, or of the same.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show this many groups only.")] = None,
@@ -46,10 +46,10 @@ def rank(
     question = Question(target, target_class, example, split, estimator, output_kind)
     paths, info = Paths(results), read_run_info(results)
     answer: RankingResult | ComparisonResult
-    if versus is None and versus_class is None:
+    if compare_target is None and compare_class is None:
         answer = rank_run(paths, info, question)
     else:
-        answer = compare_run(paths, info, question, question.compared_with(versus, versus_class))
+        answer = compare_run(paths, info, question, question.compared_with(compare_target, compare_class))
     report = answer.report
     for note in answer.warnings:
         diagnostics.warn(note)

@@ -27,10 +27,10 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
+from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
@@ -58,7 +58,7 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
     )
     limited = f"The {found.limit:,} of lowest margin, as with `--top={found.limit}`. " if found.limit else ""
     return Shown(
-        summary=lambda look: _summary(found, failures),
+        summary=lambda style: _summary(found, failures),
         sheet=_sheet(found, failures),
         empty="" if failures.examples else f"None of {_summary(found, failures).partition(' of ')[2]}.",
         series=lambda examples: Series(
@@ -83,12 +83,12 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
     worst = [one.harmful_groups[0] if one.harmful_groups else None for one in failures.examples]
     effects = [NONE if one is None else _effect(one) for one in worst]
 
-    def written(width: int, look: Look) -> IntervalLines:
-        pen = look.pen()
+    def written(width: int, style: Style) -> IntervalLines:
+        style = style
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
-            return cut(plain(text, look.ascii), _NAME if width >= _ROOMY else _FEWEST, pen.signs.ellipsis)
+            return cut(plain(text, style.ascii), _NAME if width >= _ROOMY else _FEWEST, style.ellipsis)
 
         predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.examples)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
@@ -102,9 +102,9 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
                 Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.examples), keep=1),
                 Column("to blame", blamed, right=False),
             ],
-            [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=2)],
+            [Column("q", tuple("" if one is None else q_text(one.q, style.unknown) for one in worst), keep=2)],
             width,
-            pen,
+            style,
             least=_FEWEST,
         )
 
@@ -117,7 +117,7 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
         nouns="failures",
         orders=_ORDERS,
         written=written,
-        about=lambda place, width, look: _about(found, failures, failures.examples[place], width, look),
+        about=lambda place, width, style: _about(found, failures, failures.examples[place], width, style),
     )
 
 
@@ -135,12 +135,12 @@ def _numbers(one: Failure, blame: HarmfulGroup | None) -> dict[str, float]:
     return {"": influence, "q": q, "margin": one.margin, "right": one.right}
 
 
-def _about(found: Found, failures: Failures, one: Failure, width: int, look: Look) -> list[Text]:
-    reading, pen = found.reading, look.pen()
+def _about(found: Found, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
+    reading, style = found.reading, style
     classes, groups, noun = reading.target_info.classes, reading.info.source.groups, group_noun(reading.info)
 
     def name(text: str) -> str:
-        return cut(plain(text, look.ascii), width // 2, pen.signs.ellipsis)
+        return cut(plain(text, style.ascii), width // 2, style.ellipsis)
 
     label, usual = name(classes[one.label]), name(label_name(classes, one.predicted))
     instead = f", mostly predicted {usual}" if one.predicted != one.label else ""
@@ -149,24 +149,24 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, look: Loo
         [groups[blame.group] for blame in one.harmful_groups],
         [_effect(blame) for blame in one.harmful_groups],
         [],
-        [Column("q", tuple(q_text(blame.q, pen.signs.unknown) for blame in one.harmful_groups), keep=1)],
+        [Column("q", tuple(q_text(blame.q, style.unknown) for blame in one.harmful_groups), keep=1)],
         width,
-        pen,
+        style,
     )
     blamed = [lines.header(), *(lines.line(place) for place in range(len(one.harmful_groups)))]
-    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", look.quiet)]
+    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", style.quiet)]
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
         f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
-    where = f"image {one.example:,}, {plain(reading.examples.names[one.example], look.ascii)}"
+    where = f"image {one.example:,}, {plain(reading.examples.names[one.example], style.ascii)}"
     return [
         Text.assemble((label, "bold"), instead),
-        Text(cut(where, width, pen.signs.ellipsis), look.quiet),
+        Text(cut(where, width, style.ellipsis), style.quiet),
         Text(f"right in {one.right:.0%} of the models, margin {one.margin:+.2f}"),
         Text(),
         *(blamed if one.harmful_groups else nothing),
         Text(),
-        Text(explained, look.quiet),
+        Text(explained, style.quiet),
     ]

@@ -21,10 +21,10 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.looking import Series
 from tui_influence.tui.probe_state import Found
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
 from tui_influence.tui.widgets.shelves import Shelf, Tile
@@ -45,7 +45,7 @@ def classes_shown(found: Found, classes: tuple[ClassSubpopulations, ...]) -> Sho
     examples = in_order(classes)
     one = classes[0] if found.asked.question.target_class is not None else None
     return Shown(
-        summary=lambda look: _summary(found, classes, look),
+        summary=lambda style: _summary(found, classes, style),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.asked.question.target_class}"),
@@ -59,7 +59,7 @@ def driven_shown(found: Found, driven: DrivenExamples) -> Shown:
     """Return what there is to show of what one group drives: its images, by their class."""
     told = any(example.is_significant for example in driven.examples)
     return Shown(
-        summary=lambda look: _driven_summary(found, driven, look),
+        summary=lambda style: _driven_summary(found, driven, style),
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
@@ -74,7 +74,7 @@ def _series(found: Found, examples: Sequence[DrivenExample], numbers: Sequence[i
     return Series(found.reading, found.asked.question, numbers, [groups[number] for number in numbers], "", which)
 
 
-def _summary(found: Found, classes: Sequence[ClassSubpopulations], look: Look) -> str:
+def _summary(found: Found, classes: Sequence[ClassSubpopulations], style: Style) -> str:
     told, size = sum(one.n_assigned for one in classes), sum(one.n_examples for one in classes)
     noun = group_noun(found.reading.info)
     models = pluralize(classes[0].models, "model")
@@ -83,9 +83,9 @@ def _summary(found: Found, classes: Sequence[ClassSubpopulations], look: Look) -
     return f"{told:,} of {pluralize(size, 'test image')} told apart{by}, {models}"
 
 
-def _driven_summary(found: Found, driven: DrivenExamples, look: Look) -> str:
+def _driven_summary(found: Found, driven: DrivenExamples, style: Style) -> str:
     told = sum(1 for example in driven.examples if example.is_significant)
-    group = _name(found.reading.info.source.groups[driven.group], look)
+    group = _name(found.reading.info.source.groups[driven.group], style)
     of = pluralize(driven.n_examples, "test image")
     return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
@@ -100,10 +100,10 @@ def _overview(found: Found, classes: Sequence[ClassSubpopulations]) -> ProbeShee
             "in the target's order": lambda row: (row.index,),
             "most told first": lambda row: (-row.numbers[""], row.index),
         },
-        written=lambda width, look: _OverviewLines(found, classes, width, look),
-        about=lambda place, width, look: [
-            Text.assemble((_name(names[classes[place].label], look), "bold")),
-            *_parts(found, classes[place], None, width, _TALL, look),
+        written=lambda width, style: _OverviewLines(found, classes, width, style),
+        about=lambda place, width, style: [
+            Text.assemble((_name(names[classes[place].label], style), "bold")),
+            *_parts(found, classes[place], None, width, _TALL, style),
         ],
     )
 
@@ -111,21 +111,21 @@ def _overview(found: Found, classes: Sequence[ClassSubpopulations]) -> ProbeShee
 class _OverviewLines:
     """A line a class: how many of its images are told, and what drives most of them."""
 
-    def __init__(self, found: Found, classes: Sequence[ClassSubpopulations], width: int, look: Look) -> None:
-        self._classes, self._width, self._look = classes, width, look
+    def __init__(self, found: Found, classes: Sequence[ClassSubpopulations], width: int, style: Style) -> None:
+        self._classes, self._width, self._style = classes, width, style
         self._groups = found.reading.info.source.groups
-        self._names = [_name(found.reading.target_info.classes[one.label], look) for one in classes]
+        self._names = [_name(found.reading.target_info.classes[one.label], style) for one in classes]
         self._cells = max(cell_len(name) for name in ("class", *self._names))
         self._told = [f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes]
 
     def header(self) -> Text:
-        return self._line("class", "told", Text(" " * _BAR), "driven by", self._look.quiet)
+        return self._line("class", "told", Text(" " * _BAR), "driven by", self._style.quiet)
 
     def line(self, place: int) -> Text:
-        found, look = self._classes[place], self._look
-        parts = [f"{_name(self._groups[part.group], look)} {len(part.members)}" for part in found.subpopulations]
-        bar = progress_bar(found.n_assigned / found.n_examples, 0.0, _BAR, look, look.good)
-        return self._line(self._names[place], self._told[place], bar, look.sign(" · ", " | ").join(parts) or "-", "")
+        found, style = self._classes[place], self._style
+        parts = [f"{_name(self._groups[part.group], style)} {len(part.members)}" for part in found.subpopulations]
+        bar = progress_bar(found.n_assigned / found.n_examples, 0.0, _BAR, style, style.good)
+        return self._line(self._names[place], self._told[place], bar, style.separator.join(parts) or "-", "")
 
     def _line(self, name: str, told: str, bar: Text, parts: str, style: str) -> Text:
         column = max(map(len, ("told", *self._told)))
@@ -133,7 +133,7 @@ class _OverviewLines:
         if self._width >= _WITH_BAR:
             line = Text.assemble(line, bar, "  ")
         left = max(self._width - line.cell_len, 0)
-        line.append(cut(parts, left, _ellipsis(self._look)))
+        line.append(cut(parts, left, _ellipsis(self._style)))
         line.no_wrap, line.overflow = True, "crop"
         return line
 
@@ -144,25 +144,25 @@ def _class_shelves(found: Found, one: ClassSubpopulations) -> Shelved:
         e.example: e for e in one.unassigned
     }
 
-    def shelves(look: Look) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[Shelf, ...]:
         found_parts = [
             Shelf(
-                _title(_name(groups[part.group], look), f"drives {len(part.members):,}", part.members, look),
-                tuple(_tile(target, member, "", look) for member in part.members),
+                _title(_name(groups[part.group], style), f"drives {len(part.members):,}", part.members, style),
+                tuple(_tile(target, member, "", style) for member in part.members),
             )
             for part in one.subpopulations
         ]
         title = Text.assemble(("not told", "bold"), f"  {len(one.unassigned):,}")
         rest = tuple(
-            _tile(target, member, "" if member.group is None else _name(groups[member.group], look), look)
+            _tile(target, member, "" if member.group is None else _name(groups[member.group], style), style)
             for member in one.unassigned
         )
         return (*found_parts, *([Shelf(title, rest)] if rest else []))
 
     return Shelved(
         shelves,
-        lambda example, width, height, look: _parts(
-            found, one, at.get(example) if example is not None else None, width, height, look
+        lambda example, width, height, style: _parts(
+            found, one, at.get(example) if example is not None else None, width, height, style
         ),
     )
 
@@ -172,75 +172,75 @@ def _driven_shelves(found: Found, driven: DrivenExamples) -> Shelved:
     told = [example for example in driven.examples if example.is_significant]
     at = {example.example: example for example in driven.examples}
 
-    def shelves(look: Look) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[Shelf, ...]:
         if not told:
             title = Text.assemble(("none is told from its class; these come nearest", "bold"))
-            return (Shelf(title, tuple(_tile(target, e, classes[e.label], look) for e in driven.examples)),)
+            return (Shelf(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
         made = []
         for label, count in driven.significant_by_class():
             members = [example for example in told if example.label == label]
-            title = _title(_name(classes[label], look), f"{count:,} of {driven.class_sizes[label]:,}", members, look)
-            made.append(Shelf(title, tuple(_tile(target, member, "", look) for member in members)))
+            title = _title(_name(classes[label], style), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
+            made.append(Shelf(title, tuple(_tile(target, member, "", style) for member in members)))
         return tuple(made)
 
-    def about(example: int | None, width: int, height: int, look: Look) -> list[Text]:
+    def about(example: int | None, width: int, height: int, style: Style) -> list[Text]:
         counts = [
             (classes[label], count, int(driven.class_sizes[label])) for label, count in driven.significant_by_class()
         ]
         chosen = at.get(example) if example is not None else None
         lit = classes[chosen.label] if chosen is not None else None
         return [
-            *_bars("class of the target", counts, lit, width, height - _MORE, look),
-            *_said(found, chosen, look),
+            *_bars("class of the target", counts, lit, width, height - _MORE, style),
+            *_said(found, chosen, style),
         ]
 
     return Shelved(shelves, about)
 
 
 def _parts(
-    found: Found, one: ClassSubpopulations, chosen: DrivenExample | None, width: int, height: int, look: Look
+    found: Found, one: ClassSubpopulations, chosen: DrivenExample | None, width: int, height: int, style: Style
 ) -> list[Text]:
     """The parts of a class with a bar each, and what is said of one of its images."""
     groups = found.reading.info.source.groups
     counts = [(groups[part.group], len(part.members), one.n_examples) for part in one.subpopulations]
     lit = groups[chosen.group] if chosen is not None and chosen.is_significant and chosen.group is not None else None
-    lines = _bars("driven by", counts, lit, width, height - _MORE, look)
-    untold = f"{len(one.unassigned):,} of {one.n_examples:,} are driven by nothing that can be told."
+    lines = _bars("driven by", counts, lit, width, height - _MORE, style)
+    unassigned = f"{len(one.unassigned):,} of {one.n_examples:,} are driven by nothing that can be told."
     needed = ""
     if one.models_needed is not None:
         needed = f" To tell half takes at least about {one.models_needed:,} models; there are {one.models:,}."
-    return [*lines, Text(untold + needed, look.quiet), *_said(found, chosen, look)]
+    return [*lines, Text(unassigned + needed, style.quiet), *_said(found, chosen, style)]
 
 
 def _bars(
-    title: str, counts: Sequence[tuple[str, int, int]], lit: str | None, width: int, height: int, look: Look
+    title: str, counts: Sequence[tuple[str, int, int]], lit: str | None, width: int, height: int, style: Style
 ) -> list[Text]:
     """Names and counts as bars, as many as fit in so many lines."""
     most = max((count for _, count, _ in counts), default=1)
     shown = counts if len(counts) <= height - 2 else counts[: max(height - 3, 1)]
-    cells = min(max((cell_len(_name(name, look)) for name, *_ in shown), default=0), max(width // 3, 8))
+    cells = min(max((cell_len(_name(name, style)) for name, *_ in shown), default=0), max(width // 3, 8))
     number = len(f"{most:,}")
     room = max(width - cells - number - 6, 4)
     lines = [Text(title, "bold")]
     for name, count, _ in shown:
-        mark = look.sign("▸ ", "> ") if name == lit else "  "
-        bar = look.sign("█", "#") * max(round(count / most * room), 1)
-        words = f"{mark}{fit(_name(name, look), cells, ellipsis=_ellipsis(look))}  {count:>{number},}  "
-        lines.append(Text.assemble((words, "bold" if name == lit else ""), (bar, look.good)))
+        mark = style.glyph("▸ ", "> ") if name == lit else "  "
+        bar = style.glyph("█", "#") * max(round(count / most * room), 1)
+        words = f"{mark}{fit(_name(name, style), cells, ellipsis=_ellipsis(style))}  {count:>{number},}  "
+        lines.append(Text.assemble((words, "bold" if name == lit else ""), (bar, style.good)))
     if len(shown) < len(counts):
         rest = sum(count for _, count, _ in counts[len(shown) :])
-        lines.append(Text(f"  and {len(counts) - len(shown):,} more, {rest:,} together", look.quiet))
+        lines.append(Text(f"  and {len(counts) - len(shown):,} more, {rest:,} together", style.quiet))
     return [*lines, Text()]
 
 
-def _said(found: Found, chosen: DrivenExample | None, look: Look) -> list[Text]:
+def _said(found: Found, chosen: DrivenExample | None, style: Style) -> list[Text]:
     """What is said of one image: by which group it is driven, how much beyond its class, how surely."""
     if chosen is None:
         return []
-    pen, names = look.pen(), found.reading.examples.names
-    about = Text(f"image {chosen.example:,}, {plain(names[chosen.example], look.ascii)}", look.quiet)
+    style, names = style, found.reading.examples.names
+    about = Text(f"image {chosen.example:,}, {plain(names[chosen.example], style.ascii)}", style.quiet)
     if chosen.group is None:
-        return [Text(), about, Text("no source helps it beyond its class", look.quiet)]
+        return [Text(), about, Text("no source helps it beyond its class", style.quiet)]
     digits = value_format([chosen.class_relative_influence], [chosen.se])
     mark = "*" if chosen.is_significant else ""
     ends = f" [{chosen.low:{digits}}, {chosen.high:{digits}}]" if isfinite(chosen.low) else ""
@@ -249,37 +249,37 @@ def _said(found: Found, chosen: DrivenExample | None, look: Look) -> list[Text]:
         about,
         Text.assemble(
             (
-                f"{pen.signs.of(chosen.class_relative_influence)}{chosen.class_relative_influence:{digits}}{mark}",
-                _colour(chosen, look),
+                f"{style.before(chosen.class_relative_influence)}{chosen.class_relative_influence:{digits}}{mark}",
+                _colour(chosen, style),
             ),
-            (f"{ends} by ", look.quiet),
-            _name(found.reading.info.source.groups[chosen.group], look),
+            (f"{ends} by ", style.quiet),
+            _name(found.reading.info.source.groups[chosen.group], style),
         ),
-        Text(f"beyond its class; * q < {SIGNIFICANCE_LEVEL:g}", look.quiet),
+        Text(f"beyond its class; * q < {SIGNIFICANCE_LEVEL:g}", style.quiet),
     ]
 
 
-def _title(name: str, words: str, members: Sequence[DrivenExample], look: Look) -> Text:
+def _title(name: str, words: str, members: Sequence[DrivenExample], style: Style) -> Text:
     digits = value_format([member.class_relative_influence for member in members], [member.se for member in members])
     ends = dict.fromkeys(f"{member.class_relative_influence:{digits}}" for member in (members[0], members[-1]))
-    return Text.assemble((name, "bold"), f" {words}", (f"  {' to '.join(ends)} beyond the class", look.quiet))
+    return Text.assemble((name, "bold"), f" {words}", (f"  {' to '.join(ends)} beyond the class", style.quiet))
 
 
-def _tile(target: int, one: DrivenExample, name: str, look: Look) -> Tile:
+def _tile(target: int, one: DrivenExample, name: str, style: Style) -> Tile:
     if one.group is None:
-        return Tile(target, one.example, (Text("not helped", look.quiet),))
-    sign = look.sign("▲", "+") if one.class_relative_influence > 0 else look.sign("▼", "-")
-    number = (f"{sign}{abs(one.class_relative_influence):#.2g}{'*' if one.is_significant else ''}", _colour(one, look))
-    return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", look.quiet)),))
+        return Tile(target, one.example, (Text("not helped", style.quiet),))
+    sign = style.arrow(one.class_relative_influence)
+    number = (f"{sign}{abs(one.class_relative_influence):#.2g}{'*' if one.is_significant else ''}", _colour(one, style))
+    return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
 
 
-def _colour(one: DrivenExample, look: Look) -> str:
-    return (look.good if one.class_relative_influence > 0 else look.bad) if one.is_significant else look.quiet
+def _colour(one: DrivenExample, style: Style) -> str:
+    return (style.good if one.class_relative_influence > 0 else style.bad) if one.is_significant else style.quiet
 
 
-def _name(text: str, look: Look) -> str:
-    return cut(plain(text, look.ascii), _NAME, _ellipsis(look))
+def _name(text: str, style: Style) -> str:
+    return cut(plain(text, style.ascii), _NAME, _ellipsis(style))
 
 
-def _ellipsis(look: Look) -> str:
-    return look.sign("…", "~")
+def _ellipsis(style: Style) -> str:
+    return style.ellipsis

@@ -15,7 +15,7 @@ MOST = 500
 
 
 @dataclass(frozen=True)
-class FoundRun:
+class RunSummary:
     """A run in a folder.
 
     Attributes:
@@ -41,7 +41,7 @@ def is_run(root: Path) -> bool:
     return paths.run.exists() or paths.heartbeat.exists() or paths.records_root.exists()
 
 
-def runs_in(folder: Path) -> list[FoundRun]:
+def list_runs(folder: Path) -> list[RunSummary]:
     """Return the runs of a folder, the one that was active last first.
 
     Raises:
@@ -59,17 +59,17 @@ def runs_in(folder: Path) -> list[FoundRun]:
     if not found:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     found.sort(key=_last_active, reverse=True)
-    return [_look(root) for root in found[:MOST]]
+    return [_style(root) for root in found[:MOST]]
 
 
-def _look(root: Path) -> FoundRun:
+def _style(root: Path) -> RunSummary:
     try:
-        seen = overview(Paths(root), shown_failures=0)
+        seen = overview(Paths(root), max_failures=0)
     except TinflError as error:
-        return FoundRun(root, problem=str(error))
+        return RunSummary(root, problem=str(error))
     except OSError as error:
-        return FoundRun(root, problem=str(refusal(error)))
-    return FoundRun(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
+        return RunSummary(root, problem=str(refusal(error)))
+    return RunSummary(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
 
 
 def _last_active(root: Path) -> tuple[float, str]:
