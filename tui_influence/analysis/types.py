@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -13,6 +14,9 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, Ranked
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tui_influence.analysis.question import Question
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 Noun = Literal["class", "example", "group"]
@@ -518,3 +522,89 @@ class ReliabilityCurve:
     def reliability(self) -> Reliability | None:
         """Of the ranking from all models so far."""
         return self.measured[-1][1] if self.measured and self.measured[-1][0] == self.models else None
+
+
+class ProbeKind(StrEnum):
+    """A kind of probe, by the name of its command."""
+
+    FAILURES = "failures"
+    PARTS = "subpops"
+    LEAKS = "leaks"
+
+
+@dataclass(frozen=True)
+class ProbeQuestion:
+    """A probe of one kind, for one question.
+
+    Attributes:
+        view: the kind of probe.
+        question: target, class, estimator and output, as far as the probe uses them.
+        source: the group that subpopulations are limited to, by its number; None for all.
+    """
+
+    kind: ProbeKind
+    question: Question
+    source: int | None = None
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The result of a probe.
+
+    Attributes:
+        asked: the probe and its question.
+        reading: the snapshot that it was computed from.
+        what: the result; subpopulations of several classes are one a class.
+        notes: warnings about the data behind it.
+        limit: the most failures that are estimated; None for all.
+        samples: position of a group's first image among the stored images of the source.
+        unsampled: why there are no such images; empty if there are.
+    """
+
+    question: ProbeQuestion
+    reading: RunSnapshot
+    value: Failures | tuple[ClassSubpopulations, ...] | DrivenExamples | Leaks
+    notes: tuple[str, ...] = ()
+    limit: int | None = None
+    samples: Mapping[int, int] = field(default_factory=dict)
+    samples_error: str = ""
+
+
+@dataclass(frozen=True)
+class ExampleQuestion:
+    """A question about one example.
+
+    Attributes:
+        question: estimator and output.
+        example: its number.
+        group: the group that models are compared with and without; None compares nothing.
+    """
+
+    question: Question
+    example: int
+    group: int | None
+
+
+@dataclass(frozen=True)
+class ImageSeries:
+    """Examples to go through one by one.
+
+    Attributes:
+        reading: the snapshot that they are shown from.
+        question: estimator and output.
+        examples: their numbers.
+        groups: for each, the group that models are compared with and without; None compares nothing.
+        role: what that group does to the example, in words; may be empty.
+        which: a description of the examples, in words.
+    """
+
+    reading: RunSnapshot
+    question: Question
+    examples: Sequence[int]
+    groups: Sequence[int | None]
+    role: str
+    description: str
+
+    def question_at(self, place: int) -> ExampleQuestion:
+        """Return the question about one of them."""
+        return ExampleQuestion(self.question, self.examples[place], self.groups[place])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Question,
     )
     from tui_influence.analysis.types import (
+        ExampleQuestion,
         ExampleReport,
         GroupEffects,
         RankingResult,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     )
     from tui_influence.tui.background import LogLine
     from tui_influence.tui.image_cache import ImageKey, ImageStrips
-    from tui_influence.tui.looking import ImageAsked
     from tui_influence.tui.state import RunState
 
 
@@ -103,7 +103,7 @@ class GroupSeen(Finding):
 class ImageSeen(Finding):
     """A closer look was taken at a test example; `found` is None where that failed, and `reason` says why."""
 
-    def __init__(self, asked: "ImageAsked", found: "ExampleReport | None", reason: str = "") -> None:
+    def __init__(self, asked: "ExampleQuestion", found: "ExampleReport | None", reason: str = "") -> None:
         self.asked, self.found, self.reason = asked, found, reason
         super().__init__()
 

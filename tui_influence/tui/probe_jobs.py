@@ -17,17 +17,19 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.analysis.types import (
     Leaks,
+    ProbeKind,
+    ProbeQuestion,
+    ProbeResult,
 )
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.text import printable
-from tui_influence.tui.probe_state import Asked, Found, View
 
 BLAMED = 8
 """Groups that are shown of those to blame for one image; a CSV has as many of them as the command's."""
 
 
-def probe(asked: Asked, reading: RunSnapshot, question: Question) -> Found:
+def probe(asked: ProbeQuestion, reading: RunSnapshot, question: Question) -> ProbeResult:
     """Make a probe.
 
     Args:
@@ -40,18 +42,18 @@ def probe(asked: Asked, reading: RunSnapshot, question: Question) -> Found:
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
     notes = data_warnings(reading)
-    if asked.view is View.FAILURES:
+    if asked.kind is ProbeKind.FAILURES:
         limit = max(MAX_VALUES // max(len(reading.info.source.groups), 1), 1)
         found = find_failures(reading, question, top=limit, n_groups=BLAMED)
-        return Found(asked, reading, found, notes, limit if len(found.examples) < found.n_wrong else None)
-    if asked.view is View.PARTS and asked.source is not None:
-        return Found(asked, reading, driven_examples(reading, question, asked.source), notes)
-    if asked.view is View.PARTS:
-        return Found(asked, reading, find_subpopulations(reading, question), notes)
+        return ProbeResult(asked, reading, found, notes, limit if len(found.examples) < found.n_wrong else None)
+    if asked.kind is ProbeKind.PARTS and asked.source is not None:
+        return ProbeResult(asked, reading, driven_examples(reading, question, asked.source), notes)
+    if asked.kind is ProbeKind.PARTS:
+        return ProbeResult(asked, reading, find_subpopulations(reading, question), notes)
     return _leaks(asked, reading, question, notes)
 
 
-def _leaks(asked: Asked, reading: RunSnapshot, question: Question, notes: tuple[str, ...]) -> Found:
+def _leaks(asked: ProbeQuestion, reading: RunSnapshot, question: Question, notes: tuple[str, ...]) -> ProbeResult:
     if not groups_are_images(reading.info):
         results = shlex.quote(str(reading.paths.root))
         raise ConfigError(
@@ -62,7 +64,7 @@ def _leaks(asked: Asked, reading: RunSnapshot, question: Question, notes: tuple[
         )
     found = find_leaks(reading, question)
     samples, reason = _samples(reading, found)
-    return Found(asked, reading, found, notes, samples=samples, unsampled=reason)
+    return ProbeResult(asked, reading, found, notes, samples=samples, samples_error=reason)
 
 
 def _samples(reading: RunSnapshot, found: Leaks) -> tuple[dict[int, int], str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.errors import TinflError
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
 from tui_influence.tui.messages import EffectsFound, Finding, Grown, Ranked
-from tui_influence.tui.probe_state import Probed, View
+from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Jobs:
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
         self.ranking, self.comparing, self.growing, self.moving = Pace(), Pace(), Pace(), Pace()
-        self.probing = {view: Pace() for view in View}
+        self.probing = {view: Pace() for view in ProbeKind}
         self._readings: dict[str | None, RunSnapshot] = {}  # the background thread's alone
 
     def forget(self) -> None:
@@ -138,7 +139,7 @@ class Jobs:
         found, reason = self._answered(state.root, info, question, estimate_effects, pace, models)
         self._tell(state, EffectsFound(question, found, reason))
 
-    def _probe(self, view: View, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+    def _probe(self, view: ProbeKind, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
         from tui_influence.tui.probe_jobs import probe
 
         asked = state.probe.asked(state.question, view)

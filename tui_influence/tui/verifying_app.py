@@ -12,6 +12,7 @@ from tui_influence.pruning.options import (
     kept_at,
     verify_command,
 )
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -22,7 +23,6 @@ from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.verifying_jobs import VerifyingJobs, propose
 from tui_influence.tui.verifying_state import (
-    Proposed,
     VerificationPreparing,
     VerificationProposed,
     VerificationStarted,
@@ -98,7 +98,7 @@ class VerifyingApp(PruningApp):
         state = self.state
         state.verifying.preparing[own] = "what is to blame"
         self._show()
-        found: list[Proposed] = []
+        found: list[CounterfactualPreview] = []
 
         def work(observer: "Observer") -> None:
             found.append(propose(reading, question, state.overview))

@@ -118,7 +118,9 @@ def test_what_is_found_does_not_depend_on_how_much_is_compared_at_a_time(monkeyp
 def test_of_many_images_fewer_crops_are_tried_and_copies_found_all_the_same(monkeypatch):
     monkeypatch.setattr(duplicates, "_FEW_CROPS_ABOVE", 3 * 12 - 1)
     seen = []
-    monkeypatch.setattr(duplicates, "Coarse", lambda images, *, few: seen.append(few) or CoarseIndex(images, few=few))
+    monkeypatch.setattr(
+        duplicates, "CoarseIndex", lambda images, *, few: seen.append(few) or CoarseIndex(images, few=few)
+    )
     source = np.concatenate([noisy(TARGET[[4, 9]], 6), pictures(1, seed=8)])
     assert [(copy.source, copy.target) for copy in found_in(source, TARGET)] in ([(0, 4), (1, 9)], [(1, 9), (0, 4)])
     assert set(seen) == {True}

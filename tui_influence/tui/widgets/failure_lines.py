@@ -20,6 +20,8 @@ from tui_influence.analysis.types import (
     Failure,
     Failures,
     HarmfulGroup,
+    ImageSeries,
+    ProbeResult,
 )
 from tui_influence.export.failures import failures_csv
 from tui_influence.influence.types import (
@@ -29,8 +31,6 @@ from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
 from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
@@ -48,9 +48,9 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def failures_shown(found: Found, failures: Failures) -> Shown:
+def failures_shown(found: ProbeResult, failures: Failures) -> Shown:
     """Return what there is to show of failures."""
-    asked, reading = found.asked.question, found.reading
+    asked, reading = found.question.question, found.reading
     blamed = {one.example: one.harmful_groups[0].group if one.harmful_groups else None for one in failures.examples}
     few = replace(
         failures,
@@ -61,7 +61,7 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
         summary=lambda style: _summary(found, failures),
         sheet=_sheet(found, failures),
         empty="" if failures.examples else f"None of {_summary(found, failures).partition(' of ')[2]}.",
-        series=lambda examples: Series(
+        series=lambda examples: ImageSeries(
             reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
@@ -70,7 +70,7 @@ def failures_shown(found: Found, failures: Failures) -> Shown:
     )
 
 
-def _summary(found: Found, failures: Failures) -> str:
+def _summary(found: ProbeResult, failures: Failures) -> str:
     models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
     verb = "is" if failures.n_wrong == 1 else "are"
@@ -78,13 +78,12 @@ def _summary(found: Found, failures: Failures) -> str:
     return f"{failures.n_wrong:,} of {of} {verb} wrong by most of {models}{shown}"
 
 
-def _sheet(found: Found, failures: Failures) -> ProbeSheet:
+def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
     groups, classes = found.reading.info.source.groups, found.reading.target_info.classes
     worst = [one.harmful_groups[0] if one.harmful_groups else None for one in failures.examples]
     effects = [NONE if one is None else _effect(one) for one in worst]
 
     def written(width: int, style: Style) -> IntervalLines:
-        style = style
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
@@ -135,7 +134,7 @@ def _numbers(one: Failure, blame: HarmfulGroup | None) -> dict[str, float]:
     return {"": influence, "q": q, "margin": one.margin, "right": one.right}
 
 
-def _about(found: Found, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
+def _about(found: ProbeResult, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
     classes, groups, noun = reading.target_info.classes, reading.info.source.groups, group_noun(reading.info)
 
@@ -154,10 +153,10 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, style: St
         style,
     )
     blamed = [lines.header(), *(lines.line(place) for place in range(len(one.harmful_groups)))]
-    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", style.quiet)]
+    nothing = [Text(f"no {noun} lowers its {found.question.question.output_kind}", style.quiet)]
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
-        f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
+        f"Influence on the {found.question.question.output_kind} of this image, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
     where = f"image {one.example:,}, {plain(reading.examples.names[one.example], style.ascii)}"

@@ -9,13 +9,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.influence.types import (
     describe,
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.probe_state import View
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _with_right(left: Text, right: Text, width: int) -> Text:
     return Text.assemble(left, " " * gap, right)
 
 
-_WORDS = {View.FAILURES: "Failures", View.PARTS: "Subpopulations", View.LEAKS: "Leaks"}
+_WORDS = {ProbeKind.FAILURES: "Failures", ProbeKind.PARTS: "Subpopulations", ProbeKind.LEAKS: "Leaks"}
 _LEAST = 16
 """Cells of the question below which only the view that is shown is named."""
 
@@ -184,7 +184,7 @@ def _first(state: RunState, width: int) -> Text:
         tabs = Text(f" {_WORDS[probe.view]} ", "bold reverse")
     asked = probe.asked(state.question)
     found = probe.found
-    stale = found is not None and found.asked != asked and not probe.problem
+    stale = found is not None and found.question != asked and not probe.problem
     room = max(width - tabs.cell_len - 2, 0)
     right = Text("working it out..." if stale else _probe_heading_asked(state, asked.question, room))
     right.stylize(style.warning if stale else "")

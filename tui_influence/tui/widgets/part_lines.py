@@ -15,6 +15,8 @@ from tui_influence.analysis.types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
+    ImageSeries,
+    ProbeResult,
 )
 from tui_influence.export.subpopulations import driven_csv, in_order
 from tui_influence.influence.types import (
@@ -23,8 +25,6 @@ from tui_influence.influence.types import (
 from tui_influence.render.format import cut, fit, plain, value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
 from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
 from tui_influence.tui.widgets.shelves import Shelf, Tile
@@ -40,22 +40,22 @@ _TALL = 32
 """Lines beside a table of classes."""
 
 
-def classes_shown(found: Found, classes: tuple[ClassSubpopulations, ...]) -> Shown:
+def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
     examples = in_order(classes)
-    one = classes[0] if found.asked.question.target_class is not None else None
+    one = classes[0] if found.question.question.target_class is not None else None
     return Shown(
         summary=lambda style: _summary(found, classes, style),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
-        series=lambda numbers: _series(found, examples, numbers, f"of class {found.asked.question.target_class}"),
-        csv=lambda: driven_csv(found.reading, found.asked.question, examples),
+        series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
+        csv=lambda: driven_csv(found.reading, found.question.question, examples),
         what=pluralize(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
     )
 
 
-def driven_shown(found: Found, driven: DrivenExamples) -> Shown:
+def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
     """Return what there is to show of what one group drives: its images, by their class."""
     told = any(example.is_significant for example in driven.examples)
     return Shown(
@@ -63,18 +63,20 @@ def driven_shown(found: Found, driven: DrivenExamples) -> Shown:
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.asked.question, [*driven.examples, *driven.not_helped]),
+        csv=lambda: driven_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
         what=pluralize(driven.n_examples, "test image"),
         note="All test images, those that it does not help beyond their class too.",
     )
 
 
-def _series(found: Found, examples: Sequence[DrivenExample], numbers: Sequence[int], which: str) -> Series:
+def _series(found: ProbeResult, examples: Sequence[DrivenExample], numbers: Sequence[int], which: str) -> ImageSeries:
     groups = {one.example: one.group for one in examples}
-    return Series(found.reading, found.asked.question, numbers, [groups[number] for number in numbers], "", which)
+    return ImageSeries(
+        found.reading, found.question.question, numbers, [groups[number] for number in numbers], "", which
+    )
 
 
-def _summary(found: Found, classes: Sequence[ClassSubpopulations], style: Style) -> str:
+def _summary(found: ProbeResult, classes: Sequence[ClassSubpopulations], style: Style) -> str:
     told, size = sum(one.n_assigned for one in classes), sum(one.n_examples for one in classes)
     noun = group_noun(found.reading.info)
     models = pluralize(classes[0].models, "model")
@@ -83,14 +85,14 @@ def _summary(found: Found, classes: Sequence[ClassSubpopulations], style: Style)
     return f"{told:,} of {pluralize(size, 'test image')} told apart{by}, {models}"
 
 
-def _driven_summary(found: Found, driven: DrivenExamples, style: Style) -> str:
+def _driven_summary(found: ProbeResult, driven: DrivenExamples, style: Style) -> str:
     told = sum(1 for example in driven.examples if example.is_significant)
     group = _name(found.reading.info.source.groups[driven.group], style)
     of = pluralize(driven.n_examples, "test image")
     return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
 
-def _overview(found: Found, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:
+def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:
     names = found.reading.target_info.classes
     return ProbeSheet(
         rows=[ProbeRow(one.label, names[one.label], {"": one.n_assigned / one.n_examples}) for one in classes],
@@ -111,7 +113,7 @@ def _overview(found: Found, classes: Sequence[ClassSubpopulations]) -> ProbeShee
 class _OverviewLines:
     """A line a class: how many of its images are told, and what drives most of them."""
 
-    def __init__(self, found: Found, classes: Sequence[ClassSubpopulations], width: int, style: Style) -> None:
+    def __init__(self, found: ProbeResult, classes: Sequence[ClassSubpopulations], width: int, style: Style) -> None:
         self._classes, self._width, self._style = classes, width, style
         self._groups = found.reading.info.source.groups
         self._names = [_name(found.reading.target_info.classes[one.label], style) for one in classes]
@@ -138,7 +140,7 @@ class _OverviewLines:
         return line
 
 
-def _class_shelves(found: Found, one: ClassSubpopulations) -> Shelved:
+def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
     target, groups = found.reading.target, found.reading.info.source.groups
     at = {member.example: member for part in one.subpopulations for member in part.members} | {
         e.example: e for e in one.unassigned
@@ -167,7 +169,7 @@ def _class_shelves(found: Found, one: ClassSubpopulations) -> Shelved:
     )
 
 
-def _driven_shelves(found: Found, driven: DrivenExamples) -> Shelved:
+def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
     target, classes = found.reading.target, found.reading.target_info.classes
     told = [example for example in driven.examples if example.is_significant]
     at = {example.example: example for example in driven.examples}
@@ -198,7 +200,7 @@ def _driven_shelves(found: Found, driven: DrivenExamples) -> Shelved:
 
 
 def _parts(
-    found: Found, one: ClassSubpopulations, chosen: DrivenExample | None, width: int, height: int, style: Style
+    found: ProbeResult, one: ClassSubpopulations, chosen: DrivenExample | None, width: int, height: int, style: Style
 ) -> list[Text]:
     """The parts of a class with a bar each, and what is said of one of its images."""
     groups = found.reading.info.source.groups
@@ -233,7 +235,7 @@ def _bars(
     return [*lines, Text()]
 
 
-def _said(found: Found, chosen: DrivenExample | None, style: Style) -> list[Text]:
+def _said(found: ProbeResult, chosen: DrivenExample | None, style: Style) -> list[Text]:
     """What is said of one image: by which group it is driven, how much beyond its class, how surely."""
     if chosen is None:
         return []

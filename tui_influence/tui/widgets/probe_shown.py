@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.analysis.filtering import filter_rows
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.style import Style
-from tui_influence.tui.looking import Series
 from tui_influence.tui.widgets.shelves import Shelf
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Shown:
     """
 
     summary: Callable[[Style], str]
-    series: Callable[[Sequence[int]], Series]
+    series: Callable[[Sequence[int]], ImageSeries]
     csv: Callable[[], str]
     what: str
     note: str
