@@ -26,7 +26,7 @@ from tui_influence.text import spreadsheet_safe
 _PARTS = ("", "_low", "_high")
 _GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_gain_over_random")
 COLUMNS = (
-    "arm", "kind", "dropped", "models",
+    "arm", "kind", "n_dropped", "models",
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
     *(
         f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
@@ -35,7 +35,7 @@ COLUMNS = (
     *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
 CLASS_COLUMNS = (
-    "arm", "kind", "dropped", "target", "class",
+    "arm", "kind", "n_dropped", "target", "class",
     *(f"{name}{part}" for name in ("accuracy_gain", "margin_gain") for part in _PARTS),
     "accuracy_q",
 )  # fmt: skip
@@ -91,7 +91,7 @@ def pruning_document(measured: Measured) -> dict[str, Any]:
             {
                 "arm": result.arm.label,
                 "kind": result.arm.kind.value,
-                "dropped": result.arm.k,
+                "n_dropped": result.arm.k,
                 "models": result.models,
                 "accuracy": _score(result.accuracy),
                 "margin": _score(result.margin),
@@ -131,7 +131,8 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             "split": "estimate",
         },
         "arms": [
-            {"arm": arm.label, "kind": arm.kind.value, "dropped": arm.k, "seeds": len(arm.rows)} for arm in pruning.arms
+            {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
+            for arm in pruning.arms
         ],
         "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_lowest],
         "recommended_before": _recommendation(predicted_best(pruning)),
@@ -166,7 +167,7 @@ def _interval(found: Interval) -> dict[str, float | None]:
 
 def _forecast(found: GainForecast) -> dict[str, Any]:
     return {
-        "dropped": found.k,
+        "n_dropped": found.k,
         **{
             name: None if gain is None else _interval(Interval(*gain))
             for name, gain in zip(_GAINS, _gains(found), strict=True)
@@ -180,4 +181,4 @@ def _gains(found: GainForecast) -> list[Gain | None]:
 
 
 def _recommendation(found: Recommendation) -> dict[str, Any]:
-    return {"dropped": found.k, "why": found.why}
+    return {"n_dropped": found.k, "why": found.why}

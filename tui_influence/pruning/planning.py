@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.errors import find_problems
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
@@ -188,8 +188,8 @@ def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int]) -> Prunin
     """
     sides = []
     for name in asked.weights:
-        reading = read(paths, info, name)
-        reading.refuse_if_empty()
+        reading = read_snapshot(paths, info, name)
+        reading.require_models()
         sides.append(Side(name, reading.examples, reading.outputs))
         refuse_half_without_examples(sides[-1])
     mixture = Mixture.of(sides, asked.weights)

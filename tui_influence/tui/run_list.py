@@ -59,10 +59,10 @@ def list_runs(folder: Path) -> list[RunSummary]:
     if not found:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     found.sort(key=_last_active, reverse=True)
-    return [_style(root) for root in found[:MOST]]
+    return [_summary(root) for root in found[:MOST]]
 
 
-def _style(root: Path) -> RunSummary:
+def _summary(root: Path) -> RunSummary:
     try:
         seen = overview(Paths(root), max_failures=0)
     except TinflError as error:

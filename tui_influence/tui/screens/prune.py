@@ -364,7 +364,7 @@ class PruneScreen(PruneAsking):
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
             if planned:
-                lines += [Text(), recommended(outline.best, state.style, "predicted")]
+                lines += [Text(), recommended(outline.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)

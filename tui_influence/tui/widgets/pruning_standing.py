@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from tui_influence.pruning.options import Choice
+from tui_influence.pruning.types import PlanPreview
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import (
     lost_reason,
@@ -18,7 +19,7 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.keymap import Keys
-from tui_influence.tui.pruning_state import Outline, PruningState
+from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.charts import progress_bar
 
@@ -144,7 +145,7 @@ def _listed(choice: Choice, marked: int) -> str:
     return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
 
 
-def _seeds(state: RunState, outline: Outline | None) -> str:
+def _seeds(state: RunState, outline: PlanPreview | None) -> str:
     if outline is None:
         return str(state.pruning.choice.seeds or "the usual number")
     stages = outline.pruning.stages
@@ -162,7 +163,7 @@ def _baselines(pruning: PruningState) -> str:
     return ", ".join(kinds) if kinds else "none"
 
 
-def models_of(pruning: PruningState, outline: Outline) -> list[str]:
+def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     """Return how many models would be trained, and what follows from those."""
     found = outline.pruning
     stages = found.stages

@@ -14,6 +14,7 @@ from tui_influence.influence.types import (
 from tui_influence.pruning.types import (
     Against,
     ArmOnExample,
+    CounterfactualPreview,
     Outcome,
     Verified,
 )
@@ -32,7 +33,6 @@ from tui_influence.text import (
 from tui_influence.tui.carry_out import run_name
 from tui_influence.tui.keymap import Keys
 from tui_influence.tui.state import RunState
-from tui_influence.tui.verifying_state import Proposed
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 _LEFT_OUT, _RIGHT = 12, 8
@@ -65,7 +65,7 @@ def verifying_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     return [*lines, Text(keys.put_into(hint), style=style.quiet)] if hint else lines
 
 
-def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
+def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str]:
     """Return what would be retrained, and what that costs: the lines of a question."""
     info = state.overview.info if state.overview else None
     assert info is not None
