@@ -83,7 +83,7 @@ def comparison_rows(rows: Sequence[ComparedGroup], report: ComparisonReport, sty
         [_influences(label, groups, style, is_noise=side.is_noise()) for label, side, groups in sides],
         style,
         width,
-        rank=Column("#", tuple(f"{row.place}" if isfinite(row.difference) else unknown for row in rows)),
+        rank=Column("#", tuple(f"{row.rank}" if isfinite(row.difference) else unknown for row in rows)),
         after=[
             Column("difference", differences, keep=1),
             Column("shown", tuple(str(row.kind) for row in rows), right=False, keep=2),
