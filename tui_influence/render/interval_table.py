@@ -209,12 +209,18 @@ class _EstimateColumns:
         """Return both ends of the scale where there is room, and its zero."""
         axis = [" "] * cells
         zero = self._scale.zero(cells)
-        low, high = (f"{end:+.2g}" if end else "" for end in (self._scale.low, self._scale.high))
+        low, high = (_end_text(end) for end in (self._scale.low, self._scale.high))
         if len(low) < max(zero, 1) and len(high) < max(cells - 1 - zero, 1):
             axis[: len(low)] = low
             axis[cells - len(high) :] = high
         axis[zero] = "0"
         return "".join(axis)
+
+
+def _end_text(end: float) -> str:
+    if not end:
+        return ""
+    return f"{end:+.0f}" if 100 <= abs(end) < 1e5 else f"{end:+.2g}"
 
 
 class IntervalTable:
