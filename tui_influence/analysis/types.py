@@ -10,7 +10,14 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from tui_influence.analysis.names import PLURAL, Noun
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, RankedGroup, Ranking, Reliability, describe
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    reliability_grade,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +63,7 @@ class RankReport:
     @property
     def is_relative(self) -> bool:
         """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
-        return self.ranking.relative
+        return self.ranking.is_relative
 
     def is_noise(self) -> bool:
         """Whether nothing here is more than chance: neither the order as a whole nor any single group.
@@ -69,7 +76,7 @@ class RankReport:
     def order_is_noise(self) -> bool:
         """Whether the order as a whole cannot be told from chance."""
         reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+        return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
 
 @dataclass(frozen=True)
