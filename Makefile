@@ -15,14 +15,15 @@ GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/py
 GPU_PYTHON_VERSION ?= 3.12
 GPU_PACKAGES       := build/gpu-packages
 
-.PHONY: demo test test-tools lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
+.PHONY: demo test test-tools lint types imports unit mutants tour cli-reference soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
 	@echo "make test-tools install the tools of 'make mutants', whose own tests are left out without them"
 	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
-	@echo "make tour       the README's pictures, from the demo's run"
+	@echo "make tour       the pictures of README and guide, from the demo's run"
+	@echo "make cli-reference  docs/cli.md, from the help texts"
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
@@ -81,6 +82,9 @@ results/demo-images: | results/demo
 
 tour: $(STAMP) | results/demo results/demo-images
 	$(BIN)/python docs/tour.py results/demo docs/tour --images results/demo-images
+
+cli-reference: $(STAMP)
+	$(BIN)/python docs/cli_reference.py docs/cli.md
 
 soak: $(DEV)
 	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600) --seed $(or $(SOAK_SEED),1)

@@ -1,16 +1,20 @@
 """The documentation is true: its code runs and gives the numbers of the package, and its links lead somewhere."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.integration.command_line import run
+from tests.unit.golden_files import REGENERATE
 from tui_influence.roles import Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
@@ -70,13 +74,44 @@ def test_the_digests_notice_a_changed_record(results, tmp_path):
     assert "digest(as_bytes(header), *content)" in done.stderr
 
 
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for link in re.findall(r"\]\(([^)]+)\)", text):
         if "://" not in link:
             path, _, heading = link.partition("#")
-            there = page.parent / path if path else page
-            assert there.exists(), link
-            headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE) if heading else []
-            assert not heading or heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+            linked = page.parent / path if path else page
+            assert linked.exists(), link
+            assert not heading or heading in headings(linked), link
+
+
+def test_the_cli_reference_is_that_of_the_help_texts(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    text = import_module("cli_reference").reference()
+    page = ROOT / "docs/cli.md"
+    if os.environ.get(REGENERATE):
+        page.write_text(text)
+    assert text == page.read_text()
+    lines = [line for block in code_blocks(page, "text") for line in block.splitlines()]
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_source_distribution_has_the_papers():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    papers = [*ROOT.glob("*.md"), ROOT / "CITATION.cff"]
+    assert [paper.name for paper in papers if paper.name not in included] == []
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"\nversion: {project['version']}\n" in text
+    assert f"\nlicense: {project['license']['text']}\n" in text
+    assert "2207.05739" in text
