@@ -24,6 +24,9 @@ from tui_influence.store.run_info import read_run_info
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
+ROOT_PAGES = ("index.md", "contributing.md", "changelog.md")
+"""What `docs/site_pages.py` adds to the site."""
+
 
 def code_blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
@@ -102,10 +105,15 @@ def test_the_cli_reference_is_that_of_the_help_texts(monkeypatch):
     assert max(map(len, lines)) <= 80
 
 
+def test_the_site_has_every_page_and_no_other():
+    pages = re.findall(r"^ +- .*?([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(pages) == sorted([*ROOT_PAGES, *(page.name for page in (ROOT / "docs").glob("*.md"))])
+
+
 def test_the_source_distribution_has_the_papers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    papers = [*ROOT.glob("*.md"), ROOT / "CITATION.cff"]
+    papers = [*ROOT.glob("*.md"), ROOT / "CITATION.cff", ROOT / "mkdocs.yml"]
     assert [paper.name for paper in papers if paper.name not in included] == []
 
 
