@@ -110,8 +110,8 @@ def run_commands(page: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -
             elif command in PROCESSES:
                 tinfl(command, *arguments, cwd=directory)
             else:
-                said = run(command, *arguments)
-                assert said.code == 0, f"{line}\n{said}"
+                result = run(command, *arguments)
+                assert result.code == 0, f"{line}\n{result}"
             if command == "init":
                 assert run("check", "--no-time", "sweep.toml").code == 0
                 use_small_config(directory)
@@ -141,6 +141,6 @@ def test_the_guide_of_clusters_works(tmp_path):
     config.write_text(config.read_text().partition("[compute]")[0] + section)
     assert load_config(config).compute.slurm.planner_partition == "cpu"
     (command,) = commands(CLUSTER)
-    said = tinfl(*shlex.split(command)[1:], cwd=tmp_path)
-    assert "#SBATCH --partition=gpu" in said.stdout
-    assert "module load cuda" in said.stdout
+    result = tinfl(*shlex.split(command)[1:], cwd=tmp_path)
+    assert "#SBATCH --partition=gpu" in result.stdout
+    assert "module load cuda" in result.stdout
