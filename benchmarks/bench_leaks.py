@@ -19,14 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.planted import KINDS, Planted, auc, plant
+from tui_influence.analysis.duplicates import find_duplicates
+from tui_influence.analysis.leakage import leaks
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.snapshot import read
 from tui_influence.config.loader import load_config
 from tui_influence.datasets import load_source, load_target
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.duplicates import find_duplicates
-from tui_influence.probes.leakage import leaks
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.reading import read
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
@@ -90,7 +92,7 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
     wrong = {made.names[place] for place in made.mislabelled}
     harm = np.array([-row.influence for row in ranked])
     is_wrong = np.array([row.group in wrong for row in ranked])
-    beyond = [(groups[pair.group], pair.example) for pair in found.helped if pair.q < SIGNIFICANT]
+    beyond = [(groups[pair.group], pair.example) for pair in found.helped if pair.q < SIGNIFICANCE_LEVEL]
     print(
         f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}); beyond chance {found.n_helped}, of which "
         f"planted {len(planted.keys() & set(beyond))}; smallest found {found.smallest:.2f} nats"

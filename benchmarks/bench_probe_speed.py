@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.synthetic import PAPER, write_run
-from tui_influence.probes.failures import failures
-from tui_influence.probes.leakage import leaks
-from tui_influence.probes.subpopulations import driven_by, subpopulations
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading, read
+from tui_influence.analysis.failures import failures
+from tui_influence.analysis.leakage import leaks
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.subpopulations import driven_by, subpopulations
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 

@@ -24,14 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.planted import auc
-from tui_influence.datasets.shipped import ShippedOrigin
+from tui_influence.analysis.class_relative import beyond_class
+from tui_influence.analysis.failures import failures
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.subpopulations import (
+    subpopulations,
+)
+from tui_influence.analysis.types import (
+    ClassParts,
+)
+from tui_influence.datasets.builtin import BuiltinReader
 from tui_influence.influence.difference import difference
-from tui_influence.probes.beyond import beyond_class
-from tui_influence.probes.failures import failures
-from tui_influence.probes.subpopulations import ClassParts, subpopulations
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading, read
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
@@ -149,7 +154,7 @@ def swapped_labels(folder: Path, models: int) -> None:
         between = f"{row.low:+.3f} to {row.high:+.3f}"
         print(f"| {row.group}{mark} | {row.rank} | {row.influence:+.3f} | {between} | {row.q:.2g} |")
     found = failures(reading, Question())
-    told = [failure for failure in found.found if failure.blamed and failure.blamed[0].told]
+    told = [failure for failure in found.found if failure.blamed and failure.blamed[0].is_significant]
     blamed = sum(failure.blamed[0].group in SWAPPED for failure in told)
     print(
         f"\n{found.wrong} of {found.size} examples fail; {len(told)} can be blamed on a group, {blamed} of them "
@@ -250,7 +255,7 @@ def area_of(reading: Reading, kind: str, digit: int, hidden: NDArray[np.int64]) 
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    samples = list(ShippedOrigin("digits").samples())
+    samples = list(BuiltinReader("digits").samples())
     return np.stack([np.asarray(s.content) for s in samples]), np.array([s.label for s in samples])
 
 

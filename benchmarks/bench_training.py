@@ -26,7 +26,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.training.environment import worker_environment
+from tui_influence.runs.devices import (
+    worker_environment,
+)
 
 GOAL = 3.0
 ENOUGH_SECONDS = 130
@@ -86,8 +88,8 @@ def arrays() -> Arrays:
 
 def packed(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """(N, side, side, 1) as tinfl packs grey images, once for all models."""
+    from tui_influence.datasets.base import Sample
     from tui_influence.datasets.images import render
-    from tui_influence.datasets.sets import Sample
 
     return np.stack([render(Sample("", 0, image), side, 1) for image in images])
 
@@ -127,9 +129,9 @@ def obvious(loaders: int) -> Model:
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from tui_influence.training.fit import one_cycle
+    from tui_influence.training.linear_probe import solve
     from tui_influence.training.networks import SmallCNN
-    from tui_influence.training.probe import solve
+    from tui_influence.training.sgd import one_cycle
 
     class Characters(Dataset[tuple[torch.Tensor, int]]):
         """What torchvision.datasets.MNIST does: arrays in memory, a PIL image and its transforms an item."""
@@ -287,7 +289,7 @@ def check_probe() -> bool:
     import torch
     from sklearn.linear_model import LogisticRegression
 
-    from tui_influence.training.probe import solve
+    from tui_influence.training.linear_probe import solve
 
     with np.load(BUILTIN / "digits.npz", allow_pickle=False) as file:
         labels = file["y"].astype(np.int64)
@@ -325,7 +327,7 @@ def check_probe() -> bool:
 def facts() -> str:
     import torch
 
-    from tui_influence.training.numerics import choose, cpu_flags
+    from tui_influence.training.precision import choose, cpu_flags
 
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()

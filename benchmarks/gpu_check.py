@@ -29,17 +29,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.bench_training import arrays, kept_classes, packed
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
-from tui_influence.runs.gauges import Meter
+from tui_influence.runs.devices import (
+    worker_environment,
+)
 from tui_influence.runs.heartbeat import WorkerState
-from tui_influence.training import probe as linear
-from tui_influence.training.data import Outcome, SourceData, TargetData
-from tui_influence.training.environment import worker_environment
-from tui_influence.training.fit import Recipe, fit
+from tui_influence.runs.resources import ResourceSampler
+from tui_influence.training import linear_probe as linear
+from tui_influence.training.augment import resident
 from tui_influence.training.networks import build_network, split_head
-from tui_influence.training.numerics import Numerics, choose, generator, repeatable
-from tui_influence.training.pixels import resident
+from tui_influence.training.precision import (
+    Numerics,
+    choose,
+    generator,
+    repeatable,
+)
+from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.transfer import features
+from tui_influence.training.types import Outcome, SourceData, TargetData
 
 CLASSES = 36
 PAPER_IMAGES = 16 * 50_000
@@ -184,15 +191,15 @@ def check_repeats(device: str) -> list[Check]:
 def check_gauges(how: Numerics) -> list[Check]:
     """Whether what a sweep shows of a device that multiplies matrices can be true, and what a reading costs."""
     print("\ngauges of a busy device")
-    meter = Meter()
+    meter = ResourceSampler()
     worker = WorkerState(0, str(how.device), os.getpid(), "", 0)
     a = torch.randn(2048, 2048, device=how.device)
-    meter.read([worker])  # finds the device, and starts to count the CPU's time
+    meter.sample([worker])  # finds the device, and starts to count the CPU's time
     until = time.perf_counter() + 2
     while time.perf_counter() < until:
         seconds_of(lambda: a @ a, how.device)
     started = time.perf_counter()
-    found = meter.read([worker]).devices[worker.device]
+    found = meter.sample([worker]).devices[worker.device]
     cost = time.perf_counter() - started
     meter.close()
     print(found)

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pictures import SHAPES, pictures
-from tui_influence.config.identity import identity
+from tui_influence.config.identity import compute_identity
 from tui_influence.config.loader import config_from_json, config_to_json
-from tui_influence.designs import Row, design_of, schedule, split_examples
+from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, WorkerState, write_heartbeat
 from tui_influence.runs.ownership import Owner
@@ -33,7 +33,7 @@ from tui_influence.store.examples import Examples, write_examples, write_source_
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import write_plan
+from tui_influence.store.plan import write_plan
 from tui_influence.store.records import Record, as_margins, encode, write_record
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, write_run_info
 
@@ -80,10 +80,10 @@ class SyntheticSweep:
         self._labels = np.arange(size.examples) % len(SHAPES)
         self._looks = np.arange(size.groups) % len(SHAPES)
         config = config_from_json(_config(root, size, name))
-        design = design_of(config.design, size.groups, config.run.seed)
+        design = make_design(config.design, size.groups, config.run.seed)
         self.rows: list[Row] = schedule(design, size.models, size.heldout)
         self._alpha = config.design.alpha
-        self._config, self._identity = config_to_json(config), identity(config, {"source": "synthetic"})
+        self._config, self._identity = config_to_json(config), compute_identity(config, {"source": "synthetic"})
         effects = rng.standard_normal((size.groups, size.examples), dtype=np.float32)
         effects += 3.0 * (self._looks[:, None] == self._labels)
         effects += rng.standard_normal((size.groups, 1), dtype=np.float32)

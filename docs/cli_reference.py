@@ -4,12 +4,11 @@ python docs/cli_reference.py docs/cli.md
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from typer.testing import CliRunner
 
-from tui_influence.cli.app import app
+from tui_influence.cli.app import COMMANDS, app
 
 WIDTH = 80
 """Columns of the help texts."""
@@ -36,9 +35,7 @@ _EXIT_CODES = """\
 
 def reference() -> str:
     """Return the page."""
-    overview = help_text()
-    commands = re.findall(r"^  ([a-z-]+)  ", overview.partition("\nCommands:\n")[2], re.MULTILINE)
-    sections = [_section("tinfl", overview), *(_section(f"tinfl {name}", help_text(name)) for name in commands)]
+    sections = [_section("tinfl", help_text()), *(_section(f"tinfl {name}", help_text(name)) for name in COMMANDS)]
     return "\n".join([_INTRODUCTION, *sections, _EXIT_CODES])
 
 

@@ -30,7 +30,7 @@ MIN_GROUPS = 2
 """A classifier needs two classes, and an influence something to compare with."""
 
 
-MOST_PLAN_BYTES = 1 << 30
+MAX_PLAN_BYTES = 1 << 30
 """Memory that the rows of a plan may take, and more than its file does: as much as a file of a run may have."""
 
 _ROW_BYTES = 400
@@ -77,16 +77,16 @@ class Design:
     def __post_init__(self) -> None:
         if self.groups < MIN_GROUPS:
             raise ConfigError(f"a design needs at least {MIN_GROUPS} groups; the source has {self.groups}")
-        if self.kind == "fixed" and not MIN_GROUPS <= self.kept < self.groups:
+        if self.kind == "fixed" and not MIN_GROUPS <= self.mask_size < self.groups:
             raise ConfigError(
-                f"alpha = {self.alpha:g} keeps {self.kept} of {self.groups} groups: "
+                f"alpha = {self.alpha:g} keeps {self.mask_size} of {self.groups} groups: "
                 f"it must keep at least {MIN_GROUPS} and leave at least one out"
             )
         if self.groups == MIN_GROUPS:
             raise ConfigError("with 2 groups no subset both trains a classifier and leaves a group out")
 
     @property
-    def kept(self) -> int:
+    def mask_size(self) -> int:
         """Groups that a `fixed` mask keeps."""
         return round(self.alpha * self.groups)
 
@@ -94,7 +94,7 @@ class Design:
     def possible_masks(self) -> int:
         """How many different masks the design can draw."""
         if self.kind == "fixed":
-            return comb(self.groups, self.kept)
+            return comb(self.groups, self.mask_size)
         return (1 << self.groups) - 2 - self.groups  # not: none, all, a single one
 
     def row(self, role: Role, index: int) -> Row:
@@ -104,7 +104,7 @@ class Design:
             mask = self._balanced_mask(pair)
             return Row(role, index, ~mask if second else mask, self._seed(role, pair), pair)
         rng = self._rng(role, index)
-        mask = _fixed_mask(rng, self.groups, self.kept) if self.kind == "fixed" else self._bernoulli_mask(rng)
+        mask = _fixed_mask(rng, self.groups, self.mask_size) if self.kind == "fixed" else self._bernoulli_mask(rng)
         return Row(role, index, mask, self._seed(role, index), index)
 
     def rows(self, role: Role, count: int) -> list[Row]:
@@ -146,7 +146,7 @@ class Design:
         )
 
 
-def design_of(section: DesignSection, groups: int, seed: int) -> Design:
+def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     """Return the design a config asks for, checked against the number of groups.
 
     Raises:
@@ -157,7 +157,7 @@ def design_of(section: DesignSection, groups: int, seed: int) -> Design:
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
     models = section.models + section.heldout
-    most = MOST_PLAN_BYTES // (groups + _ROW_BYTES)
+    most = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
     if models > most:
         raise ConfigError(f"{models:,} models of {groups:,} groups are more than can be planned: at most {most:,}")
     if models > design.possible_masks:
@@ -207,13 +207,13 @@ def arm_seed(seed: int, arm: str, repeat: int) -> int:
     return int(np.random.SeedSequence((seed, _ARM_STREAM, *arm.encode(), repeat)).generate_state(1, np.uint32)[0])
 
 
-def draw_dropped(seed: int, groups: int, k: int, repeat: int) -> NDArray[np.int64]:
+def draw_dropped_groups(seed: int, groups: int, k: int, repeat: int) -> NDArray[np.int64]:
     """Return which k of so many groups a repeat drops at random, ascending; another draw for every k and repeat."""
     rng = np.random.default_rng((seed, _DROP_STREAM, k, repeat))
     return np.sort(rng.choice(groups, k, replace=False))
 
 
-def shuffled(seed: int, groups: int, repeat: int) -> NDArray[np.int64]:
+def shuffle_groups(seed: int, groups: int, repeat: int) -> NDArray[np.int64]:
     """Return so many groups in the random order in which a repeat breaks ties."""
     return np.random.default_rng((seed, _TIE_STREAM, repeat)).permutation(groups)
 

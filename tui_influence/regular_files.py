@@ -1,4 +1,4 @@
-"""Files that somebody else may have made, opened to be read: regular ones alone."""
+"""Files from outside: paths with `~`, and files that are opened only if they are regular."""
 
 import errno
 import os
@@ -55,3 +55,8 @@ def read_regular(path: str | Path, limit: int, *, links: bool = True) -> bytes:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
     return content
+
+
+def expand_home(path: str) -> Path:
+    """Return a path with `~` at its start replaced by a home directory; with the `~` where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - `Path.expanduser` raises for a user that does not exist

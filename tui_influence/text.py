@@ -32,7 +32,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     return f'; did you mean "{printable(near[0], _COMPARED)}"?' if near else ""
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
+def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Return "1 class" or "2,000 classes".
 
     Args:
@@ -58,3 +58,22 @@ def _escape(char: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+_AGES = 1e11
+"""Seconds, some thousand years."""
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time span in its two largest units; what no clock can show is "unknown"."""
+    if not abs(seconds) < _AGES:
+        return "unknown"
+    whole = round(seconds)
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, tinfl, wait_for
 from tests.tui.runs import exploring, until, words
-from tui_influence.probes.verification_report import verification_document
+from tui_influence.render.counterfactual import verification_document
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 QUICK = ("--verify", "--example", 3, "--drop", 4, "--seeds", 2)
@@ -35,7 +35,7 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     assert "against keeping everything" in text
     assert "against 4 at random" in text
     found = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
-    (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--blamed", 4, "--json").stdout)["failures"]
+    (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--groups", 4, "--json").stdout)["failures"]
     assert found["complete"]
     assert {arm["kind"]: arm["models"] for arm in found["arms"]} == {"all": 2, "drop": 2, "random": 2}
     (drop,) = [arm for arm in found["arms"] if arm["kind"] == "drop"]
@@ -48,7 +48,7 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
 
 
 async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monkeypatch):
-    monkeypatch.setattr("tui_influence.probes.verification.SEEDS", 2)
+    monkeypatch.setattr("tui_influence.pruning.counterfactual.SEEDS", 2)
     async with exploring(sweep, (100, 40)) as (app, pilot):
         await pilot.press("3")
         await until(pilot, lambda: app.state.seen is not None and app.screen.query_one("#moved", ImageGrid).tiles)
@@ -87,7 +87,7 @@ def test_a_dry_run_trains_nothing(sweep):
     [
         (("--verify",), "--verify needs --example"),
         (("--example", 3, "--seeds", 4), "are for --verify"),
-        (("--verify", "--example", 3, "--blamed", 2), "are for the list of failures"),
+        (("--verify", "--example", 3, "--groups", 2), "are for the list of failures"),
         (("--verify", "--example", 100000), "no example 100000"),
         (("--verify", "--example", 3, "--devices", "cuda:9", "--seeds", 2), "cuda"),
     ],

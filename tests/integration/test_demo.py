@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.e2e.program import tinfl
-from tui_influence.cli.demo import demo_config
+from tui_influence.cli.commands.demo import demo_config
 from tui_influence.config.loader import load_config
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_configs" / "glyphs-digits.toml"

@@ -31,14 +31,14 @@ def loaded(code: str) -> set[str]:
         "datasets",
         "runs.supervisor",
         "runs.launch",
-        "ranking",
+        "analysis.ranking",
         "pruning.planning",
-        "probes.copies",
-        "probes.leakage",
-        "probes.second_stage",
+        "analysis.duplicates",
+        "analysis.leakage",
+        "analysis.image_sweep",
         "export.csv",
         "export.json",
-        "training.environment",
+        "runs.devices",
     ],
 )
 def test_reading_and_ranking_need_no_torch_and_no_screen(module):
@@ -50,14 +50,14 @@ def test_training_never_loads_what_replaces_its_processes():
 
 
 def test_pictures_load_what_draws_them_only_to_draw():
-    assert not loaded("import tui_influence.images.pictures") & {"numpy", "PIL", "term_image", "textual"}
+    assert not loaded("import tui_influence.images.text_image") & {"numpy", "PIL", "term_image", "textual"}
 
 
 DRAW = """
 import numpy as np
-from tui_influence.images.pictures import Ink, picture
+from tui_influence.images.text_image import Ink, draw_image
 for ink in Ink:
-    assert picture(np.zeros((8, 8, 3), np.uint8), 8, ink)
+    assert draw_image(np.zeros((8, 8, 3), np.uint8), 8, ink)
 """
 
 

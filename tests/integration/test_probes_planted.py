@@ -17,11 +17,16 @@ from benchmarks.bench_probes import (
 )
 from benchmarks.planted import auc
 from tests.integration.command_line import run
-from tui_influence.probes.subpopulations import subpopulations
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.store.arms_file import ArmKind, read_arms
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.subpopulations import subpopulations
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    read_arms,
+)
 
 MODELS = 96
 
@@ -53,7 +58,9 @@ def test_groups_of_swapped_labels_are_the_harmful_ones_and_leaving_them_out_gain
     assert {row.index for row in rows[-2:]} == set(SWAPPED)
     assert all(row.high < 0 and row.q < 0.01 for row in rows[-2:])
     root = reading.paths.root
-    assert run("prune", root, "--k", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    assert (
+        run("prune", root, "--drop-counts", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    )
     pruning = read_arms(Paths(root / "prune" / "main"))
     (lowest,) = [arm for arm in pruning.arms if arm.kind is ArmKind.LOWEST]
     assert all(set(row.dropped) == set(SWAPPED) for row in lowest.rows)

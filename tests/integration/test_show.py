@@ -195,7 +195,7 @@ def test_the_terminals_own_graphics_get_a_source_class_as_one_sheet(paths):
 
 
 def test_without_term_image_its_graphics_are_refused_with_what_installs_it(paths, monkeypatch):
-    monkeypatch.setattr("tui_influence.cli.canvas.library_problem", lambda: "term-image is not installed")
+    monkeypatch.setattr("tui_influence.cli.images.library_problem", lambda: "term-image is not installed")
 
     reason = "--protocol kitty: term-image is not installed; remedy: pip install requests && pip install --no-deps"
     refused("show", paths.root, "--example", 4, "--protocol", "kitty", code=2, reason=reason)
@@ -211,7 +211,7 @@ def test_a_terminal_that_is_known_gets_its_graphics_if_term_image_is_there_and_h
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.delenv("STY", raising=False)
     if not installed:
-        monkeypatch.setattr("tui_influence.cli.canvas.library_problem", lambda: "term-image is not installed")
+        monkeypatch.setattr("tui_influence.cli.images.library_problem", lambda: "term-image is not installed")
 
     said = run("show", paths.root, "--example", 4, "--color", "truecolor")
 

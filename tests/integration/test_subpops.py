@@ -11,8 +11,10 @@ from tests.integration.command_line import refused, run
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
 from tests.unit.store.digested import write_with_digest
-from tui_influence.probes.subpopulation_documents import image_names, list_names
-from tui_influence.probes.subpopulations import Driven
+from tui_influence.analysis.types import (
+    Driven,
+)
+from tui_influence.export.subpopulations import image_names, list_names
 
 EVERYTHING = ("--split", "all")
 

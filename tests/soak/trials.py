@@ -26,10 +26,10 @@ LONGEST = 60.0
 """Seconds that no command may take on what is so small, whatever else the machine does."""
 MOST_BYTES = 1 << 30
 _IMPORTED = (
-    "scipy.stats", "pydantic", "tui_influence.cli.prune_planning",
+    "scipy.stats", "pydantic", "tui_influence.cli.commands.prune",
     "tui_influence.config.loader", "tui_influence.datasets", "tui_influence.export.json",
-    "tui_influence.probes.leakage",
-    "tui_influence.pruning.measured", "tui_influence.pruning.planning", "tui_influence.ranking",
+    "tui_influence.analysis.leakage",
+    "tui_influence.pruning.results", "tui_influence.pruning.planning", "tui_influence.analysis.ranking",
 )  # fmt: skip
 _EXIT_CODES = {0, 1, 2, 3, 4, 5}
 

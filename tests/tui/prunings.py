@@ -7,15 +7,21 @@ import numpy as np
 
 from tests.tui.runs import EXAMPLES, say, until
 from tests.unit.store.conftest import make_record
-from tui_influence.probes.verification import verification
-from tui_influence.pruning.request import Wanted, outlined
-from tui_influence.ranking_question import Question
-from tui_influence.reading import read
-from tui_influence.roles import Role
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import read
+from tui_influence.pruning.counterfactual import verification
+from tui_influence.pruning.planning import Wanted, outlined
+from tui_influence.roles import (
+    ArmKind,
+    Role,
+)
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.arms_file import ArmKind, Pruning, write_arms
 from tui_influence.store.examples import read_examples, write_examples
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    Pruning,
+    write_arms,
+)
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info, write_run_info
 

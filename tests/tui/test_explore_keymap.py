@@ -9,12 +9,11 @@ from textual.widgets import Static
 
 from tests.integration.command_line import run
 from tests.tui.runs import exploring, make_run, ranked, screen_text, until, words
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import InvalidConfigError
 from tui_influence.config.user import user_config_path
 from tui_influence.errors import ConfigError
 from tui_influence.tui.actions import ACTIONS
-from tui_influence.tui.keymap import user_keys
-from tui_influence.tui.keys import Keys, shown_key
+from tui_influence.tui.keymap import Keys, shown_key, user_keys
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def test_keys_are_written_as_people_write_them(config, text, changed):
 )
 def test_what_is_wrong_is_one_line_with_its_place_and_exit_code_2(tmp_path, config, text, place, reason):
     config(text)
-    with pytest.raises(InvalidConfig) as raised:
+    with pytest.raises(InvalidConfigError) as raised:
         user_keys()
     assert str(raised.value).startswith(f"{tmp_path}/config.toml:{place}")
     assert reason in str(raised.value)
@@ -106,14 +105,14 @@ def test_what_is_wrong_is_one_line_with_its_place_and_exit_code_2(tmp_path, conf
 
 def test_everything_that_is_wrong_is_said_at_once(config):
     config('"rank.filtre" = "f"\n"rank.sort" = "t"\n"app.back" = "x"')
-    with pytest.raises(InvalidConfig) as raised:
+    with pytest.raises(InvalidConfigError) as raised:
         user_keys()
     assert [problem.line for problem in raised.value.problems] == [2, 3, 4]
 
 
 def test_keys_that_are_no_section_are_refused(config):
     config('keys = "f"', section="")
-    with pytest.raises(InvalidConfig, match="is a section with lines"):
+    with pytest.raises(InvalidConfigError, match="is a section with lines"):
         user_keys()
 
 

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from tests.tui.runs import exploring, log, make_run, screen_text, until
-from tui_influence.runs.words import Level
+from tui_influence.render.run_words import Level
 from tui_influence.tui.widgets.log_view import LogView
 
 

@@ -6,14 +6,19 @@ import pytest
 
 from tests.tui.prunings import make_pruning, measured, proposed, train
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
-from tui_influence.pruning.starting import begin
-from tui_influence.runs.control import Stop, stop_request
+from tui_influence.pruning.planning import begin
+from tui_influence.roles import (
+    ArmKind,
+)
+from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.arms_file import ArmKind, read_arms
 from tui_influence.store.examples import read_examples
+from tui_influence.store.pruning_plan import (
+    read_arms,
+)
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.actions import actions_of
-from tui_influence.tui.widgets.arm_table import ArmTable
+from tui_influence.tui.widgets.table import ArmTable
 
 BODY = ("keep everything", "lowest 3", "lowest 6", "random 3", "random 6", "highest 3", "highest 6")
 
@@ -137,7 +142,7 @@ async def test_without_marks_p_goes_to_prune_and_a_list_says_how_to_mark(sweep):
 
 async def test_training_states_run_cost_and_command_and_anything_but_yes_starts_nothing(sweep, monkeypatch):
     started = []
-    monkeypatch.setattr("tui_influence.pruning.starting.begin", lambda *asked: started.append(asked))
+    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda *asked: started.append(asked))
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -161,8 +166,8 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         progress("packing the source", 3, 7)
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.pruning.request.planned", plan)
-    monkeypatch.setattr("tui_influence.pruning.starting.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
+    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda found, own, observer: begun.append((found, own)))
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("2")
         await ranked(app, pilot)
@@ -184,11 +189,11 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
 
 
 async def test_a_plan_is_begun_with_its_arms_and_the_config_that_it_is_trained_by(sweep, monkeypatch):
-    from tui_influence.pruning.request import Planned, Wanted, outlined
+    from tui_influence.pruning.planning import Planned, Wanted, outlined
     from tui_influence.store.paths import Paths
 
     requests = []
-    monkeypatch.setattr("tui_influence.pruning.starting.start", lambda request, observer: requests.append(request) or 7)
+    monkeypatch.setattr("tui_influence.pruning.planning.start", lambda request, observer: requests.append(request) or 7)
     own = Paths(sweep.prunings / "main")
     pruning, config = outlined(sweep, read_run_info(sweep.root), own, Wanted(ks=(4,), seeds=1, baselines=()))
     assert begin(Planned(pruning, config, None), own, None) == 7
@@ -202,7 +207,7 @@ async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
     def plan(*asked):
         raise DatasetError("the source has moved")
 
-    monkeypatch.setattr("tui_influence.pruning.request.planned", plan)
+    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -213,10 +218,10 @@ async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
 
 
 async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
-    from tui_influence.runs.measure import Cost
+    from tui_influence.runs.cost import Cost
 
-    monkeypatch.setattr("tui_influence.pruning.request.planned", lambda *asked: None)
-    monkeypatch.setattr("tui_influence.pruning.request.cost_of", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
+    monkeypatch.setattr("tui_influence.pruning.planning.planned", lambda *asked: None)
+    monkeypatch.setattr("tui_influence.pruning.planning.cost_of", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -244,7 +249,7 @@ async def test_read_only_trains_and_stops_nothing(sweep):
         await pilot.pause()
         assert len(app.screen_stack) == 1
         assert "T Train" not in footer(app)
-    assert stop_request(own) is Stop.NO
+    assert stop_request(own) is StopLevel.NO
     assert sorted(path.name for path in sweep.prunings.iterdir()) == ["main"]
 
 
@@ -326,7 +331,7 @@ async def test_an_arm_opens_its_target_classes_and_a_class_that_lost_its_ranking
 async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, monkeypatch):
     own = make_pruning(sweep, state=State.RUNNING, trained=9)
     started = []
-    monkeypatch.setattr("tui_influence.runs.continuation.request_to_resume", lambda root, retry_failed: root)
+    monkeypatch.setattr("tui_influence.runs.resume.request_to_resume", lambda root, retry_failed: root)
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root) as (app, pilot):
         await opened(app, pilot)
@@ -336,7 +341,7 @@ async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, 
         assert "Run: main, 9 of 28 models done" in screen_text(app)
         assert "tinfl stop" in screen_text(app)
         await pilot.press("y")
-        await until(pilot, lambda: stop_request(own) is Stop.AFTER_MODELS_IN_HAND)
+        await until(pilot, lambda: stop_request(own) is StopLevel.AFTER_CURRENT_MODELS)
         say(own, State.STOPPED, done=9, total=28)
         await until(pilot, lambda: "STOPPED" in screen_text(app))
         await pilot.press("R")
@@ -417,7 +422,7 @@ async def test_a_run_that_is_itself_a_pruning_says_where_to_look(sweep):
 
 
 async def test_the_arms_are_exported_as_the_command_does(pruned, tmp_path):
-    from tui_influence.pruning.documents import pruning_csv
+    from tui_influence.export.pruning import pruning_csv
 
     async with exploring(pruned.root) as (app, pilot):
         await opened(app, pilot)

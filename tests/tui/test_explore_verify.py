@@ -6,15 +6,25 @@ import pytest
 
 from tests.tui.prunings import FLIPS, make_pruning, make_verification, measured, train
 from tests.tui.runs import exploring, make_run, say, screen_text, until, words
+from tui_influence.analysis.failures import blame
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import read
 from tui_influence.errors import DatasetError
-from tui_influence.probes.failures import blame
-from tui_influence.probes.verification import DROP, SEEDS
-from tui_influence.probes.verification_names import kept_at
-from tui_influence.ranking_question import Question
-from tui_influence.reading import read
+from tui_influence.pruning.counterfactual import (
+    DROP,
+    SEEDS,
+)
+from tui_influence.pruning.options import (
+    kept_at,
+)
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.arms_file import ArmKind, read_arms
 from tui_influence.store.examples import read_examples
+from tui_influence.store.pruning_plan import (
+    read_arms,
+)
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.widgets.image_grid import ImageGrid
@@ -99,8 +109,8 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
             raise DatasetError("the source has moved")
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.pruning.request.planned", plan)
-    monkeypatch.setattr("tui_influence.pruning.starting.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
+    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda found, own, observer: begun.append((found, own)))
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("2", "m")
         example = await opened(app, pilot)
@@ -191,7 +201,7 @@ async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch)
     own = make_verification(sweep, 0, trained=6, state=State.STOPPED)
     started, may_begin = [], threading.Event()
     monkeypatch.setattr(
-        "tui_influence.runs.continuation.request_to_resume", lambda root, retry_failed: may_begin.wait(60) and root
+        "tui_influence.runs.resume.request_to_resume", lambda root, retry_failed: may_begin.wait(60) and root
     )
     monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root, WIDE) as (app, pilot):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info
+from tui_influence.analysis.ranking import Question, chosen_columns
 from tui_influence.errors import ConfigError
-from tui_influence.ranking import Question, chosen_columns
 from tui_influence.store.examples import Examples
 
 EXAMPLES = Examples(np.array([0, 1, 1, 0, 1]), np.array([True, True, False, True, True]), tuple("abcde"))

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from tui_influence.config.schema import DesignSection
 from tui_influence.designs import (
-    MOST_PLAN_BYTES,
+    MAX_PLAN_BYTES,
     Design,
     arm_seed,
     choose_per_class,
-    design_of,
-    draw_dropped,
+    draw_dropped_groups,
+    make_design,
     schedule,
-    shuffled,
+    shuffle_groups,
     split_examples,
 )
 from tui_influence.errors import ConfigError
@@ -58,8 +58,8 @@ def test_other_draws_are_those_of_the_first_version_too():
     small = Design("balanced", 0.5, 5, 7).rows(Role.ESTIMATE, 16)
     assert " ".join(bits(row.mask) for row in small[::2]) == "01010 11001 00101 10101 10010 00011 11000 01001"
     assert arm_seed(7, "worst-3", 0) == 1930725624
-    assert draw_dropped(7, 12, 4, 0).tolist() == [5, 6, 9, 11]
-    assert shuffled(7, 6, 0).tolist() == [1, 0, 3, 2, 4, 5]
+    assert draw_dropped_groups(7, 12, 4, 0).tolist() == [5, 6, 9, 11]
+    assert shuffle_groups(7, 6, 0).tolist() == [1, 0, 3, 2, 4, 5]
     labels = np.repeat([0, 1, 2], [5, 4, 7])
     assert bits(split_examples(labels, 7)) == "1001010010010011"
     assert choose_per_class(labels, 2, 7).tolist() == [3, 4, 5, 8, 11, 14]
@@ -67,11 +67,11 @@ def test_other_draws_are_those_of_the_first_version_too():
 
 
 def test_what_is_drawn_for_a_pruning_differs_from_repeat_to_repeat_and_from_k_to_k():
-    assert draw_dropped(7, 30, 10, 0).tolist() != draw_dropped(7, 30, 10, 1).tolist()
-    assert draw_dropped(7, 30, 10, 0).tolist() != draw_dropped(7, 30, 11, 0).tolist()[:10]
-    assert sorted(set(draw_dropped(7, 30, 30, 0))) == list(range(30))
-    assert shuffled(7, 30, 0).tolist() != shuffled(7, 30, 1).tolist()
-    assert sorted(shuffled(7, 30, 0)) == list(range(30))
+    assert draw_dropped_groups(7, 30, 10, 0).tolist() != draw_dropped_groups(7, 30, 10, 1).tolist()
+    assert draw_dropped_groups(7, 30, 10, 0).tolist() != draw_dropped_groups(7, 30, 11, 0).tolist()[:10]
+    assert sorted(set(draw_dropped_groups(7, 30, 30, 0))) == list(range(30))
+    assert shuffle_groups(7, 30, 0).tolist() != shuffle_groups(7, 30, 1).tolist()
+    assert sorted(shuffle_groups(7, 30, 0)) == list(range(30))
     seeds = {arm_seed(seed, arm, repeat) for seed in (7, 8) for arm in ("worst-3", "best-3") for repeat in (0, 1)}
     assert len(seeds) == 8
 
@@ -81,7 +81,7 @@ def test_what_is_drawn_for_a_pruning_differs_from_repeat_to_repeat_and_from_k_to
 def test_the_possible_masks_are_those_that_can_be_drawn(kind, groups):
     design = Design(kind, 0.6, groups, 0)
     every_mask = [sum(mask) for mask in product((0, 1), repeat=groups)]
-    allowed = [kept for kept in every_mask if (kept == design.kept if kind == "fixed" else 2 <= kept < groups)]
+    allowed = [kept for kept in every_mask if (kept == design.mask_size if kind == "fixed" else 2 <= kept < groups)]
     assert design.possible_masks == len(allowed)
 
 
@@ -179,7 +179,7 @@ def test_held_out_rows_are_spread_over_the_schedule():
 )
 def test_an_impossible_design_is_refused(section, groups, reason):
     with pytest.raises(ConfigError, match=reason):
-        design_of(DesignSection(**section), groups, 0)
+        make_design(DesignSection(**section), groups, 0)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_an_impossible_design_is_refused(section, groups, reason):
     ],
 )
 def test_a_design_that_is_just_possible_is_drawn(section, groups):
-    design = design_of(DesignSection(**section), groups, 3)
+    design = make_design(DesignSection(**section), groups, 3)
     assert (design.kind, design.groups, design.seed) == (section["kind"], groups, 3)
     assert len(design.rows(Role.ESTIMATE, section["models"])) == section["models"]
 
@@ -247,12 +247,12 @@ def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models,
     with pytest.raises(
         ConfigError, match=r"^1,000,000,0[01]0 models of 50 groups are more than can be planned: at most"
     ):
-        design_of(section, 50, 0)
+        make_design(section, 50, 0)
 
 
 def test_a_plan_of_the_most_models_can_be_written_and_read():
     """The file takes a byte a group and 25 bytes a row besides its header, and less than all files of a run may."""
-    most = MOST_PLAN_BYTES // (1000 + 400)
-    design_of(DesignSection(kind="bernoulli", models=most), 1000, 0)
+    most = MAX_PLAN_BYTES // (1000 + 400)
+    make_design(DesignSection(kind="bernoulli", models=most), 1000, 0)
     assert most > 10 * 71_753
     assert most * (1000 + 25) + (1 << 16) < 1 << 30

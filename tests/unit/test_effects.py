@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info, make_record
-from tui_influence import effects as module
-from tui_influence.effects import effects
+from tui_influence.analysis import class_effects as module
+from tui_influence.analysis.class_effects import effects
+from tui_influence.analysis.examples import said, said_with_and_without, usual_predictions
+from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.snapshot import read
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.outputs import OutputKind, OutputMatrix, mean_output
-from tui_influence.predictions import said, said_with_and_without, usual_predictions
-from tui_influence.ranking import Question, rank
-from tui_influence.reading import read
+from tui_influence.influence.outputs import (
+    OutputMatrix,
+    mean_output,
+)
+from tui_influence.influence.types import (
+    OutputKind,
+)
 from tui_influence.roles import Role
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info, make_record
-from tui_influence.growth import FEWEST, growth
+from tui_influence.analysis.ranking import Question, rank_run
+from tui_influence.analysis.reliability_curve import FEWEST, growth
+from tui_influence.analysis.snapshot import read
 from tui_influence.influence.forecast import reliability_at
-from tui_influence.ranking import Question, rank_run
-from tui_influence.reading import read
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import as_margins, write_record

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.export.reports import constant, ranking_of, row
+from tui_influence.analysis.filtering import Order, PairOrder, chosen, chosen_pairs
 from tui_influence.influence.comparison import compare
-from tui_influence.views import Order, PairOrder, chosen, chosen_pairs
 
 ROWS = (
     row(1, "ostrich", 0.8, q=0.001),

@@ -1,46 +1,114 @@
-"""The commands, and what becomes of an error that reaches the top."""
+"""The table of commands, and the exit code of an error that reaches the top.
+
+A command's module is imported when the command is called or its own help is asked for, so that `tinfl --help` and
+the light commands answer at once.
+"""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from tui_influence import __version__
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.check import check
-from tui_influence.cli.control import resume, stop
-from tui_influence.cli.demo import demo
-from tui_influence.cli.doctor import doctor
-from tui_influence.cli.explore import explore
-from tui_influence.cli.failures import failures
-from tui_influence.cli.import_results import import_results
-from tui_influence.cli.init import init
-from tui_influence.cli.keys import keys
-from tui_influence.cli.leaks import leaks
-from tui_influence.cli.logs import logs
-from tui_influence.cli.prune import prune
-from tui_influence.cli.rank import rank
-from tui_influence.cli.show import show
-from tui_influence.cli.status import status
-from tui_influence.cli.subpops import subpops
-from tui_influence.cli.sweep import sweep
-from tui_influence.cli.verify import verify
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import refusal
 
+
+class Command(NamedTuple):
+    """A row of the table of commands.
+
+    Attributes:
+        module: name below `tui_influence.cli.commands`.
+        function: name in that module.
+        panel: heading of `tinfl --help` under which the command is listed.
+        help: one line of at most 50 characters.
+    """
+
+    module: str
+    function: str
+    panel: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("demo", "demo", "Start", "Run an experiment that needs no data or config"),
+    "init": Command("init", "init", "Start", "Write a commented config to start from"),
+    "check": Command("check", "check", "Start", "Validate a config and estimate the cost of a sweep"),
+    "sweep": Command("sweep", "sweep", "Start", "Train the models of a config, in the background"),
+    "status": Command("status", "status", "Watch", "Show the progress of a run"),
+    "logs": Command("logs", "logs", "Watch", "Show the events of a run, or the log of a worker"),
+    "explore": Command("explore", "explore", "Watch", "Watch a run and browse its results in the terminal"),
+    "stop": Command("control", "stop", "Watch", "Stop a run; finished models are kept"),
+    "resume": Command("control", "resume", "Watch", "Continue a run that stopped or failed"),
+    "verify": Command("verify", "verify", "Watch", "Check a results directory for damage"),
+    "rank": Command("rank", "rank", "Ask", "Rank source classes by their influence on a target"),
+    "show": Command("show", "show", "Ask", "Show a test example or a source class in detail"),
+    "subpops": Command("subpops", "subpops", "Ask", "Find the subpopulations of target classes"),
+    "failures": Command("failures", "failures", "Ask", "Find failures and the classes that cause them"),
+    "leaks": Command("leaks", "leaks", "Ask", "Find leaked and duplicated test images"),
+    "prune": Command("prune", "prune", "Improve", "Retrain without harmful classes; report the gain"),
+    "import": Command("import_", "import_results", "Set up", "Import masks and outputs from another program"),
+    "keys": Command("keys", "keys", "Set up", "List the keys of the terminal app"),
+    "doctor": Command("doctor", "doctor", "Set up", "Diagnose this machine and terminal"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The commands of the table, each loaded when it is first needed; until then only its name and help are here."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=command.help) for name, command in COMMANDS.items()}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command's module and return the command; None if there is no such command."""
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the table, a section for each panel, without loading a command."""
+        width = max(map(len, COMMANDS))
+        for panel in dict.fromkeys(command.panel for command in COMMANDS.values()):
+            rows = [(name.ljust(width), command.help) for name, command in COMMANDS.items() if command.panel == panel]
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the name of a command or an option, without loading a command."""
+        names = TyperGroup(name=self.name, commands=dict(self.commands), params=self.params)
+        return names.shell_complete(typer.Context(names), incomplete)
+
+
+@cache
+def _load(name: str) -> Any:
+    module = import_module(f"tui_influence.cli.commands.{COMMANDS[name].module}")
+    single = typer.Typer(**_STYLE, add_completion=False)
+    single.command(name)(_guarded(getattr(module, COMMANDS[name].function)))
+    return get_command(single)
+
+
+_STYLE: dict[str, Any] = {
+    "rich_markup_mode": None,  # plain text: uncut when it is piped, and rich need not be loaded
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
 app = typer.Typer(
     name="tinfl",
+    cls=LazyGroup,
     help="Find out which parts of a pretraining dataset help or hurt a downstream task.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_STYLE,
 )
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with every error it may raise turned into lines on stderr and an exit code."""
+    """Return the command with every error that it may raise turned into lines on stderr and an exit code."""
 
     @wraps(command)
     def run_command(*arguments: object, **options: object) -> None:
@@ -64,38 +132,14 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for _command in (
-    demo,
-    init,
-    check,
-    sweep,
-    status,
-    logs,
-    stop,
-    resume,
-    verify,
-    rank,
-    prune,
-    show,
-    subpops,
-    failures,
-    leaks,
-    explore,
-    keys,
-    doctor,
-):
-    app.command()(_guarded(_command))
-app.command("import")(_guarded(import_results))
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         output.line(f"tinfl {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _main(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass

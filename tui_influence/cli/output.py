@@ -11,7 +11,7 @@ from tui_influence.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tui_influence.cli.parameters import ColorChoice
+    from tui_influence.cli.options import ColorChoice
 
 
 def write(text: str) -> None:

@@ -6,19 +6,23 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.about_example import AboutExample
+from tui_influence.analysis.examples import (
+    label_name,
+)
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    AboutExample,
+    Said,
+)
 from tui_influence.cli import output
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import pictures_of
-from tui_influence.cli.show_words import circumstances, ends, fact
-from tui_influence.export.columns import cut
+from tui_influence.cli.images import Canvas, pictures_of
+from tui_influence.cli.show_words import context_lines, ends, fact
 from tui_influence.export.json import rank_document
-from tui_influence.export.layout import height_of
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import finite
-from tui_influence.predictions import Said, label_name
-from tui_influence.reading import Reading
-from tui_influence.text import counted
+from tui_influence.render.format import cut
+from tui_influence.render.ranking import finite, scope
+from tui_influence.render.ranking_table import height_of
+from tui_influence.render.style import Style
+from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,22 +59,22 @@ def print_example(
 ) -> None:
     """Show an example on stdout: its picture, and words beside it where there is room, else below."""
     console, report = canvas.console, about.drivers.report
-    pen = canvas.pen(coloured=not report.is_noise())
-    below = [Text(), *circumstances(report, pen, console.width)]
+    style = canvas.style.muted(report.is_noise())
+    below = [Text(), *context_lines(report, style, console.width)]
     left = console.height - height_of(below, console.width) - _PROMPT if output.is_terminal() else None
     most = console.width - _GAP - _BESIDE
     if pixels is None:
-        console.print(*_words(reading, about, pen, console.width, left), *below, sep="\n")
+        console.print(*_words(reading, about, style, console.width, left), *below, sep="\n")
         return
     columns = canvas.columns(pixels.shape[1], wanted, most, _MARGIN)
     if canvas.protocol is None and _NARROWEST <= most >= columns:
-        words = _words(reading, about, pen, console.width - columns - _GAP, left)
+        words = _words(reading, about, style, console.width - columns - _GAP, left)
         grid = Table.grid(padding=(0, _GAP, 0, 0))
         grid.add_row(canvas.drawn(pixels, columns), Group(*words))
         console.print(grid)
         console.print(*below, sep="\n")
         return
-    words = _words(reading, about, pen, console.width, None if left is None else left - _TALL)
+    words = _words(reading, about, style, console.width, None if left is None else left - _TALL)
     lines = height_of([*words, *below], console.width) + _PROMPT
     canvas.show(pixels, canvas.columns(pixels.shape[1], wanted, console.width, lines))
     console.print(*words, *below, sep="\n")
@@ -97,26 +101,26 @@ def example_document(
     }
 
 
-def _words(reading: Reading, about: AboutExample, pen: Pen, width: int, room: int | None) -> list[Text]:
+def _words(reading: Reading, about: AboutExample, style: Style, width: int, room: int | None) -> list[Text]:
     """Return what is said of an example beside its picture, in at most so many lines if it can be."""
     said, report = about.overall, about.drivers.report
-    models = counted(said.models, "model")
+    models = pluralize(said.models, "model")
     facts = [
         ("name", about.name),
         ("label", f"{cut(reading.described.classes[about.label], 100)} ({_half(reading, about.example)} half)"),
-        ("predicted", _votes(reading, said, pen)),
+        ("predicted", _votes(reading, said, style)),
         ("right", f"{said.accuracy:.0%} of {models}"),
         ("margin", f"{said.margin:+.3g} nats (probability {said.probability:.2f})"),
     ]
-    head = [pen.line(report.scope(), "bold"), *(fact(label, text, pen, width) for label, text in facts), Text()]
-    return [*head, *ends(report, pen, width, None if room is None else room - height_of(head, width))]
+    head = [style.line(scope(report), "bold"), *(fact(label, text, style, width) for label, text in facts), Text()]
+    return [*head, *ends(report, style, width, None if room is None else room - height_of(head, width))]
 
 
-def _votes(reading: Reading, said: Said, pen: Pen) -> str:
+def _votes(reading: Reading, said: Said, style: Style) -> str:
     classes = reading.described.classes
     named = [f"{cut(label_name(classes, label), 30)} {_percent(share)}" for label, share in said.votes[:_VOTES]]
     rest = len(said.votes) - len(named)
-    return pen.signs.separator.join([*named, *([f"{rest} more"] if rest else [])])
+    return style.separator.join([*named, *([f"{rest} more"] if rest else [])])
 
 
 def _percent(share: float) -> str:

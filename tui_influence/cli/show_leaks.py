@@ -7,21 +7,30 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tui_influence.analysis.leakage import (
+    class_of,
+    is_of_images,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Copies,
+    Leak,
+    Leaks,
+)
 from tui_influence.cli import diagnostics
-from tui_influence.cli.canvas import Canvas
+from tui_influence.cli.images import Canvas
 from tui_influence.errors import ResultsError
-from tui_influence.export.columns import cut, plain
-from tui_influence.export.layout import packed, paragraph
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT
-from tui_influence.probes.copies import Copies
-from tui_influence.probes.leakage import Leak, Leaks, class_of, is_of_images
-from tui_influence.probes.leakage_documents import kinds_of
-from tui_influence.ranking import noun_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
+from tui_influence.export.leakage import kinds_of
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, plain
+from tui_influence.render.ranking_table import packed, paragraph
+from tui_influence.render.style import Style
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
-from tui_influence.text import counted
+from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,33 +81,33 @@ def print_leaks(
     wanted: int | None,
 ) -> None:
     """Show on stdout the pairs that help most surely, and those that hurt; and how much could have been found."""
-    console, pen = canvas.console, canvas.pen(coloured=True)
+    console, style = canvas.console, canvas.style
     what = "image" if is_of_images(reading.info) else noun_of(reading.info)
     album, kinds = Album(reading), kinds_of(copies) if what == "image" else {}
     console.print(
-        pen.line(f'Source {_PLURAL[what]} and single test images of target "{reading.described.name}"', "bold")
+        style.line(f'Source {_PLURAL[what]} and single test images of target "{reading.described.name}"', "bold")
     )
     facts = [
         f"run {reading.info.name}",
-        counted(found.models, "model"),
+        pluralize(found.models, "model"),
         reading.info.design_label,
         "all test examples" if question.split == "all" else f"{question.split} half",
         _UNITS[question.output_kind],
-        counted(found.tested, "pair"),
+        pluralize(found.tested, "pair"),
     ]
-    console.print(*packed(facts, pen, console.width), sep="\n")
+    console.print(*packed(facts, style, console.width), sep="\n")
     single = is_of_images(reading.info)
     parts = (
         ("helped" + ": likely leakage" * single, found.helped, found.n_helped),
         ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
     )
     for words, pairs, count in parts:
-        title = f"{words}; {counted(count, 'pair')} beyond chance (q < {SIGNIFICANT:g})"
-        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        title = f"{words}; {pluralize(count, 'pair')} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
+        console.print(Text(), style.line(title, "bold"), sep="\n")
         shown = pairs[: min(top, max(count, 1))]
         for leak in shown:
             kind = kinds.get((reading.info.source.groups[leak.group], leak.example))
-            lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", pen)
+            lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", style)
             mine = album.of_group(leak.group) if single else None
             _print_pair(canvas, mine, album.of_example(leak.example), lines, wanted)
     console.print(
@@ -106,12 +115,12 @@ def print_leaks(
         paragraph(
             "Influence: on one test example beyond that on the others of its class, over models trained with the "
             f"{what} minus over models trained without it; of the same sign as that on the example itself.",
-            pen,
+            style,
         ),
         paragraph(
             f"Found: a pair is seen four times in five if its influence is {found.smallest:.2g} or more, with "
-            f"{counted(found.models, 'model')} and as many pairs.",
-            pen,
+            f"{pluralize(found.models, 'model')} and as many pairs.",
+            style,
         ),
         sep="\n",
     )
@@ -121,10 +130,10 @@ def print_copies(
     canvas: Canvas, reading: Reading, copies: Copies, top: int, wanted: int | None, *, pictures: bool
 ) -> None:
     """Show on stdout the copies of test images among the source images; with their pictures or as lines only."""
-    console, pen = canvas.console, canvas.pen(coloured=True)
-    compared = f"{counted(copies.compared, 'source image')} (compared with {copies.examples:,})"
-    title = f"{counted(len(copies.found), 'copy', 'copies')} of test images among {compared}"
-    console.print(*([] if pictures else [Text()]), pen.line(title, "bold"), sep="\n")
+    console, style = canvas.console, canvas.style
+    compared = f"{pluralize(copies.compared, 'source image')} (compared with {copies.examples:,})"
+    title = f"{pluralize(len(copies.found), 'copy', 'copies')} of test images among {compared}"
+    console.print(*([] if pictures else [Text()]), style.line(title, "bold"), sep="\n")
     album = Album(reading) if pictures and copies.found else None
     examples, classes = reading.examples, reading.described.classes
     for copy in copies.found[:top]:
@@ -133,18 +142,18 @@ def print_copies(
         kind = f"{copy.kind.value}, at {copy.relative:.0%} of the distance of unrelated images"
         if album is None:
             line = f"  {name}  {copy.kind.value} copy of example {copy.target}  {test}  (class {label})"
-            console.print(Text(cut(plain(line, pen.ascii), console.width, pen.signs.ellipsis)))
+            console.print(Text(cut(plain(line, style.ascii), console.width, style.ellipsis)))
             continue
         lines = [
-            _fact("source", f"{name}  (class {copies.source_classes[copy.source]})", pen),
-            _fact("test", f"example {copy.target}  {test}  (class {label})", pen),
-            _fact("copy", kind, pen),
+            _fact("source", f"{name}  (class {copies.source_classes[copy.source]})", style),
+            _fact("test", f"example {copy.target}  {test}  (class {label})", style),
+            _fact("copy", kind, style),
         ]
         group = _group_of(reading, name)
         mine = album.of_group(group) if group is not None else None
         _print_pair(canvas, mine, album.of_example(copy.target), lines, wanted)
     if len(copies.found) > top:
-        console.print(pen.line(f"{pen.signs.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", pen.quiet))
+        console.print(style.line(f"{style.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", style.quiet))
 
 
 def _group_of(reading: Reading, image: str) -> int | None:
@@ -153,26 +162,28 @@ def _group_of(reading: Reading, image: str) -> int | None:
     return groups.index(image) if is_of_images(reading.info) and image in groups else None
 
 
-def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
+def _about(reading: Reading, leak: Leak, copy: str, style: Style) -> list[Text]:
     group, examples = reading.info.source.groups[leak.group], reading.examples
     source_class = class_of(reading.info, group)
     label = reading.described.classes[int(examples.labels[leak.example])]
-    mark = "*" if leak.q < SIGNIFICANT else " "
+    mark = "*" if leak.q < SIGNIFICANCE_LEVEL else " "
     return [
-        _fact("source", group + (f"  (class {source_class})" if source_class else ""), pen),
-        _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", pen),
+        _fact("source", group + (f"  (class {source_class})" if source_class else ""), style),
+        _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", style),
         Text.assemble(
-            (f"{'influence':<11}", pen.quiet),
-            (f"{pen.signs.of(leak.influence)}{leak.influence:+.3g}{mark}", pen.colour(leak.influence)),
-            (f"  [{leak.low:+.3g} to {leak.high:+.3g}]  q {leak.q:.2g}", pen.quiet),
+            (f"{'influence':<11}", style.quiet),
+            (f"{style.before(leak.influence)}{leak.influence:+.3g}{mark}", style.effect(leak.influence)),
+            (f"  [{leak.low:+.3g} to {leak.high:+.3g}]  q {leak.q:.2g}", style.quiet),
         ),
-        *([Text.assemble((f"{'copy':<11}", pen.quiet), (copy, "bold"))] if copy else []),
+        *([Text.assemble((f"{'copy':<11}", style.quiet), (copy, "bold"))] if copy else []),
     ]
 
 
-def _fact(label: str, text: str, pen: Pen) -> Text:
-    shown = cut(plain(text, pen.ascii), _LONGEST, pen.signs.ellipsis)
-    return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="crop" if pen.ascii else "ellipsis")
+def _fact(label: str, text: str, style: Style) -> Text:
+    shown = cut(plain(text, style.ascii), _LONGEST, style.ellipsis)
+    return Text.assemble(
+        (f"{label:<11}", style.quiet), shown, no_wrap=True, overflow="crop" if style.ascii else "ellipsis"
+    )
 
 
 def _print_pair(

@@ -5,14 +5,25 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.effects import Moved, MovedExample
-from tui_influence.export.columns import cut, plain
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Moved,
+    MovedExample,
+    RankReport,
+)
+from tui_influence.cli.images import Canvas
 from tui_influence.export.json import row_document
-from tui_influence.export.lines import Lines, Pen
-from tui_influence.export.report import SIGNIFICANT, RankReport, finite
-from tui_influence.predictions import label_name
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Lines
+from tui_influence.render.ranking import (
+    finite,
+    scope,
+)
+from tui_influence.render.style import Style
 
 _CLASSES = 24
 """Target classes that are listed at most: of more, the first and the last."""
@@ -22,23 +33,24 @@ _NAME = 32
 def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Moved) -> None:
     """Show on stdout what a group does to each class of the target, and which examples it helps and hurts most."""
     console = canvas.console
-    pen = canvas.pen(coloured=True)
-    console.print(Text(), pen.line("effect on each class of the target", "bold"), sep="\n")
-    table, rows = Lines(moved.classes, "class", console.width, pen), len(moved.classes)
+    style = canvas.style
+    console.print(Text(), style.line("effect on each class of the target", "bold"), sep="\n")
+    table, rows = Lines(moved.classes, "class", console.width, style), len(moved.classes)
     console.print(table.header())
     shown = range(rows) if rows <= _CLASSES else [*range(_CLASSES // 2), *range(rows - _CLASSES // 2, rows)]
     for place in shown:
         if rows > _CLASSES and place == rows - _CLASSES // 2:
-            console.print(pen.line(f"{pen.signs.ellipsis} {rows - _CLASSES:,} more", pen.quiet))
+            console.print(style.line(f"{style.ellipsis} {rows - _CLASSES:,} more", style.quiet))
         console.print(table.line(place))
     for words, examples, beyond in (
         ("helped most", moved.helped, moved.n_helped),
         ("hurt most", moved.hurt, moved.n_hurt),
     ):
-        title = f"{words}, of {report.scope()}: {beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANT:g})"
-        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        counts = f"{beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
+        title = f"{words}, of {scope(report)}: {counts}"
+        console.print(Text(), style.line(title, "bold"), sep="\n")
         for example in examples:
-            console.print(_line(example, reading.described.classes, pen))
+            console.print(_line(example, reading.described.classes, style))
 
 
 def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
@@ -67,18 +79,18 @@ def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
     }
 
 
-def _line(example: MovedExample, classes: Sequence[str], pen: Pen) -> Text:
+def _line(example: MovedExample, classes: Sequence[str], style: Style) -> Text:
     label, usual = classes[example.label], label_name(classes, example.predicted)
-    name = cut(plain(label, pen.ascii), _NAME, pen.signs.ellipsis)
-    wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, pen.ascii), _NAME, pen.signs.ellipsis)}"
-    mark = "*" if example.q < SIGNIFICANT else " "
+    name = cut(plain(label, style.ascii), _NAME, style.ellipsis)
+    wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, style.ascii), _NAME, style.ellipsis)}"
+    mark = "*" if example.q < SIGNIFICANCE_LEVEL else " "
     between = f"{example.low:+.3g} to {example.high:+.3g}"
     return Text.assemble(
         f"  example {example.example:<7}",
-        (f"{pen.signs.of(example.influence)}{example.influence:+.3g}{mark}", pen.colour(example.influence)),
-        (f"  [{between}]  ", pen.quiet),
+        (f"{style.before(example.influence)}{example.influence:+.3g}{mark}", style.effect(example.influence)),
+        (f"  [{between}]  ", style.quiet),
         name,
-        (wrong, pen.quiet),
+        (wrong, style.quiet),
         no_wrap=True,
         overflow="crop",
     )

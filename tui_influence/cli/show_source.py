@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import print_pictures
-from tui_influence.cli.show_words import circumstances, fact, one
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    RankReport,
+)
+from tui_influence.cli.images import Canvas, print_pictures
+from tui_influence.cli.show_words import context_lines, fact, one
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.json import rank_document, row_document
-from tui_influence.export.report import RankReport
-from tui_influence.influence.ranking import RankedGroup
-from tui_influence.ranking import noun_of
-from tui_influence.reading import Reading
+from tui_influence.influence.types import (
+    RankedGroup,
+)
+from tui_influence.render.ranking import scope
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.text import did_you_mean, printable
 
@@ -59,7 +63,7 @@ def print_source(
     wanted: int | None,
 ) -> None:
     """Show a source group on stdout: rows of its sample images, and below them its influence."""
-    console, pen = canvas.console, canvas.pen(coloured=not report.is_noise())
+    console, style = canvas.console, canvas.style.muted(report.is_noise())
     if samples is not None:
         print_pictures(canvas, samples, wanted)
     kept = f", {len(samples)} of them shown" if samples is not None else ""
@@ -67,12 +71,12 @@ def print_source(
         ("images", f"{reading.info.source.sizes[row.index]:,}{kept}"),
     ]
     if isfinite(row.influence):
-        facts.append(("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {report.scope()}"))
-    title = fact(report.noun, row.group, pen, console.width)
+        facts.append(("rank", f"{row.rank:,} of {len(report.ranking.rows):,} by influence on {scope(report)}"))
+    title = fact(report.noun, row.group, style, console.width)
     title.stylize("bold")
-    console.print(title, *(fact(label, text, pen, console.width) for label, text in facts), Text(), sep="\n")
-    console.print(*one(report, row, pen, console.width), Text(), sep="\n")
-    console.print(*circumstances(report, pen, console.width), sep="\n")
+    console.print(title, *(fact(label, text, style, console.width) for label, text in facts), Text(), sep="\n")
+    console.print(*one(report, row, style, console.width), Text(), sep="\n")
+    console.print(*context_lines(report, style, console.width), sep="\n")
 
 
 def source_document(

@@ -6,17 +6,23 @@ from pathlib import Path
 
 from rich.text import Text
 
-from tui_influence.cli.canvas import Canvas
-from tui_influence.cli.picture_rows import per_row, pictures_of, print_pictures
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    ClassParts,
+    Driven,
+    DrivenBy,
+    Noun,
+)
+from tui_influence.cli.images import Canvas, per_row, pictures_of, print_pictures
 from tui_influence.errors import ResultsError
-from tui_influence.export.columns import cut, fit, plain, value_format
-from tui_influence.export.lines import Pen
-from tui_influence.export.report import SIGNIFICANT, Noun
-from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy
-from tui_influence.ranking import noun_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
-from tui_influence.text import counted
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.style import Style
+from tui_influence.text import pluralize
 
 _NAME = 32
 _ROWS = 2
@@ -36,9 +42,9 @@ class Shown:
     columns: int | None
 
     @property
-    def pen(self) -> Pen:
+    def style(self) -> Style:
         """What to write with."""
-        return self.canvas.pen(coloured=True)
+        return self.canvas.style
 
     @property
     def noun(self) -> Noun:
@@ -47,7 +53,7 @@ class Shown:
 
     def name(self, text: str) -> str:
         """Return a name as it may be shown."""
-        return cut(plain(text, self.pen.ascii), _NAME, self.pen.signs.ellipsis)
+        return cut(plain(text, self.style.ascii), _NAME, self.style.ellipsis)
 
     def group(self, group: int | None) -> str:
         """Return the name of a source group, or what is said of none."""
@@ -62,15 +68,15 @@ class Shown:
     def say(self, *lines: Text | str) -> None:
         """Write lines; those of a paragraph are broken where the terminal ends."""
         for line in lines:
-            self.canvas.console.print(line if isinstance(line, Text) else self.pen.line(line))
+            self.canvas.console.print(line if isinstance(line, Text) else self.style.line(line))
 
     def row(self, line: Text) -> None:
         """Write a line of a table, which is never broken."""
-        self.canvas.console.print(self.pen.clipped(line, self.canvas.console.width), no_wrap=True)
+        self.canvas.console.print(self.style.clipped(line, self.canvas.console.width), no_wrap=True)
 
     def heading(self, text: str) -> None:
         """Write a line that stands out."""
-        self.say(self.pen.line(text, "bold"))
+        self.say(self.style.line(text, "bold"))
 
     def pictures(self, examples: Sequence[Driven], rows: int) -> str:
         """Show so many rows of pictures; return why there are none."""
@@ -87,14 +93,14 @@ class Shown:
         """Write what the numbers mean and what they are made from."""
         info, question = self.reading.info, self.question
         made = [
-            f"run {plain(info.name, self.pen.ascii)}",
-            counted(models, "model"),
+            f"run {plain(info.name, self.style.ascii)}",
+            pluralize(models, "model"),
             info.design_label,
             f"by {question.estimator}",
             f"influence on the {question.output_kind} beyond that on the others of the example's class",
-            f"told: q < {SIGNIFICANT:g} (FDR over {of})",
+            f"told: q < {SIGNIFICANCE_LEVEL:g} (FDR over {of})",
         ]
-        self.say(Text(), self.pen.line(self.pen.signs.separator.join(made), self.pen.quiet))
+        self.say(Text(), self.style.line(self.style.separator.join(made), self.style.quiet))
 
 
 def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
@@ -102,23 +108,23 @@ def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
     told = [example for example in found.examples if example.told]
     scope = f'class "{shown.name(shown.question.target_class)}" of ' if shown.question.target_class else ""
     shown.heading(
-        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {counted(found.size, "example")} of {scope}'
-        f'target "{shown.name(shown.reading.described.name)}" beyond their class'
+        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {pluralize(found.size, "example")} '
+        f'of {scope}target "{shown.name(shown.reading.described.name)}" beyond their class'
     )
     by_class = found.told_by_class()
     if by_class:
         parts = [f"{shown.label(label)} {count:,} of {found.sizes[label]:,}" for label, count in by_class[:_CLASSES]]
         more = len(by_class) - _CLASSES
-        parts += [counted(more, "more class", "more classes")] if more > 0 else []
-        shown.say(shown.pen.signs.separator.join(parts))
+        parts += [pluralize(more, "more class", "more classes")] if more > 0 else []
+        shown.say(shown.style.separator.join(parts))
     elif found.examples:
-        shown.say(f"none can be told from its class by {counted(found.models, 'model')}; these come nearest:")
+        shown.say(f"none can be told from its class by {pluralize(found.models, 'model')}; these come nearest:")
     listed = told or found.examples
     shown.say(Text())
     problem = shown.pictures(listed, _ROWS)
     _print_examples(shown, listed[:top])
     if len(listed) > top:
-        shown.say(shown.pen.line(f"{shown.pen.signs.ellipsis} {len(listed) - top:,} more", shown.pen.quiet))
+        shown.say(shown.style.line(f"{shown.style.ellipsis} {len(listed) - top:,} more", shown.style.quiet))
     shown.explain(found.models, "the examples")
     return problem
 
@@ -134,8 +140,8 @@ def print_class(shown: Shown, found: ClassParts, top: int) -> str:
             Text(),
             Text.assemble(
                 (shown.group(part.group), "bold"),
-                f"  {counted(len(part.members), 'example')}",
-                (f"  {' to '.join(ends)} beyond the class", shown.pen.quiet),
+                f"  {pluralize(len(part.members), 'example')}",
+                (f"  {' to '.join(ends)} beyond the class", shown.style.quiet),
             ),
         )
         problem = problem or shown.pictures(part.members, 1)
@@ -143,7 +149,7 @@ def print_class(shown: Shown, found: ClassParts, top: int) -> str:
         rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[top:])
         shown.say(Text(), f"also: {rest}")
     if found.untold:
-        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {counted(len(found.untold), 'example')}"))
+        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {pluralize(len(found.untold), 'example')}"))
         if not found.parts:
             _print_examples(shown, found.untold[:top], named=True)
     _say_needed(shown, [found])
@@ -156,7 +162,7 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
     shown.heading(f'subpopulations of target "{shown.name(shown.reading.described.name)}" ({_half(shown)})')
     labels = [shown.label(found.label) for found in classes]
     width = max(len("class"), *(len(label) for label in labels))
-    shown.say(shown.pen.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.pen.quiet))
+    shown.say(shown.style.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.style.quiet))
     for found, label in zip(classes, labels, strict=True):
         parts = [f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[:top]]
         more = len(found.parts) - top
@@ -164,7 +170,7 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
         line = Text.assemble(
             fit(label, width),
             f"  {f'{found.told:,} of {found.size:,}':>13}  ",
-            shown.pen.signs.separator.join(parts),
+            shown.style.separator.join(parts),
         )
         shown.row(line)
     _say_needed(shown, classes)
@@ -188,8 +194,8 @@ def _class_title(shown: Shown, found: ClassParts) -> str:
 
 
 def _told(shown: Shown, found: ClassParts) -> str:
-    groups = counted(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
-    return f"{found.told:,} of {counted(found.size, 'example')} told apart, by {groups}"
+    groups = pluralize(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
+    return f"{found.told:,} of {pluralize(found.size, 'example')} told apart, by {groups}"
 
 
 def _plural(noun: Noun) -> str:
@@ -206,23 +212,23 @@ def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
         return
     some = needed[len(needed) // 2]
     whose = "of the class" if len(classes) == 1 else "of a class"
-    there = counted(classes[0].models, "model")
+    there = pluralize(classes[0].models, "model")
     shown.say(Text(), f"To tell half {whose} takes at least about {some:,} models; there are {there}.")
 
 
 def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = False) -> None:
     digits = value_format([e.beyond for e in examples], [e.se for e in examples])
-    pen = shown.pen
+    style = shown.style
     for example in examples:
         mark = "*" if example.told else " "
         if example.group is None:
-            shown.row(shown.pen.line(f"  example {example.example:<7}{shown.group(None)}", pen.quiet))
+            shown.row(shown.style.line(f"  example {example.example:<7}{shown.group(None)}", style.quiet))
             continue
         line = Text.assemble(
             f"  example {example.example:<7}",
-            (f"{pen.signs.of(example.beyond)}{example.beyond:{digits}}{mark}", pen.colour(example.beyond)),
-            (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", pen.quiet),
+            (f"{style.before(example.beyond)}{example.beyond:{digits}}{mark}", style.effect(example.beyond)),
+            (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", style.quiet),
             shown.label(example.label),
-            (f"  {shown.group(example.group)}" if named else "", pen.quiet),
+            (f"  {shown.group(example.group)}" if named else "", style.quiet),
         )
         shown.row(line)

@@ -3,18 +3,22 @@
 A run may be resumed with another name, other devices or more models; with anything else changed its records would
 no longer be of one experiment. Where data lie does not count either, what they hold does: paths are left out, and
 the fingerprints of the datasets are part of it.
+
+Where the data of a config lie: as paths that mean the same from every directory.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from tui_influence.config.fields import Location
-from tui_influence.config.schema import Config
-from tui_influence.config.vocabulary import as_toml
+from tui_influence.config.messages import as_toml
+from tui_influence.config.schema import Config, Section
+from tui_influence.config.types import Location
+from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 _VERSION = 1
@@ -23,7 +27,7 @@ _VERSION = 1
 _UNSET = "not set"
 
 
-def identity(config: Config, fingerprints: Mapping[str, str]) -> str:
+def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
     """Return the SHA-256, in hex, of all that decides a record.
 
     Args:
@@ -98,3 +102,31 @@ def _shown(value: object) -> str:
 def _canonical(value: object) -> str:
     """Return the one JSON text of a value; unlike `==`, it tells 1 from 1.0 and from true."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def with_absolute_paths(config: Config, directory: Path) -> Config:
+    """Return the config with its data paths made absolute, so that a run can be resumed from anywhere.
+
+    Args:
+        config: as its user wrote it.
+        directory: what relative paths in it are relative to.
+    """
+    return config.model_copy(
+        update={
+            "source": _absolute(config.source, directory),
+            "target": [_absolute(target, directory) for target in config.target],
+        }
+    )
+
+
+def _absolute(section: Any, directory: Path) -> Section:
+    assert isinstance(section, Section)
+    paths = [
+        key
+        for key, field in type(section).model_fields.items()
+        if any(isinstance(mark, Location) for mark in field.metadata)
+        and getattr(section, key) is not None
+        and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
+    ]
+    where = directory.absolute()
+    return section.model_copy(update={key: str(where / expand_home(getattr(section, key))) for key in paths})

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tui_influence.config.fields import (
+from tui_influence.config.types import (
     Arch,
     Arguments,
     Count,
@@ -30,7 +30,7 @@ from tui_influence.config.fields import (
     SbatchOption,
     TimeLimit,
     Word,
-    minutes_of,
+    parse_minutes,
     predicate,
 )
 
@@ -285,7 +285,7 @@ class SlurmSection(Section):
     @classmethod
     def _leaves_time_to_train(cls, value: str, info: ValidationInfo) -> str:
         warn = info.data.get("warn_seconds", 0)
-        if 60 * minutes_of(value) <= warn:
+        if 60 * parse_minutes(value) <= warn:
             raise predicate(f"must be longer than warn_seconds, {warn} s, or no model is begun")
         return value
 

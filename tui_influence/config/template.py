@@ -2,16 +2,22 @@
 
 It is made from the schema, so the two cannot disagree. Keys that are needed are given; the others stand there as
 comments with their defaults.
+
+A config as the text of a TOML file; `loader.parse_config` gives back an equal one.
 """
+
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tui_influence.config.vocabulary import (
+from tui_influence.config.loader import config_to_json
+from tui_influence.config.messages import (
     KINDS,
     all_tables,
     any_of,
     as_toml,
+    as_toml_key,
     choices,
     example,
     header,
@@ -19,6 +25,7 @@ from tui_influence.config.vocabulary import (
     keys,
     models,
 )
+from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
@@ -76,3 +83,19 @@ def _meaning(key: str, field: FieldInfo) -> str:
     said = field.description or ""
     listed = "" if all(choice in said for choice in options) else f"{' | '.join(options)}; "
     return f"{listed}{said}"
+
+
+def config_to_toml(config: Config) -> str:
+    """Return a config with every default written out; keys that are not set are left out."""
+    parts: list[str] = []
+    for section, content in config_to_json(config).items():
+        inner = inner_tables(section)
+        tables = content if isinstance(content, list) else [content]
+        parts += [_table(section, {key: value for key, value in table.items() if key not in inner}) for table in tables]
+        parts += [_table(f"{section}.{key}", content[key]) for key in inner]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(name: str, table: dict[str, Any]) -> str:
+    pairs = (f"{as_toml_key(key)} = {as_toml(value)}" for key, value in table.items() if value is not None)
+    return "\n".join([header(name), *pairs])

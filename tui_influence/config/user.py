@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_influence.config.document import Document
-from tui_influence.config.paths import expanded
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import Document, InvalidConfigError
+from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 ENVIRONMENT = "TINFL_CONFIG"
@@ -30,7 +29,7 @@ class KeyLine:
 
     action: str
     keys: str
-    place: tuple[str, ...]
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,23 +49,23 @@ class UserConfig:
     def add(self, message: str, line: KeyLine) -> None:
         """Note a problem with a line."""
         assert self.document is not None
-        self.document.add(message, line.place)
+        self.document.add(message, line.path)
 
-    def refuse_problems(self) -> None:
+    def raise_problems(self) -> None:
         """Refuse a config in which there are problems.
 
         Raises:
-            InvalidConfig: all of them, in the order of the file.
+            InvalidConfigError: all of them, in the order of the file.
         """
         if self.document is not None and self.document.problems:
-            raise InvalidConfig(str(self.path), self.document.problems)
+            raise InvalidConfigError(str(self.path), self.document.problems)
 
 
 def user_config_path() -> Path | None:
     """Return where the user's config is, or would be; None if there is to be none."""
     named = os.environ.get(ENVIRONMENT)
     if named is not None:
-        return expanded(named) if named else None
+        return expand_home(named) if named else None
     import platformdirs
 
     return platformdirs.user_config_path("tinfl") / "config.toml"
@@ -76,20 +75,19 @@ def read_user_config() -> UserConfig:
     """Read the user's config.
 
     Raises:
-        InvalidConfig: it is not TOML.
+        InvalidConfigError: it is not TOML.
         ConfigError: it cannot be read as text, or TINFL_CONFIG names no file.
     """
     path = user_config_path()
     if path is None or (ENVIRONMENT not in os.environ and not path.exists()):
         return UserConfig(path)
-    from tui_influence.config.source_text import read_source
-    from tui_influence.config.syntax import NotToml, read_toml
+    from tui_influence.config.loader import TomlSyntaxError, read_config_text, read_toml
 
-    text = read_source(path, missing=f" ({ENVIRONMENT} names it)")
+    text = read_config_text(path, missing=f" ({ENVIRONMENT} names it)")
     try:
         data, positions = read_toml(text)
-    except NotToml as error:
-        raise InvalidConfig(str(path), [error.problem]) from None
+    except TomlSyntaxError as error:
+        raise InvalidConfigError(str(path), [error.problem]) from None
     document = Document(data, positions, text)
     return UserConfig(path, _keys(document), document)
 

@@ -3,12 +3,11 @@
 Nothing here imports torch, unless the originals of a torchvision dataset have to be looked at.
 """
 
-from tui_influence.datasets.cache import default_cache
-from tui_influence.datasets.groups import groups_of
+from tui_influence.datasets.base import Groups, ImageSet, ImageShape, TargetSet
+from tui_influence.datasets.cache import default_cache, staged
+from tui_influence.datasets.errors import DatasetProblemsError
+from tui_influence.datasets.groups import assign_groups
 from tui_influence.datasets.load import load_source, load_target, native_shape, reopen
-from tui_influence.datasets.problems import DatasetProblemsError
-from tui_influence.datasets.sets import Groups, ImageSet, ImageShape, TargetSet
-from tui_influence.datasets.staging import staged
 from tui_influence.datasets.thumbnails import thumbnails
 from tui_influence.datasets.torchvision_trust import UntrustedDatasetError
 
@@ -20,7 +19,7 @@ __all__ = [
     "TargetSet",
     "UntrustedDatasetError",
     "default_cache",
-    "groups_of",
+    "assign_groups",
     "load_source",
     "load_target",
     "native_shape",

@@ -11,6 +11,8 @@ map: a full disk is then an error instead of a signal that kills the process.
 
 A cache that does not exist yet is made for its user alone; one that exists, such as one that several users share,
 keeps its modes.
+
+Packed datasets copied to a node's own disk, so that many tasks do not read one file system at once.
 """
 
 import errno
@@ -20,7 +22,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,7 @@ import numpy as np
 import platformdirs
 from numpy.lib import format as npy
 
-from tui_influence.config.paths import expanded
+from tui_influence.datasets.base import Images, ImageSet, Labels
 from tui_influence.datasets.entry import (
     FORMAT,
     IMAGES,
@@ -44,10 +46,9 @@ from tui_influence.datasets.entry import (
     write_labels,
     write_manifest,
 )
-from tui_influence.datasets.problems import reason_of, shown
-from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.datasets.errors import printable_path, reason_of
 from tui_influence.errors import DatasetError
-from tui_influence.regular_files import read_regular
+from tui_influence.regular_files import expand_home, read_regular
 
 TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Packed datasets of tinfl; safe to delete.\n"
@@ -56,17 +57,17 @@ _MOST_KEY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class CachedImages:
     """An entry, and the (name, reason) of each image that could not be read when it was packed."""
 
     images: ImageSet
-    bad: tuple[tuple[str, str], ...]
+    unreadable: tuple[tuple[str, str], ...]
 
 
 def default_cache() -> Path:
     """Return where packed datasets are kept: `$TINFL_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("TINFL_CACHE")
-    return expanded(chosen) if chosen else platformdirs.user_cache_path("tinfl")
+    return expand_home(chosen) if chosen else platformdirs.user_cache_path("tinfl")
 
 
 def key_of(*parts: object) -> str:
@@ -80,7 +81,7 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root if root is not None else default_cache()
 
-    def find(self, key: str) -> Found | None:
+    def find(self, key: str) -> CachedImages | None:
         """Return the sound entry under a key, or None.
 
         Raises:
@@ -93,7 +94,7 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         images = self.open(fingerprint)
-        return Found(images, bad) if images is not None else None
+        return CachedImages(images, bad) if images is not None else None
 
     def open(self, fingerprint: str, *, verify: bool = True) -> ImageSet | None:
         """Return the entry with this fingerprint if it is there and sound, else None.
@@ -171,7 +172,7 @@ class Cache:
             with (folder / IMAGES).open("wb") as file:
                 yield Writer(self, folder, file, shape)
         except OSError as error:
-            where = f"the dataset cache {shown(self.root)}"
+            where = f"the dataset cache {printable_path(self.root)}"
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise DatasetError(
                     f"{where} is full: packing {what} needs {size / 1e6:,.0f} MB (TINFL_CACHE names another place)"
@@ -269,7 +270,7 @@ class Writer:
         self._cache.remember(key, fingerprint, bad)
         images = self._cache.open(fingerprint, verify=False)
         if images is None:
-            raise DatasetError(f"the dataset cache {shown(self._cache.root)} lost what was just written to it")
+            raise DatasetError(f"the dataset cache {printable_path(self._cache.root)} lost what was just written to it")
         return images
 
     def _write_header(self, count: int) -> None:
@@ -284,3 +285,66 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged(stage: str | None, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Iterator[None]:
+    """Let this process and those it starts find packed datasets in a directory of this node while the context lasts.
+
+    What is copied stays there for the tasks that come after; entries are found by what they hold, so an old copy is
+    never a wrong one. Where nothing can be copied, the cache that all nodes share serves as well, if more slowly.
+
+    Args:
+        stage: the directory, in which `$NAME` stands for a variable of the environment; nothing is done for None.
+        fingerprints: of the datasets; one that the cache does not have is left to who looks for it.
+        warn: is told why nothing could be copied.
+    """
+    near = _filled(stage, fingerprints, warn) if stage is not None else None
+    if near is None:
+        yield
+        return
+    before = os.environ.get("TINFL_CACHE")
+    os.environ["TINFL_CACHE"] = str(near)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TINFL_CACHE"]
+        else:
+            os.environ["TINFL_CACHE"] = before
+
+
+def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Path | None:
+    """Return a cache on this node that holds the datasets; None if there can be none."""
+    there = os.path.expandvars(stage)
+    if "$" in there:
+        warn(f"compute.slurm.stage: {printable_path(stage)} names a variable that is not set on this node")
+        return None
+    near, far = Cache(Path(there) / f"tinfl-{os.getuid()}"), default_cache()
+    try:
+        near.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if near.root.lstat().st_uid != os.getuid():  # in a directory that all users write to, anybody may be first
+            raise PermissionError(errno.EPERM, "it belongs to somebody else")
+        for fingerprint in fingerprints:
+            _copy(near, far, fingerprint)
+    except OSError as error:
+        warn(
+            f"cannot copy packed data to {printable_path(near.root)}: {reason_of(error)}; "
+            f"they are read from {printable_path(far)}"
+        )
+        return None
+    return near.root
+
+
+def _copy(near: Cache, far: Path, fingerprint: str) -> None:
+    """Copy a dataset, unless it is there; of tasks that begin at once on a node, one copy stays."""
+    if near.open(fingerprint) is not None or Cache(far).open(fingerprint, verify=False) is None:
+        return
+    for name in ("packed", "tmp"):
+        (near.root / name).mkdir(parents=True, exist_ok=True)
+    folder = near.root / "tmp" / secrets.token_hex(8)
+    try:
+        shutil.copytree(far / "packed" / fingerprint, folder)
+        near.install(folder, fingerprint)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.datasets.problems import reason_of, shown
-from tui_influence.datasets.sets import Images, ImageSet, Labels
+from tui_influence.datasets.base import Images, ImageSet, Labels
+from tui_influence.datasets.errors import printable_path, reason_of
 from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
 from tui_influence.pixel_counts import VALUES, pixel_counts
@@ -143,7 +143,7 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Ve
         raise DamagedEntryError(f"{Path(str(error.filename)).name} is missing") from error
     except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES):
-            raise DatasetError(f"cannot read packed data in {shown(folder)}: {reason_of(error)}") from error
+            raise DatasetError(f"cannot read packed data in {printable_path(folder)}: {reason_of(error)}") from error
         raise DamagedEntryError(reason_of(error)) from error
 
 

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tui_influence.config.paths import expanded
-from tui_influence.datasets.images import EXTENSIONS, look
-from tui_influence.datasets.problems import BadImageError, counted, directory_problem, listed, shown
-from tui_influence.datasets.sets import ImageShape, Labels, Sample, check_classes
+from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
+from tui_influence.datasets.errors import BadImageError, abbreviate_list, directory_problem, printable_path
+from tui_influence.datasets.images import EXTENSIONS, read_shape
 from tui_influence.errors import DatasetError
-from tui_influence.text import printable
+from tui_influence.regular_files import expand_home
+from tui_influence.text import pluralize, printable
 
 _IGNORED_DIRECTORIES = frozenset({"__MACOSX"})
 _Identity = tuple[int, int]
@@ -33,12 +33,12 @@ class _File:
     mtime_ns: int
 
 
-class FolderOrigin:
+class FolderReader:
     """The images below one directory."""
 
     def __init__(self, path: str) -> None:
-        self.root = expanded(path)
-        self.where = shown(path)
+        self.root = expand_home(path)
+        self.display_name = printable_path(path)
 
     def stamp(self) -> str:
         """Hash of the root and of every image's path, size and time."""
@@ -58,10 +58,10 @@ class FolderOrigin:
         for folder in _class_folders(self.root):
             for file in _images(self.root, folder):
                 try:
-                    return look(Sample(file.name, 0, self.root / file.name))
+                    return read_shape(Sample(file.name, 0, self.root / file.name))
                 except BadImageError:
                     continue
-        raise DatasetError(f"{self.where} has no readable image")
+        raise DatasetError(f"{self.display_name} has no readable image")
 
     def count(self) -> int:
         """How many images there are."""
@@ -73,9 +73,9 @@ class FolderOrigin:
             for file in files:
                 yield Sample(file.name, label, self.root / file.name)
 
-    def settle(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Every class must have kept an image."""
-        require_every_class(self.where, self.classes, labels)
+        require_every_class(self.display_name, self.classes, labels)
         return self.classes, labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
@@ -83,7 +83,7 @@ class FolderOrigin:
         for name in names:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts:
-                raise DatasetError(f"{printable(name)} is not an image of {self.where}")
+                raise DatasetError(f"{printable(name)} is not an image of {self.display_name}")
             yield Sample(name, 0, self.root / path)
 
     @cached_property
@@ -91,14 +91,14 @@ class FolderOrigin:
         folders = _class_folders(self.root)
         if not folders:
             loose = sum(1 for _ in _images(self.root, self.root))
-            hint = f"; it has {counted(loose, 'image')} itself" if loose else ""
-            raise DatasetError(f"{self.where} has no class folders (one sub-directory a class){hint}")
-        check_classes(self.where, tuple(folder.name for folder in folders))
+            hint = f"; it has {pluralize(loose, 'image')} itself" if loose else ""
+            raise DatasetError(f"{self.display_name} has no class folders (one sub-directory a class){hint}")
+        check_classes(self.display_name, tuple(folder.name for folder in folders))
         listing = {folder.name: list(_images(self.root, folder)) for folder in folders}
         empty = [printable(name) for name, files in listing.items() if not files]
         if empty:
             what = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
-            raise DatasetError(f"{self.where} has {what} (no images in it): {listed(empty)}")
+            raise DatasetError(f"{self.display_name} has {what} (no images in it): {abbreviate_list(empty)}")
         return listing
 
 
@@ -111,7 +111,7 @@ def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) ->
     missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
     if len(missing):
         names = [printable(classes[label]) for label in missing]
-        raise DatasetError(f"{where} has no readable image of {listed(names)}")
+        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
 
 
 def tree_stamp(root: Path, marker: str) -> str:

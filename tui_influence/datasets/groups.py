@@ -10,12 +10,14 @@ its path below the dataset's directory, or "class/index" in files without names.
 
 A table is read row by row, and no further than a table of these images can go on: what it takes in memory depends on
 how many images there are, not on how many it lists.
+
+A list of names in a text file, one a line; empty lines and those that begin with # are skipped.
 """
 
 import csv
 import os
 import posixpath
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from io import TextIOWrapper
 from pathlib import Path
@@ -23,13 +25,12 @@ from typing import TextIO
 
 import numpy as np
 
-from tui_influence.config.paths import expanded
 from tui_influence.config.schema import Source
-from tui_influence.datasets.problems import DatasetProblemsError, counted, directory_problem, reason_of, shown
-from tui_influence.datasets.sets import Groups, ImageSet
+from tui_influence.datasets.base import Groups, ImageSet
+from tui_influence.datasets.errors import DatasetProblemsError, directory_problem, printable_path, reason_of
 from tui_influence.errors import DatasetError
-from tui_influence.regular_files import open_regular
-from tui_influence.text import printable
+from tui_influence.regular_files import expand_home, open_regular
+from tui_influence.text import did_you_mean, pluralize, printable
 
 _COLUMNS = ("path", "group")
 _MOST_CHARACTERS = 1 << 17
@@ -43,7 +44,7 @@ _MOST_PROBLEMS = 1000
 """After which the rest is not read."""
 
 
-def groups_of(section: Source, images: ImageSet) -> Groups:
+def assign_groups(section: Source, images: ImageSet) -> Groups:
     """Return the groups that `section.groups` asks for.
 
     Args:
@@ -58,10 +59,10 @@ def groups_of(section: Source, images: ImageSet) -> Groups:
     if section.groups == "example":
         return Groups(images.names, np.arange(len(images), dtype=np.int32))
     partial = any(setting is not None for setting in (section.per_class, section.keep, section.exclude))
-    group_of = _read(expanded(section.groups), images, partial=partial)
+    group_of = _read(expand_home(section.groups), images, partial=partial)
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
-        raise DatasetError(f"{shown(section.groups)} puts no image of the source in a group")
+        raise DatasetError(f"{printable_path(section.groups)} puts no image of the source in a group")
     number = {name: index for index, name in enumerate(names)} | {"": -1}
     return Groups(names, np.array([number[group_of.get(name, "")] for name in images.names], dtype=np.int32))
 
@@ -74,7 +75,7 @@ def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
         images: that it speaks of.
         partial: it may list images that are not among them.
     """
-    where = shown(path)
+    where = printable_path(path)
     known = set(images.names)
     elsewhere = set(images.skipped)
     group_of: dict[str, str] = {}
@@ -100,7 +101,7 @@ def _read(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
             else:
                 line_of.setdefault(name, line)
     if problems:
-        count = counted(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
+        count = pluralize(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
         more = f" ({count})" if len(problems) > 1 else ""
         raise DatasetProblemsError(f"{where}: {problems[0]}{more}", [f"{where}: {problem}" for problem in problems])
     return group_of
@@ -112,7 +113,7 @@ def _row_limit(*, partial: bool) -> str:
 
 def _rows(path: Path) -> Generator[tuple[int, str | None, str | None], None, None]:
     """Read line number, image name and group of each row; None for what a row lacks."""
-    where = shown(path)
+    where = printable_path(path)
     line = 1
     try:
         with open_regular(path) as content, TextIOWrapper(content, "utf-8-sig", newline="") as file:
@@ -149,3 +150,85 @@ def _lines(file: TextIO, where: str) -> Iterator[str]:
         if len(line) > _MOST_CHARACTERS:
             raise DatasetError(f"{where}: line {number} is longer than {_MOST_CHARACTERS:,} characters")
         yield line
+
+
+_MAX_CLASS_LIST_BYTES = 16 << 20
+
+
+def read_class_list(path: Path, known: Sequence[str]) -> list[str]:
+    """Return the classes that a file lists, once each, in its order.
+
+    Args:
+        path: of the file.
+        known: the classes there are.
+
+    Raises:
+        DatasetError: it cannot be read, or lists what is not there; with `details` where that is several names.
+    """
+    return parse_class_list(_text_of(path), known, printable_path(path))
+
+
+def read_image_list(path: Path, known: Sequence[str], *, partial: bool) -> list[str]:
+    """Return the images that a file lists, once each, in its order.
+
+    Args:
+        path: of the file.
+        known: names of the images there are.
+        partial: it may list images that are not among them.
+
+    Raises:
+        DatasetError: it cannot be read, or lists what is not there.
+    """
+    text, where = _text_of(path), printable_path(path)
+    there = set(known)
+    names = _names_in(text, there)
+    unknown = [] if partial else [name for name in names if name not in there]
+    if unknown:
+        more = f" ({len(unknown)} such lines)" if len(unknown) > 1 else ""
+        raise DatasetProblemsError(
+            f"{where}: the source has no image {printable(unknown[0], 60)}{more}",
+            [f"{where}: the source has no image {printable(name, 60)}" for name in unknown],
+        )
+    return [name for name in names if name in there]
+
+
+def read_image_list_text(path: Path) -> str:
+    """Return such a file as it is, to be gone on with.
+
+    Raises:
+        DatasetError: it cannot be read, or is no text.
+    """
+    return _text_of(path)
+
+
+def _text_of(path: Path) -> str:
+    where = printable_path(path)
+    try:
+        with open_regular(path) as file:
+            content = file.read(_MAX_CLASS_LIST_BYTES + 1)
+    except OSError as error:
+        raise directory_problem(path, error) from error
+    if len(content) > _MAX_CLASS_LIST_BYTES:
+        raise DatasetError(f"{where}: larger than {_MAX_CLASS_LIST_BYTES >> 20} MiB; this is no list of names")
+    try:
+        return content.decode("utf-8-sig")
+    except ValueError as error:
+        raise DatasetError(f"{where} is not UTF-8 text") from error
+
+
+def parse_class_list(text: str, known: Sequence[str], where: str) -> list[str]:
+    """Return the classes that a text lists; `where` is what messages call it. See `read_class_list`."""
+    there = set(known)
+    names = _names_in(text, there)
+    unknown = [name for name in names if name not in there]
+    if not unknown:
+        return names
+    details = [f'"{printable(name, 60)}"{did_you_mean(name, known)}' for name in unknown]
+    if len(unknown) == 1:
+        raise DatasetError(f"{where}: the source has no class {details[0]}")
+    raise DatasetProblemsError(f"{where}: it names {len(unknown)} classes that the source does not have", details)
+
+
+def _names_in(text: str, there: set[str]) -> list[str]:
+    lines = [line.strip() for line in text.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line and (line in there or not line.startswith("#"))))

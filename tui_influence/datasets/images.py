@@ -1,9 +1,9 @@
 """One image, from a file or from memory, to a square of pixels.
 
-Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side becomes the
-wanted side (antialiased, Lanczos), the middle is kept. Files are decoded with a fixed list of Pillow's decoders, and
-an image that declares more than `MAX_PIXELS` is never decoded, nor one of more than `MAX_COSTLY_PIXELS` whose decoder
-takes more memory than others. Threads decode within a common budget (`decoding`).
+Every kind of dataset goes through `square`, so that source and target are scaled alike: the shorter side is scaled to
+the resolution (antialiased, Lanczos) and the middle is kept. Files are decoded with a fixed list of Pillow's decoders.
+An image that declares more than `MAX_PIXELS` is never decoded, nor one of more than `MAX_COSTLY_PIXELS` whose decoder
+takes more memory than others. All threads share one budget of pixels, so that memory does not grow with their number.
 """
 
 import math
@@ -13,15 +13,50 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader
 from pathlib import Path
+from threading import Condition
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registered before any thread needs them
 
-from tui_influence.datasets.decoding import BUDGET
-from tui_influence.datasets.problems import BadImageError, image_reason
-from tui_influence.datasets.sets import Images, ImageShape, Sample
+from tui_influence.datasets.base import Images, ImageShape, Sample
+from tui_influence.datasets.errors import BadImageError, image_reason
 from tui_influence.regular_files import open_regular
+
+PIXELS_IN_FLIGHT = 1 << 25
+"""Pixels that all threads together decode at a time.
+
+Decoding takes up to 16 bytes a pixel (WebP; most formats 4 to 9): 0.6 GB in all. Photographs have 1 to 24 million
+pixels, and a JPEG is decoded at a fraction of its size, so threads rarely wait for each other. A larger image is no
+error: it is decoded when nothing else is.
+"""
+
+
+class PixelBudget:
+    """A number of pixels that threads may decode at a time."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._in_flight = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        """Wait until so many more pixels are within the budget, or nothing else is decoded; give them back after."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_flight or self._in_flight + pixels <= self._pixels)
+            self._in_flight += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_flight -= pixels
+                self._changed.notify_all()
+
+
+BUDGET = PixelBudget(PIXELS_IN_FLIGHT)
+"""Of this process."""
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
 """The decoders in use. A file's name does not choose among them; its content does. Images come from strangers, so a
@@ -111,7 +146,7 @@ def thumbnail(sample: Sample, side: int) -> Images:
         raise BadImageError(image_reason(error)) from error
 
 
-def look(sample: Sample) -> ImageShape:
+def read_shape(sample: Sample) -> ImageShape:
     """Return the shape of a sample's image, from its header.
 
     Raises:

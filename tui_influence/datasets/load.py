@@ -1,23 +1,90 @@
-"""Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree."""
+"""From a section of the config to where its images are.
+
+Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree.
+"""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from tui_influence.config.paths import expanded
-from tui_influence.config.schema import Source, Target
-from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.config.schema import (
+    BuiltinSource,
+    BuiltinTarget,
+    FolderSource,
+    FolderTarget,
+    NpzSource,
+    NpzTarget,
+    Source,
+    Target,
+    TorchvisionSource,
+    TorchvisionTarget,
+)
+from tui_influence.datasets.base import MIN_CLASSES, DatasetReader, ImageSet, ImageShape, TargetSet
+from tui_influence.datasets.builtin import BuiltinReader
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.class_list import read_class_list, read_image_list
-from tui_influence.datasets.folder import FolderOrigin
+from tui_influence.datasets.errors import abbreviate_list
+from tui_influence.datasets.folder import FolderReader
+from tui_influence.datasets.groups import read_class_list, read_image_list
 from tui_influence.datasets.images import quiet_decoding
-from tui_influence.datasets.origins import Part, origin_of, source_origin, target_origin
+from tui_influence.datasets.npz import NpzReader
 from tui_influence.datasets.packing import Progress, pack, select
-from tui_influence.datasets.problems import listed
-from tui_influence.datasets.sets import MIN_CLASSES, ImageSet, ImageShape, Origin, TargetSet
+from tui_influence.datasets.torchvision import TorchvisionReader
 from tui_influence.designs import choose_per_class
 from tui_influence.errors import DatasetError
+from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
+
+Part = Literal["source", "train", "test"]
+
+
+def source_origin(section: Source, *, trusted: bool) -> DatasetReader:
+    """Where the images of a source are; see `origin_of`."""
+    match section:
+        case BuiltinSource():
+            return BuiltinReader(section.name)
+        case FolderSource():
+            return FolderReader(section.path)
+        case NpzSource():
+            return NpzReader(section.path)
+        case TorchvisionSource():
+            return TorchvisionReader(section.dataset, section.root, section.arguments, trusted=trusted)
+
+
+def target_origin(section: Target, part: Literal["train", "test"], *, trusted: bool) -> DatasetReader:
+    """Where a target's training or test images are; see `origin_of`."""
+    match section:
+        case BuiltinTarget():
+            return BuiltinReader(section.name, part)
+        case FolderTarget():
+            return FolderReader(section.train if part == "train" else section.test)
+        case NpzTarget():
+            return NpzReader(section.train if part == "train" else section.test, every_class=part == "train")
+        case TorchvisionTarget():
+            arguments = section.train if part == "train" else section.test
+            return TorchvisionReader(section.dataset, section.root, arguments, trusted=trusted)
+
+
+def origin_of(section: Source | Target, part: Part, *, trusted: bool) -> DatasetReader:
+    """Where one part of a section's images is.
+
+    Args:
+        section: of the config.
+        part: of its images.
+        trusted: the config is read from the user's own file, not from a results directory, so a dataset in it may be
+            opened even if that could run code.
+
+    Raises:
+        ValueError: a source has no training or test part, a target no source part.
+    """
+    if isinstance(section, BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget):
+        if part == "source":
+            raise ValueError("a target has a train and a test part")
+        return target_origin(section, part, trusted=trusted)
+    if part != "source":
+        raise ValueError("a source has one part: source")
+    return source_origin(section, trusted=trusted)
+
 
 MAX_NATIVE_SIDE = 64
 _SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2
@@ -75,11 +142,11 @@ def load_source(
     )
     chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
     if section.keep is not None:
-        chosen = _kept(chosen, expanded(section.keep), store)
+        chosen = _kept(chosen, expand_home(section.keep), store)
     if section.exclude is None:
         return chosen
     partial = section.per_class is not None or section.keep is not None
-    return _without(chosen, expanded(section.exclude), store, partial=partial)
+    return _without(chosen, expand_home(section.exclude), store, partial=partial)
 
 
 def load_target(
@@ -159,7 +226,7 @@ def _without(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> Im
     stays = np.array([name not in left_out for name in images.names])
     emptied = np.flatnonzero(np.bincount(images.labels[stays], minlength=len(images.classes)) == 0)
     if emptied.size:
-        names = listed([printable(images.classes[label], 60) for label in emptied])
+        names = abbreviate_list([printable(images.classes[label], 60) for label in emptied])
         raise DatasetError(f"{printable(str(path))} leaves no image of {names}; `keep` leaves classes out")
     if stays.all():
         return images
@@ -167,12 +234,12 @@ def _without(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> Im
     return select(images, positions, images.labels[positions], images.classes, cache)
 
 
-def _check_declared(target: str, train: Origin, test: Origin) -> None:
+def _check_declared(target: str, train: DatasetReader, test: DatasetReader) -> None:
     """Compare what both say their classes are, before the work of packing them."""
     declared = [
         origin.classes
         for origin in (train, test)
-        if isinstance(origin, FolderOrigin) or (isinstance(origin, NpzOrigin) and origin.named)
+        if isinstance(origin, FolderReader) or (isinstance(origin, NpzReader) and origin.named)
     ]
     if len(declared) == 2:
         _check_same(target, *declared)
@@ -193,7 +260,7 @@ def _check_same(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> N
     if train == test:
         return
     parts = [
-        f"only in {part}: {listed([printable(name) for name in mine if name not in set(other)])}"
+        f"only in {part}: {abbreviate_list([printable(name) for name in mine if name not in set(other)])}"
         for part, mine, other in (("training", train, test), ("test", test, train))
         if set(mine) - set(other)
     ] or ["they are in a different order"]

@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from tui_influence.config.schema import OnBadImage
-from tui_influence.datasets.cache import Cache, Found, key_of
+from tui_influence.datasets.base import DatasetReader, Images, ImageSet, Labels, Sample
+from tui_influence.datasets.cache import Cache, CachedImages, key_of
+from tui_influence.datasets.errors import BadImageError, unreadable_images
 from tui_influence.datasets.images import quiet_decoding, render
-from tui_influence.datasets.problems import BadImageError, unreadable_images
-from tui_influence.datasets.sets import Images, ImageSet, Labels, Origin, Sample
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 
@@ -37,7 +37,7 @@ def threads() -> int:
 
 
 def pack(
-    origin: Origin,
+    origin: DatasetReader,
     *,
     resolution: int,
     channels: int,
@@ -53,9 +53,9 @@ def pack(
     """
     key = key_of(type(origin).__name__, origin.stamp(), resolution, channels)
     found = cache.find(key) or _packed(origin, resolution, channels, on_bad_image, cache, key, progress)
-    if found.bad and on_bad_image == "error":
-        raise unreadable_images(origin.where, found.bad)
-    return replace(found.images, skipped=tuple(name for name, _ in found.bad))
+    if found.unreadable and on_bad_image == "error":
+        raise unreadable_images(origin.display_name, found.unreadable)
+    return replace(found.images, skipped=tuple(name for name, _ in found.unreadable))
 
 
 def select(images: ImageSet, positions: Labels, labels: Labels, classes: tuple[str, ...], cache: Cache) -> ImageSet:
@@ -98,14 +98,14 @@ class _Batch:
 
 
 def _packed(
-    origin: Origin,
+    origin: DatasetReader,
     resolution: int,
     channels: int,
     on_bad_image: OnBadImage,
     cache: Cache,
     key: str,
     progress: Progress | None,
-) -> Found:
+) -> CachedImages:
     """Pack, whether or not bad images are an error, so that skipping them later costs nothing."""
     total = origin.count()
     whole = _Batch()
@@ -113,7 +113,7 @@ def _packed(
     def work(samples: list[Sample]) -> _Batch:
         return _render_all(samples, resolution, channels)
 
-    with cache.writing((total, resolution, resolution, channels), origin.where) as writer:
+    with cache.writing((total, resolution, resolution, channels), origin.display_name) as writer:
         with quiet_decoding():
             for batch in in_threads(work, _batches(origin.samples())):
                 if batch.pixels:
@@ -124,19 +124,19 @@ def _packed(
                 if progress is not None:
                     progress(len(whole), total)
         if whole.bad and (on_bad_image == "error" and not whole.names):
-            raise unreadable_images(origin.where, whole.bad)
+            raise unreadable_images(origin.display_name, whole.bad)
         if not whole.names:
             name, reason = whole.bad[0] if whole.bad else ("", "")
             why = f": all {total} are unreadable, such as {printable(name)} ({reason})" if whole.bad else ""
-            raise DatasetError(f"{origin.where} has no images{why}")
+            raise DatasetError(f"{origin.display_name} has no images{why}")
         try:
-            classes, labels = origin.settle(np.array(whole.labels, dtype=np.int64))
+            classes, labels = origin.finalize_labels(np.array(whole.labels, dtype=np.int64))
         except DatasetError:
             if whole.bad and on_bad_image == "error":
-                raise unreadable_images(origin.where, whole.bad) from None
+                raise unreadable_images(origin.display_name, whole.bad) from None
             raise
         images = writer.finish(key, labels, classes, tuple(whole.names), whole.bad)
-    return Found(images, tuple(whole.bad))
+    return CachedImages(images, tuple(whole.bad))
 
 
 def _render_all(samples: list[Sample], resolution: int, channels: int) -> _Batch:

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tui_influence.config.schema import Source, Target
+from tui_influence.datasets.base import Images, ImageSet, Sample
+from tui_influence.datasets.errors import BadImageError
 from tui_influence.datasets.images import quiet_decoding, thumbnail
-from tui_influence.datasets.origins import Part, origin_of
+from tui_influence.datasets.load import Part, origin_of
 from tui_influence.datasets.packing import in_threads
-from tui_influence.datasets.problems import BadImageError
-from tui_influence.datasets.sets import Images, ImageSet, Sample
 from tui_influence.datasets.torchvision_trust import UntrustedDatasetError
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable

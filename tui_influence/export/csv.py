@@ -13,10 +13,21 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from tui_influence import __version__
-from tui_influence.export.comparison_report import AnyReport, ComparisonReport
-from tui_influence.export.report import RankReport, finite, first
-from tui_influence.influence.comparison import ComparedGroup
-from tui_influence.influence.ranking import RankedGroup
+from tui_influence.analysis.types import (
+    AnyReport,
+    ComparisonReport,
+    RankReport,
+)
+from tui_influence.influence.types import (
+    ComparedGroup,
+    RankedGroup,
+)
+from tui_influence.render.ranking import (
+    finite,
+    first,
+    meaning,
+    verdict,
+)
 from tui_influence.text import printable, spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "n_with", "n_without")
@@ -95,8 +106,8 @@ def _comments(report: RankReport) -> list[tuple[str, str]]:
         *_about(report),
         *_how(report),
         ("models", _models(report)),
-        ("influence", report.meaning()),
-        ("verdict", report.verdict()),
+        ("influence", meaning(report)),
+        ("verdict", verdict(report)),
         ("written by", f"tinfl {__version__}"),
     ]
 
@@ -109,8 +120,8 @@ def _compared_comments(report: ComparisonReport) -> list[tuple[str, str]]:
         *((f"{side} {key}", value) for side, one in sides for key, value in _about(one)),
         *_how(report.first),
         *((f"{side} models", _models(one)) for side, one in sides),
-        ("influence", report.meaning()),
-        ("verdict", report.verdict()),
+        ("influence", meaning(report)),
+        ("verdict", verdict(report)),
         ("written by", f"tinfl {__version__}"),
     ]
 

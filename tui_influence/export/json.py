@@ -11,13 +11,24 @@ import re
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.export.comparison_report import AnyReport, ComparisonReport
-from tui_influence.export.report import RankReport, finite, first
-from tui_influence.influence.comparison import ComparedGroup
-from tui_influence.influence.forecast import Forecast
-from tui_influence.influence.lds import LDS
-from tui_influence.influence.ranking import RankedGroup
-from tui_influence.influence.reliability import Reliability
+from tui_influence.analysis.types import (
+    AnyReport,
+    ComparisonReport,
+    RankReport,
+)
+from tui_influence.influence.types import (
+    LDS,
+    ComparedGroup,
+    Forecast,
+    RankedGroup,
+    Reliability,
+)
+from tui_influence.render.ranking import (
+    finite,
+    first,
+    meaning,
+    verdict,
+)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -51,8 +62,8 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "n_groups": len(ranking.rows),
         "n_failed": report.n_failed,
         "noise": report.is_noise(),
-        "meaning": _text(report.meaning()),
-        "verdict": _text(report.verdict()),
+        "meaning": _text(meaning(report)),
+        "verdict": _text(verdict(report)),
         "config_hash": _text(report.config_hash),
         "version": __version__,
     }
@@ -71,8 +82,8 @@ def _comparison(report: ComparisonReport, top: int | None) -> dict[str, Any]:
         "rows": [_compared(row) for row in first(found.rows, top)],
         "n_groups": len(found.rows),
         "n_compared": found.n_compared,
-        "meaning": _text(report.meaning()),
-        "verdict": _text(report.verdict()),
+        "meaning": _text(meaning(report)),
+        "verdict": _text(verdict(report)),
         "config_hash": _text(report.first.config_hash),
         "version": __version__,
     }

@@ -29,7 +29,7 @@ def _palette_image() -> Image.Image:
 _PALETTE = _palette_image()
 
 
-def blocks(image: Image.Image, *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
+def draw_blocks(image: Image.Image, *, indexed: bool) -> tuple[tuple[Segment, ...], ...]:
     """Draw a grid of pixels, grey or RGB, with two rows of them a row of text.
 
     Args:

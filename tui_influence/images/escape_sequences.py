@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tui_influence.images.graphics import Protocol
-from tui_influence.images.pictures import rows_for
+from tui_influence.images.text_image import text_rows
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "It seems this process is not running within a terminal", UserWarning)
@@ -62,10 +62,10 @@ def escape_sequence(pixels: "NDArray[np.uint8]", columns: int, protocol: Protoco
 
     Args:
         pixels: (h, w, C) uint8; C is 1 (grey) or 3 (RGB).
-        columns: width on the screen, in cells; the height is `rows_for` it.
+        columns: width on the screen, in cells; the height is `text_rows` it.
         protocol: the terminal's.
     """
-    image = _CLASSES[protocol](_enlarged(pixels, columns), width=columns, height=rows_for(pixels.shape, columns))
+    image = _CLASSES[protocol](_enlarged(pixels, columns), width=columns, height=text_rows(pixels.shape, columns))
     return format(image, _FORMAT)
 
 

@@ -46,7 +46,9 @@ ASCII: Mapping[str, tuple[float, float]] = {
 """The same of DejaVu Sans Mono, relative to its fullest characters (which cover about 27% of half a cell)."""
 
 
-def drawn(image: "Image", glyphs: Mapping[str, tuple[float, float]], *, dark: bool) -> tuple[tuple[Segment, ...], ...]:
+def draw_glyphs(
+    image: "Image", glyphs: Mapping[str, tuple[float, float]], *, dark: bool
+) -> tuple[tuple[Segment, ...], ...]:
     """Draw a grid of pixels, grey or RGB, with two rows of them a row of text.
 
     Args:

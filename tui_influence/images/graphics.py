@@ -25,7 +25,7 @@ class Protocol(StrEnum):
 
 
 @dataclass(frozen=True)
-class Detected:
+class Detection:
     """What was found out about a terminal.
 
     Attributes:
@@ -37,27 +37,27 @@ class Detected:
     reason: str
 
 
-def detect(environment: Mapping[str, str]) -> Detected:
+def detect_protocol(environment: Mapping[str, str]) -> Detection:
     """Tell from its environment which protocol a terminal understands.
 
     `TERM` counts first: a terminal sets it itself, while other variables may come from the program that started it.
     """
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if environment.get("TMUX") or environment.get("STY") or term.startswith(("tmux", "screen")):
-        return Detected(None, "tmux and screen do not pass images on")
+        return Detection(None, "tmux and screen do not pass images on")
     if term in ("xterm-kitty", "xterm-ghostty"):
-        return Detected(Protocol.KITTY, f"TERM is {term}")
+        return Detection(Protocol.KITTY, f"TERM is {term}")
     if term == "wezterm":
-        return Detected(Protocol.ITERM2, f"TERM is {term}")
+        return Detection(Protocol.ITERM2, f"TERM is {term}")
     if program in ("iTerm.app", "WezTerm"):
-        return Detected(Protocol.ITERM2, f"TERM_PROGRAM is {program}")
+        return Detection(Protocol.ITERM2, f"TERM_PROGRAM is {program}")
     if program == "ghostty":
-        return Detected(Protocol.KITTY, f"TERM_PROGRAM is {program}")
+        return Detection(Protocol.KITTY, f"TERM_PROGRAM is {program}")
     if not program and environment.get("KITTY_WINDOW_ID"):
-        return Detected(Protocol.KITTY, "KITTY_WINDOW_ID is set")
+        return Detection(Protocol.KITTY, "KITTY_WINDOW_ID is set")
     if not program and environment.get("LC_TERMINAL") == "iTerm2":  # what iTerm2 hands on over SSH
-        return Detected(Protocol.ITERM2, "LC_TERMINAL is iTerm2")
-    return Detected(None, "nothing says that this terminal is kitty, Ghostty, iTerm2 or WezTerm")
+        return Detection(Protocol.ITERM2, "LC_TERMINAL is iTerm2")
+    return Detection(None, "nothing says that this terminal is kitty, Ghostty, iTerm2 or WezTerm")
 
 
 @cache

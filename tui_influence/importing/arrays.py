@@ -20,11 +20,11 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import open_file, read_bytes, refusal
 from tui_influence.store.npy_file import map_array, read_plain_header
 from tui_influence.store.records import MARGIN_LIMIT
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 ROWS = 256
 """Models that are read at once."""
-MOST_CLASSES = 65_535
+MAX_CLASSES = 65_535
 """Predicted labels are stored in two bytes, and one value stands for "another class"."""
 _UNREADABLE = (
     ValueError, EOFError, OverflowError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
@@ -34,7 +34,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Given:
+class ImportRequest:
     """Files and settings of an import; None where they were not given.
 
     Attributes:
@@ -59,7 +59,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Opened:
+class CheckedImport:
     """An import whose parts fit each other.
 
     Attributes:
@@ -88,9 +88,9 @@ class Opened:
     images: NDArray[np.uint8] | None
     heldout: int
     identity: str
-    constant: tuple[str, ...]
-    same_size: bool
-    share: float
+    constant_groups: tuple[str, ...]
+    is_fixed_size: bool
+    alpha: float
     are_probabilities: bool
     clipped: int
 
@@ -100,7 +100,7 @@ class Opened:
         return len(self.masks) - self.heldout
 
 
-def open_given(given: Given) -> Opened:
+def open_import(given: ImportRequest) -> CheckedImport:
     """Open everything that an import is made of and check that it fits.
 
     Raises:
@@ -122,7 +122,7 @@ def open_given(given: Given) -> Opened:
     constant = np.flatnonzero((with_group == 0) | (with_group == m - given.heldout))
     if len(constant) == len(groups):
         raise ConfigError(f"{_path(given.masks)}: no group varies: every model has the same groups")
-    return Opened(
+    return CheckedImport(
         masks=masks,
         outputs=outputs,
         predicted=predicted,
@@ -132,21 +132,21 @@ def open_given(given: Given) -> Opened:
         images=images,
         heldout=given.heldout,
         identity=digest.hexdigest(),
-        constant=tuple(groups[int(k)] for k in constant),
-        same_size=len(sizes) == 1,
-        share=float(with_group.mean()) / (m - given.heldout),
+        constant_groups=tuple(groups[int(k)] for k in constant),
+        is_fixed_size=len(sizes) == 1,
+        alpha=float(with_group.mean()) / (m - given.heldout),
         are_probabilities=least >= 0 and most <= 1,
         clipped=clipped,
     )
 
 
-def blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+def row_blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield (first row, rows) of an array, so many at a time."""
     for start in range(0, len(array), ROWS):
         yield start, np.asarray(array[start : start + ROWS])
 
 
-def some(names: Sequence[str]) -> str:
+def abbreviate_names(names: Sequence[str]) -> str:
     """Return the first few of some names, safe to show."""
     shown = ", ".join(printable(name, 60) for name in names[:_NAMED])
     return shown + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
@@ -171,20 +171,20 @@ def _array(path: Path) -> NDArray[Any]:
         raise ConfigError(f"{_path(path)}: not a .npy file of plain numbers ({error})") from error
 
 
-def _check_matrices(given: Given, masks: NDArray[Any], outputs: NDArray[Any]) -> None:
+def _check_matrices(given: ImportRequest, masks: NDArray[Any], outputs: NDArray[Any]) -> None:
     if masks.dtype.kind not in "biu":
         raise ConfigError(f"{_path(given.masks)}: {_shape(masks)}; masks must be bool, or integers 0 and 1")
     if outputs.dtype.kind != "f":
         raise ConfigError(f"{_path(given.outputs)}: {_shape(outputs)}; outputs must be floating-point margins")
     if len(masks) != len(outputs):
         raise ConfigError(
-            f"{counted(len(masks), 'model')} in {_path(given.masks)}, but {len(outputs):,} in {_path(given.outputs)}"
+            f"{pluralize(len(masks), 'model')} in {_path(given.masks)}, but {len(outputs):,} in {_path(given.outputs)}"
         )
     if masks.shape[1] < 2:
         raise ConfigError(f"{_path(given.masks)}: one group; an influence takes at least 2")
     if len(masks) - given.heldout < 2:
         raise ConfigError(
-            f"{counted(len(masks), 'model')}, {given.heldout} of them held out: an influence takes at least 2 others"
+            f"{pluralize(len(masks), 'model')}, {given.heldout} of them held out: an influence takes at least 2 others"
         )
 
 
@@ -192,7 +192,7 @@ def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> t
     """Return how many of the first `models` models have each group, and the numbers of groups that one has."""
     sizes: set[int] = set()
     with_group = np.zeros(masks.shape[1], dtype=np.int64)
-    for start, block in blocks(masks):
+    for start, block in row_blocks(masks):
         wrong = np.argwhere((block != 0) & (block != 1)) if block.dtype != np.bool_ else np.empty((0, 2))
         if len(wrong):
             row, column = (int(place) for place in wrong[0])
@@ -210,7 +210,7 @@ def _check_masks(path: Path, masks: NDArray[Any], models: int, digest: Any) -> t
 def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[float, float, int]:
     """Return the least and the largest output, and how many are beyond what is stored."""
     least, most, clipped = np.inf, -np.inf, 0
-    for start, block in blocks(outputs):
+    for start, block in row_blocks(outputs):
         wrong = np.argwhere(~np.isfinite(block))
         if len(wrong):
             row, column = (int(place) for place in wrong[0])
@@ -223,7 +223,7 @@ def _check_outputs(path: Path, outputs: NDArray[Any], digest: Any) -> tuple[floa
     return least, most, clipped
 
 
-def _labels(given: Given, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _labels(given: ImportRequest, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if given.labels is None:
         if given.predicted is not None:
             raise ConfigError("--predicted needs --labels: a prediction is right where it is the label")
@@ -234,17 +234,17 @@ def _labels(given: Given, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ConfigError(f"{where}: {_shape(labels)}; labels must be (n,) integers")
     if len(labels) != n:
-        raise ConfigError(f"{where}: {counted(len(labels), 'label')}, but outputs of {counted(n, 'example')}")
+        raise ConfigError(f"{where}: {pluralize(len(labels), 'label')}, but outputs of {pluralize(n, 'example')}")
     least, most = int(labels.min()), int(labels.max())
-    if least < 0 or most >= MOST_CLASSES:
-        raise ConfigError(f"{where}: a label of {least if least < 0 else most}; they must be 0 to {MOST_CLASSES - 1}")
+    if least < 0 or most >= MAX_CLASSES:
+        raise ConfigError(f"{where}: a label of {least if least < 0 else most}; they must be 0 to {MAX_CLASSES - 1}")
     if given.classes is None:
         return labels.astype(np.int64), _numbered("class", most + 1)
     classes = _names(given.classes, None, "class")
     if most >= len(classes):
         raise ConfigError(
             f"{where}: a label of {most}, but {_path(given.classes)} names "
-            f"{counted(len(classes), 'class', 'classes')}, numbered from 0"
+            f"{pluralize(len(classes), 'class', 'classes')}, numbered from 0"
         )
     return labels.astype(np.int64), classes
 
@@ -258,13 +258,13 @@ def _predicted(path: Path, outputs: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_predicted(path: Path, predicted: NDArray[Any], classes: int, digest: Any) -> None:
-    for start, block in blocks(predicted):
+    for start, block in row_blocks(predicted):
         wrong = np.argwhere((block < 0) | (block >= classes))
         if len(wrong):
             row, column = (int(place) for place in wrong[0])
             raise ConfigError(
                 f"{_path(path)}: {block[row, column]} at [{start + row}, {column}]; "
-                f"there are {counted(classes, 'class', 'classes')}, numbered from 0"
+                f"there are {pluralize(classes, 'class', 'classes')}, numbered from 0"
             )
         digest.update(block.astype(np.uint16).data)
 
@@ -281,14 +281,14 @@ def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
     names = tuple(text.removesuffix("\n").split("\n")) if text else ()
     names = tuple(name.removesuffix("\r") for name in names)
     if count is not None and len(names) != count:
-        raise ConfigError(f"{where}: {counted(len(names), 'line')} for {counted(count, noun, plural)}; one a line")
+        raise ConfigError(f"{where}: {pluralize(len(names), 'line')} for {pluralize(count, noun, plural)}; one a line")
     if not names or not all(name.strip() for name in names):
         raise ConfigError(f"{where}: a name is empty; one a line")
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise ConfigError(f"{where}: more than once: {some(twice)}")
-    if noun == "class" and len(names) > MOST_CLASSES:
-        raise ConfigError(f"{where}: {len(names):,} classes; at most {MOST_CLASSES:,} can be told apart")
+        raise ConfigError(f"{where}: more than once: {abbreviate_names(twice)}")
+    if noun == "class" and len(names) > MAX_CLASSES:
+        raise ConfigError(f"{where}: {len(names):,} classes; at most {MAX_CLASSES:,} can be told apart")
     return names
 
 
@@ -321,7 +321,7 @@ def _pixels(archive: zipfile.ZipFile, where: str, n: int) -> NDArray[np.uint8]:
         if header.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
             raise ConfigError(f"{where}: x is {header}; (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 are wanted")
         if shape[0] != n:
-            raise ConfigError(f"{where}: {counted(shape[0], 'image')}, but outputs of {counted(n, 'example')}")
+            raise ConfigError(f"{where}: {pluralize(shape[0], 'image')}, but outputs of {pluralize(n, 'example')}")
         pixels = np.frombuffer(file.read(header.nbytes), np.uint8, header.nbytes)
     return pixels.reshape(shape, order=header.order)
 

@@ -19,7 +19,7 @@ from PIL import Image
 from tui_influence.datasets.images import square
 from tui_influence.designs import split_examples
 from tui_influence.errors import ConfigError
-from tui_influence.importing.arrays import Opened, blocks
+from tui_influence.importing.arrays import CheckedImport, row_blocks
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.runs.prepare import thumbnail_side, versions
@@ -37,7 +37,7 @@ _SEED = 0
 """Of the split into halves; there is no other randomness."""
 
 
-def write_import(opened: Opened, root: Path, target: str) -> None:
+def write_import(opened: CheckedImport, root: Path, target: str) -> None:
     """Make a results directory.
 
     Args:
@@ -49,7 +49,7 @@ def write_import(opened: Opened, root: Path, target: str) -> None:
         ConfigError: there is something already.
         ResultsError: the disk is full or refuses; nothing is left behind.
     """
-    refuse_if_taken(root)
+    require_unused(root)
     root = root.absolute()
     temporary = root.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     make_directory(root.parent)
@@ -66,7 +66,7 @@ def write_import(opened: Opened, root: Path, target: str) -> None:
         raise refusal(error, "write", root) from error
 
 
-def refuse_if_taken(root: Path) -> None:
+def require_unused(root: Path) -> None:
     """Refuse a place that holds something.
 
     Raises:
@@ -80,7 +80,7 @@ def refuse_if_taken(root: Path) -> None:
         raise refusal(error, "use", root) from error
 
 
-def _write(opened: Opened, paths: Paths, name: str, target: str) -> None:
+def _write(opened: CheckedImport, paths: Paths, name: str, target: str) -> None:
     make_results_directory(paths.root)
     info = _info(opened, paths, name, target)
     for record in _records(opened):
@@ -97,7 +97,7 @@ def _write(opened: Opened, paths: Paths, name: str, target: str) -> None:
     events.close()
 
 
-def _info(opened: Opened, paths: Paths, name: str, target: str) -> RunInfo:
+def _info(opened: CheckedImport, paths: Paths, name: str, target: str) -> RunInfo:
     labels, n = opened.labels, len(opened.labels)
     names = tuple(f"{opened.classes[label]}/{j}" for j, label in enumerate(labels.tolist()))
     examples = Examples(labels, split_examples(labels, _SEED), names)
@@ -110,7 +110,7 @@ def _info(opened: Opened, paths: Paths, name: str, target: str) -> RunInfo:
         config={
             IMPORTED: True,
             "source": {"groups": "group"},
-            "design": {"kind": "fixed" if opened.same_size else "random", "alpha": round(opened.share, 3)},
+            "design": {"kind": "fixed" if opened.is_fixed_size else "random", "alpha": round(opened.alpha, 3)},
         },
         seed=_SEED,
         models=opened.models,
@@ -124,10 +124,10 @@ def _info(opened: Opened, paths: Paths, name: str, target: str) -> RunInfo:
     )
 
 
-def _records(opened: Opened) -> Iterator[Record]:
+def _records(opened: CheckedImport) -> Iterator[Record]:
     labels = opened.labels.astype(np.uint16)
     other = np.uint16(len(opened.classes))
-    for (start, masks), (_, outputs) in zip(blocks(opened.masks), blocks(opened.outputs), strict=True):
+    for (start, masks), (_, outputs) in zip(row_blocks(opened.masks), row_blocks(opened.outputs), strict=True):
         if opened.predicted is None:
             predicted = np.where(outputs > 0, labels, other).astype(np.uint16)
         else:

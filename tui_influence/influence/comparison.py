@@ -4,103 +4,21 @@ Pairs what was estimated and estimates nothing anew. Both rankings may come from
 not independent: the interval of a difference is the widest that this allows, and holds whatever they share.
 """
 
-from dataclasses import dataclass
-from enum import Enum
 from math import isfinite, nan
 
 import numpy as np
 
-from tui_influence.influence.rank_correlation import spearman
-from tui_influence.influence.ranking import RankedGroup, Ranking
+from tui_influence.influence.lds import spearman
+from tui_influence.influence.types import (
+    ComparedGroup,
+    Comparison,
+    ComparisonKind,
+    RankedGroup,
+    Ranking,
+)
 
 _FEWEST = 3
 """Groups below which a rank correlation says nothing."""
-
-
-class Kind(Enum):
-    """What has been shown of a group in both rankings: the sign of its influence in each, 0 where it has no proof."""
-
-    HELPS_BOTH = 1, 1
-    HURTS_BOTH = -1, -1
-    HELPS_FIRST_BUT_HURTS_SECOND = 1, -1
-    HURTS_FIRST_BUT_HELPS_SECOND = -1, 1
-    HELPS_FIRST = 1, 0
-    HURTS_FIRST = -1, 0
-    HELPS_SECOND = 0, 1
-    HURTS_SECOND = 0, -1
-    NOT_SHOWN = 0, 0
-
-    def __str__(self) -> str:
-        """Return it in words: "helps first but hurts second"."""
-        return self.name.lower().replace("_", " ")
-
-    @property
-    def is_opposed(self) -> bool:
-        """Whether the group has been shown to help with one and to hurt the other."""
-        first, second = self.value
-        return bool(first * second < 0)
-
-
-@dataclass(frozen=True)
-class ComparedGroup:
-    """A group in two rankings; numbers are in the unit of the outputs.
-
-    Attributes:
-        place: from 1, the most opposed first (see `compare`).
-        first: the group in the first ranking.
-        second: the same group in the second.
-        kind: what has been shown of it in both.
-    """
-
-    place: int
-    first: RankedGroup
-    second: RankedGroup
-    kind: Kind
-
-    @property
-    def group(self) -> str:
-        """Its name."""
-        return self.first.group
-
-    @property
-    def index(self) -> int:
-        """Its column in the masks."""
-        return self.first.index
-
-    @property
-    def difference(self) -> float:
-        """Influence in the first ranking minus influence in the second; NaN where either is."""
-        return self.first.influence - self.second.influence
-
-    @property
-    def low(self) -> float:
-        """Lower end of the difference's interval: from the first's low to the second's high.
-
-        The standard error of a difference is at most the sum of both standard errors, whatever their correlation, so
-        two 95% intervals subtracted from each other hold the true difference at least as often.
-        """
-        return self.first.low - self.second.high
-
-    @property
-    def high(self) -> float:
-        """Upper end of the difference's interval."""
-        return self.first.high - self.second.low
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two rankings of the same groups.
-
-    Attributes:
-        rows: one a group, all K, the most opposed first; those of undefined influence last.
-        correlation: Spearman's, of both orders; NaN if there are too few groups. What chance did to both alike raises
-            it where they come from the same models.
-        n_compared: groups that it is over.
-    """
-
-    rows: tuple[ComparedGroup, ...]
-    correlation: float
-    n_compared: int
 
 
 def compare(first: Ranking, second: Ranking, *, level: float) -> Comparison:
@@ -128,8 +46,8 @@ def compare(first: Ranking, second: Ranking, *, level: float) -> Comparison:
     return Comparison(rows, correlation, len(known))
 
 
-def _kind(first: RankedGroup, second: RankedGroup, level: float) -> Kind:
-    return Kind((_shown_sign(first, level), _shown_sign(second, level)))
+def _kind(first: RankedGroup, second: RankedGroup, level: float) -> ComparisonKind:
+    return ComparisonKind((_shown_sign(first, level), _shown_sign(second, level)))
 
 
 def _shown_sign(row: RankedGroup, level: float) -> int:

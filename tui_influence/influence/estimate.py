@@ -1,39 +1,14 @@
-"""What every estimator returns: influences, their standard errors, and the interval these make."""
+"""What every estimator returns: influences, their standard errors, and the interval these make.
 
-from dataclasses import dataclass
+Which influences stand out from noise, when many are looked at: p-values and false discovery rates.
+"""
+
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tui_influence.influence.outputs import Floats
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Influence of K groups on n target outputs.
-
-    Attributes:
-        influence: (K, n), in the unit of the outputs; NaN where undefined (see `n_with`, `n_without`).
-        se: (K, n) standard error, same unit; NaN where the models are too few to tell.
-        df: degrees of freedom of the t interval influence ± t(df) · se; 0 when there is none.
-        n_with: (K,) number of models that were trained on the group.
-        n_without: (K,) number that were not. One of the two is 0 for a constant group: influence undefined.
-        kind: "difference" or "ridge".
-        relative: True where every model has the same number of groups, so that the influences sum to zero and
-            each says "better or worse than an average other group in its place". False: the effect of having the
-            group, the others as they may be.
-        penalty: (n,) the ridge penalty that was used, None for other estimators.
-    """
-
-    influence: Floats
-    se: Floats
-    df: float
-    n_with: NDArray[np.int64]
-    n_without: NDArray[np.int64]
-    kind: str
-    relative: bool = False
-    penalty: Floats | None = None
 
 
 def group_counts(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -72,3 +47,49 @@ def t_quantile(probability: float, df: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, probability)) if df > 0 else float("nan")
+
+
+def p_values(influence: ArrayLike, se: ArrayLike, df: float) -> NDArray[np.float64]:
+    """Two-sided p-values of "no influence", from Student's t.
+
+    Args:
+        influence: (...) estimates.
+        se: (...) standard errors, same shape.
+        df: degrees of freedom; 0 or less makes every p-value NaN.
+
+    Returns:
+        (...) float64; NaN where either is. A standard error of 0 gives 1 for no influence, else 0. For `ridge`, whose
+        estimates are shrunk, this is twice the posterior probability of the other sign, and errs towards 1.
+    """
+    from scipy.special import stdtr
+
+    effect = np.abs(np.asarray(influence, dtype=np.float64))
+    error: NDArray[np.float64] = np.asarray(se, dtype=np.float64)
+    if not df > 0:
+        return np.full(effect.shape, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where((error == 0) & (effect == 0), 0.0, effect / error)
+    return np.asarray(2 * stdtr(df, -statistic), dtype=np.float64)
+
+
+def benjamini_hochberg(p: NDArray[Any]) -> NDArray[np.float64]:
+    """Return q-values: the smallest false discovery rate at which each group would be called a discovery.
+
+    q of the i-th smallest of K p-values is min over j >= i of p_(j) K / j, at most 1 (Benjamini & Hochberg 1995;
+    adjusted as in Yekutieli & Benjamini 1999).
+
+    Args:
+        p: (K,) p-values; NaN for groups that were not tested, which do not count towards K.
+
+    Returns:
+        (K,), NaN where p is.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    q = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    if tested.size == 0:
+        return q
+    order = tested[np.argsort(p[tested], kind="stable")]
+    scaled = p[order] * tested.size / np.arange(1, tested.size + 1)
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q

@@ -1,24 +1,19 @@
 """The estimators by name: the one place that says which there are."""
 
-from enum import StrEnum
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError
 from tui_influence.influence.difference import ConstantGroupError, difference
-from tui_influence.influence.estimate import Estimate
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix
-from tui_influence.influence.ridge_regression import ridge
+from tui_influence.influence.ridge import ridge
+from tui_influence.influence.types import (
+    Estimate,
+    Estimator,
+)
 
 __all__ = ["ConstantGroupError", "Estimate", "Estimator", "difference", "estimate", "parse_estimator", "ridge"]
-
-
-class Estimator(StrEnum):
-    """How influences are computed from masks and outputs."""
-
-    DIFFERENCE = "difference"
-    RIDGE = "ridge"
 
 
 def parse_estimator(name: Estimator | str) -> Estimator:

@@ -1,28 +1,11 @@
 """How many models a ranking needs to become reliable."""
 
 import math
-from dataclasses import dataclass
 
-from tui_influence.influence.reliability import Reliability
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Models needed, in all, until a ranking's reliability reaches a target.
-
-    Attributes:
-        target_reliability: the goal.
-        models: models in all, those there are included; None if nothing can be said.
-        low: the same from the upper end of the reliability's interval, the lucky case; None as above.
-        high: from the lower end; None if that is not above zero.
-        reason: one sentence that says which case this is.
-    """
-
-    target_reliability: float
-    models: int | None
-    low: int | None
-    high: int | None
-    reason: str
+from tui_influence.influence.types import (
+    Forecast,
+    Reliability,
+)
 
 
 def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> Forecast:

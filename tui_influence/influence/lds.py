@@ -1,33 +1,52 @@
-"""Linear datamodeling score: do the influences predict what models with new masks do?"""
+"""Spearman's rank correlation, column by column, without scipy.stats (whose import takes a second).
 
-from dataclasses import dataclass
+Linear datamodeling score: do the influences predict what models with new masks do?
+"""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import t_quantile
 from tui_influence.influence.outputs import Floats, Mask
-from tui_influence.influence.rank_correlation import average_ranks, correlation
+from tui_influence.influence.types import LDS
+
+
+def average_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Ranks of each column of (h, n) values, from 1; equal values share their average rank."""
+    count = values.shape[0]
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    position = np.arange(count, dtype=np.int32)[:, None]
+    starts = np.ones(values.shape, dtype=bool)
+    starts[1:] = ordered[1:] != ordered[:-1]
+    ends = np.ones(values.shape, dtype=bool)
+    ends[:-1] = starts[1:]
+    first = np.maximum.accumulate(np.where(starts, position, 0), axis=0)
+    last = np.minimum.accumulate(np.where(ends, position, count - 1)[::-1], axis=0)[::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=0)
+    return ranks
+
+
+def spearman(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """Spearman correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
+    return correlation(average_ranks(first), average_ranks(second))
+
+
+def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
+    first = first - first.mean(axis=0)
+    second = second - second.mean(axis=0)
+    scale = np.sqrt((first * first).sum(axis=0) * (second * second).sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r: NDArray[np.float64] = np.where(scale > 0, (first * second).sum(axis=0) / scale, np.nan)
+    return r
+
 
 _FEWEST_MODELS = 4
 _BLOCK_VALUES = 4_000_000
-
-
-@dataclass(frozen=True)
-class LDS:
-    """Linear datamodeling score with its 95% interval over held-out models.
-
-    Attributes:
-        value: mean over examples of the rank correlation between predicted and actual outputs.
-        low: lower end of the interval.
-        high: upper end.
-        n: held-out models.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def lds(

@@ -7,7 +7,6 @@ them apart), and only the block at hand is widened to float32.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -15,23 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.influence.types import OutputKind
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 
 _ROW_BLOCK_VALUES = 4_000_000  # about 16 MB of float32: stays near the cache, keeps the peak low
-
-
-class OutputKind(StrEnum):
-    """The number that is compared between models."""
-
-    MARGIN = "margin"
-    """log p_y - log(1 - p_y), in nats; additive where probabilities saturate."""
-    PROBABILITY = "probability"
-    """The probability of the correct class, 0 to 1."""
-    CORRECT = "correct"
-    """1 where the predicted label is the true one, else 0: its mean is accuracy."""
 
 
 class NonFiniteOutputsError(ResultsError):

@@ -11,13 +11,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.estimate import Estimate, interval
-from tui_influence.influence.estimators import Estimator, difference, estimate, parse_estimator
-from tui_influence.influence.fdr import benjamini_hochberg, p_values
-from tui_influence.influence.forecast import Forecast, forecast_models
-from tui_influence.influence.lds import LDS, lds
-from tui_influence.influence.outputs import Floats, Integers, Mask, OutputKind, OutputMatrix, mean_output, parse_kind
-from tui_influence.influence.reliability import Reliability, split_half
+from tui_influence.influence.estimate import (
+    benjamini_hochberg,
+    interval,
+    p_values,
+)
+from tui_influence.influence.estimators import (
+    difference,
+    estimate,
+    parse_estimator,
+)
+from tui_influence.influence.forecast import (
+    forecast_models,
+)
+from tui_influence.influence.lds import (
+    lds,
+)
+from tui_influence.influence.outputs import (
+    Floats,
+    Integers,
+    Mask,
+    OutputMatrix,
+    mean_output,
+    parse_kind,
+)
+from tui_influence.influence.reliability import (
+    split_half,
+)
+from tui_influence.influence.types import (
+    Estimate,
+    Estimator,
+    OutputKind,
+    RankedGroup,
+    Ranking,
+)
 
 __all__ = [
     "Heldout",
@@ -39,64 +66,6 @@ class Heldout:
     masks: Mask
     margins: Floats
     predicted: Integers | None = None
-
-
-@dataclass(frozen=True)
-class RankedGroup:
-    """One line of a ranking; influence, se, low and high are in the unit of the outputs.
-
-    Attributes:
-        rank: from 1, the most helpful first.
-        group: its name.
-        index: its column in the masks.
-        influence: effect of the group on the output; NaN if the models cannot tell.
-        se: standard error.
-        low: lower end of the 95% interval.
-        high: upper end.
-        q: false discovery rate at which it would count as a discovery.
-        n_with: models that have the group.
-        n_without: models that do not.
-    """
-
-    rank: int
-    group: str
-    index: int
-    influence: float
-    se: float
-    low: float
-    high: float
-    q: float
-    n_with: int
-    n_without: int
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Groups from most helpful to most harmful; those of undefined influence last.
-
-    Attributes:
-        rows: one a group, all K.
-        estimator: how influence was estimated.
-        output: what it is an influence on.
-        n_models: models it is estimated from.
-        n_examples: target examples averaged over.
-        reliability: of the ranking; None where the models are too few to tell.
-        lds: of the averaged output over the held-out models; None if there are too few.
-        forecast: models needed for a reliability of 0.9.
-        constant: names of the groups that every model has, or none: undefined influence.
-        relative: influences are relative to an average other group and sum to zero (see `Estimate`).
-    """
-
-    rows: tuple[RankedGroup, ...]
-    estimator: Estimator
-    output: OutputKind
-    n_models: int
-    n_examples: int
-    reliability: Reliability | None
-    lds: LDS | None
-    forecast: Forecast | None
-    constant: tuple[str, ...]
-    relative: bool
 
 
 def rank_groups(

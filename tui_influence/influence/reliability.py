@@ -1,7 +1,6 @@
 """How far a ranking would repeat if the sweep were run again: split-half reliability, in numbers and words."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,35 +8,23 @@ from numpy.typing import NDArray
 
 from tui_influence.influence.design_effect import better_than_random, halving_factor
 from tui_influence.influence.estimate import group_counts
-from tui_influence.influence.estimators import Estimator, parse_estimator, ridge
+from tui_influence.influence.estimators import (
+    parse_estimator,
+    ridge,
+)
+from tui_influence.influence.lds import spearman
 from tui_influence.influence.outputs import Mask
-from tui_influence.influence.rank_correlation import spearman
-from tui_influence.influence.ridge_regression import ridge_coefficients
+from tui_influence.influence.ridge import ridge_coefficients
 from tui_influence.influence.strata import cluster_labels, seed_strata
+from tui_influence.influence.types import (
+    Estimator,
+    Reliability,
+)
 
 _NORMAL_95 = 1.959963984540054
 _ENOUGH_RANKS = 4000  # groups x splits after which more ridge splits say little that is new
 _FEWEST_SPLITS = 4
 _WIDER = 1.5
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Rank correlation to expect between this ranking and that of a second sweep of the same size.
-
-    Attributes:
-        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r) for random masks.
-        half: r, the mean rank correlation between the two halves' rankings, uncorrected.
-        low: lower end of the 95% interval for `value`.
-        high: upper end.
-        n_splits: random halvings averaged.
-    """
-
-    value: float
-    half: float
-    low: float
-    high: float
-    n_splits: int
 
 
 def split_half(
@@ -113,20 +100,6 @@ def split_half(
     low, high = _half_interval(half, groups, int(each.size), _WIDER if orthogonal else 1.0)
     value, low, high = (_lengthened(r, factor) for r in (half, low, high))
     return Reliability(value, half, min(low, value), max(high, value), int(each.size))
-
-
-def describe(reliability: Reliability | None) -> str:
-    """Say in a word how far to trust a ranking.
-
-    "noise" if the interval includes zero, or there is no reliability; then, by value: "weak" under 0.5, "fair" under
-    0.7, "good" under 0.9, "strong".
-    """
-    if reliability is None or not reliability.low > 0:
-        return "noise"
-    for bound, word in ((0.5, "weak"), (0.7, "fair"), (0.9, "good")):
-        if reliability.value < bound:
-            return word
-    return "strong"
 
 
 def _half_interval(half: float, groups: int, splits: int, wider: float) -> tuple[float, float]:

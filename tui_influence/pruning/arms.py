@@ -11,9 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped, shuffled
+from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped_groups, shuffle_groups
 from tui_influence.errors import ConfigError
-from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, ArmRow, Pruning
+from tui_influence.roles import (
+    BASELINES,
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Arm,
+    ArmRow,
+    Pruning,
+)
 from tui_influence.text import printable
 
 SEEDS = 5
@@ -139,14 +147,14 @@ def with_arms(
                 continue
             match arm.kind:
                 case ArmKind.LABELS | ArmKind.FEATURES:
-                    ties = shuffled(pruning.seed, len(pruning.groups), repeat)
+                    ties = shuffle_groups(pruning.seed, len(pruning.groups), repeat)
                     dropped = np.lexsort((ties, uses[arm.kind][repeat]))[: arm.k]
                 case ArmKind.LOWEST:
                     dropped = order[: arm.k]
                 case ArmKind.HIGHEST:
                     dropped = order[::-1][: arm.k]
                 case ArmKind.RANDOM:
-                    dropped = draw_dropped(pruning.seed, len(pruning.groups), arm.k, repeat)
+                    dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat)
                 case _:
                     dropped = np.array(lists.get(key, ()), dtype=np.int64)
             numbers = tuple(sorted(dropped.tolist()))

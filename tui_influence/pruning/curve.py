@@ -10,10 +10,19 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from tui_influence.export.report import PLURAL
-from tui_influence.pruning.measured import ArmResult, Interval, Measured
-from tui_influence.ranking import noun_of
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.types import (
+    PLURAL,
+)
+from tui_influence.pruning.types import (
+    ArmResult,
+    Curves,
+    Measured,
+    Point,
+)
+from tui_influence.roles import (
+    ArmKind,
+)
 
 Quantity = Literal["accuracy", "margin"]
 
@@ -50,51 +59,6 @@ LOOKS: Mapping[str, Look] = {
     ArmKind.FEATURES: Look("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
 }
 """By kind, in the order of the key: every kind of arm that makes a curve over k."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """An arm on the curve.
-
-    Attributes:
-        k: groups dropped.
-        seeds: retrainings recorded.
-        mean: over them, with its interval (ends NaN from one retraining).
-    """
-
-    k: int
-    seeds: int
-    mean: Interval
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The interval's ends; the mean itself where there is no interval."""
-        low, high = self.mean.low, self.mean.high
-        return (low, high) if isfinite(low) and isfinite(high) else (self.mean.value, self.mean.value)
-
-
-@dataclass(frozen=True)
-class Curves:
-    """A quantity of every arm that is measured.
-
-    Attributes:
-        everything: k = 0: where every curve begins; None while nothing of it is recorded.
-        by_kind: the further points of each curve by k, ascending; only kinds that have any, in the order of `LOOKS`.
-        lists: label and point of each list of the user's.
-    """
-
-    everything: Point | None
-    by_kind: dict[ArmKind, tuple[Point, ...]]
-    lists: tuple[tuple[str, Point], ...]
-
-    def points(self) -> list[Point]:
-        """Return all points."""
-        begin = [self.everything] if self.everything is not None else []
-        return [*begin, *(one for curve in self.by_kind.values() for one in curve), *(one for _, one in self.lists)]
-
-    def ks(self) -> list[int]:
-        """Return how many groups are dropped at the points, ascending and once each."""
-        return sorted({point.k for point in self.points()})
 
 
 def removal_curves(measured: Measured, quantity: Quantity) -> Curves:

@@ -1,12 +1,14 @@
 """What a user chooses of a pruning, as command line and app read it and write it down. Loads nothing heavy."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_influence.analysis.question import Question
 from tui_influence.errors import ConfigError
-from tui_influence.ranking_question import Question
+from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 MAIN = "main"
@@ -49,7 +51,7 @@ class Choice:
         asked = question or plain
         options = {
             "--name": name if name != MAIN else None,
-            "--k": ",".join(map(str, self.ks)) or None,
+            "--drop-counts": ",".join(map(str, self.ks)) or None,
             f"--{self.verb}": str(listed) if self.listed and listed is not None else None,
             "--seeds": self.seeds,
             "--baselines": None if self.baselines is None else BOTH if self.baselines else "none",
@@ -73,10 +75,37 @@ def numbers(text: str) -> tuple[int, ...]:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise ConfigError(f'--k "{printable(text, 60)}": must be numbers of classes, such as 10,20,40')
+        raise ConfigError(f'--drop-counts "{printable(text, 60)}": must be numbers of classes, such as 10,20,40')
     return tuple(int(part) for part in parts)
 
 
 def listed_text(names: Sequence[str]) -> str:
     """Return a list of groups as `--keep` and `--drop` read it."""
     return "".join(f"{name}\n" for name in names)
+
+
+_NAME = re.compile(r"(?:target-\d+-)?example-(\d+)")
+
+
+def kept_at(sweep: Paths, target: int, example: int) -> Paths:
+    """Return where the verification of an example is, or would be, kept: it is a pruning, called by its example.
+
+    Args:
+        sweep: the sweep whose models are asked what is to blame.
+        target: position of the target; all but the first are named too.
+        example: number of the test example.
+    """
+    name = f"example-{example}" if not target else f"target-{target}-example-{example}"
+    return Paths(sweep.prunings / name)
+
+
+def example_of(name: str) -> int | None:
+    """Return the example that the pruning of a name verifies; None if it is of another kind."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def verify_command(question: Question, results: str | Path, seeds: int | None = None) -> str:
+    """Return the command line that verifies the question's example, or shows what that found; or retrains more."""
+    more = [] if seeds is None else [f"--seeds={seeds}"]
+    return shlex.join(["tinfl", "failures", "--verify", *more, *question.arguments(results, "failures")[1:]])

@@ -4,12 +4,23 @@ The best of several k is chosen by the same numbers that judge it, so its interv
 together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from math import isfinite
 
 from tui_influence.influence.estimate import t_quantile
-from tui_influence.pruning.measured import ArmResult, Interval, Measured
-from tui_influence.store.arms_file import ArmKind, Gain, Pruning
+from tui_influence.pruning.types import (
+    ArmResult,
+    Interval,
+    Measured,
+    Recommendation,
+)
+from tui_influence.roles import (
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Gain,
+    Pruning,
+)
 
 _MOST_SEEDS = 100
 """Retrainings of an arm that are suggested, at most."""
@@ -18,19 +29,6 @@ _FEWEST_SEEDS = 4
 _POWER = 0.8
 _MANY = 1e6
 """Degrees of freedom at which Student's t is the normal distribution."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """How many groups to drop.
-
-    Attributes:
-        k: how many of the lowest; None for none.
-        why: in one sentence.
-    """
-
-    k: int | None
-    why: str
 
 
 _NO_NUMBER = Recommendation(None, "no number of classes was asked for")
@@ -68,7 +66,7 @@ def measured_best(measured: Measured) -> Recommendation:
     control = measured.of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "not enough is retrained yet")
-    gains = [(one, one.margin.gain.at(1 - 0.05 / len(arms))) for one in arms]
+    gains = [(one, with_level(one.margin.gain, 1 - 0.05 / len(arms))) for one in arms]
     known = [(one, gain) for one, gain in gains if isfinite(gain.low)]
     if not known:
         return Recommendation(None, "one retraining of an arm gives no interval: more --seeds")
@@ -104,3 +102,9 @@ def _more(result: ArmResult, count: int) -> str:
         if gain.value >= (t_quantile(1 - 0.025 / count, df) + t_quantile(_POWER, df)) * per_seed / seeds**0.5:
             return f" (a true gain of this size would show in {_POWER:.0%} of tries with --seeds {seeds})"
     return ""
+
+
+def with_level(interval: Interval, level: float) -> Interval:
+    """Return the interval at another level than 95%."""
+    half = t_quantile((1 + level) / 2, interval.df) * interval.se
+    return replace(interval, low=interval.value - half, high=interval.value + half)

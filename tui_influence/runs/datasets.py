@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from tui_influence.config.identity import identity
+from tui_influence.config.identity import compute_identity
 from tui_influence.config.schema import Config
 from tui_influence.datasets import (
     Groups,
     ImageSet,
     TargetSet,
-    groups_of,
+    assign_groups,
     load_source,
     load_target,
     native_shape,
@@ -23,7 +23,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
 
 
@@ -47,7 +47,7 @@ class Datasets:
 
     def fingerprints(self, config: Config) -> dict[str, str]:
         """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
-        grouping = hashlib.blake2b(self.groups.of.tobytes(), digest_size=16)
+        grouping = hashlib.blake2b(self.groups.group_of_image.tobytes(), digest_size=16)
         grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))  # names of files may be no text
         found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
@@ -60,7 +60,7 @@ class Datasets:
 
 def open_datasets(
     config: Config,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     shape: tuple[int, int] | None = None,
     *,
     trusted: bool = False,
@@ -107,7 +107,7 @@ def open_datasets(
         )
         for target in config.target
     )
-    return Datasets(source, groups_of(config.source, source), targets, resolution, channels)
+    return Datasets(source, assign_groups(config.source, source), targets, resolution, channels)
 
 
 def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> Datasets:
@@ -128,8 +128,8 @@ def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> 
     if source is None or len(targets) < len(info.targets):
         data = open_datasets(config, None, (info.resolution, info.channels), trusted=trusted)
     else:
-        data = Datasets(source, groups_of(config.source, source), targets, info.resolution, info.channels)
-    if identity(config, data.fingerprints(config)) != info.identity:
+        data = Datasets(source, assign_groups(config.source, source), targets, info.resolution, info.channels)
+    if compute_identity(config, data.fingerprints(config)) != info.identity:
         raise ConfigError("the datasets changed since the run was prepared")
     return data
 

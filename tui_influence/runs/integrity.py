@@ -14,25 +14,32 @@ import numpy as np
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.datasets.cache import Cache
-from tui_influence.designs import Row, design_of, schedule
+from tui_influence.designs import Row, make_design, schedule
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
-from tui_influence.store.arms_file import Pruning, check_arms, read_arms
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, refusal
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
-from tui_influence.store.listing import completed, list_failures, list_records
+from tui_influence.store.listing import (
+    completed,
+    list_failures,
+    list_records,
+)
 from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import read_plan
-from tui_influence.store.records import DamagedRecordError, read_record
+from tui_influence.store.plan import read_plan
+from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
+from tui_influence.store.records import (
+    DamagedRecordError,
+    read_record,
+)
 from tui_influence.store.run_info import RunInfo, read_run_info
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Is told what is checked, how many of it are done, and of how many."""
 
 _COPY = f"{COPY_AGAIN}; nothing else makes it again"
@@ -75,7 +82,7 @@ class Damage:
 
 
 @dataclass
-class Findings:
+class IntegrityReport:
     """What was checked, and what came of it.
 
     Attributes:
@@ -99,19 +106,19 @@ class Findings:
         self.damaged.append(Damage(path, problem, remedy))
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """What was checked, such as "12 records, 1 plan"."""
-        checked = [counted(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
+        checked = [pluralize(self.checked[key], *nouns) for key, nouns in _NOUNS.items() if self.checked[key]]
         return ", ".join(checked) or "nothing"
 
 
-def check_results(root: Path, progress: Progress) -> Findings:
+def check_results(root: Path, progress: ProgressCallback) -> IntegrityReport:
     """Read everything in a results directory, and in its prunings, and check it.
 
     Raises:
         ResultsError: it is none, or its `run.json` cannot be read; or the machine is in trouble.
     """
-    findings = Findings()
+    findings = IntegrityReport()
     try:
         info = read_run_info(root)
     except AlteredFileError as error:
@@ -135,7 +142,7 @@ def check_results(root: Path, progress: Progress) -> Findings:
     return findings
 
 
-def check_cache(root: Path, findings: Findings, progress: Progress) -> None:
+def check_cache(root: Path, findings: IntegrityReport, progress: ProgressCallback) -> None:
     """Check the packed datasets that a run and its prunings were trained on, as far as the cache has them."""
     fingerprints: set[str] = set()
     for paths in (Paths(root), *_prunings(Paths(root))):
@@ -182,7 +189,7 @@ _Rows = dict[tuple[Role, int], Row]
 class _Check:
     """The check of one results directory, without those inside it."""
 
-    def __init__(self, paths: Paths, info: RunInfo, findings: Findings, progress: Progress) -> None:
+    def __init__(self, paths: Paths, info: RunInfo, findings: IntegrityReport, progress: ProgressCallback) -> None:
         self._paths, self._info, self._findings, self._progress = paths, info, findings, progress
         where = printable(str(paths.root))
         self._again = f"`tinfl resume {where}` trains it again"
@@ -257,7 +264,7 @@ class _Check:
             elif info.arms:
                 return {}
             else:
-                design = design_of(config_from_json(info.config).design, len(info.source.groups), info.seed)
+                design = make_design(config_from_json(info.config).design, len(info.source.groups), info.seed)
                 made = schedule(design, info.models, info.heldout)
         except TinflError as error:
             self._findings.damage(self._paths.run, f"its config is none: {printable(str(error), 200)}", _COPY)
@@ -311,7 +318,7 @@ class _Check:
         planned = self._info.planned.get(role, 0)
         within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
         if len(within) < len(listed):
-            beyond = counted(len(listed) - len(within), "record")
+            beyond = pluralize(len(listed) - len(within), "record")
             self._findings.notes.append(f"{printable(str(self._paths.records(role)))}: {beyond} beyond the plan")
         for number, (index, target) in enumerate(within):
             if number % _EVERY == 0:
@@ -392,13 +399,13 @@ class _Check:
         else:
             if damaged:
                 self._findings.notes.append(
-                    f"{printable(str(events))}: {counted(damaged, 'line')} without an event, which nobody reads"
+                    f"{printable(str(events))}: {pluralize(damaged, 'line')} without an event, which nobody reads"
                 )
         heartbeat = self._paths.heartbeat
         if heartbeat.exists() and read_heartbeat(self._paths) is None:
             self._findings.damage(heartbeat, "damaged: it says nothing sensible", self._written_again(heartbeat))
         if self._paths.quarantine.is_dir():
-            aside = counted(len(list(self._paths.quarantine.iterdir())), "record")
+            aside = pluralize(len(list(self._paths.quarantine.iterdir())), "record")
             self._findings.notes.append(f"{printable(str(self._paths.quarantine))}: {aside} set aside earlier")
 
 
@@ -414,7 +421,7 @@ def _without_path(problem: str, where: str) -> str:
     return f"{name}: cannot be read: {reason}" if name else f"cannot be read: {reason}"
 
 
-def _add_special_file(findings: Findings, special: Damage) -> None:
+def _add_special_file(findings: IntegrityReport, special: Damage) -> None:
     """Add what is no file, once: a link is to be removed by hand, the rest is what the check of its file says."""
     same = [
         damage

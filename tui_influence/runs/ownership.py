@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tui_influence.errors import AlreadyRunningError, ResultsError
-from tui_influence.runs.jobs import read_jobs
+from tui_influence.runs.cluster.slurm_client import read_jobs
 from tui_influence.store.files import read_json, refusal, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import lock_mode

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from tui_influence import __version__
-from tui_influence.config.identity import identity
+from tui_influence.config.identity import compute_identity
 from tui_influence.config.loader import config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
-from tui_influence.designs import Row, design_of, schedule, split_examples
+from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
-from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
+from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
-from tui_influence.store.arms_file import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.paths import Paths
-from tui_influence.store.plan_file import write_plan
+from tui_influence.store.plan import write_plan
+from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms, write_arms
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_run_info, write_run_info
 from tui_influence.text import printable
 
@@ -35,7 +35,9 @@ _HALVES = ("train", "test")
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 
-def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool = False) -> tuple[RunInfo, list[Row]]:
+def prepare(
+    config: Config, paths: Paths, progress: ProgressCallback, *, trusted: bool = False
+) -> tuple[RunInfo, list[Row]]:
     """Make or extend a results directory; calling it again changes nothing that exists.
 
     The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning.
@@ -66,11 +68,11 @@ def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool =
             raise
         # Moved or gone, or not to be opened; but the cache still has what the run began with.
         data = reopen_datasets(config, previous, trusted=trusted)
-    design = design_of(config.design, len(data.groups.names), config.run.seed)
+    design = make_design(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
     rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
-    decided = identity(config, data.fingerprints(config))
+    decided = compute_identity(config, data.fingerprints(config))
     if previous and previous.identity != decided:
         raise ConfigError(
             f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
@@ -108,7 +110,7 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
     write_arms(paths, pruning)
 
 
-def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
+def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
     """Write a pruning's plan with further rows at its end; return what the run is now."""
     write_plan(paths, rows)
     info = replace(info, arms=len(rows))
@@ -208,7 +210,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
 
 
 def _describe_source(data: Datasets, *, skipped: int, digests: dict[str, str]) -> SourceInfo:
-    sizes = np.bincount(data.groups.of[data.groups.of >= 0], minlength=len(data.groups.names))
+    sizes = np.bincount(data.groups.group_of_image[data.groups.group_of_image >= 0], minlength=len(data.groups.names))
     return SourceInfo(
         classes=list(data.source.classes),
         groups=list(data.groups.names),
@@ -250,7 +252,7 @@ def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *,
 
 
 def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:
-    groups = data.groups.of
+    groups = data.groups.group_of_image
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
     for group in range(len(data.groups.names)):
@@ -277,7 +279,7 @@ def _changed(previous: RunInfo, data: Datasets) -> str:
     return ", ".join(changed) or "the grouping, or the code of the network"
 
 
-def mixed_versions(info: RunInfo) -> list[str]:
+def version_warnings(info: RunInfo) -> list[str]:
     """Return a warning where this session's packages are not those that the run began with."""
     now = versions()
     mixed = [

@@ -14,12 +14,18 @@ from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import COPY_AGAIN, make_directory
-from tui_influence.store.listing import list_records
+from tui_influence.store.listing import (
+    list_records,
+)
 from tui_influence.store.matrix import check_belongs, drop_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
-from tui_influence.store.records import DamagedRecordError, Record, read_record
+from tui_influence.store.records import (
+    DamagedRecordError,
+    Record,
+    read_record,
+)
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import counted, printable
+from tui_influence.text import pluralize, printable
 
 _STALE = 600.0
 """Seconds after which a temporary file belongs to nobody any more."""
@@ -45,13 +51,13 @@ def check_identity(paths: Paths, identity: str) -> None:
             others += 1
     if others:
         raise ResultsError(
-            f"{printable(str(paths.records_root))}: {counted(others, 'record')}, none of them of this config and data: "
-            f"is run.json missing, or that of another run? Then {COPY_AGAIN}; a new run "
+            f"{printable(str(paths.records_root))}: {pluralize(others, 'record')}, none of them of this config and "
+            f"data: is run.json missing, or that of another run? Then {COPY_AGAIN}; a new run "
             "needs another [run] output"
         )
 
 
-def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
+def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
     """Read every record, and move those that are damaged, cannot be read or are of another run to `quarantine/`.
 
     Returns:
@@ -85,7 +91,7 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
     return lines
 
 
-def remove_stale(paths: Paths) -> None:
+def remove_stale_files(paths: Paths) -> None:
     """Remove temporary files and directories that a crash left behind."""
     now = time.time()
     for directory, names, files in os.walk(paths.root):

@@ -1,4 +1,7 @@
-"""`events.jsonl`: what happened to a run, a JSON object a line, appended by the supervisor alone."""
+"""`events.jsonl`: what happened to a run, a JSON object a line, appended by the supervisor alone.
+
+The events of a run as they come, also from tasks on a cluster whose planner has not taken them in yet.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from typing import Any
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import DiskFullError, is_gone, open_file, refusal
 from tui_influence.store.json_values import array, finite, number, numbers, parse, table, text
+from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 _LONGEST_LINE = 1 << 20
@@ -152,3 +156,44 @@ def _ends_with_newline(path: Path) -> bool:
     with open_file(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
+
+
+class EventTail:
+    """Reads on from where it stopped; each event once, in the order of their times as far as they are known."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._offset = 0
+        self._offsets: dict[Path, int] = {}
+        self._early: set[tuple[Any, ...]] = set()
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what has happened since the last call."""
+        for event, after in read_events(self._paths.events, self._offset):
+            self._offset = after
+            if self._early and _key(event) in self._early:
+                self._early.discard(_key(event))
+                continue
+            yield event
+        fresh = sorted(self._of_tasks(), key=lambda event: float(event["time"]))
+        self._early.update(_key(event) for event in fresh)
+        yield from fresh
+
+    def _of_tasks(self) -> Iterator[dict[str, Any]]:
+        """Yield what tasks said into files of their own; only those that have grown are opened."""
+        for file in list(self._paths.cluster.glob("round-*/*/*.jsonl")):
+            known = self._offsets.get(file, 0)
+            try:
+                has_grown = file.stat().st_size > known
+            except OSError as error:
+                if not is_gone(error):  # taken in a moment ago
+                    raise refusal(error, "read", file) from error
+                continue
+            if has_grown:
+                for event, after in read_events(file, known):
+                    self._offsets[file] = after
+                    yield event
+
+
+def _key(event: dict[str, Any]) -> tuple[Any, ...]:
+    return (event["time"], event["event"], event.get("task"), event.get("role"), event.get("index"))

@@ -1,4 +1,4 @@
-"""Which records and failures a results directory holds, by file name alone: cheap enough to ask every second."""
+"""Names of the records and failures of a run: lists them without reading any, and without numpy."""
 
 import os
 import re
@@ -6,12 +6,21 @@ from collections.abc import Iterator
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import read_json, refusal
+from tui_influence.store.files import (
+    read_json,
+    refusal,
+)
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 _NUMBER = r"([0-9]{7}|[1-9][0-9]{7,17})"
+
+
 _BLOCK = re.compile(r"[0-9]{4}|[1-9][0-9]{4,14}")
+
+
 _RECORD = re.compile(_NUMBER + r"\.t(0|[1-9][0-9]{0,8})\.safetensors")
+
+
 _FAILURE = re.compile(_NUMBER + r"\.json")
 
 

@@ -4,6 +4,8 @@ A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats
 asked for `mapped` and `nearest` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. It holds nothing that
 depends on when or where the model was trained, so training a row again gives the same bytes. The digest covers every
 value in it.
+
+Which records and failures a results directory holds, by file name alone: cheap enough to ask every second.
 """
 
 import hashlib
@@ -21,7 +23,12 @@ from safetensors.numpy import save as save_tensors
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import is_trouble_of_machine, make_directory, read_bytes, write_atomically
+from tui_influence.store.files import (
+    is_trouble_of_machine,
+    make_directory,
+    read_bytes,
+    write_atomically,
+)
 from tui_influence.store.json_values import count, finite, numbers, parse, table, text
 from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths

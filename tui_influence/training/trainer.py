@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection, TrainSection
-from tui_influence.training import numerics as arithmetic
-from tui_influence.training.data import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
-from tui_influence.training.fit import Recipe, fit
-from tui_influence.training.memory import memory_for
+from tui_influence.training import precision as arithmetic
+from tui_influence.training.augment import resident
 from tui_influence.training.networks import build_network, split_head
-from tui_influence.training.pixels import resident
+from tui_influence.training.precision import memory_for
+from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.transfer import finetune, nearest_classes, outcome, probe, source_labels
+from tui_influence.training.types import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
 

@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from tui_influence.training import probe as linear
-from tui_influence.training.data import Labels, Outcome, TrainingFailed
-from tui_influence.training.fit import Recipe, fit
-from tui_influence.training.memory import out_of_memory
-from tui_influence.training.numerics import Numerics
-from tui_influence.training.pixels import Pixels
+from tui_influence.training import linear_probe as linear
+from tui_influence.training.augment import Pixels
+from tui_influence.training.precision import Numerics, out_of_memory
+from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.types import Labels, Outcome, TrainingFailed
 
 
 def features(body: nn.Module, pixels: Pixels, how: Numerics, batch: int) -> Tensor:

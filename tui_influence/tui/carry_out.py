@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from tui_influence.errors import TinflError
-from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.runs.words import duration
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
-from tui_influence.text import counted, printable
+from tui_influence.text import (
+    format_duration,
+    pluralize,
+    printable,
+)
 from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
-from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.run_list import RunSummary
 from tui_influence.tui.screens.dialogs import ConfirmScreen, FieldScreen
 from tui_influence.tui.state import RunState
 
@@ -40,7 +43,7 @@ _UNFIT = re.compile(r"[^\w.=+-]+")
 class RunsFound(Message):
     """A folder was looked at, or cannot be: then `problem` says why."""
 
-    def __init__(self, runs: Sequence[FoundRun], problem: str = "") -> None:
+    def __init__(self, runs: Sequence[RunSummary], problem: str = "") -> None:
         self.runs, self.problem = runs, problem
         super().__init__()
 
@@ -52,7 +55,7 @@ def goes_on(state: RunState) -> str:
     return f"the sweep goes on in the background{pid}; come back: {printable(command('explore', state.root))}"
 
 
-def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRun]]) -> None:
+def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[RunSummary]]) -> None:
     """Look at a folder, from any thread."""
     try:
         app.post_message(RunsFound(look(folder)))
@@ -79,22 +82,22 @@ def _say_copied(app: "App[str]", text: str, what: str, tmux: bool, kept: str) ->
 def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Background) -> None:
     """Copy some groups as CSV."""
     from tui_influence.export.csv import rank_csv  # here, because it loads numpy
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is None:
         return
-    copy(app, rank_csv(sheet.part(groups), comments=False), counted(len(groups), "line"), background)
+    copy(app, rank_csv(sheet.part(groups), comments=False), pluralize(len(groups), "line"), background)
 
 
 def export(app: "App[str]", state: RunState) -> None:
     """Ask for a file and write the ranking, or both, to it, whole, as `tinfl rank --csv` does."""
     from tui_influence.export.csv import rank_csv
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is not None:
-        what = counted(len(sheet.rows), sheet.noun, sheet.nouns)
+        what = pluralize(len(sheet.rows), sheet.noun, sheet.nouns)
         note = "All groups, whatever is filtered or marked; a file of that name is replaced."
         export_csv(app, sheet.name, note, what, lambda: rank_csv(sheet.report))
 
@@ -154,12 +157,12 @@ def sweep_of(state: RunState) -> Controlled | None:
 def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
     """Ask whether to stop, and stop."""
     overview, paths = run.overview, Paths(run.root)
-    again = stop_request(paths) is not Stop.NO
+    again = stop_request(paths) is not StopLevel.NO
     if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the models in hand
         given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
     else:
         hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
-        given_up = f"{counted(hands, 'model')} in hand"
+        given_up = f"{pluralize(hands, 'model')} in hand"
         finished = f"{given_up} will be finished first."
     cost = f"{given_up} given up, to be trained again later." if again else finished
     lines = [
@@ -175,7 +178,9 @@ def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
             return
-        app.notify("Stopping at once" if level is Stop.AT_ONCE else "Stopping after the models in hand", markup=False)
+        app.notify(
+            "Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the models in hand", markup=False
+        )
         done()
 
     title = "Stop at once?" if again else f"Stop the {run.what}?"
@@ -193,10 +198,10 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     """
     overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
-    takes = f", about {duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
+    takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
     place = overview.info.place if overview.info else "on this machine"
     retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
-    cost = f"{counted(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
+    cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
     lines = [
         f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
         f"Cost: {cost} to train {place}{takes}.",
@@ -204,8 +209,8 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     words = [command("resume", run.root), *(["--retry-failed"] if retries else [])]
 
     def begin(observer: "Observer") -> None:
-        from tui_influence.runs.continuation import request_to_resume  # here, because it loads pydantic
         from tui_influence.runs.launch import start
+        from tui_influence.runs.resume import request_to_resume  # here, because it loads pydantic
 
         start(request_to_resume(run.root, retry_failed=retries), observer)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def has_graphics() -> bool:
     """Whether this terminal is known to draw images of its own, and what writes them is installed."""
-    from tui_influence.images.graphics import detect, library_problem
+    from tui_influence.images.graphics import detect_protocol, library_problem
 
-    return detect(os.environ).protocol is not None and not library_problem()
+    return detect_protocol(os.environ).protocol is not None and not library_problem()
 
 
 def show_large(app: "App[str]", root: Path, question: Question, *, dark: bool) -> None:

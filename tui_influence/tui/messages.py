@@ -11,13 +11,21 @@ from textual.message import Message
 from tui_influence.runs.overview import Overview
 
 if TYPE_CHECKING:
-    from tui_influence.about_example import AboutExample
-    from tui_influence.effects import Effects, Moved
-    from tui_influence.growth import Growth
-    from tui_influence.ranking import Answer, Question
-    from tui_influence.tui.log_lines import LogLine
-    from tui_influence.tui.looking import ImageAsked
-    from tui_influence.tui.pictures import Drawn, Key
+    from tui_influence.analysis.class_effects import (
+        Effects,
+    )
+    from tui_influence.analysis.ranking import (
+        Question,
+    )
+    from tui_influence.analysis.types import (
+        AboutExample,
+        Answer,
+        ExampleQuestion,
+        Growth,
+        Moved,
+    )
+    from tui_influence.tui.background import LogLine
+    from tui_influence.tui.image_cache import ImageKey, ImageStrips
     from tui_influence.tui.state import RunState
 
 
@@ -90,7 +98,7 @@ class GroupSeen(Finding):
 class ImageSeen(Finding):
     """A closer look was taken at a test example; `found` is None where that failed, and `reason` says why."""
 
-    def __init__(self, asked: "ImageAsked", found: "AboutExample | None", reason: str = "") -> None:
+    def __init__(self, asked: "ExampleQuestion", found: "AboutExample | None", reason: str = "") -> None:
         self.asked, self.found, self.reason = asked, found, reason
         super().__init__()
 
@@ -98,7 +106,7 @@ class ImageSeen(Finding):
 class PicturesDrawn(Finding):
     """Pictures were drawn, None where that failed; `reasons` has why, for each target (None: the source), if it did."""
 
-    def __init__(self, pictures: "dict[Key, Drawn | None]", reasons: "dict[int | None, str]") -> None:
+    def __init__(self, pictures: "dict[ImageKey, ImageStrips | None]", reasons: "dict[int | None, str]") -> None:
         self.pictures, self.reasons = pictures, reasons
         super().__init__()
 

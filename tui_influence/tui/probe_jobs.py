@@ -5,23 +5,31 @@ Loads numpy, so it is imported where a probe is made.
 
 import shlex
 
-from tui_influence.effects import MOST_VALUES
+from tui_influence.analysis.class_effects import MOST_VALUES
+from tui_influence.analysis.failures import failures
+from tui_influence.analysis.leakage import (
+    is_of_images,
+    leaks,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import notes_of
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.subpopulations import driven_by, subpopulations
+from tui_influence.analysis.types import (
+    Leaks,
+    ProbeKind,
+    ProbeQuestion,
+    ProbeResult,
+)
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.probes.failures import failures
-from tui_influence.probes.leakage import Leaks, is_of_images, leaks
-from tui_influence.probes.subpopulations import driven_by, subpopulations
-from tui_influence.ranking import notes_of
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.text import printable
-from tui_influence.tui.probe_state import Asked, Found, View
 
 BLAMED = 8
 """Groups that are shown of those to blame for one image; a CSV has as many of them as the command's."""
 
 
-def probe(asked: Asked, reading: Reading, question: Question) -> Found:
+def probe(asked: ProbeQuestion, reading: Reading, question: Question) -> ProbeResult:
     """Make a probe.
 
     Args:
@@ -34,18 +42,18 @@ def probe(asked: Asked, reading: Reading, question: Question) -> Found:
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
     notes = notes_of(reading)
-    if asked.view is View.FAILURES:
+    if asked.kind is ProbeKind.FAILURES:
         limit = max(MOST_VALUES // max(len(reading.info.source.groups), 1), 1)
         found = failures(reading, question, top=limit, blamed=BLAMED)
-        return Found(asked, reading, found, notes, limit if len(found.found) < found.wrong else None)
-    if asked.view is View.PARTS and asked.source is not None:
-        return Found(asked, reading, driven_by(reading, question, asked.source), notes)
-    if asked.view is View.PARTS:
-        return Found(asked, reading, subpopulations(reading, question), notes)
+        return ProbeResult(asked, reading, found, notes, limit if len(found.found) < found.wrong else None)
+    if asked.kind is ProbeKind.PARTS and asked.source is not None:
+        return ProbeResult(asked, reading, driven_by(reading, question, asked.source), notes)
+    if asked.kind is ProbeKind.PARTS:
+        return ProbeResult(asked, reading, subpopulations(reading, question), notes)
     return _leaks(asked, reading, question, notes)
 
 
-def _leaks(asked: Asked, reading: Reading, question: Question, notes: tuple[str, ...]) -> Found:
+def _leaks(asked: ProbeQuestion, reading: Reading, question: Question, notes: tuple[str, ...]) -> ProbeResult:
     if not is_of_images(reading.info):
         results = shlex.quote(str(reading.paths.root))
         raise ConfigError(
@@ -56,7 +64,7 @@ def _leaks(asked: Asked, reading: Reading, question: Question, notes: tuple[str,
         )
     found = leaks(reading, question)
     samples, reason = _samples(reading, found)
-    return Found(asked, reading, found, notes, samples=samples, unsampled=reason)
+    return ProbeResult(asked, reading, found, notes, samples=samples, samples_error=reason)
 
 
 def _samples(reading: Reading, found: Leaks) -> tuple[dict[int, int], str]:

@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
+from tui_influence.pruning.types import PruningProposal
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
 from tui_influence.tui.pruning_jobs import PruningJobs, own_paths, wanted_of
-from tui_influence.tui.pruning_state import (
-    Proposal,
-    PruningFinding,
-    PruningPreparing,
-    PruningStarted,
-    Timed,
-)
+from tui_influence.tui.pruning_state import PruningFinding, PruningPreparing, PruningStarted, Timed
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
@@ -109,8 +104,8 @@ class PruningApp(SweepApp):
             lines.append("The sweep is being trained too: each will slow the other down.")
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.pruning.request import planned
-            from tui_influence.pruning.starting import begin as begin_pruning
+            from tui_influence.pruning.planning import begin as begin_pruning
+            from tui_influence.pruning.planning import planned
             from tui_influence.store.paths import Paths
 
             _keep_list(listed, proposal)
@@ -142,8 +137,8 @@ class PruningApp(SweepApp):
         def begin(observer: "Observer") -> None:
             from tui_influence.config.loader import config_from_json
             from tui_influence.errors import ConfigError
-            from tui_influence.pruning.request import cost_of, planned
-            from tui_influence.runs.measure import NOT_TIMED, trains_here
+            from tui_influence.pruning.planning import cost_of, planned
+            from tui_influence.runs.cost import NOT_TIMED, trains_here
             from tui_influence.store.paths import Paths
 
             if not trains_here(config_from_json(info.config)):
@@ -181,14 +176,14 @@ class PruningApp(SweepApp):
 
     @on(PruneScreen.ExportAsked)
     def _export_arms(self) -> None:
-        from tui_influence.pruning.documents import pruning_csv
-        from tui_influence.text import counted
+        from tui_influence.export.pruning import pruning_csv
+        from tui_influence.text import pluralize
 
         measured = self.state.pruning.measured
         if measured is not None:
             name = (carry_out.run_name(self.state), self.state.pruning.name, "arms")
             note = "All arms as measured so far; a file of that name is replaced."
-            what = counted(len(measured.results), "arm")
+            what = pluralize(len(measured.results), "arm")
             carry_out.export_csv(self, name, note, what, lambda: pruning_csv(measured))
 
     @on(PruneScreen.CommandAsked)
@@ -216,7 +211,7 @@ class PruningApp(SweepApp):
         self._tell(state, PruningPreparing(what))
 
 
-def list_file(proposal: Proposal) -> Path | None:
+def list_file(proposal: PruningProposal) -> Path | None:
     """Return the file that the groups chosen by hand are kept in, so that a command can name it; None without any."""
     import hashlib
 
@@ -229,7 +224,7 @@ def list_file(proposal: Proposal) -> Path | None:
     return user_state_path("tinfl") / "lists" / f"{len(choice.listed)}-classes-{digest}.txt"
 
 
-def _keep_list(file: Path | None, proposal: Proposal) -> None:
+def _keep_list(file: Path | None, proposal: PruningProposal) -> None:
     from tui_influence.export.files import write_text_atomically
     from tui_influence.pruning.options import listed_text
     from tui_influence.store.files import make_directory
@@ -239,5 +234,5 @@ def _keep_list(file: Path | None, proposal: Proposal) -> None:
         write_text_atomically(file, listed_text(proposal.choice.listed))
 
 
-def _command(state: RunState, proposal: Proposal, listed: Path | None) -> str:
+def _command(state: RunState, proposal: PruningProposal, listed: Path | None) -> str:
     return proposal.choice.command(state.root, proposal.name, question=proposal.question, listed=listed)

@@ -7,18 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.errors import TinflError
-from tui_influence.ranking_question import Question
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
 from tui_influence.tui.messages import EffectsFound, Finding, Grown, Ranked
-from tui_influence.tui.probe_state import Probed, View
+from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.snapshot import Reading
 
 Found = TypeVar("Found")
 
@@ -81,7 +82,7 @@ class Jobs:
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
         self.ranking, self.comparing, self.growing, self.moving = Pace(), Pace(), Pace(), Pace()
-        self.probing = {view: Pace() for view in View}
+        self.probing = {view: Pace() for view in ProbeKind}
         self._readings: dict[str | None, Reading] = {}  # the background thread's alone
 
     def forget(self) -> None:
@@ -118,13 +119,13 @@ class Jobs:
             self._background.submit(kind, partial(job, state, overview.info, pace, overview.finished))
 
     def _rank(self, question: Question, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
-        from tui_influence.ranking import rank  # here, because it loads numpy
+        from tui_influence.analysis.ranking import rank  # here, because it loads numpy
 
         answer, reason = self._answered(state.root, info, question, rank, pace, models)
         self._tell(state, Ranked(question, answer, reason))
 
     def _measure(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
-        from tui_influence.growth import growth
+        from tui_influence.analysis.reliability_curve import growth
 
         # Why there is none is for the Rank mode to say; this one has other things to show.
         question = state.question
@@ -132,13 +133,13 @@ class Jobs:
         self._tell(state, Grown(question, found))
 
     def _move(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
-        from tui_influence.effects import effects
+        from tui_influence.analysis.class_effects import effects
 
         question = state.question
         found, reason = self._answered(state.root, info, question, effects, pace, models)
         self._tell(state, EffectsFound(question, found, reason))
 
-    def _probe(self, view: View, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+    def _probe(self, view: ProbeKind, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
         from tui_influence.tui.probe_jobs import probe
 
         asked = state.probe.asked(state.question, view)
@@ -149,7 +150,7 @@ class Jobs:
         self, root: Path, info: RunInfo, question: Question, work: Work[Found], pace: Pace, models: int
     ) -> tuple[Found | None, str]:
         """Do the work on what is recorded now: what it found, or None and why."""
-        from tui_influence.reading import read
+        from tui_influence.analysis.snapshot import read
 
         wanted, started = pace.wanted, time.monotonic()
         found, reason = None, ""

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
-from tui_influence.probes.verification_names import kept_at, verify_command
-from tui_influence.ranking_question import Question
+from tui_influence.analysis.question import Question
+from tui_influence.pruning.options import (
+    kept_at,
+    verify_command,
+)
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.verifying_jobs import VerifyingJobs, propose
 from tui_influence.tui.verifying_state import (
-    Proposed,
     VerificationPreparing,
     VerificationProposed,
     VerificationStarted,
@@ -27,7 +30,7 @@ from tui_influence.tui.verifying_state import (
 )
 
 if TYPE_CHECKING:
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.snapshot import Reading
     from tui_influence.runs.supervisor import Observer
 
 
@@ -95,7 +98,7 @@ class VerifyingApp(PruningApp):
         state = self.state
         state.verifying.preparing[own] = "what is to blame"
         self._show()
-        found: list[Proposed] = []
+        found: list[CounterfactualPreview] = []
 
         def work(observer: "Observer") -> None:
             found.append(propose(reading, question, state.overview))
@@ -116,8 +119,8 @@ class VerifyingApp(PruningApp):
         from tui_influence.tui.widgets.verification_lines import proposed_lines  # here, because it loads numpy
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.pruning.request import planned
-            from tui_influence.pruning.starting import begin as begin_pruning
+            from tui_influence.pruning.planning import begin as begin_pruning
+            from tui_influence.pruning.planning import planned
 
             info = state.overview.info if state.overview else None
             assert info is not None

@@ -7,8 +7,9 @@ when more of them have come, by the thread that watches: they are few.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
-from tui_influence.ranking_question import Question
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.overview import Overview
 from tui_influence.store.files import refusal
 from tui_influence.store.paths import Paths
@@ -17,10 +18,10 @@ from tui_influence.tui.background import Watcher
 from tui_influence.tui.messages import Finding
 from tui_influence.tui.pruning_jobs import rate_of
 from tui_influence.tui.state import RunState
-from tui_influence.tui.verifying_state import Proposed, VerificationRead, VerificationSeen
+from tui_influence.tui.verifying_state import VerificationRead, VerificationSeen
 
 if TYPE_CHECKING:
-    from tui_influence.reading import Reading
+    from tui_influence.analysis.snapshot import Reading
 
 Tell = Callable[[RunState, Finding], None]
 
@@ -80,8 +81,8 @@ class _Found:
         self._tell(self._state, VerificationSeen(self._own, None, reason if there else ""))
 
     def _read(self, info: RunInfo) -> None:
-        from tui_influence.probes.flips import verified  # here, because it loads numpy
-        from tui_influence.store.arms_file import read_arms
+        from tui_influence.pruning.counterfactual import verified  # here, because it loads numpy
+        from tui_influence.store.pruning_plan import read_arms
 
         found, reason = None, ""
         try:
@@ -93,17 +94,17 @@ class _Found:
         self._tell(self._state, VerificationRead(self._own, found, reason))
 
 
-def propose(reading: "Reading", question: Question, sweep: Overview | None) -> Proposed:
+def propose(reading: "Reading", question: Question, sweep: Overview | None) -> CounterfactualPreview:
     """Return what verifying the question's example comes to; it takes a while.
 
     Raises:
         TinflError: nothing can be verified.
     """
-    from tui_influence.probes.verification import verification
-    from tui_influence.pruning.request import outlined
+    from tui_influence.pruning.counterfactual import verification
+    from tui_influence.pruning.planning import outlined
 
     wanted = verification(reading, question)
     pruning, _ = outlined(reading.paths, reading.info, wanted.own, wanted.wanted)
     rate = rate_of(sweep)
     label = reading.described.classes[int(reading.examples.labels[question.example or 0])]
-    return Proposed(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)
+    return CounterfactualPreview(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tui_influence.config.loader import config_from_json
+from tui_influence.config.messages import KINDS, SECTIONS, as_toml, as_toml_key, choices, header, inner_tables, keys
 from tui_influence.config.schema import Config
-from tui_influence.config.vocabulary import KINDS, SECTIONS, as_toml, as_toml_key, choices, header, inner_tables, keys
 
 VALID = """\
 [run]

@@ -9,24 +9,23 @@ from hypothesis import strategies as st
 
 from tests.unit.config.configs import VALID, half_valid, tables, written
 from tests.unit.config.toml_documents import documents
-from tui_influence.config.loader import config_from_json, config_to_json, load_config, parse_config
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import InvalidConfigError
+from tui_influence.config.loader import config_from_json, config_to_json, load_config, normalize_newlines, parse_config
+from tui_influence.config.messages import as_toml, as_toml_key
 from tui_influence.config.schema import Config
-from tui_influence.config.source_text import unified
-from tui_influence.config.vocabulary import as_toml, as_toml_key
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.text import printable
 
 thorough = settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def outcome(text: str) -> Config | InvalidConfig:
+def outcome(text: str) -> Config | InvalidConfigError:
     """Return the config, or its problems after a look at them."""
     try:
         return parse_config(text, "sweep.toml")
-    except InvalidConfig as error:
+    except InvalidConfigError as error:
         refused = error
-    lines = unified(text).split("\n")
+    lines = normalize_newlines(text).split("\n")
     assert refused.problems
     for block in (str(refused), refused.render(), *refused.details):
         assert all(printable(line) == line for line in block.split("\n"))
@@ -43,13 +42,13 @@ def outcome(text: str) -> Config | InvalidConfig:
 @thorough
 @given(st.text())
 def test_any_text(text: str) -> None:
-    assert isinstance(outcome(text), InvalidConfig)
+    assert isinstance(outcome(text), InvalidConfigError)
 
 
 @settings(thorough, max_examples=20)
 @given(documents())
 def test_any_toml(text: str) -> None:
-    assert isinstance(outcome(text), InvalidConfig)
+    assert isinstance(outcome(text), InvalidConfigError)
 
 
 @thorough
@@ -71,7 +70,7 @@ def test_a_config_with_pieces_missing_doubled_or_exchanged(text: str, data: st.D
 def test_any_values_under_the_keys_of_a_config(data: dict[str, Any]) -> None:
     text = "\n".join(f"{as_toml_key(key)} = {as_toml(value)}" for key, value in data.items())
     result = outcome(text)
-    if isinstance(result, InvalidConfig) and "not valid TOML" not in result.problems[0].message:
+    if isinstance(result, InvalidConfigError) and "not valid TOML" not in result.problems[0].message:
         assert all(p.line or "is missing" in p.message or "is needed" in p.message for p in result.problems)
 
 
@@ -146,4 +145,4 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
     ids=lambda text: repr(text[:24]),
 )
 def test_what_was_made_to_hurt(text: str) -> None:
-    assert isinstance(outcome(text), InvalidConfig)
+    assert isinstance(outcome(text), InvalidConfigError)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from tests.unit.config.configs import VALID, configs
-from tui_influence.config.identity import differences, identity
+from tui_influence.config.identity import compute_identity, differences
 from tui_influence.config.loader import config_from_json, config_to_json, parse_config
 from tui_influence.config.schema import Config
 from tui_influence.text import printable
@@ -79,7 +79,7 @@ DOES_NOT_COUNT: list[tuple[str, str, object]] = [
 @pytest.mark.parametrize(("section", "key", "value", "line"), COUNTS, ids=lambda part: str(part)[:12])
 def test_what_decides_a_record_counts_and_is_named(section: str, key: str, value: object, line: str) -> None:
     old, new = config(FOLDERS), changed(section, key, value)
-    assert identity(old, DATA) != identity(new, DATA)
+    assert compute_identity(old, DATA) != compute_identity(new, DATA)
     assert differences(old, new) == [line]
 
 
@@ -87,7 +87,7 @@ def test_what_decides_a_record_counts_and_is_named(section: str, key: str, value
 def test_what_does_not_decide_a_record_may_change(section: str, key: str, value: object) -> None:
     old, new = config(FOLDERS), changed(section, key, value)
     assert old != new
-    assert identity(old, DATA) == identity(new, DATA)
+    assert compute_identity(old, DATA) == compute_identity(new, DATA)
     assert differences(old, new) == []
 
 
@@ -99,47 +99,47 @@ def test_every_key_of_the_schema_is_decided_on_here() -> None:
 def test_a_file_of_groups_may_move_but_is_neither_classes_nor_examples() -> None:
     """What it says has a fingerprint; that the groups come from a file is a setting."""
     classes, one, other = (changed("source", "groups", groups) for groups in ("class", "g.csv", "elsewhere/h.CSV"))
-    assert identity(one, DATA) == identity(other, DATA)
+    assert compute_identity(one, DATA) == compute_identity(other, DATA)
     assert differences(one, other) == []
-    assert identity(classes, DATA) != identity(one, DATA)
+    assert compute_identity(classes, DATA) != compute_identity(one, DATA)
     assert differences(classes, one) == ['source.groups: "class" -> "csv"']
-    assert identity(one, DATA | {"groups": "a"}) != identity(other, DATA | {"groups": "b"})
+    assert compute_identity(one, DATA | {"groups": "a"}) != compute_identity(other, DATA | {"groups": "b"})
 
 
 def test_other_data_are_another_run() -> None:
-    assert identity(config(), DATA) != identity(config(), DATA | {"source": "ab"})
+    assert compute_identity(config(), DATA) != compute_identity(config(), DATA | {"source": "ab"})
 
 
 def test_the_order_of_the_fingerprints_does_not_matter() -> None:
-    assert identity(config(), DATA) == identity(config(), dict(reversed(DATA.items())))
+    assert compute_identity(config(), DATA) == compute_identity(config(), dict(reversed(DATA.items())))
 
 
 def test_the_order_of_the_targets_does() -> None:
     saved = config_to_json(config(FOLDERS))
     saved["target"].reverse()
     swapped = config_from_json(saved)
-    assert identity(config(FOLDERS), DATA) != identity(swapped, DATA)
+    assert compute_identity(config(FOLDERS), DATA) != compute_identity(swapped, DATA)
     assert differences(config(FOLDERS), swapped) == ["targets: one, two -> two, one"]
 
 
 def test_identity_is_a_digest_that_stays_what_it_is() -> None:
     """If this fails, results of older versions cannot be resumed any more: is that meant?"""
-    assert identity(config(), DATA) == "d1d2f2513e518a8857bad0e6972b719b8b2fa308f818b671b719cd6922743a71"
-    assert re.fullmatch("[0-9a-f]{64}", identity(config(), {}))
+    assert compute_identity(config(), DATA) == "d1d2f2513e518a8857bad0e6972b719b8b2fa308f818b671b719cd6922743a71"
+    assert re.fullmatch("[0-9a-f]{64}", compute_identity(config(), {}))
 
 
 def test_true_and_one_are_not_the_same_argument() -> None:
     text = FOLDERS.replace('kind = "folder"\npath = "x"', 'kind = "torchvision"\ndataset = "A"\nroot = "x"')
     old, new = (config(text.replace('root = "x"', f'root = "x"\narguments.a = {value}')) for value in ("1", "true"))
     assert differences(old, new) == ["source.arguments: { a = 1 } -> { a = true }"]
-    assert identity(old, DATA) != identity(new, DATA)
+    assert compute_identity(old, DATA) != compute_identity(new, DATA)
 
 
 @settings(max_examples=50, deadline=None)
 @given(configs(), configs())
 def test_configs_differ_in_identity_exactly_when_a_difference_is_named(old: Config, new: Config) -> None:
     lines = differences(old, new)
-    assert bool(lines) == (identity(old, DATA) != identity(new, DATA))
+    assert bool(lines) == (compute_identity(old, DATA) != compute_identity(new, DATA))
     assert all(printable(line) == line for line in lines)
 
 
@@ -148,4 +148,4 @@ def test_configs_differ_in_identity_exactly_when_a_difference_is_named(old: Conf
 def test_identity_survives_saving(config: Config) -> None:
     again = config_from_json(json.loads(json.dumps(config_to_json(config))))
     assume(again is not config)
-    assert identity(again, DATA) == identity(config, DATA)
+    assert compute_identity(again, DATA) == compute_identity(config, DATA)

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 
 from tests.unit.config.configs import VALID, configs, tables, written
-from tui_influence.config.loader import config_from_json, config_to_json, load_config, parse_config
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import InvalidConfigError
+from tui_influence.config.loader import MAX_BYTES, config_from_json, config_to_json, load_config, parse_config
 from tui_influence.config.schema import Config
-from tui_influence.config.source_text import MAX_BYTES
-from tui_influence.config.writing import config_to_toml
+from tui_influence.config.template import config_to_toml
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
 
 
@@ -72,7 +71,7 @@ def test_neither_text_nor_saved_values_are_changed_by_reading() -> None:
 def refused(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert not isinstance(caught.value, InvalidConfig)
+    assert not isinstance(caught.value, InvalidConfigError)
     assert caught.value.exit_code == ExitCode.USAGE
     assert str(caught.value).startswith(str(path).split("\n")[0].split("\0")[0])
     assert "\n" not in str(caught.value)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tui_influence.config.identity import with_absolute_paths
 from tui_influence.config.loader import parse_config
-from tui_influence.config.locations import absolute
 
 TEXT = """\
 [run]
@@ -24,7 +24,7 @@ models = 4
 
 def test_data_paths_become_absolute_and_nothing_else_changes():
     config = parse_config(TEXT, "x")
-    found = absolute(config, Path("/here"))
+    found = with_absolute_paths(config, Path("/here"))
     assert found.source.path == "/here/data/source"
     assert found.source.groups == "/here/groups.csv"
     assert (found.target[0].train, found.target[0].test) == ("/abs/train", "/here/data/test")
@@ -35,9 +35,9 @@ def test_data_paths_become_absolute_and_nothing_else_changes():
 
 def test_a_home_directory_is_not_below_the_current_one():
     config = parse_config(TEXT.replace("data/source", "~/source"), "x")
-    assert absolute(config, Path("/here")).source.path == str(Path.home() / "source")
+    assert with_absolute_paths(config, Path("/here")).source.path == str(Path.home() / "source")
 
 
 def test_a_grouping_that_is_no_file_stays():
     config = parse_config(TEXT.replace("groups.csv", "class"), "x")
-    assert absolute(config, Path("/here")).source.groups == "class"
+    assert with_absolute_paths(config, Path("/here")).source.groups == "class"

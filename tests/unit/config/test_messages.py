@@ -3,15 +3,15 @@
 import pytest
 
 from tests.unit.config.configs import VALID
+from tui_influence.config.errors import InvalidConfigError, Problem
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import InvalidConfig, Problem
-from tui_influence.config.vocabulary import keys
+from tui_influence.config.messages import keys
 
 FOLDER = 'kind = "folder"\npath = "x"\n'
 
 
 def problems(text: str) -> list[Problem]:
-    with pytest.raises(InvalidConfig) as caught:
+    with pytest.raises(InvalidConfigError) as caught:
         parse_config(text, "sweep.toml")
     return list(caught.value.problems)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_influence.config.loader import check_presence, load_config
-from tui_influence.config.problems import InvalidConfig
+from tui_influence.config.errors import InvalidConfigError
+from tui_influence.config.loader import check_data_paths, load_config
 
 TEXT = """\
 [run]
@@ -50,15 +50,15 @@ def written(**paths: str) -> Path:
 
 
 def problems(**paths: str) -> list[str]:
-    with pytest.raises(InvalidConfig) as caught:
-        check_presence(written(**paths))
+    with pytest.raises(InvalidConfigError) as caught:
+        check_data_paths(written(**paths))
     return [f"{problem.line}:{problem.column} {problem.message}" for problem in caught.value.problems]
 
 
 def test_what_is_there_is_no_problem(here: Path) -> None:
-    check_presence(written())
-    check_presence(written(source=str(here / "folder"), groups="file.csv"))
-    check_presence(written(groups="example"))
+    check_data_paths(written())
+    check_data_paths(written(source=str(here / "folder"), groups="file.csv"))
+    check_data_paths(written(groups="example"))
 
 
 def test_reading_a_config_does_not_look_at_its_data(here: Path) -> None:
@@ -79,8 +79,8 @@ def test_all_wrong_paths_are_told_at_once_in_the_order_of_the_file(here: Path) -
 
 
 def test_a_relative_path_is_shown_from_the_root(here: Path) -> None:
-    with pytest.raises(InvalidConfig) as caught:
-        check_presence(written(source="x", root=str(here / "y")))
+    with pytest.raises(InvalidConfigError) as caught:
+        check_data_paths(written(source="x", root=str(here / "y")))
     relative, absolute = caught.value.problems
     assert relative.hint == f"a relative path starts where tinfl does: {here / 'x'}"
     assert absolute.hint is None
@@ -109,12 +109,12 @@ def as_nobody() -> Iterator[None]:
 
 def test_what_may_not_be_read_is_a_problem(here: Path) -> None:
     path = written()
-    check_presence(path)
+    check_data_paths(path)
     here.chmod(0o755)  # the paths are relative: nobody has to get here
     (here / "file").chmod(0)
     (here / "folder").chmod(0)
-    with as_nobody(), pytest.raises(InvalidConfig) as caught:
-        check_presence(path)
+    with as_nobody(), pytest.raises(InvalidConfigError) as caught:
+        check_data_paths(path)
     assert [f"{problem.line}:{problem.column} {problem.message}" for problem in caught.value.problems] == [
         "5:8 source.path cannot be read (permission denied): folder",
         "7:8 source.keep cannot be read (permission denied): file",

@@ -3,8 +3,8 @@
 import pytest
 
 from tui_influence.cli import diagnostics
+from tui_influence.config.errors import SHOWN_COLUMNS, InvalidConfigError, Problem
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import SHOWN_COLUMNS, InvalidConfig, Problem
 from tui_influence.errors import ExitCode
 
 ONE = Problem('unknown key "epoch" in [train]', 18, 1, "epoch = 8", "did you mean epochs?")
@@ -23,7 +23,7 @@ def test_a_problem_that_stands_nowhere_has_no_excerpt() -> None:
 
 
 def reported(capsys: pytest.CaptureFixture[str], *problems: Problem) -> str:
-    assert diagnostics.report(InvalidConfig("sweep.toml", problems)) == ExitCode.USAGE
+    assert diagnostics.report(InvalidConfigError("sweep.toml", problems)) == ExitCode.USAGE
     return capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ def test_a_long_line_is_cut_around_the_caret(column: int) -> None:
 
 
 def test_nothing_from_the_file_or_its_name_reaches_the_terminal_raw() -> None:
-    with pytest.raises(InvalidConfig) as caught:
+    with pytest.raises(InvalidConfigError) as caught:
         parse_config('"\\u001b]0;x" = 1 # \u202e\n[run]\nname = "\\u009b"\n', "a\x1b[2J.toml")
     shown = "".join([str(caught.value), caught.value.render(), *caught.value.details])
     assert all(part.isprintable() for part in shown.split("\n"))

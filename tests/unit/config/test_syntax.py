@@ -2,8 +2,8 @@
 
 import pytest
 
+from tui_influence.config.errors import InvalidConfigError
 from tui_influence.config.loader import parse_config
-from tui_influence.config.problems import InvalidConfig
 
 SYNTAX = [
     ("[run\n", 1, 5, "expected ']' at the end of a table declaration", ""),
@@ -21,7 +21,7 @@ SYNTAX = [
 
 @pytest.mark.parametrize(("text", "line", "column", "said", "hint"), SYNTAX, ids=lambda part: repr(part)[:20])
 def test_what_is_not_toml_has_its_place(text: str, line: int, column: int, said: str, hint: str) -> None:
-    with pytest.raises(InvalidConfig) as caught:
+    with pytest.raises(InvalidConfigError) as caught:
         parse_config(text, "sweep.toml")
     (problem,) = caught.value.problems
     assert problem.message.startswith(f"not valid TOML: {said}")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tui_influence.config.loader import load_config, parse_config
+from tui_influence.config.messages import KINDS, SECTIONS, keys
 from tui_influence.config.schema import Config
 from tui_influence.config.template import template
-from tui_influence.config.vocabulary import KINDS, SECTIONS, keys
 from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_influence.datasets.class_list import read_class_list, read_image_list, text_of_image_list
+from tui_influence.datasets.groups import read_class_list, read_image_list, read_image_list_text
 from tui_influence.errors import DatasetError
 
 
@@ -14,7 +14,7 @@ from tui_influence.errors import DatasetError
     [
         lambda path: read_class_list(path, ["a"]),
         lambda path: read_image_list(path, ["a/0.png"], partial=True),
-        text_of_image_list,
+        read_image_list_text,
     ],
     ids=["classes or groups", "images", "text"],
 )

@@ -8,13 +8,13 @@ import pytest
 from image_files import source
 
 from tui_influence.config.schema import FolderSource
-from tui_influence.datasets import DatasetProblemsError, Groups, groups_of
+from tui_influence.datasets import DatasetProblemsError, Groups, assign_groups
 from tui_influence.errors import DatasetError
 
 
 def grouped(folder: Path, cache: Path, groups: str, **settings: object) -> Groups:
     section = FolderSource(kind="folder", path=str(folder), groups=groups, **settings)
-    return groups_of(section, source(folder, cache, **settings))
+    return assign_groups(section, source(folder, cache, **settings))
 
 
 def table(folder: Path, text: str | bytes) -> str:
@@ -26,19 +26,19 @@ def table(folder: Path, text: str | bytes) -> str:
 def test_classes_and_examples_are_groups(folder: Path, cache: Path) -> None:
     classes = grouped(folder, cache, "class")
     assert classes.names == ("a", "b")
-    assert classes.of.tolist() == [0, 0, 0, 1, 1, 1]
+    assert classes.group_of_image.tolist() == [0, 0, 0, 1, 1, 1]
     examples = grouped(folder, cache, "example")
     assert examples.names[4] == "b/1.png"
-    assert examples.of.tolist() == list(range(6))
+    assert examples.group_of_image.tolist() == list(range(6))
 
 
 def test_a_table_groups_images_and_leaves_the_others_alone(folder: Path, cache: Path) -> None:
     text = "\ufeffnote,Group,path\r\n,red,a/0.png\n,blue,b/0.png\n,red,./b/1.png\n,,b/2.png\n\n,red,a/0.png\n"
     groups = grouped(folder, cache, table(folder, text))
     assert groups.names == ("blue", "red")
-    assert groups.of.tolist() == [1, -1, -1, 0, 1, -1]
-    assert groups.of.dtype == "int32"
-    assert groups.ungrouped == 3
+    assert groups.group_of_image.tolist() == [1, -1, -1, 0, 1, -1]
+    assert groups.group_of_image.dtype == "int32"
+    assert groups.n_ungrouped == 3
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_after_a_thousand_problems_the_rest_of_a_table_is_not_read(
 ) -> None:
     monkeypatch.setattr("tui_influence.datasets.groups._ROWS_PER_IMAGE", 10_000)
     path = table(folder, "path,group\n" + "a,b\n" * 5000)
-    message = r"line 2: the source has no image a \(1000 problems up to where reading stopped\)$"
+    message = r"line 2: the source has no image a \(1,000 problems up to where reading stopped\)$"
     with pytest.raises(DatasetProblemsError, match=message) as caught:
         grouped(folder, cache, path)
     assert len(caught.value.details) == 1000
@@ -119,7 +119,7 @@ def test_what_a_table_takes_in_memory_does_not_depend_on_how_many_images_it_list
     images = source(folder, cache, per_class=3)
     tracemalloc.start()
     try:
-        assert groups_of(section, images).names == ("x",)
+        assert assign_groups(section, images).names == ("x",)
         assert tracemalloc.get_traced_memory()[1] < Path(path).stat().st_size / 4
     finally:
         tracemalloc.stop()
@@ -144,7 +144,7 @@ def test_images_that_were_skipped_or_not_chosen_may_be_listed(folder: Path, cach
     path = table(folder, "path,group\na/bad.png,g9\n" + rows)
     assert grouped(folder, cache, path, on_bad_image="skip").names == ("g0", "g1", "g2")
     few = grouped(folder, cache, path, on_bad_image="skip", per_class=1)
-    assert (few.of >= 0).all()
+    assert (few.group_of_image >= 0).all()
     assert len(few.names) <= 2
 
 

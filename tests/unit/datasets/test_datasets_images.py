@@ -8,9 +8,9 @@ import pytest
 from image_files import bomb, noise, save
 from PIL import Image
 
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.errors import BadImageError
 from tui_influence.datasets.images import FORMATS, render, square
-from tui_influence.datasets.problems import BadImageError
-from tui_influence.datasets.sets import Sample
 from tui_influence.errors import DatasetError
 
 

@@ -11,9 +11,9 @@ from image_files import noise, npz, save, source
 
 from tui_influence.config.schema import BuiltinTarget, FolderSource, NpzSource
 from tui_influence.datasets import load_target, thumbnails
-from tui_influence.datasets.arrays import NpzOrigin
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.npz import NpzReader
 from tui_influence.datasets.packing import threads
-from tui_influence.datasets.sets import Sample
 from tui_influence.errors import DatasetError
 
 
@@ -57,10 +57,10 @@ def test_no_more_originals_are_in_memory_than_the_threads_can_use(
     n = 200
     path = npz(tmp_path / "d.npz", x=np.stack([noise(i) for i in range(n)]), y=np.arange(n) % 2)
     images = source(path, cache, resolution=4)
-    read: Callable[..., Iterator[Sample]] = NpzOrigin._read
+    read: Callable[..., Iterator[Sample]] = NpzReader._read
     made, ahead = [], []
 
-    def counted(self: NpzOrigin, positions: Iterable[int]) -> Iterator[Sample]:
+    def counted(self: NpzReader, positions: Iterable[int]) -> Iterator[Sample]:
         for number, sample in enumerate(read(self, positions)):
             ahead.append(number - len(made))
             yield sample
@@ -70,7 +70,7 @@ def test_no_more_originals_are_in_memory_than_the_threads_can_use(
         made.append(sample.name)
         return np.zeros((side, side, 3), np.uint8)
 
-    monkeypatch.setattr(NpzOrigin, "_read", counted)
+    monkeypatch.setattr(NpzReader, "_read", counted)
     monkeypatch.setattr(sys.modules["tui_influence.datasets.thumbnails"], "thumbnail", slow)
     assert len(thumbnails(NpzSource(kind="npz", path=str(path)), "source", images, range(n), 8)) == n
     assert max(ahead) <= 2 * threads() + 1

@@ -17,7 +17,7 @@ from PIL import Image
 from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
 from tui_influence.datasets import ImageSet, ImageShape, load_source, load_target, native_shape, thumbnails
 from tui_influence.datasets.cache import Cache
-from tui_influence.datasets.torchvision_sets import TorchvisionOrigin
+from tui_influence.datasets.torchvision import TorchvisionReader
 from tui_influence.datasets.torchvision_trust import _ARGUMENTS, UntrustedDatasetError
 from tui_influence.errors import DatasetError
 
@@ -142,7 +142,7 @@ def test_a_cache_below_the_root_does_not_count_as_data(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "data")
 
     def stamp() -> str:
-        return TorchvisionOrigin("ImageFolder", str(root), {}, trusted=False).stamp()
+        return TorchvisionReader("ImageFolder", str(root), {}, trusted=False).stamp()
 
     before = stamp()
     with Cache(root / "cache").writing((1, 1, 1, 1), "nothing"):

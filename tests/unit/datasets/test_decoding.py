@@ -14,10 +14,9 @@ from PIL import Image
 from tui_influence.config.schema import NpzSource
 from tui_influence.datasets import images as decoding_of_images
 from tui_influence.datasets import load_source, packing
-from tui_influence.datasets.decoding import PixelBudget
-from tui_influence.datasets.images import render
-from tui_influence.datasets.problems import BadImageError
-from tui_influence.datasets.sets import Sample
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.errors import BadImageError
+from tui_influence.datasets.images import PixelBudget, render
 
 
 class Watched(PixelBudget):

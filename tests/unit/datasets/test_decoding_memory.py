@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.requirements import require
 from tui_influence.datasets import images as decoding_of_images
-from tui_influence.datasets.images import MAX_COSTLY_PIXELS, MAX_PIXELS, look, render
-from tui_influence.datasets.problems import BadImageError
-from tui_influence.datasets.sets import Sample
+from tui_influence.datasets.base import Sample
+from tui_influence.datasets.errors import BadImageError
+from tui_influence.datasets.images import MAX_COSTLY_PIXELS, MAX_PIXELS, read_shape, render
 
 MOST_BYTES = 10**9
 SIDES = (700, 1400)
@@ -25,7 +25,7 @@ PEAKS = """
 import os, sys
 from pathlib import Path
 from tui_influence.datasets.images import render
-from tui_influence.datasets.sets import Sample
+from tui_influence.datasets.base import Sample
 
 def peak():
     return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
@@ -154,11 +154,11 @@ def test_a_file_that_may_be_nothing_but_metadata_is_not_opened_beyond_its_limit(
     path = save(tmp_path / name, noise(0))
     with path.open("r+b") as file:
         file.truncate(192 << 20)
-    assert look(Sample("x", 0, path)).side == 8
+    assert read_shape(Sample("x", 0, path)).side == 8
     with path.open("r+b") as file:
         file.truncate((192 << 20) + 1)
     with pytest.raises(BadImageError, match=r"^larger than 192 MiB$"):
-        look(Sample("x", 0, path))
+        read_shape(Sample("x", 0, path))
 
 
 @pytest.mark.parametrize("name", ["a.bmp", "a.ppm"])
@@ -166,7 +166,7 @@ def test_a_file_of_plain_pixels_may_be_larger(tmp_path: Path, name: str) -> None
     path = save(tmp_path / name, noise(0))
     with path.open("r+b") as file:
         file.truncate((192 << 20) + 1)
-    assert look(Sample("x", 0, path)).side == 8
+    assert read_shape(Sample("x", 0, path)).side == 8
 
 
 @pytest.mark.parametrize("kind", [b"P1\n%d %d\n", b"P2\n%d %d\n255\n", b"P3\n%d %d\n255\n", b"P5\n%d %d\n300\n",
@@ -174,14 +174,14 @@ def test_a_file_of_plain_pixels_may_be_larger(tmp_path: Path, name: str) -> None
 def test_a_ppm_that_is_decoded_in_python_has_a_limit_of_its_own(tmp_path: Path, kind: bytes) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(kind % (COSTLY_SIDE, COSTLY_SIDE))
-    assert look(Sample("x", 0, path)).side == COSTLY_SIDE
+    assert read_shape(Sample("x", 0, path)).side == COSTLY_SIDE
     path.write_bytes(kind % (COSTLY_SIDE + 1, COSTLY_SIDE + 1))
     with pytest.raises(BadImageError, match="pixels, more than 40 million, the limit for a PPM that is text, or not"):
-        look(Sample("x", 0, path))
+        read_shape(Sample("x", 0, path))
 
 
 @pytest.mark.parametrize("kind", [b"P4\n%d %d\n", b"P5\n%d %d\n255\n", b"P5\n%d %d\n65535\n", b"P6\n%d %d\n255\n"])
 def test_other_ppms_have_the_limit_of_all_images(tmp_path: Path, kind: bytes) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(kind % (LARGEST_SIDE, LARGEST_SIDE))
-    assert look(Sample("x", 0, path)).side == LARGEST_SIDE
+    assert read_shape(Sample("x", 0, path)).side == LARGEST_SIDE

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from image_files import source
 
-from tui_influence.datasets import default_cache, reopen, staged, staging
+from tui_influence.datasets import cache as staging
+from tui_influence.datasets import default_cache, reopen, staged
 
 
 @pytest.fixture

@@ -5,15 +5,24 @@ from io import StringIO
 
 from rich.console import Console
 
-from tui_influence.export.comparison_report import AnyReport, ComparisonReport, compare_reports
-from tui_influence.export.report import RankReport
-from tui_influence.export.table import rank_table
-from tui_influence.influence.estimators import Estimator
+from tui_influence.analysis.ranking import (
+    compare_reports,
+)
+from tui_influence.analysis.types import (
+    AnyReport,
+    ComparisonReport,
+    RankReport,
+)
 from tui_influence.influence.forecast import forecast_models
-from tui_influence.influence.lds import LDS
-from tui_influence.influence.outputs import OutputKind
-from tui_influence.influence.ranking import RankedGroup, Ranking
-from tui_influence.influence.reliability import Reliability
+from tui_influence.influence.types import (
+    LDS,
+    Estimator,
+    OutputKind,
+    RankedGroup,
+    Ranking,
+    Reliability,
+)
+from tui_influence.render.ranking_table import rank_table
 
 NAN = float("nan")
 

@@ -19,9 +19,12 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.export.comparison_report import compare_reports
+from tui_influence.analysis.ranking import (
+    compare_reports,
+)
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
+from tui_influence.render.ranking import comparison_labels
 
 NUMBERS = ("influence", "se", "low", "high", "q")
 
@@ -111,7 +114,8 @@ def test_one_side_that_is_noise_is_named():
 )
 def test_both_sides_are_called_by_what_they_differ_in(first, second, labels):
     report = alphabet_report()
-    assert compare_reports(replace(report, **first), replace(report, **second)).labels == labels
+    comparison = compare_reports(replace(report, **first), replace(report, **second))
+    assert comparison_labels(comparison) == labels
 
 
 def test_two_models_can_be_compared():

@@ -5,25 +5,27 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
-from tui_influence.export.report import with_interval
-from tui_influence.influence.estimators import Estimator
-from tui_influence.influence.forecast import Forecast
-from tui_influence.influence.outputs import OutputKind
-from tui_influence.influence.reliability import Reliability
+from tui_influence.influence.types import (
+    Estimator,
+    Forecast,
+    OutputKind,
+    Reliability,
+)
+from tui_influence.render.ranking import meaning, unit, verdict, with_interval
 
 
 def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
-    verdict = alphabet_report().verdict()
-    assert "Reliability 0.83 [0.76, 0.88], good" in verdict
-    assert "LDS 0.41 [0.28, 0.53]" in verdict
-    assert "about 366 models in all (239 to 568); there are 200" in verdict
+    sentences = verdict(alphabet_report())
+    assert "Reliability 0.83 [0.76, 0.88], good" in sentences
+    assert "LDS 0.41 [0.28, 0.53]" in sentences
+    assert "about 366 models in all (239 to 568); there are 200" in sentences
 
 
 def test_verdict_of_noise_promises_no_number_of_models():
     report = noise_report()
     assert report.is_noise()
-    assert "cannot be told from chance" in report.verdict()
-    assert "cannot be told yet" in report.verdict()
+    assert "cannot be told from chance" in verdict(report)
+    assert "cannot be told yet" in verdict(report)
 
 
 def test_a_value_whose_interval_holds_zero_is_noise_however_large():
@@ -34,25 +36,25 @@ def test_a_value_whose_interval_holds_zero_is_noise_however_large():
 def test_a_group_beyond_doubt_makes_an_uncertain_order_no_noise():
     report = alphabet_report(NOISE)
     assert not report.is_noise()
-    assert "uncertain: the classes with q < 0.05 have an effect" in report.verdict()
-    assert "noise" not in report.verdict()
+    assert "uncertain: the classes with q < 0.05 have an effect" in verdict(report)
+    assert "noise" not in verdict(report)
 
 
 def test_too_few_models_are_no_verdict_of_noise():
     report = few_models_report()
     assert not report.is_noise()
-    assert "Reliability unknown" in report.verdict()
-    assert "No LDS" in report.verdict()
+    assert "Reliability unknown" in verdict(report)
+    assert "No LDS" in verdict(report)
 
 
 def test_a_reached_goal_is_said_to_be_reached():
     ranking = replace(alphabet_report().ranking, forecast=Forecast(0.9, 150, 100, 190, "reached"))
-    assert "A reliability of 0.9 is reached." in replace(alphabet_report(), ranking=ranking).verdict()
+    assert "A reliability of 0.9 is reached." in verdict(replace(alphabet_report(), ranking=ranking))
 
 
 def test_a_forecast_without_an_upper_end_says_so():
     ranking = replace(alphabet_report().ranking, forecast=Forecast(0.9, 1500, 900, None, ""))
-    assert "about 1,500 models in all (or many more)" in replace(alphabet_report(), ranking=ranking).verdict()
+    assert "about 1,500 models in all (or many more)" in verdict(replace(alphabet_report(), ranking=ranking))
 
 
 def test_no_minus_zero():
@@ -64,12 +66,12 @@ def test_no_minus_zero():
 def test_meaning_names_quantity_estimator_and_scope(kind, estimator):
     ranking = replace(alphabet_report(GOOD).ranking, output=kind, estimator=estimator)
     report = replace(alphabet_report(), ranking=ranking, target_class="7")
-    assert 'examples of class "7" of target "digits"' in report.meaning()
-    assert ("ridge" in report.meaning()) == (estimator is Estimator.RIDGE)
+    assert 'examples of class "7" of target "digits"' in meaning(report)
+    assert ("ridge" in meaning(report)) == (estimator is Estimator.RIDGE)
     word = {"margin": "nats", "probability": "probability", "correct": "fraction"}[kind]
-    assert word in report.meaning()
-    assert word in report.unit
+    assert word in meaning(report)
+    assert word in unit(report)
 
 
 def test_one_example_is_named_by_its_number():
-    assert 'example 17 of target "digits"' in replace(alphabet_report(), example=17).meaning()
+    assert 'example 17 of target "digits"' in meaning(replace(alphabet_report(), example=17))

@@ -22,8 +22,11 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.export.table import rank_table
-from tui_influence.influence.reliability import Reliability
+from tui_influence.influence.types import (
+    Reliability,
+)
+from tui_influence.render.ranking import meaning
+from tui_influence.render.ranking_table import rank_table
 
 BLUE, ORANGE = "38;2;86;180;233", "38;2;230;159;0"
 
@@ -144,7 +147,7 @@ def test_a_hundred_thousand_groups_fit_forty_columns():
 
 def test_the_width_of_a_column_is_measured_once(monkeypatch):
     measured = []
-    monkeypatch.setattr("tui_influence.export.columns.cell_len", lambda text: measured.append(text) or len(text))
+    monkeypatch.setattr("tui_influence.render.format.cell_len", lambda text: measured.append(text) or len(text))
     rows = tuple(row(k, f"group {k}", 0.5 - k / 500) for k in range(1, 501))
     rank_table(report_of(rows), width=80)
     assert len(measured) < 20 * len(rows)
@@ -164,12 +167,10 @@ def test_zero_is_an_average_group_only_where_all_models_have_equally_many():
     absolute = replace(relative, ranking=replace(relative.ranking, relative=False))
     assert "worse than an average class" in printed(relative, 80)
     assert "▲ helps, ▼ hurts" in printed(absolute, 80)
-    assert "absolute" in absolute.meaning()
+    assert "absolute" in meaning(absolute)
 
 
-def test_only_the_table_imports_rich():
-    code = (
-        "import sys, tui_influence.export.csv, tui_influence.export.json, tui_influence.export.files, "
-        "tui_influence.export.rows; sys.exit('rich' in sys.modules)"
-    )
+def test_export_imports_no_rich():
+    modules = "tui_influence.export.csv, tui_influence.export.json, tui_influence.export.files"
+    code = f"import sys, {modules}; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

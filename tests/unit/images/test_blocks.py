@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from tests.requirements import require
-from tui_influence.images.blocks import blocks
+from tui_influence.images.blocks import draw_blocks
 
 _RUN = re.compile(r"\x1b\[48;([25][;\d]+)m(?:\x1b\[38;([25][;\d]+)m)?([ ▀]+)")
 """Cells of the same two colours: background (the lower pixel), foreground (the upper one) if it differs."""
@@ -68,7 +68,7 @@ def images(draw) -> Image.Image:
 @given(image=images(), indexed=st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_segments_are_those_of_term_image(block_image, image, indexed):
-    assert blocks(image, indexed=indexed) == drawn_by_term_image(block_image, image, indexed=indexed)
+    assert draw_blocks(image, indexed=indexed) == drawn_by_term_image(block_image, image, indexed=indexed)
 
 
 @pytest.mark.parametrize("indexed", [False, True])
@@ -77,7 +77,7 @@ def test_segments_of_noise_in_all_colours_are_those_of_term_image(block_image, g
     pixels = np.random.default_rng(0).integers(0, 256, (128, 96) if grey else (128, 96, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
 
-    assert blocks(image, indexed=indexed) == drawn_by_term_image(block_image, image, indexed=indexed)
+    assert draw_blocks(image, indexed=indexed) == drawn_by_term_image(block_image, image, indexed=indexed)
 
 
 def test_threads_draw_256_colours_as_one_does():
@@ -85,6 +85,6 @@ def test_threads_draw_256_colours_as_one_does():
     drawings = [Image.fromarray(pixels) for pixels in noise]
 
     with ThreadPoolExecutor(8) as pool:
-        drawn = list(pool.map(lambda image: blocks(image, indexed=True), drawings))
+        drawn = list(pool.map(lambda image: draw_blocks(image, indexed=True), drawings))
 
-    assert drawn == [blocks(image, indexed=True) for image in drawings]
+    assert drawn == [draw_blocks(image, indexed=True) for image in drawings]

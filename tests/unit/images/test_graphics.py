@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.requirements import require
 from tui_influence.images import graphics
-from tui_influence.images.graphics import Protocol, detect, library_problem
+from tui_influence.images.graphics import Protocol, detect_protocol, library_problem
 
 SHAPES = [(28, 28, 1), (32, 32, 3), (1, 1, 3), (64, 64, 3), (900, 700, 3), (10, 30, 1)]
 
@@ -178,7 +178,7 @@ def test_what_term_image_lacks_is_named(monkeypatch, versions, problem):
     ],
 )
 def test_a_terminal_is_known_by_its_environment(environment, protocol):
-    detected = detect(environment)
+    detected = detect_protocol(environment)
 
     assert detected.protocol is protocol
     assert detected.reason

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tui_influence.influence.comparison import Kind, compare
-from tui_influence.influence.estimators import Estimator
-from tui_influence.influence.outputs import OutputKind
-from tui_influence.influence.ranking import RankedGroup, Ranking
+from tui_influence.influence.comparison import (
+    compare,
+)
+from tui_influence.influence.types import (
+    ComparisonKind,
+    Estimator,
+    OutputKind,
+    RankedGroup,
+    Ranking,
+)
 
 LEVEL = 0.05
 
@@ -30,17 +36,17 @@ SURE, UNSURE = 0.01, 0.4
 @pytest.mark.parametrize(
     ("first", "second", "kind", "words"),
     [
-        ((1.0, SURE), (2.0, SURE), Kind.HELPS_BOTH, "helps both"),
-        ((-1.0, SURE), (-2.0, SURE), Kind.HURTS_BOTH, "hurts both"),
-        ((1.0, SURE), (-2.0, SURE), Kind.HELPS_FIRST_BUT_HURTS_SECOND, "helps first but hurts second"),
-        ((-1.0, SURE), (2.0, SURE), Kind.HURTS_FIRST_BUT_HELPS_SECOND, "hurts first but helps second"),
-        ((1.0, SURE), (-2.0, UNSURE), Kind.HELPS_FIRST, "helps first"),
-        ((-1.0, SURE), (2.0, UNSURE), Kind.HURTS_FIRST, "hurts first"),
-        ((1.0, UNSURE), (2.0, SURE), Kind.HELPS_SECOND, "helps second"),
-        ((1.0, UNSURE), (-2.0, SURE), Kind.HURTS_SECOND, "hurts second"),
-        ((1.0, UNSURE), (-2.0, UNSURE), Kind.NOT_SHOWN, "not shown"),
-        ((1.0, LEVEL), (1.0, nan), Kind.NOT_SHOWN, "not shown"),
-        ((nan, nan), (1.0, SURE), Kind.HELPS_SECOND, "helps second"),
+        ((1.0, SURE), (2.0, SURE), ComparisonKind.HELPS_BOTH, "helps both"),
+        ((-1.0, SURE), (-2.0, SURE), ComparisonKind.HURTS_BOTH, "hurts both"),
+        ((1.0, SURE), (-2.0, SURE), ComparisonKind.HELPS_FIRST_BUT_HURTS_SECOND, "helps first but hurts second"),
+        ((-1.0, SURE), (2.0, SURE), ComparisonKind.HURTS_FIRST_BUT_HELPS_SECOND, "hurts first but helps second"),
+        ((1.0, SURE), (-2.0, UNSURE), ComparisonKind.HELPS_FIRST, "helps first"),
+        ((-1.0, SURE), (2.0, UNSURE), ComparisonKind.HURTS_FIRST, "hurts first"),
+        ((1.0, UNSURE), (2.0, SURE), ComparisonKind.HELPS_SECOND, "helps second"),
+        ((1.0, UNSURE), (-2.0, SURE), ComparisonKind.HURTS_SECOND, "hurts second"),
+        ((1.0, UNSURE), (-2.0, UNSURE), ComparisonKind.NOT_SHOWN, "not shown"),
+        ((1.0, LEVEL), (1.0, nan), ComparisonKind.NOT_SHOWN, "not shown"),
+        ((nan, nan), (1.0, SURE), ComparisonKind.HELPS_SECOND, "helps second"),
     ],
 )
 def test_a_kind_names_what_is_significant_and_nothing_else(first, second, kind, words):

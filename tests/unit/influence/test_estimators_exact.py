@@ -6,11 +6,12 @@ from scipy.stats import linregress, ttest_ind
 from simulated_sweeps import simulate
 from slow_reference import slow_difference, slow_ridge, within_clusters
 
-from tui_influence.influence import design_effect, ridge_regression
+from tui_influence.influence import design_effect
 from tui_influence.influence import difference as difference_module
+from tui_influence.influence import ridge as ridge_module
 from tui_influence.influence.estimators import ConstantGroupError, difference, ridge
 from tui_influence.influence.outputs import OutputMatrix
-from tui_influence.influence.ridge_regression import ridge_coefficients
+from tui_influence.influence.ridge import ridge_coefficients
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 SINGLE = 2e-5  # of the largest value, in float32
@@ -191,7 +192,7 @@ def test_float32_agrees_with_float64(monkeypatch, design, method):
     sweep = simulate(design, 400, 50, 30, seed=6)
     double = method(sweep.masks, sweep.outputs, sweep.clusters)
     monkeypatch.setattr(difference_module, "_CHEAP_PRODUCT", 0)
-    monkeypatch.setattr(ridge_regression, "_CHEAP_PRODUCT", 0)
+    monkeypatch.setattr(ridge_module, "_CHEAP_PRODUCT", 0)
     single = method(sweep.masks, sweep.outputs, sweep.clusters)
     assert (double.influence.dtype, single.influence.dtype) == (np.float64, np.float32)
     for fast, exact in ((single.influence, double.influence), (single.se, double.se)):
@@ -204,7 +205,7 @@ def test_blocks_of_a_float16_memory_map_give_what_the_whole_matrix_gives(tmp_pat
     margins = np.load(tmp_path / "margins.npy", mmap_mode="r")
     whole = [method(sweep.masks, margins.astype(np.float64), sweep.clusters) for method in (difference, ridge)]
     monkeypatch.setattr(difference_module, "COLUMN_BLOCK", 10)
-    monkeypatch.setattr(ridge_regression, "COLUMN_BLOCK", 10)
+    monkeypatch.setattr(ridge_module, "COLUMN_BLOCK", 10)
     blocks = [method(sweep.masks, OutputMatrix(margins), sweep.clusters) for method in (difference, ridge)]
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_allclose(one.influence, other.influence, rtol=1e-9, atol=1e-10)

@@ -7,11 +7,13 @@ from tui_influence.errors import ConfigError
 from tui_influence.influence import outputs as module
 from tui_influence.influence.outputs import (
     NonFiniteOutputsError,
-    OutputKind,
     OutputMatrix,
     column_slice,
     mean_output,
     mean_outputs_by_label,
+)
+from tui_influence.influence.types import (
+    OutputKind,
 )
 
 M, N, CLASSES = 11, 13, 4

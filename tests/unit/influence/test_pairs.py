@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from tui_influence.influence import pairs as module
+from tui_influence.influence import strongest_pairs as module
 from tui_influence.influence.difference import difference
-from tui_influence.influence.fdr import benjamini_hochberg, p_values
-from tui_influence.influence.pairs import models_needed, smallest_found, strongest_pairs
+from tui_influence.influence.estimate import benjamini_hochberg, p_values
+from tui_influence.influence.strongest_pairs import models_needed, smallest_found, strongest_pairs
 
 MODELS, GROUPS, EXAMPLES = 160, 40, 70
 

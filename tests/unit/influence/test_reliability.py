@@ -13,8 +13,14 @@ from tui_influence.influence import design_effect
 from tui_influence.influence import reliability as reliability_module
 from tui_influence.influence.estimators import difference, ridge
 from tui_influence.influence.forecast import forecast_models, reliability_at
-from tui_influence.influence.rank_correlation import average_ranks, spearman
-from tui_influence.influence.reliability import Reliability, describe, split_half
+from tui_influence.influence.lds import average_ranks, spearman
+from tui_influence.influence.reliability import (
+    split_half,
+)
+from tui_influence.influence.types import (
+    Reliability,
+    describe,
+)
 
 SWEEPS = 100
 METHODS = {"difference": difference, "ridge": ridge}

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.unit.store.conftest import make_info, make_record
+from tui_influence.analysis.snapshot import Reading, read
 from tui_influence.designs import split_examples
-from tui_influence.reading import Reading, read
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import as_margins, write_record

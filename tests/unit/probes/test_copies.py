@@ -7,13 +7,20 @@ import pytest
 
 from tests.unit.probes.test_likeness import smooth
 from tests.unit.store.conftest import make_info
+from tui_influence.analysis import duplicates
+from tui_influence.analysis import duplicates as copies_module
+from tui_influence.analysis.duplicates import (
+    Kind,
+    find_copies,
+    find_duplicates,
+)
+from tui_influence.analysis.image_similarity import Coarse, closely, grey, own_crops
+from tui_influence.analysis.types import (
+    Copies,
+    Duplicate,
+)
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
-from tui_influence.probes import copies as copies_module
-from tui_influence.probes import duplicates
-from tui_influence.probes.copies import Copies, find_copies
-from tui_influence.probes.duplicates import Duplicate, Kind, find_duplicates
-from tui_influence.probes.likeness import Coarse, closely, grey, own_crops
 from tui_influence.runs.datasets import open_datasets
 
 SIDE = 24

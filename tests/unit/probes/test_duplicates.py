@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from benchmarks.planted import KINDS, changed
+from tui_influence.analysis.duplicates import Kind, find_duplicates
+from tui_influence.analysis.image_similarity import Coarse, closely, distances, grey
 from tui_influence.config.schema import BuiltinSource, BuiltinTarget
 from tui_influence.datasets import load_source, load_target
-from tui_influence.probes.duplicates import Kind, find_duplicates
-from tui_influence.probes.likeness import Coarse, closely, distances, grey
 
 EACH = 20
 

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tui_influence.analysis import failures as module
+from tui_influence.analysis.failures import (
+    blame,
+    failures,
+)
+from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.types import (
+    Blamed,
+)
 from tui_influence.errors import ResultsError
-from tui_influence.influence.estimate import interval
+from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.estimators import difference, ridge
-from tui_influence.influence.fdr import benjamini_hochberg, p_values
-from tui_influence.probes import failures as module
-from tui_influence.probes.failures import Blamed, blame, failures
-from tui_influence.ranking import Question, rank
 
 GROUPS, EXAMPLES, MODELS = 8, 60, 300
 LABELS = np.arange(EXAMPLES) % 3
@@ -35,7 +40,7 @@ def test_what_most_models_get_wrong_is_found_and_blamed_on_what_hurts_it(reading
     assert [failure.example for failure in found.found] == [6, 9]
     worst, other = found.found
     assert [one.group for one in worst.blamed[:2]] == [5, 2]
-    assert all(one.told for one in worst.blamed[:2])
+    assert all(one.is_significant for one in worst.blamed[:2])
     assert worst.blamed[0].low < -2.0 < worst.blamed[0].high
     assert other.blamed[0].group == 3
     assert worst.predicted != worst.label == LABELS[6]
@@ -150,7 +155,7 @@ def test_as_many_groups_are_blamed_as_are_asked_for(reading):
 
 @pytest.mark.parametrize(("q", "told"), [(0.049, True), (0.05, False), (np.nan, False)])
 def test_a_group_is_told_to_blame_below_the_level(q, told):
-    assert Blamed(0, -1.0, 0.1, -1.2, -0.8, q).told == told
+    assert Blamed(0, -1.0, 0.1, -1.2, -0.8, q).is_significant == told
 
 
 def test_a_group_of_unknown_influence_is_not_blamed(reading):

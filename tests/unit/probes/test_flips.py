@@ -11,12 +11,26 @@ from scipy.stats import fisher_exact as reference
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
-from tui_influence.probes.flips import Against, ArmOnExample, Outcome, Verified, fisher_exact, verified
-from tui_influence.probes.verification_report import conclusion, verification_document, verification_lines
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.measured import Interval
-from tui_influence.store.arms_file import Arm, ArmKind
+from tui_influence.pruning.counterfactual import (
+    fisher_exact,
+    verified,
+)
+from tui_influence.pruning.types import (
+    Against,
+    ArmOnExample,
+    Interval,
+    Outcome,
+    Verified,
+)
+from tui_influence.render.counterfactual import conclusion, verification_document, verification_lines
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    Arm,
+)
 from tui_influence.store.run_info import read_run_info
 
 EXAMPLE, SEEDS = 7, 8

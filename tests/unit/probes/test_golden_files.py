@@ -11,15 +11,27 @@ import pytest
 from tests.unit.golden_files import content_and_golden
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
-from tui_influence.influence.ranking import RankedGroup
-from tui_influence.probes.copies import Copies
-from tui_influence.probes.duplicates import Duplicate, Kind
-from tui_influence.probes.failure_documents import failures_csv, failures_document
-from tui_influence.probes.failures import Blamed, Failure, Failures
-from tui_influence.probes.flips import Against, ArmOnExample, Flipped, Verified
-from tui_influence.probes.leakage import Leak, Leaks
-from tui_influence.probes.leakage_documents import copies_csv, document, leaks_csv
-from tui_influence.probes.subpopulation_documents import (
+from tui_influence.analysis.duplicates import (
+    Kind,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import (
+    Blamed,
+    ClassParts,
+    Copies,
+    Driven,
+    DrivenBy,
+    Duplicate,
+    Failure,
+    Failures,
+    Leak,
+    Leaks,
+    Subpopulation,
+)
+from tui_influence.export.failures import failures_csv, failures_document
+from tui_influence.export.leakage import copies_csv, document, leaks_csv
+from tui_influence.export.subpopulations import (
     classes_document,
     driven_csv,
     image_names,
@@ -27,19 +39,27 @@ from tui_influence.probes.subpopulation_documents import (
     list_names,
     source_document,
 )
-from tui_influence.probes.subpopulations import ClassParts, Driven, DrivenBy, Subpopulation
-from tui_influence.probes.verification_report import (
+from tui_influence.influence.types import (
+    RankedGroup,
+)
+from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.types import (
+    Against,
+    ArmOnExample,
+    Flipped,
+    Interval,
+    Verified,
+)
+from tui_influence.render.counterfactual import (
     planned_document,
     planned_lines,
     verification_document,
     verification_lines,
 )
-from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.measured import Interval
-from tui_influence.ranking_question import Question
-from tui_influence.reading import Reading
-from tui_influence.roles import Role
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.roles import (
+    ArmKind,
+    Role,
+)
 from tui_influence.store.examples import Examples
 from tui_influence.store.matrix import Outputs
 from tui_influence.store.paths import Paths

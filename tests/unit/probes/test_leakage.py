@@ -6,14 +6,14 @@ from scipy import stats
 
 from tests.tui.runs import make_run
 from tests.unit.store.conftest import make_record
+from tui_influence.analysis import leakage
+from tui_influence.analysis.leakage import class_of, groups_of_class, images_of, is_of_images, leaks
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
+from tui_influence.analysis.snapshot import read
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
-from tui_influence.influence.pairs import models_needed, smallest_found
-from tui_influence.probes import leakage
-from tui_influence.probes.leakage import class_of, groups_of_class, images_of, is_of_images, leaks
-from tui_influence.ranking import rank
-from tui_influence.ranking_question import Question
-from tui_influence.reading import read
+from tui_influence.influence.strongest_pairs import models_needed, smallest_found
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tui_influence.probes import likeness
-from tui_influence.probes.likeness import WHOLE, Coarse, closely, crops, cut, distances, own_crops
+from tui_influence.analysis import image_similarity
+from tui_influence.analysis.image_similarity import WHOLE, Coarse, closely, crops, cut, distances, own_crops
 
 S = 32
 
@@ -34,9 +34,9 @@ def test_crops_begin_at_evenly_spaced_places_of_each_size():
 
 def test_brightness_is_that_of_the_eye():
     colours = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]]], np.uint8)
-    assert likeness.grey(colours)[0, 0] == pytest.approx([76.245, 149.685, 29.07, 255])
+    assert image_similarity.grey(colours)[0, 0] == pytest.approx([76.245, 149.685, 29.07, 255])
     single = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
-    assert np.array_equal(likeness.grey(single)[0], single[0, ..., 0])
+    assert np.array_equal(image_similarity.grey(single)[0], single[0, ..., 0])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_image_of_next_to_no_contrast_cannot_be_compared(spread, is_flat):
     assert np.isinf(distances(pale, smooth(1))[0]) == is_flat
     assert np.isinf(distances(smooth(1), pale)[0]) == is_flat
     assert np.isinf(distances(pale, pale)[0]) == is_flat
-    assert (likeness._unit(pale) == 0).all() == is_flat
+    assert (image_similarity._unit(pale) == 0).all() == is_flat
 
 
 def test_the_coarse_distance_is_the_least_of_the_whole_of_one_and_a_crop_of_the_other():
@@ -140,8 +140,8 @@ def test_a_search_ends_at_the_crop_that_was_cut_though_it_begins_beside_it():
     wholes = smooth(5, seed=3, side=64)
     parts = cut(wholes, WINDOWS, 64)
     begin = WINDOWS + np.array([0.03, -0.02, 0.02])
-    fitted = likeness._fitted(wholes, parts, likeness._inside(begin), 32)
-    beside = distances(cut(wholes, likeness._inside(begin), 32), cut(parts, WHOLE, 32))
+    fitted = image_similarity._fitted(wholes, parts, image_similarity._inside(begin), 32)
+    beside = distances(cut(wholes, image_similarity._inside(begin), 32), cut(parts, WHOLE, 32))
     assert (beside > 0.003).all()
     assert (fitted < 1e-4).all()
 
@@ -149,24 +149,24 @@ def test_a_search_ends_at_the_crop_that_was_cut_though_it_begins_beside_it():
 def test_a_search_never_ends_farther_away_than_it_began():
     wholes, others = smooth(5, seed=3, side=64), smooth(5, seed=9, side=64)
     begun = distances(cut(wholes, WINDOWS, 32), cut(others, WHOLE, 32))
-    assert (likeness._fitted(wholes, others, WINDOWS, 32) <= begun).all()
+    assert (image_similarity._fitted(wholes, others, WINDOWS, 32) <= begun).all()
     parts = cut(wholes, WINDOWS, 64)
     at_the_crop = distances(cut(wholes, WINDOWS, 32), cut(parts, WHOLE, 32))
-    assert (likeness._fitted(wholes, parts, WINDOWS, 32) <= at_the_crop).all()
+    assert (image_similarity._fitted(wholes, parts, WINDOWS, 32) <= at_the_crop).all()
 
 
 def test_a_step_goes_most_of_the_way_and_never_too_far():
     wholes = smooth(5, seed=3, side=64)
-    wanted = likeness._unit(cut(wholes, WINDOWS, 32))
+    wanted = image_similarity._unit(cut(wholes, WINDOWS, 32))
     away = np.array([0.01, -0.008, 0.006])
-    step = likeness._step(wholes, wanted, WINDOWS + away)
+    step = image_similarity._step(wholes, wanted, WINDOWS + away)
     np.testing.assert_allclose(step, np.broadcast_to(-away, step.shape), atol=0.003)
-    far = likeness._step(wholes, -wanted, WINDOWS)
+    far = image_similarity._step(wholes, -wanted, WINDOWS)
     assert np.abs(far).max() <= 0.1
 
 
 def test_windows_are_moved_into_the_image_and_made_large_enough():
-    found = likeness._inside(np.array([[-0.1, 0.5, 0.8], [0.3, 0.3, 0.2], [0.2, 0.1, 1.3], [0.1, 0.2, 0.7]]))
+    found = image_similarity._inside(np.array([[-0.1, 0.5, 0.8], [0.3, 0.3, 0.2], [0.2, 0.1, 1.3], [0.1, 0.2, 0.7]]))
     expected = [[0, 0.2, 0.8], [0.3, 0.3, 0.6], [0, 0, 1], [0.1, 0.2, 0.7]]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 

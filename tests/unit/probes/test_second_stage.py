@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.tui.runs import real_config
+from tui_influence.analysis.image_sweep import second_stage
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
-from tui_influence.influence.pairs import models_needed, smallest_found
-from tui_influence.probes.second_stage import second_stage
+from tui_influence.influence.strongest_pairs import models_needed, smallest_found
 
 NAMES = ("a/0", "a/1", "b/2", '=c,"/3', "b/4", "b/5")
 OF = np.array([0, 0, 1, -1, 2, 1])

@@ -8,13 +8,25 @@ import pytest
 from scipy import stats
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tui_influence.analysis import class_relative
+from tui_influence.analysis.class_relative import FEWEST_MODELS, beyond_class
+from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.subpopulations import (
+    driven_by,
+    subpopulations,
+)
+from tui_influence.analysis.types import (
+    Driven,
+    DrivenBy,
+)
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import difference
-from tui_influence.influence.outputs import OutputKind, OutputMatrix
-from tui_influence.probes import beyond
-from tui_influence.probes.beyond import FEWEST_MODELS, beyond_class
-from tui_influence.probes.subpopulations import Driven, DrivenBy, driven_by, subpopulations
-from tui_influence.ranking import Question, rank
+from tui_influence.influence.outputs import (
+    OutputMatrix,
+)
+from tui_influence.influence.types import (
+    OutputKind,
+)
 
 GROUPS, EXAMPLES, MODELS = 8, 160, 400
 LABELS = np.arange(EXAMPLES) % 2
@@ -284,7 +296,7 @@ def test_one_group_alone_has_the_numbers_that_it_has_among_all(reading, estimato
 
 @pytest.mark.parametrize(("most", "refused"), [(GROUPS * 80, False), (GROUPS * 80 - 1, True)])
 def test_more_influences_than_memory_holds_are_refused(reading, monkeypatch, most, refused):
-    monkeypatch.setattr(beyond, "MOST_VALUES", most)
+    monkeypatch.setattr(class_relative, "MOST_VALUES", most)
     question = Question(target_class="class 0", split="all")
     if not refused:
         assert beyond_class(reading, question).beyond.influence.shape == (GROUPS, 80)
@@ -302,7 +314,7 @@ def test_what_is_beyond_a_class_is_the_output_less_the_mean_of_the_others(readin
     described = replace(reading.info.targets[0], classes=["a", "b", "c", "d"])
     lonely = replace(lonely, info=replace(reading.info, targets=[described]))
     columns = np.array([3, 4, 7, 10])
-    found = beyond.beyond_outputs(lonely, kind, columns)
+    found = class_relative.beyond_outputs(lonely, kind, columns)
     plain = OutputMatrix(reading.outputs.margins, reading.outputs.predicted, labels, OutputKind(kind))
     outputs = np.asarray(plain.block(slice(0, MODELS), slice(0, EXAMPLES)), dtype=np.float64)
     for place, example in enumerate(columns):

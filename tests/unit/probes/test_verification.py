@@ -7,13 +7,24 @@ import numpy as np
 import pytest
 
 from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tui_influence.analysis.ranking import Question
 from tui_influence.errors import ResultsError
-from tui_influence.probes.flips import fisher_exact
-from tui_influence.probes.verification import FEWEST_SEEDS, SEEDS, Verification, verification
-from tui_influence.probes.verification_names import example_of, kept_at, verify_command
+from tui_influence.pruning.counterfactual import (
+    FEWEST_SEEDS,
+    SEEDS,
+    Verification,
+    fisher_exact,
+    verification,
+)
+from tui_influence.pruning.options import (
+    example_of,
+    kept_at,
+    verify_command,
+)
 from tui_influence.pruning.planning import directory_of
-from tui_influence.ranking import Question
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.roles import (
+    ArmKind,
+)
 
 GROUPS, EXAMPLES = 8, 12
 EFFECTS = np.full((GROUPS, EXAMPLES), 1.0)

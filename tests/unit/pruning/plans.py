@@ -1,6 +1,6 @@
 """A pruning without arms, of groups whose influence is their number."""
 
-from tui_influence.store.arms_file import Pruning, RankingUsed, Stages
+from tui_influence.store.pruning_plan import Pruning, RankingUsed, Stages
 
 
 def bare(groups: int = 12, seed: int = 0) -> Pruning:

@@ -8,8 +8,26 @@ from math import nan
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.measured import RIVALS, ArmResult, ClassGain, Interval, Measured, Score
-from tui_influence.store.arms_file import BASELINES, Arm, ArmKind, Forecast, Pruning, Stages
+from tui_influence.pruning.results import (
+    RIVALS,
+)
+from tui_influence.pruning.types import (
+    ArmResult,
+    ClassGain,
+    Interval,
+    Measured,
+    Score,
+)
+from tui_influence.roles import (
+    BASELINES,
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Arm,
+    Forecast,
+    Pruning,
+    Stages,
+)
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo
 
 KS = (2, 4)

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from tests.unit.pruning.plans import bare
-from tui_influence.datasets.class_list import parse_class_list
+from tui_influence.datasets.groups import parse_class_list
 from tui_influence.errors import ConfigError, ResultsError, TinflError
 from tui_influence.pruning.arms import check_grid, choice, default_grid, order_of, with_arms
-from tui_influence.store.arms_file import ArmKind, read_arms, write_arms
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    read_arms,
+    write_arms,
+)
 
 
 def parsed(text, names, kind, label):

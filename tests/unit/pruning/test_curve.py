@@ -11,8 +11,10 @@ from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import flat, pruned
 from tui_influence.pruning.arms import choice, with_arms
 from tui_influence.pruning.curve import EVERYTHING, LOOKS, removal_curves
-from tui_influence.pruning.plot import removal_curve
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.render.removal_curve import removal_curve
+from tui_influence.roles import (
+    ArmKind,
+)
 
 BY_K = [kind for kind in ArmKind if kind not in (ArmKind.ALL, ArmKind.KEEP, ArmKind.DROP)]
 HEIGHT = 12

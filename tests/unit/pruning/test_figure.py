@@ -17,10 +17,12 @@ from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_curve import measured
 from tests.unit.pruning.test_measured import pruned
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
+from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.pruning.arms import choice, with_arms
 from tui_influence.pruning.curve import removal_curves
-from tui_influence.pruning.figure import figure_format, removal_figure
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.roles import (
+    ArmKind,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 

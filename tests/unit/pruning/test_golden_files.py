@@ -12,12 +12,12 @@ import pytest
 from tests.requirements import require
 from tests.unit.golden_files import REGENERATE, content_and_golden
 from tests.unit.pruning.prunings import made, planned
-from tui_influence.pruning.documents import classes_csv, plan_document, pruning_csv, pruning_document
-from tui_influence.pruning.figure import removal_figure
-from tui_influence.pruning.plot import removal_curve
-from tui_influence.pruning.report import cost_line, plan_lines, report_lines, summary_lines
-from tui_influence.runs.measure import Cost
-from tui_influence.store.arms_file import Stages
+from tui_influence.export.figure import removal_figure
+from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.render.pruning import cost_line, plan_lines, report_lines, summary_lines
+from tui_influence.render.removal_curve import removal_curve
+from tui_influence.runs.cost import Cost
+from tui_influence.store.pruning_plan import Stages
 
 GOLDEN = Path(__file__).parent / "golden"
 TWO = ("digits", "cars")

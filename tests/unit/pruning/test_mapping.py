@@ -10,9 +10,11 @@ from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.mapping import uses_of_classes
-from tui_influence.roles import Role
-from tui_influence.store.arms_file import ArmKind
+from tui_influence.pruning.stages import uses_of_classes
+from tui_influence.roles import (
+    ArmKind,
+    Role,
+)
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 

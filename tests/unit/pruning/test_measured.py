@@ -7,15 +7,20 @@ import pytest
 
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info, make_record
+from tui_influence.export.pruning import COLUMNS, pruning_csv, pruning_document
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.documents import COLUMNS, pruning_csv, pruning_document
-from tui_influence.pruning.measured import difference, lost_and_gained, measure_arms
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.report import plan_lines, report_lines
-from tui_influence.roles import Role
-from tui_influence.store.arms_file import ArmKind, Forecast
+from tui_influence.pruning.results import difference, lost_and_gained, measure_arms
+from tui_influence.render.pruning import plan_lines, report_lines
+from tui_influence.roles import (
+    ArmKind,
+    Role,
+)
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import (
+    Forecast,
+)
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import SourceInfo, TargetInfo, read_run_info, write_run_info
 

@@ -7,32 +7,44 @@ import pytest
 
 from tests.tui.runs import make_run, say
 from tests.unit.pruning.plans import bare
+from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.snapshot import read
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import native_shape
 from tui_influence.errors import AlreadyRunningError, ConfigError, ResultsError
-from tui_influence.influence.outputs import OutputKind
-from tui_influence.pruning import request
+from tui_influence.influence.types import (
+    OutputKind,
+)
+from tui_influence.pruning import planning
 from tui_influence.pruning.arms import Chosen, choice, default_grid, with_arms
-from tui_influence.pruning.mixture import Mixture, Side, mix_words, parse_weights, refuse_half_without_examples
+from tui_influence.pruning.forecast import predict_gain
 from tui_influence.pruning.planning import (
     Asked,
     OtherSettingsError,
+    Planned,
+    Wanted,
     config_of,
+    cost_of,
     directory_of,
     names_of,
     open_sweep_data,
+    outlined,
     plan,
     refuse_other_question,
 )
-from tui_influence.pruning.prediction import predict_gain
-from tui_influence.pruning.request import Planned, Wanted, cost_of, outlined
-from tui_influence.ranking import Question, rank
-from tui_influence.reading import read
+from tui_influence.pruning.target_mix import Mixture, Side, mix_words, parse_weights, refuse_half_without_examples
+from tui_influence.roles import (
+    BASELINES,
+    ArmKind,
+)
 from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.arms_file import BASELINES, ArmKind, Stages, write_arms
 from tui_influence.store.examples import Examples
+from tui_influence.store.pruning_plan import (
+    Stages,
+    write_arms,
+)
 from tui_influence.store.run_info import IMPORTED, SourceInfo, TargetInfo, read_run_info, write_run_info
 
 GROUPS = 30
@@ -302,7 +314,7 @@ def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
     pruning, config = outline(sweep, ks=(3, 12), seeds=2, devices=["cpu"])
     config = config.model_copy(update={"compute": config.compute.model_copy(update={"workers_per_device": 3})})
     asked = []
-    monkeypatch.setattr(request, "measure", lambda *what: asked.append(what))
+    monkeypatch.setattr(planning, "estimate_cost", lambda *what: asked.append(what))
     cost_of(Planned(pruning, config, "data"))
     ((measured, data, workers),) = asked
     kept = np.mean([row.mask.mean() for row in pruning.rows()])

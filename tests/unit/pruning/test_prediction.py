@@ -9,8 +9,8 @@ from scipy.stats import t
 
 from tests.unit.influence.simulated_sweeps import simulate
 from tui_influence.influence.estimators import difference, estimate, ridge
-from tui_influence.pruning import prediction
-from tui_influence.pruning.prediction import FEWEST, predict_gain
+from tui_influence.pruning import forecast
+from tui_influence.pruning.forecast import FEWEST, predict_gain
 
 SWEEPS = 60
 GROUPS = 24
@@ -143,10 +143,10 @@ def test_something_is_predicted_from_as_many_models_and_groups_as_it_takes(monke
     sweep = simulate("bernoulli", FEWEST, GROUPS, 1, seed=0)
     arguments = (sweep.masks, sweep.outputs[:, 0], sweep.outputs, None, "difference", [3])
     pairs = simulate("balanced", 2 * FEWEST, GROUPS, 1, seed=0)
-    monkeypatch.setattr(prediction, "MOST_GROUPS", GROUPS)
+    monkeypatch.setattr(forecast, "MOST_GROUPS", GROUPS)
     assert predict_gain(*arguments) is not None
     assert predict_gain(pairs.masks, pairs.outputs[:, 0], pairs.outputs, pairs.clusters, "difference", [3]) is not None
-    monkeypatch.setattr(prediction, "MOST_GROUPS", GROUPS - 1)
+    monkeypatch.setattr(forecast, "MOST_GROUPS", GROUPS - 1)
     assert predict_gain(*arguments) is None
 
 

@@ -10,10 +10,24 @@ from scipy.stats import norm, t, ttest_ind
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.prunings import GROUPS, made, planned
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.curve import Point
-from tui_influence.pruning.measured import ClassGain, Interval, _with_q, difference, lost_and_gained, mean_of
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.store.arms_file import ArmKind, Forecast
+from tui_influence.pruning.results import (
+    _with_q,
+    difference,
+    lost_and_gained,
+    mean_of,
+)
+from tui_influence.pruning.types import (
+    ClassGain,
+    Interval,
+    Point,
+)
+from tui_influence.roles import (
+    ArmKind,
+)
+from tui_influence.store.pruning_plan import (
+    Forecast,
+)
 
 OVER = (1.0, 0.5, 1.5)
 

@@ -12,7 +12,7 @@ from tui_influence.runs import devices
 from tui_influence.runs.devices import probe_cuda, worker_devices
 from tui_influence.training import cuda
 from tui_influence.training.cuda import CudaDevice, CudaProbe, from_json, probe, to_json
-from tui_influence.training.numerics import choose
+from tui_influence.training.precision import choose
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040)."
 GPU = CudaDevice("NVIDIA H200", 10 << 30, 139 << 30)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tui_influence.runs.gauge_words import columns, device_cells, device_name, size, worker_cells
+from tui_influence.render.run_words import columns, device_cells, device_name, size, worker_cells
 from tui_influence.runs.heartbeat import DeviceState, WorkerState
 
 H100 = DeviceState("cuda:0", "NVIDIA H100\x1b[2J", 0.974, int(41.2 * 2**30), 80 << 30, 64.0, 612.4)

@@ -10,11 +10,14 @@ from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.roles import Role
-from tui_influence.store.arms_file import (
+from tui_influence.roles import (
     BASELINES,
-    Arm,
     ArmKind,
+    Role,
+)
+from tui_influence.store.files import AlteredFileError
+from tui_influence.store.pruning_plan import (
+    Arm,
     ArmRow,
     Forecast,
     Stages,
@@ -24,7 +27,6 @@ from tui_influence.store.arms_file import (
     read_arms,
     write_arms,
 )
-from tui_influence.store.files import AlteredFileError
 from tui_influence.store.run_info import SourceInfo, TargetInfo
 
 GROUPS = 6

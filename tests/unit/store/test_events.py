@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tui_influence.errors import ResultsError
-from tui_influence.runs.words import event_sentence, event_time
+from tui_influence.render.run_words import event_sentence, event_time
 from tui_influence.store.events import EventLog, count_damaged_lines, read_events
 from tui_influence.store.files import DiskFullError, last_line
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from tui_influence.config.schema import ModelSection, TrainSection
-from tui_influence.training.data import Outcome, SourceData, TargetData
 from tui_influence.training.trainer import Trainer
+from tui_influence.training.types import Outcome, SourceData, TargetData
 
 K, PER_CLASS, SIZE = 6, 30, 8
 

@@ -8,11 +8,11 @@ from torch import nn
 from tests.unit.training.own_networks import UnusedParameter
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
-from tui_influence.training import fit as module
-from tui_influence.training.data import TrainingFailed
-from tui_influence.training.fit import SGD, Recipe, fit, one_cycle
-from tui_influence.training.numerics import choose, generator
-from tui_influence.training.pixels import Pixels, resident
+from tui_influence.training import sgd as module
+from tui_influence.training.augment import Pixels, resident
+from tui_influence.training.precision import choose, generator
+from tui_influence.training.sgd import SGD, Recipe, fit, one_cycle
+from tui_influence.training.types import TrainingFailed
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.0])

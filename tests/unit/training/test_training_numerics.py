@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from tui_influence.errors import DeviceError
-from tui_influence.training import numerics
-from tui_influence.training.environment import worker_environment
+from tui_influence.runs.devices import (
+    worker_environment,
+)
+from tui_influence.training import precision as numerics
 
 
 def run_python(code: str) -> None:
@@ -19,7 +21,7 @@ def run_python(code: str) -> None:
 
 def test_the_environment_is_read_without_importing_torch():
     run_python(
-        "import sys; from tui_influence.training.environment import worker_environment as w;"
+        "import sys; from tui_influence.training.precision import worker_environment as w;"
         "w('cuda:0', 2); bad = {'torch', 'numpy'} & set(sys.modules); assert not bad, bad"
     )
 

@@ -10,9 +10,9 @@ import torch
 from tests.requirements import require
 from tests.unit.training.small_data import images_of
 from tui_influence.pixel_counts import pixel_counts
-from tui_influence.training import pixels as module
-from tui_influence.training.numerics import generator
-from tui_influence.training.pixels import resident
+from tui_influence.training import augment as module
+from tui_influence.training.augment import resident
+from tui_influence.training.precision import generator
 
 CPU = torch.device("cpu")
 
@@ -160,7 +160,7 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from tui_influence.training.pixels import resident
+from tui_influence.training.augment import resident
 
 def hold(images):
     resident(images, np.zeros(len(images), np.int64), torch.device("cpu"), None)
@@ -185,5 +185,5 @@ def test_images_of_many_pixels_are_made_grey_a_few_at_a_time(monkeypatch):
     images, labels = images_of(2, 4, channels=3)
     source = held(images_of(2, 4)[0])
     whole = source.like(images, labels).images
-    monkeypatch.setattr("tui_influence.training.pixels._SLICE_VALUES", 1)
+    monkeypatch.setattr("tui_influence.training.augment._SLICE_VALUES", 1)
     assert torch.equal(source.like(images, labels).images, whole)

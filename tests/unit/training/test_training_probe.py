@@ -9,8 +9,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import tui_influence.datasets
-from tui_influence.training import probe as module
-from tui_influence.training.probe import margins, solve
+from tui_influence.training import linear_probe as module
+from tui_influence.training.linear_probe import margins, solve
 
 DIGITS = Path(tui_influence.datasets.__file__).parent / "builtin" / "digits.npz"
 

@@ -8,10 +8,10 @@ from torch import nn
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import transfer
-from tui_influence.training.data import TrainingFailed
-from tui_influence.training.fit import Recipe
-from tui_influence.training.numerics import choose, generator
-from tui_influence.training.pixels import resident
+from tui_influence.training.augment import resident
+from tui_influence.training.precision import choose, generator
+from tui_influence.training.sgd import Recipe
+from tui_influence.training.types import TrainingFailed
 
 CPU = torch.device("cpu")
 HOW = choose("cpu", "fp32", 1)

@@ -10,17 +10,27 @@ from math import inf
 
 from rich.text import Text
 
-from tui_influence.export.columns import Column, cut, plain
-from tui_influence.export.lines import q_text
-from tui_influence.export.report import PLURAL, SIGNIFICANT
-from tui_influence.predictions import label_name
-from tui_influence.probes.failure_documents import failures_csv
-from tui_influence.probes.failures import BLAMED, Blamed, Failure, Failures
-from tui_influence.ranking import noun_of
-from tui_influence.text import counted
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
-from tui_influence.tui.theme import Look
+from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.failures import (
+    BLAMED,
+)
+from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.types import (
+    PLURAL,
+    Blamed,
+    Failure,
+    Failures,
+    ImageSeries,
+    ProbeResult,
+)
+from tui_influence.export.failures import failures_csv
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.render.format import Column, cut, plain
+from tui_influence.render.interval_table import q_text
+from tui_influence.render.style import Style
+from tui_influence.text import pluralize
 from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
@@ -38,43 +48,42 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def failures_shown(found: Found, failures: Failures) -> Shown:
+def failures_shown(found: ProbeResult, failures: Failures) -> Shown:
     """Return what there is to show of failures."""
-    asked, reading = found.asked.question, found.reading
+    asked, reading = found.question.question, found.reading
     blamed = {one.example: one.blamed[0].group if one.blamed else None for one in failures.found}
     few = replace(failures, found=tuple(replace(one, blamed=one.blamed[:BLAMED]) for one in failures.found))
     limited = f"The {found.limit:,} of lowest margin, as with `--top={found.limit}`. " if found.limit else ""
     return Shown(
-        summary=lambda look: _summary(found, failures),
+        summary=lambda style: _summary(found, failures),
         sheet=_sheet(found, failures),
         empty="" if failures.found else f"None of {_summary(found, failures).partition(' of ')[2]}.",
-        series=lambda examples: Series(
+        series=lambda examples: ImageSeries(
             reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
-        what=counted(len(failures.found), "failure"),
+        what=pluralize(len(failures.found), "failure"),
         note=f"{limited}All failures, whatever is filtered, with at most {BLAMED} groups to blame for each.",
     )
 
 
-def _summary(found: Found, failures: Failures) -> str:
-    models = counted(failures.models, "model")
+def _summary(found: ProbeResult, failures: Failures) -> str:
+    models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
     verb = "is" if failures.wrong == 1 else "are"
-    return f"{failures.wrong:,} of {counted(failures.size, 'test image')} {verb} wrong by most of {models}{shown}"
+    return f"{failures.wrong:,} of {pluralize(failures.size, 'test image')} {verb} wrong by most of {models}{shown}"
 
 
-def _sheet(found: Found, failures: Failures) -> ProbeSheet:
+def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
     groups, classes = found.reading.info.source.groups, found.reading.described.classes
     worst = [one.blamed[0] if one.blamed else None for one in failures.found]
     effects = [NONE if one is None else _effect(one) for one in worst]
 
-    def written(width: int, look: Look) -> IntervalLines:
-        pen = look.pen()
+    def written(width: int, style: Style) -> IntervalLines:
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
-            return cut(plain(text, look.ascii), _NAME if width >= _ROOMY else _FEWEST, pen.signs.ellipsis)
+            return cut(plain(text, style.ascii), _NAME if width >= _ROOMY else _FEWEST, style.ellipsis)
 
         predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.found)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
@@ -88,9 +97,9 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
                 Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=1),
                 Column("to blame", blamed, right=False),
             ],
-            [Column("q", tuple("" if one is None else q_text(one.q, pen.signs.unknown) for one in worst), keep=2)],
+            [Column("q", tuple("" if one is None else q_text(one.q, style.unknown) for one in worst), keep=2)],
             width,
-            pen,
+            style,
             least=_FEWEST,
         )
 
@@ -103,12 +112,12 @@ def _sheet(found: Found, failures: Failures) -> ProbeSheet:
         nouns="failures",
         orders=_ORDERS,
         written=written,
-        about=lambda place, width, look: _about(found, failures, failures.found[place], width, look),
+        about=lambda place, width, style: _about(found, failures, failures.found[place], width, style),
     )
 
 
 def _effect(one: Blamed) -> Effect:
-    return Effect(one.influence, one.low, one.high, one.told, one.se)
+    return Effect(one.influence, one.low, one.high, one.is_significant, one.se)
 
 
 def _names(one: Failure, classes: Sequence[str], groups: Sequence[str]) -> str:
@@ -121,12 +130,12 @@ def _numbers(one: Failure, blame: Blamed | None) -> dict[str, float]:
     return {"": influence, "q": q, "margin": one.margin, "right": one.right}
 
 
-def _about(found: Found, failures: Failures, one: Failure, width: int, look: Look) -> list[Text]:
-    reading, pen = found.reading, look.pen()
+def _about(found: ProbeResult, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
+    reading, style = found.reading, style
     classes, groups, noun = reading.described.classes, reading.info.source.groups, noun_of(reading.info)
 
     def name(text: str) -> str:
-        return cut(plain(text, look.ascii), width // 2, pen.signs.ellipsis)
+        return cut(plain(text, style.ascii), width // 2, style.ellipsis)
 
     label, usual = name(classes[one.label]), name(label_name(classes, one.predicted))
     instead = f", mostly predicted {usual}" if one.predicted != one.label else ""
@@ -135,24 +144,24 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, look: Loo
         [groups[blame.group] for blame in one.blamed],
         [_effect(blame) for blame in one.blamed],
         [],
-        [Column("q", tuple(q_text(blame.q, pen.signs.unknown) for blame in one.blamed), keep=1)],
+        [Column("q", tuple(q_text(blame.q, style.unknown) for blame in one.blamed), keep=1)],
         width,
-        pen,
+        style,
     )
     blamed = [lines.header(), *(lines.line(place) for place in range(len(one.blamed)))]
-    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", look.quiet)]
+    nothing = [Text(f"no {noun} lowers its {found.question.question.output_kind}", style.quiet)]
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
-        f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
-        f"* q < {SIGNIFICANT:g} over the {PLURAL[noun]}.{zero}"
+        f"Influence on the {found.question.question.output_kind} of this image, with 95% intervals; "
+        f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
-    where = f"image {one.example:,}, {plain(reading.examples.names[one.example], look.ascii)}"
+    where = f"image {one.example:,}, {plain(reading.examples.names[one.example], style.ascii)}"
     return [
         Text.assemble((label, "bold"), instead),
-        Text(cut(where, width, pen.signs.ellipsis), look.quiet),
+        Text(cut(where, width, style.ellipsis), style.quiet),
         Text(f"right in {one.right:.0%} of the models, margin {one.margin:+.2f}"),
         Text(),
         *(blamed if one.blamed else nothing),
         Text(),
-        Text(explained, look.quiet),
+        Text(explained, style.quiet),
     ]

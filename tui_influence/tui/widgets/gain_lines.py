@@ -7,13 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from tui_influence.export.columns import Column
-from tui_influence.export.lines import q_text
-from tui_influence.export.report import SIGNIFICANT
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
 from tui_influence.pruning.curve import Quantity
-from tui_influence.pruning.measured import ArmResult, Interval, Measured
-from tui_influence.store.arms_file import ArmKind
-from tui_influence.tui.theme import Look
+from tui_influence.pruning.types import (
+    ArmResult,
+    Interval,
+    Measured,
+)
+from tui_influence.render.format import Column
+from tui_influence.render.interval_table import q_text
+from tui_influence.render.style import Style
+from tui_influence.roles import (
+    ArmKind,
+)
 from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines
 
 
@@ -55,17 +63,17 @@ class GainSheet:
     after: tuple[Column, ...]
 
     @property
-    def written(self) -> "Callable[[int, Look], IntervalLines]":
+    def written(self) -> "Callable[[int, Style], IntervalLines]":
         """All rows as lines of a width."""
         ends = Column("95% interval", tuple(_ends(row.gain, self.digits) for row in self.rows), keep=1)
-        return lambda width, look: IntervalLines(
+        return lambda width, style: IntervalLines(
             self.noun,
             [row.group for row in self.rows],
             [Effect(row.gain.value, row.gain.low, row.gain.high, row.told) for row in self.rows],
             self.before,
             [ends, *self.after],
             width,
-            look.pen(),
+            style,
             title=self.unit,
             digits=f"+.{self.digits}f",
         )
@@ -114,7 +122,7 @@ def class_sheet(measured: Measured, result: ArmResult, quantity: Quantity) -> Ga
                 place,
                 f"{one.target}/{one.name}" if several else one.name,
                 gain,
-                one.q < SIGNIFICANT if percent else gain.sign != 0,
+                one.q < SIGNIFICANCE_LEVEL if percent else gain.sign != 0,
             )
             for place, one, gain in found
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tui_influence.runs import jobs as module
+from tui_influence.runs.cluster import slurm_client as module
 
 
 @pytest.fixture

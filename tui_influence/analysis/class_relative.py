@@ -1,0 +1,201 @@
+"""What source groups do to single test examples, beyond what they do to the other examples of the same class.
+
+A group that helps a whole class helps every example of it; what tells examples of one class apart is what is left when
+each model's mean output on the class's others is taken from its output on the example. What a model gets wrong in the
+same way on all of a class leaves the difference too, so that its standard error is the difference's own, and smaller.
+The others are those of both halves of the test examples, whatever is asked, so that an example has one answer.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.analysis.class_effects import MOST_VALUES
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import chosen_columns
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.influence.estimators import (
+    difference,
+    estimate,
+    parse_estimator,
+)
+from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.types import (
+    Estimate,
+    Estimator,
+)
+from tui_influence.text import pluralize, printable
+
+FEWEST_MODELS = 10
+"""With fewer, an interval on one example is wider than any effect that a group has been seen to have."""
+
+
+@dataclass(frozen=True)
+class ClassCenteredOutputs(OutputMatrix):
+    """Outputs (m, n) less each model's mean output on the other examples of the class.
+
+    With n_y examples in the class and their mean, both of which include the example, that is
+    y - (n_y mean - y) / (n_y - 1) = (y - mean) n_y / (n_y - 1). An example that is alone in its class stays as it is.
+
+    Attributes:
+        averages: (m, C) each model's mean output on each class, in the unit of the outputs; 0 for a class of one.
+        scale: (C,) n_y / (n_y - 1); 1 for a class of one.
+    """
+
+    averages: Floats | None = None
+    scale: Floats | None = None
+
+    def block(self, rows: slice, columns: slice | Integers) -> Floats:
+        """Return what `OutputMatrix.block` does, less the averages."""
+        if self.averages is None or self.scale is None or self.labels is None:
+            raise ValueError("averages need labels, and labels averages")
+        of = self.labels[self.stored(columns)]
+        outputs: Floats = super().block(rows, columns).astype(self.dtype)
+        outputs -= np.take(self.averages[rows], of, axis=1)
+        outputs *= self.scale[of]
+        return outputs
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Influences on c test examples beyond their class.
+
+    Attributes:
+        columns: (c,) the examples, ascending.
+        labels: (c,) their classes.
+        groups: (K',) the groups that are asked about, by their column in the masks.
+        beyond: (K', c) influence beyond that on the others of the example's class.
+        influence: (K', c) on the example itself, as a ranking by one example has it.
+        models: that it is estimated from.
+    """
+
+    columns: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.intp]
+    beyond: Estimate
+    influence: Floats
+    models: int
+
+
+def beyond_class(reading: Reading, question: Question, group: int | None = None) -> Beyond:
+    """Estimate what groups do to single examples beyond what they do to the others of the examples' class.
+
+    `difference` takes the spread of an arm for the same with and without a group, see `Differences`.
+
+    Args:
+        reading: of the question's target.
+        question: its estimator, output and split; its class narrows the examples, its example is not looked at.
+        group: this group only; None for all of them.
+
+    Raises:
+        ConfigError: the question does not fit the run, the class has one example, or there are too many to estimate.
+        ResultsError: too few models have been recorded (the reason says how many it takes), or outputs are NaN.
+    """
+    outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
+    columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
+    refuse_too_few_models(reading)
+    matrix = beyond_outputs(reading, question.output_kind, columns)
+    if question.target_class is not None and np.count_nonzero(labels == labels[columns[0]]) < 2:
+        raise ConfigError(
+            f'class "{printable(question.target_class, 60)}" has one test example: '
+            "there are no others to compare it with"
+        )
+    alone = None if group is None else np.array([group], dtype=np.intp)
+    found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
+    return Beyond(
+        columns=columns,
+        labels=labels[columns],
+        groups=np.arange(outputs.masks.shape[1]) if alone is None else alone,
+        beyond=found,
+        influence=_on_examples(reading, question.estimator, matrix, found, alone),
+        models=len(outputs),
+    )
+
+
+def _on_examples(
+    reading: Reading, estimator: str, matrix: ClassCenteredOutputs, found: Estimate, alone: NDArray[np.intp] | None
+) -> Floats:
+    """Return the influence on the examples themselves, (K', c).
+
+    `difference` is linear in the outputs, so it is what is beyond the class and what is on it. `ridge` is not: it
+    chooses a penalty for every output, and two of them make no third.
+    """
+    masks, clusters = reading.outputs.masks, reading.clusters
+    assert matrix.averages is not None
+    assert matrix.scale is not None
+    assert matrix.labels is not None
+    assert matrix.chosen is not None
+    if parse_estimator(estimator) is not Estimator.DIFFERENCE:
+        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.chosen)
+        return _estimate(estimator, masks, plain, clusters, alone).influence
+    of = matrix.labels[matrix.chosen]
+    present, place = np.unique(of, return_inverse=True)
+    on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, alone)
+    influence: Floats = found.influence / matrix.scale[of].astype(found.influence.dtype)
+    influence += np.take(on_class.influence.astype(found.influence.dtype), place, axis=1)
+    return influence
+
+
+def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64]) -> ClassCenteredOutputs:
+    """Return the outputs of all models on some examples, (m, c), less those on the others of each example's class.
+
+    Raises:
+        ConfigError: there is no such kind of output.
+        ResultsError: stored outputs are NaN or infinite.
+    """
+    outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.described.classes)
+    kind = parse_kind(output_kind)
+    everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
+    averages = mean_outputs_by_label(everything, np.arange(reading.described.test), labels, count)
+    sizes = np.bincount(labels, minlength=count)
+    averages[:, sizes < 2] = 0
+    scale = np.where(sizes < 2, 1, sizes / np.maximum(sizes - 1, 1))
+    return ClassCenteredOutputs(
+        outputs.margins, outputs.predicted, labels, kind, columns,
+        averages.astype(everything.dtype), scale.astype(everything.dtype),
+    )  # fmt: skip
+
+
+def refuse_too_few_models(reading: Reading) -> None:
+    """Refuse a question about single test examples that the models are too few for.
+
+    Raises:
+        ResultsError: they are; the reason says how many it takes.
+    """
+    reading.refuse_if_empty()
+    models = len(reading.outputs)
+    if models < FEWEST_MODELS:
+        raise ResultsError(
+            f"{pluralize(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
+            "and some hundreds to tell much"
+        )
+
+
+def _estimate(
+    estimator: str,
+    masks: NDArray[np.bool_],
+    outputs: Floats | OutputMatrix,
+    clusters: NDArray[Any] | None,
+    only: NDArray[np.intp] | None,
+) -> Estimate:
+    """Return an estimate of all groups, or of some: only `difference` can save the time of the others."""
+    by_difference = parse_estimator(estimator) is Estimator.DIFFERENCE
+    if only is not None and by_difference:
+        return difference(masks, outputs, clusters, only=only, pooled=True)
+    if masks.shape[1] * outputs.shape[1] > MOST_VALUES:
+        raise ConfigError(
+            f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
+            "--class, or about one --source with the estimator `difference`"
+        )
+    if by_difference:
+        return difference(masks, outputs, clusters, pooled=True)
+    found = estimate(estimator, masks, outputs, clusters)
+    if only is None:
+        return found
+    return Estimate(
+        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.kind,
+        found.relative, found.penalty,
+    )  # fmt: skip

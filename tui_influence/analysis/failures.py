@@ -1,0 +1,124 @@
+"""Failures of a target (Jain et al. 2022, section 4.2): examples that models get wrong, and the groups to blame.
+
+An example fails where most models of the sweep are wrong about it or, if that is asked for, where its mean margin is
+low. To blame is what lowers its margin: the groups of the most negative influence on it, with the numbers of
+`tinfl rank --example`. That is an estimate, from the sweep; a retraining without these groups puts it to the test.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.analysis.class_relative import refuse_too_few_models
+from tui_influence.analysis.examples import usual_predictions
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import chosen_columns
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import Blamed, Failure, Failures
+from tui_influence.influence.estimate import (
+    benjamini_hochberg,
+    interval,
+    p_values,
+)
+from tui_influence.influence.ranking import influence_matrix
+from tui_influence.influence.types import (
+    Estimate,
+)
+
+BLAMED = 3
+"""Groups that are named as being to blame, if not told otherwise."""
+_ROWS = 256
+
+
+def failures(
+    reading: Reading, question: Question, *, below: float = -np.inf, top: int | None = None, blamed: int = BLAMED
+) -> Failures:
+    """Find the examples that models get wrong, and what is to blame.
+
+    Args:
+        reading: of the question's target.
+        question: its estimator, output, split and class. With an example it is about this one, failing or not.
+        below: a mean margin, nats; lower ones count as failures too. Models that are right, but rarely sure, may have
+            a negative one on most examples.
+        top: at most so many; None for all. What is to blame is estimated for these alone.
+        blamed: groups named for each, at most.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
+    """
+    columns = chosen_columns(reading.described, reading.examples, question)
+    refuse_too_few_models(reading)
+    right, margin = _means(reading, columns)
+    is_wrong = right < 0.5
+    is_low = ~is_wrong & (margin < below)
+    failing = np.flatnonzero(is_wrong | is_low) if question.example is None else np.array([0], dtype=np.intp)
+    chosen = failing[np.argsort(margin[failing], kind="stable")][:top]
+    return Failures(
+        found=_with_blame(reading, question, columns[chosen], right[chosen], margin[chosen], blamed),
+        wrong=int(np.count_nonzero(is_wrong)),
+        low=int(np.count_nonzero(is_low)),
+        size=len(columns),
+        models=len(reading.outputs),
+        relative=len(np.unique(np.count_nonzero(reading.outputs.masks, axis=1))) == 1,
+    )
+
+
+def blame(reading: Reading, question: Question, count: int) -> tuple[Blamed, ...]:
+    """Return at most so many groups that hurt the question's example, the worst first; see `failures`."""
+    if question.example is None:
+        raise ValueError("blame is about one example")
+    (found,) = failures(reading, replace(question, target_class=None), blamed=count).found
+    return found.blamed
+
+
+def _means(reading: Reading, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(c,) share of the models that are right about each example, and its mean margin, in one pass."""
+    outputs, labels = reading.outputs, reading.examples.labels[columns].astype(np.uint16)
+    hits, sums = np.zeros(len(columns)), np.zeros(len(columns))
+    for start in range(0, len(outputs), _ROWS):
+        rows = slice(start, start + _ROWS)
+        hits += np.count_nonzero(np.take(outputs.predicted[rows], columns, axis=1) == labels, axis=0)
+        sums += np.take(outputs.margins[rows], columns, axis=1).sum(axis=0, dtype=np.float32)
+    return hits / len(outputs), sums / len(outputs)
+
+
+def _with_blame(
+    reading: Reading,
+    question: Question,
+    columns: NDArray[np.int64],
+    right: NDArray[np.float64],
+    margin: NDArray[np.float64],
+    blamed: int,
+) -> tuple[Failure, ...]:
+    if not len(columns):
+        return ()
+    outputs, labels = reading.outputs, reading.examples.labels
+    estimate = influence_matrix(
+        masks=outputs.masks,
+        margins=outputs.margins,
+        predicted=outputs.predicted,
+        labels=labels,
+        estimator=question.estimator,
+        kind=question.output_kind,
+        clusters=reading.clusters,
+        columns=columns,
+    )
+    usual = usual_predictions(reading, columns.astype(np.intp))
+    return tuple(
+        Failure(
+            int(example), int(labels[example]), int(label), float(share), float(mean), _worst(estimate, place, blamed)
+        )
+        for place, (example, label, share, mean) in enumerate(zip(columns, usual, right, margin, strict=True))
+    )
+
+
+def _worst(estimate: Estimate, place: int, count: int) -> tuple[Blamed, ...]:
+    influence, se = (array[:, place].astype(np.float64) for array in (estimate.influence, estimate.se))
+    q = benjamini_hochberg(p_values(influence, se, estimate.df))
+    low, high = interval(influence, se, estimate.df)
+    order = np.argsort(np.where(np.isnan(influence), np.inf, influence), kind="stable")[:count]
+    numbers: Sequence[NDArray[np.floating]] = (influence, se, low, high, q)
+    return tuple(Blamed(int(k), *(float(array[k]) for array in numbers)) for k in order if influence[k] < 0)

@@ -1,0 +1,157 @@
+"""Which part of a ranking, or of two side by side, is looked at, and in which order. Nothing is estimated here.
+
+A filter is words with blanks between, and every one of them must hold. A word that begins with a comparison
+(`>0.1`, `<=-0.2`) is about the influence; with a column before it (`q<0.05`, `se<=0.1`, `rank<=10`, `n>=50`,
+`|x|>0.1`) about that column. Any other word is part of the name, upper or lower case. Of two rankings, a comparison
+without a column is about the first; `second>0`, `difference<0` and `|d|>0.1` are about the others, and `q` is the
+larger of both, so that `q<0.05` leaves what has been shown twice.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from math import inf, isfinite
+from typing import Protocol, TypeVar
+
+from tui_influence.influence.types import (
+    ComparedGroup,
+    RankedGroup,
+)
+
+
+class Named(Protocol):
+    """A row of a table, as far as filters know it."""
+
+    @property
+    def group(self) -> str:
+        """Its name."""
+
+
+Row = TypeVar("Row", bound=Named)
+Columns = Mapping[str, Callable[[Row], float]]
+Key = Callable[[Row], tuple[float | str, ...]]
+
+_RANKING: Columns[RankedGroup] = {
+    "": lambda row: row.influence,
+    "x": lambda row: row.influence,
+    "influence": lambda row: row.influence,
+    "|x|": lambda row: abs(row.influence),
+    "abs": lambda row: abs(row.influence),
+    "q": lambda row: row.q,
+    "se": lambda row: row.se,
+    "rank": lambda row: row.rank,
+    "n": lambda row: min(row.n_with, row.n_without),
+}
+
+
+def _of_first(column: Callable[[RankedGroup], float]) -> Callable[[ComparedGroup], float]:
+    return lambda row: column(row.first)
+
+
+_COMPARISON: Columns[ComparedGroup] = {
+    **{name: _of_first(column) for name, column in _RANKING.items()},
+    "first": lambda row: row.first.influence,
+    "second": lambda row: row.second.influence,
+    "|second|": lambda row: abs(row.second.influence),
+    "d": lambda row: row.difference,
+    "difference": lambda row: row.difference,
+    "|d|": lambda row: abs(row.difference),
+    "q": lambda row: _larger(row.first.q, row.second.q),
+    "n": lambda row: min(row.first.n_with, row.first.n_without, row.second.n_with, row.second.n_without),
+}
+_COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_TERM = re.compile(r"(\|[a-z]+\||[a-z]*)(>=|<=|>|<)(.*)", re.IGNORECASE)
+
+
+class Order(StrEnum):
+    """Orders of a ranking, each in words."""
+
+    HELPFUL = "most helpful first"
+    HARMFUL = "most harmful first"
+    STRENGTH = "strongest first"
+    SURE = "surest first"
+    NAME = "by name"
+
+
+class PairOrder(StrEnum):
+    """Orders of a comparison, each in words."""
+
+    OPPOSED = "most opposed first"
+    DIFFERENCE = "largest difference first"
+    BOTH = "most helpful to both first"
+    FIRST = "by the first, most helpful first"
+    SECOND = "by the second, most helpful first"
+    NAME = "by name"
+
+
+def chosen(rows: Sequence[RankedGroup], text: str, order: Order) -> list[RankedGroup]:
+    """Return the rows that pass a filter, in an order; groups of undefined influence come last, but by name.
+
+    A comparison that is still being typed, without its number, holds for all.
+    """
+    return sorted(kept(rows, text, _RANKING), key=_KEYS[order])
+
+
+def chosen_pairs(rows: Sequence[ComparedGroup], text: str, order: PairOrder) -> list[ComparedGroup]:
+    """Return the rows of a comparison that pass a filter, in an order; as `chosen`."""
+    return sorted(kept(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
+
+
+def kept(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
+    """Return the rows that pass a filter, in their order.
+
+    Args:
+        rows: of any table.
+        text: the filter.
+        columns: what comparisons may be about, by name; the one without a name is meant where none is written.
+    """
+    tests = [_test(word, columns) for word in text.split()]
+    return [row for row in rows if all(test(row) for test in tests)]
+
+
+def _test(word: str, columns: Columns[Row]) -> Callable[[Row], bool]:
+    match = _TERM.fullmatch(word)
+    column = columns.get(match[1].lower()) if match else None
+    if match is None or column is None:
+        return _named(word.casefold())
+    try:
+        bound = float(match[3].replace("−", "-"))
+    except ValueError:
+        return _always if match[3] in ("", "-", "+", ".", "-.") else _named(word.casefold())
+    compare = _COMPARE[match[2]]
+    return lambda row: compare(column(row), bound)
+
+
+def _named(part: str) -> Callable[[Named], bool]:
+    return lambda row: part in row.group.casefold()
+
+
+def _always(row: Named) -> bool:
+    return True
+
+
+def _known(value: float) -> float:
+    return value if isfinite(value) else inf
+
+
+def _larger(first: float, second: float) -> float:
+    """The larger of two; NaN, which no comparison holds for, if either is."""
+    return max(first, second) if first == first and second == second else first + second
+
+
+_KEYS: dict[Order, Key[RankedGroup]] = {
+    Order.HELPFUL: lambda row: (row.rank,),
+    Order.HARMFUL: lambda row: (_known(row.influence), row.rank),
+    Order.STRENGTH: lambda row: (_known(-abs(row.influence)), row.rank),
+    Order.SURE: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
+    Order.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
+}
+_PAIR_KEYS: dict[PairOrder, Key[ComparedGroup]] = {
+    PairOrder.OPPOSED: lambda row: (row.place,),
+    PairOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.place),
+    PairOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.place),
+    PairOrder.FIRST: lambda row: (row.first.rank,),
+    PairOrder.SECOND: lambda row: (row.second.rank,),
+    PairOrder.NAME: lambda row: (row.group.casefold(), row.group, row.place),
+}

@@ -1,0 +1,90 @@
+"""The second stage of a search for single images: a config whose groups are the images of the classes that matter.
+
+All other images are in no group, so that every model is trained on them. A few hundred single images are affordable
+where all images of a source are not.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from tui_influence.config.schema import Config
+from tui_influence.errors import ConfigError
+from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.runs.datasets import Datasets
+
+ALPHA = 0.5
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """A sweep over single images.
+
+    Attributes:
+        config: of it.
+        grouping: the CSV file that its `[source] groups` names.
+        images: groups of it: single images.
+        needed: models below which nothing can be told from chance.
+        smallest: influence (nats, on one test example) that is found four times in five with the config's models.
+    """
+
+    config: Config
+    grouping: str
+    images: int
+    needed: int
+    smallest: float
+
+
+def second_stage(
+    config: Config,
+    data: Datasets,
+    groups: Sequence[int],
+    grouping: Path,
+    *,
+    examples: int,
+    spread: float,
+    models: int | None = None,
+) -> SecondStage:
+    """Make the config of a sweep over the single images of some groups.
+
+    Args:
+        config: of the first sweep.
+        data: its datasets.
+        groups: of the first sweep, by position.
+        grouping: where the CSV of groups will be.
+        examples: test examples that influences will be looked at on.
+        spread: standard deviation of a test example's margin over the first sweep's models.
+        models: to train; by default as many as the first sweep has, and enough to tell anything.
+
+    Raises:
+        ConfigError: these groups have fewer than three images.
+    """
+    members = np.flatnonzero(np.isin(data.groups.group_of_image, np.asarray(groups)))
+    if len(members) < 3:
+        raise ConfigError(f"these groups have {len(members)} images: at least 3 are needed")
+    names = [data.source.names[place] for place in members]
+    tests = len(names) * examples
+    needed = models_needed(tests)
+    wanted = max(config.design.models, needed) if models is None else models
+    run = config.run.model_copy(update={"name": f"{config.run.name[:93]}-images", "output": None})
+    source = config.source.model_copy(update={"groups": str(grouping.absolute())})
+    design = config.design.model_copy(update={"kind": "bernoulli", "alpha": ALPHA, "models": wanted, "heldout": 0})
+    return SecondStage(
+        config=config.model_copy(update={"run": run, "source": source, "design": design}),
+        grouping=_csv(names),
+        images=len(names),
+        needed=needed,
+        smallest=smallest_found(tests, spread, wanted),
+    )
+
+
+def _csv(names: Sequence[str]) -> str:
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("path", "group"))
+    writer.writerows((name, name) for name in names)
+    return out.getvalue()

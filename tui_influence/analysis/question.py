@@ -1,0 +1,139 @@
+"""What is asked of a run, and the command line that asks the same. Loads nothing: a screen holds one from its start.
+
+Two questions that differ in nothing but whom the influence is on can be compared: the second is made from the first.
+"""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tui_influence.store.run_info import RunInfo
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run.
+
+    Attributes:
+        target: name of a target; None is the first.
+        target_class: name of one of its classes; None is all of them.
+        example: number of one test example, counted over all of them from 0; the split does not apply to it.
+        split: `estimate`, `evaluate` or `all` test examples.
+        estimator: `difference` or `ridge`.
+        output_kind: `margin`, `probability` or `correct`.
+    """
+
+    target: str | None = None
+    target_class: str | None = None
+    example: int | None = None
+    split: str = "estimate"
+    estimator: str = "difference"
+    output_kind: str = "margin"
+
+    def against(self, target: str | None, target_class: str | None) -> "Question":
+        """Return the question to compare this one with: the same about another target, or another class of it.
+
+        Args:
+            target: its name; None is the target of this question.
+            target_class: one of its classes; None is all of them.
+        """
+        return replace(self, target=self.target if target is None else target, target_class=target_class, example=None)
+
+    def command(
+        self,
+        results: str | Path,
+        verb: str = "rank",
+        *,
+        source: str | None = None,
+        versus: "Question | None" = None,
+    ) -> str:
+        """Return the command line that asks the same, ready to be pasted into a shell; arguments as in `arguments`."""
+        return shlex.join(["tinfl", *self.arguments(results, verb, source=source, versus=versus)])
+
+    def arguments(
+        self,
+        results: str | Path,
+        verb: str = "rank",
+        *,
+        source: str | None = None,
+        versus: "Question | None" = None,
+    ) -> list[str]:
+        """Return the words after `tinfl` that ask the same.
+
+        Args:
+            results: the results directory.
+            verb: `rank`, or `show` for pictures.
+            source: the source class that `show` is about.
+            versus: the question that it is compared with, made by `against`.
+        """
+        plain = Question()
+        options = {
+            "--source": source,
+            "--target": self.target,
+            "--class": self.target_class,
+            "--example": self.example,
+            "--compare-target": versus.target if versus else None,
+            "--compare-class": versus.target_class if versus else None,
+            "--estimator": self.estimator if self.estimator != plain.estimator else None,
+            "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
+            "--split": self.split if self.split != plain.split else None,
+        }
+        # With "=", because a class may be called "-1".
+        asked = [f"{option}={value}" for option, value in options.items() if value is not None]
+        return [verb, *asked, "--", str(results)]
+
+
+@dataclass(frozen=True)
+class ComparisonChoices:
+    """Names to choose from, and what each would be.
+
+    Attributes:
+        title: what is asked.
+        names: to choose from.
+        questions: one a name; None is no question.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    questions: tuple[Question | None, ...]
+
+
+def comparison_choices(info: RunInfo, asked: Question, versus: Question | None) -> ComparisonChoices:
+    """Return what a question can be compared with: other targets, then classes, those of its own target first.
+
+    Args:
+        info: the run.
+        asked: the question.
+        versus: what it is compared with now; then comparing with nothing comes first.
+    """
+    here = info.target_index(asked.target)
+    wholes = [(place, None) for place in range(len(info.targets))]
+    places = sorted(range(len(info.targets)), key=lambda place: place != here)
+    parts = [(place, name) for place in places for name in info.targets[place].classes]
+    found = [
+        (_name(info, place, name, here), asked.against(info.targets[place].name, name))
+        for place, name in [*wholes, *parts]
+        if (place, name) != (here, asked.target_class)
+    ]
+    none = [("nothing: one ranking alone", None)] if versus else []
+    names, questions = zip(*none, *found, strict=True) if none or found else ((), ())
+    only = "This run has one target. Compare with which class?"
+    return ComparisonChoices(
+        only if len(info.targets) == 1 else "Compare with which target or class?", names, questions
+    )
+
+
+def carry_comparison(info: RunInfo, asked: Question, versus: Question | None) -> Question | None:
+    """Return what a new question is compared with: the same as the old one, unless it is that itself."""
+    if versus is None:
+        return None
+    kept = asked.against(versus.target, versus.target_class)
+    same = info.target_index(asked.target) == info.target_index(kept.target)
+    return None if same and asked.target_class == kept.target_class else kept
+
+
+def _name(info: RunInfo, place: int, target_class: str | None, here: int) -> str:
+    target = info.targets[place].name
+    if target_class is None:
+        return "all classes" if place == here else target
+    return f"class {target_class}" if place == here else f"{target}, class {target_class}"

@@ -1,0 +1,207 @@
+"""A question to a results directory, and its answer: which groups help or hurt, by how much, how surely.
+
+The one place where records meet estimators; the command line and the app both ask here.
+
+Two questions to a results directory, answered side by side: what helps with one and hurts the other.
+"""
+
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.types import (
+    Answer,
+    Compared,
+    ComparisonReport,
+    Noun,
+    RankReport,
+)
+from tui_influence.errors import ConfigError
+from tui_influence.influence.comparison import (
+    compare,
+)
+from tui_influence.influence.ranking import Heldout, rank_groups
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+)
+from tui_influence.roles import Role
+from tui_influence.runs.heartbeat import FINISHED, observe
+from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
+from tui_influence.store.examples import Examples
+from tui_influence.store.listing import (
+    list_failures,
+)
+from tui_influence.store.matrix import Outputs
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo, TargetInfo
+from tui_influence.text import did_you_mean, printable
+
+__all__ = ["Answer", "Question", "chosen_columns", "noun_of", "notes_of", "rank", "rank_run"]
+
+
+def rank_run(paths: Paths, info: RunInfo, question: Question) -> Answer:
+    """Rank the groups of a run by what has been recorded so far.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: the run has no records yet, or cannot be read.
+    """
+    return rank(read(paths, info, question.target), question)
+
+
+def rank(snapshot: Reading, question: Question) -> Answer:
+    """Rank the groups of a run by a reading of the question's target.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: the reading holds no records, or unusable ones.
+    """
+    info, outputs, heldout = snapshot.info, snapshot.outputs, snapshot.heldout
+    columns = chosen_columns(snapshot.described, snapshot.examples, question)
+    snapshot.refuse_if_empty()
+    ranking = rank_groups(
+        masks=outputs.masks,
+        margins=outputs.margins,
+        predicted=outputs.predicted,
+        labels=snapshot.examples.labels,
+        group_names=info.source.groups,
+        columns=columns,
+        estimator=question.estimator,
+        kind=question.output_kind,
+        clusters=snapshot.clusters,
+        heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
+        seed=info.seed,
+    )
+    report = RankReport(
+        run=info.name,
+        config_hash=info.identity,
+        target=snapshot.described.name,
+        target_class=question.target_class,
+        example=question.example,
+        split="all" if question.example is not None else question.split,
+        design=info.design_label,
+        ranking=ranking,
+        n_failed=len(list_failures(snapshot.paths, Role.ESTIMATE)),
+        noun=noun_of(info),
+    )
+    return Answer(report, notes_of(snapshot))
+
+
+def notes_of(reading: Reading) -> tuple[str, ...]:
+    """Return what a reader of any answer should know besides: models that are missing, damaged, or learnt nothing."""
+    failed = len(list_failures(reading.paths, Role.ESTIMATE))
+    missing = _missing(reading.paths, reading.info, reading.outputs, failed)
+    return (*missing, *_notes(reading.outputs, reading.heldout))
+
+
+def chosen_columns(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
+    """Return the test examples a question is about, by position.
+
+    Raises:
+        ConfigError: no such class, no such example, or none of that class in that half.
+    """
+    if question.example is not None:
+        if question.target_class is not None:
+            raise ConfigError("--class and --example exclude each other: an example has one class")
+        if not 0 <= question.example < described.test:
+            raise ConfigError(
+                f"no example {question.example}: target {printable(described.name)} has {described.test}, "
+                f"numbered 0 to {described.test - 1}"
+            )
+        return np.array([question.example], dtype=np.int64)
+    keep = {
+        "estimate": examples.estimate,
+        "evaluate": ~examples.estimate,
+        "all": np.ones(described.test, dtype=bool),
+    }[question.split]
+    if question.target_class is not None:
+        if question.target_class not in described.classes:
+            raise ConfigError(
+                f'target {printable(described.name)} has no class "{printable(question.target_class, 60)}"'
+                f"{did_you_mean(question.target_class, described.classes)}"
+            )
+        keep = keep & (examples.labels == described.classes.index(question.target_class))
+    columns = np.flatnonzero(keep)
+    if not len(columns):
+        raise ConfigError(f"no test examples to rank on in the {question.split} half")
+    return columns
+
+
+def noun_of(info: RunInfo) -> Noun:
+    """Return what a group of a run is."""
+    source = info.config.get("source")
+    match source.get("groups") if isinstance(source, dict) else "class":
+        case "class":
+            return "class"
+        case "example":
+            return "example"
+        case _:
+            return "example" if all(size == 1 for size in info.source.sizes) else "group"
+
+
+def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
+    absent = info.models - failed - len(outputs)
+    if absent <= 0 or observe(paths)[0] not in FINISHED:
+        return []
+    return [f"{absent} of {info.models} models are missing although the run was done: is it half copied?"]
+
+
+def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
+    notes: list[str] = []
+    damaged = outputs.damaged + heldout.damaged
+    if damaged:
+        notes.append(
+            f"{len(damaged)} damaged records were left out (`tinfl resume` trains them again): {printable(damaged[0])}"
+        )
+    matrices = outputs.damaged_matrices + heldout.damaged_matrices
+    if matrices:
+        notes.append(
+            "the compacted matrix is damaged, and the records were read instead (`tinfl verify` says what is "
+            f"damaged): {printable(matrices[0])}"
+        )
+    learnt = [
+        (found["source_loss"] / np.log(found["source_classes"]), found["source_accuracy"])
+        for found in outputs.metrics
+        if {"source_loss", "source_accuracy"} <= found.keys() and found.get("source_classes", 0) > 1
+    ]
+    if len(learnt) >= MIN_MODELS and fmean(loss for loss, _ in learnt) > UNLEARNT_LOSS:
+        notes.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
+    return notes
+
+
+def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) -> Compared:
+    """Rank the groups of a run twice and compare.
+
+    Args:
+        paths: of the run.
+        info: what it is.
+        first: a question.
+        second: made from it by `Question.against`.
+
+    Raises:
+        ConfigError: the questions are the same, or one does not fit the run.
+        ResultsError: the run has no records yet, or cannot be read.
+    """
+    if _whom(info, first) == _whom(info, second):
+        raise ConfigError(
+            "both sides of the comparison are the same; --compare-target and --compare-class say what the other is"
+        )
+    return compare_answers(rank_run(paths, info, first), rank_run(paths, info, second))
+
+
+def compare_answers(first: Answer, second: Answer) -> Compared:
+    """Compare two answers to questions about one run."""
+    notes = tuple(dict.fromkeys([*first.notes, *second.notes]))
+    return Compared(compare_reports(first.report, second.report), notes)
+
+
+def _whom(info: RunInfo, question: Question) -> tuple[int, str | None, int | None]:
+    return info.target_index(question.target), question.target_class, question.example
+
+
+def compare_reports(first: RankReport, second: RankReport) -> ComparisonReport:
+    """Return two rankings of one run side by side."""
+    return ComparisonReport(first, second, compare(first.ranking, second.ranking, level=SIGNIFICANCE_LEVEL))

@@ -1,0 +1,75 @@
+"""How a run's models did, one after the other: how reliability grew with their number, and their accuracies.
+
+Every point is the reliability of the first so many models alone, for the ranking at hand; what comes after the last
+is Spearman and Brown's forecast, not a measurement.
+"""
+
+import numpy as np
+
+from tui_influence.analysis.ranking import Question, chosen_columns
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.types import Growth
+from tui_influence.influence.forecast import forecast_models, reliability_at
+from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.reliability import (
+    split_half,
+)
+from tui_influence.influence.types import (
+    Reliability,
+)
+
+POINTS = 8
+"""Numbers of models at which reliability is measured."""
+FEWEST = 8
+"""Models below which a reliability says nothing."""
+
+
+def growth(reading: Reading, question: Question) -> Growth:
+    """Measure how the reliability of a ranking grew with the models of a run.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: stored outputs are NaN or infinite.
+    """
+    info, outputs = reading.info, reading.outputs
+    columns = chosen_columns(reading.described, reading.examples, question)
+    m = len(outputs)
+    measured: list[tuple[int, Reliability]] = []
+    if m >= FEWEST:
+        kind = parse_kind(question.output_kind)
+        labels = reading.examples.labels
+        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
+        clusters = reading.clusters
+        for count in _counts(m):
+            first = None if clusters is None else clusters[:count]
+            found = split_half(outputs.masks[:count], mean[:count], question.estimator, first, seed=info.seed)
+            if found is not None:
+                measured.append((count, found))
+    last = measured[-1][1] if measured and measured[-1][0] == m else None
+    needed = forecast_models(last, m) if last else None
+    return Growth(
+        models=m,
+        measured=tuple(measured),
+        forecast=_forecast(last, m, max(info.models, needed.models or 0 if needed else 0)),
+        needed=(needed.models, needed.low, needed.high) if needed and needed.models else None,
+        source_accuracy=_metric(outputs.metrics, "source_accuracy"),
+        target_accuracy=_metric(outputs.metrics, "target_accuracy"),
+    )
+
+
+def _counts(m: int) -> list[int]:
+    """Even numbers of models (a mask and its complement belong together), evenly spread, up to all."""
+    steps = np.linspace(0, m, POINTS + 1)[1:-1]
+    return sorted({int(step) // 2 * 2 for step in steps if step >= FEWEST} | {m})
+
+
+def _forecast(last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:
+    if last is None or not last.low > 0 or until <= m:
+        return ()
+    until = min(until, 20 * m)  # further away, the forecast says more than it knows
+    return tuple((int(n), reliability_at(last.value, n / m)) for n in np.linspace(m, until, POINTS + 1)[1:])
+
+
+def _metric(metrics: list[dict[str, float]], name: str) -> tuple[float, ...]:
+    values = (found.get(name) for found in metrics)
+    return tuple(value for value in values if isinstance(value, int | float) and np.isfinite(value))

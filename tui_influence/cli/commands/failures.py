@@ -1,0 +1,233 @@
+"""`tinfl failures`: the test examples that models get wrong, and the source classes that are to blame.
+
+`tinfl failures --verify`: retrains without the classes that are to blame, and says which predictions flip.
+"""
+
+from dataclasses import dataclass
+from math import inf, isnan
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import Reading
+from tui_influence.cli import diagnostics, output
+from tui_influence.cli.commands.prune import say_how_many, show_with_cost
+from tui_influence.cli.launch import StageLine, device_list, shown, start
+from tui_influence.cli.options import (
+    Ascii,
+    Color,
+    Columns,
+    Devices,
+    Estimator,
+    Foreground,
+    Json,
+    OutputKind,
+    Results,
+    RetryFailed,
+    Split,
+    Target,
+    TargetClass,
+    Theme,
+)
+from tui_influence.errors import ConfigError
+from tui_influence.pruning.counterfactual import (
+    DROP,
+    FEWEST_SEEDS,
+    verification,
+    verified,
+)
+from tui_influence.pruning.options import (
+    kept_at,
+    verify_command,
+)
+from tui_influence.pruning.planning import OtherSettingsError, planned
+from tui_influence.render.counterfactual import (
+    planned_document,
+    planned_lines,
+    verification_document,
+    verification_lines,
+)
+from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.runs.supervisor import Request
+from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import read_arms
+from tui_influence.store.run_info import read_run_info, refuse_if_imported
+from tui_influence.text import pluralize, printable
+
+_SHOWN = 8
+"""Failures that are shown, if not told otherwise."""
+
+
+def failures(
+    results: Results,
+    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
+    target_class: TargetClass = None,
+    target: Target = None,
+    estimator: Estimator = "difference",
+    output_kind: OutputKind = "margin",
+    split: Split = "estimate",
+    below: Annotated[
+        float | None, typer.Option(metavar="NATS", help="Also examples whose mean margin is below this.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="So many failures, the lowest margin first.")] = None,
+    groups: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Name so many source classes for each; 3 by default.")
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Retrain without the classes to blame for --example, or show what that found."),
+    ] = False,
+    drop: Annotated[int | None, typer.Option(min=1, help="Classes that --verify leaves out; 3 by default.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Retrainings of each arm of --verify; 10 by default.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --verify would train, and stop.")] = False,
+    foreground: Foreground = False,
+    devices: Devices = None,
+    retry_failed: RetryFailed = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Write all failures to a CSV file; "-" for stdout.')
+    ] = None,
+    json: Json = False,
+    columns: Columns = None,
+    color: Color = "auto",
+    ascii_only: Ascii = False,
+    theme: Theme = "dark",
+) -> None:
+    """Find the test examples that most models get wrong, and the source classes that are to blame."""
+    from tui_influence.analysis.failures import BLAMED
+    from tui_influence.analysis.failures import failures as find
+    from tui_influence.analysis.question import Question
+    from tui_influence.analysis.ranking import notes_of
+    from tui_influence.analysis.snapshot import read
+    from tui_influence.cli.failures_words import print_failures
+    from tui_influence.cli.images import canvas, say_why_no_pictures
+    from tui_influence.export.failures import failures_csv, failures_document
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    if below is not None and isnan(below):
+        raise ConfigError("--below nan: a margin is a number")
+    question = Question(target, target_class, example, split, estimator, output_kind)
+    reading = read(Paths(results), read_run_info(results), target)
+    if verify:
+        if example is None:
+            raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
+        if any(option is not None for option in (csv, below, top, groups, columns)):
+            raise ConfigError(
+                "--verify is about one example: --csv, --below, --top, --groups and --columns are for the list of "
+                "failures"
+            )
+
+        options = Options(drop, seeds, dry_run, foreground, devices, retry_failed, json, ascii_only)
+        verify_failure(reading, question, options)
+        return
+    output.one_on_stdout(csv, json)
+    if drop or seeds or dry_run or foreground or devices is not None or retry_failed:
+        raise ConfigError("--drop, --seeds and how to train are for --verify")
+    to_programs = json or csv is not None
+    most = top if to_programs else top or _SHOWN
+    found = find(reading, question, below=-inf if below is None else below, top=most, blamed=groups or BLAMED)
+    for note in notes_of(reading):
+        diagnostics.warn(note)
+    if csv is not None and str(csv) == "-":
+        output.write(failures_csv(reading, question, found))
+        return
+    if csv is not None:
+        write_text_atomically(csv, failures_csv(reading, question, found))
+        diagnostics.say(f"wrote {csv}")
+    if json:
+        output.write_json(failures_document(reading, question, found))
+    elif csv is None:
+        problem = print_failures(
+            canvas(color, "blocks", theme, ascii_only=ascii_only), reading, question, found, columns
+        )
+        say_why_no_pictures(reading, problem)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `--verify`; None where they were not given."""
+
+    drop: int | None
+    seeds: int | None
+    dry_run: bool
+    foreground: bool
+    devices: str | None
+    retry_failed: bool
+    json: bool
+    ascii_only: bool
+
+    @property
+    def asks_to_train(self) -> bool:
+        """Whether more is asked than what is there."""
+        return any((self.drop, self.seeds, self.dry_run, self.foreground, self.retry_failed))
+
+
+def verify_failure(reading: Reading, question: Question, options: Options) -> None:
+    """Start a verification of the question's example, or show what one has found so far.
+
+    Raises:
+        TinflError: it cannot be planned, trained or read.
+    """
+    sweep, example = reading.paths, question.example
+    if example is None:
+        raise ValueError("a verification is of one example")
+    refuse_if_imported(sweep.root, reading.info)
+    own = kept_at(sweep, reading.target, example)
+    if own.run.exists() and not options.asks_to_train:
+        _show(own, example, options)
+        return
+    count = options.drop or DROP
+    wanted = verification(reading, question, drop=count, seeds=options.seeds, devices=device_list(options.devices))
+    if len(wanted.blamed) < count:
+        fewer = pluralize(len(wanted.blamed), "class", "classes")
+        diagnostics.warn(f"only {fewer} lower the margin of example {example}")
+    if len(wanted.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
+        diagnostics.warn(f"with fewer than {FEWEST_SEEDS} retrainings of each arm no flip can be told from chance")
+    with StageLine() as line:
+        try:
+            plan = planned(sweep, reading.info, own, wanted.wanted, line.stage)
+        except OtherSettingsError as error:
+            raise _kept_already(own, example, error) from error
+    groups = reading.info.source.groups
+    diagnostics.say(f"leaves out {', '.join(printable(groups[one.group], 60) for one in wanted.blamed)}")
+    if not wanted.told:
+        diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
+    request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
+    if options.dry_run:
+        document = planned_document(reading, question, plan.pruning)
+        lines = planned_lines(reading, question, plan.pruning, ascii_only=options.ascii_only)
+        show_with_cost(plan, request, document, lines, json=options.json)
+        return
+    say_how_many(sweep, reading.info, plan.pruning)
+    start(request, foreground=options.foreground, reading=verify_command(question, sweep.root))
+    if options.foreground:
+        _show(own, example, options)
+
+
+def _kept_already(own: Paths, example: int, error: OtherSettingsError) -> ConfigError:
+    kept = ConfigError(
+        f"{printable(str(own.root))} holds a verification of example {example} with other settings: "
+        "ask with those, or move it away"
+    )
+    kept.details = error.details
+    return kept
+
+
+def _show(own: Paths, example: int, options: Options) -> None:
+    found = verified(own, read_run_info(own.root), read_arms(own), example)
+    if found.damaged:
+        diagnostics.warn(f"{len(found.damaged)} damaged records were left out: {printable(found.damaged[0])}")
+    if options.json:
+        output.write_json(verification_document(found))
+    else:
+        for line in verification_lines(found, ascii_only=options.ascii_only):
+            output.line(line)
+    state = observe(own)[0]
+    if not found.is_complete:
+        verb = "status" if state in ACTIVE else "resume"
+        diagnostics.say(f"{state.value}; next: tinfl {verb} {shown(own.root)}")

@@ -1,0 +1,157 @@
+"""`tinfl subpops`: the test examples of a class told apart by the source class that drives each."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui_influence.cli import diagnostics, output
+from tui_influence.cli.options import (
+    Ascii,
+    Color,
+    Columns,
+    Estimator,
+    Json,
+    OutputKind,
+    Protocol,
+    Results,
+    Split,
+    Target,
+    TargetClass,
+    Theme,
+)
+from tui_influence.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.types import (
+        ClassParts,
+        Driven,
+    )
+
+_EXAMPLES = 12
+"""Examples of a source class that are listed, if not told otherwise."""
+_PARTS = 8
+"""Subpopulations of a class that are shown, if not told otherwise."""
+
+
+def subpops(
+    results: Results,
+    source: Annotated[str | None, typer.Option(help="Only what this class of the source drives.")] = None,
+    target_class: TargetClass = None,
+    target: Target = None,
+    estimator: Estimator = "difference",
+    output_kind: OutputKind = "margin",
+    split: Split = "estimate",
+    top: Annotated[int | None, typer.Option(min=1, help="Show this many examples, or parts of a class, only.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help='Write all examples to a CSV file; "-" for stdout.'),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write the names of the images that --source drives, one a line; of --class a folder, a list a part.",
+        ),
+    ] = None,
+    json: Json = False,
+    columns: Columns = None,
+    protocol: Protocol = "auto",
+    color: Color = "auto",
+    ascii_only: Ascii = False,
+    theme: Theme = "dark",
+) -> None:
+    """Find the subpopulations of a target: which test examples a source class drives beyond their own class."""
+    output.one_on_stdout(csv, json)
+    if export is not None and source is None and target_class is None:
+        raise ConfigError("--export needs --source CLASS, for one list, or --class CLASS, for a folder of lists")
+    if export is not None and str(export) == "-":
+        raise ConfigError("--export -: lists of images are written to files")
+    from tui_influence.analysis.question import Question
+    from tui_influence.analysis.ranking import notes_of
+    from tui_influence.analysis.snapshot import read
+    from tui_influence.analysis.subpopulations import driven_by, subpopulations
+    from tui_influence.cli.images import canvas, say_why_no_pictures
+    from tui_influence.cli.show_source import group_of
+    from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
+    from tui_influence.export.files import refuse_same_file, write_text_atomically
+    from tui_influence.export.subpopulations import classes_document, driven_csv, in_order, source_document
+    from tui_influence.store.paths import Paths
+    from tui_influence.store.run_info import read_run_info
+
+    refuse_same_file({"--csv": csv, "--export": export})
+    question = Question(target, target_class, None, split, estimator, output_kind)
+    reading = read(Paths(results), read_run_info(results), target)
+    by_source = driven_by(reading, question, group_of(reading, source)) if source is not None else None
+    by_class = subpopulations(reading, question) if by_source is None else ()
+    examples: Sequence[Driven] = by_source.examples if by_source is not None else in_order(by_class)
+    others: Sequence[Driven] = by_source.others if by_source is not None else ()
+    for note in notes_of(reading):
+        diagnostics.warn(note)
+    if export is not None and by_source is not None:
+        _write_list(reading, examples, export)
+    elif export is not None:
+        _write_lists(reading, by_class[0], export)
+    if csv is not None and str(csv) == "-":
+        output.write(driven_csv(reading, question, [*examples, *others]))
+        return
+    if csv is not None:
+        write_text_atomically(csv, driven_csv(reading, question, [*examples, *others]))
+        diagnostics.say(f"wrote {csv}")
+    if json:
+        document = (
+            source_document(reading, question, by_source, top)
+            if by_source is not None
+            else classes_document(reading, question, by_class, top)
+        )
+        output.write_json(document)
+    elif csv is None and export is None:
+        about = Shown(canvas(color, protocol, theme, ascii_only=ascii_only), reading, question, results, columns)
+        problem = ""
+        if by_source is not None:
+            problem = print_source(about, by_source, top or _EXAMPLES)
+        elif target_class is not None:
+            problem = print_class(about, by_class[0], top or _PARTS)
+        else:
+            print_overview(about, by_class, top or _PARTS)
+        say_why_no_pictures(reading, problem)
+        if by_source is None:
+            diagnostics.say(f"next: {next_command(about, by_class)}")
+
+
+def _write_list(reading: "Reading", examples: "Sequence[Driven]", path: Path) -> None:
+    """Write the names of the examples that are told, a line each."""
+    from tui_influence.export.files import write_text_atomically
+    from tui_influence.export.subpopulations import image_names
+    from tui_influence.text import pluralize
+
+    names, unlisted = image_names(reading, examples)
+    if unlisted:
+        diagnostics.warn(f"{pluralize(unlisted, 'name')} cannot stand on a line of a list; left out")
+    write_text_atomically(path, "".join(f"{name}\n" for name in names))
+    diagnostics.say(f"wrote {path}: {pluralize(len(names), 'image')}")
+
+
+def _write_lists(reading: "Reading", found: "ClassParts", folder: Path) -> None:
+    """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
+    from tui_influence.export.subpopulations import list_names
+    from tui_influence.store.files import make_directory, refusal
+    from tui_influence.store.results_directory import refuse_links_on_the_way
+    from tui_influence.text import printable
+
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(f"--export {printable(str(folder))}: exists; with --class it is a folder of its own")
+    except OSError as error:
+        raise refusal(error, "use", folder) from error
+    if not found.parts:
+        diagnostics.warn("no part of the class is told: there is no list to write")
+        return
+    refuse_links_on_the_way(folder)
+    make_directory(folder)
+    groups = reading.info.source.groups
+    for part, name in zip(found.parts, list_names([groups[part.group] for part in found.parts]), strict=True):
+        _write_list(reading, part.members, folder / name)

@@ -1,0 +1,230 @@
+"""NumPy files: `x` (N, H, W[, C]) uint8, `y` (N,) whole numbers and, if they have names, `classes` (K,) text.
+
+The pixels are streamed out of the archive, a few rows at a time; nothing in it is ever unpickled. Without `classes`
+the classes are the numbers that occur in `y`.
+"""
+
+import lzma
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
+from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path, reason_of
+from tui_influence.datasets.folder import require_every_class
+from tui_influence.datasets.images import MAX_PIXELS
+from tui_influence.errors import DatasetError
+from tui_influence.npy_header import Header, read_header
+from tui_influence.regular_files import expand_home, open_regular
+from tui_influence.text import pluralize, printable
+
+_MAX_SMALL = 1 << 28
+"""`y` and `classes` larger than this many bytes are no labels."""
+
+_MAX_FORTRAN = 1 << 30
+"""Bytes of `x` up to which it is read whole, as it has to be in Fortran order."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Contents:
+    pixels: Header
+    labels: Labels
+    classes: tuple[str, ...]
+    named: bool
+
+
+class NpzReader:
+    """The images of one `.npz` file.
+
+    Args:
+        path: the file.
+        every_class: refuse the file if it names a class and has no image of it.
+    """
+
+    def __init__(self, path: str, *, every_class: bool = True) -> None:
+        self.path = expand_home(path)
+        self.display_name = printable_path(path)
+        self.every_class = every_class
+
+    def stamp(self) -> str:
+        """The file's size and time, once its labels have been found sound."""
+        self._contents  # noqa: B018 - raises what is wrong with the file
+        stat = self.path.stat()
+        return f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self._contents.classes
+
+    @property
+    def named(self) -> bool:
+        """Whether the file itself names its classes."""
+        return self._contents.named
+
+    def shape(self) -> ImageShape:
+        """The shape that the header declares."""
+        shape = self._contents.pixels.shape
+        return ImageShape(min(shape[1:3]), shape[3] if len(shape) == 4 else 1)
+
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self._contents.labels)
+
+    def samples(self) -> Iterator[Sample]:
+        """All images, in file order."""
+        return self._read(range(self.count()))
+
+    def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
+        """The classes as the file names them."""
+        return self.classes, labels
+
+    def find(self, names: Iterable[str]) -> Iterator[Sample]:
+        """Images by their index."""
+        return self._read([index_of(name, self.count(), self.display_name) for name in names])
+
+    def _read(self, positions: Iterable[int]) -> Iterator[Sample]:
+        contents = self._contents
+        member = contents.pixels
+        size = int(np.prod(member.shape[1:]))
+        with self._archive() as archive, self._open(archive, "x") as file:
+            whole = npy.read_array(file, allow_pickle=False) if member.order == "F" else None
+            for position in positions:
+                if whole is None:
+                    if file.tell() != member.offset + position * size:
+                        file.seek(member.offset + position * size)
+                    pixels = np.frombuffer(file.read(size), np.uint8).reshape(member.shape[1:])
+                else:
+                    pixels = np.ascontiguousarray(whole[position])
+                label = int(contents.labels[position])
+                yield Sample(f"{contents.classes[label]}/{position}", label, pixels)
+
+    @cached_property
+    def _contents(self) -> _Contents:
+        with self._archive() as archive:
+            missing = [name for name in ("x", "y") if f"{name}.npy" not in archive.namelist()]
+            if missing:
+                has = (
+                    abbreviate_list([printable(name.removesuffix(".npy")) for name in archive.namelist()], 6)
+                    or "nothing"
+                )
+                raise DatasetError(f"{self.display_name} has no array {' and no array '.join(missing)} (it has: {has})")
+            pixels = self._header(archive, "x")
+            self._check_pixels(pixels)
+            labels = self._small(archive, "y")
+            named = "classes.npy" in archive.namelist()
+            classes = self._small(archive, "classes") if named else None
+        if labels.dtype.kind not in "iu" or labels.ndim != 1:
+            raise self._wrong("y", f"{_described(labels.shape, labels.dtype)}; it must be (N,) whole numbers")
+        if len(labels) != pixels.shape[0]:
+            raise self._wrong("y", f"{len(labels)} long, but x has {pluralize(pixels.shape[0], 'image')}")
+        return self._labelled(pixels, labels, classes)
+
+    def _labelled(self, pixels: Header, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
+        if classes is None:
+            values, numbers = np.unique(labels, return_inverse=True)
+            names = tuple(str(value) for value in values)
+            check_classes(self.display_name, names)
+            return _Contents(pixels, numbers.astype(np.int64).reshape(-1), names, named=False)
+        if classes.dtype.kind != "U" or classes.ndim != 1:
+            raise self._wrong("classes", f"{_described(classes.shape, classes.dtype)}; it must be (K,) text")
+        names = tuple(classes.tolist())
+        twice = [printable(name) for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise DatasetError(f"{self.display_name}: `classes` names {abbreviate_list(twice)} more than once")
+        outside = np.flatnonzero((labels < 0) | (labels >= len(names)))
+        if len(outside):
+            first = f"y[{outside[0]}] is {labels[outside[0]]}"
+            raise DatasetError(
+                f"{self.display_name}: {pluralize(len(outside), 'label')} outside the "
+                f"{pluralize(len(names), 'class', 'classes')} of `classes`: {first}"
+            )
+        check_classes(self.display_name, names)
+        numbers = labels.astype(np.int64)
+        if self.every_class:
+            require_every_class(self.display_name, names, numbers)
+        return _Contents(pixels, numbers, names, named=True)
+
+    def _check_pixels(self, member: Header) -> None:
+        described = _described(member.shape, member.dtype)
+        if member.dtype != np.uint8:
+            raise self._wrong("x", f"{described}; it must be uint8, 0 to 255")
+        shape = member.shape
+        if len(shape) not in {3, 4} or (len(shape) == 4 and shape[3] not in {1, 3}):
+            hint = " (channels come last)" if len(shape) == 4 and shape[1] in {1, 3} else ""
+            raise self._wrong("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
+        if 0 in shape:
+            raise DatasetError(f"{self.display_name} has no images: x is {described}")
+        if shape[1] * shape[2] > MAX_PIXELS:
+            raise self._wrong("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
+        if member.order == "F" and member.size > _MAX_FORTRAN:
+            raise self._wrong("x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)")
+
+    def _small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+        member = self._header(archive, name)
+        if member.size > _MAX_SMALL:
+            raise self._wrong(name, f"{_described(member.shape, member.dtype)}: too large")
+        with self._open(archive, name) as file:
+            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+            return array
+
+    def _header(self, archive: zipfile.ZipFile, name: str) -> Header:
+        with self._open(archive, name) as file:
+            try:
+                header = read_header(file)
+            except ValueError as error:
+                raise self._wrong(name, f"no array that can be read: {reason_of(error)}") from error
+        if header.dtype.hasobject:
+            raise self._wrong(name, "an array of Python objects, which are never loaded: save plain numbers or text")
+        if archive.getinfo(f"{name}.npy").file_size != header.size:
+            raise self._wrong(name, "truncated")
+        return header
+
+    def _wrong(self, name: str, what: str) -> DatasetError:
+        return DatasetError(f"{self.display_name}: {name} is {what}")
+
+    @contextmanager
+    def _archive(self) -> Iterator[zipfile.ZipFile]:
+        """The open file; whatever it turns out to be instead is said in one line."""
+        try:
+            with open_regular(self.path) as file, zipfile.ZipFile(file) as archive:
+                yield archive
+        except zipfile.BadZipFile as error:
+            raise DatasetError(f"{self.display_name} is not an .npz file, or is damaged: {reason_of(error)}") from error
+        except OSError as error:
+            raise directory_problem(self.path, error) from error
+        except (ValueError, EOFError, zlib.error, lzma.LZMAError, struct.error, OverflowError) as error:
+            raise DatasetError(f"{self.display_name} is damaged: {reason_of(error)}") from error
+        except (RuntimeError, MemoryError) as error:  # encrypted, or packed in a way that is not read here
+            raise DatasetError(f"cannot read {self.display_name}: {reason_of(error)}") from error
+
+    @contextmanager
+    def _open(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+        with archive.open(f"{name}.npy") as file:
+            yield file
+
+
+def index_of(name: str, count: int, where: str) -> int:
+    """Return the index in a "class/index" name.
+
+    Raises:
+        DatasetError: there is none, or it is out of range.
+    """
+    digits = name.rpartition("/")[2]
+    if digits.isascii() and digits.isdigit() and int(digits) < count:
+        return int(digits)
+    raise DatasetError(f"{printable(name)} is not an image of {where}")
+
+
+def _described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}) {printable(str(dtype), 40)}"

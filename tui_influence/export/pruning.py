@@ -1,0 +1,183 @@
+"""A pruning for programs: one JSON document, and one CSV line an arm."""
+
+from collections.abc import Iterable
+from math import nan
+from typing import Any
+
+from tui_influence import __version__
+from tui_influence.export.csv import csv_text, number
+from tui_influence.pruning.recommendation import (
+    measured_best,
+    predicted_best,
+)
+from tui_influence.pruning.results import (
+    RIVALS,
+)
+from tui_influence.pruning.types import (
+    Interval,
+    Measured,
+    Recommendation,
+    Score,
+)
+from tui_influence.render.ranking import finite
+from tui_influence.store.pruning_plan import Forecast, Gain, Pruning
+from tui_influence.text import spreadsheet_safe
+
+_PARTS = ("", "_low", "_high")
+_GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_gain_over_random")
+COLUMNS = (
+    "arm", "kind", "dropped", "models",
+    *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
+    *(
+        f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
+        for kind in RIVALS for name in ("accuracy", "margin") for part in _PARTS
+    ),
+    *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
+)  # fmt: skip
+CLASS_COLUMNS = (
+    "arm", "kind", "dropped", "target", "class",
+    *(f"{name}{part}" for name in ("accuracy_gain", "margin_gain") for part in _PARTS),
+    "accuracy_q",
+)  # fmt: skip
+
+
+def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
+    """Return the arms as the text of a CSV file; the numbers are fractions and nats, of the evaluate half.
+
+    Args:
+        measured: a pruning.
+        comments: whether to begin with `#` lines that say what it is.
+    """
+    rows = []
+    for result in measured.results:
+        found = measured.forecast(result.arm.k) if result.arm.kind == "lowest" else None
+        intervals = [interval for score in (result.accuracy, result.margin) for interval in (score.mean, score.gain)]
+        cells = [number(value) for one in intervals for value in (one.value, one.low, one.high)]
+        none = Interval(nan, nan, nan)
+        over = [score.over.get(kind, none) for kind in RIVALS for score in (result.accuracy, result.margin)]
+        cells += [number(value) for one in over for value in (one.value, one.low, one.high)]
+        predicted = [
+            number(value) for gain in (_gains(found) if found else [None] * 4) for value in (gain or (nan, nan, nan))
+        ]
+        arm = result.arm
+        rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *predicted])
+    return csv_text(_comments(measured) if comments else [], COLUMNS, rows)
+
+
+def classes_csv(measured: Measured) -> str:
+    """Return what each target class gained by each arm as the text of a CSV file; fractions and nats."""
+    rows = [
+        [
+            *(spreadsheet_safe(text) for text in (result.arm.label, result.arm.kind, str(result.arm.k))),
+            *(spreadsheet_safe(text) for text in (gain.target, gain.name)),
+            *(number(value) for one in (gain.accuracy, gain.margin) for value in (one.value, one.low, one.high)),
+            number(gain.q),
+        ]
+        for result in measured.results
+        for gain in result.by_class
+    ]
+    return csv_text(_comments(measured), CLASS_COLUMNS, rows)
+
+
+def pruning_document(measured: Measured) -> dict[str, Any]:
+    """Return all that is known of a pruning as JSON values."""
+    return {
+        **plan_document(measured.pruning),
+        "run": measured.info.name,
+        "models": measured.models,
+        "interval": "Welch's t over retrainings, 95%",
+        "split": "evaluate",
+        "results": [
+            {
+                "arm": result.arm.label,
+                "kind": result.arm.kind.value,
+                "dropped": result.arm.k,
+                "models": result.models,
+                "accuracy": _score(result.accuracy),
+                "margin": _score(result.margin),
+                "targets": {
+                    name: {quantity: _score(score) for quantity, score in found.items()}
+                    for name, found in result.by_target.items()
+                },
+                "classes": [
+                    {
+                        "target": gain.target,
+                        "class": gain.name,
+                        "accuracy_gain": _interval(gain.accuracy),
+                        "margin_gain": _interval(gain.margin),
+                        "q": finite(gain.q),
+                    }
+                    for gain in result.by_class
+                ],
+            }
+            for result in measured.results
+        ],
+        "recommended": _recommendation(measured_best(measured)),
+    }
+
+
+def plan_document(pruning: Pruning) -> dict[str, Any]:
+    """Return what is planned and predicted as JSON values."""
+    used = pruning.ranking
+    return {
+        "sweep": pruning.sweep,
+        "planned": pruning.size,
+        "ranking": {
+            "targets": used.targets,
+            "estimator": used.estimator,
+            "output": used.output,
+            "design": used.design,
+            "models": used.models,
+            "split": "estimate",
+        },
+        "arms": [
+            {"arm": arm.label, "kind": arm.kind.value, "dropped": arm.k, "seeds": len(arm.rows)} for arm in pruning.arms
+        ],
+        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_numbers],
+        "recommended_before": _recommendation(predicted_best(pruning)),
+        "version": __version__,
+    }
+
+
+def _comments(measured: Measured) -> Iterable[tuple[str, str]]:
+    used = measured.pruning.ranking
+    return [
+        ("run", measured.info.name),
+        ("config hash", measured.info.identity),
+        (
+            "ranking",
+            f"{used.estimator}, {used.output}, {used.models} models of {measured.pruning.sweep}",
+        ),
+        ("targets", ", ".join(f"{name} {weight:g}" for name, weight in used.targets.items())),
+        ("gain", "over keeping everything, on the evaluate half; 95% intervals by Welch's t over retrainings"),
+        ("predicted", "gain over keeping everything and over as many dropped at random, before anything was retrained"),
+        ("written by", f"tinfl {__version__}"),
+    ]
+
+
+def _score(score: Score) -> dict[str, Any]:
+    over = {kind.value: _interval(found) for kind, found in score.over.items()}
+    return {"mean": _interval(score.mean), "gain": _interval(score.gain), "gain_over": over}
+
+
+def _interval(found: Interval) -> dict[str, float | None]:
+    return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
+
+
+def _forecast(found: Forecast) -> dict[str, Any]:
+    return {
+        "dropped": found.k,
+        **{
+            name: None if gain is None else _interval(Interval(*gain))
+            for name, gain in zip(_GAINS, _gains(found), strict=True)
+        },
+    }
+
+
+def _gains(found: Forecast) -> list[Gain | None]:
+    """Return the gains of a forecast in the order of `_GAINS`."""
+    return [found.accuracy, found.margin, found.accuracy_over_random, found.margin_over_random]
+
+
+def _recommendation(found: Recommendation) -> dict[str, Any]:
+    return {"dropped": found.k, "why": found.why}

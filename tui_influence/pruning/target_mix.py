@@ -1,0 +1,131 @@
+"""What a run's models say about a target, or about several with weights, as one number a model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.influence.outputs import (
+    Mask,
+    OutputMatrix,
+    mean_output,
+)
+from tui_influence.influence.types import (
+    OutputKind,
+)
+from tui_influence.store.examples import Examples
+from tui_influence.store.matrix import Outputs
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
+
+
+@dataclass(frozen=True)
+class Side:
+    """One target: its examples, and what the models say about them."""
+
+    name: str
+    examples: Examples
+    outputs: Outputs
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Targets with weights.
+
+    Attributes:
+        sides: the targets.
+        weights: of each; they sum to one.
+        indices: (m,) models that are recorded for every target, ascending.
+    """
+
+    sides: tuple[Side, ...]
+    weights: tuple[float, ...]
+    indices: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sides: Sequence[Side], weights: Mapping[str, float]) -> "Mixture":
+        """Put targets together by the weights of their names."""
+        total = sum(weights[side.name] for side in sides)
+        shared = reduce(np.intersect1d, (side.outputs.indices for side in sides))
+        return cls(tuple(sides), tuple(weights[side.name] / total for side in sides), shared)
+
+    @property
+    def masks(self) -> Mask:
+        """(m, K) groups of each model."""
+        return self.sides[0].outputs.masks[self.rows(self.sides[0])]
+
+    @property
+    def clusters(self) -> NDArray[np.int64] | None:
+        """(m,) equal for models that share a training seed; None if all are independent."""
+        clusters = self.sides[0].outputs.clusters[self.rows(self.sides[0])]
+        return clusters if len(np.unique(clusters)) < len(clusters) else None
+
+    def mean(self, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
+        """(m,) mean output over one half of the test examples: `estimate`, or else `evaluate`."""
+        mean = np.zeros(len(self.indices))
+        for side, weight in zip(self.sides, self.weights, strict=True):
+            mean += weight * self.mean_of(side, kind, estimate=estimate)
+        return mean
+
+    def mean_of(self, side: Side, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
+        """(m,) mean output over one half of one target's test examples."""
+        return mean_output(self.matrix(side, kind), side.examples.estimate == estimate)[self.rows(side)]
+
+    def matrix(self, side: Side, kind: OutputKind) -> OutputMatrix:
+        """Outputs of all models of one target, in the order of its records."""
+        return OutputMatrix(side.outputs.margins, side.outputs.predicted, side.examples.labels, kind)
+
+    def rows(self, side: Side) -> NDArray[np.intp]:
+        """(m,) where the models are in the records of one target."""
+        return np.searchsorted(side.outputs.indices, self.indices)
+
+
+def mix_words(weights: Mapping[str, float]) -> str:
+    """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
+    total = sum(weights.values())
+    if len(weights) == 1:
+        return printable(next(iter(weights)))
+    return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))
+
+
+def parse_weights(asked: Sequence[str], info: RunInfo) -> dict[str, float]:
+    """Return the weight of each target that is named as NAME or NAME=WEIGHT; of the first if none is.
+
+    Raises:
+        ConfigError: a weight is no positive number, or a target is named twice.
+        ResultsError: there is no such target.
+    """
+    if not asked:
+        return {info.targets[0].name: 1.0}
+    weights: dict[str, float] = {}
+    for text in asked:
+        name, _, number = text.partition("=")
+        try:
+            weight = float(number or 1)
+        except ValueError:
+            weight = -1.0
+        if not (isfinite(weight) and weight > 0):
+            raise ConfigError(f'--target {printable(text, 80)}: "{printable(number, 30)}" is not a weight')
+        info.target_index(name)
+        if name in weights:
+            raise ConfigError(f"--target {printable(name, 80)} is given twice")
+        weights[name] = weight
+    return weights
+
+
+def refuse_half_without_examples(side: Side) -> None:
+    """Refuse a target whose test examples cannot both rank and evaluate.
+
+    Raises:
+        ResultsError: one half is empty.
+    """
+    for half, chosen in (("estimate", side.examples.estimate), ("evaluate", ~side.examples.estimate)):
+        if not chosen.any():
+            raise ResultsError(
+                f"target {printable(side.name)} has no test examples in its {half} half: "
+                "a ranking comes from one half and a gain is measured on the other"
+            )

@@ -1,0 +1,373 @@
+"""What the retrainings of a pruning or a counterfactual show, as plain data: importing it loads no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite, nan
+from typing import TYPE_CHECKING
+
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.roles import ArmKind
+
+if TYPE_CHECKING:
+    from tui_influence.analysis.question import Question
+    from tui_influence.pruning.counterfactual import Verification
+    from tui_influence.pruning.options import Choice
+    from tui_influence.store.pruning_plan import Arm, Forecast, Pruning
+    from tui_influence.store.run_info import RunInfo
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95% interval, and the p-value of zero; NaN where unknown.
+
+    Attributes:
+        value: the value.
+        low: end of the interval.
+        high: end of the interval.
+        p: two-sided, of a true value of zero.
+        se: standard error.
+        df: degrees of freedom of its t interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float = nan
+    se: float = nan
+    df: float = nan
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval leaves out zero, else 0."""
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One quantity of an arm.
+
+    Attributes:
+        mean: over its retrainings.
+        gain: over keeping everything.
+        over: gain over the arms that drop as many groups otherwise, by their kind, as far as there are any.
+    """
+
+    mean: Interval
+    gain: Interval
+    over: dict[ArmKind, Interval]
+
+
+@dataclass(frozen=True)
+class ClassGain:
+    """What an arm changed for one target class.
+
+    Attributes:
+        target: the class is of.
+        name: of the class.
+        accuracy: gain over keeping everything.
+        margin: likewise.
+        q: false discovery rate, over the arm's classes, at which its accuracy would count as changed.
+    """
+
+    target: str
+    name: str
+    accuracy: Interval
+    margin: Interval
+    q: float = nan
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """An arm as measured so far.
+
+    Attributes:
+        arm: which.
+        models: retrainings recorded.
+        accuracy: on the targets together, as a fraction.
+        margin: likewise, in nats.
+        by_target: accuracy and margin on each target alone.
+        by_class: what each target class gained or lost over keeping everything.
+    """
+
+    arm: Arm
+    models: int
+    accuracy: Score
+    margin: Score
+    by_target: dict[str, dict[str, Score]]
+    by_class: tuple[ClassGain, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A pruning as measured so far.
+
+    Attributes:
+        info: of the pruning.
+        pruning: what it was planned to be.
+        results: an arm each, in the order of the tables.
+        damaged: records that had to be left out.
+    """
+
+    info: RunInfo
+    pruning: Pruning
+    results: tuple[ArmResult, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def models(self) -> int:
+        """Retrainings recorded."""
+        return sum(result.models for result in self.results)
+
+    def of(self, kind: ArmKind, k: int) -> ArmResult | None:
+        """Return the result of one arm."""
+        return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
+
+    def forecast(self, k: int) -> Forecast | None:
+        """Return what dropping the k lowest was predicted to gain."""
+        return next((found for found in self.pruning.forecast if found.k == k), None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every arm has all its retrainings."""
+        return all(result.models == len(result.arm.rows) for result in self.results)
+
+
+class Outcome(StrEnum):
+    """What follows from leaving out what is to blame for an example."""
+
+    OPEN = "open"
+    """Too few retrainings are recorded to say."""
+    HOLDS = "holds"
+    """Most are right about it, where with everything most were not; and more than without as many at random."""
+    OFTENER = "oftener"
+    """It is right more often than with everything and than without as many at random, but not where most were wrong
+    and most are right."""
+    ANY = "any"
+    """It is right more often than with everything, and not more often than without as many at random."""
+    WORSE = "worse"
+    """It is right less often than with everything."""
+    RIGHT = "right"
+    """Most models that keep everything are right about it, so that nothing could flip."""
+    MARGIN = "margin"
+    """Its margin is higher than with everything and than without as many at random; no more than that."""
+    NOTHING = "nothing"
+    """Nothing can be told from chance."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """An arm held against a control, on one example.
+
+    Attributes:
+        p: two-sided p-value that both are right equally often (Fisher's exact test); NaN without retrainings.
+        margin: change of the mean margin, nats, with Welch's interval.
+    """
+
+    p: float
+    margin: Interval
+
+
+@dataclass(frozen=True)
+class Flipped:
+    """Examples of the evaluate half whose usual prediction is another than in models that keep everything.
+
+    Attributes:
+        to_right: wrong by most with everything, right by most without the groups.
+        to_wrong: the other way round.
+        size: examples that were looked at.
+    """
+
+    to_right: int
+    to_wrong: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ArmOnExample:
+    """What the retrainings of one arm say about the example.
+
+    Attributes:
+        arm: which.
+        models: retrainings recorded.
+        right: how many of them are right about the example.
+        margin: mean margin of the example, nats, with its t interval.
+        over_all: against keeping everything; None for that arm itself.
+        over_random: against as many dropped at random; None where that is the arm itself, or not retrained.
+        flipped: of the evaluate half, against keeping everything; None where either has no retraining.
+    """
+
+    arm: Arm
+    models: int
+    right: int
+    margin: Interval
+    over_all: Against | None
+    over_random: Against | None
+    flipped: Flipped | None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verification as far as it is recorded.
+
+    Attributes:
+        info: of the retrainings.
+        pruning: what they were planned to be.
+        example: that is asked about, by number.
+        label: its class.
+        arms: in the order of the plan.
+        damaged: records that had to be left out.
+    """
+
+    info: RunInfo
+    pruning: Pruning
+    example: int
+    label: int
+    arms: tuple[ArmOnExample, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every arm has all its retrainings."""
+        return all(found.models == len(found.arm.rows) for found in self.arms)
+
+    @property
+    def blamed(self) -> tuple[ArmOnExample, ...]:
+        """The arms that leave out what is to blame; more than one where different numbers of groups were asked for."""
+        return tuple(one for one in self.arms if one.arm.kind is ArmKind.DROP)
+
+    def of(self, kind: ArmKind, k: int) -> ArmOnExample | None:
+        """Return the first arm of a kind that leaves out `k` groups."""
+        return next((one for one in self.arms if (one.arm.kind, one.arm.k) == (kind, k)), None)
+
+    def outcome(self, one: ArmOnExample) -> Outcome:
+        """Return what follows from an arm that leaves out what is to blame."""
+        everything, control = self.of(ArmKind.ALL, 0), self.of(ArmKind.RANDOM, one.arm.k)
+        if everything is None or control is None or one.over_all is None or one.over_random is None:
+            return Outcome.OPEN
+        if not all(arm.models > 1 for arm in (one, everything, control)):
+            return Outcome.OPEN
+        flips, beyond = (
+            against.p < SIGNIFICANCE_LEVEL and one.right * other.models > other.right * one.models
+            for against, other in ((one.over_all, everything), (one.over_random, control))
+        )
+        if flips and not beyond:
+            return Outcome.ANY
+        if flips:
+            turns = 2 * everything.right <= everything.models and 2 * one.right > one.models
+            return Outcome.HOLDS if turns else Outcome.OFTENER
+        if one.over_all.p < SIGNIFICANCE_LEVEL:
+            return Outcome.WORSE
+        if 2 * everything.right > everything.models:
+            return Outcome.RIGHT
+        rises = one.over_all.margin.sign > 0 and one.over_random.margin.sign > 0
+        return Outcome.MARGIN if rises else Outcome.NOTHING
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """How many groups to drop.
+
+    Attributes:
+        k: how many of the lowest; None for none.
+        why: in one sentence.
+    """
+
+    k: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm on the curve.
+
+    Attributes:
+        k: groups dropped.
+        seeds: retrainings recorded.
+        mean: over them, with its interval (ends NaN from one retraining).
+    """
+
+    k: int
+    seeds: int
+    mean: Interval
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's ends; the mean itself where there is no interval."""
+        low, high = self.mean.low, self.mean.high
+        return (low, high) if isfinite(low) and isfinite(high) else (self.mean.value, self.mean.value)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A quantity of every arm that is measured.
+
+    Attributes:
+        everything: k = 0: where every curve begins; None while nothing of it is recorded.
+        by_kind: the further points of each curve by k, ascending; only kinds that have any, in the order of `LOOKS`.
+        lists: label and point of each list of the user's.
+    """
+
+    everything: Point | None
+    by_kind: dict[ArmKind, tuple[Point, ...]]
+    lists: tuple[tuple[str, Point], ...]
+
+    def points(self) -> list[Point]:
+        """Return all points."""
+        begin = [self.everything] if self.everything is not None else []
+        return [*begin, *(one for curve in self.by_kind.values() for one in curve), *(one for _, one in self.lists)]
+
+    def ks(self) -> list[int]:
+        """Return how many groups are dropped at the points, ascending and once each."""
+        return sorted({point.k for point in self.points()})
+
+
+@dataclass(frozen=True)
+class PruningProposal:
+    """A pruning, or an extension of one, that could be started.
+
+    Attributes:
+        name: of the pruning.
+        choice: the arms.
+        question: the ranking of a pruning that does not exist yet; None for one that has its ranking.
+    """
+
+    name: str
+    choice: Choice
+    question: Question | None
+
+
+@dataclass(frozen=True)
+class PlanPreview:
+    """What a proposal comes to.
+
+    Attributes:
+        pruning: with all its arms, those that are trained already included.
+        seconds: that its retrainings take at the rate of the last ones, of the pruning or of the sweep; None if that
+            is not known.
+        recommendation: how many groups to drop, by the gain forecast.
+    """
+
+    pruning: Pruning
+    seconds: float | None
+    recommendation: Recommendation
+
+
+@dataclass(frozen=True)
+class CounterfactualPreview:
+    """A counterfactual that could be started.
+
+    Attributes:
+        question: the example, and how its influences are estimated.
+        label: class of the example.
+        wanted: what is to be retrained, and the groups that are left out.
+        pruning: the plan.
+        seconds: expected duration at the sweep's rate; None if that is unknown.
+    """
+
+    question: Question
+    label: str
+    wanted: Verification
+    pruning: Pruning
+    seconds: float | None

@@ -1,0 +1,207 @@
+"""What a ranking is about, and what its numbers mean, in words.
+
+A `RankReport` is a `Ranking` with its circumstances: which run, which target examples, which design. Every output
+format says the same things about it, so the sentences are made here: what the influence means (`meaning`), how far
+the ranking can be trusted (`verdict`), and whether it is anything but noise (`is_noise`). Plain text, no markup;
+names inside sentences are made safe to show.
+
+What a comparison of two rankings is about, and what its numbers mean, in words.
+
+The counterpart of `report`: two `RankReport`s of one run that differ in whom the influence is on, and the rows that
+pair them. Every output format says the same about it, so the sentences are made here. Plain text, no markup.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TypeVar
+
+from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.types import (
+    LDS,
+    SIGNIFICANCE_LEVEL,
+    Forecast,
+    describe,
+)
+from tui_influence.text import printable
+
+NAME_LIMIT = 60
+"""The longest name in a sentence, in characters."""
+
+Row = TypeVar("Row")
+_QUANTITY = {
+    "margin": "mean margin (nats)",
+    "probability": "mean probability of the correct class",
+    "correct": "fraction of correct predictions",
+}
+_UNIT = {"margin": "margin, nats", "probability": "probability", "correct": "fraction correct"}
+
+
+def shown(name: str) -> str:
+    """Return a name as it may stand in a sentence: no control characters, not endless."""
+    return printable(name, NAME_LIMIT)
+
+
+def first(rows: Sequence[Row], top: int | None) -> Sequence[Row]:
+    """The rows that `--top` leaves, in every format: the first of them; all when it is None."""
+    return rows if top is None else rows[: max(top, 0)]
+
+
+def finite(value: float) -> float | None:
+    """Return a plain float, or None for what no file format can hold: NaN and the infinities."""
+    number = float(value)
+    return number if isfinite(number) else None
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """Return "0.83 [0.76, 0.88]", or the value alone when its interval is unknown."""
+    if isfinite(low) and isfinite(high):
+        return f"{value:z.2f} [{low:z.2f}, {high:z.2f}]"
+    return f"{value:z.2f}"
+
+
+def _lds(lds: LDS | None) -> str:
+    if lds is None or not isfinite(lds.value):
+        return "No LDS: too few held-out models."
+    value = with_interval(lds.value, lds.low, lds.high)
+    return f"LDS {value}: the rank correlation of predicted and actual outputs over {lds.n} held-out models."
+
+
+def _forecast(forecast: Forecast | None, n_models: int) -> list[str]:
+    if forecast is None:
+        return []
+    goal = f"{forecast.target_reliability:g}"
+    if forecast.models is None:
+        return [f"How many models a reliability of {goal} takes cannot be told yet."]
+    if forecast.models <= n_models:
+        return [f"A reliability of {goal} is reached."]
+    between = f"{forecast.low:,} to {forecast.high:,}" if forecast.low and forecast.high else "or many more"
+    return [
+        f"A reliability of {goal} takes about {forecast.models:,} models in all ({between}); there are {n_models:,}."
+    ]
+
+
+def _label(report: RankReport, same_target: bool) -> str:
+    if report.example is not None:
+        part = f"example {report.example}"
+    elif report.target_class is not None:
+        part = f"class {shown(report.target_class)}"
+    else:
+        part = ""
+    if same_target:
+        return part or "all classes"
+    return f"{shown(report.target)}, {part}" if part else shown(report.target)
+
+
+def unit(report: RankReport) -> str:
+    """The output kind and its unit, in a few words."""
+    return _UNIT[report.ranking.output]
+
+
+def circumstances(report: RankReport) -> list[str]:
+    """What it was made from and how, a part each."""
+    count = report.ranking.n_models
+    failed = f" ({report.n_failed:,} failed)" if report.n_failed else ""
+    half = "all test examples" if report.split == "all" else f"{report.split} half"
+    return [
+        f"run {shown(report.run)}",
+        f"{count:,} model{'' if count == 1 else 's'}{failed}",
+        shown(report.design),
+        unit(report),
+        f"by {report.ranking.estimator}",
+        f"example {report.example}" if report.example is not None else half,
+    ]
+
+
+def scope(report: RankReport) -> str:
+    """Which target examples the influence is on."""
+    target = f'target "{shown(report.target)}"'
+    if report.example is not None:
+        return f"example {report.example} of {target}"
+    if report.target_class is not None:
+        return f'examples of class "{shown(report.target_class)}" of {target}'
+    return f"examples of {target}"
+
+
+def meaning(report: AnyReport) -> str:
+    """The meaning of the report's influences in one sentence; it depends on estimator, output and design."""
+    if isinstance(report, ComparisonReport):
+        return _comparison_meaning(report)
+    quantity, noun = _QUANTITY[report.ranking.output], report.noun
+    examples = scope(report)
+    if report.ranking.estimator == "difference":
+        what = f"{quantity} of {examples} over models trained with the {noun} minus over models trained without it"
+    else:
+        what = (
+            f"change of the {quantity} of {examples} when the {noun} joins the training set, "
+            f"by {shown(report.ranking.estimator)} regression on all {report.nouns} at once"
+        )
+    if report.is_relative:
+        frame = f"relative to an average {noun} (every model has equally many, so influences add up to about zero)"
+    else:
+        frame = f"absolute: having the {noun} and its images against not having it"
+    return f"{what}, {frame}"
+
+
+def verdict(report: AnyReport) -> str:
+    """How far the order can be trusted: reliability, LDS and forecast, in sentences."""
+    if isinstance(report, ComparisonReport):
+        return _comparison_verdict(report)
+    ranking = report.ranking
+    return " ".join([trust(report), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)])
+
+
+def trust(report: RankReport) -> str:
+    """How far the order can be trusted, in one sentence: its reliability."""
+    reliability = report.ranking.reliability
+    if reliability is None or not isfinite(reliability.value):
+        return "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
+    value = with_interval(reliability.value, reliability.low, reliability.high)
+    if report.is_noise():
+        return f"Reliability {value}, noise: the order cannot be told from chance."
+    if report.order_is_noise:
+        return (
+            f"Reliability {value}, uncertain: the {report.nouns} with q < {SIGNIFICANCE_LEVEL:g} have an effect, "
+            "but the order of all as a whole cannot be told from chance yet."
+        )
+    word = describe(reliability)
+    return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
+
+
+def comparison_labels(report: ComparisonReport) -> tuple[str, str]:
+    """Both in a word or two, as far as they differ; safe to show."""
+    same = report.first.target == report.second.target
+    return _label(report.first, same), _label(report.second, same)
+
+
+def comparison_title(report: ComparisonReport) -> str:
+    """What is compared, in one line."""
+    nouns, rows = report.first.nouns, len(report.comparison.rows)
+    return f"Influence of {rows:,} {nouns} on {scope(report.first)}, against {scope(report.second)}"
+
+
+def _comparison_meaning(report: ComparisonReport) -> str:
+    """What the numbers mean: influences, difference and kind."""
+    return (
+        f"{meaning(report.first)}; the second is the same on {scope(report.second)}; the difference is the first "
+        "minus the second, in an interval that holds whatever their errors have in common; what is shown is beyond "
+        f"chance in that ranking (q < {SIGNIFICANCE_LEVEL:g}), what is not shown may be there all the same"
+    )
+
+
+def agreement(report: ComparisonReport) -> str:
+    """How alike both orders are, in a few words."""
+    found = report.comparison
+    if not isfinite(found.correlation):
+        return "rank correlation unknown"
+    return f"rank correlation {found.correlation:z.2f}"
+
+
+def _comparison_verdict(report: ComparisonReport) -> str:
+    """How alike both orders are and how far each can be trusted, in sentences."""
+    found, nouns = report.comparison, report.first.nouns
+    if isfinite(found.correlation):
+        alike = f"Rank correlation of both orders {found.correlation:z.2f} over {found.n_compared:,} {nouns}"
+        alike += "; some of it may be chance that both share, as they come from the same models."
+    else:
+        alike = f"Rank correlation unknown: too few {nouns} have an influence in both."
+    return f"{alike} First: {trust(report.first)} Second: {trust(report.second)}"

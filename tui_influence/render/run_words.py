@@ -1,0 +1,285 @@
+"""A run in words: what the command line and the app both say about states, spans of time and events.
+
+Plain text, one line each, safe to show. Loads nothing heavy: `tinfl status` answers at once.
+
+Devices and workers in words: the cells that `tinfl status` and the app both show, and how they line up.
+
+Plain text, safe to show. Loads nothing heavy: `tinfl status` answers at once.
+
+Tasks on a cluster in words: what `tinfl status` and the app both say of them.
+
+Plain text, safe to show. Loads nothing heavy: `tinfl status` answers at once.
+"""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from tui_influence.runs.cluster.slurm_client import SlurmTask
+from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat, State, WorkerState
+from tui_influence.runs.ownership import Owner
+from tui_influence.text import format_duration, pluralize, printable
+
+STATE_SIGNS: Mapping[State, str] = {
+    State.QUEUED: "○",
+    State.PREPARING: "◌",
+    State.RUNNING: "▶",
+    State.STOPPING: "◧",
+    State.STOPPED: "■",
+    State.DONE: "✔",
+    State.DONE_WITH_FAILURES: "▣",
+    State.FAILED: "✘",
+    State.LOST: "?",
+}
+"""A sign a state, one cell each: no two states look alike without colour."""
+
+ASCII_STATE_SIGNS: Mapping[State, str] = {
+    State.QUEUED: "o",
+    State.PREPARING: ":",
+    State.RUNNING: ">",
+    State.STOPPING: "|",
+    State.STOPPED: "#",
+    State.DONE: "+",
+    State.DONE_WITH_FAILURES: "!",
+    State.FAILED: "x",
+    State.LOST: "?",
+}
+
+SILENT_SIGN, ASCII_SILENT_SIGN = "╱", "/"
+"""The sign of a run whose supervisor should speak and does not, whatever state it left."""
+
+_LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
+
+
+class Level(IntEnum):
+    """How much an event asks to be looked at."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+
+_LEVELS = {
+    "warning": Level.WARNING,
+    "retry": Level.WARNING,
+    "damaged": Level.WARNING,
+    "worker-ended": Level.WARNING,
+    "worker-hung": Level.WARNING,
+    "device-paused": Level.WARNING,
+    "device-dismissed": Level.ERROR,
+    "done with failures": Level.WARNING,
+    "stopping": Level.WARNING,
+    "failed": Level.ERROR,
+    "failed-run": Level.ERROR,
+    "task-failed": Level.ERROR,
+}
+
+
+def retry_command(root: Path, *, is_code: bool) -> str:
+    """Return the command that tries the models of a run again that were given up.
+
+    Args:
+        root: its results directory.
+        is_code: its network is the user's code, which `tinfl resume` does not import.
+    """
+    resume = f"tinfl resume {shlex.quote(printable(str(root)))} --retry-failed"
+    return "the same `tinfl sweep` with --retry-failed" if is_code else resume
+
+
+def state_word(state: State, *, silent: bool = False) -> str:
+    """Return a state as it is believed: with a question mark when its supervisor has fallen silent."""
+    return f"{state.value}?" if silent else state.value
+
+
+def lost_reason(heartbeat: Heartbeat | None) -> str:
+    """Return what is known of how a run was lost, and what follows."""
+    return printable(heartbeat.reason, 400) if heartbeat and heartbeat.reason else _LOST_REASON
+
+
+def silent_reason(owner: Owner | None) -> str:
+    """Return what it may mean that a supervisor is silent, and what follows."""
+    if owner is None:  # its jobs are what keeps it going
+        return "the cluster cannot be asked about its jobs from here"
+    if owner.is_local:
+        return "its process lives but says nothing: suspended, or waiting for a disk"
+    host = printable(owner.host, 30)
+    return f"nothing from {host}; after {format_duration(HEARTBEAT_LOST)} of silence it counts as lost"
+
+
+def event_level(event: Mapping[str, Any]) -> Level:
+    """Return how much an event asks to be looked at."""
+    return _LEVELS.get(str(event.get("event")), Level.INFO)
+
+
+def event_time(event: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return when an event happened, in local time; question marks where it does not say."""
+    try:
+        return time.strftime(form, time.localtime(float(event.get("time", 0))))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return time.strftime(form, time.localtime(0)).translate(_UNKNOWN_TIME)
+
+
+_UNKNOWN_TIME = str.maketrans("0123456789", "??????????")
+
+
+def event_sentence(event: Mapping[str, Any]) -> str:
+    """Return what happened, without the time; events of a later version are shown as they are."""
+    kind = str(event["event"])
+    row = f"{event.get('role')} {event.get('index')}" if "role" in event else ""
+    match kind:
+        case "model":
+            text = f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}{_accuracies(event)}"
+        case "failed" | "retry":
+            text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
+        case "worker-hung":
+            text = f"worker {event.get('worker')} on {event.get('device')} is hung and is killed: {event.get('reason')}"
+        case "worker-dismissed":
+            text = f"worker {event.get('worker')} on {event.get('device')} is not needed: {event.get('reason')}"
+        case "device-paused":
+            text = f"{event.get('device')} rests for {event.get('seconds')} s: {event.get('reason')}"
+        case "device-dismissed":
+            text = f"{event.get('device')} is not used any more: {event.get('reason')}"
+        case "planning":
+            text = f"planner on {event.get('node')}"
+        case "round":
+            tasks = _count(event.get("tasks"), "task")
+            text = f"round {event.get('number')}: {_count(event.get('rows'), 'model')} in {tasks}"
+        case "grown":
+            text = f"grown by {_count(event.get('rows'), 'model')} to {event.get('total')}"
+        case "task-started":
+            text = f"task {event.get('task')} on {event.get('node')}: {_count(event.get('rows'), 'model')}"
+        case "task-ended":
+            left = event.get("left")
+            text = f"task {event.get('task')} ended" + (f", {_count(left, 'model')} left" if left else "")
+        case "task-failed":
+            text = f"task {event.get('task')} failed: {event.get('reason')}"
+        case _:
+            rest = {key: value for key, value in event.items() if key not in ("time", "event")}
+            text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
+    return printable(text)
+
+
+def _accuracies(event: Mapping[str, Any]) -> str:
+    found = event.get("metrics")
+    metrics = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    if not metrics:
+        return ""
+    targets = ", ".join(_percent(one.get("target_accuracy")) for one in metrics)
+    return f"; source {_percent(metrics[0].get('source_accuracy'))}, target {targets}"
+
+
+def _count(value: Any, noun: str) -> str:
+    return pluralize(value, noun) if isinstance(value, int) else f"{value} {noun}s"
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.1%}" if isinstance(value, int | float) else "nan%"
+
+
+UNKNOWN = "-"
+_GAP = "  "
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(count: int) -> str:
+    """Return bytes in the unit that leaves one to four digits before the point, such as "1.2 GiB"."""
+    value, unit = float(count), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit > 2 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def device_cells(device: DeviceState, *, short: bool = False, ascii: bool = False) -> list[str]:
+    """Return what a device's gauges say: busy, memory, temperature, power; "" or "-" where unknown.
+
+    Args:
+        device: what to describe.
+        short: for a narrow screen, memory in whole GiB.
+        ascii: without a degree sign.
+    """
+    busy, degrees, watts = device.utilisation, device.temperature, device.power
+    return [
+        f"{busy:4.0%}" if busy is not None else f"{UNKNOWN:>4}",
+        _memory(device, short=short),
+        f"{degrees:.0f} {'C' if ascii else '°C'}" if degrees is not None else "",
+        f"{watts:.0f} W" if watts is not None else "",
+    ]
+
+
+def device_name(device: DeviceState) -> str:
+    """Return what a device is, without the maker that all have in common."""
+    return printable(device.name.removeprefix("NVIDIA "), 40)
+
+
+def worker_cells(worker: WorkerState) -> list[str]:
+    """Return a worker's device, row, for how long, models done, cores in percent, memory.
+
+    One that gives no sign of life shows since when instead of for how long it has had its row.
+    """
+    since = f"for {format_duration(worker.seconds)}" if worker.seconds is not None else ""
+    return [
+        printable(worker.device, 12),
+        printable(worker.row, 24) or "idle",
+        since if worker.silence is None else f"silent for {format_duration(worker.silence)}",
+        f"{worker.models:,} done",
+        f"{worker.cpu:.0%} cpu" if worker.cpu is not None else "",
+        size(worker.memory) if worker.memory is not None else "",
+    ]
+
+
+def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Return rows of cells as lines of one length, whose cells line up; what begins with a digit stands to the right.
+
+    Args:
+        rows: equally many cells each; a column that is empty everywhere takes no room.
+        width: of the lines; columns that do not fit are left out, the last first, but for the first of all.
+    """
+    kept = [column for column in zip(*rows, strict=True) if any(column)]
+    if not kept:
+        return [""] * len(rows)
+    widths = [max(map(len, column)) for column in kept]
+    while width is not None and len(widths) > 1 and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+        widths.pop()
+    return [
+        _GAP.join(_aligned(cell, room) for cell, room in zip(row, widths, strict=False))
+        for row in zip(*kept, strict=True)
+    ]
+
+
+def _aligned(cell: str, room: int) -> str:
+    return cell.rjust(room) if cell.lstrip()[:1].isdigit() or cell == UNKNOWN else cell.ljust(room)
+
+
+def _memory(device: DeviceState, *, short: bool) -> str:
+    used, total = device.memory_used, device.memory_total
+    if used is None:
+        return ""
+    if short:
+        return f"{used / 2**30:.0f}/{total / 2**30:.0f} GiB" if total else f"{used / 2**30:.0f} GiB"
+    return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB" if total else size(used)
+
+
+def by_state(tasks: Sequence[SlurmTask]) -> tuple[list[SlurmTask], list[SlurmTask]]:
+    """Return the tasks that have a node, and those that wait for one; what is over is left out."""
+    alive = [task for task in tasks if not task.is_over]
+    return [task for task in alive if task.is_running], [task for task in alive if not task.is_running]
+
+
+def where(running: Sequence[SlurmTask], most: int = 8) -> str:
+    """Return how many tasks run and on which nodes, such as "3 tasks on n1 (2), n2"."""
+    nodes = Counter(task.node for task in running)
+    named = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:most])
+    more = f" and {pluralize(len(nodes) - most, 'more node')}" if len(nodes) > most else ""
+    return f"{pluralize(len(running), 'task')} on {named}{more}"
+
+
+def why_waiting(task: SlurmTask) -> str:
+    """Return what waits and for what, in Slurm's word where it has one, such as "97 tasks: Priority"."""
+    if task.is_planner and task.reason == "Dependency":
+        return "planner of the next round: after the tasks before it"
+    what = "planner" if task.is_planner else pluralize(task.count, "task")
+    return f"{what}: {task.reason or task.state.lower()}"

@@ -1,0 +1,233 @@
+"""What a sweep will cost, from a few timed training steps on every worker's device at once.
+
+    python -P -m tui_influence.runs.cost DEVICE THREADS RESOLUTION CHANNELS [--allow-code]
+
+with a config as JSON on stdin, whose datasets are in the cache at that resolution and with so many channels.
+
+A model's time is a line in its number of source steps, plus its transfers: two short trainings of different length
+give slope and intercept, a third the price of one more epoch of fine-tuning.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_influence.config.loader import config_from_json, config_to_json
+from tui_influence.config.schema import Config, Source, Target
+from tui_influence.datasets import ImageShape, UntrustedDatasetError, native_shape
+from tui_influence.designs import make_design
+from tui_influence.errors import ExitCode, RunFailedError, TinflError
+from tui_influence.roles import Role
+from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.runs.devices import (
+    worker_environment,
+)
+from tui_influence.runs.prepare import SAMPLES_PER_GROUP, thumbnail_side
+
+_SHORT, _LONG = 5, 25
+"""Source steps of the two timed trainings."""
+_RECORD_BYTES = 1024
+"""Of a record besides its arrays: names, metrics, digest."""
+
+
+NOT_TIMED = "not timed: this machine does not train; the first two models will tell, or this command in a job"
+"""What is said where nothing is timed."""
+
+
+def trains_here(config: Config) -> bool:
+    """Whether this machine is one that a run would train on: not the login node of a cluster."""
+    return config.compute.executor == "local" or "SLURM_JOB_ID" in os.environ
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep will cost.
+
+    Attributes:
+        seconds_per_model: on one worker, while the others train too.
+        workers: processes that train side by side.
+        models: to train, held-out ones included.
+        disk: bytes of records, of the compacted matrix and of thumbnails.
+        numerics: what each device computes with.
+    """
+
+    seconds_per_model: float
+    workers: int
+    models: int
+    disk: int
+    numerics: list[str]
+
+    @property
+    def models_per_hour(self) -> float:
+        """Of all workers together."""
+        return 3600 * self.workers / self.seconds_per_model
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole sweep."""
+        return self.models * self.seconds_per_model / self.workers
+
+
+def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted: bool = False) -> Cost:
+    """Time a few steps on all workers' devices at once.
+
+    Args:
+        config: of the sweep; the user's own, so its network may be their code.
+        data: its datasets.
+        devices: of each worker.
+        trusted: whether the config is read from the user's own file: see `open_datasets`.
+
+    Raises:
+        TinflError: it cannot be trained; with the reason of the first worker that says so.
+    """
+    request = json.dumps(config_to_json(config)).encode()
+    with ExitStack() as stack:
+        processes = []
+        for device in devices:
+            processes.append(stack.enter_context(_start(config, data, device)))
+            stack.callback(processes[-1].kill)  # it may be training still, if another one fails
+        for process in processes:
+            _ask(process, request)
+        found = [_result(process) for process in processes]
+    return Cost(
+        seconds_per_model=float(np.mean([result["seconds"] for result in found])),
+        workers=len(devices),
+        models=config.design.models + config.design.heldout,
+        disk=_disk(config, data, trusted=trusted),
+        numerics=sorted({result["numerics"] for result in found}),
+    )
+
+
+def _start(config: Config, data: Datasets, device: str) -> "subprocess.Popen[bytes]":
+    threads = config.compute.threads
+    numbers = map(str, (threads, data.resolution, data.channels))
+    command = [sys.executable, "-P", "-m", "tui_influence.runs.cost", device, *numbers]
+    return subprocess.Popen(
+        [*command, "--allow-code"] if config.model.is_user_code else command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | worker_environment(device, threads),
+    )
+
+
+def _ask(process: "subprocess.Popen[bytes]", request: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it is dead already: `_result` has its last words
+        process.stdin.write(request)
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    process.stdin = None
+
+
+def _result(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    out, err = process.communicate()
+    try:
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        lines = err.decode(errors="replace").strip().splitlines()
+        raise RunFailedError(f"a timed training ended early: {lines[-1] if lines else 'no message'}") from error
+    if "reason" in found:
+        failure = RunFailedError(found["reason"])
+        failure.exit_code = ExitCode(found["exit_code"])
+        raise failure
+    return found
+
+
+def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
+    models = config.design.models + config.design.heldout
+    groups = len(data.groups.names)
+    # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
+    records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
+    sizes = np.bincount(data.groups.group_of_image[data.groups.group_of_image >= 0], minlength=groups)
+    samples = int(np.minimum(sizes, SAMPLES_PER_GROUP).sum())
+    pictures = [
+        (config.source, samples),
+        *zip(config.target, (len(target.test) for target in data.targets), strict=True),
+    ]
+    return records + sum(_thumbnails(section, count, data, trusted=trusted) for section, count in pictures)
+
+
+def _thumbnails(section: Source | Target, count: int, data: Datasets, *, trusted: bool) -> int:
+    """About what is kept of so many images, if the others are as large as the first."""
+    try:
+        shape = native_shape(section, trusted=trusted)
+    except UntrustedDatasetError:
+        shape = ImageShape(data.resolution, data.channels)
+    return count * min(thumbnail_side(count, data.channels), shape.side) ** 2 * shape.channels
+
+
+def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return the expected seconds of one whole model on this device."""
+    from tui_influence.runs.worker import trainer_for
+
+    data = open_datasets(config, None, shape)
+    design = make_design(config.design, len(data.groups.names), config.run.seed)
+    row = design.row(Role.ESTIMATE, 0)
+    kept = np.flatnonzero((data.groups.group_of_image < 0) | row.mask[data.groups.group_of_image])
+    batch = min(config.train.batch_size, len(kept))
+    steps = max(1, config.train.epochs * len(kept) // batch)
+    quick = config.model_copy(
+        update={"train": config.train.model_copy(update={"epochs": 1, "finetune_epochs": 1, "batch_size": batch})}
+    )
+    twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
+
+    def seconds(short: Config, source_steps: int) -> float:
+        trainer = trainer_for(short, _first(data, kept, source_steps * batch), device, threads)
+        everything = np.ones_like(row.mask)
+        trainer.run(everything, row.seed)
+        started = time.perf_counter()
+        trainer.run(everything, row.seed)
+        return time.perf_counter() - started
+
+    few, many = min(_SHORT, steps), min(_LONG, steps)
+    short = seconds(quick, few)
+    slope = max(0.0, (seconds(quick, many) - short) / (many - few)) if many > few else 0.0
+    fine = [target for target in config.target if target.transfer == "full-network"]
+    epoch = max(0.0, seconds(twice, few) - short) if fine and config.train.finetune_epochs > 1 else 0.0
+    total = short + slope * (steps - few) + epoch * (config.train.finetune_epochs - 1)
+    return {"seconds": total, "numerics": trainer_for(quick, data, device, threads).numerics}
+
+
+def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
+    """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
+    chosen = np.resize(kept, images)
+    source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen], counts=None)
+    return replace(data, source=source, groups=replace(data.groups, group_of_image=data.groups.group_of_image[chosen]))
+
+
+def main() -> int:
+    """Time one worker's device; the answer on stdout."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("device")
+    parser.add_argument("threads", type=int)
+    parser.add_argument("resolution", type=int)
+    parser.add_argument("channels", type=int)
+    parser.add_argument("--allow-code", action="store_true")
+    arguments = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    if arguments.allow_code:
+        sys.path.append(str(Path.cwd()))
+    try:
+        shape = arguments.resolution, arguments.channels
+        found = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads, shape)
+    except TinflError as error:
+        found = {"reason": str(error), "exit_code": int(error.exit_code)}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

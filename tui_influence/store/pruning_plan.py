@@ -1,0 +1,362 @@
+"""`arms.json`: what a pruning retrains, and why. Written before anything is trained; the plan is made from it.
+
+Groups are numbers, positions in `groups`; a row's mask keeps every group that it does not drop. More seeds or more
+arms add rows at the end: a row that exists never changes, so its record stays what it was.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tui_influence.designs import MIN_GROUPS, Row
+from tui_influence.errors import ResultsError
+from tui_influence.roles import BASELINES, ArmKind, Role
+from tui_influence.store.files import check_digest, make_directory, read_json, write_json
+from tui_influence.store.json_values import array, count, number, numbers, table, text, texts, with_digest
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
+from tui_influence.text import printable
+
+_SCHEMA = 2
+_LARGEST = 2**63 - 1
+_MOST_REPEATS = 100_000
+
+Gain = tuple[float, float, float]
+
+
+MAY_GROW = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
+"""Arms that may get more repeats where they vary; the others are there to be compared with."""
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One retraining.
+
+    Attributes:
+        index: its row of the plan.
+        repeat: counted from 0 within the arm.
+        seed: of its training.
+        dropped: groups it does without, ascending.
+    """
+
+    index: int
+    repeat: int
+    seed: int
+    dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Retrainings that differ in nothing but their seed (and, at random, in what they drop).
+
+    Attributes:
+        kind: how the dropped groups were chosen.
+        label: what tables call it.
+        k: groups dropped.
+        rows: its retrainings, by repeat.
+    """
+
+    kind: ArmKind
+    label: str
+    k: int
+    rows: tuple[ArmRow, ...]
+
+
+@dataclass(frozen=True)
+class RankingUsed:
+    """The ranking that `lowest` and `highest` were read from.
+
+    Attributes:
+        targets: weight of each target by name; the influence is on their weighted mean.
+        estimator: how influence was estimated.
+        output: what it is an influence on.
+        design: of the sweep, in words.
+        models: that it was estimated from.
+        relative: influences compare with an average other group and sum to zero.
+        influence: (K,) of each group, on the `estimate` half; None where it could not be told.
+        low: (K,) lower ends of their 95% intervals.
+        high: (K,) upper ends.
+    """
+
+    targets: dict[str, float]
+    estimator: str
+    output: str
+    design: str
+    models: int
+    relative: bool
+    influence: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What dropping the k lowest was predicted to gain, before anything was trained: value and 95% interval.
+
+    Attributes:
+        k: groups dropped.
+        margin_over_random: gain over as many dropped at random: value, low and high, in nats.
+        accuracy_over_random: likewise, as a fraction.
+        margin: gain over keeping everything; None where the sweep's masks cannot tell.
+        accuracy: likewise.
+    """
+
+    k: int
+    margin_over_random: Gain
+    accuracy_over_random: Gain
+    margin: Gain | None
+    accuracy: Gain | None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is to follow once all arms have their first repeats, decided by nothing but how those vary.
+
+    Attributes:
+        seeds: first repeats of each arm.
+        baselines: kinds of arms that the models which keep everything rank for.
+        within: half width, as a fraction, that the 95% interval of an accuracy's gain is to have at most: arms that
+            vary more get more repeats. Zero: none do.
+        most: repeats of an arm at most.
+    """
+
+    seeds: int
+    baselines: tuple[ArmKind, ...] = ()
+    within: float = 0.0
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A pruning.
+
+    Attributes:
+        sweep: name of the sweep whose ranking it tests.
+        identity: of that sweep's config and data.
+        seed: of the run, from which every row's seed is derived.
+        groups: (K,) names.
+        ranking: that was used.
+        forecast: by k, ascending; empty where the models were too few to predict from.
+        arms: in the order of the tables.
+        stages: what follows their first repeats.
+        shape: side in pixels, and channels, that all images are packed in: those of the sweep.
+    """
+
+    sweep: str
+    identity: str
+    seed: int
+    groups: tuple[str, ...]
+    ranking: RankingUsed
+    forecast: tuple[Forecast, ...]
+    arms: tuple[Arm, ...]
+    stages: Stages
+    shape: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Rows of all arms together."""
+        return sum(len(arm.rows) for arm in self.arms)
+
+    @property
+    def drops_numbers(self) -> bool:
+        """Whether it drops the lowest of a ranking; of lists alone nothing is predicted, and none is recommended."""
+        return any(arm.kind is ArmKind.LOWEST for arm in self.arms)
+
+    @property
+    def at_most(self) -> int:
+        """Rows of all arms together once everything that may follow has followed."""
+        stages = self.stages
+        most = max(stages.most, stages.seeds) if stages.within else stages.seeds
+        there = {arm.kind for arm in self.arms}
+        lowest = [max(len(arm.rows), most) for arm in self.arms if arm.kind is ArmKind.LOWEST]
+        kept = [
+            max(len(arm.rows), most if arm.kind in MAY_GROW else 0) for arm in self.arms if arm.kind not in BASELINES
+        ]
+        kinds = {*stages.baselines, *(there & set(BASELINES))}
+        return sum(kept) + len(kinds) * sum(lowest)
+
+    def rows(self) -> list[Row]:
+        """Return the plan in the order it is trained: the first repeat of every arm, then the second."""
+        rows = sorted((row for arm in self.arms for row in arm.rows), key=lambda row: row.repeat)
+        return [Row(Role.ARM, row.index, self._mask(row), row.seed, row.index) for row in rows]
+
+    def _mask(self, row: ArmRow) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        mask = np.ones(len(self.groups), dtype=np.bool_)
+        mask[list(row.dropped)] = False
+        return mask
+
+
+def write_arms(paths: Paths, pruning: Pruning) -> None:
+    """Write `arms.json`, with a digest of what is in it; only who owns the run may.
+
+    Raises:
+        ResultsError: the directory refuses.
+    """
+    make_directory(paths.root)
+    write_json(paths.arms, with_digest(arms_to_json(pruning)))
+
+
+def read_arms(paths: Paths) -> Pruning:
+    """Read `arms.json`.
+
+    Raises:
+        AlteredFileError: it does not match its digest.
+        ResultsError: it is missing, damaged, or from a newer version.
+    """
+    values = read_json(paths.arms)
+    pruning = arms_from_json(values, printable(str(paths.arms)))
+    check_digest(paths.arms, values)
+    return pruning
+
+
+def arms_to_json(pruning: Pruning) -> dict[str, Any]:
+    """Return a pruning as JSON values."""
+    return {"schema": _SCHEMA, **asdict(pruning)}
+
+
+def arms_from_json(values: Any, where: str) -> Pruning:
+    """Return the pruning in JSON values.
+
+    Args:
+        values: as they were parsed.
+        where: they are from, for messages.
+
+    Raises:
+        ResultsError: they are damaged, or from another version.
+    """
+    try:
+        schema = count(table(values)["schema"])
+        if schema > _SCHEMA:
+            raise ResultsError(f"{where}: made by a newer version of tinfl: upgrade this one")
+        if schema < _SCHEMA:
+            raise ResultsError(f"{where}: made by an older version of tinfl, whose prunings this one cannot go on with")
+        side, channels = array(values["shape"])
+        pruning = Pruning(
+            sweep=text(values["sweep"]),
+            identity=text(values["identity"]),
+            seed=count(values["seed"], _LARGEST),
+            groups=tuple(texts(values["groups"])),
+            ranking=_ranking(table(values["ranking"])),
+            forecast=tuple(_forecast(table(forecast)) for forecast in array(values["forecast"])),
+            arms=tuple(_arm(table(arm)) for arm in array(values["arms"])),
+            stages=_stages(table(values["stages"])),
+            shape=(count(side), count(channels)),
+        )
+        _check(pruning)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(f"{where}: damaged ({printable(str(error), 80)})") from error
+    return pruning
+
+
+def check_arms(paths: Paths, pruning: Pruning, info: RunInfo) -> None:
+    """Check that `arms.json` and `run.json` are of one pruning.
+
+    Raises:
+        ResultsError: they are not.
+    """
+    if not info.arms:
+        raise ResultsError(
+            f"{printable(str(paths.arms))}: the run.json beside it is that of a sweep, which has no arms; remove this "
+            "file, or copy the pruning again from where it was made"
+        )
+    if set(pruning.ranking.targets) != {target.name for target in info.targets}:
+        problem = "its targets are not those of run.json"
+    elif list(pruning.groups) != info.source.groups:
+        problem = "its groups are not those of run.json"
+    elif pruning.size < info.arms:  # more of them: it has been extended, and run.json will be
+        problem = f"{pruning.size:,} rows, where run.json has {info.arms:,}"
+    else:
+        return
+    raise ResultsError(f"{printable(str(paths.arms))}: damaged ({problem})")
+
+
+def _ranking(values: dict[str, Any]) -> RankingUsed:
+    is_relative = values["relative"]
+    if not isinstance(is_relative, bool):
+        raise TypeError("its ranking is neither relative nor absolute")
+    return RankingUsed(
+        targets=dict(numbers(values["targets"])),
+        estimator=text(values["estimator"]),
+        output=text(values["output"]),
+        design=text(values["design"]),
+        models=count(values["models"]),
+        relative=is_relative,
+        influence=_numbers(values["influence"]),
+        low=_numbers(values["low"]),
+        high=_numbers(values["high"]),
+    )
+
+
+def _arm(values: dict[str, Any]) -> Arm:
+    rows = tuple(
+        ArmRow(
+            index=count(row["index"]),
+            repeat=count(row["repeat"]),
+            seed=count(row["seed"], _LARGEST),
+            dropped=tuple(count(group) for group in array(row["dropped"])),
+        )
+        for row in map(table, array(values["rows"]))
+    )
+    return Arm(ArmKind(text(values["kind"])), text(values["label"]), count(values["k"]), rows)
+
+
+def _forecast(values: dict[str, Any]) -> Forecast:
+    margin, accuracy = values["margin"], values["accuracy"]
+    return Forecast(
+        k=count(values["k"]),
+        margin_over_random=_gain(values["margin_over_random"]),
+        accuracy_over_random=_gain(values["accuracy_over_random"]),
+        margin=None if margin is None else _gain(margin),
+        accuracy=None if accuracy is None else _gain(accuracy),
+    )
+
+
+def _stages(values: dict[str, Any]) -> Stages:
+    baselines = tuple(ArmKind(kind) for kind in texts(values["baselines"]))
+    if not set(baselines) <= set(BASELINES):
+        raise ValueError("its stages are none")
+    within, seeds, most = number(values["within"], 0, 1), values["seeds"], values["most"]
+    return Stages(count(seeds, _MOST_REPEATS), baselines, within, count(most, _MOST_REPEATS))
+
+
+def _numbers(values: Any) -> tuple[float | None, ...]:
+    return tuple(None if value is None else number(value) for value in array(values))
+
+
+def _gain(values: Any) -> Gain:
+    value, low, high = (number(end) for end in array(values))
+    return value, low, high
+
+
+def _check(pruning: Pruning) -> None:
+    groups = len(pruning.groups)
+    if [arm.kind for arm in pruning.arms].count(ArmKind.ALL) != 1:
+        raise ValueError("no arm keeps everything")
+    weights = pruning.ranking.targets.values()
+    if not weights or not all(weight > 0 for weight in weights):
+        raise ValueError("its targets have no weights")
+    rows = [row for arm in pruning.arms for row in arm.rows]
+    if sorted(row.index for row in rows) != list(range(len(rows))):
+        raise ValueError("its rows are not numbered from 0")
+    for arm in pruning.arms:
+        _check_arm(arm, groups)
+    known = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
+    if len(set(known)) < len(known):
+        raise ValueError("an arm is in it twice")
+    if any(not 1 <= forecast.k <= groups for forecast in pruning.forecast):
+        raise ValueError("what it forecasts cannot be dropped")
+    if not all(
+        len(column) == groups for column in (pruning.ranking.influence, pruning.ranking.low, pruning.ranking.high)
+    ):
+        raise ValueError("its ranking is not of its groups")
+
+
+def _check_arm(arm: Arm, groups: int) -> None:
+    if not arm.rows or [row.repeat for row in arm.rows] != list(range(len(arm.rows))):
+        raise ValueError("the repeats of an arm are not numbered from 0")
+    for row in arm.rows:
+        if list(row.dropped) != sorted(set(row.dropped)) or any(group >= groups for group in row.dropped):
+            raise ValueError(f"row {row.index} drops what is not there")
+        if len(row.dropped) != arm.k or (arm.kind is ArmKind.ALL) != (arm.k == 0) or groups - arm.k < MIN_GROUPS:
+            raise ValueError(f"row {row.index} does not drop {arm.k} groups, or leaves too few")
