@@ -6,10 +6,10 @@ from typing import Any
 from rich.text import Text
 
 from tui_influence.analysis.examples import label_name
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.cli.images import Canvas
@@ -30,7 +30,7 @@ _CLASSES = 24
 _NAME = 32
 
 
-def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Moved) -> None:
+def print_moved(canvas: Canvas, reading: RunSnapshot, report: RankReport, moved: GroupEffects) -> None:
     """Show on stdout what a group does to each class of the target, and which examples it helps and hurts most."""
     console = canvas.console
     style = canvas.style
@@ -50,14 +50,14 @@ def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Mov
         title = f"{words}, of {scope(report)}: {counts}"
         console.print(Text(), style.line(title, "bold"), sep="\n")
         for example in examples:
-            console.print(_line(example, reading.described.classes, style))
+            console.print(_line(example, reading.target_info.classes, style))
 
 
-def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
+def moved_document(reading: RunSnapshot, moved: GroupEffects) -> dict[str, Any]:
     """Return the same as JSON."""
-    classes = reading.described.classes
+    classes = reading.target_info.classes
 
-    def documents(examples: Sequence[MovedExample]) -> list[dict[str, Any]]:
+    def documents(examples: Sequence[ExampleEffect]) -> list[dict[str, Any]]:
         return [
             {
                 "example": example.example,
@@ -71,15 +71,15 @@ def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
 
     return {
         "examples": moved.n_examples,
-        "helped_beyond_chance": moved.n_helped,
-        "hurt_beyond_chance": moved.n_hurt,
+        "n_significant_helped": moved.n_helped,
+        "n_significant_hurt": moved.n_hurt,
         "classes": [row_document(row) for row in moved.classes],
         "helped": documents(moved.helped),
         "hurt": documents(moved.hurt),
     }
 
 
-def _line(example: MovedExample, classes: Sequence[str], style: Style) -> Text:
+def _line(example: ExampleEffect, classes: Sequence[str], style: Style) -> Text:
     label, usual = classes[example.label], label_name(classes, example.predicted)
     name = cut(plain(label, style.ascii), _NAME, style.ellipsis)
     wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, style.ascii), _NAME, style.ellipsis)}"

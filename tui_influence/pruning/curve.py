@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from tui_influence.analysis.ranking import noun_of
+from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.types import (
     PLURAL,
 )
@@ -78,7 +78,7 @@ def removal_curves(measured: Measured, quantity: Quantity) -> Curves:
 
 def dropped_words(measured: Measured) -> str:
     """Return what k counts: "source classes dropped, of 36"."""
-    return f"source {PLURAL[noun_of(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
+    return f"source {PLURAL[group_noun(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
 
 
 def _point(result: ArmResult, quantity: Quantity) -> Point:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tui_influence.analysis.types import ExampleQuestion
 from tui_influence.errors import TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey, draw_images
@@ -18,8 +18,8 @@ from tui_influence.tui.messages import Finding, GroupSeen, ImageSeen, PicturesDr
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.class_effects import TargetEffects
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
@@ -33,11 +33,11 @@ class Looking:
         self._wanted: dict[ImageKey, RunState] = {}
         self._lock = threading.Lock()
 
-    def at_group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def at_group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         """Find what a group does to the target, and the group's own images."""
         self._background.submit("group", partial(self._group, state, effects, group))
 
-    def at_image(self, state: RunState, reading: "Reading", asked: ExampleQuestion) -> None:
+    def at_image(self, state: RunState, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
         """Find what is said about an image."""
         self._background.submit("image", partial(self._image, state, reading, asked))
 
@@ -48,28 +48,28 @@ class Looking:
                 self._wanted |= dict.fromkeys(keys, state)
             self._background.submit("pictures", self._draw)
 
-    def _group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def _group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         moved, reason = None, ""
         samples: tuple[int, ...] = ()
         try:
-            moved = effects.of(group, SHOWN)
+            moved = effects.of_group(group, SHOWN)
             samples = _samples(state, group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
-    def _image(self, state: RunState, reading: "Reading", asked: ExampleQuestion) -> None:
-        from tui_influence.analysis.examples import about_example  # here, because it loads numpy
+    def _image(self, state: RunState, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
+        from tui_influence.analysis.examples import explain_example  # here, because it loads numpy
 
         found, reason = None, ""
         try:
-            found = about_example(reading, asked.question, asked.example, asked.group)
+            found = explain_example(reading, asked.question, asked.example, asked.group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, ImageSeen(asked, found, reason))
 
     def _draw(self) -> None:

@@ -37,7 +37,7 @@ class ProbingApp(PruningApp):
         if shown is None or probe.found is None:
             return
         asked, info = probe.found.question, probe.found.reading.info
-        whom = [probe.found.reading.described.name, asked.question.target_class]
+        whom = [probe.found.reading.target_info.name, asked.question.target_class]
         source = [info.source.groups[asked.source]] if asked.source is not None else []
         name = [info.name, *(part for part in whom if part is not None), asked.kind, *source]
         note = f"{shown.note} A file of that name is replaced."

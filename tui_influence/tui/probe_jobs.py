@@ -5,16 +5,16 @@ Loads numpy, so it is imported where a probe is made.
 
 import shlex
 
-from tui_influence.analysis.class_effects import MOST_VALUES
-from tui_influence.analysis.failures import failures
+from tui_influence.analysis.class_effects import MAX_VALUES
+from tui_influence.analysis.failures import find_failures
 from tui_influence.analysis.leakage import (
-    is_of_images,
-    leaks,
+    find_leaks,
+    groups_are_images,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import notes_of
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.subpopulations import driven_by, subpopulations
+from tui_influence.analysis.ranking import data_warnings
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.analysis.types import (
     Leaks,
     ProbeKind,
@@ -29,7 +29,7 @@ BLAMED = 8
 """Groups that are shown of those to blame for one image; a CSV has as many of them as the command's."""
 
 
-def probe(asked: ProbeQuestion, reading: Reading, question: Question) -> ProbeResult:
+def probe(asked: ProbeQuestion, reading: RunSnapshot, question: Question) -> ProbeResult:
     """Make a probe.
 
     Args:
@@ -41,20 +41,20 @@ def probe(asked: ProbeQuestion, reading: Reading, question: Question) -> ProbeRe
         ConfigError: the question does not fit the run.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    notes = notes_of(reading)
+    notes = data_warnings(reading)
     if asked.kind is ProbeKind.FAILURES:
-        limit = max(MOST_VALUES // max(len(reading.info.source.groups), 1), 1)
-        found = failures(reading, question, top=limit, blamed=BLAMED)
-        return ProbeResult(asked, reading, found, notes, limit if len(found.found) < found.wrong else None)
+        limit = max(MAX_VALUES // max(len(reading.info.source.groups), 1), 1)
+        found = find_failures(reading, question, top=limit, n_groups=BLAMED)
+        return ProbeResult(asked, reading, found, notes, limit if len(found.examples) < found.n_wrong else None)
     if asked.kind is ProbeKind.PARTS and asked.source is not None:
-        return ProbeResult(asked, reading, driven_by(reading, question, asked.source), notes)
+        return ProbeResult(asked, reading, driven_examples(reading, question, asked.source), notes)
     if asked.kind is ProbeKind.PARTS:
-        return ProbeResult(asked, reading, subpopulations(reading, question), notes)
+        return ProbeResult(asked, reading, find_subpopulations(reading, question), notes)
     return _leaks(asked, reading, question, notes)
 
 
-def _leaks(asked: ProbeQuestion, reading: Reading, question: Question, notes: tuple[str, ...]) -> ProbeResult:
-    if not is_of_images(reading.info):
+def _leaks(asked: ProbeQuestion, reading: RunSnapshot, question: Question, notes: tuple[str, ...]) -> ProbeResult:
+    if not groups_are_images(reading.info):
         results = shlex.quote(str(reading.paths.root))
         raise ConfigError(
             "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
@@ -62,12 +62,12 @@ def _leaks(asked: ProbeQuestion, reading: Reading, question: Question, notes: tu
             "matter. Copies of test images are found in any run, by their pixels: "
             f"`tinfl leaks {printable(results)} --duplicates`"
         )
-    found = leaks(reading, question)
+    found = find_leaks(reading, question)
     samples, reason = _samples(reading, found)
     return ProbeResult(asked, reading, found, notes, samples=samples, samples_error=reason)
 
 
-def _samples(reading: Reading, found: Leaks) -> tuple[dict[int, int], str]:
+def _samples(reading: RunSnapshot, found: Leaks) -> tuple[dict[int, int], str]:
     """Positions of the source images of pairs among those that are kept, and why there are none, if so."""
     try:
         _, groups = read_source_thumbnails(reading.paths)

@@ -30,7 +30,7 @@ from tui_influence.tui.verifying_state import (
 )
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.runs.supervisor import Observer
 
 
@@ -93,7 +93,7 @@ class VerifyingApp(PruningApp):
                 lambda reason: self._tell(state, VerificationStarted(own, reason)),
             )
 
-    def _work_out(self, own: Paths, reading: "Reading", question: Question) -> None:
+    def _work_out(self, own: Paths, reading: "RunSnapshot", question: Question) -> None:
         """Find what would be retrained, in a thread of its own: it takes a ranking."""
         state = self.state
         state.verifying.preparing[own] = "what is to blame"

@@ -22,7 +22,7 @@ from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 class ImageScreen(Screen[int]):
@@ -41,7 +41,7 @@ class ImageScreen(Screen[int]):
     class LookAsked(Message):
         """A closer look is wanted at an image."""
 
-        def __init__(self, reading: "Reading", asked: ExampleQuestion) -> None:
+        def __init__(self, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
             self.reading, self.asked = reading, asked
             super().__init__()
 
@@ -55,7 +55,7 @@ class ImageScreen(Screen[int]):
     class VerifyAsked(Message):
         """The classes that are to blame for an image are to be left out, to see what that changes."""
 
-        def __init__(self, reading: "Reading", question: Question) -> None:
+        def __init__(self, reading: "RunSnapshot", question: Question) -> None:
             self.reading, self.question = reading, question
             super().__init__()
 
@@ -111,7 +111,7 @@ class ImageScreen(Screen[int]):
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
         reading, box = self._series.reading, self.query_one("#said").size
-        classes, width = reading.described.classes, max(box.width - 1, 20)
+        classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._verified(width))
         problem = self._state.image_problems.get(reading.target)
         return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines

@@ -128,7 +128,7 @@ class ProbeScreen(AskingScreen):
             self.post_message(self.DriverChosen(None))
             return True
         if probe.view is ProbeKind.PARTS and asked.target_class is not None:
-            self.ask(asked.against(None, None))
+            self.ask(asked.compared_with(None, None))
             return True
         return False
 
@@ -200,7 +200,7 @@ class ProbeScreen(AskingScreen):
         if row is None:
             return
         if row.example is None:
-            self.ask(self.state.question.against(None, row.group))
+            self.ask(self.state.question.compared_with(None, row.group))
             return
         indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:

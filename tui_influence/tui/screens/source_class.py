@@ -209,7 +209,7 @@ class ClassScreen(AskingScreen):
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
         target = seen.effects.reading.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, seen.effects.reading.described.classes, style, captions=captions)
+        images = shelves(seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
         samples.show((sample_shelf(seen.samples, style),), style, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from tui_influence.analysis.examples import label_name
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.influence.types import (
@@ -63,7 +63,7 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, style: Sty
 
 
 def shelves(
-    moved: Moved, target: int, classes: Sequence[str], style: Style, *, captions: int = 2
+    moved: GroupEffects, target: int, classes: Sequence[str], style: Style, *, captions: int = 2
 ) -> tuple[Shelf, Shelf]:
     """Return the images that a group helps and hurts most.
 
@@ -75,7 +75,7 @@ def shelves(
         captions: lines below an image, 1 or 2.
     """
 
-    def shelf(words: str, text_style: str, examples: Sequence[MovedExample], beyond: int) -> Shelf:
+    def shelf(words: str, text_style: str, examples: Sequence[ExampleEffect], beyond: int) -> Shelf:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, style, captions) for example in examples)
         return Shelf(Text.assemble((words, f"bold {text_style}"), (count, style.quiet)), tiles, "none")
@@ -93,7 +93,7 @@ def sample_shelf(samples: Sequence[int], style: Style) -> Shelf:
     return Shelf(Text("images of the class itself", style="bold"), tiles, "none is kept")
 
 
-def class_effects(moved: Moved, style: Style, width: int, height: int) -> list[Text]:
+def class_effects(moved: GroupEffects, style: Style, width: int, height: int) -> list[Text]:
     """Return what a group does to each class of the target, a line each; both ends where not all fit.
 
     Args:
@@ -109,7 +109,7 @@ def class_effects(moved: Moved, style: Style, width: int, height: int) -> list[T
     return [title, *both_ends(moved.classes, "class", style, width, height - 1)]
 
 
-def _tile(example: MovedExample, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:
+def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:
     label, usual = (plain(label_name(classes, place), style.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = style.arrow(example.influence)

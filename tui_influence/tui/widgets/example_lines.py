@@ -9,8 +9,8 @@ from tui_influence.analysis.examples import (
     label_name,
 )
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.render.format import fit, plain
 from tui_influence.render.ranking import with_interval
@@ -24,7 +24,7 @@ _DRIVERS = 10
 
 
 def example_lines(
-    about: AboutExample,
+    about: ExampleReport,
     classes: Sequence[str],
     group: str | None,
     style: Style,
@@ -53,8 +53,8 @@ def example_lines(
         Text(),
     ]
     split = []
-    if about.split is not None and group is not None:
-        split = [*_with_and_without(about.split, names, group, style, width), Text()]
+    if about.with_and_without is not None and group is not None:
+        split = [*_with_and_without(about.with_and_without, names, group, style, width), Text()]
     between = [*verified, Text()] if verified else []
     used = len(facts) + len(between) + len(split)
     estimated = [*split, *_drivers(about, style, width, max(height - used, _DRIVERS))]
@@ -64,7 +64,7 @@ def example_lines(
 
 
 def _with_and_without(
-    split: tuple[Said, Said], names: Sequence[str], group: str, style: Style, width: int
+    split: tuple[PredictionSummary, PredictionSummary], names: Sequence[str], group: str, style: Style, width: int
 ) -> list[Text]:
     column, ellipsis = max((width - _LABEL) // 2, 8), style.ellipsis
     heads = (f"with {plain(group, style.ascii)}", "without it")
@@ -85,7 +85,7 @@ def _with_and_without(
     ]
 
 
-def _drivers(about: AboutExample, style: Style, width: int, height: int) -> list[Text]:
+def _drivers(about: ExampleReport, style: Style, width: int, height: int) -> list[Text]:
     report = about.drivers.report
     rows = report.ranking.rows
     found = report.ranking.reliability
@@ -98,7 +98,7 @@ def _drivers(about: AboutExample, style: Style, width: int, height: int) -> list
     return [title, *both_ends(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
 
 
-def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
+def _votes(said: PredictionSummary, names: Sequence[str], most: int = _VOTES) -> str:
     return ", ".join(f"{label_name(names, label)} {share:.0%}" for label, share in said.votes[:most]) or "-"
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ProbeKind
 from tui_influence.influence.types import (
-    describe,
+    reliability_grade,
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
@@ -45,7 +45,7 @@ def question_lines(
     first = _with_right(_asked(state, width), _trust(state, width), width)
     second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
     lines = [first, second]
-    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
+    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
@@ -110,7 +110,7 @@ def _one(report: "RankReport", style: Style) -> Text:
         return Text("NOISE, not a result", style=style.warning)
     if found is None:
         return Text("reliability unknown", style=style.quiet)
-    word = describe(found)
+    word = reliability_grade(found)
     word = "uncertain" if word == "noise" else word
     return Text(f"reliability {found.value:z.2f}, {word}")
 

@@ -5,9 +5,7 @@ Pure functions of what was found. Loads numpy, so it is imported where there is 
 
 from rich.text import Text
 
-from tui_influence.analysis.leakage import (
-    class_of,
-)
+from tui_influence.analysis.leakage import source_class_of
 from tui_influence.analysis.types import (
     ImageSeries,
     Leak,
@@ -50,10 +48,10 @@ def leaks_shown(found: ProbeResult, leaks: Leaks) -> Shown:
     return Shown(
         summary=lambda style: (
             f"{leaks.n_helped:,} pairs helped and {leaks.n_hurt:,} hurt beyond chance, "
-            f"of {pluralize(leaks.tested, 'pair')}, {models}"
+            f"of {pluralize(leaks.n_tested, 'pair')}, {models}"
         ),
         sheet=_sheet(found, leaks, pairs),
-        empty="" if pairs else f"None of {pluralize(leaks.tested, 'pair')} can be told from chance by {models}.",
+        empty="" if pairs else f"None of {pluralize(leaks.n_tested, 'pair')} can be told from chance by {models}.",
         series=lambda indices: series(tuple(indices)),
         csv=lambda: leaks_csv(found.reading, asked, leaks, None),
         what=pluralize(len(pairs), "pair"),
@@ -71,7 +69,7 @@ def _effect(leak: Leak) -> Effect:
 
 def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
     reading, groups = found.reading, found.reading.info.source.groups
-    labels = [reading.described.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
+    labels = [reading.target_info.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
     effects = [_effect(leak) for leak in pairs]
 
     def written(width: int, style: Style) -> IntervalLines:
@@ -112,7 +110,7 @@ def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSh
 def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
     group, effect = reading.info.source.groups[leak.group], _effect(leak)
-    source_class, digits = class_of(reading.info, group), digits_of([effect])
+    source_class, digits = source_class_of(reading.info, group), digits_of([effect])
     gone = found.samples_error or (
         "" if leak.group in found.samples else "The run keeps no picture of this source image."
     )
@@ -136,7 +134,8 @@ def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int,
         Text(
             "Influence: on the test image beyond that on the others of its class, over models trained with the source "
             "image minus over models trained without it; of the same sign as that on the test image itself. q over all "
-            f"{leaks.tested:,} pairs. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
+            f"{leaks.n_tested:,} pairs. A pair is found four times in five if that is "
+            f"{leaks.detectable_influence:.2g} or more.",
             style.quiet,
         ),
     ]
