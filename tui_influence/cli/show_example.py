@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.snapshot import RunSnapshot

@@ -5,7 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     ExampleEffect,

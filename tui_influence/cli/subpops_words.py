@@ -6,14 +6,16 @@ from pathlib import Path
 
 from rich.text import Text
 
+from tui_influence.analysis.names import (
+    Noun,
+    group_noun,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
-    Noun,
 )
 from tui_influence.cli.images import Canvas, per_row, pictures_of, print_pictures
 from tui_influence.errors import ResultsError

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (

@@ -9,7 +9,9 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.types import (
     ExampleEffect,
     GroupEffects,
@@ -20,10 +22,10 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
+from tui_influence.render.image_layout import Shelf, Tile
 from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 8
 """Cells that a name keeps, however narrow the screen."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.run_words import columns, device_cells, device_name, worker_cells
 from tui_influence.render.style import LABEL, NARROW, Style
 from tui_influence.runs.heartbeat import DeviceState, Heartbeat, WorkerState
-from tui_influence.tui.widgets.charts import progress_bar
 
 MOST = 8
 """Lines that devices take at most, and workers."""

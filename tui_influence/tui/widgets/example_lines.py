@@ -5,7 +5,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.types import (

@@ -10,13 +10,15 @@ from math import inf
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
 from tui_influence.analysis.failures import (
     DEFAULT_GROUPS,
 )
-from tui_influence.analysis.ranking import group_noun
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
+    label_name,
+)
+from tui_influence.analysis.types import (
     Failure,
     Failures,
     HarmfulGroup,

@@ -9,9 +9,11 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.ranking import group_noun
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
+)
+from tui_influence.analysis.types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
@@ -22,14 +24,14 @@ from tui_influence.export.subpopulations import driven_csv, in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.image_layout import Shelf, Tile
 from tui_influence.render.interval_table import Column, IntervalTable
 from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 24
 """Cells of a name at most."""

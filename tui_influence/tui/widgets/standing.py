@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import plain
 from tui_influence.render.run_words import (
     lost_reason,
@@ -23,7 +24,6 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.crew import crew_lines
 from tui_influence.tui.widgets.tasks import task_lines
 
