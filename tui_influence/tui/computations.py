@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tui_influence.analysis import class_effects
-from tui_influence.analysis.class_effects import MOST_VALUES
-from tui_influence.analysis.examples import about_example
-from tui_influence.analysis.failures import failures
-from tui_influence.analysis.leakage import is_of_images, leaks
+from tui_influence.analysis.class_effects import MAX_VALUES
+from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.failures import find_failures
+from tui_influence.analysis.leakage import find_leaks, groups_are_images
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import notes_of, rank
-from tui_influence.analysis.reliability_curve import growth
-from tui_influence.analysis.snapshot import Reading, read
-from tui_influence.analysis.subpopulations import driven_by, subpopulations
-from tui_influence.analysis.types import AboutExample, ExampleQuestion, Leaks, ProbeKind, ProbeQuestion, ProbeResult
+from tui_influence.analysis.ranking import data_warnings, rank
+from tui_influence.analysis.reliability_curve import reliability_curve
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
+from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
+from tui_influence.analysis.types import ExampleQuestion, ExampleReport, Leaks, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.counterfactual import verification, verified
 from tui_influence.pruning.planning import names_of, outlined
@@ -42,10 +42,12 @@ MAX_HARMFUL_GROUPS = 8
 """Harmful groups of a failure; a CSV has as many as the command's."""
 
 
-def _of_snapshot(compute: Callable[[Reading, Question], T], inputs: QueryInput, question: Question) -> T:
+def _of_snapshot(compute: Callable[[RunSnapshot, Question], T], inputs: QueryInput, question: Question) -> T:
     """Compute from a snapshot of the models that are recorded now; queries of one target share it."""
     # Taken out, so that the snapshot of before is gone before the next one is read.
-    snapshot = read(Paths(inputs.root), inputs.info, question.target, inputs.snapshots.pop(question.target, None))
+    snapshot = read_snapshot(
+        Paths(inputs.root), inputs.info, question.target, inputs.snapshots.pop(question.target, None)
+    )
     inputs.snapshots[question.target] = snapshot
     value = compute(snapshot, question)
     snapshot.outputs.release()
@@ -56,32 +58,34 @@ def _group(inputs: QueryInput, question: GroupQuestion) -> GroupDetail:
     effects, group = question.effects, question.group
     thumbnails, error = attempt(partial(read_source_thumbnails, Paths(inputs.root)))
     indices = np.flatnonzero(thumbnails[1] == group) if thumbnails is not None else ()
-    return GroupDetail(effects, group, effects.of(group, MAX_EXAMPLES), tuple(int(index) for index in indices), error)
+    return GroupDetail(
+        effects, group, effects.of_group(group, MAX_EXAMPLES), tuple(int(index) for index in indices), error
+    )
 
 
-def _example(inputs: QueryInput, question: ExampleQuestion) -> AboutExample:
-    return about_example(question.reading, question.question, question.example, question.group)
+def _example(inputs: QueryInput, question: ExampleQuestion) -> ExampleReport:
+    return explain_example(question.reading, question.question, question.example, question.group)
 
 
 def _probe(inputs: QueryInput, question: ProbeQuestion) -> ProbeResult:
     return _of_snapshot(partial(_probe_snapshot, question), inputs, question.question)
 
 
-def _probe_snapshot(probe: ProbeQuestion, snapshot: Reading, question: Question) -> ProbeResult:
-    notes = notes_of(snapshot)
+def _probe_snapshot(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question) -> ProbeResult:
+    notes = data_warnings(snapshot)
     if probe.kind is ProbeKind.FAILURES:
-        limit = max(MOST_VALUES // max(len(snapshot.info.source.groups), 1), 1)
-        result = failures(snapshot, question, top=limit, blamed=MAX_HARMFUL_GROUPS)
-        return ProbeResult(probe, snapshot, result, notes, limit if len(result.found) < result.wrong else None)
+        limit = max(MAX_VALUES // max(len(snapshot.info.source.groups), 1), 1)
+        result = find_failures(snapshot, question, top=limit, n_groups=MAX_HARMFUL_GROUPS)
+        return ProbeResult(probe, snapshot, result, notes, limit if len(result.examples) < result.n_wrong else None)
     if probe.kind is ProbeKind.PARTS and probe.source is not None:
-        return ProbeResult(probe, snapshot, driven_by(snapshot, question, probe.source), notes)
+        return ProbeResult(probe, snapshot, driven_examples(snapshot, question, probe.source), notes)
     if probe.kind is ProbeKind.PARTS:
-        return ProbeResult(probe, snapshot, subpopulations(snapshot, question), notes)
+        return ProbeResult(probe, snapshot, find_subpopulations(snapshot, question), notes)
     return _leaks(probe, snapshot, question, notes)
 
 
-def _leaks(probe: ProbeQuestion, snapshot: Reading, question: Question, notes: tuple[str, ...]) -> ProbeResult:
-    if not is_of_images(snapshot.info):
+def _leaks(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question, notes: tuple[str, ...]) -> ProbeResult:
+    if not groups_are_images(snapshot.info):
         results = shlex.quote(str(snapshot.paths.root))
         raise ConfigError(
             "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
@@ -89,7 +93,7 @@ def _leaks(probe: ProbeQuestion, snapshot: Reading, question: Question, notes: t
             "matter. Copies of test images are found in any run, by their pixels: "
             f"`tinfl leaks {printable(results)} --duplicates`"
         )
-    result = leaks(snapshot, question)
+    result = find_leaks(snapshot, question)
     thumbnails, error = attempt(partial(read_source_thumbnails, snapshot.paths))
     samples = _samples_of_leaks(thumbnails[1], result) if thumbnails is not None else {}
     return ProbeResult(probe, snapshot, result, notes, samples=samples, samples_error=error)
@@ -124,8 +128,8 @@ def _counterfactual(inputs: QueryInput, question: int) -> Verified:
 COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
     "ranking": partial(_of_snapshot, rank),
     "comparison": partial(_of_snapshot, rank),
-    "reliability": partial(_of_snapshot, growth),
-    "effects": partial(_of_snapshot, class_effects.effects),
+    "reliability": partial(_of_snapshot, reliability_curve),
+    "effects": partial(_of_snapshot, class_effects.estimate_effects),
     **dict.fromkeys(ProbeKind, _probe),
     "prunings": _prunings,
     "arms": _arms,
@@ -136,7 +140,7 @@ COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
 }
 
 
-def preview_counterfactual(snapshot: Reading, sweep: Overview | None, question: Question) -> CounterfactualPreview:
+def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, question: Question) -> CounterfactualPreview:
     """Return what a counterfactual of the question's example would retrain; it takes a ranking.
 
     Raises:
@@ -144,7 +148,7 @@ def preview_counterfactual(snapshot: Reading, sweep: Overview | None, question: 
     """
     wanted = verification(snapshot, question)
     pruning, _ = outlined(snapshot.paths, snapshot.info, wanted.own, wanted.wanted)
-    label = snapshot.described.classes[int(snapshot.examples.labels[question.example or 0])]
+    label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
     return CounterfactualPreview(question, label, wanted, pruning, expected_seconds(pruning, sweep, None))
 
 

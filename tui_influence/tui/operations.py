@@ -38,7 +38,7 @@ from tui_influence.tui.state import Query, Result, RunHandle, RunState, run_quer
 from tui_influence.tui.widgets.pruning_standing import models_of, time_of
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.runs.cost import Cost
     from tui_influence.runs.heartbeat import Heartbeat
     from tui_influence.runs.supervisor import Observer
@@ -115,7 +115,7 @@ class RunOperations:
             return
         rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
         takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
-        place = overview.info.place if overview.info else "on this machine"
+        place = overview.info.location if overview.info else "on this machine"
         retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
         cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
         lines = [
@@ -159,7 +159,7 @@ class RunOperations:
         takes = time_of(state)
         lines = [
             f"Run: {state.sweep.name}, pruning {run.name}",
-            f"Cost: {first}, {info.place}{f': {takes}' if takes else ''}",
+            f"Cost: {first}, {info.location}{f': {takes}' if takes else ''}",
             *(f"      {text}" for text in then),
         ]
         if state.sweep.is_active:
@@ -218,7 +218,7 @@ class RunOperations:
 
     # Counterfactuals
 
-    def start_counterfactual(self, snapshot: "Reading", question: Question) -> None:
+    def start_counterfactual(self, snapshot: "RunSnapshot", question: Question) -> None:
         """Start the counterfactual of an example, resume it, or say how it stands."""
         state, counterfactual = self._state, self._state.counterfactual
         run = counterfactual.run
@@ -352,7 +352,7 @@ class RunOperations:
     def _compute(
         self, run: RunHandle, step: str, query: Query[Any, T], question: Q, compute: "Callable[[Observer, Q], T]"
     ) -> None:
-        """Answer a query about a run that could be started, in a thread; the app gets `Result`."""
+        """RankingResult a query about a run that could be started, in a thread; the app gets `Result`."""
 
         def answer(observer: "Observer") -> None:
             result = Result(query, question, None, "this is a bug in tinfl")

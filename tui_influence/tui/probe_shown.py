@@ -1,7 +1,7 @@
 """From what a probe found to what is shown of it. Loads numpy, so it is imported where there is something to show."""
 
 from tui_influence.analysis.types import (
-    DrivenBy,
+    DrivenExamples,
     Failures,
     Leaks,
     ProbeResult,
@@ -17,7 +17,7 @@ def shown(found: ProbeResult) -> Shown:
     match found.value:
         case Failures() as failures:
             return failures_shown(found, failures)
-        case DrivenBy() as driven:
+        case DrivenExamples() as driven:
             return driven_shown(found, driven)
         case Leaks() as leaks:
             return leaks_shown(found, leaks)

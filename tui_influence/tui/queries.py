@@ -22,7 +22,7 @@ from tui_influence.tui.messages import ImagesDrawn
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState, run_query
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class QueryInput:
     info: RunInfo
     ended: bool
     overviews: tuple[Overview, Overview | None]
-    snapshots: "dict[str | None, Reading]"
+    snapshots: "dict[str | None, RunSnapshot]"
 
 
 def _from_run(state: RunState, run: RunHandle, models: int, *, ended: bool = False) -> QueryInput | None:

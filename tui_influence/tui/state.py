@@ -26,9 +26,9 @@ from tui_influence.tui.background import LogLine, attempt
 from tui_influence.tui.image_cache import ImageCache
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
-    from tui_influence.analysis.snapshot import Reading
-    from tui_influence.analysis.types import AboutExample, Answer, Growth, Moved
+    from tui_influence.analysis.class_effects import TargetEffects
+    from tui_influence.analysis.snapshot import RunSnapshot
+    from tui_influence.analysis.types import ExampleReport, GroupEffects, RankingResult, ReliabilityCurve
     from tui_influence.pruning.types import Measured, Verified
     from tui_influence.runs.cost import Cost
 
@@ -138,7 +138,7 @@ class Result(Message, Generic[Q, T]):
 
 
 def run_query(query: Query[Q, T], question: Q, compute: Callable[[Q], T]) -> Result[Q, T]:
-    """Answer a question in this thread; what is refused or cannot be read becomes the result's error."""
+    """RankingResult a question in this thread; what is refused or cannot be read becomes the result's error."""
     return Result(query, question, *attempt(partial(compute, question)))
 
 
@@ -184,7 +184,7 @@ class GroupQuestion:
         group: its number.
     """
 
-    effects: "Effects"
+    effects: "TargetEffects"
     group: int
 
     def __eq__(self, other: object) -> bool:
@@ -206,9 +206,9 @@ class GroupDetail:
         samples_error: why these cannot be read; empty if they can.
     """
 
-    effects: "Effects"
+    effects: "TargetEffects"
     group: int
-    moved: "Moved"
+    moved: "GroupEffects"
     samples: tuple[int, ...] = ()
     samples_error: str = ""
 
@@ -363,20 +363,20 @@ class RunState:
         self.sweep = RunHandle(root, "sweep", overview)
         self.preparing: dict[Path, str] = {}
         self.question = Question()
-        self.ranking: Query[Question, Answer] = Query("ranking", self.question)
-        self.comparison: Query[Question | None, Answer] = Query("comparison", None)
-        self.reliability: Query[Question, Growth] = Query("reliability", self.question)
-        self.effects: Query[Question, Effects] = Query("effects", self.question)
+        self.ranking: Query[Question, RankingResult] = Query("ranking", self.question)
+        self.comparison: Query[Question | None, RankingResult] = Query("comparison", None)
+        self.reliability: Query[Question, ReliabilityCurve] = Query("reliability", self.question)
+        self.effects: Query[Question, TargetEffects] = Query("effects", self.question)
         self.group: int | None = None
         self.group_detail: Query[GroupQuestion | None, GroupDetail] = Query("group", None)
-        self.example: Query[ExampleQuestion | None, AboutExample] = Query("example", None)
+        self.example: Query[ExampleQuestion | None, ExampleReport] = Query("example", None)
         self.image_errors: dict[int | None, str] = {}
         self.images = ImageCache()
         self.log: list[LogLine] = []
         self.probe = ProbeState()
         self.pruning = PruningState(root)
         self.counterfactual = CounterfactualState()
-        self.snapshots: dict[str | None, Reading] = {}
+        self.snapshots: dict[str | None, RunSnapshot] = {}
         self.update()
 
     @property

@@ -99,7 +99,7 @@ class ImageScreen(Screen[int]):
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
         reading, box = self._series.reading, self.query_one("#said").size
-        classes, width = reading.described.classes, max(box.width - 1, 20)
+        classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(example.value, classes, self._group(), style, width, box.height, self._verified(width))
         error = self._state.image_errors.get(reading.target)
         return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines

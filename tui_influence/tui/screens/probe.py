@@ -119,7 +119,7 @@ class ProbeScreen(QueryScreen):
             self._choose_source(None)
             return True
         if probe.kind is ProbeKind.PARTS and asked.target_class is not None:
-            self.ask(asked.against(None, None))
+            self.ask(asked.compared_with(None, None))
             return True
         return False
 
@@ -170,7 +170,7 @@ class ProbeScreen(QueryScreen):
             return
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
-        parts = (info.name, result.reading.described.name, probe.question.target_class, probe.kind, source)
+        parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
         note = f"{shown.note} A file of that name is replaced."
         self.operations.export_csv([part for part in parts if part is not None], note, shown.what, shown.csv)
 
@@ -199,7 +199,7 @@ class ProbeScreen(QueryScreen):
         if row is None:
             return
         if row.example is None:
-            self.ask(self.state.question.against(None, row.group))
+            self.ask(self.state.question.compared_with(None, row.group))
             return
         indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:

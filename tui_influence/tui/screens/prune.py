@@ -17,6 +17,7 @@ from textual.widgets import Static
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import Choice, numbers
 from tui_influence.render.format import plain
+from tui_influence.render.style import NARROW
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import pluralize
@@ -27,7 +28,6 @@ from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
-from tui_influence.tui.widgets.facts import NARROW
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing

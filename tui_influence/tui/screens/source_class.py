@@ -222,7 +222,7 @@ class ClassScreen(QueryScreen):
         follow = before is not None and before.group == detail.group
         snapshot = detail.effects.reading
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(detail.moved, snapshot.target, snapshot.described.classes, style, captions=captions)
+        images = shelves(detail.moved, snapshot.target, snapshot.target_info.classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
         samples.show((sample_shelf(detail.samples, style),), style, captions=0, follow=follow)
         room = max(side.height - _SAMPLE_ROWS, side.height // 2)
