@@ -88,10 +88,10 @@ def train(
 async def proposed(app, pilot) -> None:
     """Wait for what is proposed to be worked out, or refused."""
     pruning = app.state.pruning
-    await until(pilot, lambda: pruning.refused or (pruning.outlined == pruning.proposal(app.state.question)))
+    await until(pilot, lambda: pruning.plan.error or (pruning.plan.value is not None and not pruning.plan.is_stale))
 
 
 async def measured(app, pilot) -> None:
     """Wait for the arms."""
     pruning = app.state.pruning
-    await until(pilot, lambda: pruning.measured is not None and pruning.overview is not None)
+    await until(pilot, lambda: pruning.arms.value is not None and pruning.run.overview is not None)

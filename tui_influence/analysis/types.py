@@ -582,7 +582,7 @@ class ExampleQuestion:
         group: the group that models are compared with and without; None compares nothing.
     """
 
-    reading: Reading = field(compare=False)
+    reading: RunSnapshot = field(compare=False)
     question: Question
     example: int
     group: int | None

@@ -1,4 +1,4 @@
-"""The computations behind the queries. Loads numpy and pydantic: imported by the thread that computes."""
+"""The computations behind the queries about the sweep. Loads numpy: imported by the thread that computes."""
 
 import shlex
 from collections.abc import Callable
@@ -19,19 +19,11 @@ from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.analysis.types import ExampleQuestion, ExampleReport, Leaks, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.errors import ConfigError
-from tui_influence.pruning.counterfactual import verification, verified
-from tui_influence.pruning.planning import names_of, outlined
-from tui_influence.pruning.recommendation import predicted_best
-from tui_influence.pruning.results import measure_arms
-from tui_influence.pruning.types import CounterfactualPreview, Measured, PlanPreview, PruningProposal, Verified
-from tui_influence.runs.overview import Overview
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import Pruning, read_arms
 from tui_influence.text import printable
 from tui_influence.tui.background import attempt
 from tui_influence.tui.queries import QueryInput
-from tui_influence.tui.retrainings import pruning_request
 from tui_influence.tui.state import GroupDetail, GroupQuestion
 
 T = TypeVar("T")
@@ -105,62 +97,12 @@ def _samples_of_leaks(groups: "np.ndarray[Any, Any]", result: Leaks) -> dict[int
     return {int(group): index for index, group in reversed([*enumerate(groups)]) if int(group) in leaking}
 
 
-def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:
-    return tuple(names_of(Paths(inputs.root)))
-
-
-def _arms(inputs: QueryInput, question: None) -> Measured:
-    pruning_paths = Paths(inputs.root)
-    return measure_arms(pruning_paths, inputs.info, read_arms(pruning_paths))
-
-
-def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
-    paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
-    pruning, _ = outlined(paths, inputs.info, Paths(paths.prunings / question.name), request)
-    return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
-
-
-def _counterfactual(inputs: QueryInput, question: int) -> Verified:
-    pruning_paths = Paths(inputs.root)
-    return verified(pruning_paths, inputs.info, read_arms(pruning_paths), question)
-
-
 COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
     "ranking": partial(_of_snapshot, rank),
     "comparison": partial(_of_snapshot, rank),
     "reliability": partial(_of_snapshot, reliability_curve),
     "effects": partial(_of_snapshot, class_effects.estimate_effects),
     **dict.fromkeys(ProbeKind, _probe),
-    "prunings": _prunings,
-    "arms": _arms,
-    "plan": _plan,
-    "counterfactual": _counterfactual,
     "group": _group,
     "example": _example,
 }
-
-
-def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, question: Question) -> CounterfactualPreview:
-    """Return what a counterfactual of the question's example would retrain; it takes a ranking.
-
-    Raises:
-        TinflError: there is nothing to retrain.
-    """
-    wanted = verification(snapshot, question)
-    pruning, _ = outlined(snapshot.paths, snapshot.info, wanted.own, wanted.wanted)
-    label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
-    return CounterfactualPreview(question, label, wanted, pruning, expected_seconds(pruning, sweep, None))
-
-
-def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
-    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
-    rows = plan.rows()
-    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
-    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
-        return 3600 * left / pruning.heartbeat.models_per_hour
-    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
-        alpha = sweep.info.design.get("alpha")
-        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
-        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
-        return 3600 * longer * left / sweep.heartbeat.models_per_hour
-    return None

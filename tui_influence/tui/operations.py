@@ -79,7 +79,7 @@ class RunOperations:
     # Runs: the sweep, a pruning or a counterfactual
 
     def stop(self, run: RunHandle) -> None:
-        """StopLevel a run, after asking."""
+        """Stop a run, after asking."""
         overview, paths = run.overview, Paths(run.root)
         if overview is None:
             return
@@ -105,7 +105,7 @@ class RunOperations:
             self._notify("Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the models in hand")
             self._refresh_run(run)
 
-        title = "StopLevel at once?" if again else f"StopLevel the {run.kind}?"
+        title = "Stop at once?" if again else f"Stop the {run.kind}?"
         self._confirm(title, lines, run_command("stop", run.root), stop)
 
     def resume(self, run: RunHandle) -> None:
@@ -230,7 +230,9 @@ class RunOperations:
         sweep = state.overview
 
         def compute(observer: "Observer", question: Question) -> CounterfactualPreview:
-            from tui_influence.tui.computations import preview_counterfactual  # here, because it loads numpy
+            from tui_influence.tui.retrainings import (
+                preview_counterfactual,  # here, because it loads numpy and pydantic
+            )
 
             return preview_counterfactual(snapshot, sweep, question)
 

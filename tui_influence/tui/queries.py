@@ -1,6 +1,7 @@
 """Queries in the background: when each is computed, and on which thread.
 
-A screen says which queries it needs. `INPUTS` below says what a query is computed from, and `computations` how.
+A screen says which queries it needs. `INPUTS` says what a query is computed from; `computations` and `retrainings`
+say how.
 """
 
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -89,6 +90,10 @@ _QUICK = ("group", "example", "counterfactual")
 """Queries about a single group or example: they never wait for estimates."""
 
 
+_OF_RETRAININGS = ("prunings", "arms", "plan", "counterfactual")
+"""Queries that `retrainings` computes; `computations` computes the others."""
+
+
 class QueryRunner:
     """Answers queries in two threads: one for estimates, one for details and images."""
 
@@ -130,10 +135,8 @@ class QueryRunner:
             self.details.submit("images", self._draw)
 
     def _run(self, query: AnyQuery, question: object, inputs: QueryInput) -> None:
-        from tui_influence.tui import computations  # here, because it loads numpy: not before the first paint
-
         started = time.monotonic()
-        result = run_query(query, question, partial(computations.COMPUTE[query.name], inputs))
+        result = run_query(query, question, partial(_computation(query.name), inputs))
         query.throttle.finish(question, inputs.models, time.monotonic() - started)
         self._post(result)
 
@@ -143,3 +146,14 @@ class QueryRunner:
         for state in {id(state): state for state in needed.values()}.values():
             keys = [key for key, other in needed.items() if other is state]
             self._post(ImagesDrawn(state, *draw_images(state.root, keys)))
+
+
+def _computation(name: str) -> Callable[[QueryInput, Any], Any]:
+    # Both load numpy, which must not happen before the first paint; one loads pydantic and all that retrains, too.
+    if name in _OF_RETRAININGS:
+        from tui_influence.tui import retrainings
+
+        return retrainings.COMPUTE[name]
+    from tui_influence.tui import computations
+
+    return computations.COMPUTE[name]

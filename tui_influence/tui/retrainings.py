@@ -1,25 +1,91 @@
-"""Retrainings that are planned, timed and started. Loads numpy and pydantic: imported by the thread that does so.
+"""Retrainings: the computations behind the queries about them, and how they are timed and started.
 
-Each function does what the command does, by the same functions.
+Each function does what the command does, by the same functions. Loads numpy and pydantic: imported by the thread that
+does so.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.config.loader import config_from_json
 from tui_influence.errors import ConfigError
 from tui_influence.export.files import write_text_atomically
 from tui_influence.pruning.arms import choice
+from tui_influence.pruning.counterfactual import verification, verified
 from tui_influence.pruning.options import listed_text
-from tui_influence.pruning.planning import Planned, Wanted, begin, cost_of, planned
-from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
+from tui_influence.pruning.planning import Planned, Wanted, begin, cost_of, names_of, outlined, planned
+from tui_influence.pruning.recommendation import predicted_best
+from tui_influence.pruning.results import measure_arms
+from tui_influence.pruning.types import CounterfactualPreview, Measured, PlanPreview, PruningProposal, Verified
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.cost import NOT_TIMED, Cost, trains_here
 from tui_influence.runs.launch import start
+from tui_influence.runs.overview import Overview
 from tui_influence.runs.resume import request_to_resume
 from tui_influence.runs.supervisor import Observer
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import Pruning, read_arms
 from tui_influence.store.run_info import RunInfo
+from tui_influence.tui.queries import QueryInput
+
+
+def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:
+    return tuple(names_of(Paths(inputs.root)))
+
+
+def _arms(inputs: QueryInput, question: None) -> Measured:
+    pruning_paths = Paths(inputs.root)
+    return measure_arms(pruning_paths, inputs.info, read_arms(pruning_paths))
+
+
+def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
+    paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
+    pruning, _ = outlined(paths, inputs.info, Paths(paths.prunings / question.name), request)
+    return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
+
+
+def _counterfactual(inputs: QueryInput, question: int) -> Verified:
+    pruning_paths = Paths(inputs.root)
+    return verified(pruning_paths, inputs.info, read_arms(pruning_paths), question)
+
+
+COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
+    "prunings": _prunings,
+    "arms": _arms,
+    "plan": _plan,
+    "counterfactual": _counterfactual,
+}
+"""The computation behind each query about retrainings."""
+
+
+def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, question: Question) -> CounterfactualPreview:
+    """Return what a counterfactual of the question's example would retrain; it takes a ranking.
+
+    Raises:
+        TinflError: there is nothing to retrain.
+    """
+    wanted = verification(snapshot, question)
+    pruning, _ = outlined(snapshot.paths, snapshot.info, wanted.own, wanted.wanted)
+    label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
+    return CounterfactualPreview(question, label, wanted, pruning, expected_seconds(pruning, sweep, None))
+
+
+def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
+    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
+    rows = plan.rows()
+    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
+    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
+        return 3600 * left / pruning.heartbeat.models_per_hour
+    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
+        alpha = sweep.info.design.get("alpha")
+        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
+        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
+        return 3600 * longer * left / sweep.heartbeat.models_per_hour
+    return None
 
 
 def resume_run(root: Path, retry_failed: bool, observer: Observer) -> None:

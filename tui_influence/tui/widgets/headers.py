@@ -46,7 +46,7 @@ def question_lines(
     second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
     lines = [first, second]
     answers = (state.ranking.value, state.comparison.value)
-    notes = [note for answer in answers if answer is not None for note in answer.notes]
+    notes = [note for answer in answers if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
