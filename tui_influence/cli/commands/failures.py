@@ -32,6 +32,7 @@ from tui_influence.cli.options import (
     Theme,
 )
 from tui_influence.errors import ConfigError
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.counterfactual import (
     DROP,
     FEWEST_SEEDS,
@@ -65,7 +66,7 @@ def failures(
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
     target_class: TargetClass = None,
     target: Target = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     below: Annotated[
