@@ -83,7 +83,7 @@ ESTIMATORS = {
     for estimator in (
         Estimator(
             "difference",
-            description="mean output of the models with a group minus that of the models without it",
+            description="mean output with the group minus without it",
             meaning="{quantity} of {examples} over models trained with the {noun} minus over models trained without it",
             supports_only=True,
             is_linear=True,
@@ -91,7 +91,7 @@ ESTIMATORS = {
         ),
         Estimator(
             "ridge",
-            description="ridge regression on all groups at once; needs fewer models where noise is small",
+            description="regression on all groups at once",
             meaning=(
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by ridge regression on all {nouns} at once"
