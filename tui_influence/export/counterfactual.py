@@ -5,7 +5,7 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.pruning.types import Against, CounterfactualPreview, Interval, Verified
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import Arm
 from tui_influence.store.run_info import RunInfo

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.types import Outcome
-from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.numbers import format_interval, value_format, with_interval
 from tui_influence.roles import ArmKind
 from tui_influence.text import pluralize
 
@@ -69,7 +70,7 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         "Without what hurts it most:",
         *(
             f"  {style.before(group.influence)}{group.influence:{digits}}{'*' if group.is_significant else ' '} "
-            f"[{group.low:{digits}}, {group.high:{digits}}]  {_name(pruning.groups[group.group], style)}"
+            f"{format_interval(group.low, group.high, digits)}  {_name(pruning.groups[group.group], style)}"
             for group in harmful
         ),
         f"  {by}",
@@ -191,8 +192,7 @@ def _correct(arm: ArmOnExample, width: int) -> str:
 
 
 def _margin(margin: Interval) -> str:
-    interval = f" [{margin.low:+.2f}, {margin.high:+.2f}]" if isfinite(margin.low) else ""
-    return f"{margin.value:+.2f}{interval}"
+    return with_interval(margin.value, margin.low, margin.high, "+.2f")
 
 
 def _row(excluded: str, correct: str, margin: str, width: int, style: str = "") -> Text:
