@@ -24,9 +24,11 @@ from tui_influence.export.files import write_text_atomically
 from tui_influence.images.graphics import detect_protocol, library_problem
 from tui_influence.pruning.options import verify_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
+from tui_influence.render.counterfactual import counterfactual_plan, plan_size
 from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo
 from tui_influence.text import format_duration, pluralize, printable
 from tui_influence.tui.background import attempt
 from tui_influence.tui.clipboard import keep
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 Q = TypeVar("Q")
 T = TypeVar("T")
 
+_SLOWER = "The sweep is being trained too: each will slow the other down."
 _UNFIT = re.compile(r"[^\w.=+-]+")
 """Characters that do not belong into the name of a file."""
 
@@ -163,7 +166,7 @@ class RunOperations:
             *(f"      {text}" for text in then),
         ]
         if state.sweep.is_active:
-            lines.append("The sweep is being trained too: each will slow the other down.")
+            lines.append(_SLOWER)
         list_file = _list_file(proposal)
 
         def begin(observer: "Observer") -> None:
@@ -241,8 +244,6 @@ class RunOperations:
 
     def confirm_counterfactual(self, preview: CounterfactualPreview) -> None:
         """Start a counterfactual that was previewed, after asking."""
-        from tui_influence.tui.widgets.verification_lines import proposed_lines  # here, because it loads numpy
-
         state, run, info = self._state, self._state.counterfactual.run, self._state.info
         if run is None or info is None:
             return
@@ -254,7 +255,20 @@ class RunOperations:
 
         start = partial(self._start, run, "what is to be retrained", begin)
         command = verify_command(preview.question, state.root)
-        self._confirm("Retrain without these?", proposed_lines(preview, state), command, start)
+        self._confirm("Retrain without these?", self._counterfactual_plan(preview, info), command, start)
+
+    def _counterfactual_plan(self, preview: CounterfactualPreview, info: RunInfo) -> list[str]:
+        """Return what is to be retrained, and what it costs."""
+        state, report, seconds = self._state, self._state.example.value, preview.seconds
+        is_correct = report is not None and report.example == preview.question.example and report.overall.accuracy > 0.5
+        first, *lines = counterfactual_plan(preview, state.style, is_correct=is_correct)
+        time = f": about {format_duration(seconds)}, at the sweep's rate" if seconds is not None else ""
+        lines = [
+            f"Run: {state.sweep.name}, {first}",
+            *lines,
+            f"Cost: {plan_size(preview.pruning)}, {info.location}{time}",
+        ]
+        return [*lines, _SLOWER] if state.sweep.is_active else lines
 
     def _resume_counterfactual(self, run: RunHandle, question: Question) -> None:
         overview = run.overview

@@ -32,6 +32,8 @@ from tui_influence.cli.options import (
     Theme,
 )
 from tui_influence.errors import ConfigError
+from tui_influence.export.counterfactual import counterfactual_document, plan_document
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.counterfactual import (
     DROP,
     FEWEST_SEEDS,
@@ -43,12 +45,14 @@ from tui_influence.pruning.options import (
     verify_command,
 )
 from tui_influence.pruning.planning import OtherSettingsError, planned
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.render.counterfactual import (
-    planned_document,
-    planned_lines,
-    verification_document,
-    verification_lines,
+    counterfactual_lines,
+    counterfactual_plan,
+    counterfactual_title,
+    plan_size,
 )
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
@@ -65,7 +69,7 @@ def failures(
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
     target_class: TargetClass = None,
     target: Target = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     below: Annotated[
@@ -199,9 +203,10 @@ def verify_failure(reading: RunSnapshot, question: Question, options: Options) -
         diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
     request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     if options.dry_run:
-        document = planned_document(reading, question, plan.pruning)
-        lines = planned_lines(reading, question, plan.pruning, ascii_only=options.ascii_only)
-        show_with_cost(plan, request, document, lines, json=options.json)
+        label = reading.target_info.classes[int(reading.examples.labels[example])]
+        preview = CounterfactualPreview(question, label, wanted, plan.pruning, None)
+        lines = [*counterfactual_plan(preview, Style(options.ascii_only)), plan_size(plan.pruning)]
+        show_with_cost(plan, request, plan_document(preview, reading.info), lines, json=options.json)
         return
     say_how_many(sweep, reading.info, plan.pruning)
     start(request, foreground=options.foreground, reading=verify_command(question, sweep.root))
@@ -223,10 +228,11 @@ def _show(own: Paths, example: int, options: Options) -> None:
     if found.damaged:
         diagnostics.warn(f"{len(found.damaged)} damaged records were left out: {printable(found.damaged[0])}")
     if options.json:
-        output.write_json(verification_document(found))
+        output.write_json(counterfactual_document(found))
     else:
-        for line in verification_lines(found, ascii_only=options.ascii_only):
-            output.line(line)
+        console, style = output.console(), Style(options.ascii_only, dims=True)
+        lines = [counterfactual_title(found, style), *counterfactual_lines(found, style, console.width)]
+        console.print(*lines, sep="\n")
     state = observe(own)[0]
     if not found.is_complete:
         verb = "status" if state in ACTIVE else "resume"

@@ -11,6 +11,7 @@ from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
 from tui_influence.analysis.types import ImageSeries
+from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
@@ -122,7 +123,6 @@ class ModeScreen(Screen[None]):
         return False
 
 
-_ESTIMATORS = ("difference", "ridge")
 _OUTPUTS = ("margin", "probability", "correct")
 _QUESTIONS = ("target", "target_class", "versus", "estimator", "output")
 
@@ -155,8 +155,8 @@ class QueryScreen(ModeScreen):
         return action not in _QUESTIONS or self.state.info is not None
 
     def action_estimator(self) -> None:
-        """Estimate by the other method."""
-        self.ask(replace(self.state.question, estimator=_next(_ESTIMATORS, self.state.question.estimator)))
+        """Estimate by the next method."""
+        self.ask(replace(self.state.question, estimator=_next(tuple(ESTIMATORS), self.state.question.estimator)))
 
     def action_output(self) -> None:
         """Ask for the next output kind."""

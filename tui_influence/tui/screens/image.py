@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,7 +12,10 @@ from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ImageSeries
+from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.format import cut, plain
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.overview import Overview
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.messages import StateChanged
@@ -19,6 +23,7 @@ from tui_influence.tui.operations import RunOperations, has_graphics
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 
 class ImageScreen(Screen[int]):
@@ -100,15 +105,39 @@ class ImageScreen(Screen[int]):
 
         reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
-        lines = example_lines(example.value, classes, self._group(), style, width, box.height, self._verified(width))
+        lines = example_lines(
+            example.value, classes, self._group(), style, width, box.height, self._counterfactual(width)
+        )
         error = self._state.image_errors.get(reading.target)
         return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines
 
-    def _verified(self, width: int) -> list[Text]:
-        """Return how the counterfactual stands."""
-        from tui_influence.tui.widgets.verification_lines import verifying_lines
+    def _counterfactual(self, width: int) -> list[Text]:
+        """Return the state of its counterfactual, and what that shows; nothing if there is none."""
+        counterfactual, style = self._state.counterfactual, self._state.style
+        run, result = counterfactual.run, counterfactual.result
+        if run is None:
+            return []
+        lines = starting(self._state.preparing.get(run.root, ""), style)
+        if run.error:
+            lines.append(Text(f"its verification: {plain(run.error, style.ascii)}", style=style.error))
+        overview = run.overview
+        if overview is None or not counterfactual.exists:
+            return lines
+        lines += [retrainings(overview, style, width), *troubles(overview, style)]
+        if result.error:
+            lines.append(Text(plain(result.error, style.ascii), style=style.error))
+        if result.value is not None:
+            lines += counterfactual_lines(result.value, style, width)
+        hint = self._counterfactual_hint(run.root, overview)
+        return [*lines, Text(keys_of(self.app).put_into(hint), style=style.quiet)] if hint else lines
 
-        return verifying_lines(self._state, keys_of(self.app), width)
+    def _counterfactual_hint(self, root: Path, overview: Overview) -> str:
+        """Return the keys that stop it or resume it."""
+        if self._state.readonly:
+            return ""
+        if overview.is_active:
+            return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {root.name}, <prune.stop>"
+        return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
 
     def _group(self) -> str | None:
         group = self._series.groups[self._index]
