@@ -24,7 +24,7 @@ from tui_influence.tui.widgets.input import FILTER, Field
 from tui_influence.tui.widgets.table import RankingTable
 
 if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Sheet
+    from tui_influence.tui.table_models import RankModel
 
 
 class RankScreen(QueryScreen):
@@ -68,14 +68,14 @@ class RankScreen(QueryScreen):
     def show(self) -> None:
         """Show the answer there is, or why there is none."""
         state = self.state
-        self._find_sheet()
-        self.query_one("#ranking").display = self._sheet is not None
+        self._update_model()
+        self.query_one("#ranking").display = self._model is not None
         empty = self.query_one("#no-ranking", Static)
-        empty.display = self._sheet is None
-        if self._sheet is None:
+        empty.display = self._model is None
+        if self._model is None:
             empty.update(plain(state.ranking.error or state.sweep.error or "reading the models...", state.style.ascii))
-        elif self._shown != (self._sheet, state.style):  # nor what has not changed: a run is looked at every second
-            self._shown = (self._sheet, state.style)
+        elif self._shown != (self._model, state.style):  # nor what has not changed: a run is looked at every second
+            self._shown = (self._model, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -164,18 +164,18 @@ class RankScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write the whole ranking to a file, or both, as `tinfl rank --csv` does."""
-        model = self._sheet
+        model = self._model
         if model is not None:
             what = pluralize(len(model.rows), model.noun, model.nouns)
             note = "All groups, whatever is filtered or marked; a file of that name is replaced."
-            self.operations.export_csv(model.name, note, what, lambda: rank_csv(model.report))
+            self.operations.export_csv(model.file_name, note, what, lambda: rank_csv(model.report))
 
     def action_copy(self) -> None:
         """Copy the marked lines, or the one under the cursor."""
         table = self.query_one(RankingTable)
         rows = table.marked or ([table.current] if table.current else [])
-        if rows and self._sheet is not None:
-            lines = rank_csv(self._sheet.part({row.index for row in rows}), comments=False)
+        if rows and self._model is not None:
+            lines = rank_csv(self._model.subset({row.index for row in rows}), comments=False)
             self.operations.copy(lines, pluralize(len(rows), "line"))
 
     def action_command(self) -> None:
@@ -183,53 +183,53 @@ class RankScreen(QueryScreen):
         state = self.state
         self.operations.copy_command(state.question.command(state.root, versus=state.comparison.question))
 
-    def _find_sheet(self) -> None:
+    def _update_model(self) -> None:
         """Take what there is to show now; another kind of it has other orders."""
         state = self.state
-        made_of = (state.ranking.value, state.comparison.value, state.comparison.question is None)
-        if made_of == self._made_of:
+        sources = (state.ranking.value, state.comparison.value, state.comparison.question is None)
+        if sources == self._model_sources:
             return
-        before, self._sheet, self._made_of = self._sheet, None, made_of
+        before, self._model, self._model_sources = self._model, None, sources
         if state.ranking.value is not None:
-            from tui_influence.tui.table_models import sheet_of  # here, because it loads numpy
+            from tui_influence.tui.table_models import rank_model  # here, because it loads numpy
 
-            self._sheet = sheet_of(state)
-        if before is not None and self._sheet is not None and before.orders != self._sheet.orders:
+            self._model = rank_model(state)
+        if before is not None and self._model is not None and before.orders != self._model.orders:
             self._order, self._fresh = 0, True
 
     def _show_rows(self, *, follow: bool) -> None:
-        sheet = self._sheet
-        if sheet is None:
+        model = self._model
+        if model is None:
             return
-        order = self._order % len(sheet.orders)
-        rows = sheet.chosen(self._filter, order)
-        self.query_one(RankingTable).show(sheet, rows, self.state.style, follow=follow)
-        self._counts = (len(rows), sheet.orders[order])
+        order = self._order % len(model.orders)
+        rows = model.filtered(self._filter, order)
+        self.query_one(RankingTable).show(model, rows, self.state.style, follow=follow)
+        self._counts = (len(rows), model.orders[order])
         self._show_detail()
 
     def _show_detail(self) -> None:
-        sheet, overview = self._sheet, self.state.overview
-        if sheet is None or not self.query_one("#detail").display:
+        model, overview = self._model, self.state.overview
+        if model is None or not self.query_one("#detail").display:
             return
         place = self.query_one(RankingTable).current_place
-        detailed = (sheet, place, self.state.style)
+        detailed = (model, place, self.state.style)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         sizes = overview.info.source.sizes if overview and overview.info else []
-        group = sheet.rows[place].index if place is not None else len(sizes)
+        group = model.rows[place].index if place is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.style))
+        self.query_one("#about", Static).update(model.detail(place, images, self.state.style))
 
     def _show_question(self) -> None:
         from tui_influence.tui.widgets.headers import question_lines
 
         marks = len(self.query_one(RankingTable).marks)
-        lines = question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
+        lines = question_lines(self.state, self._model, *self._counts, marks, self.size.width - 2)
         self.query_one("#question", IncrementalText).show(lines)
 
-    _sheet: "Sheet | None" = None
-    _made_of: tuple[object, ...] = ()
+    _model: "RankModel | None" = None
+    _model_sources: tuple[object, ...] = ()
     _shown: tuple[object, ...] = ()
     _counts: tuple[int, str] = (0, "")
     _detailed: tuple[object, ...] = ()

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from tui_influence.analysis.types import (
         RankReport,
     )
-    from tui_influence.tui.table_models import Sheet
+    from tui_influence.tui.table_models import RankModel
 
 
 _NARROW = 60
 
 
 def question_lines(
-    state: RunState, sheet: "Sheet | None", shown: int, order: str, marks: int, width: int
+    state: RunState, model: "RankModel | None", shown: int, order: str, marks: int, width: int
 ) -> list[Text]:
     """Return two lines, and a third where something is wrong with the data.
 
     Args:
         state: question and answer.
-        sheet: what the table holds; None without a ranking.
+        model: what the table holds; None without a ranking.
         shown: its rows that pass the filter.
         order: their order, in words.
         marks: lines that are marked.
@@ -43,7 +43,7 @@ def question_lines(
     """
     style = state.style
     first = _with_right(_asked(state, width), _trust(state, width), width)
-    second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
+    second = Text(_counted(state, model, shown, order, marks) if model else "", style=style.quiet)
     lines = [first, second]
     answers = (state.ranking.value, state.comparison.value)
     notes = [note for answer in answers if answer is not None for note in answer.warnings]
@@ -121,13 +121,13 @@ def _word(report: "RankReport") -> str:
     return "NOISE" if report.is_noise() else "unknown" if found is None else f"{found.value:z.2f}"
 
 
-def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int) -> str:
-    total = len(sheet.rows)
-    all_of_them = pluralize(total, sheet.noun, sheet.nouns)
+def _counted(state: RunState, model: "RankModel", shown: int, order: str, marks: int) -> str:
+    total = len(model.rows)
+    all_of_them = pluralize(total, model.noun, model.nouns)
     some = f"{shown:,} of {all_of_them}" if shown != total else all_of_them
-    parts = [some, pluralize(sheet.models, "model"), order]
-    if sheet.agreement:
-        parts.append(sheet.agreement)
+    parts = [some, pluralize(model.n_models, "model"), order]
+    if model.agreement:
+        parts.append(model.agreement)
     if marks:
         parts.append(f"{marks:,} marked")
     if state.ranking.error:

@@ -15,7 +15,7 @@ from tui_influence.render.image_layout import Shelf
 from tui_influence.render.style import Style
 
 if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Written
+    from tui_influence.tui.widgets.table import TableLines
 
 Order = Callable[["ProbeRow"], tuple[float | str, ...]]
 
@@ -56,7 +56,7 @@ class ProbeSheet:
     noun: str
     nouns: str
     orders: Mapping[str, Order]
-    written: "Callable[[int, Style], Written]"
+    written: "Callable[[int, Style], TableLines]"
     about: Callable[[int, int, Style], list[Text]]
 
     def chosen(self, text: str, order: int) -> list[ProbeRow]:

@@ -12,7 +12,7 @@ The Prune mode's table: the arms of a pruning, or the target classes under one o
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
@@ -27,26 +27,44 @@ from textual.strip import Strip
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 
-if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Row, Written
-
-
 _MARGIN = 2
 """Cells before a line, for its mark."""
 _KEPT = 256
 """Lines that are kept as drawn: some screenfuls, for what is filtered away comes back a key later."""
 
 
-class Listed(Protocol):
-    """What a table shows."""
+class TableRow(Protocol):
+    """A row of a table."""
 
     @property
-    def rows(self) -> "Sequence[Row]":
+    def group(self) -> str:
+        """Its name."""
+
+    @property
+    def index(self) -> int:
+        """The number that it is known by, in whatever order rows are shown."""
+
+
+class TableLines(Protocol):
+    """Rows as lines of text."""
+
+    def header(self) -> Text:
+        """Return the line above them."""
+
+    def line(self, index: int, /) -> Text:
+        """Return the line of the row at an index."""
+
+
+class TableModel(Protocol):
+    """The rows of a table, and how they are written."""
+
+    @property
+    def rows(self) -> Sequence[TableRow]:
         """All rows."""
 
     @property
-    def written(self) -> "Callable[[int, Style], Written]":
-        """All rows as lines of a width."""
+    def written(self) -> Callable[[int, Style], TableLines]:
+        """Return all rows as lines of a width."""
 
 
 class Table(ScrollView, can_focus=True):
@@ -69,17 +87,17 @@ class Table(ScrollView, can_focus=True):
         super().__init__()
         self.marks: set[int] = set()
         self._style = style
-        self._sheet: Listed | None = None
-        self._rows: Sequence[Row] = ()
+        self._model: TableModel | None = None
+        self._rows: Sequence[TableRow] = ()
         self._places: dict[int, int] = {}
         self._cursor = 0
         self._leads = False
-        self._lines: Written | None = None
+        self._lines: TableLines | None = None
         self._width, self._base, self._blank = 0, RichStyle(), Strip([])
         self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
 
     @property
-    def current(self) -> "Row | None":
+    def current(self) -> TableRow | None:
         """The row under the cursor."""
         return self._rows[self._cursor] if self._rows else None
 
@@ -89,22 +107,22 @@ class Table(ScrollView, can_focus=True):
         return None if self.current is None else self._places[self.current.index]
 
     @property
-    def marked(self) -> "list[Row]":
+    def marked(self) -> list[TableRow]:
         """The marked rows, in the order of all, also those that a filter hides."""
-        return [row for row in self._sheet.rows if row.index in self.marks] if self._sheet else []
+        return [row for row in self._model.rows if row.index in self.marks] if self._model else []
 
-    def show(self, sheet: Listed, rows: "Sequence[Row]", style: Style, *, follow: bool = True) -> None:
-        """Show these rows of a sheet.
+    def show(self, model: TableModel, rows: Sequence[TableRow], style: Style, *, follow: bool = True) -> None:
+        """Show these rows of a model.
 
         Args:
-            sheet: what the rows are of; columns and scale are its.
+            model: what the rows are of; columns and scale are its.
             rows: some of it, in an order.
             style: colours and signs.
             follow: keep the cursor on its row; otherwise it goes to the first.
         """
-        if sheet is not self._sheet or style != self._style:
-            self._sheet, self._style, self._lines = sheet, style, None
-            self._places = {row.index: place for place, row in enumerate(sheet.rows)}
+        if model is not self._model or style != self._style:
+            self._model, self._style, self._lines = model, style, None
+            self._places = {row.index: place for place, row in enumerate(model.rows)}
         before, held = self._cursor, self.current.index if self.current else None
         self._rows = rows
         found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
@@ -193,10 +211,10 @@ class Table(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen; the first is the header."""
-        if self._sheet is None or self._width <= _MARGIN:
+        if self._model is None or self._width <= _MARGIN:
             return self._blank
         if self._lines is None:
-            self._lines = self._sheet.written(self._width - _MARGIN, self._style)
+            self._lines = self._model.written(self._width - _MARGIN, self._style)
             self._strips.clear()
         if y == 0:
             return self._strip(" " * _MARGIN, self._lines.header(), self._base)
@@ -210,7 +228,7 @@ class Table(ScrollView, can_focus=True):
             strip = self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
         return strip
 
-    def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
+    def _row_strip(self, row: TableRow, lines: TableLines, *, cursor: bool) -> Strip:
         mark = self._style.glyph("● ", "* ") if row.index in self.marks else " " * _MARGIN
         base = self._base
         if cursor:
@@ -248,7 +266,7 @@ class Table(ScrollView, can_focus=True):
 
 
 class RankingTable(Table):
-    """Rows of a sheet; an index is a group's column in the masks."""
+    """Rows of a model; an index is a group's column in the masks."""
 
     help = (
         "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "
