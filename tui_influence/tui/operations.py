@@ -22,11 +22,12 @@ from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.export.files import write_text_atomically
 from tui_influence.images.graphics import detect_protocol, library_problem
-from tui_influence.pruning.options import verify_command
+from tui_influence.pruning.options import listed_text, verify_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
 from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
+from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import format_duration, pluralize, printable
@@ -172,7 +173,8 @@ class RunOperations:
         def begin(observer: "Observer") -> None:
             from tui_influence.tui.retrainings import start_pruning  # here, because it loads numpy and pydantic
 
-            start_pruning(state.root, info, proposal, list_file, observer)
+            _write_list(list_file, proposal)
+            start_pruning(state.root, info, proposal, observer)
 
         start = partial(self._start, run, "what is to be retrained", begin)
         self._confirm("Retrain?", lines, _pruning_command(state, proposal, list_file), start)
@@ -209,14 +211,7 @@ class RunOperations:
         if proposal is None:
             return
         list_file = _list_file(proposal)
-
-        def write() -> None:
-            from tui_influence.tui.retrainings import write_list  # here, because it loads numpy and pydantic
-
-            write_list(list_file, proposal)
-
-        if list_file is not None:
-            self._runner.details.submit("list", write)
+        self._runner.details.submit("list", partial(_write_list, list_file, proposal))
         self.copy(_pruning_command(state, proposal, list_file), "the command")
 
     # Counterfactuals
@@ -418,6 +413,13 @@ def _list_file(proposal: PruningProposal) -> Path | None:
         return None
     digest = hashlib.blake2b("\n".join(listed).encode(), digest_size=4).hexdigest()
     return user_state_path("tinfl") / "lists" / f"{len(listed)}-classes-{digest}.txt"
+
+
+def _write_list(file: Path | None, proposal: PruningProposal) -> None:
+    """Write the groups that were chosen by hand to a file; nothing without a file."""
+    if file is not None:
+        make_directory(file.parent)
+        write_text_atomically(file, listed_text(proposal.choice.listed))
 
 
 def _pruning_command(state: RunState, proposal: PruningProposal, list_file: Path | None) -> str:

@@ -12,10 +12,8 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.config.loader import config_from_json
 from tui_influence.errors import ConfigError
-from tui_influence.export.files import write_text_atomically
 from tui_influence.pruning.arms import choice
 from tui_influence.pruning.counterfactual import verification, verified
-from tui_influence.pruning.options import listed_text
 from tui_influence.pruning.planning import Planned, Wanted, begin, cost_of, names_of, outlined, planned
 from tui_influence.pruning.recommendation import predicted_best
 from tui_influence.pruning.results import measure_arms
@@ -26,7 +24,6 @@ from tui_influence.runs.launch import start
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.resume import request_to_resume
 from tui_influence.runs.supervisor import Observer
-from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning, read_arms
 from tui_influence.store.run_info import RunInfo
@@ -97,15 +94,12 @@ def resume_run(root: Path, retry_failed: bool, observer: Observer) -> None:
     start(request_to_resume(root, retry_failed=retry_failed), observer)
 
 
-def start_pruning(
-    root: Path, info: RunInfo, proposal: PruningProposal, list_file: Path | None, observer: Observer
-) -> None:
-    """Start the retrainings of a proposal, and write its list of groups to a file.
+def start_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> None:
+    """Start the retrainings of a proposal.
 
     Raises:
         TinflError: they cannot be planned or started.
     """
-    write_list(list_file, proposal)
     begin(_plan_pruning(root, info, proposal, observer), _pruning_paths(root, proposal), observer)
 
 
@@ -133,17 +127,6 @@ def start_counterfactual(
     """
     paths = Paths(counterfactual_root)
     begin(planned(Paths(root), info, paths, preview.wanted.wanted, observer.stage), paths, observer)
-
-
-def write_list(file: Path | None, proposal: PruningProposal) -> None:
-    """Write the groups that were chosen by hand to a file, so that a command can name it; nothing without a file.
-
-    Raises:
-        ResultsError: it cannot be written.
-    """
-    if file is not None:
-        make_directory(file.parent)
-        write_text_atomically(file, listed_text(proposal.choice.listed))
 
 
 def pruning_request(info: RunInfo, proposal: PruningProposal) -> Wanted:
