@@ -159,7 +159,7 @@ async def test_the_command_that_is_copied_writes_the_csv_that_is_exported(zoo, t
             for key in keys:
                 await pilot.press(key)
                 await answered(app, pilot)
-            await until(pilot, lambda: app.screen.shown is not None)
+            await until(pilot, lambda: app.screen._shown is not None)
             text = await exported(app, pilot, tmp_path / f"{place}.csv")
             await pilot.press("Y")
             await until(pilot, lambda place=place: len(copied) == place + 1)

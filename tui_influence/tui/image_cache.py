@@ -46,7 +46,7 @@ class ImageKey:
     """
 
     target: int | None
-    place: int
+    index: int
     columns: int
     style: Style
 
@@ -109,7 +109,7 @@ def draw_images(
     from tui_influence.images.text_image import draw_image  # here, because it loads numpy
 
     thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
-    found: dict[ImageKey, ImageStrips | None] = {}
+    images_by_key: dict[ImageKey, ImageStrips | None] = {}
     reasons: dict[int | None, str] = {}
     for key in keys:
         if key.target not in thumbnails:
@@ -121,16 +121,16 @@ def draw_images(
             except OSError as error:
                 thumbnails[key.target], reasons[key.target] = None, str(to_results_error(error))
         images = thumbnails[key.target]
-        if images is None or not 0 <= key.place < len(images):
-            found[key] = None
+        if images is None or not 0 <= key.index < len(images):
+            images_by_key[key] = None
             reasons[key.target] = reasons[key.target] or "the run keeps fewer images than examples: is it half copied?"
             continue
         style = key.style
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
-        rows = draw_image(images[key.place], columns, _ink(style), dark=style.dark)
-        found[key] = tuple(Strip(row, columns) for row in rows)
-    return found, reasons
+        rows = draw_image(images[key.index], columns, _ink(style), dark=style.dark)
+        images_by_key[key] = tuple(Strip(row, columns) for row in rows)
+    return images_by_key, reasons
 
 
 def _ink(style: Style) -> "Ink":

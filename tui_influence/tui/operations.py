@@ -50,7 +50,7 @@ Q = TypeVar("Q")
 T = TypeVar("T")
 
 _SLOWER = "The sweep is being trained too: each will slow the other down."
-_UNFIT = re.compile(r"[^\w.=+-]+")
+_UNSAFE_CHARACTERS = re.compile(r"[^\w.=+-]+")
 """Characters that do not belong into the name of a file."""
 
 
@@ -119,12 +119,12 @@ class RunOperations:
             return
         rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
         takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
-        place = overview.info.location if overview.info else "on this machine"
+        location = overview.info.location if overview.info else "on this machine"
         retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
         cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
         lines = [
             f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
-            f"Cost: {cost} to train {place}{takes}.",
+            f"Cost: {cost} to train {location}{takes}.",
         ]
         words = [run_command("resume", run.root), *(["--retry-failed"] if retries else [])]
 
@@ -306,7 +306,7 @@ class RunOperations:
             else:
                 self._notify(f"Wrote {description} to {printable(str(file))}")
 
-        proposed = "-".join(_UNFIT.sub("_", part)[:40].strip("._") or "x" for part in name)
+        proposed = "-".join(_UNSAFE_CHARACTERS.sub("_", part)[:40].strip("._") or "x" for part in name)
         self._app.push_screen(FieldScreen("Export as CSV", f"{proposed}.csv", note), write)
 
     def copy(self, text: str, description: str) -> None:

@@ -10,7 +10,7 @@ from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-MOST = 500
+MAX_RUNS = 500
 """Directories that are looked at."""
 
 
@@ -53,23 +53,23 @@ def list_runs(folder: Path) -> list[RunSummary]:
             raise ResultsError(f"{where}: no such results directory")
         if not folder.is_dir():
             raise ResultsError(f"{where}: not a results directory, but a file")
-        found = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
+        directories = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
     except OSError as error:
         raise to_results_error(error, "list", folder) from error
-    if not found:
+    if not directories:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
-    found.sort(key=_last_active, reverse=True)
-    return [_summary(root) for root in found[:MOST]]
+    directories.sort(key=_last_active, reverse=True)
+    return [_summary(root) for root in directories[:MAX_RUNS]]
 
 
 def _summary(root: Path) -> RunSummary:
     try:
-        seen = overview(Paths(root), max_failures=0)
+        latest = overview(Paths(root), max_failures=0)
     except TinflError as error:
         return RunSummary(root, problem=str(error))
     except OSError as error:
         return RunSummary(root, problem=str(to_results_error(error)))
-    return RunSummary(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
+    return RunSummary(root, latest.state, latest.finished, latest.total, silent=latest.is_silent)
 
 
 def _last_active(root: Path) -> tuple[float, str]:

@@ -145,12 +145,12 @@ class ImageScreen(Screen[int]):
 
     def _title(self) -> Text:
         style, series, group = self._state.style, self._series, self._group()
-        place = f" image {self._index + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
+        position = f" image {self._index + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
         if group is None:
-            return Text(place, style=style.quiet)
+            return Text(position, style=style.quiet)
         name = cut(plain(group, style.ascii), 40, style.ellipsis)
         role = f" {series.role}" if series.role else ""
-        return Text.assemble((f" {name}", "bold"), role, (f" {place}", style.quiet))
+        return Text.assemble((f" {name}", "bold"), role, (f" {position}", style.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""

@@ -42,7 +42,7 @@ class LogScreen(ModeScreen):
     def show(self) -> None:
         """Show lines that were added."""
         self.query_one(LogView).show(self.state.log, self.state.style)
-        self._say()
+        self._show_status()
 
     def back(self) -> bool:
         """Leave the search."""
@@ -55,12 +55,12 @@ class LogScreen(ModeScreen):
         return True
 
     @on(Input.Changed, "#search")
-    def _searched(self, event: Input.Changed) -> None:
+    def _search(self, event: Input.Changed) -> None:
         self.query_one(LogView).search(event.value)
-        self._say()
+        self._show_status()
 
     @on(Input.Submitted, "#search")
-    def _search_kept(self) -> None:
+    def _leave_field(self) -> None:
         self.query_one(LogView).focus()
 
     def action_search(self) -> None:
@@ -72,36 +72,36 @@ class LogScreen(ModeScreen):
     def action_next(self) -> None:
         """Go to the next hit."""
         self.query_one(LogView).step(1)
-        self._say()
+        self._show_status()
 
     def action_previous(self) -> None:
         """Go to the hit before."""
         self.query_one(LogView).step(-1)
-        self._say()
+        self._show_status()
 
     def action_follow(self) -> None:
         """Follow, or stay."""
         view = self.query_one(LogView)
         view.set_follow(not view.follow)
-        self._say()
+        self._show_status()
 
     def action_level(self) -> None:
         """Show the next level."""
         view = self.query_one(LogView)
         view.filter(Level((view.level + 1) % len(Level)))
-        self._say()
+        self._show_status()
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
         self.operations.copy_command(run_command("logs", self.state.root))
 
-    def _say(self) -> None:
+    def _show_status(self) -> None:
         view = self.query_one(LogView)
-        (shown, total), (at, hits) = view.counts, view.found
+        (n_shown, total), (at, hits) = view.counts, view.found
         if not total:
             self.query_one("#log-line", Static).update("nothing has happened yet")
             return
-        parts = [f"{shown:,} of {total:,} lines" if shown != total else f"{total:,} lines", _LEVELS[view.level]]
+        parts = [f"{n_shown:,} of {total:,} lines" if n_shown != total else f"{total:,} lines", _LEVELS[view.level]]
         if self.query_one("#search", Input).value:
             parts.append(f"hit {at:,} of {hits:,}" if hits else "not found")
         parts.append("following" if view.follow else "not following")

@@ -91,7 +91,7 @@ class ProbeScreen(QueryScreen):
     def show(self) -> None:
         """Show what was found, or why nothing was."""
         self._find_shown()
-        shown, style = self._shown, self.state.style
+        view, style = self._shown, self.state.style
         reason = self._nothing()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
@@ -101,8 +101,8 @@ class ProbeScreen(QueryScreen):
             self.call_after_refresh(self.show)  # only then its parts know their sizes
         if reason:
             empty.update(plain(reason, style.ascii))
-        elif shown is not None:
-            self._show_body(shown)
+        elif view is not None:
+            self._show_body(view)
         self._show_heading()
         self.offer("filter", "sort", "target_class", "driver", "estimator", "export")
 
@@ -114,12 +114,12 @@ class ProbeScreen(QueryScreen):
             field.display = False
             self.query_one(ProbeTable).focus()
             return True
-        probe, asked = self.state.probe, self.state.question
+        probe, question = self.state.probe, self.state.question
         if probe.kind is ProbeKind.PARTS and probe.source is not None:
             self._choose_source(None)
             return True
-        if probe.kind is ProbeKind.PARTS and asked.target_class is not None:
-            self.ask(asked.compared_with(None, None))
+        if probe.kind is ProbeKind.PARTS and question.target_class is not None:
+            self.ask(question.compared_with(None, None))
             return True
         return False
 
@@ -165,14 +165,14 @@ class ProbeScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write what is shown to a file."""
-        shown, result = self._shown, self.state.probe.query.value
-        if shown is None or result is None:
+        view, result = self._shown, self.state.probe.query.value
+        if view is None or result is None:
             return
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
         parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
-        note = f"{shown.note} A file of that name is replaced."
-        self.operations.export_csv([part for part in parts if part is not None], note, shown.what, shown.csv)
+        note = f"{view.note} A file of that name is replaced."
+        self.operations.export_csv([part for part in parts if part is not None], note, view.what, view.csv)
 
     def action_command(self) -> None:
         """Copy the command that finds the same."""
@@ -190,9 +190,9 @@ class ProbeScreen(QueryScreen):
         self.changed()
 
     @on(Table.Chosen)
-    def _chosen(self, message: Table.Chosen) -> None:
-        shown, sheet = self._shown, self._sheet
-        if shown is None or sheet is None:
+    def _open_row(self, message: Table.Chosen) -> None:
+        view, sheet = self._shown, self._sheet
+        if view is None or sheet is None:
             return
         table = self.query_one(ProbeTable)
         row = sheet.row(message.index)
@@ -201,17 +201,17 @@ class ProbeScreen(QueryScreen):
         if row.example is None:
             self.ask(self.state.question.compared_with(None, row.group))
             return
-        indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
+        indices = [row.index for row in sheet.chosen(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:
-            series = shown.series(indices)
-            self.open_image(series, indices.index(message.index), lambda place: table.select(indices[place]))
+            series = view.series(indices)
+            self.open_image(series, indices.index(message.index), lambda index: table.select(indices[index]))
 
     @on(ImageGrid.Opened)
-    def _opened(self, message: ImageGrid.Opened) -> None:
+    def _open_image(self, message: ImageGrid.Opened) -> None:
         if self._shown is not None:
             grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
             series = self._shown.series([tile.place for tile in tiles])
-            self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
+            self.open_image(series, message.place, lambda index: grid.select(tiles[index]))
 
     @on(Table.CursorMoved)
     @on(ImageGrid.Turned)
@@ -257,14 +257,14 @@ class ProbeScreen(QueryScreen):
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").display = False
 
-    def _show_body(self, shown: "Shown") -> None:
+    def _show_body(self, view: "Shown") -> None:
         sheet = self._sheet
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
         self.query_one("#probed").set_class(self.state.probe.kind is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
-        drawn = (shown, self.state.style)
+        drawn = (view, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
             if self._shelved is not None:
@@ -288,8 +288,8 @@ class ProbeScreen(QueryScreen):
         self._part = f"{many}{list(sheet.orders)[order]}"
 
     def _show_heading(self) -> None:
-        shown, width = self._shown, self.size.width - 2
-        summary = shown.summary(self.state.style) if shown is not None else ""
+        view, width = self._shown, self.size.width - 2
+        summary = view.summary(self.state.style) if view is not None else ""
         part = self._part if self._sheet is not None and not self._nothing() else ""
         self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
@@ -299,14 +299,14 @@ class ProbeScreen(QueryScreen):
         width, height = beside.room
         if result is None or self._shown is None or not width:
             return
-        place, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
-        detailed = (self._shown, place if sheet is not None else tile, style, beside.room)
+        index, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
+        detailed = (self._shown, index if sheet is not None else tile, style, beside.room)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         row, lines = None, []
-        if sheet is not None and place is not None:
-            row, lines = sheet.rows[place], sheet.about(place, width, style)
+        if sheet is not None and index is not None:
+            row, lines = sheet.rows[index], sheet.about(index, width, style)
         elif self._shelved is not None:
             lines = self._shelved.about(None if tile is None else tile.place, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
