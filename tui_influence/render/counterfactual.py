@@ -1,6 +1,6 @@
 """What a verification has found, for readers and for programs: sentences, lines of text, JSON values.
 
-The command line and the app say the same sentences. Plain text, safe to show, made of a `Verified`, or of
+The command line and the app say the same sentences. Plain text, safe to show, made of a `CounterfactualResult`, or of
 what is planned.
 """
 
@@ -15,12 +15,12 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.pruning.types import (
-    Against,
     ArmOnExample,
-    Flipped,
+    ControlComparison,
+    CounterfactualResult,
+    FlipCounts,
     Interval,
     Outcome,
-    Verified,
 )
 from tui_influence.render.format import plain
 from tui_influence.render.ranking import (
@@ -48,31 +48,31 @@ _OUTCOMES = {
 }
 
 
-def conclusion(found: Verified, one: ArmOnExample) -> str:
+def conclusion(found: CounterfactualResult, one: ArmOnExample) -> str:
     """Return what follows from an arm that leaves out what is to blame, in a sentence."""
     outcome = found.outcome(one)
     so_far = "" if found.is_complete or outcome is Outcome.OPEN else "so far, "
     return so_far + _OUTCOMES[outcome]
 
 
-def left_out(found: Verified, one: ArmOnExample, *, ascii_only: bool) -> str:
+def left_out(found: CounterfactualResult, one: ArmOnExample, *, ascii_only: bool) -> str:
     """Return the names of the groups that an arm leaves out."""
     return ", ".join(plain(found.pruning.groups[group], ascii_only) for group in one.arm.rows[0].dropped)
 
 
-def elsewhere(found: Verified, one: ArmOnExample) -> list[str]:
+def elsewhere(found: CounterfactualResult, one: ArmOnExample) -> list[str]:
     """Return what an arm turns on the evaluate half, and what as many at random turn, a sentence each."""
-    if one.flipped is None:
+    if one.flips is None:
         return []
-    of = f"of {pluralize(one.flipped.size, 'example')} of the evaluate half"
-    lines = [f"elsewhere, {of} {_turned(one.flipped)}"]
-    control = found.of(ArmKind.RANDOM, one.arm.k)
-    if control is not None and control.flipped is not None:
-        lines.append(f"with {one.arm.k} at random left out instead, {_turned(control.flipped)}")
+    of = f"of {pluralize(one.flips.size, 'example')} of the evaluate half"
+    lines = [f"elsewhere, {of} {_turned(one.flips)}"]
+    control = found.arm_of(ArmKind.RANDOM, one.arm.k)
+    if control is not None and control.flips is not None:
+        lines.append(f"with {one.arm.k} at random left out instead, {_turned(control.flips)}")
     return lines
 
 
-def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
+def verification_lines(found: CounterfactualResult, *, ascii_only: bool) -> list[str]:
     """Return all that a verification has found, a line each."""
     name = plain(found.info.targets[0].classes[found.label], ascii_only)
     lines = [f'example {found.example} (class "{name}"), retrained:']
@@ -80,14 +80,14 @@ def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
         margin = f"margin {shown_margin(one.margin)}" if one.models else ""
         label = plain(one.arm.label, ascii_only)
         lines.append(f"  {label:<{_LABEL}} right in {one.right} of {one.models}  {margin}".rstrip())
-    for one in found.blamed:
+    for one in found.drop_arms:
         if one.models:
             said = [conclusion(found, one), *_comparisons(found, one), *elsewhere(found, one)]
             lines += ["", f"without {left_out(found, one, ascii_only=ascii_only)}:", *(f"  {text}" for text in said)]
     return [*lines, "", method(found)]
 
 
-def method(found: Verified) -> str:
+def method(found: CounterfactualResult) -> str:
     """Return how the blame was found, and what the numbers are."""
     used = found.pruning.ranking
     return (
@@ -129,7 +129,7 @@ def planned_document(reading: RunSnapshot, question: Question, pruning: Pruning)
     }
 
 
-def verification_document(found: Verified) -> dict[str, Any]:
+def verification_document(found: CounterfactualResult) -> dict[str, Any]:
     """Return what a verification has found as JSON values."""
     groups = found.pruning.groups
     return {
@@ -145,7 +145,7 @@ def verification_document(found: Verified) -> dict[str, Any]:
                 "margin": _interval(one.margin),
                 "over_everything": _against(one.over_all),
                 "over_random": _against(one.over_random),
-                "flipped": None if one.flipped is None else vars(one.flipped),
+                "flips": None if one.flips is None else vars(one.flips),
                 "outcome": found.outcome(one).value if one.arm.kind is ArmKind.DROP else None,
             }
             for one in found.arms
@@ -161,12 +161,12 @@ def shown_margin(found: Interval) -> str:
     return f"{found.value:+.2f}{between}"
 
 
-def _comparisons(found: Verified, one: ArmOnExample) -> list[str]:
+def _comparisons(found: CounterfactualResult, one: ArmOnExample) -> list[str]:
     """What an arm did to the example against each control."""
     lines = []
     controls = (
-        ("keeping everything", found.of(ArmKind.ALL, 0), one.over_all),
-        (f"{one.arm.k} at random", found.of(ArmKind.RANDOM, one.arm.k), one.over_random),
+        ("keeping everything", found.arm_of(ArmKind.ALL, 0), one.over_all),
+        (f"{one.arm.k} at random", found.arm_of(ArmKind.RANDOM, one.arm.k), one.over_random),
     )
     for words, control, against in controls:
         if control is not None and against is not None and isfinite(against.p):
@@ -191,11 +191,11 @@ def _label(reading: RunSnapshot, question: Question) -> str:
     return reading.target_info.classes[int(reading.examples.labels[question.example])]
 
 
-def _turned(flipped: Flipped) -> str:
-    return f"{flipped.to_right:,} turn right and {flipped.to_wrong:,} wrong"
+def _turned(flips: FlipCounts) -> str:
+    return f"{flips.to_right:,} turn right and {flips.to_wrong:,} wrong"
 
 
-def _against(found: Against | None) -> dict[str, Any] | None:
+def _against(found: ControlComparison | None) -> dict[str, Any] | None:
     return None if found is None else {"p": finite(found.p), "margin": _interval(found.margin)}
 
 

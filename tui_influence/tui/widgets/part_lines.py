@@ -18,7 +18,7 @@ from tui_influence.analysis.types import (
     ImageSeries,
     ProbeResult,
 )
-from tui_influence.export.subpopulations import driven_csv, in_order
+from tui_influence.export.subpopulations import examples_in_order, subpopulations_csv
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -42,14 +42,14 @@ _TALL = 32
 
 def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
-    examples = in_order(classes)
+    examples = examples_in_order(classes)
     one = classes[0] if found.question.question.target_class is not None else None
     return Shown(
         summary=lambda style: _summary(found, classes, style),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
-        csv=lambda: driven_csv(found.reading, found.question.question, examples),
+        csv=lambda: subpopulations_csv(found.reading, found.question.question, examples),
         what=pluralize(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
     )
@@ -63,7 +63,7 @@ def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
+        csv=lambda: subpopulations_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
         what=pluralize(driven.n_examples, "test image"),
         note="All test images, those that it does not help beyond their class too.",
     )

@@ -12,11 +12,11 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.pruning.types import (
-    Against,
     ArmOnExample,
+    ControlComparison,
     CounterfactualPreview,
+    CounterfactualResult,
     Outcome,
-    Verified,
 )
 from tui_influence.render.counterfactual import conclusion, elsewhere, left_out, method, shown_margin
 from tui_influence.render.format import fit, plain, value_format
@@ -50,7 +50,7 @@ def verifying_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
         width: of the lines; sentences are to be wrapped.
     """
     verifying, style = state.verifying, state.style
-    lines = starting(verifying.preparing.get(verifying.own, "") if verifying.own else "", style)
+    lines = starting(verifying.preparing.get(verifying.pruning_paths, "") if verifying.pruning_paths else "", style)
     if verifying.problem:
         lines.append(Text(f"its verification: {plain(verifying.problem, style.ascii)}", style=style.error))
     overview, found = verifying.overview, verifying.found
@@ -69,7 +69,7 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     """Return what would be retrained, and what that costs: the lines of a question."""
     info = state.overview.info if state.overview else None
     assert info is not None
-    style, question, blamed = state.style, proposed.question, proposed.wanted.blamed
+    style, question, blamed = state.style, proposed.question, proposed.plan.harmful_groups
     target = plain(question.target or info.targets[0].name, style.ascii)[:40]
     label = plain(proposed.label, style.ascii)[:40]
     digits = value_format([one.influence for one in blamed], [one.se for one in blamed])
@@ -89,7 +89,7 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     seen = state.image.found if state.image else None
     if seen is not None and seen.example == question.example and seen.overall.accuracy > 0.5:
         lines.append("Most models are right about it already: there may be nothing to flip.")
-    if not proposed.wanted.told:
+    if not proposed.plan.is_significant:
         lines.append("None of these can be told from chance: it may well change nothing.")
     takes = f": about {format_duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
     cost = f"{pluralize(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
@@ -99,13 +99,13 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     return lines
 
 
-def _results(found: Verified, style: Style, width: int) -> Iterator[Text]:
+def _results(found: CounterfactualResult, style: Style, width: int) -> Iterator[Text]:
     """What was found: for each arm that leaves out what is to blame what follows from it, and the numbers behind that.
 
     The arms share one table, as their controls do.
     """
     apart = [Text()] if width >= _WIDE else []
-    for one in found.blamed:
+    for one in found.drop_arms:
         yield Text.assemble(("without ", style.quiet), left_out(found, one, ascii_only=style.ascii))
         yield Text(
             conclusion(found, one), style=f"bold {style.good}" if found.outcome(one) is Outcome.HOLDS else "bold"
@@ -114,7 +114,7 @@ def _results(found: Verified, style: Style, width: int) -> Iterator[Text]:
     yield _row("left out", "right", "margin, nats", width, style.quiet)
     for one in found.arms:
         yield _row(_what(one), _right(one, width), shown_margin(one.margin) if one.models else "", width)
-    for one in found.blamed:
+    for one in found.drop_arms:
         if one.over_all is not None and one.over_random is not None and one.models:
             yield from apart
             yield _row(_what(one), "p", "change, nats", width, style.quiet)
@@ -125,7 +125,7 @@ def _results(found: Verified, style: Style, width: int) -> Iterator[Text]:
                 yield from (Text(sentence) for sentence in elsewhere(found, one))
     if found.damaged:
         yield Text(f"{pluralize(len(found.damaged), 'damaged record')} left out", style=style.warning)
-    if any(one.models for one in found.blamed):
+    if any(one.models for one in found.drop_arms):
         yield Text(method(found), style=style.quiet)
 
 
@@ -141,7 +141,7 @@ def _right(one: ArmOnExample, width: int) -> str:
     return f"{one.right} of {one.models}" if width >= _WIDE else f"{one.right}/{one.models}"
 
 
-def _against(what: str, against: Against, style: Style, width: int) -> Text:
+def _against(what: str, against: ControlComparison, style: Style, width: int) -> Text:
     if not isfinite(against.p):
         return _row(what, "-", "", width)
     p = f"{against.p:.3f}" if against.p >= 0.001 else "<.001"
@@ -158,10 +158,10 @@ def _row(what: str, right: str, margin: str, width: int, style: str = "") -> Tex
 
 def _hint(state: RunState, overview: Overview) -> str:
     """How to stop it, or to go on."""
-    own = state.verifying.own
-    assert own is not None
+    pruning_paths = state.verifying.pruning_paths
+    assert pruning_paths is not None
     if state.readonly:
         return ""
     if overview.is_active:
-        return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {own.root.name}, <prune.stop>"
+        return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {pruning_paths.root.name}, <prune.stop>"
     return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
