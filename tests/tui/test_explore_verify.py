@@ -1,5 +1,6 @@
 """From an image, `v` verifies: what is asked first, how the retrainings stand, and what they say."""
 
+import re
 import threading
 
 import pytest
@@ -93,7 +94,7 @@ async def test_verifying_states_what_is_left_out_cost_and_command_and_anything_b
             f"Command: tinfl failures --verify --example={example} -- ",
         ):
             assert part in text
-        assert text.count("▼-") == DEFAULT_DROPPED  # each with its influence
+        assert len(re.findall(r"▼ -[\d.]+\*? +\[", text)) == DEFAULT_DROPPED  # each with its influence
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ImageScreen))
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before

@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, RankedGroup, Ranking, Reliability, describe
+from tui_influence.analysis.names import PLURAL, Noun
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    reliability_grade,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +25,6 @@ if TYPE_CHECKING:
 
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.snapshot import RunSnapshot
-
-
-Noun = Literal["class", "example", "group"]
-
-
-PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
-"""What several of a noun are called."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class RankReport:
     @property
     def is_relative(self) -> bool:
         """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
-        return self.ranking.relative
+        return self.ranking.is_relative
 
     def is_noise(self) -> bool:
         """Whether nothing here is more than chance: neither the order as a whole nor any single group.
@@ -75,7 +76,7 @@ class RankReport:
     def order_is_noise(self) -> bool:
         """Whether the order as a whole cannot be told from chance."""
         reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+        return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def with_arms(
         return tuple(sorted(dropped.tolist()))
 
     counts = {key: max(len(arm.rows), needed(key, arm)) for key, arm in arms.items()}
-    index = pruning.size
+    index = pruning.n_rows
     new_rows: dict[str, tuple[ArmRow, ...]] = dict.fromkeys(arms, ())
     for repeat in range(max(counts.values())):
         for key, arm in arms.items():

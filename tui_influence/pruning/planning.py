@@ -23,7 +23,7 @@ from tui_influence.influence.estimate import (
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import (
     Floats,
-    parse_kind,
+    parse_output_kind,
 )
 from tui_influence.influence.types import (
     Estimate,
@@ -45,10 +45,10 @@ from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
+    GainForecast,
     Pruning,
-    RankingUsed,
     Stages,
     read_arms,
 )
@@ -288,7 +288,7 @@ def rank_for_pruning(paths: Paths, info: RunInfo, request: PruningRequest, drop_
         targets.append(TargetOutputs(name, snapshot.examples, snapshot.outputs))
         refuse_half_without_examples(targets[-1])
     mix = TargetMix.from_outputs(targets, request.weights)
-    mean_output = mix.mean(parse_kind(request.output), estimate=True)
+    mean_output = mix.mean(parse_output_kind(request.output), estimate=True)
     influences = estimate(request.estimator, mix.masks, mean_output, mix.clusters)
     if not np.isfinite(influences.influence).any():
         raise ResultsError(
@@ -309,16 +309,16 @@ def rank_for_pruning(paths: Paths, info: RunInfo, request: PruningRequest, drop_
     return _with_forecast(pruning, mix, mean_output, drop_counts)
 
 
-def _ranking_used(influences: Estimate, info: RunInfo, request: PruningRequest, models: int) -> RankingUsed:
+def _ranking_used(influences: Estimate, info: RunInfo, request: PruningRequest, models: int) -> ArmRanking:
     influence, se = influences.influence[:, 0].astype(float), influences.se[:, 0].astype(float)
     low, high = interval(influence, se, influences.df)
-    return RankingUsed(
+    return ArmRanking(
         targets=dict(request.weights),
         estimator=request.estimator,
         output=request.output,
         design=info.design_label,
         models=models,
-        relative=influences.relative,
+        relative=influences.is_relative,
         influence=_finite_or_none(influence),
         low=_finite_or_none(low),
         high=_finite_or_none(high),
@@ -349,7 +349,7 @@ def _with_forecast(
         margin, accuracy = (gain(predicted.over_random, index, quantity) for quantity in range(2))
         over_all = predicted.over_all
         over_everything = [None if over_all is None else gain(over_all, index, quantity) for quantity in range(2)]
-        forecast.append(Forecast(k, margin, accuracy, *over_everything))
+        forecast.append(GainForecast(k, margin, accuracy, *over_everything))
     return replace(pruning, forecast=tuple(forecast))
 
 
@@ -360,12 +360,12 @@ def plan_cost(plan: PruningPlan) -> Cost:
         TinflError: it cannot be trained.
     """
     pruning, config = plan.pruning, plan.config
-    share = sum(row.mask.mean() for row in pruning.rows()) / pruning.size
+    share = sum(row.mask.mean() for row in pruning.rows()) / pruning.n_rows
     groups = len(pruning.groups)
     # As many models of the mean size: one model of a design is timed.
     alpha = min(float(share), (groups - 1) / groups)
-    design = config.design.model_copy(update={"kind": "fixed", "alpha": alpha, "models": pruning.size, "heldout": 0})
-    workers = worker_devices(config.compute)[: pruning.size]
+    design = config.design.model_copy(update={"kind": "fixed", "alpha": alpha, "models": pruning.n_rows, "heldout": 0})
+    workers = worker_devices(config.compute)[: pruning.n_rows]
     return estimate_cost(config.model_copy(update={"design": design}), plan.data, workers)
 
 

@@ -13,14 +13,16 @@ from tui_influence.pruning.options import (
     counterfactual_paths,
 )
 from tui_influence.pruning.types import CounterfactualPreview
+from tui_influence.render.counterfactual import counterfactual_plan, plan_size
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import format_duration, printable
 from tui_influence.tui import carry_out
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.image import ImageScreen
+from tui_influence.tui.state import RunState
 from tui_influence.tui.verifying_jobs import VerifyingJobs, propose
 from tui_influence.tui.verifying_state import (
     VerificationPreparing,
@@ -116,7 +118,6 @@ class VerifyingApp(PruningApp):
         if proposed is None:
             self.notify(printable(message.reason, 400), timeout=10, markup=False)
             return
-        from tui_influence.tui.widgets.verification_lines import proposed_lines  # here, because it loads numpy
 
         def begin(observer: "Observer") -> None:
             from tui_influence.pruning.planning import plan_pruning
@@ -138,7 +139,7 @@ class VerifyingApp(PruningApp):
                 )
 
         command = printable(counterfactual_command(proposed.question, state.root))
-        self.push_screen(ConfirmScreen("Retrain without these?", proposed_lines(proposed, state), command), answered)
+        self.push_screen(ConfirmScreen("Retrain without these?", _confirmation(proposed, state), command), answered)
 
     def _say_verifying(self, reason: str) -> None:
         if reason:
@@ -146,3 +147,23 @@ class VerifyingApp(PruningApp):
         else:
             self.notify("The retrainings go on in the background; leaving does not stop them.", markup=False)
         self._verifying.look_now()
+
+
+def _confirmation(preview: CounterfactualPreview, state: RunState) -> list[str]:
+    """Return what is to be retrained, and what it costs."""
+    info, report = state.overview.info if state.overview else None, state.image.found if state.image else None
+    assert info is not None
+    is_correct = report is not None and report.example == preview.question.example and report.overall.accuracy > 0.5
+    first, *lines = counterfactual_plan(preview, state.style, is_correct=is_correct)
+    seconds = preview.seconds
+    time = f": about {format_duration(seconds)}, at the sweep's rate" if seconds is not None else ""
+    return [
+        f"Run: {carry_out.run_name(state)}, {first}",
+        *lines,
+        f"Cost: {plan_size(preview.pruning)}, {info.location}{time}",
+        *(
+            ["The sweep is being trained too: each will slow the other down."]
+            if state.overview is not None and state.overview.is_active
+            else []
+        ),
+    ]

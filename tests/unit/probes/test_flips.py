@@ -11,6 +11,7 @@ from scipy.stats import fisher_exact as reference
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
+from tui_influence.export.counterfactual import counterfactual_document
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.counterfactual import (
     fisher_exact,
@@ -24,7 +25,8 @@ from tui_influence.pruning.types import (
     Interval,
     Outcome,
 )
-from tui_influence.render.counterfactual import conclusion, verification_document, verification_lines
+from tui_influence.render.counterfactual import conclusion, counterfactual_lines
+from tui_influence.render.style import Style
 from tui_influence.roles import (
     ArmKind,
 )
@@ -123,30 +125,35 @@ def test_what_follows_from_half_of_the_retrainings_is_said_to_be_so_far(tmp_path
     assert conclusion(first, first.drop_arms[0]) == "not enough is retrained to say"
 
 
+def text_of(found, *, ascii: bool = False) -> str:
+    return "\n".join(line.plain.rstrip() for line in counterfactual_lines(found, Style(ascii), 80)) + "\n"
+
+
 def test_nothing_is_claimed_where_nothing_flips(tmp_path):
     found = look(tmp_path, lambda arm, row, target: flat(-1.0))
     assert by_kind(found)[ArmKind.DROP].over_all.p == 1
-    text = "\n".join(verification_lines(found, ascii_only=True))
-    assert text.count("no change can be told") == 2
+    text = text_of(found, ascii=True)
+    assert text.count("no significant change") == 2
     assert text.isascii()
 
 
 def test_half_a_verification_shows_what_there_is(tmp_path):
     found = look(tmp_path, only={0, 1})
     assert not found.is_complete
-    assert by_kind(found)[ArmKind.RANDOM].flips is None
-    verification_lines(found, ascii_only=False)
-    document = verification_document(found)
+    assert by_kind(found)[ArmKind.RANDOM].flipped is None
+    assert "not enough is retrained to say" in text_of(found)
+    document = counterfactual_document(found)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     nothing = look(tmp_path / "nothing", only=set())
     assert [one.models for one in nothing.arms] == [0, 0, 0]
-    assert "right in 0 of 0" in "\n".join(verification_lines(nothing, ascii_only=False))
+    assert text_of(nothing).count(" -\n") == 3
 
 
 def test_words_name_the_groups_that_were_left_out_and_what_flips(tmp_path):
-    text = "\n".join(verification_lines(look(tmp_path), ascii_only=False))
-    assert "without class 2, class 5:" in text
-    assert "against keeping everything: right more often" in text
+    text = text_of(look(tmp_path))
+    assert "without class 2, class 5" in text
+    (against_everything,) = [line for line in text.splitlines() if line.startswith("vs nothing")]
+    assert against_everything.endswith("right more often")
     assert "5 turn right and 2 wrong" in text
 
 

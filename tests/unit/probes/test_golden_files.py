@@ -29,6 +29,7 @@ from tui_influence.analysis.types import (
     Leaks,
     Subpopulation,
 )
+from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.export.failures import failures_csv, failures_document
 from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 from tui_influence.export.subpopulations import (
@@ -43,20 +44,18 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.options import ClassList
+from tui_influence.pruning.counterfactual import CounterfactualPlan
+from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.types import (
     ArmOnExample,
     ControlComparison,
+    CounterfactualPreview,
     CounterfactualResult,
     FlipCounts,
     Interval,
 )
-from tui_influence.render.counterfactual import (
-    planned_document,
-    planned_lines,
-    verification_document,
-    verification_lines,
-)
+from tui_influence.render.counterfactual import counterfactual_lines, counterfactual_plan, counterfactual_title
+from tui_influence.render.style import Style
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -191,6 +190,22 @@ def lines(found) -> str:
     return "".join(f"{line}\n" for line in found)
 
 
+def retrained(found: CounterfactualResult, width: int, *, ascii: bool = False) -> list[str]:
+    style = Style(ascii)
+    texts = [counterfactual_title(found, style), *counterfactual_lines(found, style, width)]
+    return [text.plain.rstrip() for text in texts]
+
+
+def preview() -> CounterfactualPreview:
+    """Without the two groups that hurt an example most, of which one is significant."""
+    pruning = verification().pruning
+    pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"things": 1.0}))
+    hurt = tuple(HarmfulGroup(place, *numbers(place)) for place in (5, 4))
+    return CounterfactualPreview(
+        ONE, "z z", CounterfactualPlan(Paths(Path("x")), hurt, PruningRequest()), pruning, None
+    )
+
+
 def without_controls() -> CounterfactualResult:
     """As far as nothing but the first list has been retrained, and nothing is left out at random."""
     found = verification()
@@ -220,13 +235,13 @@ FORMATS = {
     "classes.json": lambda: as_json(classes_document(reading(), CLASS, PARTS, 1)),
     "no_classes.json": lambda: as_json(classes_document(reading(), Question(), (), None)),
     "source.json": lambda: as_json(source_document(reading(), Question(), DRIVEN_BY, 2)),
-    "verification.txt": lambda: lines(verification_lines(verification(), ascii_only=False)),
-    "verification_begun.txt": lambda: lines(verification_lines(verification(models=1), ascii_only=True)),
-    "verification_not_begun.txt": lambda: lines(verification_lines(verification(models=0), ascii_only=True)),
-    "verification_without_controls.txt": lambda: lines(verification_lines(without_controls(), ascii_only=False)),
-    "verification.json": lambda: as_json(verification_document(verification())),
-    "planned.txt": lambda: lines(planned_lines(reading(), ONE, verification().pruning, ascii_only=True)),
-    "planned.json": lambda: as_json(planned_document(reading(), ONE, verification().pruning)),
+    "verification.txt": lambda: lines(retrained(verification(), 80)),
+    "verification_begun.txt": lambda: lines(retrained(verification(models=1), 60, ascii=True)),
+    "verification_not_begun.txt": lambda: lines(retrained(verification(models=0), 40, ascii=True)),
+    "verification_without_controls.txt": lambda: lines(retrained(without_controls(), 40)),
+    "verification.json": lambda: as_json(counterfactual_document(verification())),
+    "planned.txt": lambda: lines(counterfactual_plan(preview(), Style(ascii=True))),
+    "planned.json": lambda: as_json(plan_document(preview(), reading().info)),
 }
 
 

@@ -32,6 +32,7 @@ from tui_influence.cli.options import (
     Theme,
 )
 from tui_influence.errors import ConfigError
+from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.pruning.counterfactual import (
     DEFAULT_DROPPED,
     MIN_SEEDS,
@@ -43,12 +44,14 @@ from tui_influence.pruning.options import (
     counterfactual_paths,
 )
 from tui_influence.pruning.planning import OtherSettingsError, plan_pruning
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.render.counterfactual import (
-    planned_document,
-    planned_lines,
-    verification_document,
-    verification_lines,
+    counterfactual_lines,
+    counterfactual_plan,
+    counterfactual_title,
+    plan_size,
 )
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
@@ -201,9 +204,10 @@ def verify_failure(reading: RunSnapshot, question: Question, options: Options) -
         diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
     request = Request(plan.config, pruning_paths.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     if options.dry_run:
-        document = planned_document(reading, question, plan.pruning)
-        lines = planned_lines(reading, question, plan.pruning, ascii_only=options.ascii_only)
-        show_with_cost(plan, request, document, lines, json=options.json)
+        label = reading.target_info.classes[int(reading.examples.labels[example])]
+        preview = CounterfactualPreview(question, label, wanted, plan.pruning, None)
+        lines = [*counterfactual_plan(preview, Style(options.ascii_only)), plan_size(plan.pruning)]
+        show_with_cost(plan, request, plan_document(preview, reading.info), lines, json=options.json)
         return
     say_how_many(sweep, reading.info, plan.pruning)
     start(request, foreground=options.foreground, reading=counterfactual_command(question, sweep.root))
@@ -225,10 +229,11 @@ def _show(pruning_paths: Paths, example: int, options: Options) -> None:
     if found.damaged:
         diagnostics.warn(f"{len(found.damaged)} damaged records were left out: {printable(found.damaged[0])}")
     if options.json:
-        output.write_json(verification_document(found))
+        output.write_json(counterfactual_document(found))
     else:
-        for line in verification_lines(found, ascii_only=options.ascii_only):
-            output.line(line)
+        console, style = output.console(), Style(options.ascii_only, dims=True)
+        lines = [counterfactual_title(found, style), *counterfactual_lines(found, style, console.width)]
+        console.print(*lines, sep="\n")
     state = observe(pruning_paths)[0]
     if not found.is_complete:
         verb = "status" if state in ACTIVE else "resume"
