@@ -20,7 +20,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import (
     interval,
 )
-from tui_influence.influence.estimators import estimate
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate
 from tui_influence.influence.outputs import (
     Floats,
     parse_output_kind,
@@ -144,7 +144,7 @@ def preview_plan(
     request = replace(
         request,
         weights=request.weights or (ranking.targets if ranking else {info.targets[0].name: 1.0}),
-        estimator=request.estimator or (ranking.estimator if ranking else "difference"),
+        estimator=request.estimator or (ranking.estimator if ranking else DEFAULT_ESTIMATOR),
         output=request.output or (ranking.output if ranking else "margin"),
     )
     if before is not None:
