@@ -10,7 +10,7 @@ from tui_influence.analysis.failures import DEFAULT_GROUPS
 from tui_influence.analysis.types import DrivenExamples, Failures, Leaks, ProbeResult
 from tui_influence.export.failures import failures_csv
 from tui_influence.export.leakage import leaks_csv
-from tui_influence.export.subpopulations import driven_csv, in_order
+from tui_influence.export.subpopulations import examples_in_order, subpopulations_csv
 from tui_influence.render.failures import failures_view
 from tui_influence.render.leakage import leaks_view
 from tui_influence.render.probe_views import ProbeView
@@ -54,7 +54,7 @@ def probe_export(result: ProbeResult) -> ProbeExport:
             return _failures_export(result, failures)
         case DrivenExamples() as driven:
             return ProbeExport(
-                lambda: driven_csv(snapshot, question, [*driven.examples, *driven.not_helped]),
+                lambda: subpopulations_csv(snapshot, question, [*driven.examples, *driven.not_helped]),
                 pluralize(driven.n_examples, "test image"),
                 "All test images, also those that it does not help more than their class.",
             )
@@ -65,9 +65,9 @@ def probe_export(result: ProbeResult) -> ProbeExport:
                 "Without the column of copies: `tinfl leaks` also compares pixels, where the dataset is.",
             )
         case classes:
-            examples = in_order(classes)
+            examples = examples_in_order(classes)
             return ProbeExport(
-                lambda: driven_csv(snapshot, question, examples),
+                lambda: subpopulations_csv(snapshot, question, examples),
                 pluralize(len(examples), "test image"),
                 "All test images, also those that are not assigned to any source group.",
             )

@@ -119,7 +119,7 @@ def leaks(
         groups_are_images,
     )
     from tui_influence.cli.images import canvas
-    from tui_influence.export.leakage import copies_csv, document, leaks_csv
+    from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 
     removal = Removal(reading, export_remove, export_config) if export_remove is not None else None
     found, groups = None, groups_of_class(reading.info, source[0]) if source else None
@@ -142,10 +142,10 @@ def leaks(
     if csv is not None and found is not None:
         _write(csv, leaks_csv(reading, question, found, copies))
     elif csv is not None and copies is not None:
-        _write(csv, copies_csv(reading, copies))
+        _write(csv, duplicates_csv(reading, copies))
     if json:
         images = rows_of_groups(rank(reading, question).report.ranking, groups) if groups is not None else None
-        output.write_json(document(reading, question, found, copies, problem=problem, images=images, top=top))
+        output.write_json(leaks_document(reading, question, found, copies, problem=problem, images=images, top=top))
     if found is not None and found.n_excluded and (json or csv is not None):
         diagnostics.warn(
             f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"
@@ -181,12 +181,12 @@ def _print_leaks(
 
     from tui_influence.analysis.names import groups_are_images
     from tui_influence.cli.images import StoredImages, print_beside, room_beside
-    from tui_influence.export.leakage import kinds_of
+    from tui_influence.export.leakage import duplicate_kinds
     from tui_influence.render.leakage import leak_lines, leaks_explained, leaks_heading, leaks_title
     from tui_influence.render.ranking_table import paragraph
 
     style, console, single = canvas.style, canvas.console, groups_are_images(snapshot.info)
-    images, kinds = StoredImages(snapshot), kinds_of(duplicates) if single else {}
+    images, kinds = StoredImages(snapshot), duplicate_kinds(duplicates) if single else {}
     console.print(*leaks_heading(snapshot, question, leaks, style, console.width), sep="\n")
     for helped, pairs, count in ((True, leaks.helped, leaks.n_helped), (False, leaks.hurt, leaks.n_hurt)):
         console.print(Text(), leaks_title(snapshot, leaks, helped=helped, style=style), sep="\n")

@@ -20,7 +20,7 @@ from tui_influence.analysis.types import (
     ImageSeries,
     ProbeResult,
 )
-from tui_influence.export.subpopulations import in_order
+from tui_influence.export.subpopulations import examples_in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -46,7 +46,7 @@ _TALL = 32
 
 def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> ProbeView:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
-    examples = in_order(classes)
+    examples = examples_in_order(classes)
     one = classes[0] if found.question.question.target_class is not None else None
     return ProbeView(
         summary=lambda style: _summary(found, classes, style),
@@ -114,7 +114,7 @@ def _overview_table(
     """A line a class: how many of its images are told, and what drives most of them."""
     names, groups = found.reading.target_info.classes, found.reading.info.source.groups
     bars = tuple(progress_bar(one.n_assigned / one.n_examples, 0.0, _BAR, style, style.good) for one in classes)
-    driven_by = tuple(
+    driven_examples = tuple(
         style.separator.join(f"{_name(groups[part.group], style)} {len(part.members)}" for part in one.subpopulations)
         or "-"
         for one in classes
@@ -126,7 +126,7 @@ def _overview_table(
         style,
         width,
         before=[Column("told", tuple(f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes))],
-        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_by)],
+        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_examples)],
     )
 
 
