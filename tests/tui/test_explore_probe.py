@@ -41,7 +41,7 @@ async def turned(app, pilot, view: ProbeKind = ProbeKind.FAILURES) -> None:
 async def answered(app, pilot) -> None:
     """Wait for what is asked now."""
     probe, state = app.state.probe, app.state
-    await until(pilot, lambda: probe.problem or (probe.found and probe.found.asked == probe.asked(state.question)))
+    await until(pilot, lambda: probe.problem or (probe.found and probe.found.question == probe.asked(state.question)))
 
 
 async def closed(app, pilot) -> None:

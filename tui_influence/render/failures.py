@@ -13,8 +13,8 @@ from tui_influence.analysis.names import PLURAL, group_noun, label_name
 from tui_influence.analysis.types import Failure, Failures, HarmfulGroup, ImageSeries, ProbeResult
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Column, Estimates, IntervalTable, point_estimate
-from tui_influence.render.numbers import format_q
+from tui_influence.render.interval_table import Column, Estimates, IntervalTable, digits_of, point_estimate
+from tui_influence.render.numbers import format_interval, format_q
 from tui_influence.render.probe_views import Order, ProbeRow, ProbeView, TableView
 from tui_influence.render.style import Style
 from tui_influence.render.whisker import NO_ESTIMATE
@@ -87,13 +87,19 @@ def failure_lines(
     harmful = failure.harmful_groups
     if not harmful:
         return about, [Text(f"no {group_noun(snapshot.info)} lowers its {question.output_kind}", style.quiet)]
+    estimates = [point_estimate(group) for group in harmful]
+    digits = digits_of(estimates)
+    intervals = tuple(format_interval(group.low, group.high, digits) for group in harmful)
     table = IntervalTable(
         "hurt by",
         [groups[group.group] for group in harmful],
-        [Estimates("influence ", [point_estimate(group) for group in harmful])],
+        [Estimates("influence ", estimates, digits)],
         style,
         width,
-        after=[Column("q", tuple(format_q(group.q, style.unknown) for group in harmful), keep=1)],
+        after=[
+            Column("95% interval", intervals, keep=2),
+            Column("q", tuple(format_q(group.q, style.unknown) for group in harmful), keep=1),
+        ],
     )
     return about, [table.header(), *(table.line(row) for row in range(len(harmful)))]
 
