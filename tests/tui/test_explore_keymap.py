@@ -90,7 +90,7 @@ def test_keys_are_written_as_people_write_them(config, text, changed):
         ('"rank.mark" = x', "2:15", "not valid TOML: invalid value"),
         ('"rank.mark" = "x', "2:17", "not valid TOML"),
         ("a.b = 1\na.b.c = 2", "3:", "not valid TOML"),
-        ('rank.mark = "x"\n"rank.mark" = "y"', "3:1", "rank.mark stands here twice"),
+        ('rank.mark = "x"\n"rank.mark" = "y"', "3:1", "rank.mark is set twice"),
         ("[other]\na = 1", "2:2", 'unknown section "other"'),
         ('"\\u001b[2J" = "x"', "2:1", "unknown action \\x1b[2J"),
     ],

@@ -54,7 +54,7 @@ def test_a_table_groups_images_and_leaves_the_others_alone(folder: Path, cache: 
         (b"path,group\na/0.png,\xff\n", "is not UTF-8"),
         ('path,group\na/0.png,"x"y\n', "line 2 cannot be read"),
         ("path,group\na/0.png,\n", "puts no image of the source in a group"),
-        ("path,group,group\na/0.png,x,y\n", "line 1 names the column group more than once; which one is meant"),
+        ("path,group,group\na/0.png,x,y\n", "line 1 names the column group more than once"),
         ("group,path, Path \nx,a/0.png,a/1.png\n", "line 1 names the column path more than once"),
         ("path,group\n\0,x\n", r"no image \\x00|cannot be read"),
         ("path,group\n" + "a" * 200_000, "line 2 is longer than 131,072 characters"),

@@ -16,11 +16,11 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented config to start from."""
-    from tui_influence.config.template import template
+    from tui_influence.config.template import make_template
     from tui_influence.errors import ConfigError
     from tui_influence.export.files import write_text_atomically
 
-    text = template(kind)
+    text = make_template(kind)
     if str(path) == "-":
         output.write(text)
         return
