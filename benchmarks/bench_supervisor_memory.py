@@ -27,10 +27,10 @@ from tui_influence.designs import Row
 from tui_influence.roles import Role
 from tui_influence.runs import supervisor
 from tui_influence.runs.cluster.planner import Planner
-from tui_influence.runs.cluster.rounds import Pace, Round, write_round
+from tui_influence.runs.cluster.rounds import Round, TaskTiming, write_round
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.protocol import Done, Ready
-from tui_influence.runs.supervisor import Request, nothing_more, supervise
+from tui_influence.runs.supervisor import Request, no_extension, supervise
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import Record, as_margins, encode
@@ -104,7 +104,7 @@ class InstantCrew:
         self._workers.append(InstantWorker(number, device))
         return self._workers[-1]
 
-    def hear(self, _timeout: float) -> Iterator[tuple[InstantWorker, Ready | Done]]:
+    def poll(self, _timeout: float) -> Iterator[tuple[InstantWorker, Ready | Done]]:
         """Yield that each is ready, or done."""
         for worker in self._workers:
             if not worker.ready:
@@ -174,7 +174,7 @@ def main() -> None:
         root, file = Path(scratch) / "many", Path(scratch) / "many.toml"
         file.write_text(CONFIG.format(root=root, models=models))
         print("| models recorded | supervisor | models a second |\n| --- | --- | --- |")
-        with patch.object(supervisor, "Crew", InstantCrew):
+        with patch.object(supervisor, "WorkerPool", InstantCrew):
             supervise(Request(load_config(file), root), Watch(models))
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         print(f"\nat its highest, the matrix mapped while it is compacted included: {most:.0f} MB")
@@ -188,13 +188,13 @@ def leave_undone(paths: Paths, rows: range) -> None:
     for index in rows:
         paths.record(Role.ESTIMATE, index, 0).unlink()
     make_directory(paths.cluster)
-    write_round(paths, Round(1, (tuple(rows),), 0, Pace(60.0, 8.0, 1)))
+    write_round(paths, Round(1, (tuple(rows),), 0, TaskTiming(60.0, 8.0, 1)))
 
 
 def plan(config: Config) -> None:
     """Print what a step of the planner takes."""
     before, began = resident(), time.monotonic()
-    following = Planner(Request(config, Path(str(config.run.output))), nothing_more).step(first=False)
+    following = Planner(Request(config, Path(str(config.run.output))), no_extension).step(first=False)
     seconds = time.monotonic() - began
     assert following.round is not None
     print(

@@ -5,8 +5,8 @@
 
 Simulated are slots that take blocks in order, the start of a task, models of varying length, nodes that are lost (their
 task is started again by the engine, as with `--requeue`), the submission of arrays, the latency of the file system, the
-planner between rounds and compaction. The sizes of blocks come from `runs.cluster.blocks.cut`, the costs of files from
-this machine. Queueing for nodes is not simulated: slots are there from the start.
+planner between rounds and compaction. The sizes of blocks come from `runs.cluster.rounds.divide_rows`, the costs of
+files from this machine. Queueing for nodes is not simulated: slots are there from the start.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.rounds import Pace, cut
+from tui_influence.runs.cluster.rounds import TaskTiming, divide_rows
 from tui_influence.store.events import read_events
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
 )
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
@@ -86,10 +86,10 @@ class Outcome:
 def simulate(site: Site, seed: int = 0) -> Outcome:
     """Return what one run of a sweep is like."""
     rng = random.Random(seed)
-    pace = Pace(site.seconds, site.start, 1)
-    blocks = cut(
+    timing = TaskTiming(site.seconds, site.start, 1)
+    blocks = divide_rows(
         range(site.models),
-        pace,
+        timing,
         minutes=site.block_minutes,
         limit_minutes=240,
         slots=site.slots if site.says_slots else None,
@@ -176,7 +176,7 @@ def listing_seconds(count: int = 20_000) -> float:
         took = []
         for _ in range(5):
             began = time.perf_counter()
-            assert len(completed(paths, Role.ESTIMATE, 1)) == count
+            assert len(list_completed(paths, Role.ESTIMATE, 1)) == count
             took.append((time.perf_counter() - began) / count)
         return min(took)
 

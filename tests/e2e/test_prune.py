@@ -19,7 +19,7 @@ from tui_influence.store.pruning_plan import (
 )
 from tui_influence.store.records import read_record
 
-QUICK = ("--k", "6,12", "--seeds", 2, "--baselines", "none")
+QUICK = ("--drop-counts", "6,12", "--seeds", 2, "--baselines", "none")
 ROWS = 2 * (1 + 3 * 2)
 
 
@@ -104,12 +104,21 @@ def test_a_figure_without_matplotlib_names_the_extra(pruned, tmp_path):
 
 
 def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
-    tinfl("prune", pruned, "--export-kept", tmp_path / "kept.txt", "--k", 6)
+    tinfl("prune", pruned, "--export-classes", tmp_path / "kept.txt", "--drop-counts", 6)
     kept = (tmp_path / "kept.txt").read_text().splitlines()
     pruning = read_arms(Paths(pruned / "prune" / "main"))
     lowest = next(arm for arm in pruning.arms if arm.label == "lowest 6")
     assert kept == [name for place, name in enumerate(pruning.groups) if place not in lowest.rows[0].dropped]
-    tinfl("prune", pruned, "--export-kept", tmp_path / "kept.txt", "--k", 6, "--export-config", tmp_path / "kept.toml")
+    tinfl(
+        "prune",
+        pruned,
+        "--export-classes",
+        tmp_path / "kept.txt",
+        "--drop-counts",
+        6,
+        "--export-config",
+        tmp_path / "kept.toml",
+    )
     found = json.loads(tinfl("check", "--no-time", tmp_path / "kept.toml", "--json").stdout)
     assert found["source"]["classes"] == 30
     assert found["source"]["images"] == 30 * 12
@@ -137,7 +146,7 @@ def test_a_stopped_pruning_is_resumed_like_any_run(sweep, pruned_records):
 def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_records, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(pruned, root)
-    tinfl("prune", root, "--seeds", 3, "--k", "4", "--foreground")
+    tinfl("prune", root, "--seeds", 3, "--drop-counts", "4", "--foreground")
     after = record_bytes(root / "prune" / "main")
     assert pruned_records.items() <= after.items()
     assert len(after) == 3 * 10
@@ -148,7 +157,7 @@ def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_r
 def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_settings(sweep):
     own = sweep / "prune" / "other"
     options = ("--name", "other", "--transfer", "full-network", "--epochs", 2, "--baselines", "none")
-    tinfl("prune", sweep, *options, "--k", 6, "--seeds", 1, "--foreground")
+    tinfl("prune", sweep, *options, "--drop-counts", 6, "--seeds", 1, "--foreground")
     config = json.loads((own / "run.json").read_text())["config"]
     assert config["target"][0]["transfer"] == "full-network"
     assert config["train"]["epochs"] == 2
@@ -185,7 +194,7 @@ def test_baselines_rank_by_the_models_that_keep_everything_and_follow_by_themsel
 
 def test_an_arm_that_varies_too_much_is_retrained_until_it_is_known_as_asked(sweep):
     own = sweep / "prune" / "main"
-    asked = ("--k", 6, "--seeds", 2, "--within", 0.5, "--most-seeds", 5, "--baselines", "none")
+    asked = ("--drop-counts", 6, "--seeds", 2, "--ci-width", 0.5, "--max-seeds", 5, "--baselines", "none")
     tinfl("prune", sweep, *asked, "--foreground")
     found = json.loads(tinfl("prune", sweep, "--json").stdout)
     models = {arm["arm"]: arm["models"] for arm in found["results"]}
@@ -196,7 +205,7 @@ def test_an_arm_that_varies_too_much_is_retrained_until_it_is_known_as_asked(swe
 
 
 def test_a_second_start_is_refused_while_it_runs(sweep):
-    tinfl("prune", sweep, "--epochs", 400, "--k", 6)
+    tinfl("prune", sweep, "--epochs", 400, "--drop-counts", 6)
     assert "another supervisor" in tinfl("prune", sweep, "--seeds", 9, code=4).stderr
     assert "retrainings" in tinfl("prune", sweep).stdout
     tinfl("stop", sweep / "prune" / "main", "--now", "--wait")
@@ -229,7 +238,7 @@ def test_a_pruning_is_begun_in_the_app_and_outlives_it(sweep, terminal):
     terminal.keys("b")
     terminal.wait(lambda text: "12 retrainings of 4 arms" in text and "baselines     none" in text)
     terminal.keys("T")
-    terminal.wait(lambda text: "Retrain?" in text and "--k=6 --seeds=3 --baselines=none" in text)
+    terminal.wait(lambda text: "Retrain?" in text and "--drop-counts=6 --seeds=3 --baselines=none" in text)
     terminal.keys("y")
     terminal.wait(lambda text: "of 12 retrainings" in text and "lowest 6" in text)
     terminal.keys("q")

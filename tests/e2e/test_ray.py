@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.program import processes_of, record_bytes, tinfl, wait_for, wait_until, write_config
 from tui_influence.runs.cluster.rounds import read_round
 from tui_influence.runs.control import request_stop
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.paths import Paths
 
 EPOCHS = 20
@@ -43,7 +43,7 @@ def nodes(monkeypatch):
 
 def trained_by(root) -> dict[str, int]:
     """Return how many models each task of the second round has finished, as far as the planner has not heard of it."""
-    events = [event for event in Follower(Paths(root)).read() if event["event"] == "model"]
+    events = [event for event in EventTail(Paths(root)).read() if event["event"] == "model"]
     return Counter(event["task"] for event in events if str(event.get("task")).startswith("2."))
 
 
@@ -61,7 +61,7 @@ def test_a_lost_ray_node_changes_nothing_in_the_records(here, nodes, tmp_path_fa
     wait_for(root, "done")
     assert record_bytes(root) == reference
     assert before.items() <= reference.items()
-    events = list(Follower(Paths(root)).read())
+    events = list(EventTail(Paths(root)).read())
     started = Counter(event["task"] for event in events if event["event"] == "task-started")
     assert sorted(started.values()) == [1, 1, 2], "a task was not started again, or all were"
     trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
@@ -82,7 +82,7 @@ def test_a_stop_leaves_what_waits_for_ray(here, nodes):
     wait_for(root, "stopped")
     ray.shutdown()
     assert len(read_round(Paths(root), 2).blocks) == 2
-    events = [event for event in Follower(Paths(root)).read() if str(event.get("task")).startswith("2.")]
+    events = [event for event in EventTail(Paths(root)).read() if str(event.get("task")).startswith("2.")]
     kinds = Counter(event["event"] for event in events)
     assert (kinds["task-started"], kinds["task-ended"]) == (1, 1), "a task was interrupted, or one more begun"
     assert not list(Paths(root).tasks(2).glob("*/*.log")), "Ray has started a task that had nothing to do any more"

@@ -236,7 +236,7 @@ def test_a_run_on_a_dataset_that_only_its_user_may_open_goes_on_from_the_cache(h
     Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()
     tinfl("resume", "--foreground", here / "results", TINFL_CACHE=str(here / "cache"))
     assert record_bytes(here / "results") == before
-    prune = ("prune", here / "results", "--foreground", "--k", "1", "--seeds", "1", "--baselines", "none")
+    prune = ("prune", here / "results", "--foreground", "--drop-counts", "1", "--seeds", "1", "--baselines", "none")
     tinfl(*prune, TINFL_CACHE=str(here / "cache"))
     shutil.rmtree(here / "cache")
     Paths(here / "results").record(Role.ESTIMATE, 2, 0).unlink()

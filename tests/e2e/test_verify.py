@@ -35,11 +35,11 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     assert "against keeping everything" in text
     assert "against 4 at random" in text
     found = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
-    (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--blamed", 4, "--json").stdout)["failures"]
+    (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--groups", 4, "--json").stdout)["failures"]
     assert found["complete"]
     assert {arm["kind"]: arm["models"] for arm in found["arms"]} == {"all": 2, "drop": 2, "random": 2}
     (drop,) = [arm for arm in found["arms"] if arm["kind"] == "drop"]
-    assert set(drop["dropped"]) == {one["source"] for one in failure["blamed"]}
+    assert set(drop["dropped"]) == {one["source"] for one in failure["harmful_groups"]}
     before = record_bytes(own)
     tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 4, "--seeds", 3, "--foreground")
     after = record_bytes(own)
@@ -87,7 +87,7 @@ def test_a_dry_run_trains_nothing(sweep):
     [
         (("--verify",), "--verify needs --example"),
         (("--example", 3, "--seeds", 4), "are for --verify"),
-        (("--verify", "--example", 3, "--blamed", 2), "are for the list of failures"),
+        (("--verify", "--example", 3, "--groups", 2), "are for the list of failures"),
         (("--verify", "--example", 100000), "no example 100000"),
         (("--verify", "--example", 3, "--devices", "cuda:9", "--seeds", 2), "cuda"),
     ],

@@ -12,7 +12,7 @@ def complete(finished, tmp_path_factory):
     """A finished sweep with a finished pruning. Tests must not change it."""
     root = tmp_path_factory.mktemp("complete") / "results"
     shutil.copytree(finished, root)
-    assert run("prune", root, "--k", 6, "--seeds", 2, "--baselines", "none", "--foreground").code == 0
+    assert run("prune", root, "--drop-counts", 6, "--seeds", 2, "--baselines", "none", "--foreground").code == 0
     return root
 
 

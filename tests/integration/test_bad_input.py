@@ -338,7 +338,7 @@ def test_a_pruning_that_a_link_leads_to_is_written_to_by_no_command(finished, tm
     (copy / linked).parent.mkdir(exist_ok=True)
     (copy / linked).symlink_to(outside)
     reason = "a link; a results directory may hold none"
-    options = ("--k", 6, "--seeds", 1, "--baselines", "none")
+    options = ("--drop-counts", 6, "--seeds", 1, "--baselines", "none")
     refused("prune", copy, *options, code=3, reason=reason)
     result = run("prune", copy, *options, "--foreground")
     assert (result.code, reason in result.err) == (3, True)

@@ -227,7 +227,7 @@ def test_a_pipe_is_refused_and_not_waited_for(given, tmp_path, option):
     [
         (claiming((EXAMPLES, 10**6, 10**6), "|u1"), "too short"),
         (claiming((EXAMPLES + 1, 10**6, 10**6), "|u1"), "too short"),
-        (content_of(np.zeros((EXAMPLES, 8, 8), np.float32)), "3) uint8"),
+        (content_of(np.zeros((EXAMPLES, 8, 8), np.float32)), "or (n, H, W, 3) uint8"),
         (b"\x93NUMPY", "not an .npz file of plain numbers"),
     ],
 )

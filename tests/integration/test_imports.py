@@ -55,9 +55,9 @@ def test_pictures_load_what_draws_them_only_to_draw():
 
 DRAW = """
 import numpy as np
-from tui_influence.images.text_image import Ink, picture
+from tui_influence.images.text_image import Ink, draw_image
 for ink in Ink:
-    assert picture(np.zeros((8, 8, 3), np.uint8), 8, ink)
+    assert draw_image(np.zeros((8, 8, 3), np.uint8), 8, ink)
 """
 
 

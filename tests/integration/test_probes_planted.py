@@ -19,7 +19,7 @@ from benchmarks.planted import auc
 from tests.integration.command_line import run
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.subpopulations import subpopulations
+from tui_influence.analysis.subpopulations import find_subpopulations
 from tui_influence.roles import (
     ArmKind,
 )
@@ -38,8 +38,8 @@ def trained(tmp_path_factory):
 
 def test_digits_hidden_inside_a_label_are_its_subpopulations(trained):
     reading, hidden = trained
-    classes = subpopulations(reading, Question(split="all"))
-    assert sum(found.told for found in classes) > 60
+    classes = find_subpopulations(reading, Question(split="all"))
+    assert sum(found.n_assigned for found in classes) > 60
     for found in classes:
         purity, chance = purity_of(found, hidden)
         assert purity > 0.85
@@ -58,7 +58,9 @@ def test_groups_of_swapped_labels_are_the_harmful_ones_and_leaving_them_out_gain
     assert {row.index for row in rows[-2:]} == set(SWAPPED)
     assert all(row.high < 0 and row.q < 0.01 for row in rows[-2:])
     root = reading.paths.root
-    assert run("prune", root, "--k", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    assert (
+        run("prune", root, "--drop-counts", len(SWAPPED), "--seeds", 6, "--baselines", "none", "--foreground").code == 0
+    )
     pruning = read_arms(Paths(root / "prune" / "main"))
     (lowest,) = [arm for arm in pruning.arms if arm.kind is ArmKind.LOWEST]
     assert all(set(row.dropped) == set(SWAPPED) for row in lowest.rows)

@@ -28,7 +28,7 @@ def sweep(finished, tmp_path):
 
 @pytest.mark.parametrize("k", ["35", "36", "6,400", "0"])
 def test_more_classes_than_can_be_dropped(sweep, k):
-    refused("prune", sweep, "--k", k, code=2, reason="1 to 34 can be dropped")
+    refused("prune", sweep, "--drop-counts", k, code=2, reason="1 to 34 can be dropped")
 
 
 def test_a_dry_run_for_slurm_shows_the_submission_and_times_nothing(sweep, monkeypatch):
@@ -36,17 +36,17 @@ def test_a_dry_run_for_slurm_shows_the_submission_and_times_nothing(sweep, monke
     compute = info.config["compute"] | {"executor": "slurm"}
     write_run_info(Paths(sweep), replace(info, config=info.config | {"compute": compute}))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    said = run("prune", sweep, "--k", "2", "--dry-run")
+    said = run("prune", sweep, "--drop-counts", "2", "--dry-run")
     assert said.code == 0, said
     assert f"# sbatch --parsable {sweep / 'prune' / 'main' / 'cluster' / 'planner.sh'}" in said.out
     assert "timing" not in said.err
     assert "not timed: this machine does not train" in said.err
-    assert json.loads(run("prune", sweep, "--k", "2", "--dry-run", "--json").out)
+    assert json.loads(run("prune", sweep, "--drop-counts", "2", "--dry-run", "--json").out)
 
 
 @pytest.mark.parametrize("k", ["x", "", "1,,2", "-3", "1.5", "9" * 30])
 def test_a_k_that_is_no_number(sweep, k):
-    refused("prune", sweep, f"--k={k}", code=2, reason="must be numbers of classes")
+    refused("prune", sweep, f"--drop-counts={k}", code=2, reason="must be numbers of classes")
 
 
 def test_unknown_classes_in_a_list(sweep, tmp_path):
@@ -148,7 +148,7 @@ def test_a_sweep_under_way_is_used_as_far_as_it_is(finished, tmp_path):
         paths.record(Role.ESTIMATE, index, 0).unlink()
     shutil.rmtree(root / "matrix")
     say(paths, State.RUNNING, done=8, total=12)
-    said = run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
+    said = run("prune", root, "--drop-counts", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     assert said.code == 0, said
     assert "ranked by 8 of 10 models (the sweep is running)" in said.err
     assert json.loads((root / "prune" / "main" / "arms.json").read_text())["ranking"]["models"] == 8
@@ -157,7 +157,7 @@ def test_a_sweep_under_way_is_used_as_far_as_it_is(finished, tmp_path):
 def test_a_pruning_is_not_pruned(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
-    run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
+    run("prune", root, "--drop-counts", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     refused("prune", root / "prune" / "main", code=2, reason=f"tinfl prune {root} --name main")
 
 
@@ -165,10 +165,10 @@ def test_a_plan_that_never_began_is_planned_anew(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
     own = Paths(root / "prune" / "main")
-    run("prune", root, "--k", 6, "--seeds", 1, "--baselines", "none", "--foreground")
+    run("prune", root, "--drop-counts", 6, "--seeds", 1, "--baselines", "none", "--foreground")
     own.run.unlink()
     shutil.rmtree(own.records_root)
-    assert run("prune", root, "--k", 3, "--seeds", 1, "--baselines", "none", "--foreground").code == 0
+    assert run("prune", root, "--drop-counts", 3, "--seeds", 1, "--baselines", "none", "--foreground").code == 0
     assert [arm.label for arm in read_arms(own).arms] == ["keep everything", "lowest 3", "random 3", "highest 3"]
 
 

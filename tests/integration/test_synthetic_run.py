@@ -10,7 +10,7 @@ from tui_influence.analysis.ranking import rank_run
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
-from tui_influence.runs.record_check import set_damaged_aside
+from tui_influence.runs.record_check import quarantine_damaged
 from tui_influence.store.examples import read_thumbnails
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.run_info import read_run_info
@@ -29,7 +29,7 @@ def test_a_synthetic_run_is_done_compacted_and_sound(sweep):
     assert (found.state, found.finished, found.total, found.given_up) == (State.DONE, 606, 606, 0)
     info = read_run_info(paths.root)
     assert isinstance(load_outputs(paths, info, Role.ESTIMATE, 0).margins, np.memmap)
-    assert set_damaged_aside(paths, info, sweep.rows) == []
+    assert quarantine_damaged(paths, info, sweep.rows) == []
     assert read_thumbnails(paths.target(0)).shape == (600, 32, 32, 3)
     assert read_thumbnails(paths.source).shape[0] == len(np.load(paths.source / "groups.npy")) == 20 * 12
 
@@ -41,7 +41,7 @@ def test_groups_help_the_class_that_they_show(sweep, shape):
     for row in answer.report.ranking.rows:
         helped[SHAPES[row.index % len(SHAPES)]] += row.influence
     assert max(helped, key=helped.__getitem__) == shape
-    assert answer.notes == ()
+    assert answer.warnings == ()
 
 
 def test_it_can_be_left_half_way(tmp_path):

@@ -41,7 +41,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("rank", "ROOT", "--json"),
     ("rank", "ROOT", "--class", "7", "--estimator", "ridge"),
     ("rank", "ROOT", "--example", "3", "--csv", "-"),
-    ("rank", "ROOT", "--class", "7", "--versus-class", "1"),
+    ("rank", "ROOT", "--class", "7", "--compare-class", "1"),
     ("show", "ROOT", "--example", "3"),
     ("show", "ROOT", "--source", "7"),
     ("subpops", "ROOT"),
@@ -53,7 +53,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("verify", "ROOT", "--json"),
     ("prune", "ROOT", "--report"),
     ("prune", "ROOT", "--report", "--json"),
-    ("prune", "ROOT", "--dry-run", "--k", "6", "--seeds", "2"),
+    ("prune", "ROOT", "--dry-run", "--drop-counts", "6", "--seeds", "2"),
     ("stop", "ROOT"),
     ("explore", "ROOT"),
 )
@@ -413,6 +413,6 @@ def finished(directory: Path) -> Path:
         directory, models=_MODELS, swap={"[design]": f"{second}\n\n[design]", "heldout = 2": "heldout = 4"}
     )
     tinfl("sweep", "--foreground", config)
-    tinfl("prune", directory / "results", "--foreground", "--k", "6", "--seeds", "2", "--within", "0")
+    tinfl("prune", directory / "results", "--foreground", "--drop-counts", "6", "--seeds", "2", "--ci-width", "0")
     assert list((directory / "results" / "matrix").rglob("*.npy")), "nothing was compacted"
     return directory / "results"

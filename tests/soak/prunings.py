@@ -16,7 +16,7 @@ from tests.soak.kills import damage_record, survivors_of
 from tui_influence.runs.heartbeat import ACTIVE, FINISHED, observe
 from tui_influence.store.paths import Paths
 
-_OPTIONS = ("--k", "6", "--seeds", "6", "--within", "0")
+_OPTIONS = ("--drop-counts", "6", "--seeds", "6", "--ci-width", "0")
 SWEEP_MODELS = 40
 
 

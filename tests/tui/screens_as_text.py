@@ -6,7 +6,7 @@
      2     9 foreground bold, 71 foreground
      5-12  6 quiet, 12 good, 20 on #ffffff
 
-Cells, and their style: colour by its name in the look or the theme, attributes, and "on" a background other than the
+Cells, and their style: colour by its name in the style or the theme, attributes, and "on" a background other than the
 screen's. Blanks have no colour of their own and count with what is before them. Lines without any style are left out.
 """
 
@@ -18,7 +18,7 @@ from rich.segment import Segment
 from tui_influence.tui.app import ExploreApp
 
 _OF_THE_THEME = ("foreground", "background", "surface", "panel", "panel-lighten-2", "cursor-back", "success")
-_OF_THE_LOOK = ("good", "bad", "quiet", "warning", "error")
+_OF_THE_STYLE = ("good", "bad", "quiet", "warning", "error")
 _ATTRIBUTES = ("bold", "dim", "italic", "underline")
 
 
@@ -26,7 +26,7 @@ def screen_as_text(app: ExploreApp) -> str:
     """Return what is on the screen, with its styles."""
     strips = app.screen._compositor.render_strips(app.size)
     names = {app.theme_variables[name].casefold(): name for name in _OF_THE_THEME}
-    names |= {getattr(app.state.look, name).casefold(): name for name in _OF_THE_LOOK}
+    names |= {getattr(app.state.style, name).casefold(): name for name in _OF_THE_STYLE}
     plain = app.theme_variables["background"].casefold()
     styles = [(number, _styles(strip, names, plain)) for number, strip in enumerate(strips, 1)]
     written = [strip.text.rstrip() for strip in strips]

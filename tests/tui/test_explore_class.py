@@ -7,12 +7,12 @@ import pytest
 from rich.color import Color
 
 from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_text, until, words
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import State
-from tui_influence.tui import pictures
+from tui_influence.tui import image_cache
 from tui_influence.tui.messages import Ranked
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 
@@ -307,7 +307,7 @@ async def test_what_is_found_out_about_another_run_is_not_heard(tmp_path):
 
 
 async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "RETRY", 0.3)
+    monkeypatch.setattr(image_cache, "RETRY_SECONDS", 0.3)
     paths = make_run(tmp_path / "run", noise=0.05)
     file = paths.target(0) / "thumbnails.npy"
     kept = file.read_bytes()
@@ -322,11 +322,11 @@ async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monke
 
 
 def test_a_picture_that_is_seen_does_not_make_room_for_others():
-    album, look = pictures.Album(), Look()
-    keys = [pictures.Key(0, place, 16, look) for place in range(pictures.KEPT + 10)]
+    album, style = image_cache.ImageCache(), Style()
+    keys = [image_cache.ImageKey(0, place, 16, style) for place in range(image_cache.MAX_IMAGES + 10)]
     for key in keys:
-        album.keep({key: ()})
+        album.store({key: ()})
         assert album.get(keys[0]) == ()
-    assert sum(album.get(key) is not None for key in keys) == pictures.KEPT
-    assert album.to_ask(keys[1:3]) == keys[1:3]
-    assert album.to_ask(keys[1:3]) == []
+    assert sum(album.get(key) is not None for key in keys) == image_cache.MAX_IMAGES
+    assert album.request(keys[1:3]) == keys[1:3]
+    assert album.request(keys[1:3]) == []

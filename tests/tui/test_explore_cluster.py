@@ -7,7 +7,7 @@ import pytest
 
 from tests.tui.runs import exploring, make_run, say, screen_text, until
 from tui_influence.runs.cluster import slurm_client as module
-from tui_influence.runs.cluster.slurm_client import Jobs, write_jobs
+from tui_influence.runs.cluster.slurm_client import SubmittedJobs, write_jobs
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.events import EventLog
 from tui_influence.store.run_info import read_run_info, write_run_info
@@ -36,7 +36,7 @@ def on_cluster(tmp_path, monkeypatch):
         paths = make_run(tmp_path / "run", models=4)
         say(paths, State.RUNNING, time=time.time() - 1000, workers=[], models_per_hour=0.0)
         paths.owner.unlink()
-        write_jobs(paths, Jobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
+        write_jobs(paths, SubmittedJobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
         return paths
 
     return make

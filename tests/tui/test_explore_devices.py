@@ -134,7 +134,7 @@ async def test_a_silent_supervisor_is_doubted_at_a_glance(tmp_path, state, host,
             reason = "its process lives but says nothing" if host == "here" else "nothing from node7; after 1 min 00 s"
             assert reason in text
         say(paths, state)
-        await until(pilot, lambda: f" {app.state.look.mark(state)} {state.value.upper()} " in screen_text(app))
+        await until(pilot, lambda: f" {app.state.style.state_sign(state)} {state.value.upper()} " in screen_text(app))
         assert "?" not in screen_text(app).splitlines()[0]
 
 

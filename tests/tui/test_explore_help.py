@@ -14,11 +14,10 @@ from tests.tui.runs import exploring, make_run, ranked, screen_text, until, word
 from tui_influence.analysis.filtering import _COMPARISON, _RANKING
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import ACTIONS, BY_ID, MODES, actions_of
-from tui_influence.tui.widgets.field import FILTER
 from tui_influence.tui.widgets.image_grid import ImageGrid
+from tui_influence.tui.widgets.input import FILTER
 from tui_influence.tui.widgets.log_view import LogView
-from tui_influence.tui.widgets.probe_table import ProbeTable
-from tui_influence.tui.widgets.ranking_table import RankingTable
+from tui_influence.tui.widgets.table import ProbeTable, RankingTable
 
 
 def owners() -> dict[type[DOMNode], list[Binding]]:

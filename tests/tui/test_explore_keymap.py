@@ -13,8 +13,7 @@ from tui_influence.config.errors import InvalidConfigError
 from tui_influence.config.user import user_config_path
 from tui_influence.errors import ConfigError
 from tui_influence.tui.actions import ACTIONS
-from tui_influence.tui.keymap import user_keys
-from tui_influence.tui.keys import Keys, shown_key
+from tui_influence.tui.keymap import Keys, shown_key, user_keys
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from textual import events
 from tests.tui.runs import exploring, make_run, ranked, screen_text, until
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.widgets.mode_bar import ModeBar
-from tui_influence.tui.widgets.ranking_table import RankingTable
+from tui_influence.tui.widgets.table import RankingTable
 
 
 async def opened(app, pilot) -> RankingTable:

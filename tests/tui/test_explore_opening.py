@@ -8,7 +8,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
-from tui_influence.tui.runs_found import is_run, runs_in
+from tui_influence.tui.run_list import is_run, list_runs
 
 
 async def test_a_folder_of_runs_opens_a_list_and_escape_comes_back(tmp_path):
@@ -51,7 +51,7 @@ def test_what_is_neither_a_run_nor_a_folder_of_runs_is_refused_in_a_line(tmp_pat
         (tmp_path / "file").write_text("x")
         assert not is_run(path)
         with pytest.raises(ResultsError, match=reason):
-            runs_in(path)
+            list_runs(path)
 
 
 async def test_a_run_that_is_being_prepared_is_shown_and_followed(tmp_path):
@@ -121,7 +121,7 @@ async def test_dark_and_light_change_in_place(tmp_path):
         await pilot.press("ctrl+t")
         await pilot.pause()
         assert app.theme == "tinfl-light"
-        assert not app.state.look.dark
+        assert not app.state.style.dark
 
 
 async def test_leaving_a_sweep_that_runs_says_that_it_goes_on(tmp_path):

@@ -10,7 +10,7 @@ from tui_influence.pruning.planning import begin
 from tui_influence.roles import (
     ArmKind,
 )
-from tui_influence.runs.control import Stop, stop_request
+from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import read_examples
 from tui_influence.store.pruning_plan import (
@@ -18,7 +18,7 @@ from tui_influence.store.pruning_plan import (
 )
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.actions import actions_of
-from tui_influence.tui.widgets.arm_table import ArmTable
+from tui_influence.tui.widgets.table import ArmTable
 
 BODY = ("keep everything", "lowest 3", "lowest 6", "random 3", "random 6", "highest 3", "highest 6")
 
@@ -249,7 +249,7 @@ async def test_read_only_trains_and_stops_nothing(sweep):
         await pilot.pause()
         assert len(app.screen_stack) == 1
         assert "T Train" not in footer(app)
-    assert stop_request(own) is Stop.NO
+    assert stop_request(own) is StopLevel.NO
     assert sorted(path.name for path in sweep.prunings.iterdir()) == ["main"]
 
 
@@ -341,7 +341,7 @@ async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, 
         assert "Run: main, 9 of 28 models done" in screen_text(app)
         assert "tinfl stop" in screen_text(app)
         await pilot.press("y")
-        await until(pilot, lambda: stop_request(own) is Stop.AFTER_MODELS_IN_HAND)
+        await until(pilot, lambda: stop_request(own) is StopLevel.AFTER_CURRENT_MODELS)
         say(own, State.STOPPED, done=9, total=28)
         await until(pilot, lambda: "STOPPED" in screen_text(app))
         await pilot.press("R")

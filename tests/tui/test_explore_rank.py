@@ -9,7 +9,7 @@ from tui_influence.cli.app import app as commands
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.clipboard import copied_file
-from tui_influence.tui.widgets.ranking_table import RankingTable
+from tui_influence.tui.widgets.table import RankingTable
 
 
 @pytest.fixture(autouse=True)

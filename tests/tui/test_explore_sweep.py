@@ -6,7 +6,7 @@ import pytest
 from tests.tui.runs import exploring, fail, make_run, say, screen_text, spoil, until, words
 from tests.unit.store.conftest import make_record
 from tui_influence.roles import Role
-from tui_influence.runs.control import Stop, stop_request
+from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.records import write_record
 
@@ -19,7 +19,7 @@ async def test_each_state_is_named_in_a_word_and_a_sign_of_its_own(tmp_path, sta
     async with exploring(tmp_path / "run", ascii=ascii, coloured=False) as (app, pilot):
         await until(pilot, lambda: state.value.upper() in screen_text(app))
         text = screen_text(app)
-        assert f" {app.state.look.mark(state)} {state.value.upper()} " in text
+        assert f" {app.state.style.state_sign(state)} {state.value.upper()} " in text
         assert "40 of 60 models" in text
         assert text.isascii() or not ascii
         if state is State.FAILED:
@@ -80,7 +80,7 @@ async def test_stopping_asks_first_and_anything_but_yes_leaves_the_run_alone(tmp
         assert "Command: tinfl stop" in text
         await pilot.press(answer)
         await until(pilot, lambda: "Stop the sweep?" not in screen_text(app))
-    assert stop_request(paths) is Stop.NO
+    assert stop_request(paths) is StopLevel.NO
 
 
 async def test_stopping_stops_and_a_second_time_at_once(tmp_path):
@@ -88,12 +88,12 @@ async def test_stopping_stops_and_a_second_time_at_once(tmp_path):
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         await pilot.press("S", "y")
-        await until(pilot, lambda: stop_request(paths) is Stop.AFTER_MODELS_IN_HAND)
+        await until(pilot, lambda: stop_request(paths) is StopLevel.AFTER_CURRENT_MODELS)
         await pilot.press("S")
         await until(pilot, lambda: "Stop at once?" in screen_text(app))
         assert "given up" in screen_text(app)
         await pilot.press("y")
-        await until(pilot, lambda: stop_request(paths) is Stop.AT_ONCE)
+        await until(pilot, lambda: stop_request(paths) is StopLevel.AT_ONCE)
 
 
 async def test_resuming_says_what_it_costs_and_asks_the_core(tmp_path, monkeypatch):

@@ -7,12 +7,11 @@ from textual.widgets import OptionList
 
 from tests.integration.command_line import run
 from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_text, until, words
-from tui_influence.analysis.question import Question
+from tui_influence.analysis.question import Question, carry_comparison, comparison_choices
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.clipboard import copied_file
-from tui_influence.tui.whom import kept_rival, rivals
-from tui_influence.tui.widgets.ranking_table import RankingTable
+from tui_influence.tui.widgets.table import RankingTable
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +42,7 @@ def groups(table) -> list[str]:
 
 
 async def test_the_table_is_the_comparison_of_the_command_line(root):
-    expected = json.loads(run("rank", root, "--versus", "letters", "--json").out)
+    expected = json.loads(run("rank", root, "--compare-target", "letters", "--json").out)
     async with exploring(root, (100, 40)) as (app, pilot):
         table = await compared(app, pilot, *"letters")
         assert groups(table) == [row["group"] for row in expected["rows"]]
@@ -103,7 +102,7 @@ async def test_export_and_command_are_those_of_the_command_line(root, tmp_path):
         await pilot.press("Y")
         await until(pilot, copied_file().exists)
     command = copied_file().read_text()
-    assert command == f"tinfl rank --class=x --versus=letters --versus-class=y --estimator=ridge -- {root}"
+    assert command == f"tinfl rank --class=x --compare-target=letters --compare-class=y --estimator=ridge -- {root}"
     said = run(*command.split()[1:-2], "--csv", tmp_path / "command.csv", root)
     assert said.code == 0, said.err
     assert (tmp_path / "app.csv").read_bytes() == (tmp_path / "command.csv").read_bytes()
@@ -183,14 +182,14 @@ async def test_the_detail_names_both_sides(root):
 
 def test_everything_but_the_question_itself_can_be_compared_with(root):
     info = read_run_info(root)
-    choice = rivals(info, Question(target_class="x"), None)
+    choice = comparison_choices(info, Question(target_class="x"), None)
     assert choice.names == (
         *("all classes", "letters", "class y", "class z"),
         *("letters, class x", "letters, class y", "letters, class z"),
     )
     for name, question in zip(choice.names, choice.questions, strict=True):
         assert (question.target == "letters") == name.startswith("letters")
-    assert rivals(info, Question(), Question("letters")).questions[0] is None
+    assert comparison_choices(info, Question(), Question("letters")).questions[0] is None
 
 
 @pytest.mark.parametrize(
@@ -204,4 +203,4 @@ def test_everything_but_the_question_itself_can_be_compared_with(root):
     ],
 )
 def test_a_comparison_is_kept_as_long_as_its_sides_differ(root, asked, versus, kept):
-    assert kept_rival(read_run_info(root), asked, versus) == kept
+    assert carry_comparison(read_run_info(root), asked, versus) == kept

@@ -1,4 +1,4 @@
-"""`tinfl rank --versus`: two questions to one run."""
+"""`tinfl rank --compare-target`: two questions to one run."""
 
 import csv
 import json
@@ -25,12 +25,12 @@ def ranked(*arguments: object) -> dict:
 @pytest.mark.parametrize(
     ("versus", "alone"),
     [
-        (["--versus", "letters"], ["--target", "letters"]),
-        (["--versus", "letters", "--versus-class", "y"], ["--target", "letters", "--class", "y"]),
-        (["--versus-class", "y"], ["--class", "y"]),
-        (["--class", "x", "--versus", "digits"], []),
-        (["--example", "3", "--versus-class", "x"], ["--class", "x"]),
-        (["--target", "letters", "--versus-class", "z"], ["--target", "letters", "--class", "z"]),
+        (["--compare-target", "letters"], ["--target", "letters"]),
+        (["--compare-target", "letters", "--compare-class", "y"], ["--target", "letters", "--class", "y"]),
+        (["--compare-class", "y"], ["--class", "y"]),
+        (["--class", "x", "--compare-target", "digits"], []),
+        (["--example", "3", "--compare-class", "x"], ["--class", "x"]),
+        (["--target", "letters", "--compare-class", "z"], ["--target", "letters", "--class", "z"]),
     ],
 )
 def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, versus, alone):
@@ -43,7 +43,7 @@ def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, versus
 
 
 def test_what_helps_one_and_hurts_the_other_comes_first(root):
-    found = ranked(root, "--versus", "letters")  # whose margins are those of digits turned round
+    found = ranked(root, "--compare-target", "letters")  # whose margins are those of digits turned round
     assert found["correlation"] < -0.9
     shown = [row["shown"] for row in found["rows"]]
     opposed = [word for word in shown if "but" in word]
@@ -54,22 +54,22 @@ def test_what_helps_one_and_hurts_the_other_comes_first(root):
 
 
 def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_path):
-    out = run("rank", root, "--versus", "letters", "--csv", "-").out
-    assert run("rank", root, "--versus", "letters", "--csv", tmp_path / "both.csv").code == 0
+    out = run("rank", root, "--compare-target", "letters", "--csv", "-").out
+    assert run("rank", root, "--compare-target", "letters", "--csv", tmp_path / "both.csv").code == 0
     assert (tmp_path / "both.csv").read_text() == out
     assert "# first target: digits\n" in out
     assert "# second target: letters\n" in out
-    plain = run("rank", root, "--versus", "letters", "--csv", "-", "--no-comments", "--top", 3).out
+    plain = run("rank", root, "--compare-target", "letters", "--csv", "-", "--no-comments", "--top", 3).out
     assert [row["place"] for row in csv.DictReader(plain.splitlines())] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["--versus", "digits"], 2, "both sides of the comparison are the same"),
-        (["--class", "x", "--versus-class", "x"], 2, "both sides of the comparison are the same"),
-        (["--versus", "leters"], 3, "it has: digits, letters"),
-        (["--versus-class", "q"], 2, 'has no class "q"'),
+        (["--compare-target", "digits"], 2, "both sides of the comparison are the same"),
+        (["--class", "x", "--compare-class", "x"], 2, "both sides of the comparison are the same"),
+        (["--compare-target", "leters"], 3, "it has: digits, letters"),
+        (["--compare-class", "q"], 2, 'has no class "q"'),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_line(root, arguments, code, reason):
@@ -79,13 +79,13 @@ def test_what_cannot_be_compared_is_refused_in_a_line(root, arguments, code, rea
 @pytest.mark.parametrize(
     ("question", "versus", "options"),
     [
-        (Question("a", "-1", None, "all"), ("b", None), "--target=a --class=-1 --versus=b --split=all"),
-        (Question("a"), ("a", "it's"), """--target=a --versus=a '--versus-class=it'"'"'s'"""),
-        (Question(), (None, "y"), "--versus-class=y"),
+        (Question("a", "-1", None, "all"), ("b", None), "--target=a --class=-1 --compare-target=b --split=all"),
+        (Question("a"), ("a", "it's"), """--target=a --compare-target=a '--compare-class=it'"'"'s'"""),
+        (Question(), (None, "y"), "--compare-class=y"),
     ],
 )
 def test_a_comparison_can_be_said_as_a_command(question, versus, options):
-    assert question.command("run", versus=question.against(*versus)) == f"tinfl rank {options} -- run"
+    assert question.command("run", versus=question.compared_with(*versus)) == f"tinfl rank {options} -- run"
 
 
 def test_a_csv_and_a_document_are_not_both_written_to_stdout(root, tmp_path):

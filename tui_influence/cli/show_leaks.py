@@ -8,14 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tui_influence.analysis.leakage import (
-    class_of,
-    is_of_images,
+    groups_are_images,
+    source_class_of,
+)
+from tui_influence.analysis.names import (
+    group_noun,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Copies,
+    Duplicates,
     Leak,
     Leaks,
 )
@@ -27,8 +29,8 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Pen
 from tui_influence.render.ranking_table import packed, paragraph
+from tui_influence.render.style import Style
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.text import pluralize
 
@@ -48,7 +50,7 @@ _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "
 class Album:
     """The pictures that a run keeps; None for what it does not, which is said once."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: RunSnapshot) -> None:
         self._reading = reading
         self._test: NDArray[np.uint8] | None = None
         self._source: tuple[NDArray[np.uint8], NDArray[np.int32]] | None = None
@@ -73,19 +75,19 @@ class Album:
 
 def print_leaks(
     canvas: Canvas,
-    reading: Reading,
+    reading: RunSnapshot,
     question: Question,
     found: Leaks,
-    copies: Copies | None,
+    copies: Duplicates | None,
     top: int,
     wanted: int | None,
 ) -> None:
     """Show on stdout the pairs that help most surely, and those that hurt; and how much could have been found."""
-    console, pen = canvas.console, canvas.pen(coloured=True)
-    what = "image" if is_of_images(reading.info) else noun_of(reading.info)
+    console, style = canvas.console, canvas.style
+    what = "image" if groups_are_images(reading.info) else group_noun(reading.info)
     album, kinds = Album(reading), kinds_of(copies) if what == "image" else {}
     console.print(
-        pen.line(f'Source {_PLURAL[what]} and single test images of target "{reading.described.name}"', "bold")
+        style.line(f'Source {_PLURAL[what]} and single test images of target "{reading.target_info.name}"', "bold")
     )
     facts = [
         f"run {reading.info.name}",
@@ -93,21 +95,21 @@ def print_leaks(
         reading.info.design_label,
         "all test examples" if question.split == "all" else f"{question.split} half",
         _UNITS[question.output_kind],
-        pluralize(found.tested, "pair"),
+        pluralize(found.n_tested, "pair"),
     ]
-    console.print(*packed(facts, pen, console.width), sep="\n")
-    single = is_of_images(reading.info)
+    console.print(*packed(facts, style, console.width), sep="\n")
+    single = groups_are_images(reading.info)
     parts = (
         ("helped" + ": likely leakage" * single, found.helped, found.n_helped),
         ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
     )
     for words, pairs, count in parts:
         title = f"{words}; {pluralize(count, 'pair')} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
-        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        console.print(Text(), style.line(title, "bold"), sep="\n")
         shown = pairs[: min(top, max(count, 1))]
         for leak in shown:
             kind = kinds.get((reading.info.source.groups[leak.group], leak.example))
-            lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", pen)
+            lines = _about(reading, leak, "" if kind is None else f"{kind[0]} copy", style)
             mine = album.of_group(leak.group) if single else None
             _print_pair(canvas, mine, album.of_example(leak.example), lines, wanted)
     console.print(
@@ -115,73 +117,76 @@ def print_leaks(
         paragraph(
             "Influence: on one test example beyond that on the others of its class, over models trained with the "
             f"{what} minus over models trained without it; of the same sign as that on the example itself.",
-            pen,
+            style,
         ),
         paragraph(
-            f"Found: a pair is seen four times in five if its influence is {found.smallest:.2g} or more, with "
+            f"Found: a pair is seen four times in five if its influence is {found.detectable_influence:.2g} "
+            "or more, with "
             f"{pluralize(found.models, 'model')} and as many pairs.",
-            pen,
+            style,
         ),
         sep="\n",
     )
 
 
 def print_copies(
-    canvas: Canvas, reading: Reading, copies: Copies, top: int, wanted: int | None, *, pictures: bool
+    canvas: Canvas, reading: RunSnapshot, copies: Duplicates, top: int, wanted: int | None, *, pictures: bool
 ) -> None:
     """Show on stdout the copies of test images among the source images; with their pictures or as lines only."""
-    console, pen = canvas.console, canvas.pen(coloured=True)
-    compared = f"{pluralize(copies.compared, 'source image')} (compared with {copies.examples:,})"
-    title = f"{pluralize(len(copies.found), 'copy', 'copies')} of test images among {compared}"
-    console.print(*([] if pictures else [Text()]), pen.line(title, "bold"), sep="\n")
-    album = Album(reading) if pictures and copies.found else None
-    examples, classes = reading.examples, reading.described.classes
-    for copy in copies.found[:top]:
+    console, style = canvas.console, canvas.style
+    compared = f"{pluralize(copies.n_compared, 'source image')} (compared with {copies.n_examples:,})"
+    title = f"{pluralize(len(copies.pairs), 'copy', 'copies')} of test images among {compared}"
+    console.print(*([] if pictures else [Text()]), style.line(title, "bold"), sep="\n")
+    album = Album(reading) if pictures and copies.pairs else None
+    examples, classes = reading.examples, reading.target_info.classes
+    for copy in copies.pairs[:top]:
         name, test = copies.names[copy.source], examples.names[copy.target]
         label = classes[int(examples.labels[copy.target])]
         kind = f"{copy.kind.value}, at {copy.relative:.0%} of the distance of unrelated images"
         if album is None:
             line = f"  {name}  {copy.kind.value} copy of example {copy.target}  {test}  (class {label})"
-            console.print(Text(cut(plain(line, pen.ascii), console.width, pen.signs.ellipsis)))
+            console.print(Text(cut(plain(line, style.ascii), console.width, style.ellipsis)))
             continue
         lines = [
-            _fact("source", f"{name}  (class {copies.source_classes[copy.source]})", pen),
-            _fact("test", f"example {copy.target}  {test}  (class {label})", pen),
-            _fact("copy", kind, pen),
+            _fact("source", f"{name}  (class {copies.source_classes[copy.source]})", style),
+            _fact("test", f"example {copy.target}  {test}  (class {label})", style),
+            _fact("copy", kind, style),
         ]
         group = _group_of(reading, name)
         mine = album.of_group(group) if group is not None else None
         _print_pair(canvas, mine, album.of_example(copy.target), lines, wanted)
-    if len(copies.found) > top:
-        console.print(pen.line(f"{pen.signs.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", pen.quiet))
+    if len(copies.pairs) > top:
+        console.print(style.line(f"{style.ellipsis} {len(copies.pairs) - top:,} more (--top, --csv)", style.quiet))
 
 
-def _group_of(reading: Reading, image: str) -> int | None:
+def _group_of(reading: RunSnapshot, image: str) -> int | None:
     """The group that is this one image, if there is one."""
     groups = reading.info.source.groups
-    return groups.index(image) if is_of_images(reading.info) and image in groups else None
+    return groups.index(image) if groups_are_images(reading.info) and image in groups else None
 
 
-def _about(reading: Reading, leak: Leak, copy: str, pen: Pen) -> list[Text]:
+def _about(reading: RunSnapshot, leak: Leak, copy: str, style: Style) -> list[Text]:
     group, examples = reading.info.source.groups[leak.group], reading.examples
-    source_class = class_of(reading.info, group)
-    label = reading.described.classes[int(examples.labels[leak.example])]
+    source_class = source_class_of(reading.info, group)
+    label = reading.target_info.classes[int(examples.labels[leak.example])]
     mark = "*" if leak.q < SIGNIFICANCE_LEVEL else " "
     return [
-        _fact("source", group + (f"  (class {source_class})" if source_class else ""), pen),
-        _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", pen),
+        _fact("source", group + (f"  (class {source_class})" if source_class else ""), style),
+        _fact("test", f"example {leak.example}  {examples.names[leak.example]}  (class {label})", style),
         Text.assemble(
-            (f"{'influence':<11}", pen.quiet),
-            (f"{pen.signs.of(leak.influence)}{leak.influence:+.3g}{mark}", pen.colour(leak.influence)),
-            (f"  [{leak.low:+.3g} to {leak.high:+.3g}]  q {leak.q:.2g}", pen.quiet),
+            (f"{'influence':<11}", style.quiet),
+            (f"{style.before(leak.influence)}{leak.influence:+.3g}{mark}", style.effect(leak.influence)),
+            (f"  [{leak.low:+.3g} to {leak.high:+.3g}]  q {leak.q:.2g}", style.quiet),
         ),
-        *([Text.assemble((f"{'copy':<11}", pen.quiet), (copy, "bold"))] if copy else []),
+        *([Text.assemble((f"{'copy':<11}", style.quiet), (copy, "bold"))] if copy else []),
     ]
 
 
-def _fact(label: str, text: str, pen: Pen) -> Text:
-    shown = cut(plain(text, pen.ascii), _LONGEST, pen.signs.ellipsis)
-    return Text.assemble((f"{label:<11}", pen.quiet), shown, no_wrap=True, overflow="crop" if pen.ascii else "ellipsis")
+def _fact(label: str, text: str, style: Style) -> Text:
+    shown = cut(plain(text, style.ascii), _LONGEST, style.ellipsis)
+    return Text.assemble(
+        (f"{label:<11}", style.quiet), shown, no_wrap=True, overflow="crop" if style.ascii else "ellipsis"
+    )
 
 
 def _print_pair(

@@ -5,11 +5,13 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.names import (
+    label_name,
+)
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.cli.images import Canvas
@@ -18,28 +20,29 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Lines, Pen
+from tui_influence.render.interval_table import Lines
 from tui_influence.render.ranking import (
     finite,
     scope,
 )
+from tui_influence.render.style import Style
 
 _CLASSES = 24
 """Target classes that are listed at most: of more, the first and the last."""
 _NAME = 32
 
 
-def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Moved) -> None:
+def print_moved(canvas: Canvas, reading: RunSnapshot, report: RankReport, moved: GroupEffects) -> None:
     """Show on stdout what a group does to each class of the target, and which examples it helps and hurts most."""
     console = canvas.console
-    pen = canvas.pen(coloured=True)
-    console.print(Text(), pen.line("effect on each class of the target", "bold"), sep="\n")
-    table, rows = Lines(moved.classes, "class", console.width, pen), len(moved.classes)
+    style = canvas.style
+    console.print(Text(), style.line("effect on each class of the target", "bold"), sep="\n")
+    table, rows = Lines(moved.classes, "class", console.width, style), len(moved.classes)
     console.print(table.header())
     shown = range(rows) if rows <= _CLASSES else [*range(_CLASSES // 2), *range(rows - _CLASSES // 2, rows)]
     for place in shown:
         if rows > _CLASSES and place == rows - _CLASSES // 2:
-            console.print(pen.line(f"{pen.signs.ellipsis} {rows - _CLASSES:,} more", pen.quiet))
+            console.print(style.line(f"{style.ellipsis} {rows - _CLASSES:,} more", style.quiet))
         console.print(table.line(place))
     for words, examples, beyond in (
         ("helped most", moved.helped, moved.n_helped),
@@ -47,16 +50,16 @@ def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Mov
     ):
         counts = f"{beyond:,} of {moved.n_examples:,} beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
         title = f"{words}, of {scope(report)}: {counts}"
-        console.print(Text(), pen.line(title, "bold"), sep="\n")
+        console.print(Text(), style.line(title, "bold"), sep="\n")
         for example in examples:
-            console.print(_line(example, reading.described.classes, pen))
+            console.print(_line(example, reading.target_info.classes, style))
 
 
-def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
+def moved_document(reading: RunSnapshot, moved: GroupEffects) -> dict[str, Any]:
     """Return the same as JSON."""
-    classes = reading.described.classes
+    classes = reading.target_info.classes
 
-    def documents(examples: Sequence[MovedExample]) -> list[dict[str, Any]]:
+    def documents(examples: Sequence[ExampleEffect]) -> list[dict[str, Any]]:
         return [
             {
                 "example": example.example,
@@ -70,26 +73,26 @@ def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
 
     return {
         "examples": moved.n_examples,
-        "helped_beyond_chance": moved.n_helped,
-        "hurt_beyond_chance": moved.n_hurt,
+        "n_significant_helped": moved.n_helped,
+        "n_significant_hurt": moved.n_hurt,
         "classes": [row_document(row) for row in moved.classes],
         "helped": documents(moved.helped),
         "hurt": documents(moved.hurt),
     }
 
 
-def _line(example: MovedExample, classes: Sequence[str], pen: Pen) -> Text:
+def _line(example: ExampleEffect, classes: Sequence[str], style: Style) -> Text:
     label, usual = classes[example.label], label_name(classes, example.predicted)
-    name = cut(plain(label, pen.ascii), _NAME, pen.signs.ellipsis)
-    wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, pen.ascii), _NAME, pen.signs.ellipsis)}"
+    name = cut(plain(label, style.ascii), _NAME, style.ellipsis)
+    wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, style.ascii), _NAME, style.ellipsis)}"
     mark = "*" if example.q < SIGNIFICANCE_LEVEL else " "
     between = f"{example.low:+.3g} to {example.high:+.3g}"
     return Text.assemble(
         f"  example {example.example:<7}",
-        (f"{pen.signs.of(example.influence)}{example.influence:+.3g}{mark}", pen.colour(example.influence)),
-        (f"  [{between}]  ", pen.quiet),
+        (f"{style.before(example.influence)}{example.influence:+.3g}{mark}", style.effect(example.influence)),
+        (f"  [{between}]  ", style.quiet),
         name,
-        (wrong, pen.quiet),
+        (wrong, style.quiet),
         no_wrap=True,
         overflow="crop",
     )

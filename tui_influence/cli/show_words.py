@@ -9,9 +9,10 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Pen, ShownRows, choose_rows
+from tui_influence.render.interval_table import ShownRows, choose_rows
 from tui_influence.render.ranking import circumstances, meaning, trust
 from tui_influence.render.ranking_table import body, height_of, noise_warning, packed, paragraph, signs_explained
+from tui_influence.render.style import Style
 
 _MOST_ROWS = 11
 """Lines of a ranking beside a picture: five groups of each end, and one for those between."""
@@ -19,35 +20,35 @@ _LABEL = 11
 """Cells of a fact's label."""
 
 
-def fact(label: str, text: str, pen: Pen, width: int) -> Text:
+def fact(label: str, text: str, style: Style, width: int) -> Text:
     """Return a labelled fact in one line."""
-    shown = cut(plain(text, pen.ascii), max(width - _LABEL, 1), pen.signs.ellipsis)
-    return Text.assemble((f"{label:<{_LABEL}}", pen.quiet), shown, no_wrap=True, overflow="crop")
+    shown = cut(plain(text, style.ascii), max(width - _LABEL, 1), style.ellipsis)
+    return Text.assemble((f"{label:<{_LABEL}}", style.quiet), shown, no_wrap=True, overflow="crop")
 
 
-def ends(report: RankReport, pen: Pen, width: int, room: int | None) -> list[Text]:
+def ends(report: RankReport, style: Style, width: int, room: int | None) -> list[Text]:
     """Return the groups that help most and those that hurt most, and what their lines mean.
 
     Args:
         report: the ranking.
-        pen: what to write with.
+        style: colours and signs.
         width: of the lines.
         room: for so many lines, if that matters; a few groups are shown in any case.
     """
-    warning, key = noise_warning(report, pen, "this order"), packed(signs_explained(report, pen), pen, width)
+    warning, key = noise_warning(report, style, "this order"), packed(signs_explained(report, style), style, width)
     left = _MOST_ROWS if room is None else room - height_of([*warning, *key], width) - bool(warning) - 1
-    rows = choose_rows(report, pen.signs, None, min(left, _MOST_ROWS))
-    return [*warning, *([Text()] if warning else []), *body(report, pen, rows, width), *key]
+    rows = choose_rows(report, style, None, min(left, _MOST_ROWS))
+    return [*warning, *([Text()] if warning else []), *body(report, style, rows, width), *key]
 
 
-def one(report: RankReport, row: RankedGroup, pen: Pen, width: int) -> list[Text]:
+def one(report: RankReport, row: RankedGroup, style: Style, width: int) -> list[Text]:
     """Return the line of one group of a ranking."""
-    return [*body(report, pen, ShownRows([row]), width), *packed(signs_explained(report, pen), pen, width)]
+    return [*body(report, style, ShownRows([row]), width), *packed(signs_explained(report, style), style, width)]
 
 
-def context_lines(report: RankReport, pen: Pen, width: int) -> list[Text]:
+def context_lines(report: RankReport, style: Style, width: int) -> list[Text]:
     """Return what a ranking was made from, what its numbers mean, and how far its order can be trusted."""
     parts = circumstances(report)
     known = parts[:-1] if report.example is not None else parts  # the last says which examples, as the title does
     sentences = [f"Influence: {meaning(report)}.", trust(report)]
-    return [*packed(known, pen, width), *(paragraph(text, pen) for text in sentences)]
+    return [*packed(known, style, width), *(paragraph(text, style) for text in sentences)]

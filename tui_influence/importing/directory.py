@@ -26,7 +26,7 @@ from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.runs.prepare import thumbnail_side, versions
 from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples
-from tui_influence.store.files import make_directory, refusal, sync_directory, write_atomically
+from tui_influence.store.files import make_directory, sync_directory, to_results_error, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import Record, as_margins, encode
@@ -64,7 +64,7 @@ def write_import(checked: CheckedImport, root: Path, target: str) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     except OSError as error:
-        raise refusal(error, "write", root) from error
+        raise to_results_error(error, "write", root) from error
 
 
 def require_unused(root: Path) -> None:
@@ -78,7 +78,7 @@ def require_unused(root: Path) -> None:
         if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
             raise ConfigError(f"{printable(str(root))}: exists already; an import makes a new directory")
     except OSError as error:
-        raise refusal(error, "use", root) from error
+        raise to_results_error(error, "use", root) from error
 
 
 def _write(checked: CheckedImport, paths: Paths, name: str, target: str) -> None:

@@ -51,7 +51,7 @@ class Choice:
         asked = question or plain
         options = {
             "--name": name if name != MAIN else None,
-            "--k": ",".join(map(str, self.ks)) or None,
+            "--drop-counts": ",".join(map(str, self.ks)) or None,
             f"--{self.verb}": str(listed) if self.listed and listed is not None else None,
             "--seeds": self.seeds,
             "--baselines": None if self.baselines is None else BOTH if self.baselines else "none",
@@ -75,7 +75,7 @@ def numbers(text: str) -> tuple[int, ...]:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise ConfigError(f'--k "{printable(text, 60)}": must be numbers of classes, such as 10,20,40')
+        raise ConfigError(f'--drop-counts "{printable(text, 60)}": must be numbers of classes, such as 10,20,40')
     return tuple(int(part) for part in parts)
 
 

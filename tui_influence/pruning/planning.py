@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.positions import Node
@@ -28,7 +28,7 @@ from tui_influence.influence.estimate import (
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import (
     Floats,
-    parse_kind,
+    parse_output_kind,
 )
 from tui_influence.influence.types import (
     Estimate,
@@ -41,8 +41,8 @@ from tui_influence.roles import (
     BASELINES,
     ArmKind,
 )
-from tui_influence.runs.cost import Cost, measure
-from tui_influence.runs.datasets import Datasets, Progress, open_datasets
+from tui_influence.runs.cost import Cost, estimate_cost
+from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.launch import start
@@ -50,10 +50,10 @@ from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
+    GainForecast,
     Pruning,
-    RankingUsed,
     Stages,
     read_arms,
 )
@@ -137,7 +137,7 @@ def config_of(info: RunInfo, own: Paths, asked: Asked) -> Config:
     return config
 
 
-def open_sweep_data(config: Config, info: RunInfo, progress: Progress | None = None) -> Datasets:
+def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | None = None) -> Datasets:
     """Open the datasets of a pruning, and check that they are those of its sweep.
 
     They are packed as the sweep's were, though a target that is left out may have been the one in colour.
@@ -188,12 +188,12 @@ def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int]) -> Prunin
     """
     sides = []
     for name in asked.weights:
-        reading = read(paths, info, name)
-        reading.refuse_if_empty()
+        reading = read_snapshot(paths, info, name)
+        reading.require_models()
         sides.append(Side(name, reading.examples, reading.outputs))
         refuse_half_without_examples(sides[-1])
     mixture = Mixture.of(sides, asked.weights)
-    score = mixture.mean(parse_kind(asked.output), estimate=True)
+    score = mixture.mean(parse_output_kind(asked.output), estimate=True)
     found = estimate(asked.estimator, mixture.masks, score, mixture.clusters)
     if not np.isfinite(found.influence).any():
         raise ResultsError(
@@ -229,20 +229,20 @@ def _with_forecast(pruning: Pruning, mixture: Mixture, score: NDArray[np.float64
         assert margin is not None
         assert accuracy is not None
         everything = [gain(found.over_all, place, quantity) for quantity in range(2)]
-        forecast.append(Forecast(k, margin, accuracy, *everything))
+        forecast.append(GainForecast(k, margin, accuracy, *everything))
     return replace(pruning, forecast=tuple(forecast))
 
 
-def _used(found: Estimate, info: RunInfo, asked: Asked, models: int) -> RankingUsed:
+def _used(found: Estimate, info: RunInfo, asked: Asked, models: int) -> ArmRanking:
     influence, se = found.influence[:, 0].astype(float), found.se[:, 0].astype(float)
     low, high = interval(influence, se, found.df)
-    return RankingUsed(
+    return ArmRanking(
         targets=dict(asked.weights),
         estimator=asked.estimator,
         output=asked.output,
         design=info.design_label,
         models=models,
-        relative=found.relative,
+        relative=found.is_relative,
         influence=_known(influence),
         low=_known(low),
         high=_known(high),
@@ -312,7 +312,9 @@ class Planned:
     data: Datasets
 
 
-def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: Progress | None = None) -> Planned:
+def planned(
+    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: ProgressCallback | None = None
+) -> Planned:
     """Return the pruning that is asked for: a new one, or more of one that exists. Nothing is written.
 
     Args:
@@ -335,7 +337,7 @@ def planned(paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: P
 
 
 def outlined(
-    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: Progress | None = None
+    paths: Paths, info: RunInfo, own: Paths, wanted: Wanted, progress: ProgressCallback | None = None
 ) -> tuple[Pruning, Config]:
     """Return the arms that `planned` would return, and what they are trained by, without a look at data or devices.
 
@@ -379,14 +381,19 @@ def cost_of(one: Planned) -> Cost:
         TinflError: it cannot be trained.
     """
     pruning, config = one.pruning, one.config
-    kept = sum(row.mask.mean() for row in pruning.rows()) / pruning.size
+    kept = sum(row.mask.mean() for row in pruning.rows()) / pruning.n_rows
     groups = len(pruning.groups)
     # As many models of the mean size: `measure` times one of a design.
     design = config.design.model_copy(
-        update={"kind": "fixed", "alpha": min(float(kept), (groups - 1) / groups), "models": pruning.size, "heldout": 0}
+        update={
+            "kind": "fixed",
+            "alpha": min(float(kept), (groups - 1) / groups),
+            "models": pruning.n_rows,
+            "heldout": 0,
+        }
     )
-    workers = worker_devices(config.compute)[: pruning.size]
-    return measure(config.model_copy(update={"design": design}), one.data, workers)
+    workers = worker_devices(config.compute)[: pruning.n_rows]
+    return estimate_cost(config.model_copy(update={"design": design}), one.data, workers)
 
 
 def _stages(wanted: Wanted, info: RunInfo, before: Pruning | None) -> Stages:

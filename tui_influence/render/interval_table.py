@@ -17,7 +17,7 @@ outputs of different targets need not be of the same size. A ranking that is noi
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 from rich.cells import cell_len
@@ -38,33 +38,13 @@ from tui_influence.render.ranking import (
     first,
     shown,
 )
-from tui_influence.render.whisker import ASCII, UNICODE, Glyphs, Interval, common_scale, draw
+from tui_influence.render.style import Style
+from tui_influence.render.whisker import Interval, common_scale, draw
 
 FEWEST = 4
 """Rows that are shown however low the terminal is."""
 OTHER_END = 3
 """How many groups the line after `top` names."""
-
-
-@dataclass(frozen=True)
-class Signs:
-    """Marks of a table; text of one cell each, or none."""
-
-    helps: str = "▲"
-    hurts: str = "▼"
-    unknown: str = "–"
-    ellipsis: str = "…"
-    separator: str = " · "
-
-    def of(self, value: float) -> str:
-        """The mark of an influence; a blank for zero."""
-        if not self.helps:
-            return ""
-        return f"{self.helps if value > 0 else self.hurts if value < 0 else ' '} "
-
-
-UNICODE_SIGNS = Signs()
-ASCII_SIGNS = Signs(helps="", hurts="", unknown="-", ellipsis="...", separator=" | ")
 
 
 @dataclass(frozen=True)
@@ -89,18 +69,18 @@ class ShownRows:
         return (*self.head, *self.tail)
 
 
-def choose_rows(report: RankReport, signs: Signs, top: int | None, room: int | None) -> ShownRows:
+def choose_rows(report: RankReport, style: Style, top: int | None, room: int | None) -> ShownRows:
     """Choose the rows of a table.
 
     Args:
         report: the ranking.
-        signs: what the lines are written with.
+        style: colours and style.
         top: the first so many; None for as many as there is room for.
         room: lines for rows and what is said of the others; None if there is no limit. Ignored with `top`.
     """
     rows = report.ranking.rows
     if top is not None:
-        return _first_rows(rows, signs, top)
+        return _first_rows(rows, style, top)
     known = [row for row in rows if isfinite(row.influence)]
     note = _undefined([row for row in rows if not isfinite(row.influence)])
     if room is None or len(rows) + bool(note) <= room:
@@ -110,23 +90,23 @@ def choose_rows(report: RankReport, signs: Signs, top: int | None, room: int | N
         return ShownRows(known, below=note)
     tail = (room - 1) // 2
     head = room - 1 - tail
-    between = f"{signs.ellipsis} {len(known) - head - tail:,} more {signs.ellipsis}"
+    between = f"{style.ellipsis} {len(known) - head - tail:,} more {style.ellipsis}"
     return ShownRows(known[:head], between, known[len(known) - tail :], note)
 
 
-def _first_rows(rows: Sequence[RankedGroup], signs: Signs, top: int) -> ShownRows:
+def _first_rows(rows: Sequence[RankedGroup], style: Style, top: int) -> ShownRows:
     head = first(rows, top)
     rest = rows[len(head) :]
     if not rest:
         return ShownRows(head, below=_undefined([row for row in rows if not isfinite(row.influence)]))
     ends = [row for row in rest if isfinite(row.influence)][-OTHER_END:]
-    names = ", ".join(f"{shown(row.group)} ({_signed(row.influence, signs)})" for row in ends[::-1])
+    names = ", ".join(f"{shown(row.group)} ({_signed(row.influence, style)})" for row in ends[::-1])
     other = f"; at the other end: {names}" if names else f": {_undefined(rest)}"
-    return ShownRows(head, below=f"{signs.ellipsis} {len(rest):,} more{other}")
+    return ShownRows(head, below=f"{style.ellipsis} {len(rest):,} more{other}")
 
 
-def _signed(value: float, signs: Signs) -> str:
-    return f"{signs.of(value) if value else ''}{value:+.3g}"
+def _signed(value: float, style: Style) -> str:
+    return f"{style.before(value) if value else ''}{value:+.3g}"
 
 
 def _undefined(rows: Sequence[RankedGroup]) -> str:
@@ -136,71 +116,21 @@ def _undefined(rows: Sequence[RankedGroup]) -> str:
     return f"{len(rows):,} undefined ({'in every model or none' if constant else 'too few models to tell'})"
 
 
-@dataclass(frozen=True)
-class Pen:
-    """How to write a ranking.
-
-    Attributes:
-        ascii: with ASCII characters only.
-        coloured: whether sign has a colour; noise has none.
-        helps: colour of what helps.
-        hurts: colour of what hurts.
-        quiet: style of what matters less.
-        zero: style of the zero line.
-    """
-
-    ascii: bool
-    coloured: bool = True
-    helps: str = "#56B4E9"
-    hurts: str = "#E69F00"
-    quiet: str = "dim"
-    zero: str = "not dim bright_black"
-
-    @property
-    def signs(self) -> Signs:
-        """Marks in text."""
-        return ASCII_SIGNS if self.ascii else UNICODE_SIGNS
-
-    @property
-    def glyphs(self) -> Glyphs:
-        """What whiskers are made of."""
-        return ASCII if self.ascii else UNICODE
-
-    def line(self, text: str, style: str = "") -> Text:
-        """Return text as it may be shown."""
-        return Text(plain(text, self.ascii), style=style)
-
-    def clipped(self, line: Text, width: int) -> Text:
-        """Return a line that is never broken: in more than `width` cells it ends in an ellipsis."""
-        clipped, ellipsis = line.copy(), self.signs.ellipsis
-        if line.cell_len > width:
-            clipped.truncate(max(width - len(ellipsis), 0), overflow="crop")
-            clipped.append(ellipsis)
-        clipped.no_wrap, clipped.overflow = True, "crop"
-        return clipped
-
-    def colour(self, value: float) -> str:
-        """Return the style of an influence."""
-        if not isfinite(value) or not value or not self.coloured:
-            return self.quiet
-        return self.helps if value > 0 else self.hurts
-
-
 class Whiskers:
     """A column of intervals, drawn on one scale."""
 
-    def __init__(self, rows: Sequence[RankedGroup], pen: Pen) -> None:
+    def __init__(self, rows: Sequence[RankedGroup], style: Style) -> None:
         """Fix the scale for these rows."""
-        self._pen = pen
+        self._style = style
         self._scale = common_scale(Interval(row.influence, row.low, row.high) for row in rows)
 
     def cell(self, row: RankedGroup, cells: int) -> Text:
         """Return the whisker of a row in so many cells; nothing in none."""
         if not cells:
             return Text()
-        whisker = draw(Interval(row.influence, row.low, row.high), self._scale, cells, self._pen.glyphs)
-        text = Text(whisker, style=self._pen.colour(row.influence))
-        text.highlight_regex(re.escape(self._pen.glyphs.zero), self._pen.zero)
+        whisker = draw(Interval(row.influence, row.low, row.high), self._scale, cells, self._style.whisker)
+        text = Text(whisker, style=self._style.effect(row.influence))
+        text.highlight_regex(re.escape(self._style.whisker.zero), self._style.zero)
         return text
 
     def zero(self, cells: int) -> int:
@@ -224,20 +154,20 @@ class Whiskers:
 class Lines:
     """Rows of a ranking as lines of one width, with a header."""
 
-    def __init__(self, rows: Sequence[RankedGroup], noun: str, width: int, pen: Pen) -> None:
+    def __init__(self, rows: Sequence[RankedGroup], noun: str, width: int, style: Style) -> None:
         """Fix columns, digits and scale.
 
         Args:
             rows: those that the lines are for.
             noun: what a group is called.
             width: of a line, in cells.
-            pen: how to write.
+            style: colours and style.
         """
-        self._rows, self._noun, self._pen = rows, noun, pen
-        self._names = [plain(row.group, pen.ascii) for row in rows]
+        self._rows, self._noun, self._style = rows, noun, style
+        self._names = [plain(row.group, style.ascii) for row in rows]
         longest = max(cell_len(name) for name in (noun, *self._names))
-        self._layout = choose(_columns(rows, pen), longest, width)
-        self._whiskers = Whiskers(rows, pen)
+        self._layout = choose(_columns(rows, style), longest, width)
+        self._whiskers = Whiskers(rows, style)
 
     @property
     def indent(self) -> int:
@@ -248,25 +178,25 @@ class Lines:
         """Return the line above the rows."""
         axis = Text(self._whiskers.axis(self._layout.whisker))
         line = self._line([column.header for column in self._layout.kept], self._noun, axis)
-        line.stylize(self._pen.quiet)
+        line.stylize(self._style.quiet)
         return line
 
     def line(self, place: int) -> Text:
         """Return the line of the row at `place`: rank, name, influence, whisker, and what else fits."""
         row = self._rows[place]
-        colour = self._pen.colour(row.influence)
+        colour = self._style.effect(row.influence)
         whisker = self._whiskers.cell(row, self._layout.whisker)
         return self._line([column.cells[place] for column in self._layout.kept], self._names[place], whisker, colour)
 
     def _line(self, cells: Sequence[str], name: str, whisker: Text, colour: str = "") -> Text:
-        layout, pen = self._layout, self._pen
+        layout, style = self._layout, self._style
         texts = [fit(text, column.width, right=True) for text, column in zip(cells, layout.kept, strict=True)]
         parts = [
-            Text(texts[0], style=pen.quiet),
-            Text(fit(name, layout.name, ellipsis=pen.signs.ellipsis)),
+            Text(texts[0], style=style.quiet),
+            Text(fit(name, layout.name, ellipsis=style.ellipsis)),
             Text(texts[1], style=colour),
             *([whisker] if layout.whisker else []),
-            *(Text(text, style=pen.quiet) for text in texts[2:]),
+            *(Text(text, style=style.quiet) for text in texts[2:]),
         ]
         return one_line(parts, layout.gap)
 
@@ -278,23 +208,23 @@ def one_line(parts: Sequence[Text], gap: int) -> Text:
     return line
 
 
-def influence_cells(rows: Sequence[RankedGroup], pen: Pen) -> tuple[str, ...]:
+def influence_cells(rows: Sequence[RankedGroup], style: Style) -> tuple[str, ...]:
     """Return the influence of each row with its sign, in digits that suit all, and `*` where it is significant."""
     number = value_format((row.influence for row in rows), (row.se for row in rows))
 
     def cell(row: RankedGroup) -> str:
         if not isfinite(row.influence):
-            return f"{pen.signs.unknown} "
-        return f"{pen.signs.of(row.influence)}{row.influence:{number}}{'*' if row.q < SIGNIFICANCE_LEVEL else ' '}"
+            return f"{style.unknown} "
+        return f"{style.before(row.influence)}{row.influence:{number}}{'*' if row.q < SIGNIFICANCE_LEVEL else ' '}"
 
     return tuple(cell(row) for row in rows)
 
 
-def _columns(rows: Sequence[RankedGroup], pen: Pen) -> list[Column]:
-    unknown = pen.signs.unknown
+def _columns(rows: Sequence[RankedGroup], style: Style) -> list[Column]:
+    unknown = style.unknown
     return [
         Column("#", tuple(f"{row.rank}" if isfinite(row.influence) else unknown for row in rows)),
-        Column("influence ", influence_cells(rows, pen)),
+        Column("influence ", influence_cells(rows, style)),
         Column("q", tuple(q_text(row.q, unknown) for row in rows), keep=1),
         Column("with/without", tuple(f"{row.n_with:,}/{row.n_without:,}" for row in rows), keep=2),
     ]
@@ -314,23 +244,23 @@ _LABEL = 12
 class ComparisonLines:
     """Rows of a comparison as lines of one width, with a header."""
 
-    def __init__(self, rows: Sequence[ComparedGroup], report: ComparisonReport, width: int, pen: Pen) -> None:
+    def __init__(self, rows: Sequence[ComparedGroup], report: ComparisonReport, width: int, style: Style) -> None:
         """Fix columns, digits and scales.
 
         Args:
             rows: those that the lines are for.
             report: what they are about.
             width: of a line, in cells.
-            pen: how to write.
+            style: colours and style.
         """
-        self._rows, self._pen, self._noun = rows, pen, report.first.noun
-        self._names = [plain(row.group, pen.ascii) for row in rows]
+        self._rows, self._style, self._noun = rows, style, report.first.noun
+        self._names = [plain(row.group, style.ascii) for row in rows]
         self._sides = (
-            _Side([row.first for row in rows], report.first, comparison_labels(report)[0], pen),
-            _Side([row.second for row in rows], report.second, comparison_labels(report)[1], pen),
+            _Side([row.first for row in rows], report.first, comparison_labels(report)[0], style),
+            _Side([row.second for row in rows], report.second, comparison_labels(report)[1], style),
         )
         longest = max(cell_len(name) for name in (self._noun, *self._names))
-        columns = [_places(rows, pen), *(side.numbers for side in self._sides), *_further(rows, pen)]
+        columns = [_places(rows, style), *(side.numbers for side in self._sides), *_further(rows, style)]
         self._layout = choose(columns, longest, width, whiskers=2)
 
     @property
@@ -348,20 +278,20 @@ class ComparisonLines:
             *(Text(fit(column.header, column.width, right=column.right)) for column in layout.kept[3:]),
         ]
         line = one_line(parts, layout.gap)
-        line.stylize(self._pen.quiet)
+        line.stylize(self._style.quiet)
         return line
 
     def line(self, place: int) -> Text:
         """Return the line of the row at `place`: place, name, influence and whisker in both, and what else fits."""
-        layout, pen = self._layout, self._pen
+        layout, style = self._layout, self._style
         number, *_ = layout.kept
         sides = [part for side in self._sides for part in side.cells(place, layout.whisker)]
         parts = [
-            Text(fit(number.cells[place], number.width, right=True), style=pen.quiet),
-            Text(fit(self._names[place], layout.name, ellipsis=pen.signs.ellipsis)),
+            Text(fit(number.cells[place], number.width, right=True), style=style.quiet),
+            Text(fit(self._names[place], layout.name, ellipsis=style.ellipsis)),
             *sides,
             *(
-                Text(fit(column.cells[place], column.width, right=column.right), style=pen.quiet)
+                Text(fit(column.cells[place], column.width, right=column.right), style=style.quiet)
                 for column in layout.kept[3:]
             ),
         ]
@@ -371,17 +301,17 @@ class ComparisonLines:
 class _Side:
     """One of the two rankings: its column of numbers and its whiskers."""
 
-    def __init__(self, rows: Sequence[RankedGroup], report: RankReport, label: str, pen: Pen) -> None:
-        self._rows, self._pen = rows, replace(pen, coloured=pen.coloured and not report.is_noise())
-        self._label = plain(label, pen.ascii)
-        self._whiskers = Whiskers(rows, self._pen)
-        cells = influence_cells(rows, self._pen)
+    def __init__(self, rows: Sequence[RankedGroup], report: RankReport, label: str, style: Style) -> None:
+        self._rows, self._style = rows, style.muted(report.is_noise())
+        self._label = plain(label, style.ascii)
+        self._whiskers = Whiskers(rows, self._style)
+        cells = influence_cells(rows, self._style)
         needed = min(cell_len(self._label), _LABEL)
         self.numbers = Column(" " * needed, tuple(cells))
 
     def header(self, whisker: int, gap: int) -> str:
         """The label; a long one goes on over the whiskers, up to their zero."""
-        width, ellipsis = self.numbers.width, self._pen.signs.ellipsis
+        width, ellipsis = self.numbers.width, self._style.ellipsis
         if not whisker:
             return fit(self._label, width, ellipsis=ellipsis)
         axis = " " * (width + gap) + self._whiskers.axis(whisker)
@@ -393,22 +323,22 @@ class _Side:
     def cells(self, place: int, whisker: int) -> list[Text]:
         """The number and, where there is room, the whisker of a row."""
         row, numbers = self._rows[place], self.numbers
-        colour = self._pen.colour(row.influence)
+        colour = self._style.effect(row.influence)
         number = Text(fit(numbers.cells[place], numbers.width, right=True), style=colour)
         return [number, self._whiskers.cell(row, whisker)] if whisker else [number]
 
 
-def _places(rows: Sequence[ComparedGroup], pen: Pen) -> Column:
+def _places(rows: Sequence[ComparedGroup], style: Style) -> Column:
     known = [isfinite(row.difference) for row in rows]
     return Column(
-        "#", tuple(f"{row.place}" if is_known else pen.signs.unknown for row, is_known in zip(rows, known, strict=True))
+        "#", tuple(f"{row.rank}" if is_known else style.unknown for row, is_known in zip(rows, known, strict=True))
     )
 
 
-def _further(rows: Sequence[ComparedGroup], pen: Pen) -> list[Column]:
+def _further(rows: Sequence[ComparedGroup], style: Style) -> list[Column]:
     number = value_format((row.difference for row in rows), ((row.high - row.low) / 4 for row in rows))
     number = number.replace("+", "+z")  # no minus before a zero
-    differences = (f"{row.difference:{number}}" if isfinite(row.difference) else pen.signs.unknown for row in rows)
+    differences = (f"{row.difference:{number}}" if isfinite(row.difference) else style.unknown for row in rows)
     return [
         Column("difference", tuple(differences), keep=1),
         Column("shown", tuple(str(row.kind) for row in rows), right=False, keep=2),

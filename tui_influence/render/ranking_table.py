@@ -36,7 +36,7 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import FEWEST, ComparisonLines, Lines, Pen, ShownRows, choose_rows
+from tui_influence.render.interval_table import FEWEST, ComparisonLines, Lines, ShownRows, choose_rows
 from tui_influence.render.ranking import (
     circumstances,
     comparison_labels,
@@ -47,52 +47,53 @@ from tui_influence.render.ranking import (
     verdict,
     with_interval,
 )
+from tui_influence.render.style import Style
 
 _WARNING = "bold #F0E442"
 
 
-def packed(parts: Sequence[str], pen: Pen, width: int) -> list[Text]:
+def packed(parts: Sequence[str], style: Style, width: int) -> list[Text]:
     """Return parts with separators between, broken into lines only there."""
     lines: list[str] = []
     for part in parts:
-        longer = pen.signs.separator.join([*lines[-1:], part])
+        longer = style.separator.join([*lines[-1:], part])
         if lines and cell_len(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(part)
-    return [pen.line(line, pen.quiet) for line in lines]
+    return [style.line(line, style.quiet) for line in lines]
 
 
-def signs_explained(report: RankReport, pen: Pen) -> list[str]:
+def signs_explained(report: RankReport, style: Style) -> list[str]:
     """Return what the signs in the rows mean, a part each."""
-    signs = pen.signs
-    helps, hurts = (signs.helps, signs.hurts) if signs.helps else ("+", "-")
     worse = f"than an average {report.noun}" if report.is_relative else ""
-    words = f"{helps} better, {hurts} worse {worse}" if worse else f"{helps} helps, {hurts} hurts"
-    whisker = pen.glyphs.line * 2 + pen.glyphs.dot + pen.glyphs.line * 2
+    words = (
+        f"{style.helps} better, {style.hurts} worse {worse}" if worse else f"{style.helps} helps, {style.hurts} hurts"
+    )
+    whisker = style.whisker.line * 2 + style.whisker.dot + style.whisker.line * 2
     return [words, f"{whisker} 95% interval", f"* q < {SIGNIFICANCE_LEVEL:g} (FDR)"]
 
 
-def paragraph(text: str, pen: Pen) -> Text:
+def paragraph(text: str, style: Style) -> Text:
     """Return sentences whose first word stands out."""
-    made = pen.line(text)
+    made = style.line(text)
     made.highlight_regex(r"^\w+", "bold")
     return made
 
 
-def noise_warning(report: RankReport, pen: Pen, what: str) -> list[Text]:
+def noise_warning(report: RankReport, style: Style, what: str) -> list[Text]:
     """Return a line that says that the order of a ranking, called `what`, is noise; none where it is not."""
     found = report.ranking.reliability
     if not report.is_noise() or found is None:
         return []
     value = with_interval(found.value, found.low, found.high)
-    return [pen.line(f"NOISE, not a result: {what} cannot be told from chance (reliability {value}).", _WARNING)]
+    return [style.line(f"NOISE, not a result: {what} cannot be told from chance (reliability {value}).", _WARNING)]
 
 
-def note(text: str, pen: Pen, indent: int, width: int) -> Text:
+def note(text: str, style: Style, indent: int, width: int) -> Text:
     """Return a line about rows that are not shown as rows, below the names."""
-    text = " " * indent + cut(plain(text, pen.ascii), max(width - indent, 1), pen.signs.ellipsis)
-    return Text(text, style=pen.quiet, no_wrap=True, overflow="crop")
+    text = " " * indent + cut(plain(text, style.ascii), max(width - indent, 1), style.ellipsis)
+    return Text(text, style=style.quiet, no_wrap=True, overflow="crop")
 
 
 def height_of(texts: Sequence[Text], width: int) -> int:
@@ -113,38 +114,38 @@ def comparison_table(
         height: of the terminal, in lines, which the whole table should not exceed; None if that does not matter.
         ascii: draw and write with ASCII characters only.
     """
-    pen = Pen(ascii)
-    above, below = _above(report, pen, width), _below(report, pen, width)
+    style = Style(ascii, dims=True)
+    above, below = _above(report, style, width), _below(report, style, width)
     rows = report.comparison.rows
     if top is None and height is not None:
         room = max(height - height_of([*above, *below], width) - 1, FEWEST + 1)
         top = None if len(rows) <= room else room - 1
-    return Constrain(Group(*above, *_body(report, pen, top, width), *below), width)
+    return Constrain(Group(*above, *_body(report, style, top, width), *below), width)
 
 
-def _above(report: ComparisonReport, pen: Pen, width: int) -> list[Text]:
+def _above(report: ComparisonReport, style: Style, width: int) -> list[Text]:
     warnings = [
         line
         for side, label in zip((report.first, report.second), comparison_labels(report), strict=True)
-        for line in noise_warning(side, pen, f"the order for {label}")
+        for line in noise_warning(side, style, f"the order for {label}")
     ]
-    lines = [pen.line(comparison_title(report), "bold"), *packed(circumstances(report.first), pen, width), Text()]
+    lines = [style.line(comparison_title(report), "bold"), *packed(circumstances(report.first), style, width), Text()]
     return [*lines, *warnings, Text()] if warnings else lines
 
 
-def _below(report: ComparisonReport, pen: Pen, width: int) -> list[Text]:
+def _below(report: ComparisonReport, style: Style, width: int) -> list[Text]:
     sentences = [f"Influence: {meaning(report)}.", verdict(report)]
-    key = signs_explained(report.first, pen)
-    return [Text(), *packed(key, pen, width), *(paragraph(text, pen) for text in sentences)]
+    key = signs_explained(report.first, style)
+    return [Text(), *packed(key, style, width), *(paragraph(text, style) for text in sentences)]
 
 
-def _body(report: ComparisonReport, pen: Pen, top: int | None, width: int) -> list[Text]:
+def _body(report: ComparisonReport, style: Style, top: int | None, width: int) -> list[Text]:
     rows = first(report.comparison.rows, top)
-    lines = ComparisonLines(rows, report, width, pen)
+    lines = ComparisonLines(rows, report, width, style)
     texts = [lines.header(), *(lines.line(place) for place in range(len(rows)))]
     left_out = len(report.comparison.rows) - len(rows)
     if left_out:
-        texts.append(note(f"{pen.signs.ellipsis} {left_out:,} more", pen, lines.indent, width))
+        texts.append(note(f"{style.ellipsis} {left_out:,} more", style, lines.indent, width))
     return texts
 
 
@@ -162,36 +163,40 @@ def rank_table(
     """
     if isinstance(report, ComparisonReport):
         return comparison_table(report, top=top, width=width, height=height, ascii=ascii)
-    pen = Pen(ascii, coloured=not report.is_noise())
-    above, below = _table_above(report, pen, width), _table_below(report, pen, width)
+    style = Style(ascii, dims=True).muted(report.is_noise())
+    above, below = _table_above(report, style, width), _table_below(report, style, width)
     room = None if height is None else height - height_of([*above, *below], width) - 1
-    rows = choose_rows(report, pen.signs, top, room)
-    return Constrain(Group(*above, *body(report, pen, rows, width), *below), width)
+    rows = choose_rows(report, style, top, room)
+    return Constrain(Group(*above, *body(report, style, rows, width), *below), width)
 
 
-def _table_above(report: RankReport, pen: Pen, width: int) -> list[Text]:
+def _table_above(report: RankReport, style: Style, width: int) -> list[Text]:
     lines = [
-        pen.line(f"Influence of {len(report.ranking.rows):,} {report.nouns} on {scope(report)}", "bold"),
-        *packed(circumstances(report), pen, width),
+        style.line(f"Influence of {len(report.ranking.rows):,} {report.nouns} on {scope(report)}", "bold"),
+        *packed(circumstances(report), style, width),
         Text(),
     ]
-    warning = noise_warning(report, pen, "this order")
+    warning = noise_warning(report, style, "this order")
     return [*lines, *warning, Text()] if warning else lines
 
 
-def _table_below(report: RankReport, pen: Pen, width: int) -> list[Text]:
+def _table_below(report: RankReport, style: Style, width: int) -> list[Text]:
     sentences = [f"Influence: {meaning(report)}.", verdict(report)]
-    return [Text(), *packed(signs_explained(report, pen), pen, width), *(paragraph(text, pen) for text in sentences)]
+    return [
+        Text(),
+        *packed(signs_explained(report, style), style, width),
+        *(paragraph(text, style) for text in sentences),
+    ]
 
 
-def body(report: RankReport, pen: Pen, chosen: ShownRows, width: int) -> list[Text]:
+def body(report: RankReport, style: Style, chosen: ShownRows, width: int) -> list[Text]:
     """Return some rows of a ranking, with their header and what is said of the others."""
-    lines = Lines(chosen.rows, report.noun, width, pen)
+    lines = Lines(chosen.rows, report.noun, width, style)
     texts = [lines.header()]
     for place in range(len(chosen.rows)):
         if place == len(chosen.head):
-            texts.append(note(chosen.between, pen, lines.indent, width))
+            texts.append(note(chosen.between, style, lines.indent, width))
         texts.append(lines.line(place))
     if chosen.below:
-        texts.append(note(chosen.below, pen, lines.indent, width))
+        texts.append(note(chosen.below, style, lines.indent, width))
     return texts

@@ -19,12 +19,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from tui_influence.runs.cluster.slurm_client import Task
-from tui_influence.runs.heartbeat import SILENCE, DeviceState, Heartbeat, State, WorkerState
+from tui_influence.runs.cluster.slurm_client import SlurmTask
+from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat, State, WorkerState
 from tui_influence.runs.ownership import Owner
 from tui_influence.text import format_duration, pluralize, printable
 
-MARKS: Mapping[State, str] = {
+STATE_SIGNS: Mapping[State, str] = {
     State.QUEUED: "○",
     State.PREPARING: "◌",
     State.RUNNING: "▶",
@@ -37,7 +37,7 @@ MARKS: Mapping[State, str] = {
 }
 """A sign a state, one cell each: no two states look alike without colour."""
 
-ASCII_MARKS: Mapping[State, str] = {
+ASCII_STATE_SIGNS: Mapping[State, str] = {
     State.QUEUED: "o",
     State.PREPARING: ":",
     State.RUNNING: ">",
@@ -49,7 +49,7 @@ ASCII_MARKS: Mapping[State, str] = {
     State.LOST: "?",
 }
 
-SILENT_MARK, ASCII_SILENT_MARK = "╱", "/"
+SILENT_SIGN, ASCII_SILENT_SIGN = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
 _LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
@@ -107,7 +107,7 @@ def silent_reason(owner: Owner | None) -> str:
     if owner.is_local:
         return "its process lives but says nothing: suspended, or waiting for a disk"
     host = printable(owner.host, 30)
-    return f"nothing from {host}; after {format_duration(SILENCE)} of silence it counts as lost"
+    return f"nothing from {host}; after {format_duration(HEARTBEAT_LOST)} of silence it counts as lost"
 
 
 def event_level(event: Mapping[str, Any]) -> Level:
@@ -263,13 +263,13 @@ def _memory(device: DeviceState, *, short: bool) -> str:
     return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB" if total else size(used)
 
 
-def by_state(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+def by_state(tasks: Sequence[SlurmTask]) -> tuple[list[SlurmTask], list[SlurmTask]]:
     """Return the tasks that have a node, and those that wait for one; what is over is left out."""
     alive = [task for task in tasks if not task.is_over]
     return [task for task in alive if task.is_running], [task for task in alive if not task.is_running]
 
 
-def where(running: Sequence[Task], most: int = 8) -> str:
+def where(running: Sequence[SlurmTask], most: int = 8) -> str:
     """Return how many tasks run and on which nodes, such as "3 tasks on n1 (2), n2"."""
     nodes = Counter(task.node for task in running)
     named = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:most])
@@ -277,7 +277,7 @@ def where(running: Sequence[Task], most: int = 8) -> str:
     return f"{pluralize(len(running), 'task')} on {named}{more}"
 
 
-def why_waiting(task: Task) -> str:
+def why_waiting(task: SlurmTask) -> str:
     """Return what waits and for what, in Slurm's word where it has one, such as "97 tasks: Priority"."""
     if task.is_planner and task.reason == "Dependency":
         return "planner of the next round: after the tasks before it"

@@ -13,24 +13,10 @@ from dataclasses import dataclass
 from math import isfinite
 from statistics import median
 
+from tui_influence.render.style import UNICODE_WHISKER, WhiskerGlyphs
+
 WIDE = 4.0
 """An interval this many times wider than the median one does not stretch the scale; it ends in an arrow."""
-
-
-@dataclass(frozen=True)
-class Glyphs:
-    """What a whisker is drawn with; one cell each."""
-
-    zero: str = "│"
-    line: str = "─"
-    cross: str = "┼"
-    dot: str = "●"
-    beyond_left: str = "◂"
-    beyond_right: str = "▸"
-
-
-UNICODE = Glyphs()
-ASCII = Glyphs(zero="|", line="-", cross="+", dot="o", beyond_left="<", beyond_right=">")
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ def common_scale(intervals: Iterable[Interval]) -> Scale:
     return Scale(low, high) if low < high else Scale(-1.0, 1.0)
 
 
-def draw(interval: Interval, scale: Scale, cells: int, glyphs: Glyphs = UNICODE) -> str:
+def draw(interval: Interval, scale: Scale, cells: int, glyphs: WhiskerGlyphs = UNICODE_WHISKER) -> str:
     """Return the whisker as exactly `cells` characters; only the zero line when the estimate is NaN."""
     zero = scale.zero(cells)
     line = [" "] * cells

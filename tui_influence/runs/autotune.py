@@ -7,9 +7,9 @@ so the sweep finds out on its own models: none is trained for the measurement al
 from dataclasses import dataclass, field
 from enum import Enum
 
-PAYS = 1.1
+MIN_SPEEDUP = 1.1
 """A further worker stays worth trying while it makes the device at least this much faster."""
-MODELS_A_WORKER = 3
+MODELS_PER_WORKER = 3
 """Models each worker finishes before its number is judged."""
 
 
@@ -23,7 +23,7 @@ class Change(Enum):
 
 
 @dataclass
-class Tuner:
+class WorkerTuner:
     """The number of workers of one device, from 1 up.
 
     Attributes:
@@ -53,11 +53,11 @@ class Tuner:
             return Change.NONE
         self._finished.append(now)
         # Right after a change every worker is in the middle of something: a first round of models is not counted.
-        first, needed = self.workers, self.workers * (1 + MODELS_A_WORKER)
+        first, needed = self.workers, self.workers * (1 + MODELS_PER_WORKER)
         if len(self._finished) <= needed:
             return Change.NONE
         rate = (len(self._finished) - 1 - first) / max(now - self._finished[first], 1e-9)
-        self.settled = rate < PAYS * self._best or self.workers >= self.most
+        self.settled = rate < MIN_SPEEDUP * self._best or self.workers >= self.most
         if rate < self._best and self.workers > 1:
             self.workers -= 1
             return Change.TAKE_BACK

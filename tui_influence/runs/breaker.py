@@ -9,11 +9,11 @@ is done without.
 from dataclasses import dataclass, field
 
 from tui_influence.designs import Row
-from tui_influence.runs.protocol import Kind
+from tui_influence.runs.protocol import FailureKind
 
 PAUSES = (10.0, 60.0, 300.0)
 """Seconds that a device rests, each time longer; after the last it is done without."""
-MOST_FALSE_STARTS = 3
+MAX_FALSE_STARTS = 3
 """Workers in a row that may end before they begin a model."""
 DIVERGED_STREAK = 20
 """Diverged models in a row, on a device that has trained others, that no longer can be the models' own fault."""
@@ -34,7 +34,7 @@ class Breaker:
     limit: int
     has_succeeded: bool = False
     failures: int = 0
-    streak: list[tuple[Row, Kind]] = field(default_factory=list)
+    streak: list[tuple[Row, FailureKind]] = field(default_factory=list)
     reason: str = ""
     _false_starts: int = 0
     _pauses: int = 0
@@ -51,14 +51,14 @@ class Breaker:
         self.failures = self._false_starts = self._pauses = 0
         self._paused_until = 0.0
 
-    def on_failure(self, row: Row, kind: Kind, reason: str) -> bool:
+    def on_failure(self, row: Row, kind: FailureKind, reason: str) -> bool:
         """Note that a model failed; return whether the device is to be held responsible."""
         self.streak.append((row, kind))
         self.failures += 1
         self.reason = reason
-        if self.is_on_trial and kind is not Kind.DIVERGED:  # which a model can do by itself, on trial or not
+        if self.is_on_trial and kind is not FailureKind.DIVERGED:  # which a model can do by itself, on trial or not
             return True
-        only_diverged = all(kind is Kind.DIVERGED for _, kind in self.streak)
+        only_diverged = all(kind is FailureKind.DIVERGED for _, kind in self.streak)
         limit = max(self.limit, DIVERGED_STREAK) if only_diverged and self.has_succeeded else self.limit
         return len({(row.role, row.index) for row, _ in self.streak}) >= limit
 
@@ -66,7 +66,7 @@ class Breaker:
         """Note that a worker ended before it began a model; return whether the device is to be held responsible."""
         self._false_starts += 1
         self.reason = reason
-        return self.is_on_trial or self._false_starts >= MOST_FALSE_STARTS
+        return self.is_on_trial or self._false_starts >= MAX_FALSE_STARTS
 
     @property
     def is_on_trial(self) -> bool:

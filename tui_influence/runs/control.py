@@ -7,34 +7,34 @@ from enum import IntEnum
 from types import FrameType
 
 from tui_influence.errors import AlreadyRunningError, ResultsError
-from tui_influence.runs.cluster.slurm_client import end, read_jobs
+from tui_influence.runs.cluster.slurm_client import cancel_jobs, read_jobs
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, read_heartbeat, write_heartbeat
 from tui_influence.runs.ownership import Ownership
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
-from tui_influence.store.results_directory import refuse_links_on_the_way
+from tui_influence.store.results_directory import refuse_links_in_path
 
 
-class Stop(IntEnum):
+class StopLevel(IntEnum):
     """How urgently a run is asked to stop."""
 
     NO = 0
-    AFTER_MODELS_IN_HAND = 1
+    AFTER_CURRENT_MODELS = 1
     AT_ONCE = 2
 
 
-def stop_request(paths: Paths) -> Stop:
+def stop_request(paths: Paths) -> StopLevel:
     """Return what the run was asked."""
     if not paths.stop.exists():
-        return Stop.NO
+        return StopLevel.NO
     try:
-        return Stop(read_json(paths.stop, limit=1024)["level"])
+        return StopLevel(read_json(paths.stop, limit=1024)["level"])
     except (ResultsError, KeyError, TypeError, ValueError):
-        return Stop.AFTER_MODELS_IN_HAND
+        return StopLevel.AFTER_CURRENT_MODELS
 
 
-def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
+def request_stop(paths: Paths, *, at_once: bool = False) -> StopLevel:
     """Ask a run to stop: the first time after the models in hand, the second time at once.
 
     Tasks on a cluster see the request too, sooner or later; its engine is told besides, so that none begins in vain.
@@ -45,17 +45,17 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> Stop:
     Raises:
         TinflError: it cannot be asked.
     """
-    refuse_links_on_the_way(paths.stop)
+    refuse_links_in_path(paths.stop)
     asked = stop_request(paths)
-    level = Stop.AT_ONCE if at_once or asked is not Stop.NO else Stop.AFTER_MODELS_IN_HAND
+    level = StopLevel.AT_ONCE if at_once or asked is not StopLevel.NO else StopLevel.AFTER_CURRENT_MODELS
     write_json(paths.stop, {"level": int(level)}, durable=False)
     if jobs := read_jobs(paths):
-        end(jobs, at_once=level is Stop.AT_ONCE)
-        note_stopped(paths)
+        cancel_jobs(jobs, at_once=level is StopLevel.AT_ONCE)
+        record_stopped(paths)
     return level
 
 
-def note_stopped(paths: Paths) -> None:
+def record_stopped(paths: Paths) -> None:
     """Write down that a run on a cluster has stopped as asked: its planner, who would, was taken back.
 
     Nothing is done while anything of it runs, or where its last word is written already. Who only looks at a run does
@@ -66,7 +66,7 @@ def note_stopped(paths: Paths) -> None:
     """
     if _stopped_unsaid(paths) is None:
         return
-    refuse_links_on_the_way(paths.root)
+    refuse_links_in_path(paths.root)
     with suppress(AlreadyRunningError), Ownership(paths):  # whoever has the lock starts it again: that word stands
         last = _stopped_unsaid(paths)
         if last is not None:
@@ -90,7 +90,7 @@ def clear_stop(paths: Paths) -> None:
 _ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-class Signals:
+class StopSignals:
     """How often this process was asked to end."""
 
     def __init__(self) -> None:
@@ -110,15 +110,15 @@ class Signals:
         self._count += 1
 
     @property
-    def level(self) -> Stop:
+    def level(self) -> StopLevel:
         """What that asks of the run."""
-        return Stop(min(self._count, int(Stop.AT_ONCE)))
+        return StopLevel(min(self._count, int(StopLevel.AT_ONCE)))
 
 
 @contextmanager
-def stop_signals() -> Iterator[Signals]:
+def stop_signals() -> Iterator[StopSignals]:
     """Take interrupts, terminations, hang-ups and warnings (SIGUSR1) as requests to stop while the context lasts."""
-    asked = Signals()
+    asked = StopSignals()
     before = {number: signal.signal(number, asked) for number in _ASKED_BY}
     try:
         yield asked

@@ -78,7 +78,7 @@ class Cost:
         return self.models * self.seconds_per_model / self.workers
 
 
-def measure(config: Config, data: Datasets, devices: list[str], *, trusted: bool = False) -> Cost:
+def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted: bool = False) -> Cost:
     """Time a few steps on all workers' devices at once.
 
     Args:

@@ -23,7 +23,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
 
 
@@ -60,7 +60,7 @@ class Datasets:
 
 def open_datasets(
     config: Config,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     shape: tuple[int, int] | None = None,
     *,
     trusted: bool = False,

@@ -14,7 +14,7 @@ from tui_influence.errors import DeviceError
 from tui_influence.text import pluralize, printable
 from tui_influence.training.cuda import CudaProbe, from_json
 
-MOST_WORKERS_PER_GPU = 8
+MAX_WORKERS_PER_GPU = 8
 """Where the config leaves the number open, `tuning` finds it between 1 and this."""
 
 _PROBE_TIMEOUT = 300.0
@@ -35,7 +35,7 @@ def cpu_cores() -> int:
     return min(cores, int(given)) if given.isdigit() and int(given) else cores
 
 
-def node() -> str:
+def node_name() -> str:
     """Return what a cluster calls this machine."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
@@ -100,11 +100,11 @@ def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str],
     return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
 
 
-def most_workers(device: str, compute: ComputeSection) -> int:
+def max_workers(device: str, compute: ComputeSection) -> int:
     """Return how many workers `tuning` may give a device; 1 where their number is fixed."""
     if compute.workers_per_device != "auto" or device == "cpu":
         return 1
-    return max(1, min(MOST_WORKERS_PER_GPU, cpu_cores()))
+    return max(1, min(MAX_WORKERS_PER_GPU, cpu_cores()))
 
 
 def _workers(device: str, compute: ComputeSection) -> int:
@@ -121,7 +121,7 @@ def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
     if len(usable) < gpus:
         why = "; ".join([probe.reason, *(f"cuda:{index}: {reason}" for index, reason in reasons.items())]).strip("; ")
         seen = f"torch can use {len(usable) or 'none'}" + (f" ({printable(why, 300)})" if why else "")
-        raise DeviceError(f"{pluralize(gpus, 'GPU')} a task were asked for, {seen} on {node()}")
+        raise DeviceError(f"{pluralize(gpus, 'GPU')} a task were asked for, {seen} on {node_name()}")
     for index, reason in reasons.items():
         warn(f"cuda:{index} is not used: {printable(reason, 300)}")
     if has_unusable_gpu(probe):
@@ -149,7 +149,7 @@ def _reason_against(device: str) -> str:
         return ""
     if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
         raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
-    return probe_cuda().reason_against(int(index or 0))
+    return probe_cuda().unusable_reason(int(index or 0))
 
 
 _CPU = {

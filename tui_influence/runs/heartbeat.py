@@ -7,26 +7,26 @@ from typing import Any
 
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.cluster.slurm_client import (
-    UNSEEN,
-    Jobs,
-    Task,
+    RESULTS_NOT_VISIBLE,
+    SlurmTask,
+    SubmittedJobs,
+    describe_ends,
     exit_code,
-    how_ended,
-    look,
     node_warnings,
+    query_tasks,
     read_jobs,
 )
 from tui_influence.runs.ownership import Owner, read_owner
-from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
+from tui_influence.store.files import is_gone, last_line, read_json, to_results_error, write_json
 from tui_influence.store.json_values import array, count, number, table, text
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-SILENT = 10.0
+HEARTBEAT_OVERDUE = 10.0
 """Seconds without a heartbeat after which a supervisor, which should speak every second, is doubted."""
-SILENCE = 60.0
+HEARTBEAT_LOST = 60.0
 """Seconds without a heartbeat after which a supervisor on another machine counts as lost."""
-QUIET = 15.0
+WORKER_OVERDUE = 15.0
 """Seconds without a sign of life after which a worker, which should give one every few seconds, is doubted."""
 _LATEST = 253402300800.0  # the year 10000, where calendars end
 _MOST_ENTRIES = 4096
@@ -143,7 +143,7 @@ class Heartbeat:
     stage: str = ""
     workers: list[WorkerState] = field(default_factory=list)
     devices: list[DeviceState] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[SlurmTask] = field(default_factory=list)
 
 
 def write_heartbeat(paths: Paths, heartbeat: Heartbeat, *, durable: bool = False) -> None:
@@ -244,7 +244,7 @@ def state_of(heartbeat: Heartbeat | None, owner: Owner | None, now: float | None
         return heartbeat.state
     alive = owner.is_alive() if owner else False
     if alive is None:  # on another machine: all we have is how long it has been silent
-        alive = abs((now if now is not None else time.time()) - heartbeat.time) < SILENCE
+        alive = abs((now if now is not None else time.time()) - heartbeat.time) < HEARTBEAT_LOST
     return heartbeat.state if alive else State.LOST
 
 
@@ -276,10 +276,10 @@ def with_node_warnings(warnings: list[str], paths: Paths) -> list[str]:
     return list(dict.fromkeys([*warnings, *node_warnings(paths)]))
 
 
-def _with_jobs(heartbeat: Heartbeat, jobs: Jobs, paths: Paths) -> Heartbeat:
+def _with_jobs(heartbeat: Heartbeat, jobs: SubmittedJobs, paths: Paths) -> Heartbeat:
     """Return what the planner left, brought up to date by what the engine says of the jobs."""
     try:
-        tasks = look(jobs)
+        tasks = query_tasks(jobs)
     except TinflError as error:  # a copy on a laptop, or a controller that is down: what was known is what there is
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(heartbeat.time))
         return replace(heartbeat, warnings=[*heartbeat.warnings, f"as of {since}: {error}"])
@@ -308,16 +308,16 @@ def _asked_to_stop(paths: Paths) -> float | None:
         return paths.stop.stat().st_mtime
     except OSError as error:
         if not is_gone(error):
-            raise refusal(error, "read", paths.stop) from error
+            raise to_results_error(error, "read", paths.stop) from error
         return None
 
 
-def _without_jobs(known: Heartbeat, since: float, jobs: Jobs, paths: Paths) -> Heartbeat:
+def _without_jobs(known: Heartbeat, since: float, jobs: SubmittedJobs, paths: Paths) -> Heartbeat:
     """Return what became of a run none of whose jobs is left, of which the last word is `since` that time."""
     asked, tasks = _asked_to_stop(paths), known.tasks
     if asked is not None:
         return replace(known, state=State.STOPPED, stage="", time=max(asked, since))
-    if not tasks and known.time - jobs.submitted < SILENT:
+    if not tasks and known.time - jobs.submitted < HEARTBEAT_OVERDUE:
         return replace(known, state=State.PREPARING)  # it may take a moment until the engine lists what it has taken
     planners = [task for task in tasks if task.is_planner and task.job == (jobs.planner or task.job)]
     if jobs.planner and any(task.state == "COMPLETED" for task in planners):
@@ -326,12 +326,12 @@ def _without_jobs(known: Heartbeat, since: float, jobs: Jobs, paths: Paths) -> H
     has_begun = (paths.cluster / "planner.log").exists()
     was_ended = any(task.state != "FAILED" for task in planners)
     ended = replace(known, stage="", time=since)
-    if code == UNSEEN or not (has_begun or was_ended):
+    if code == RESULTS_NOT_VISIBLE or not (has_begun or was_ended):
         where = ", ".join(dict.fromkeys(task.node for task in tasks if task.node)) or "its node"
         reason = f"the planner (job {jobs.planner}) left no trace: does {where} see {paths.root.absolute()}?"
         return replace(ended, state=State.FAILED, reason=reason)
     tasks = [*planners, *(task for task in tasks if task.job.partition("_")[0] in jobs.arrays)]
-    reason = how_ended(tasks, code) or "its jobs ended without a last word"
+    reason = describe_ends(tasks, code) or "its jobs ended without a last word"
     said = last_line(paths.cluster / "planner.log") if has_begun else ""
     reason += f"; its planner's log ends with: {said}" if said else ""
     again = "`tinfl resume` goes on from the records" if paths.run.exists() else "the same command starts it again"

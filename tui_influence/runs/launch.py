@@ -19,7 +19,7 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import arms_from_json, arms_to_json
 from tui_influence.store.results_directory import make_results_directory
@@ -62,7 +62,7 @@ def start(request: Request, observer: Observer) -> int:
                 start_new_session=True,
             )
     except OSError as error:
-        raise refusal(error, "write", log_path) from error
+        raise to_results_error(error, "write", log_path) from error
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError), process.stdin as pipe:  # one that is dead already says why by saying nothing
@@ -134,7 +134,7 @@ def _to_bytes(request: Request) -> bytes:
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
         "pruning": None if request.pruning is None else arms_to_json(request.pruning),
-        "own": request.own,
+        "own": request.trusted,
     }
     return json.dumps(fields).encode()
 
@@ -145,7 +145,7 @@ def _messages(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
+def serve_request(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
     """Be the background supervisor: the request on stdin, reports on stdout until the run is under way."""
     found = json.loads(sys.stdin.buffer.read())
     pipe = _Pipe(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
@@ -158,7 +158,7 @@ def serve(supervise: Callable[[Request, Observer], Heartbeat]) -> int:
         Path(found["root"]),
         allow_code=bool(found["allow_code"]),
         retry_failed=bool(found["retry_failed"]),
-        own=bool(found["own"]),
+        trusted=bool(found["own"]),
         pruning=pruning,
     )
     try:

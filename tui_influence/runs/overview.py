@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, observe
+from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.listing import (
-    completed,
     failure_reason,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.paths import Paths
@@ -20,7 +20,7 @@ from tui_influence.store.run_info import RunInfo, read_run_info
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedModel:
     """A model that was given up."""
 
     role: Role
@@ -40,7 +40,7 @@ class Overview:
         done: models recorded, a role each.
         failed: models given up, a role each.
         failures: the last of them, with reasons.
-        seen: when this was looked at, seconds since 1970.
+        observed_at: when this was looked at, seconds since 1970.
     """
 
     state: State
@@ -49,8 +49,8 @@ class Overview:
     info: RunInfo | None
     done: dict[Role, int]
     failed: dict[Role, int]
-    failures: tuple[Failure, ...]
-    seen: float
+    failures: tuple[FailedModel, ...]
+    observed_at: float
 
     @property
     def is_active(self) -> bool:
@@ -60,7 +60,7 @@ class Overview:
     @property
     def planned(self) -> dict[Role, int]:
         """Models planned, a role each; nothing before they are."""
-        return self.info.planned if self.info else {}
+        return self.info.planned_rows if self.info else {}
 
     @property
     def total(self) -> int:
@@ -85,22 +85,22 @@ class Overview:
     @property
     def heartbeat_age(self) -> float | None:
         """Seconds since the supervisor's last word."""
-        return self.seen - self.heartbeat.time if self.heartbeat else None
+        return self.observed_at - self.heartbeat.time if self.heartbeat else None
 
     @property
     def is_silent(self) -> bool:
         """Whether a supervisor that counts as being at work has said nothing for longer than it should."""
         age = self.heartbeat_age
-        return self.is_active and age is not None and age > SILENT
+        return self.is_active and age is not None and age > HEARTBEAT_OVERDUE
 
 
-def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int = 3) -> Overview:
+def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3) -> Overview:
     """Look at a run.
 
     Args:
         paths: of the run.
         info: what the run is, if that was read before.
-        shown_failures: reasons to read, of the last failures of each role.
+        max_failures: reasons to read, of the last failures of each role.
 
     Raises:
         ResultsError: no such directory, or no run in it.
@@ -108,9 +108,9 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
     state, heartbeat, owner = observe(paths)
     if info is None and (paths.run.exists() or heartbeat is None):
         info = read_run_info(paths.root)
-    planned = info.planned if info else {}
+    planned = info.planned_rows if info else {}
     targets = len(info.targets) if info else 0
-    finished = {role: completed(paths, role, targets, count) for role, count in planned.items()}
+    finished = {role: list_completed(paths, role, targets, count) for role, count in planned.items()}
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     return Overview(
         state=state,
@@ -120,11 +120,11 @@ def overview(paths: Paths, info: RunInfo | None = None, *, shown_failures: int =
         done={role: len(indices) for role, indices in finished.items()},
         failed={role: len(indices) for role, indices in failed.items()},
         failures=tuple(
-            Failure(role, index, _reason(paths, role, index))
+            FailedModel(role, index, _reason(paths, role, index))
             for role, indices in failed.items()
-            for index in sorted(indices)[-shown_failures:]
+            for index in sorted(indices)[-max_failures:]
         ),
-        seen=time.time(),
+        observed_at=time.time(),
     )
 
 

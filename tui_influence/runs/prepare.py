@@ -16,7 +16,7 @@ from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
-from tui_influence.runs.datasets import Datasets, Progress, open_datasets, reopen_datasets
+from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import COPY_AGAIN, make_directory
@@ -35,7 +35,9 @@ _HALVES = ("train", "test")
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 
-def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool = False) -> tuple[RunInfo, list[Row]]:
+def prepare(
+    config: Config, paths: Paths, progress: ProgressCallback, *, trusted: bool = False
+) -> tuple[RunInfo, list[Row]]:
     """Make or extend a results directory; calling it again changes nothing that exists.
 
     The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning.
@@ -83,7 +85,7 @@ def prepare(config: Config, paths: Paths, progress: Progress, *, trusted: bool =
         progress("keeping thumbnails", 0, 0)
         info = _describe(config, data, paths, decided, trusted=trusted)
     write_plan(paths, rows)
-    models, heldout, arms = (0, 0, pruning.size) if pruning else (config.design.models, config.design.heldout, 0)
+    models, heldout, arms = (0, 0, pruning.n_rows) if pruning else (config.design.models, config.design.heldout, 0)
     info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
     write_run_info(paths, info)
     return info, rows
@@ -108,7 +110,7 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
     write_arms(paths, pruning)
 
 
-def grow(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
+def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
     """Write a pruning's plan with further rows at its end; return what the run is now."""
     write_plan(paths, rows)
     info = replace(info, arms=len(rows))
@@ -277,7 +279,7 @@ def _changed(previous: RunInfo, data: Datasets) -> str:
     return ", ".join(changed) or "the grouping, or the code of the network"
 
 
-def mixed_versions(info: RunInfo) -> list[str]:
+def version_warnings(info: RunInfo) -> list[str]:
     """Return a warning where this session's packages are not those that the run began with."""
     now = versions()
     mixed = [

@@ -9,18 +9,18 @@ from typing import Any
 
 from tui_influence.runs.protocol import Done
 
-ENOUGH = 5
+MIN_MODELS = 5
 """Models before anything is concluded from their mean."""
 _RECENT = 101
 """Models whose median is the usual time of a model."""
 _LONGEST = 1e7
 """Seconds that no model takes, a third of a year: a file may say anything."""
-UNLEARNT = 0.9
+UNLEARNT_LOSS = 0.9
 """A source loss above this fraction of log(classes) means that the source was hardly learnt."""
 
 
 @dataclass
-class Mean:
+class RunningMean:
     """Running mean and variance (Welford 1962)."""
 
     count: int = 0
@@ -41,7 +41,7 @@ class Mean:
 
 
 @dataclass
-class Progress:
+class ModelStatistics:
     """Statistics over the models of this session.
 
     Attributes:
@@ -54,11 +54,11 @@ class Progress:
     """
 
     workers: int
-    seconds: Mean = field(default_factory=Mean)
+    seconds: RunningMean = field(default_factory=RunningMean)
     lost: float = 0.0
-    source_loss: Mean = field(default_factory=Mean)
-    source_accuracy: Mean = field(default_factory=Mean)
-    target_accuracy: list[Mean] = field(default_factory=list)
+    source_loss: RunningMean = field(default_factory=RunningMean)
+    source_accuracy: RunningMean = field(default_factory=RunningMean)
+    target_accuracy: list[RunningMean] = field(default_factory=list)
     _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
     """On each device: seconds and number of source groups of the last models."""
 
@@ -71,7 +71,7 @@ class Progress:
         if "source_loss" in first and first.get("source_classes", 0) > 1:
             self.source_loss.add(first["source_loss"] / math.log(first["source_classes"]))
         while len(self.target_accuracy) < len(done.metrics):
-            self.target_accuracy.append(Mean())
+            self.target_accuracy.append(RunningMean())
         for mean, metrics in zip(self.target_accuracy, done.metrics, strict=False):
             if "target_accuracy" in metrics:
                 mean.add(metrics["target_accuracy"])
@@ -150,12 +150,12 @@ class Progress:
 
     def warnings(self) -> list[str]:
         """Return what a user should look into."""
-        if self.source_loss.count >= ENOUGH and self.source_loss.mean > UNLEARNT:
-            return [unlearnt(self.source_accuracy.mean)]
+        if self.source_loss.count >= MIN_MODELS and self.source_loss.mean > UNLEARNT_LOSS:
+            return [unlearnt_warning(self.source_accuracy.mean)]
         return []
 
 
-def unlearnt(accuracy: float) -> str:
+def unlearnt_warning(accuracy: float) -> str:
     """Return the warning for source models that have hardly learnt their source."""
     return (
         f"the source models are near chance (accuracy {accuracy:.1%}): there is no signal to transfer; "

@@ -10,11 +10,11 @@ from tui_influence.roles import Role
 
 SILENCE_LIMIT = float(os.environ.get("TINFL_SILENCE_LIMIT", "60"))
 """Seconds without a sign of life after which a worker that was ready is taken to be hung. Tests set it lower."""
-ALIVE_EVERY = SILENCE_LIMIT / 12
+ALIVE_INTERVAL = SILENCE_LIMIT / 12
 """Seconds between two signs of life."""
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """Why a model failed, as far as it decides what to do next."""
 
     DIVERGED = "diverged"
@@ -75,13 +75,13 @@ class Failed:
 
     role: Role
     index: int
-    kind: Kind
+    kind: FailureKind
     reason: str
 
     @property
     def ends_worker(self) -> bool:
         """Whether the worker ends after it."""
-        return self.kind is not Kind.DIVERGED
+        return self.kind is not FailureKind.DIVERGED
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def from_line(line: bytes) -> Any:
         if "role" in fields:
             fields["role"] = Role(fields["role"])
         if "kind" in fields:
-            fields["kind"] = Kind(fields["kind"])
+            fields["kind"] = FailureKind(fields["kind"])
         return report(**fields)
     except (KeyError, TypeError, AttributeError, ValueError):
         return None

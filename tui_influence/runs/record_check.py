@@ -17,7 +17,7 @@ from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.listing import (
     list_records,
 )
-from tui_influence.store.matrix import check_belongs, drop_unsound
+from tui_influence.store.matrix import check_record, remove_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import (
     DamagedRecordError,
@@ -57,7 +57,7 @@ def check_identity(paths: Paths, identity: str) -> None:
         )
 
 
-def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
+def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
     """Read every record, and move those that are damaged, cannot be read or are of another run to `quarantine/`.
 
     Returns:
@@ -76,7 +76,7 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
                 continue  # beyond the plan: nobody reads it
             try:
                 record = read_record(paths, role, index, target)
-                check_belongs(record, info)
+                check_record(record, info)
                 check_row(record, row)
             except DamagedRecordError as error:
                 damaged.append((role, index, target, error))
@@ -84,14 +84,14 @@ def set_damaged_aside(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[
     lines: list[str] = []
     for role in Role:
         for target in range(len(info.targets)):
-            lines += drop_unsound(paths, info, role, target, without=indices[role, target])
+            lines += remove_unsound(paths, info, role, target, without=indices[role, target])
     for role, index, target, damage in damaged:
         _set_aside(paths, paths.record(role, index, target), role, damage)
         lines.append(str(damage))
     return lines
 
 
-def remove_stale(paths: Paths) -> None:
+def remove_stale_files(paths: Paths) -> None:
     """Remove temporary files and directories that a crash left behind."""
     now = time.time()
     for directory, names, files in os.walk(paths.root):

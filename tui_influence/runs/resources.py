@@ -116,15 +116,15 @@ def _visible(index: int) -> str:
     return names[index] if index < len(names) else ""
 
 
-EVERY = 2.0
+SAMPLE_INTERVAL = 2.0
 """Seconds between readings."""
-EXPIRY = 3 * EVERY
+SAMPLE_EXPIRY = 3 * SAMPLE_INTERVAL
 """Seconds after which a reading is not shown any more."""
 _PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
-class Usage:
+class ProcessUsage:
     """What a process uses.
 
     Attributes:
@@ -139,22 +139,22 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ResourceSample:
     """Devices by name and processes by pid, at a time of the monotonic clock."""
 
     time: float = 0.0
     devices: Mapping[str, DeviceState] = field(default_factory=dict)
-    processes: Mapping[int, Usage] = field(default_factory=dict)
+    processes: Mapping[int, ProcessUsage] = field(default_factory=dict)
 
 
-class Meter:
+class ResourceSampler:
     """Measures; whoever has one closes it."""
 
     def __init__(self) -> None:
         self._nvml: Nvml | None = None
         self._known: dict[int, tuple[psutil.Process, float, float]] = {}
 
-    def read(self, workers: Sequence[WorkerState]) -> Reading:
+    def sample(self, workers: Sequence[WorkerState]) -> ResourceSample:
         """Measure the workers, and the devices they use."""
         processes = {worker.pid: usage for worker in workers if (usage := self._usage(worker.pid)) is not None}
         self._known = {pid: known for pid, known in self._known.items() if pid in processes}
@@ -168,14 +168,14 @@ class Meter:
                     processes[worker.pid] for worker in workers if worker.device == device and worker.pid in processes
                 ]
                 devices[device] = _cpu(device, here)
-        return Reading(time.monotonic(), devices, processes)
+        return ResourceSample(time.monotonic(), devices, processes)
 
     def close(self) -> None:
         """Let go of the driver."""
         if self._nvml is not None:
             self._nvml.close()
 
-    def _usage(self, pid: int) -> Usage | None:
+    def _usage(self, pid: int) -> ProcessUsage | None:
         try:
             known = self._known.get(pid)
             process = known[0] if known else psutil.Process(pid)
@@ -186,19 +186,19 @@ class Meter:
         now, used = time.monotonic(), times.user + times.system
         cpu = max(used - known[2], 0.0) / max(now - known[1], 1e-3) if known else None
         self._known[pid] = (process, now, used)
-        return Usage(cpu, memory.rss, getattr(memory, "shared", 0))
+        return ProcessUsage(cpu, memory.rss, getattr(memory, "shared", 0))
 
 
-class Gauges:
+class ResourceMonitor:
     """The last reading of a meter that runs in a thread, from the first worker on."""
 
     def __init__(self) -> None:
-        self._reading = Reading()
+        self._reading = ResourceSample()
         self._workers: Sequence[WorkerState] = ()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def show(self, workers: Sequence[WorkerState]) -> tuple[list[DeviceState], list[WorkerState]]:
+    def with_usage(self, workers: Sequence[WorkerState]) -> tuple[list[DeviceState], list[WorkerState]]:
         """Return the devices of these workers, and the workers with what they use, as far as is known by now."""
         self._workers = workers
         if self._thread is None and workers and not self._closed.is_set():
@@ -206,8 +206,8 @@ class Gauges:
             self._thread = threading.Thread(target=self._measure, name="tinfl-gauges", daemon=True)
             self._thread.start()
         reading = self._reading
-        if time.monotonic() - reading.time > EXPIRY:
-            reading = Reading()
+        if time.monotonic() - reading.time > SAMPLE_EXPIRY:
+            reading = ResourceSample()
         devices = dict.fromkeys(worker.device for worker in workers)
         return (
             [reading.devices.get(device, DeviceState(device)) for device in devices],
@@ -226,14 +226,14 @@ class Gauges:
             self._thread.join(_PATIENCE)
 
     def _measure(self) -> None:
-        with closing(Meter()) as meter:
+        with closing(ResourceSampler()) as meter:
             while True:
-                self._reading = meter.read(self._workers)
-                if self._closed.wait(EVERY):
+                self._reading = meter.sample(self._workers)
+                if self._closed.wait(SAMPLE_INTERVAL):
                     return
 
 
-def _cpu(device: str, usages: Sequence[Usage]) -> DeviceState:
+def _cpu(device: str, usages: Sequence[ProcessUsage]) -> DeviceState:
     """The cores this run may use, as far as its workers use them.
 
     Memory that workers may have in common (the packed images, the code of torch) is counted once.

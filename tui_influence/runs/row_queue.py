@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.protocol import Kind
+from tui_influence.runs.protocol import FailureKind
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.listing import (
-    completed,
     failure_kind,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.paths import Paths
@@ -19,7 +19,7 @@ _FEW = 1000
 """Rows up to this number are looked for one by one."""
 
 
-class Work:
+class RowQueue:
     """The rows of a plan, by what has become of them."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Work:
         if len(plan) <= _FEW:  # a block of a large plan: to list all its records would cost more than to ask for these
             self._add_one_by_one(plan)
             return
-        done = {role: completed(self._paths, role, self._targets) for role in Role}
+        done = {role: list_completed(self._paths, role, self._targets) for role in Role}
         failed = {role: list_failures(self._paths, role) - done[role] for role in Role}
         self.total += len(plan)
         self.done += sum(row.index in done[row.role] for row in plan)
@@ -85,7 +85,7 @@ class Work:
             else:
                 self._left.append(row)
 
-    def take(self) -> Row | None:
+    def next_row(self) -> Row | None:
         """Return the next row that has no record; None when there is none.
 
         Looks at the disk: a worker whose supervisor was killed may have finished the row since.
@@ -98,7 +98,7 @@ class Work:
             self.done += 1
         return None
 
-    def put_back(self, row: Row) -> None:
+    def requeue(self, row: Row) -> None:
         """Return a row that was not begun or not finished through no fault of its own."""
         self._tries[_key(row)] -= 1
         self._left.appendleft(row)
@@ -110,7 +110,7 @@ class Work:
         self._have_failed.discard(_key(row))
         self._paths.failure(row.role, row.index).unlink(missing_ok=True)
 
-    def fail(self, row: Row, kind: Kind, reason: str) -> bool:
+    def fail(self, row: Row, kind: FailureKind, reason: str) -> bool:
         """Note that a row did not work: it is tried again later, or given up.
 
         Returns:
@@ -123,7 +123,7 @@ class Work:
             self.finish(row)
             return True
         self._have_failed.add(_key(row))
-        if kind is not Kind.DIVERGED and self._tries[_key(row)] < self._attempts:
+        if kind is not FailureKind.DIVERGED and self._tries[_key(row)] < self._attempts:
             self._left.append(row)
             return True
         path = self._paths.failure(row.role, row.index)
@@ -133,7 +133,7 @@ class Work:
         self.failed += 1
         return False
 
-    def excuse(self, row: Row) -> None:
+    def retry_failed(self, row: Row) -> None:
         """Take back one failure of a row, for which something else was responsible: it is tried again, as the last.
 
         Raises:
@@ -147,10 +147,10 @@ class Work:
             self.failed -= 1
             self._left.append(row)
 
-    def excuse_all(self) -> None:
+    def retry_all_failed(self) -> None:
         """Take back every failure for which a row was given up in this session."""
         for row in list(self._given_up.values()):
-            self.excuse(row)
+            self.retry_failed(row)
 
     def _is_recorded(self, row: Row) -> bool:
         return all(self._paths.record(row.role, row.index, target).exists() for target in range(self._targets))
@@ -169,7 +169,7 @@ def forget_failures(paths: Paths) -> set[tuple[Role, int]]:
     diverged = set()
     for role in Role:
         for index in list_failures(paths, role):
-            if failure_kind(paths, role, index) == Kind.DIVERGED:
+            if failure_kind(paths, role, index) == FailureKind.DIVERGED:
                 diverged.add((role, index))
             try:
                 paths.failure(role, index).unlink(missing_ok=True)

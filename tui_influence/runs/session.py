@@ -14,17 +14,17 @@ from typing import Protocol
 from tui_influence.config.schema import ComputeSection
 from tui_influence.designs import Row
 from tui_influence.errors import DeviceError, ExitCode, RunFailedError, TinflError
-from tui_influence.runs.autotune import Change, Tuner
-from tui_influence.runs.breaker import MOST_FALSE_STARTS, PAUSES, Breaker
-from tui_influence.runs.control import Stop
-from tui_influence.runs.devices import most_workers
-from tui_influence.runs.heartbeat import QUIET, State
-from tui_influence.runs.progress import Progress
-from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, Fatal, Kind, Ready, Report
-from tui_influence.runs.row_queue import Work
-from tui_influence.runs.worker_pool import Crew, Ended, WorkerProcess
+from tui_influence.runs.autotune import Change, WorkerTuner
+from tui_influence.runs.breaker import MAX_FALSE_STARTS, PAUSES, Breaker
+from tui_influence.runs.control import StopLevel
+from tui_influence.runs.devices import max_workers
+from tui_influence.runs.heartbeat import WORKER_OVERDUE, State
+from tui_influence.runs.progress import ModelStatistics
+from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, FailureKind, Fatal, Ready, Report
+from tui_influence.runs.row_queue import RowQueue
+from tui_influence.runs.worker_pool import WorkerExit, WorkerPool, WorkerProcess
 from tui_influence.store.events import EventLog
-from tui_influence.store.matrix import WORTH_COMPACTING
+from tui_influence.store.matrix import MIN_RECORDS_TO_COMPACT
 from tui_influence.text import (
     format_duration,
     pluralize,
@@ -38,7 +38,7 @@ START_SILENCE = 5 * SILENCE_LIMIT
 """Seconds without a sign of life after which one that has given some, and is not ready yet, is taken to be hung."""
 END_LIMIT = 30.0
 """Seconds that a worker without a model in hand may take to end."""
-SHORTEST_DEADLINE = 60.0
+MIN_DEADLINE = 60.0
 """Seconds that any model may take, however quick the others are: a machine can be busy."""
 LATE = 1800.0
 """Seconds after which a model is worth a warning that has no deadline, as none is finished yet."""
@@ -47,7 +47,7 @@ LATE = 1800.0
 class Host(Protocol):
     """What a session needs from the supervisor it runs in."""
 
-    def asked_to_stop(self) -> Stop:
+    def stop_level(self) -> StopLevel:
         """Return how urgently the run is to stop."""
 
     def beat(self, *, force: bool = False) -> None:
@@ -62,7 +62,7 @@ class Host(Protocol):
     def compact(self) -> None:
         """Write a new generation of the compacted matrix."""
 
-    def more(self) -> list[Row]:
+    def plan_extension(self) -> list[Row]:
         """Return rows that follow from what is recorded now; none if the plan is complete."""
 
 
@@ -72,15 +72,15 @@ class Session:
     Attributes:
         state: of the run, as far as this session decides it.
         failure: why it cannot go on, if so.
-        crew: the workers.
-        progress: statistics of the models so far.
-        work: what is left.
+        pool: the workers.
+        statistics: statistics of the models so far.
+        queue: what is left.
     """
 
     def __init__(
         self,
-        work: Work,
-        crew: Crew,
+        queue: RowQueue,
+        pool: WorkerPool,
         devices: list[str],
         compute: ComputeSection,
         events: EventLog,
@@ -91,8 +91,8 @@ class Session:
         """Prepare to train.
 
         Args:
-            work: rows to train.
-            crew: without workers yet.
+            queue: rows to train.
+            pool: without workers yet.
             devices: of each worker to begin with.
             compute: limits of the config.
             events: where what happens is written.
@@ -101,58 +101,62 @@ class Session:
         """
         self.state = State.PREPARING
         self.failure: TinflError | None = None
-        self.work, self.crew, self.progress = work, crew, Progress(workers=0)
+        self.queue, self.pool, self.statistics = queue, pool, ModelStatistics(workers=0)
         self._devices, self._compute = devices, compute
         self._events, self._host = events, host
-        self._tuners: dict[str, Tuner] = {}
+        self._tuners: dict[str, WorkerTuner] = {}
         self._breakers: dict[str, Breaker] = {}
         self._vacant_since: dict[tuple[int, str], float] = {}
         self._not_before: dict[int, float] = {}
         self._false_starts: Counter[int] = Counter()
-        self._has_succeeded, self._run_has_succeeded = False, has_succeeded or work.done > 0
+        self._has_succeeded, self._run_has_succeeded = False, has_succeeded or queue.done > 0
         self._early_ends: Counter[str] = Counter()
         self._last_end = self._last_reason = ""
 
     def run(self) -> None:
         """Keep the workers busy until the work is done, or must stop."""
-        work, compute = self.work, self._compute
+        queue, compute = self.queue, self._compute
         self._is_more_to_do()  # a plan that was done may have grown
-        devices = self._devices[: len(work)]
-        self._tuners = {device: Tuner(most) for device in set(devices) if (most := most_workers(device, compute)) > 1}
+        devices = self._devices[: len(queue)]
+        self._tuners = {
+            device: WorkerTuner(most) for device in set(devices) if (most := max_workers(device, compute)) > 1
+        }
         self._breakers = {
             device: Breaker(max(3, 2 * devices.count(device)), self._run_has_succeeded) for device in devices
         }
         now = time.monotonic()
         self._vacant_since = dict.fromkeys(enumerate(devices), now)
-        compacted = work.done
+        compacted = queue.done
         while self.failure is None:
-            level = self._host.asked_to_stop()
-            if level is not Stop.NO and self.state is not State.STOPPING:
+            level = self._host.stop_level()
+            if level is not StopLevel.NO and self.state is not State.STOPPING:
                 self.state = State.STOPPING
                 self._events.write("stopping")
                 self._host.beat(force=True)
-            if level is Stop.NO:
+            if level is StopLevel.NO:
                 self._fill_vacancies()
                 self._hand_out()
-            if level is Stop.AT_ONCE or (self.crew.is_idle and (level is not Stop.NO or not self._is_more_to_do())):
+            if level is StopLevel.AT_ONCE or (
+                self.pool.is_idle and (level is not StopLevel.NO or not self._is_more_to_do())
+            ):
                 break
-            for worker, report in self.crew.hear(TICK):
+            for worker, report in self.pool.poll(TICK):
                 self._take_in(worker, report)
             now, before = time.monotonic(), now
             self._end_hung_workers(now - before)
-            if work.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
-                compacted = work.done
+            if queue.done - compacted >= max(MIN_RECORDS_TO_COMPACT, compacted // 2):
+                compacted = queue.done
                 self._host.compact()
             self._host.beat()
-        if len(work) or not self.crew.is_idle:
+        if len(queue) or not self.pool.is_idle:
             self.state = State.STOPPED
-        elif work.failed and not work.done:
-            work.excuse_all()
+        elif queue.failed and not queue.done:
+            queue.retry_all_failed()
             self._fail(
-                f"all {pluralize(work.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED
+                f"all {pluralize(queue.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED
             )
         else:
-            self.state = State.DONE_WITH_FAILURES if work.failed else State.DONE
+            self.state = State.DONE_WITH_FAILURES if queue.failed else State.DONE
 
     def pauses(self) -> str:
         """Return which devices rest or are on trial, for how long and why; empty if none is."""
@@ -168,7 +172,7 @@ class Session:
         """Return what a user should look into, besides what the models themselves show."""
         early = [f"{pluralize(count, 'worker')} on {device} ended early" for device, count in self._early_ends.items()]
         warnings = [f"{'; '.join(early)}; the last: {self._last_end}"] if early else []
-        late = max((worker.seconds or 0.0 for worker in self.crew if self._deadline(worker) is None), default=0.0)
+        late = max((worker.seconds or 0.0 for worker in self.pool if self._deadline(worker) is None), default=0.0)
         if late > LATE and self._compute.model_deadline:
             warnings.append(
                 f"a first model has taken {format_duration(late)} so far; there is no deadline until one is finished"
@@ -177,8 +181,8 @@ class Session:
 
     def eta(self) -> tuple[float, float, float] | None:
         """Estimate the seconds until the work is done; see `Progress.eta`."""
-        in_hand = [worker.seconds for worker in self.crew if worker.seconds is not None]
-        estimate = self.progress.eta(self.work.total - self.work.done - self.work.failed, in_hand)
+        in_hand = [worker.seconds for worker in self.pool if worker.seconds is not None]
+        estimate = self.statistics.eta(self.queue.total - self.queue.done - self.queue.failed, in_hand)
         rests = [breaker.rest(time.monotonic()) for breaker in self._breakers.values()]
         rest = min(rests, default=0.0)  # while any device trains, the models of the others wait for nobody
         return None if estimate is None else (estimate[0] + rest, estimate[1] + rest, estimate[2] + rest)
@@ -187,55 +191,55 @@ class Session:
 
     def _is_more_to_do(self) -> bool:
         """Whether rows are left, those included that follow once all others are recorded."""
-        if not len(self.work):
-            self.work.add(self._host.more())
-        return len(self.work) > 0
+        if not len(self.queue):
+            self.queue.add(self._host.plan_extension())
+        return len(self.queue) > 0
 
     def _fill_vacancies(self) -> None:
         """Start the workers that should be there and are not, but for those of devices that rest."""
         now = time.monotonic()
-        if not len(self.work):
+        if not len(self.queue):
             return
         for (number, device), since in list(self._vacant_since.items()):
             breaker = self._breakers[device]
-            if breaker.rest(now) or (breaker.is_on_trial and any(worker.device == device for worker in self.crew)):
+            if breaker.rest(now) or (breaker.is_on_trial and any(worker.device == device for worker in self.pool)):
                 continue
             if now < self._not_before.get(number, now) and self._has_others(number, device):
                 continue
             del self._vacant_since[number, device]
-            worker = self.crew.start(number, device)
-            self.progress.lost += (now - since) * (self.state is State.RUNNING)
+            worker = self.pool.start(number, device)
+            self.statistics.lost += (now - since) * (self.state is State.RUNNING)
             self._events.write("worker-started", worker=number, device=device, pid=worker.pid)
         self._count_workers()
 
     def _count_workers(self) -> None:
         now = time.monotonic()
         devices = [device for _, device in self._vacant_since]
-        devices += [w.device for w in self.crew if not (w.ending or (w.ready and w.silence > QUIET))]
-        self.progress.workers = sum(1 for device in devices if not self._breakers[device].rest(now))
+        devices += [w.device for w in self.pool if not (w.ending or (w.ready and w.silence > WORKER_OVERDUE))]
+        self.statistics.workers = sum(1 for device in devices if not self._breakers[device].rest(now))
 
     def _hand_out(self) -> None:
         now = time.monotonic()
-        for worker in self.crew:
+        for worker in self.pool:
             if not worker.ready or worker.ending or worker.row is not None:
                 continue
             breaker = self._breakers[worker.device]
             if breaker.rest(now) or (breaker.is_on_trial and self._is_busy(worker.device)):
                 continue
-            row = self.work.take()
+            row = self.queue.next_row()
             if row is None:
                 return
             worker.assign(row)
 
     def _has_others(self, number: int, device: str) -> bool:
         """Whether a device has other workers than that of a number, which train or get ready."""
-        return any(w.device == device and w.worker != number and not w.ending for w in self.crew)
+        return any(w.device == device and w.worker != number and not w.ending for w in self.pool)
 
     def _ready_workers(self, device: str) -> int:
-        return sum(worker.device == device and worker.ready and not worker.ending for worker in self.crew)
+        return sum(worker.device == device and worker.ready and not worker.ending for worker in self.pool)
 
     def _is_busy(self, device: str) -> bool:
-        return any(worker.row for worker in self.crew if worker.device == device)
+        return any(worker.row for worker in self.pool if worker.device == device)
 
     def _vacate(self, worker: WorkerProcess) -> None:
         """Let another worker take the number of one that has ended, unless it was done without."""
@@ -244,7 +248,7 @@ class Session:
 
     # --- reports ------------------------------------------------------------------------------------------------------
 
-    def _take_in(self, worker: WorkerProcess, report: Report | Ended) -> None:
+    def _take_in(self, worker: WorkerProcess, report: Report | WorkerExit) -> None:
         match report:
             case Ready():
                 self._on_ready(worker, report)
@@ -261,12 +265,12 @@ class Session:
                 self._on_failed(worker, report.kind, report.reason)
             case Fatal():
                 self._on_fatal(worker, report)
-            case Ended():
+            case WorkerExit():
                 self._on_ended(worker, report)
 
     def _on_ready(self, worker: WorkerProcess, report: Ready) -> None:
         worker.ready = True
-        self.progress.lost += worker.spent * (self.state is State.RUNNING)
+        self.statistics.lost += worker.spent * (self.state is State.RUNNING)
         self._events.write("worker-ready", worker=worker.worker, numerics=report.numerics)
         if tuner := self._tuners.get(worker.device):
             tuner.on_ready()
@@ -279,9 +283,9 @@ class Session:
         row = worker.free()
         if row is None:  # it was taken to be hung a moment ago; its record counts all the same
             return
-        self.work.finish(row)
-        self.progress.add(report)
-        self.progress.remember(worker.device, report.seconds, int(row.mask.sum()))
+        self.queue.finish(row)
+        self.statistics.add(report)
+        self.statistics.remember(worker.device, report.seconds, int(row.mask.sum()))
         self._has_succeeded = True
         worker.models += 1
         if worker.device in self._breakers:
@@ -298,8 +302,8 @@ class Session:
         if tuner is None or worker.ending or self.state is not State.RUNNING:
             return
         change = tuner.on_model(time.monotonic(), self._ready_workers(worker.device))
-        if change is Change.ADD and len(self.work):
-            numbers = [other.worker for other in self.crew] + [number for number, _ in self._vacant_since]
+        if change is Change.ADD and len(self.queue):
+            numbers = [other.worker for other in self.pool] + [number for number, _ in self._vacant_since]
             self._vacant_since[1 + max(numbers), worker.device] = time.monotonic()
         elif change is Change.TAKE_BACK:
             self._dismiss(worker, "one worker fewer is faster here")
@@ -321,23 +325,23 @@ class Session:
         What it lacks may be what the others use, such as memory.
         """
         self._false_starts[worker.worker] += 1
-        if self._false_starts[worker.worker] >= MOST_FALSE_STARTS:
+        if self._false_starts[worker.worker] >= MAX_FALSE_STARTS:
             self._dismiss(worker, reason)
             self._host.warn(f"{worker.device} is used by one worker fewer: {reason}")
         else:
             self._not_before[worker.worker] = time.monotonic() + PAUSES[self._false_starts[worker.worker] - 1]
 
-    def _on_failed(self, worker: WorkerProcess, kind: Kind, reason: str) -> None:
-        self.progress.lost += worker.seconds or 0.0
+    def _on_failed(self, worker: WorkerProcess, kind: FailureKind, reason: str) -> None:
+        self.statistics.lost += worker.seconds or 0.0
         row = worker.free()
         if row is None:
             return
-        if kind is Kind.MEMORY and self._is_spare(worker):
+        if kind is FailureKind.MEMORY and self._is_spare(worker):
             self._dismiss(worker, reason)
-            self.work.put_back(row)
+            self.queue.requeue(row)
             return
         self._last_reason = worker.reason = reason
-        is_tried_again = self.work.fail(row, kind, reason)
+        is_tried_again = self.queue.fail(row, kind, reason)
         self._events.write(
             "retry" if is_tried_again else "failed",
             role=row.role.value,
@@ -347,14 +351,14 @@ class Session:
         )
         breaker = self._breakers.get(worker.device)
         # Where only models are left that have failed before, there is nothing to be protected from the device.
-        if breaker is not None and breaker.on_failure(row, kind, reason) and self.work.has_fresh_rows:
+        if breaker is not None and breaker.on_failure(row, kind, reason) and self.queue.has_fresh_rows:
             self._blame(worker.device, breaker, f"{pluralize(breaker.failures, 'model')} failed in a row, the last")
 
     def _on_fatal(self, worker: WorkerProcess, report: Fatal) -> None:
         """Take in that a worker ends because something other than a model is wrong."""
         code, worker.ending, worker.reason = ExitCode(report.exit_code), True, report.reason
         if (row := worker.free()) is not None:
-            self.work.put_back(row)
+            self.queue.requeue(row)
         breaker = self._breakers.get(worker.device)
         if breaker is None:  # the device is done without already
             return
@@ -371,29 +375,29 @@ class Session:
         else:
             self._fail(report.reason, code)
 
-    def _on_ended(self, worker: WorkerProcess, ended: Ended) -> None:
+    def _on_ended(self, worker: WorkerProcess, ended: WorkerExit) -> None:
         """Try the model that a dead worker had in hand again, and let another worker take its number."""
-        self._events.write("worker-ended", worker=worker.worker, how=ended.how, last=ended.words)
-        is_stopping = self._host.asked_to_stop() is not Stop.NO
+        self._events.write("worker-ended", worker=worker.worker, how=ended.cause, last=ended.last_log_line)
+        is_stopping = self._host.stop_level() is not StopLevel.NO
         if not worker.dismissed and not is_stopping:
             self._early_ends[worker.device] += 1
-            self._last_end = worker.reason or ended.how
+            self._last_end = worker.reason or ended.cause
         if self.failure is None:
             self._follow_end(worker, ended, is_stopping=is_stopping)
         self._vacate(worker)
 
-    def _follow_end(self, worker: WorkerProcess, ended: Ended, *, is_stopping: bool) -> None:
+    def _follow_end(self, worker: WorkerProcess, ended: WorkerExit, *, is_stopping: bool) -> None:
         """Charge the end of a worker to the model it had begun, to its device, or to itself."""
         was_expected = worker.ending
         if worker.row is not None and worker.begun:
-            self._on_failed(worker, Kind.ERROR, f"its worker ended: {ended.how}")
+            self._on_failed(worker, FailureKind.ERROR, f"its worker ended: {ended.cause}")
             return
         if (row := worker.free()) is not None:
-            self.work.put_back(row)  # it was never begun
+            self.queue.requeue(row)  # it was never begun
         breaker = self._breakers.get(worker.device)
         if was_expected or breaker is None or is_stopping:
             return
-        reason = f"{ended.how}: {ended.words or 'no message'}"
+        reason = f"{ended.cause}: {ended.last_log_line or 'no message'}"
         if self._has_others(worker.worker, worker.device):
             self._on_false_start_beside_others(worker, reason)
         elif breaker.on_false_start(reason):
@@ -405,17 +409,17 @@ class Session:
         Args:
             passed: seconds since the last call.
         """
-        for worker in list(self.crew):
+        for worker in list(self.pool):
             worker.let_pass(passed)
-            deadline = self._deadline(worker) if worker.spent > SHORTEST_DEADLINE else None
+            deadline = self._deadline(worker) if worker.spent > MIN_DEADLINE else None
             reason = _why_hung(worker, deadline)
             if not reason:
                 continue
             self._events.write("worker-hung", worker=worker.worker, device=worker.device, reason=reason)
             worker.reason = reason
-            ended = self.crew.kill(worker)
+            ended = self.pool.kill(worker)
             if worker.row is not None and worker.begun:
-                self._on_failed(worker, Kind.HUNG, reason)
+                self._on_failed(worker, FailureKind.HUNG, reason)
                 worker.ending = True  # its end is expected, and counts no further
             self._on_ended(worker, ended)
 
@@ -423,16 +427,16 @@ class Session:
         """Return the seconds that a worker's model may take; None if that is not known, or it has none in hand."""
         if worker.row is None:
             return None
-        usual = self.progress.usual_seconds(worker.device, int(worker.row.mask.sum()))
+        usual = self.statistics.usual_seconds(worker.device, int(worker.row.mask.sum()))
         factor = self._compute.model_deadline
-        return max(SHORTEST_DEADLINE, factor * usual) if usual and factor else None
+        return max(MIN_DEADLINE, factor * usual) if usual and factor else None
 
     # --- devices ------------------------------------------------------------------------------------------------------
 
     def _blame(self, device: str, breaker: Breaker, what: str, code: ExitCode = ExitCode.RUN_FAILED) -> None:
         """Hold a device responsible for failures: let it rest, or do without it. Its models are excused."""
         for row, _ in breaker.streak:
-            self.work.excuse(row)
+            self.queue.retry_failed(row)
         reason = f"{what}: {breaker.reason}"
         others = [other for other in self._breakers if other != device]
         nothing_works = not self._has_succeeded and all(self._breakers[other].is_on_trial for other in others)
@@ -451,7 +455,7 @@ class Session:
         del self._breakers[device]
         for slot in [slot for slot in self._vacant_since if slot[1] == device]:
             del self._vacant_since[slot]
-        for worker in self.crew:
+        for worker in self.pool:
             if worker.device == device and not worker.dismissed:
                 self._dismiss(worker, reason)
         if not self._breakers:

@@ -16,18 +16,18 @@ from tui_influence.config.schema import Config
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, RunFailedError, TinflError
 from tui_influence.roles import Role
-from tui_influence.runs.control import Signals, Stop, clear_stop, stop_request, stop_signals
+from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, stop_request, stop_signals
 from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import extend_arms, grow, mixed_versions, prepare, versions
-from tui_influence.runs.record_check import remove_stale, set_damaged_aside
-from tui_influence.runs.resources import Gauges
-from tui_influence.runs.row_queue import Work, forget_failures
+from tui_influence.runs.prepare import extend_arms, extend_plan_file, prepare, version_warnings, versions
+from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
+from tui_influence.runs.resources import ResourceMonitor
+from tui_influence.runs.row_queue import RowQueue, forget_failures
 from tui_influence.runs.session import Session
-from tui_influence.runs.worker_pool import Crew
+from tui_influence.runs.worker_pool import WorkerPool
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.files import refusal, write_atomically
+from tui_influence.store.files import to_results_error, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning
@@ -56,15 +56,15 @@ class Request:
     root: Path
     allow_code: bool = False
     retry_failed: bool = False
-    own: bool = False
+    trusted: bool = False
     pruning: Pruning | None = None
 
 
-More = Callable[[Paths], list[Row]]
+PlanExtender = Callable[[Paths], list[Row]]
 """Says what a plan holds now that all of it is recorded: rows at its end may follow from the records of others."""
 
 
-def nothing_more(paths: Paths) -> list[Row]:
+def no_extension(paths: Paths) -> list[Row]:
     """Return nothing: a plan that is complete from the start."""
     return []
 
@@ -82,13 +82,13 @@ class Observer(Protocol):
         """Say how it goes, about once a second."""
 
 
-def supervise(request: Request, observer: Observer, more: More = nothing_more) -> Heartbeat:
+def supervise(request: Request, observer: Observer, extender: PlanExtender = no_extension) -> Heartbeat:
     """Run a run until it is done, stopped or failed.
 
     Args:
         request: what to run.
         observer: is told how it goes.
-        more: is asked for the whole plan again once it is done.
+        extender: is asked for the whole plan again once it is done.
 
     Returns:
         the last heartbeat.
@@ -104,7 +104,7 @@ def supervise(request: Request, observer: Observer, more: More = nothing_more) -
     with Ownership(paths), stop_signals() as asked:
         clear_stop(paths)
         paths.jobs.unlink(missing_ok=True)  # from now on it is a run of this machine
-        return _Supervisor(request, paths, observer, asked, more).run()
+        return _Supervisor(request, paths, observer, asked, extender).run()
 
 
 class _StoppedEarlyError(Exception):
@@ -114,8 +114,16 @@ class _StoppedEarlyError(Exception):
 class _Supervisor:
     """The life of one run in this process; a session's host."""
 
-    def __init__(self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More) -> None:
-        self._request, self._paths, self._observer, self._asked, self._more = request, paths, observer, asked, more
+    def __init__(
+        self, request: Request, paths: Paths, observer: Observer, asked: StopSignals, extender: PlanExtender
+    ) -> None:
+        self._request, self._paths, self._observer, self._asked, self._extender = (
+            request,
+            paths,
+            observer,
+            asked,
+            extender,
+        )
         self._started = self._last_beat = time.time()
         self._state, self._stage = State.PREPARING, "starting"
         self._failure: TinflError | None = None
@@ -124,8 +132,8 @@ class _Supervisor:
         self._devices: list[str] = []
         self._diverged: set[tuple[Role, int]] = set()
         self._warnings: list[str] = []
-        self._crew = Crew(paths, request.config.compute.threads, allow_code=request.allow_code)
-        self._gauges = Gauges()
+        self._pool = WorkerPool(paths, request.config.compute.threads, allow_code=request.allow_code)
+        self._gauges = ResourceMonitor()
         self._events = EventLog(paths.events)
 
     def run(self) -> Heartbeat:
@@ -144,12 +152,12 @@ class _Supervisor:
         except TinflError as error:
             self._failure = error
         except OSError as error:
-            self._failure = refusal(error)
+            self._failure = to_results_error(error)
         except BaseException as error:
             self._failure = RunFailedError(f"the supervisor failed: {type(error).__name__}: {error}")
             raise
         finally:
-            self._crew.end(at_once=self._failure is not None or self.asked_to_stop() is Stop.AT_ONCE)
+            self._pool.end(at_once=self._failure is not None or self.stop_level() is StopLevel.AT_ONCE)
             self._gauges.close()
             last = self._last_word()
             self._events.close()
@@ -157,7 +165,7 @@ class _Supervisor:
             raise self._failure
         return last
 
-    def asked_to_stop(self) -> Stop:
+    def stop_level(self) -> StopLevel:
         """Return how urgently the run is asked to stop, by a file or by a signal."""
         return max(self._asked.level, stop_request(self._paths))
 
@@ -188,14 +196,14 @@ class _Supervisor:
             for target in range(len(self._info.targets)):
                 compact(self._paths, self._info, role, target)
 
-    def more(self) -> list[Row]:
+    def plan_extension(self) -> list[Row]:
         """Return the rows by which the plan has grown, now that all the others are recorded."""
         assert self._info is not None
         assert self._session is not None
-        rows = self._more(self._paths)
-        new = [row for row in rows if row.index >= self._session.work.total]
+        rows = self._extender(self._paths)
+        new = [row for row in rows if row.index >= self._session.queue.total]
         if new:
-            self._info = grow(self._paths, self._info, rows)
+            self._info = extend_plan_file(self._paths, self._info, rows)
             self._events.write("grown", rows=len(new), total=len(rows))
         return new
 
@@ -204,33 +212,33 @@ class _Supervisor:
             self._stage = what
             self._observer.stage(what, done, total)
             self.beat()
-            if self.asked_to_stop() is not Stop.NO:
+            if self.stop_level() is not StopLevel.NO:
                 raise _StoppedEarlyError
 
         self._events.write("started", pid=os.getpid(), versions=versions())
         # Before hours of packing: a device that is missing ends the run.
         self._devices = worker_devices(self._request.config.compute, warn=self.warn)
-        remove_stale(self._paths)
+        remove_stale_files(self._paths)
         if self._request.pruning is not None:
             extend_arms(self._paths, self._request.pruning)
-        self._info, rows = prepare(self._request.config, self._paths, told, trusted=self._request.own)
+        self._info, rows = prepare(self._request.config, self._paths, told, trusted=self._request.trusted)
         if self._request.retry_failed:
             self._diverged = forget_failures(self._paths)
         told("checking the records", 0, 0)
-        for line in set_damaged_aside(self._paths, self._info, rows):
+        for line in quarantine_damaged(self._paths, self._info, rows):
             self._events.write("damaged", reason=line)
-        self._warnings += mixed_versions(self._info)
+        self._warnings += version_warnings(self._info)
         self._stage = "starting workers"
         return rows
 
     def _train(self, rows: list[Row]) -> None:
         assert self._info is not None
         compute = self._request.config.compute
-        work = Work(self._paths, rows, len(self._info.targets), compute.attempts, self._diverged)
-        self._events.write("prepared", total=work.total, done=work.done, failed=work.failed)
-        self._session = Session(work, self._crew, self._devices, compute, self._events, self)
+        queue = RowQueue(self._paths, rows, len(self._info.targets), compute.attempts, self._diverged)
+        self._events.write("prepared", total=queue.total, done=queue.done, failed=queue.failed)
+        self._session = Session(queue, self._pool, self._devices, compute, self._events, self)
         groups = {(row.role.value, row.index): int(row.mask.sum()) for row in rows}
-        self._session.progress.remember_events((event for event, _ in read_events(self._paths.events)), groups)
+        self._session.statistics.remember_events((event for event, _ in read_events(self._paths.events)), groups)
         self._session.run()
         if self._session.failure is not None:
             raise self._session.failure
@@ -246,14 +254,14 @@ class _Supervisor:
         )
         if self._session is None:
             return heartbeat
-        work, progress = self._session.work, self._session.progress
-        devices, workers = self._gauges.show(self._crew.states())
+        queue, progress = self._session.queue, self._session.statistics
+        devices, workers = self._gauges.with_usage(self._pool.states())
         return replace(
             heartbeat,
             state=State.FAILED if self._failure else self._session.state,
-            done=work.done,
-            failed=work.failed,
-            total=work.total,
+            done=queue.done,
+            failed=queue.failed,
+            total=queue.total,
             models_per_hour=progress.models_per_hour,
             eta=self._session.eta(),
             stage=self._session.pauses() or self._stage,

@@ -27,14 +27,14 @@ from tui_influence.errors import ConfigError, ExitCode, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, reopen_datasets
 from tui_influence.runs.protocol import (
-    ALIVE_EVERY,
+    ALIVE_INTERVAL,
     Alive,
     Assignment,
     Begun,
     Done,
     Failed,
+    FailureKind,
     Fatal,
-    Kind,
     Ready,
     Report,
     from_line,
@@ -51,7 +51,7 @@ from tui_influence.training.trainer import Trainer
 from tui_influence.training.types import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 
-class Reports:
+class ReportPipe:
     """The pipe to the supervisor. A supervisor that is gone is no reason to lose the model in hand."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -73,7 +73,7 @@ class Reports:
 
     def _send_signs_of_life(self) -> None:
         while True:
-            time.sleep(ALIVE_EVERY)
+            time.sleep(ALIVE_INTERVAL)
             try:
                 with self._lock:
                     self._pipe.write(to_line(Alive()))
@@ -100,13 +100,13 @@ def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Tr
     return Trainer(source, targets, config.model, config.train, device, threads)
 
 
-def serve(
+def train_assignments(
     paths: Paths,
     info: RunInfo,
     trainer: Trainer,
     rows: dict[tuple[str, int], Row],
     assignments: Iterator[bytes],
-    reports: Reports,
+    reports: ReportPipe,
 ) -> None:
     """Train what is assigned until nothing more is.
 
@@ -135,16 +135,16 @@ def serve(
                 if not paths.record(row.role, row.index, target).exists():
                     write_record(paths, _record(row, target, outcome, info, trainer.numerics))
         except OutOfMemory as error:
-            report = Failed(row.role, row.index, Kind.MEMORY, str(error))
+            report = Failed(row.role, row.index, FailureKind.MEMORY, str(error))
         except TrainingFailed as error:
-            report = Failed(row.role, row.index, Kind.DIVERGED, str(error))
+            report = Failed(row.role, row.index, FailureKind.DIVERGED, str(error))
         except DiskFullError as error:
             report = Fatal(str(error), int(error.exit_code))
         except TinflError as error:
-            report = Failed(row.role, row.index, Kind.ERROR, str(error))
+            report = Failed(row.role, row.index, FailureKind.ERROR, str(error))
         except Exception as error:  # noqa: BLE001  (any model may fail in its own way; the sweep goes on and says so)
             traceback.print_exc()
-            report = Failed(row.role, row.index, Kind.ERROR, _reason(error))
+            report = Failed(row.role, row.index, FailureKind.ERROR, _reason(error))
         else:
             seconds = time.monotonic() - started
             report = Done(row.role, row.index, seconds, [outcome.metrics for outcome in outcomes])
@@ -205,7 +205,7 @@ def main() -> int:
     # A batch system tells every process of a job to end: its supervisor decides whether the model in hand is finished.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The protocol gets descriptors of its own: what user code prints or reads goes elsewhere.
-    assignments, reports = os.fdopen(os.dup(0), "rb"), Reports(os.fdopen(os.dup(1), "wb"))
+    assignments, reports = os.fdopen(os.dup(0), "rb"), ReportPipe(os.fdopen(os.dup(1), "wb"))
     reports.stay_alive()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -220,7 +220,7 @@ def main() -> int:
         traceback.print_exc()
         reports.send(Fatal(_reason(error), int(ExitCode.RUN_FAILED)))
         return int(ExitCode.RUN_FAILED)
-    serve(paths, info, trainer, rows, iter(assignments.readline, b""), reports)
+    train_assignments(paths, info, trainer, rows, iter(assignments.readline, b""), reports)
     return 0
 
 

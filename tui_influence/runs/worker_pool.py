@@ -18,9 +18,9 @@ from tui_influence.designs import Row
 from tui_influence.runs.devices import (
     worker_environment,
 )
-from tui_influence.runs.heartbeat import QUIET, WorkerState
+from tui_influence.runs.heartbeat import WORKER_OVERDUE, WorkerState
 from tui_influence.runs.protocol import Alive, Assignment, Report, from_line, to_line
-from tui_influence.store.files import last_line, make_directory, refusal
+from tui_influence.store.files import last_line, make_directory, to_results_error
 from tui_influence.store.paths import Paths
 
 _LOG_LIMIT = 16 << 20
@@ -88,7 +88,7 @@ class WorkerProcess:
                     bufsize=0,
                 )
         except OSError as error:
-            raise refusal(error, "start a worker that logs to", self._log) from error
+            raise to_results_error(error, "start a worker that logs to", self._log) from error
 
     @property
     def pid(self) -> int:
@@ -183,19 +183,19 @@ class WorkerProcess:
 
 
 @dataclass(frozen=True)
-class Ended:
+class WorkerExit:
     """The end of a worker process.
 
     Attributes:
-        how: in a few words, such as "killed by SIGKILL".
-        words: the last line of its log.
+        cause: in a few words, such as "killed by SIGKILL".
+        last_log_line: the last line of its log.
     """
 
-    how: str
-    words: str
+    cause: str
+    last_log_line: str
 
 
-class Crew:
+class WorkerPool:
     """The workers of one supervisor."""
 
     def __init__(
@@ -241,7 +241,7 @@ class Crew:
         self._selector.register(worker, selectors.EVENT_READ)
         return worker
 
-    def hear(self, timeout: float) -> Iterator[tuple[WorkerProcess, Report | Ended]]:
+    def poll(self, timeout: float) -> Iterator[tuple[WorkerProcess, Report | WorkerExit]]:
         """Yield the reports of workers within `timeout` seconds; one that has ended is no longer of the crew."""
         for key, _ in self._selector.select(timeout):
             worker = key.fileobj
@@ -251,7 +251,7 @@ class Crew:
                 yield from ((worker, report) for report in reports)
                 continue
             self._remove(worker)
-            yield worker, Ended(worker.end(), worker.last_words())
+            yield worker, WorkerExit(worker.end(), worker.last_words())
 
     def end(self, *, at_once: bool) -> None:
         """End all workers: those with nothing in hand by letting go of them, the rest so only if not `at_once`."""
@@ -262,11 +262,11 @@ class Crew:
             worker.end()
         self._workers.clear()
 
-    def kill(self, worker: WorkerProcess) -> Ended:
+    def kill(self, worker: WorkerProcess) -> WorkerExit:
         """End a worker now, whether or not it still reacts; return how it ended."""
         self._remove(worker)
         how = worker.end(0)
-        return Ended("killed by its supervisor" if worker.is_gone() else how, worker.last_words())
+        return WorkerExit("killed by its supervisor" if worker.is_gone() else how, worker.last_words())
 
     def _remove(self, worker: WorkerProcess) -> None:
         self._selector.unregister(worker)
@@ -283,7 +283,7 @@ class Crew:
                 f"{worker.row.role.value} {worker.row.index}" if worker.row else "",
                 worker.models,
                 worker.seconds,
-                silence=worker.silence if worker.silence > QUIET else None,
+                silence=worker.silence if worker.silence > WORKER_OVERDUE else None,
             )
             for worker in sorted(self._workers, key=lambda worker: worker.worker)
         ]

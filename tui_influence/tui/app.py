@@ -14,13 +14,14 @@ from textual import on
 from textual.command import Provider
 from textual.screen import Screen
 
+from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
 from tui_influence.text import printable
-from tui_influence.tui import carry_out, pauses
+from tui_influence.tui import background, carry_out
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import Background, Watcher
 from tui_influence.tui.findings import take
-from tui_influence.tui.keys import Keys, keys_of
+from tui_influence.tui.keymap import Keys, keys_of
 from tui_influence.tui.large import show_large
 from tui_influence.tui.looking import Looking
 from tui_influence.tui.messages import (
@@ -40,24 +41,23 @@ from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.pruning_jobs import PruningJobs
 from tui_influence.tui.pruning_state import PruningFinding
 from tui_influence.tui.ranking_jobs import Jobs
-from tui_influence.tui.runs_found import is_run, runs_in
-from tui_influence.tui.screens.asking import AskingScreen
-from tui_influence.tui.screens.class_ import ClassScreen
+from tui_influence.tui.run_list import is_run, list_runs
+from tui_influence.tui.screens.base import AskingScreen, ModeScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
-from tui_influence.tui.screens.mode import ModeScreen
-from tui_influence.tui.screens.picker import PickerScreen
 from tui_influence.tui.screens.probe import ProbeScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
+from tui_influence.tui.screens.run_picker import PickerScreen
+from tui_influence.tui.screens.source_class import ClassScreen
 from tui_influence.tui.screens.sweep import SweepScreen
 from tui_influence.tui.state import RunState, being_started
-from tui_influence.tui.theme import DARK, LIGHT, Look
+from tui_influence.tui.theme import DARK, LIGHT
 from tui_influence.tui.verifying_app import VerifyingApp
 from tui_influence.tui.verifying_jobs import VerifyingJobs
 from tui_influence.tui.verifying_state import VerifyingFinding
+from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.mode_bar import ModeBar
-from tui_influence.tui.widgets.picture_view import PictureView
 
 SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen, ProbeScreen)
 """The modes, in the order of their keys."""
@@ -101,8 +101,8 @@ class ExploreApp(ProbingApp, VerifyingApp):
         super().__init__(keys, ansi_color=not coloured)
         self.animation_level = "none"
         self._readonly, self._folder, self._leaving = readonly, folder, False
-        self._look = Look(dark, coloured, ascii, few_colours=self.console.color_system == "256")
-        self.state = RunState(root, look=self._look)
+        self._style = Style(ascii, dark, coloured, few_colours=self.console.color_system == "256")
+        self.state = RunState(root, style=self._style)
         self._watcher: Watcher | None = None
         self._background = Background(self._broke)
         self._jobs = Jobs(self._background, self._tell)
@@ -117,7 +117,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
         if folder is None:
             self._take(root, seen)
         else:
-            self.add_mode("picker", lambda: PickerScreen(folder, self._look))
+            self.add_mode("picker", lambda: PickerScreen(folder, self._style))
 
     def on_mount(self) -> None:
         """Begin to look at the run; a list of runs asks for it by itself."""
@@ -126,7 +126,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def on_ready(self) -> None:
         """The app stands."""
-        pauses.settle()
+        background.freeze_and_enable_gc()
 
     def on_unmount(self) -> None:
         """Look no more."""
@@ -144,7 +144,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def _take(self, root: Path, seen: Overview | None = None) -> None:
         """Have a state and modes for a run."""
-        self.state = RunState(root, self._readonly, self._folder is not None, self._look, seen)
+        self.state = RunState(root, self._readonly, self._folder is not None, self._style, seen)
         self._jobs.forget()
         self._prunings.forget()
         for screen in SCREENS:
@@ -186,7 +186,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
     def _look_at_folder(self) -> None:
         folder = self._folder
         if folder is not None:
-            self._background.submit("folder", lambda: carry_out.list_runs(self, folder, runs_in))
+            self._background.submit("folder", lambda: carry_out.list_runs(self, folder, list_runs))
 
     @on(carry_out.RunsFound)
     def _runs_found(self, message: carry_out.RunsFound) -> None:
@@ -233,9 +233,9 @@ class ExploreApp(ProbingApp, VerifyingApp):
     def _pictures_wanted(self, message: AskingScreen.PicturesWanted) -> None:
         self._looking.draw(self.state, message.keys)
 
-    @on(PictureView.Wanted)
-    def _picture_wanted(self, message: PictureView.Wanted) -> None:
-        self._looking.draw(self.state, self.state.album.to_ask([message.key]))
+    @on(ImageView.Wanted)
+    def _picture_wanted(self, message: ImageView.Wanted) -> None:
+        self._looking.draw(self.state, self.state.album.request([message.key]))
 
     @on(ImageScreen.LookAsked)
     def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
@@ -243,7 +243,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     @on(ImageScreen.LargeAsked)
     def _show_large(self, message: ImageScreen.LargeAsked) -> None:
-        show_large(self, self.state.root, message.question, dark=self._look.dark)
+        show_large(self, self.state.root, message.question, dark=self._style.dark)
 
     def has_ended(self, patience: float) -> bool:
         """Whether, once the app has closed, nothing is being worked out any more."""
@@ -334,12 +334,12 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def action_theme(self) -> None:
         """Change between dark and light."""
-        dark = not self._look.dark
-        self._look = replace(self._look, dark=dark)
-        self.state.look = self._look
+        dark = not self._style.dark
+        self._style = replace(self._style, dark=dark)
+        self.state.style = self._style
         self.theme = DARK.name if dark else LIGHT.name
         if isinstance(self.screen, PickerScreen):
-            self.screen.redraw(self._look)
+            self.screen.redraw(self._style)
         self._show()
 
     async def action_quit(self) -> None:

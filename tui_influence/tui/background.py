@@ -1,20 +1,79 @@
-"""Work outside the event loop: a thread that looks at a run again and again, and one for what takes a while.
+"""Threads of the app: one watches a run, one computes what takes a while, one job after the other.
 
-Both are daemons, so that leaving never waits for a file system or a long estimate; a supervisor that one of them is
-starting goes on by itself. They know no widget: they call what they were given, which posts a message.
+They are daemons, so that leaving never waits for a file system or a long estimate; a supervisor that a thread has
+started goes on by itself. They know no widget: they call functions that post a message.
 """
 
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tui_influence.errors import TinflError
+from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
 from tui_influence.runs.overview import Overview, overview
-from tui_influence.store.files import refusal
+from tui_influence.store.events import EventTail
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
-from tui_influence.tui import pauses
-from tui_influence.tui.log_lines import LogLine, LogTail
+
+BATCH = 2000
+"""Lines in one message: a long log appears at once and fills up behind the first screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One event."""
+
+    time: str
+    level: Level
+    text: str
+
+
+class LogTail:
+    """Reads what has happened to a run since the last time, also in its tasks on a cluster."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._events = EventTail(paths)
+
+    def read(self) -> Iterator[list[LogLine]]:
+        """Yield new lines in batches; nothing if there are none.
+
+        Raises:
+            ResultsError: a file cannot be read.
+        """
+        batch: list[LogLine] = []
+        for event in self._events.read():
+            batch.append(LogLine(event_time(event), event_level(event), event_sentence(event)))
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+_is_gc_disabled = False
+
+
+def disable_gc() -> None:
+    """Disable garbage collection; to be called before the app is loaded.
+
+    A quarter of a million objects stay for the app's whole life: modules, styles, widgets. To go through them takes a
+    tenth of a second, in which no key is heard, and typing alone brings that about every few seconds. Only the command
+    may call this: the process has to be the app's alone.
+    """
+    global _is_gc_disabled
+    _is_gc_disabled = True
+    gc.disable()
+
+
+def freeze_and_enable_gc() -> None:
+    """Enable garbage collection again, without the objects that exist now. From any thread; needs `disable_gc`."""
+    if _is_gc_disabled:
+        gc.freeze()
+        gc.enable()
+
 
 PAUSE = 1.0
 """Seconds between looks at a run that is being trained."""
@@ -64,7 +123,7 @@ class Background:
                 job()
                 if kind not in known:  # it has loaded what every later one of its kind needs
                     known.add(kind)
-                    pauses.settle()
+                    freeze_and_enable_gc()
             except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
                 self._broken(error)
                 return
@@ -143,7 +202,7 @@ class Watcher:
             self._failed(str(error))
         except OSError as error:
             self._idle, self._signature = True, signature
-            self._failed(str(refusal(error)))
+            self._failed(str(to_results_error(error)))
         except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
             self._broken(error)
             self._closed.set()

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from tui_influence.errors import TinflError
-from tui_influence.runs.control import Stop, request_stop, stop_request
+from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import (
     format_duration,
@@ -27,7 +27,7 @@ from tui_influence.text import (
 from tui_influence.tui.background import Background
 from tui_influence.tui.clipboard import keep
 from tui_influence.tui.commands import command
-from tui_influence.tui.runs_found import FoundRun
+from tui_influence.tui.run_list import RunSummary
 from tui_influence.tui.screens.dialogs import ConfirmScreen, FieldScreen
 from tui_influence.tui.state import RunState
 
@@ -43,7 +43,7 @@ _UNFIT = re.compile(r"[^\w.=+-]+")
 class RunsFound(Message):
     """A folder was looked at, or cannot be: then `problem` says why."""
 
-    def __init__(self, runs: Sequence[FoundRun], problem: str = "") -> None:
+    def __init__(self, runs: Sequence[RunSummary], problem: str = "") -> None:
         self.runs, self.problem = runs, problem
         super().__init__()
 
@@ -55,7 +55,7 @@ def goes_on(state: RunState) -> str:
     return f"the sweep goes on in the background{pid}; come back: {printable(command('explore', state.root))}"
 
 
-def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[FoundRun]]) -> None:
+def list_runs(app: "App[str]", folder: Path, look: Callable[[Path], list[RunSummary]]) -> None:
     """Look at a folder, from any thread."""
     try:
         app.post_message(RunsFound(look(folder)))
@@ -82,7 +82,7 @@ def _say_copied(app: "App[str]", text: str, what: str, tmux: bool, kept: str) ->
 def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Background) -> None:
     """Copy some groups as CSV."""
     from tui_influence.export.csv import rank_csv  # here, because it loads numpy
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is None:
@@ -93,7 +93,7 @@ def copy_rows(app: "App[str]", state: RunState, groups: set[int], background: Ba
 def export(app: "App[str]", state: RunState) -> None:
     """Ask for a file and write the ranking, or both, to it, whole, as `tinfl rank --csv` does."""
     from tui_influence.export.csv import rank_csv
-    from tui_influence.tui.sheets import sheet_of
+    from tui_influence.tui.table_models import sheet_of
 
     sheet = sheet_of(state)
     if sheet is not None:
@@ -157,7 +157,7 @@ def sweep_of(state: RunState) -> Controlled | None:
 def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
     """Ask whether to stop, and stop."""
     overview, paths = run.overview, Paths(run.root)
-    again = stop_request(paths) is not Stop.NO
+    again = stop_request(paths) is not StopLevel.NO
     if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the models in hand
         given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
     else:
@@ -178,7 +178,9 @@ def stop(app: "App[str]", run: Controlled, done: Callable[[], None]) -> None:
         except TinflError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
             return
-        app.notify("Stopping at once" if level is Stop.AT_ONCE else "Stopping after the models in hand", markup=False)
+        app.notify(
+            "Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the models in hand", markup=False
+        )
         done()
 
     title = "Stop at once?" if again else f"Stop the {run.what}?"
@@ -197,7 +199,7 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
     takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
-    place = overview.info.place if overview.info else "on this machine"
+    place = overview.info.location if overview.info else "on this machine"
     retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
     cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
     lines = [
@@ -253,7 +255,7 @@ def in_thread(begin: "Callable[[Observer], None]", said: Callable[[str], None], 
         except TinflError as error:
             reason = "; ".join([str(error), *error.details[:3]])
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         finally:
             ended(reason)
 

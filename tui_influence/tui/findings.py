@@ -45,7 +45,7 @@ def take(state: RunState, found: Finding) -> None:
         case ImageSeen():
             state.image = found
         case PicturesDrawn():
-            state.album.keep(found.pictures)
+            state.album.store(found.pictures)
             state.image_problems |= found.reasons
         case Preparing():
             state.preparing = found.what

@@ -8,8 +8,8 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from tui_influence.tui.actions import WHILE_TYPING, names_of
-from tui_influence.tui.helping import explain
-from tui_influence.tui.keys import Keys, shown_key
+from tui_influence.tui.help import explain
+from tui_influence.tui.keymap import Keys, shown_key
 from tui_influence.tui.screens.dialogs import HelpScreen
 
 _ACTIONS = names_of("app")

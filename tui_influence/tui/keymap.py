@@ -1,15 +1,76 @@
-"""From the user's config to the keys of the app: every action must exist, every key too, and no two may clash."""
+"""The keys of the app: those of the table of actions, except where the user's config has others.
 
-from collections.abc import Iterable, Iterator
+Every action and every key of the config must exist, and no two actions that are possible together may share a key.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual.binding import Binding
-from textual.keys import REPLACED_KEYS
+from textual.keys import REPLACED_KEYS, key_to_character
 from textual.keys import Keys as KnownKeys
 
-from tui_influence.config.user import KeyLine, UserConfig, read_user_config
 from tui_influence.text import printable
 from tui_influence.tui.actions import ACTIONS, BY_ID, Action
-from tui_influence.tui.keys import Keys, shown_key, typed
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from tui_influence.config.user import KeyLine, UserConfig
+
+_PLACEHOLDER = re.compile(r"<([a-z]+\.[a-z-]+)>")
+_NAMES = {"escape": "esc"}
+
+
+class Keys:
+    """What key does what."""
+
+    def __init__(self, changed: Mapping[str, str] | None = None) -> None:
+        """Take over what a user has changed.
+
+        Args:
+            changed: ids of actions, each with its keys as Textual calls them, with commas between.
+        """
+        self.changed = dict(changed or {})
+
+    def all(self, action: str) -> list[str]:
+        """Return the keys of an action, as people write them."""
+        return [shown_key(key) for key in self.changed.get(action, BY_ID[action].keys).split(",")]
+
+    def first(self, action: str) -> str:
+        """Return the first key of an action, as people write it."""
+        return self.all(action)[0]
+
+    def put_into(self, text: str) -> str:
+        """Return a text with every action's id in angle brackets replaced by its key: `<rank.filter>` by `/`."""
+        return _PLACEHOLDER.sub(lambda match: self.first(match[1]) if match[1] in BY_ID else match[0], text)
+
+
+def shown_key(key: str) -> str:
+    """Return a key as people write it, in ASCII where it is one: `/` for `slash`, `esc` for `escape`."""
+    modifiers, plus, base = key.rpartition("+")
+    sign = typed(base)
+    return f"{modifiers}{plus}{sign if sign and sign != ' ' else _NAMES.get(base, base)}"
+
+
+def typed(key: str) -> str | None:
+    """Return what a key types into a field; None if it types nothing."""
+    character = key_to_character(REPLACED_KEYS.get(key, key))
+    return character if character is not None and character.isprintable() else None
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """An app that knows its keys."""
+
+    keys: Keys
+
+
+def keys_of(app: "App[Any]") -> Keys:
+    """Return the keys of an app."""
+    return app.keys if isinstance(app, Keyed) else Keys()
+
 
 _MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
 _NAMED = frozenset(key.value for key in KnownKeys if "+" not in key.value)
@@ -24,6 +85,8 @@ def user_keys() -> Keys:
         InvalidConfigError: an action or a key that does not exist, or two actions with one key; all of them at once.
         ConfigError: the config cannot be read.
     """
+    from tui_influence.config.user import read_user_config  # here, because it loads pydantic
+
     config = read_user_config()
     changed = {line.action: keys for line in config.keys if (keys := _checked(config, line))}
     _check_clashes(config, changed)
@@ -31,7 +94,7 @@ def user_keys() -> Keys:
     return Keys({action: ",".join(keys) for action, keys in changed.items()})
 
 
-def _checked(config: UserConfig, line: KeyLine) -> list[str]:
+def _checked(config: "UserConfig", line: "KeyLine") -> list[str]:
     """Return the keys of a line as textual calls them; note what is wrong, and return nothing then."""
     shown, action = printable(line.action, 60), BY_ID.get(line.action)
     if action is None:
@@ -67,7 +130,7 @@ def _problem(action: Action, key: str) -> str:
     return ""
 
 
-def _check_clashes(config: UserConfig, changed: dict[str, list[str]]) -> None:
+def _check_clashes(config: "UserConfig", changed: dict[str, list[str]]) -> None:
     """Note every two actions that would share a key where both are possible."""
     lines = {line.action: line for line in config.keys}
     order = list(changed)

@@ -6,8 +6,8 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui_influence.tui.actions import Action, actions_of
-from tui_influence.tui.keys import keys_of
-from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.keymap import keys_of
+from tui_influence.tui.screens.base import ModeScreen
 
 _UNSAID = ("app.back", "app.palette", "app.explain")
 """Actions that say nothing here: those of keys alone."""

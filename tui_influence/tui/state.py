@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_influence.analysis.question import Question
+from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
-from tui_influence.tui.pictures import Album
+from tui_influence.tui.image_cache import ImageCache
 from tui_influence.tui.probe_state import ProbeState
 from tui_influence.tui.pruning_state import PruningState
-from tui_influence.tui.theme import Look
 from tui_influence.tui.verifying_state import VerifyingState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
+    from tui_influence.analysis.class_effects import TargetEffects
     from tui_influence.analysis.types import (
-        Answer,
-        Growth,
+        RankingResult,
+        ReliabilityCurve,
     )
-    from tui_influence.tui.log_lines import LogLine
+    from tui_influence.tui.background import LogLine
     from tui_influence.tui.messages import GroupSeen, ImageSeen
 
 
@@ -35,7 +35,7 @@ class RunState:
         root: its results directory.
         readonly: nothing may be changed.
         from_folder: it was picked from a folder of runs, so that there is a way back.
-        look: how things are drawn.
+        style: colours and signs.
         overview: how it stands; None before it was looked at.
         problem: why it cannot be looked at (any more).
         preparing: what a supervisor that is being started says.
@@ -64,26 +64,26 @@ class RunState:
     root: Path
     readonly: bool = False
     from_folder: bool = False
-    look: Look = field(default_factory=Look)
+    style: Style = field(default_factory=Style)
     overview: Overview | None = None
     problem: str = ""
     preparing: str = ""
     question: Question = field(default_factory=Question)
-    answer: "Answer | None" = None
+    answer: "RankingResult | None" = None
     answered: Question | None = None
     rank_problem: str = ""
     versus: Question | None = None
-    second: "Answer | None" = None
+    second: "RankingResult | None" = None
     second_answered: Question | None = None
     versus_problem: str = ""
-    growth: "Growth | None" = None
+    growth: "ReliabilityCurve | None" = None
     group: int | None = None
-    effects: "Effects | None" = None
+    effects: "TargetEffects | None" = None
     effects_problem: str = ""
     seen: "GroupSeen | None" = None
     image: "ImageSeen | None" = None
     image_problems: "dict[int | None, str]" = field(default_factory=dict)
-    album: Album = field(default_factory=Album)
+    album: ImageCache = field(default_factory=ImageCache)
     log: "list[LogLine]" = field(default_factory=list)
     pruning: PruningState = field(default_factory=PruningState)
     verifying: VerifyingState = field(default_factory=VerifyingState)

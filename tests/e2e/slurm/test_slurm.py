@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.program import PATIENCE, processes_of, record_bytes, status, tinfl, wait_for, wait_until, write_config
 from tui_influence.runs.heartbeat import State, read_heartbeat
-from tui_influence.store.events import Follower
+from tui_influence.store.events import EventTail
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -35,7 +35,7 @@ def running(root) -> dict[str, str]:
 
 def at_work(root) -> dict[str, int]:
     """Return how many models each node has finished, of the tasks that began after the pilot; asks no program."""
-    events = [event for event in Follower(Paths(root)).read() if "_" in str(event.get("task"))]
+    events = [event for event in EventTail(Paths(root)).read() if "_" in str(event.get("task"))]
     node_of = {event["task"]: event["node"] for event in events if event["event"] == "task-started"}
     finished = Counter(node_of[event["task"]] for event in events if event["event"] == "model")
     return {node: finished[node] for node in node_of.values()}
@@ -146,7 +146,7 @@ def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_handed
 
 @pytest.mark.cluster
 def test_a_pruning_goes_to_the_cluster_with_its_stages_and_gives_the_records_of_a_local_one(on_slurm, tmp_path, here):
-    arms = ("--k", "2,4", "--seeds", "2", "--within", "2", "--most-seeds", "3")
+    arms = ("--drop-counts", "2,4", "--seeds", "2", "--ci-width", "2", "--max-seeds", "3")
     local = tmp_path / "local"
     local.mkdir()
     tinfl("sweep", "--foreground", write_config(local))
@@ -178,7 +178,7 @@ def test_jobs_that_take_the_nodes_away_cost_the_models_in_hand_and_no_other(slur
     done(root)
     assert record_bytes(root) == slow_reference
     assert before.items() <= slow_reference.items()
-    events = list(Follower(Paths(root)).read())
+    events = list(EventTail(Paths(root)).read())
     starts = Counter(event["task"] for event in events if event["event"] == "task-started")
     assert all(starts[task] == 2 for task in tasks), "the same tasks were not started again"
     trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
@@ -195,12 +195,12 @@ def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, ref
     workers = workers_of(root)
     for worker in workers:
         worker.suspend()
-    wait_until(lambda: "stopping" in [event["event"] for event in Follower(Paths(root)).read()], "no warning")
+    wait_until(lambda: "stopping" in [event["event"] for event in EventTail(Paths(root)).read()], "no warning")
     for worker in workers:
         worker.resume()
     done(root)
     assert record_bytes(root) == reference
-    events = list(Follower(Paths(root)).read())
+    events = list(EventTail(Paths(root)).read())
     assert [event for event in events if event["event"] == "task-ended" and event["left"]], "nothing was left"
     assert max(event["number"] for event in events if event["event"] == "round") > 2
     assert not [event for event in events if event["event"] == "retry"], "a model in hand was not finished"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_influence.render.whisker import ASCII, UNICODE, Interval, Scale, common_scale, draw
+from tui_influence.render.style import ASCII_WHISKER, UNICODE_WHISKER
+from tui_influence.render.whisker import Interval, Scale, common_scale, draw
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 plain = st.floats(-10, 10)
@@ -29,15 +30,15 @@ def test_dot_and_ends_are_on_their_side_of_zero(values, cells):
     zero = scale.zero(cells)
     for interval in intervals:
         text = draw(interval, scale, cells)
-        dot = text.index(UNICODE.dot)
+        dot = text.index(UNICODE_WHISKER.dot)
         assert (dot > zero) == (interval.value > 0)
         assert (dot < zero) == (interval.value < 0)
         if interval.low > 0:
             assert set(text[:zero]) <= {" "}
-            assert text[zero] == UNICODE.zero
+            assert text[zero] == UNICODE_WHISKER.zero
         if interval.high < 0:
             assert set(text[zero + 1 :]) <= {" "}
-            assert text[zero] == UNICODE.zero
+            assert text[zero] == UNICODE_WHISKER.zero
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_dot_and_ends_are_on_their_side_of_zero(values, cells):
     ],
 )
 def test_a_whisker_looks_like_this(interval, text):
-    assert draw(interval, Scale(-1.0, 1.0), 11, ASCII) == text
+    assert draw(interval, Scale(-1.0, 1.0), 11, ASCII_WHISKER) == text
 
 
 def test_one_endless_interval_does_not_flatten_the_others():

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import LABELS, flat, pruned
 from tui_influence.pruning.arms import choice, identity, with_arms
-from tui_influence.pruning.stages import repeats_needed, whole_plan
+from tui_influence.pruning.stages import extend_plan, repeats_needed
 from tui_influence.roles import (
     ArmKind,
 )
@@ -55,7 +55,7 @@ def test_nothing_follows_where_nothing_may(tmp_path, stages):
     pruning = planned(stages)
     pruned(tmp_path, pruning, varying)
     write_arms(Paths(tmp_path), pruning)
-    assert [row.index for row in whole_plan(Paths(tmp_path))] == [row.index for row in pruning.rows()]
+    assert [row.index for row in extend_plan(Paths(tmp_path))] == [row.index for row in pruning.rows()]
     assert read_arms(Paths(tmp_path)) == pruning
 
 
@@ -63,7 +63,7 @@ def test_more_repeats_are_never_more_than_were_allowed(tmp_path):
     pruning = planned(Stages(4, within=0.001, most=9))
     pruned(tmp_path, pruning, varying)
     write_arms(Paths(tmp_path), pruning)
-    whole_plan(Paths(tmp_path))
+    extend_plan(Paths(tmp_path))
     assert {arm.label: len(arm.rows) for arm in read_arms(Paths(tmp_path)).arms} == {
         "keep everything": 9, "lowest 3": 9, "random 3": 4, "highest 3": 4,
     }  # fmt: skip
@@ -92,13 +92,13 @@ def test_the_first_repeats_alone_decide(tmp_path):
     pruned(tmp_path, pruning, varying)
     paths = Paths(tmp_path)
     write_arms(paths, pruning)
-    rows = whole_plan(paths)
+    rows = extend_plan(paths)
     grown = read_arms(paths)
-    assert len(rows) == grown.size > pruning.size
+    assert len(rows) == grown.n_rows > pruning.n_rows
     pruned(
         tmp_path,
         grown,
         lambda arm, row, target: varying(arm, row, target) if row.repeat < 4 else flat(5 * (-1) ** row.index),
     )
-    assert len(whole_plan(paths)) == grown.size
+    assert len(extend_plan(paths)) == grown.n_rows
     assert read_arms(paths) == grown

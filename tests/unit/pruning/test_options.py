@@ -21,8 +21,8 @@ def test_a_command_says_what_is_chosen_and_nothing_else():
     chosen = Choice(ks=(2, 10), seeds=3, baselines=True, verb="keep", listed=("a",))
     question = Question(target="-1", estimator="ridge", output_kind="correct")
     assert words(chosen, "other", question=question, listed=Path("my list.txt")) == [
-        "tinfl", "prune", "--name=other", "--k=2,10", "--keep=my list.txt", "--seeds=3", f"--baselines={BOTH}",
-        "--target=-1", "--estimator=ridge", "--output-kind=correct", "--", "results/my run",
+        "tinfl", "prune", "--name=other", "--drop-counts=2,10", "--keep=my list.txt", "--seeds=3",
+        f"--baselines={BOTH}", "--target=-1", "--estimator=ridge", "--output-kind=correct", "--", "results/my run",
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 from tui_influence.runs import resources
 from tui_influence.runs.devices import cpu_cores
 from tui_influence.runs.heartbeat import DeviceState, WorkerState
-from tui_influence.runs.resources import Gauges, Meter, Nvml, Reading, Usage
+from tui_influence.runs.resources import Nvml, ProcessUsage, ResourceMonitor, ResourceSample, ResourceSampler
 
 UUIDS = ["GPU-11111111-aaaa", "GPU-22222222-bbbb"]
 SLICE = "MIG-33333333-cccc"
@@ -182,10 +182,10 @@ def test_without_a_driver_the_real_binding_gives_no_gauges(monkeypatch):
 
 def test_a_sweep_on_the_cpu_asks_no_driver(driver):
     made = driver()
-    meter = Meter()
-    meter.read([worker(os.getpid())])
+    meter = ResourceSampler()
+    meter.sample([worker(os.getpid())])
     assert made.open == 0
-    meter.read([worker(os.getpid()), worker(os.getpid(), "cuda:0")])
+    meter.sample([worker(os.getpid()), worker(os.getpid(), "cuda:0")])
     assert made.open == 1
     meter.close()
     assert made.open == 0
@@ -204,12 +204,12 @@ def busy():
 
 
 def test_a_busy_worker_is_seen_to_use_its_core_and_its_memory(busy):
-    meter = Meter()
-    first = meter.read([worker(busy.pid)])
+    meter = ResourceSampler()
+    first = meter.sample([worker(busy.pid)])
     assert first.devices["cpu"].utilisation is None  # one reading is no rate
     assert first.devices["cpu"].name.startswith(f"{cpu_cores()} core")
     time.sleep(0.5)
-    second = meter.read([worker(busy.pid)])
+    second = meter.sample([worker(busy.pid)])
     usage, cpu = second.processes[busy.pid], second.devices["cpu"]
     assert 0 < usage.cpu < 1.5
     assert cpu.utilisation == pytest.approx(min(usage.cpu / cpu_cores(), 1.0))
@@ -218,17 +218,17 @@ def test_a_busy_worker_is_seen_to_use_its_core_and_its_memory(busy):
 
 
 def test_memory_that_workers_share_is_counted_once():
-    usages = [Usage(1.0, 100, 60), Usage(0.5, 90, 50)]
+    usages = [ProcessUsage(1.0, 100, 60), ProcessUsage(0.5, 90, 50)]
     assert resources._cpu("cpu", usages).memory_used == 40 + 40 + 60
 
 
 def test_a_worker_that_has_ended_is_left_out(busy):
-    meter = Meter()
+    meter = ResourceSampler()
     workers = [worker(busy.pid), worker(os.getpid(), number=1)]
-    assert len(meter.read(workers).processes) == 2
+    assert len(meter.sample(workers).processes) == 2
     busy.kill()
     busy.wait()
-    assert list(meter.read(workers).processes) == [os.getpid()]
+    assert list(meter.sample(workers).processes) == [os.getpid()]
 
 
 def wait_for(condition):
@@ -241,13 +241,13 @@ def wait_for(condition):
 def test_devices_and_workers_are_shown_at_once_and_their_gauges_when_they_are_read(driver):
     made = driver()
     crew = [worker(os.getpid(), "cuda:1"), worker(os.getpid(), "cpu", 1)]
-    shown = Gauges()
-    assert [device.device for device in shown.show(crew)[0]] == ["cuda:1", "cpu"]
-    wait_for(lambda: shown.show(crew)[0][0].temperature == 61)
-    devices, workers = shown.show(crew)
+    shown = ResourceMonitor()
+    assert [device.device for device in shown.with_usage(crew)[0]] == ["cuda:1", "cpu"]
+    wait_for(lambda: shown.with_usage(crew)[0][0].temperature == 61)
+    devices, workers = shown.with_usage(crew)
     assert devices[1].memory_total
     assert all(one.memory for one in workers)
-    assert shown.show([]) == ([], [])
+    assert shown.with_usage([]) == ([], [])
     shown.close()
     assert made.open == 0
 
@@ -256,20 +256,20 @@ def test_a_driver_that_no_longer_answers_costs_the_gauges_and_not_the_run(driver
     hang = threading.Event()
     driver().nvmlDeviceGetPowerUsage = lambda handle: hang.wait(20)
     monkeypatch.setattr(resources, "_PATIENCE", 0.05)
-    shown = Gauges()
+    shown = ResourceMonitor()
     crew = [worker(os.getpid(), "cuda:0")]
     for _ in range(3):
-        assert shown.show(crew) == ([DeviceState("cuda:0")], crew)
+        assert shown.with_usage(crew) == ([DeviceState("cuda:0")], crew)
     shown.close()
     hang.set()
 
 
 def test_a_reading_that_is_old_is_not_shown(monkeypatch):
     crew = [worker(1, "cuda:0")]
-    shown = Gauges()
+    shown = ResourceMonitor()
     shown._thread = threading.Thread()  # none of its own
     warm = DeviceState("cuda:0", temperature=60.0)
-    shown._reading = Reading(time.monotonic(), {"cuda:0": warm}, {1: Usage(0.5, 10, 0)})
-    assert shown.show(crew) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
-    shown._reading = Reading(time.monotonic() - resources.EXPIRY - 1, {"cuda:0": warm})
-    assert shown.show(crew) == ([DeviceState("cuda:0")], crew)
+    shown._reading = ResourceSample(time.monotonic(), {"cuda:0": warm}, {1: ProcessUsage(0.5, 10, 0)})
+    assert shown.with_usage(crew) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
+    shown._reading = ResourceSample(time.monotonic() - resources.SAMPLE_EXPIRY - 1, {"cuda:0": warm})
+    assert shown.with_usage(crew) == ([DeviceState("cuda:0")], crew)

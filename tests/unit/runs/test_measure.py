@@ -10,7 +10,7 @@ from tests.e2e.program import CONFIG
 from tui_influence.config.loader import parse_config
 from tui_influence.errors import ExitCode, RunFailedError
 from tui_influence.runs import cost as module
-from tui_influence.runs.cost import measure
+from tui_influence.runs.cost import estimate_cost
 from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.prepare import prepare
 from tui_influence.store.paths import Paths
@@ -54,7 +54,7 @@ def started(monkeypatch):
 def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
     began = time.monotonic()
     with pytest.raises(RunFailedError, match=r"^no room$") as caught:
-        measure(config(tmp_path), None, [FAILS, HANGS, HANGS])
+        estimate_cost(config(tmp_path), None, [FAILS, HANGS, HANGS])
     assert caught.value.exit_code == ExitCode(5)
     assert [child.returncode for child in started] == [0, -9, -9]
     assert time.monotonic() - began < 60
@@ -64,7 +64,7 @@ def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
 def test_a_child_that_dies_at_once_has_the_last_word(tmp_path, started, monkeypatch, padding):
     monkeypatch.setattr(module, "config_to_json", lambda _config: {"padding": " " * padding})
     with pytest.raises(RunFailedError, match=r"^a timed training ended early: no such library$"):
-        measure(config(tmp_path), None, [DIES, HANGS])
+        estimate_cost(config(tmp_path), None, [DIES, HANGS])
     assert [child.returncode for child in started] == [1, -9]
 
 
@@ -83,6 +83,6 @@ def test_a_network_of_ones_own_is_found_in_the_current_directory(tmp_path, monke
     (tmp_path / "my_own.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     own = config(tmp_path, ('arch = "small-cnn"', 'arch = "my_own:net"'))
-    cost = measure(own, open_datasets(own), ["cpu"])
+    cost = estimate_cost(own, open_datasets(own), ["cpu"])
     assert cost.seconds_per_model > 0
     assert cost.models == 6

@@ -7,10 +7,10 @@ import pytest
 from tests.unit.store.conftest import paths, run  # noqa: F401
 from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import (
-    ASCII_MARKS,
-    ASCII_SILENT_MARK,
-    MARKS,
-    SILENT_MARK,
+    ASCII_SILENT_SIGN,
+    ASCII_STATE_SIGNS,
+    SILENT_SIGN,
+    STATE_SIGNS,
     Level,
     event_level,
     event_sentence,
@@ -18,7 +18,7 @@ from tui_influence.render.run_words import (
     silent_reason,
 )
 from tui_influence.roles import Role
-from tui_influence.runs.heartbeat import ACTIVE, SILENT, Heartbeat, State, write_heartbeat
+from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, write_heartbeat
 from tui_influence.runs.overview import overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
@@ -57,7 +57,7 @@ def test_what_is_no_run_is_refused(paths):  # noqa: F811
         overview(paths)
 
 
-@pytest.mark.parametrize(("marks", "silent"), [(MARKS, SILENT_MARK), (ASCII_MARKS, ASCII_SILENT_MARK)])
+@pytest.mark.parametrize(("marks", "silent"), [(STATE_SIGNS, SILENT_SIGN), (ASCII_STATE_SIGNS, ASCII_SILENT_SIGN)])
 def test_no_two_states_look_alike(marks, silent):
     assert set(marks) == set(State)
     assert len({silent, *marks.values()}) == len(State) + 1
@@ -69,7 +69,7 @@ def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noq
     paths, _ = run  # noqa: F811
     me = Owner.this_process(paths.root)
     write_json(paths.owner, vars(me if host == "here" else replace(me, host=host)))
-    for age, silent in ((0.0, False), (SILENT + 5, state in ACTIVE), (-1000.0, False)):
+    for age, silent in ((0.0, False), (HEARTBEAT_OVERDUE + 5, state in ACTIVE), (-1000.0, False)):
         write_heartbeat(paths, Heartbeat(state, time=time.time() - age, started=0.0))
         seen = overview(paths)
         assert seen.is_silent == silent

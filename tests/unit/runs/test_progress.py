@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 
 from tui_influence.roles import Role
-from tui_influence.runs.progress import Mean, Progress
-from tui_influence.runs.protocol import Alive, Assignment, Begun, Done, Failed, Fatal, Kind, Ready, from_line, to_line
+from tui_influence.runs.progress import ModelStatistics, RunningMean
+from tui_influence.runs.protocol import (
+    Alive,
+    Assignment,
+    Begun,
+    Done,
+    Failed,
+    FailureKind,
+    Fatal,
+    Ready,
+    from_line,
+    to_line,
+)
 
 
 def done(seconds, loss=0.5, classes=10.0):
@@ -17,7 +28,7 @@ def done(seconds, loss=0.5, classes=10.0):
 
 def test_running_mean_and_error_agree_with_numpy():
     values = np.random.default_rng(0).normal(3, 2, 50)
-    mean = Mean()
+    mean = RunningMean()
     for value in values:
         mean.add(float(value))
     assert mean.mean == pytest.approx(values.mean())
@@ -28,7 +39,7 @@ def test_eta_covers_what_really_happens():
     rng = np.random.default_rng(1)
     covered = 0
     for _ in range(200):
-        progress = Progress(workers=2)
+        progress = ModelStatistics(workers=2)
         for seconds in rng.gamma(4, 0.5, 20):
             progress.add(done(float(seconds)))
         _, low, high = progress.eta(100)
@@ -38,7 +49,7 @@ def test_eta_covers_what_really_happens():
 
 
 def test_nothing_is_promised_before_it_is_known():
-    progress = Progress(workers=2)
+    progress = ModelStatistics(workers=2)
     assert progress.eta(10) is None
     assert progress.models_per_hour == 0
     progress.add(done(2.0))
@@ -49,7 +60,7 @@ def test_nothing_is_promised_before_it_is_known():
 
 @pytest.mark.parametrize(("loss", "warned"), [(0.5, False), (0.95 * math.log(10), True)])
 def test_an_unlearnt_source_is_warned_about(loss, warned):
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     for _ in range(10):
         progress.add(done(1.0, loss=loss))
     assert bool(progress.warnings()) is warned
@@ -62,7 +73,7 @@ def test_an_unlearnt_source_is_warned_about(loss, warned):
         Alive(),
         Begun(Role.ARM, 4),
         Done(Role.HELDOUT, 3, 1.5, [{"a": 1.0}]),
-        Failed(Role.ESTIMATE, 2, Kind.MEMORY, "no\nroom \x1b"),
+        Failed(Role.ESTIMATE, 2, FailureKind.MEMORY, "no\nroom \x1b"),
         Fatal("gone", 5),
         Assignment(Role.ESTIMATE, 7),
     ],
@@ -79,7 +90,7 @@ def test_what_is_no_message_is_passed_over(line):
 
 
 def test_time_that_was_lost_is_expected_to_be_lost_again():
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     for _ in range(10):
         progress.add(done(2.0))
     assert progress.eta(10)[0] == pytest.approx(20)
@@ -89,7 +100,7 @@ def test_time_that_was_lost_is_expected_to_be_lost_again():
 
 
 def test_a_model_that_is_late_is_expected_to_take_as_much_longer():
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     for _ in range(10):
         progress.add(done(2.0))
     assert progress.eta(1, [1.0]) == progress.eta(1)
@@ -97,7 +108,7 @@ def test_a_model_that_is_late_is_expected_to_take_as_much_longer():
 
 
 def test_the_usual_time_of_a_model_is_the_median_of_its_device():
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     assert progress.usual_seconds("cuda:0", 10) is None
     for seconds in (1.0, 1.0, 9.0, 2.0, 500.0):
         progress.remember("cuda:0", seconds, 10)
@@ -109,14 +120,14 @@ def test_the_usual_time_of_a_model_is_the_median_of_its_device():
 
 
 def test_a_model_of_more_groups_usually_takes_as_much_longer():
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     progress.remember("cpu", 3.0, 10)
     assert progress.usual_seconds("cpu", 100) == 30.0
     assert progress.usual_seconds("cpu", 5) == 3.0
 
 
 def test_earlier_sessions_say_how_long_models_take():
-    progress = Progress(workers=1)
+    progress = ModelStatistics(workers=1)
     started = {"event": "worker-started", "worker": 0, "device": "cuda:0"}
     model = {"event": "model", "worker": 0, "role": "estimate", "index": 1, "seconds": 4.0}
     nonsense = [

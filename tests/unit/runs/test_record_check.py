@@ -10,10 +10,10 @@ from tests.unit.store.unreadable import UNREADABLE, refusing
 from tui_influence.designs import Row
 from tui_influence.errors import ExitCode, ResultsError
 from tui_influence.roles import Role
-from tui_influence.runs.record_check import check_identity, set_damaged_aside
-from tui_influence.runs.row_queue import Work
+from tui_influence.runs.record_check import check_identity, quarantine_damaged
+from tui_influence.runs.row_queue import RowQueue
 from tui_influence.store import matrix
-from tui_influence.store.matrix import compact, generations
+from tui_influence.store.matrix import compact, list_generations
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 
@@ -32,12 +32,12 @@ def paths(tmp_path) -> Paths:
 
 
 def rows_left(paths) -> list[int]:
-    work = Work(paths, ROWS, targets=1, attempts=1)
-    return [row.index for row in iter(work.take, None)]
+    work = RowQueue(paths, ROWS, targets=1, attempts=1)
+    return [row.index for row in iter(work.next_row, None)]
 
 
 def test_sound_records_stay_where_they_are(paths):
-    assert set_damaged_aside(paths, make_info(), ROWS) == []
+    assert quarantine_damaged(paths, make_info(), ROWS) == []
     assert not paths.quarantine.exists()
     assert rows_left(paths) == []
 
@@ -46,7 +46,7 @@ def test_sound_records_stay_where_they_are(paths):
 def test_a_record_that_cannot_be_read_is_set_aside_and_trained_again(paths, monkeypatch, spoil):
     record = paths.record(Role.ESTIMATE, 2, 0)
     spoil(record, monkeypatch)
-    (line,) = set_damaged_aside(paths, make_info(), ROWS)
+    (line,) = quarantine_damaged(paths, make_info(), ROWS)
     assert record.name in line
     assert [path.name.endswith(record.name) for path in paths.quarantine.iterdir()] == [True]
     assert rows_left(paths) == [2]
@@ -57,7 +57,7 @@ def test_a_machine_in_trouble_costs_no_record(paths, monkeypatch, number):
     """A network file system that is away for a minute must not have a week of models trained again."""
     refusing(number)(paths.record(Role.ESTIMATE, 2, 0), monkeypatch)
     with pytest.raises(ResultsError, match=r"cannot read .*0000002"):
-        set_damaged_aside(paths, make_info(), ROWS)
+        quarantine_damaged(paths, make_info(), ROWS)
     assert not paths.quarantine.exists()
     monkeypatch.undo()
     assert rows_left(paths) == []
@@ -73,31 +73,31 @@ def test_a_record_that_cannot_even_be_set_aside_is_named_with_both_reasons(paths
 
     monkeypatch.setattr(type(record), "rename", refuse)
     with pytest.raises(ResultsError, match=r"is a directory.*cannot set it aside.*not permitted") as caught:
-        set_damaged_aside(paths, make_info(), ROWS)
+        quarantine_damaged(paths, make_info(), ROWS)
     assert caught.value.exit_code is ExitCode.RESULTS
 
 
 def test_matrices_are_hashed_once_however_many_records_are_damaged(paths, monkeypatch):
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     assert compact(paths, make_info(), Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     for index in (1, 2, 3):
         write_record(paths, replace(RECORDS[index], seed=1))
     open_any, opened = matrix.open_generation, []
     monkeypatch.setattr(matrix, "open_generation", lambda *a, **more: opened.append(a[0]) or open_any(*a, **more))
-    assert len(set_damaged_aside(paths, make_info(), ROWS)) == 3
+    assert len(quarantine_damaged(paths, make_info(), ROWS)) == 3
     assert opened == [directory]
     assert not directory.exists()
 
 
 def test_a_matrix_without_a_row_that_is_set_aside_stays(paths, monkeypatch):
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     assert compact(paths, make_info(), Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     late = make_record(MODELS)
     write_record(paths, replace(late, seed=1))
     row = Row(Role.ESTIMATE, late.index, late.mask, late.seed, late.cluster)
-    assert len(set_damaged_aside(paths, make_info(), [*ROWS, row])) == 1
+    assert len(quarantine_damaged(paths, make_info(), [*ROWS, row])) == 1
     assert directory.exists()
 
 
@@ -118,5 +118,5 @@ def test_a_record_of_another_mask_seed_or_config_is_set_aside(paths):
     write_record(paths, replace(RECORDS[0], mask=~RECORDS[0].mask))
     write_record(paths, replace(RECORDS[1], seed=1))
     write_record(paths, replace(RECORDS[2], identity="other"))
-    assert len(set_damaged_aside(paths, make_info(), ROWS)) == 3
+    assert len(quarantine_damaged(paths, make_info(), ROWS)) == 3
     assert rows_left(paths) == [0, 1, 2]

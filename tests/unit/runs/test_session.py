@@ -14,12 +14,12 @@ from tui_influence.designs import Design, Row, schedule
 from tui_influence.errors import ExitCode
 from tui_influence.roles import Role
 from tui_influence.runs import session as module
-from tui_influence.runs.control import Stop
+from tui_influence.runs.control import StopLevel
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.protocol import Begun, Done, Failed, Fatal, Kind, Ready
-from tui_influence.runs.row_queue import Work
+from tui_influence.runs.protocol import Begun, Done, Failed, FailureKind, Fatal, Ready
+from tui_influence.runs.row_queue import RowQueue
 from tui_influence.runs.session import Session
-from tui_influence.runs.worker_pool import Ended
+from tui_influence.runs.worker_pool import WorkerExit
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.listing import (
     list_failures,
@@ -109,25 +109,25 @@ class ScriptedCrew:
         self.workers.append(ScriptedWorker(number, device))
         return self.workers[-1]
 
-    def hear(self, timeout) -> Iterator[tuple[ScriptedWorker, object]]:
+    def poll(self, timeout) -> Iterator[tuple[ScriptedWorker, object]]:
         self.clock.now += timeout
         for worker in list(self.workers):
             report = self._report(worker)
             if report is HANGS:
                 continue
             worker.silence, worker.has_reported = 0.0, worker.has_reported or report is not None
-            if isinstance(report, Ended):
+            if isinstance(report, WorkerExit):
                 self.workers.remove(worker)
             if report is not None:
                 yield worker, report
 
     def kill(self, worker):
         self.workers.remove(worker)
-        return Ended("killed by its supervisor", "")
+        return WorkerExit("killed by its supervisor", "")
 
     def _report(self, worker):
         if worker.ending and (worker.released or worker.row is None):
-            return Ended("exit code 0", "")
+            return WorkerExit("exit code 0", "")
         if worker.row and not worker.begun:
             return self.script(worker) if worker.worker in self.deaf else Begun(worker.row.role, worker.row.index)
         if not worker.ready or worker.row:
@@ -148,9 +148,9 @@ class QuietHost:
     further: list[list[Row]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def asked_to_stop(self):
+    def stop_level(self):
         self.asked += 1
-        return Stop.AFTER_MODELS_IN_HAND if self.stop_after and self.asked > self.stop_after else Stop.NO
+        return StopLevel.AFTER_CURRENT_MODELS if self.stop_after and self.asked > self.stop_after else StopLevel.NO
 
     def beat(self, *, force=False): ...
 
@@ -161,7 +161,7 @@ class QuietHost:
     def warn(self, text):
         self.warnings.append(text)
 
-    def more(self):
+    def plan_extension(self):
         return self.further.pop() if self.further else []
 
 
@@ -176,7 +176,7 @@ def good(worker):
 @pytest.fixture
 def held(tmp_path, monkeypatch):
     """Runs a session by a script; returns the session."""
-    monkeypatch.setattr(module, "most_workers", lambda device, compute: 4 if device.startswith("cuda") else 1)
+    monkeypatch.setattr(module, "max_workers", lambda device, compute: 4 if device.startswith("cuda") else 1)
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
 
@@ -187,11 +187,11 @@ def held(tmp_path, monkeypatch):
         rows = schedule(Design("fixed", 0.5, 6, 0), models, 0)
         compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1, model_deadline=deadline)
         events = EventLog(paths.events)
-        crew = ScriptedCrew(paths, script, clock, deaf=deaf)
-        work = Work(paths, rows, 1, 3, diverged)
-        session = Session(work, crew, list(devices), compute, events, host or QuietHost())
+        pool = ScriptedCrew(paths, script, clock, deaf=deaf)
+        queue = RowQueue(paths, rows, 1, 3, diverged)
+        session = Session(queue, pool, list(devices), compute, events, host or QuietHost())
         for model in remembered:
-            session.progress.remember(*model)
+            session.statistics.remember(*model)
         run.session = session
         session.run()
         events.close()
@@ -208,7 +208,7 @@ def names(paths):
 
 def test_all_rows_are_trained(held):
     session = held(good)
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, MODELS)
 
 
 def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatch):
@@ -225,7 +225,7 @@ def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatc
 
     tracemalloc.start()
     try:
-        assert held(script, models=4000).work.done == 4000
+        assert held(script, models=4000).queue.done == 4000
     finally:
         tracemalloc.stop()
     assert used[3900] - used[1000] < 50_000, "bytes"
@@ -234,8 +234,8 @@ def test_memory_does_not_grow_with_the_models_that_were_trained(held, monkeypatc
 def test_a_stop_lets_models_in_hand_finish_and_hands_out_no_more(held):
     session = held(good, host=QuietHost(stop_after=4))
     assert session.state is State.STOPPED
-    assert 0 < session.work.done < MODELS
-    assert session.crew.is_idle
+    assert 0 < session.queue.done < MODELS
+    assert session.pool.is_idle
 
 
 def test_a_dead_worker_is_replaced_and_its_row_tried_again(held):
@@ -244,12 +244,12 @@ def test_a_dead_worker_is_replaced_and_its_row_tried_again(held):
     def script(worker):
         if worker.row and worker.row.index == 3 and len(deaths) < 2:
             deaths.append(worker)
-            return Ended("killed by SIGKILL", "")
+            return WorkerExit("killed by SIGKILL", "")
         return good(worker)
 
     session = held(script)
-    assert session.work.done == MODELS
-    assert session.crew.started == 4
+    assert session.queue.done == MODELS
+    assert session.pool.started == 4
     assert names(held.paths).count("retry") == 2
 
 
@@ -260,29 +260,29 @@ def test_a_worker_that_dies_of_what_asks_the_run_to_stop_is_not_replaced(held):
     def script(worker):
         if worker.row and worker.row.index == 3:
             host.stop_after = 1
-            return Ended("killed by SIGTERM", "")
+            return WorkerExit("killed by SIGTERM", "")
         return good(worker)
 
     session = held(script, host=host)
     assert session.state is State.STOPPED
-    assert session.crew.started == 2
+    assert session.pool.started == 2
 
 
 def test_a_row_that_kills_every_worker_is_given_up(held):
-    session = held(lambda worker: Ended("killed", "") if worker.row and worker.row.index == 3 else good(worker))
-    assert (session.state, session.work.done, session.work.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
+    session = held(lambda worker: WorkerExit("killed", "") if worker.row and worker.row.index == 3 else good(worker))
+    assert (session.state, session.queue.done, session.queue.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
     assert list_failures(held.paths, Role.ESTIMATE) == {3}
 
 
 def test_workers_that_never_get_ready_end_the_run(held):
-    session = held(lambda worker: Ended("exit code 1", "ImportError: libcuda"))
+    session = held(lambda worker: WorkerExit("exit code 1", "ImportError: libcuda"))
     assert "workers end before they begin a model: exit code 1: ImportError: libcuda" in str(session.failure)
     assert held.clock.now - Clock.now < 60
 
 
 def test_what_is_wrong_with_all_models_ends_the_run_and_leaves_no_failures_behind(held):
     def script(worker):
-        return Failed(worker.row.role, worker.row.index, Kind.DIVERGED, "nan") if worker.row else good(worker)
+        return Failed(worker.row.role, worker.row.index, FailureKind.DIVERGED, "nan") if worker.row else good(worker)
 
     session = held(script)
     assert str(session.failure) == "4 models failed in a row, the last: nan"
@@ -301,29 +301,29 @@ def test_a_gpu_without_memory_for_one_more_worker_does_with_fewer(held):
         return Fatal("out of memory", 1) if worker.worker == 1 else good(worker)
 
     session = held(script, devices=["cuda:0"])
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, MODELS)
     assert names(held.paths).count("worker-dismissed") == 1
 
 
 def test_running_out_of_memory_in_training_beside_others_costs_no_try(held):
     def script(worker):
         if worker.row and worker.worker == 1:
-            return Failed(worker.row.role, worker.row.index, Kind.MEMORY, "out of memory")
+            return Failed(worker.row.role, worker.row.index, FailureKind.MEMORY, "out of memory")
         return good(worker)
 
     session = held(script, devices=["cuda:0"])
-    assert (session.work.done, session.work.failed) == (MODELS, 0)
+    assert (session.queue.done, session.queue.failed) == (MODELS, 0)
     assert "retry" not in names(held.paths)
 
 
 def test_running_out_of_memory_alone_is_tried_again_then_given_up(held):
     def script(worker):
         if worker.row and worker.row.index == 5:
-            return Failed(worker.row.role, worker.row.index, Kind.MEMORY, "out of memory")
+            return Failed(worker.row.role, worker.row.index, FailureKind.MEMORY, "out of memory")
         return good(worker)
 
     session = held(script, devices=["cpu"])
-    assert (session.work.done, session.work.failed) == (MODELS - 1, 1)
+    assert (session.queue.done, session.queue.failed) == (MODELS - 1, 1)
     assert names(held.paths).count("retry") == 2
 
 
@@ -333,8 +333,8 @@ def test_a_plan_that_grows_is_gone_on_with_by_the_same_workers(held):
         for index, row in enumerate(schedule(Design("fixed", 0.5, 6, 0), 3, 0))
     ]
     session = held(good, host=QuietHost(further=[further]))
-    assert (session.state, session.work.done, session.work.total) == (State.DONE, MODELS + 3, MODELS + 3)
-    assert session.crew.started == 2
+    assert (session.state, session.queue.done, session.queue.total) == (State.DONE, MODELS + 3, MODELS + 3)
+    assert session.pool.started == 2
 
 
 def test_a_run_that_was_stopped_does_not_grow(held):
@@ -347,10 +347,12 @@ def fail_with(kind, reason="out of memory"):
     return lambda worker: Failed(worker.row.role, worker.row.index, kind, reason)
 
 
-OUT_OF_MEMORY = fail_with(Kind.MEMORY)
+OUT_OF_MEMORY = fail_with(FailureKind.MEMORY)
 
 
-@pytest.mark.parametrize(("kind", "restarts"), [(Kind.MEMORY, 1), (Kind.ERROR, 1), (Kind.DIVERGED, 0)])
+@pytest.mark.parametrize(
+    ("kind", "restarts"), [(FailureKind.MEMORY, 1), (FailureKind.ERROR, 1), (FailureKind.DIVERGED, 0)]
+)
 def test_a_worker_is_restarted_after_a_failure_that_may_be_its_own(held, kind, restarts):
     session = held(
         lambda worker: (
@@ -359,7 +361,7 @@ def test_a_worker_is_restarted_after_a_failure_that_may_be_its_own(held, kind, r
             else good(worker)
         )
     )
-    assert session.crew.started == 2 + restarts
+    assert session.pool.started == 2 + restarts
 
 
 def session_is_young(paths):
@@ -377,7 +379,7 @@ def test_a_worker_whose_memory_stays_taken_costs_no_model(held):
         return good(worker)
 
     session = held(script, devices=["cpu"])
-    assert (session.state, session.work.done, session.work.failed) == (State.DONE, MODELS, 0)
+    assert (session.state, session.queue.done, session.queue.failed) == (State.DONE, MODELS, 0)
     assert names(held.paths).count("retry") == 1
 
 
@@ -388,13 +390,13 @@ def test_the_model_after_a_failed_one_is_not_charged_with_the_end_of_the_worker(
     def script(worker):
         if worker.row and worker.row.index == 3 and not charged:
             charged.append(worker.row.index)
-            return fail_with(Kind.ERROR)(worker)
+            return fail_with(FailureKind.ERROR)(worker)
         return good(worker)
 
     session = held(script, devices=["cpu"])
     retries = [event["index"] for event, _ in read_events(held.paths.events) if event["event"] == "retry"]
     assert retries == [3]
-    assert session.work.done == MODELS
+    assert session.queue.done == MODELS
 
 
 def test_a_model_that_was_assigned_to_a_dead_worker_and_never_begun_is_not_charged(held):
@@ -403,17 +405,17 @@ def test_a_model_that_was_assigned_to_a_dead_worker_and_never_begun_is_not_charg
     def script(worker):
         if worker.row and not worker.begun and len(deaths) < 2:
             deaths.append(worker.row.index)
-            return Ended("killed by SIGKILL", "")
+            return WorkerExit("killed by SIGKILL", "")
         return Begun(worker.row.role, worker.row.index) if worker.row and not worker.begun else good(worker)
 
     session = held(script, devices=["cpu"], deaf=(0,))
-    assert (session.work.done, len(deaths)) == (MODELS, 2)
+    assert (session.queue.done, len(deaths)) == (MODELS, 2)
     assert "retry" not in names(held.paths)
 
 
 def test_workers_that_never_begin_what_they_get_end_the_run(held):
     def script(worker):
-        return Ended("exit code 1", "no stdin") if worker.row else Ready("cpu fp32 1 thread")
+        return WorkerExit("exit code 1", "no stdin") if worker.row else Ready("cpu fp32 1 thread")
 
     session = held(script, devices=["cpu"], deaf=(0,))
     assert "workers end before they begin a model: exit code 1: no stdin" in str(session.failure)
@@ -429,7 +431,7 @@ def test_failures_in_a_row_after_a_success_pause_the_device_and_no_model_is_char
         return OUT_OF_MEMORY(worker) if taken else good(worker)
 
     session = held(script, devices=["cpu"], models=40)
-    assert (session.state, session.work.done, session.work.failed) == (State.DONE, 40, 0)
+    assert (session.state, session.queue.done, session.queue.failed) == (State.DONE, 40, 0)
     assert "failed" not in names(held.paths)
     pauses = [event["seconds"] for event, _ in read_events(held.paths.events) if event["event"] == "device-paused"]
     assert pauses == [10.0, 60.0]
@@ -441,7 +443,7 @@ def test_failures_that_no_pause_helps_end_the_run_with_their_reason_and_leave_no
 
     session = held(script, devices=["cpu"], models=300)
     assert "models failed in a row, the last: out of memory" in str(session.failure)
-    assert session.work.done >= 4
+    assert session.queue.done >= 4
     assert not list_failures(held.paths, Role.ESTIMATE)
     assert held.clock.now - Clock.now > 370
     assert names(held.paths).count("retry") < 20, "a device that failed so often is given one model at a time"
@@ -454,7 +456,9 @@ def test_a_run_whose_first_models_all_fail_ends_at_once(held):
 
 
 def test_a_small_run_all_of_whose_models_fail_has_failed(held):
-    session = held(lambda worker: fail_with(Kind.DIVERGED, "nan")(worker) if worker.row else good(worker), models=2)
+    session = held(
+        lambda worker: fail_with(FailureKind.DIVERGED, "nan")(worker) if worker.row else good(worker), models=2
+    )
     assert str(session.failure) == "all 2 models failed; the last: nan"
     assert not list_failures(held.paths, Role.ESTIMATE)
 
@@ -463,19 +467,21 @@ def test_a_few_models_that_fail_whatever_is_done_do_not_end_the_run(held):
     bad = {3, 17, 18, 29, 39}
     session = held(lambda worker: OUT_OF_MEMORY(worker) if worker.row and worker.row.index in bad else good(worker),
                    devices=["cpu"], models=40)  # fmt: skip
-    assert (session.state, session.failure, session.work.done) == (State.DONE_WITH_FAILURES, None, 35)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE_WITH_FAILURES, None, 35)
     assert list_failures(held.paths, Role.ESTIMATE) == bad
 
 
 def test_diverged_models_end_a_run_only_when_there_are_many_in_a_row(held):
     session = held(
         lambda worker: (
-            fail_with(Kind.DIVERGED, "nan")(worker) if worker.row and (10 <= worker.row.index < 20) else good(worker)
+            fail_with(FailureKind.DIVERGED, "nan")(worker)
+            if worker.row and (10 <= worker.row.index < 20)
+            else good(worker)
         ),
         devices=["cpu"],
         models=60,
     )
-    assert (session.state, session.work.failed) == (State.DONE_WITH_FAILURES, 10)
+    assert (session.state, session.queue.failed) == (State.DONE_WITH_FAILURES, 10)
     assert "device-paused" not in names(held.paths)
 
 
@@ -486,7 +492,7 @@ def test_a_device_that_is_not_usable_is_done_without(held):
         return Fatal("no such device", 5) if worker.device == "cuda:1" else good(worker)
 
     session = held(script, devices=["cuda:0", "cuda:1"], host=host)
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, MODELS)
     assert host.warnings == ["cuda:1 is not used any more: no such device"]
 
 
@@ -500,11 +506,15 @@ def test_a_device_that_fails_while_others_train_rests_and_is_then_done_without(h
     """It would fail models faster than the others train them."""
 
     def script(worker):
-        return fail_with(Kind.ERROR, "CUDA error")(worker) if worker.device == "cuda:1" and worker.row else good(worker)
+        return (
+            fail_with(FailureKind.ERROR, "CUDA error")(worker)
+            if worker.device == "cuda:1" and worker.row
+            else good(worker)
+        )
 
     host = QuietHost()
     session = held(script, devices=["cuda:0", "cuda:1"], host=host, models=4000)
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, 4000)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, 4000)
     (warning,) = host.warnings
     assert warning.startswith("cuda:1 is not used any more: ")
     assert warning.endswith("failed in a row, the last: CUDA error")
@@ -523,7 +533,7 @@ def test_a_worker_that_cannot_start_again_gets_time(held):
         return good(worker)
 
     session = held(script, devices=["cpu"])
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, MODELS)
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, MODELS)
 
 
 def test_a_worker_without_a_sign_of_life_is_killed_and_its_model_tried_again(held):
@@ -536,7 +546,7 @@ def test_a_worker_without_a_sign_of_life_is_killed_and_its_model_tried_again(hel
         return good(worker)
 
     session = held(script)
-    assert (session.state, session.work.done) == (State.DONE, MODELS)
+    assert (session.state, session.queue.done) == (State.DONE, MODELS)
     (event,) = [event for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
     assert event["reason"].startswith("no sign of life for 60")
     assert session.warnings() == [f"1 worker on cpu ended early; the last: {event['reason']}"]
@@ -547,7 +557,7 @@ def test_a_model_that_does_not_end_is_ended_at_its_deadline(held):
         return None if worker.row and worker.row.index == 9 else done_in(worker, 5.0)
 
     session = held(script, devices=["cpu"], deadline=20.0)
-    assert (session.state, session.work.done, session.work.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
+    assert (session.state, session.queue.done, session.queue.failed) == (State.DONE_WITH_FAILURES, MODELS - 1, 1)
     reasons = [event["reason"] for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
     assert len(reasons) == 3
     assert all("the deadline is 100 s" in reason for reason in reasons)
@@ -567,7 +577,7 @@ def test_no_deadline_is_set_where_the_config_wants_none(held):
         return done_in(worker, 5.0)
 
     session = held(script, devices=["cpu"], deadline=0.0)
-    assert session.work.done == MODELS
+    assert session.queue.done == MODELS
     assert slow[-1] - slow[0] > 9_000
     assert "worker-hung" not in names(held.paths)
 
@@ -580,9 +590,9 @@ def test_each_device_has_a_deadline_of_its_own(held):
         return None if worker.row and worker.spent < seconds else done_in(worker, seconds)
 
     session = held(script, devices=["cuda:0", "cpu"], models=400)
-    assert (session.state, session.work.done) == (State.DONE, 400)
+    assert (session.state, session.queue.done) == (State.DONE, 400)
     assert "worker-hung" not in names(held.paths)
-    assert min(worker.models for worker in session.crew if worker.device == "cpu") > 1
+    assert min(worker.models for worker in session.pool if worker.device == "cpu") > 1
 
 
 def test_a_first_model_has_a_deadline_where_earlier_sessions_say_how_long_one_takes(held):
@@ -592,7 +602,7 @@ def test_a_first_model_has_a_deadline_where_earlier_sessions_say_how_long_one_ta
     session = held(script, devices=["cpu"], remembered=[("cpu", 5.0, 3)])
     reasons = [event["reason"] for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
     assert len(reasons) == 3
-    assert (session.work.done, session.work.failed) == (MODELS - 1, 1)
+    assert (session.queue.done, session.queue.failed) == (MODELS - 1, 1)
 
 
 def test_a_first_model_that_takes_long_without_a_deadline_is_a_warning(held):
@@ -643,8 +653,8 @@ def test_a_worker_that_cannot_start_beside_another_is_done_without(held, has_tra
         return good(worker)
 
     session = held(script, models=400, host=host)
-    assert (session.state, session.failure, session.work.done) == (State.DONE, None, 400)
-    assert session.crew.started <= 6
+    assert (session.state, session.failure, session.queue.done) == (State.DONE, None, 400)
+    assert session.pool.started <= 6
     assert host.warnings == ["cpu is used by one worker fewer: loading the images: out of memory"]
 
 
@@ -652,10 +662,10 @@ def test_a_worker_that_dies_whenever_it_starts_beside_another_is_done_without(he
     host = QuietHost()
 
     def script(worker):
-        return Ended("killed by SIGKILL", "") if worker.worker == 1 else good(worker)
+        return WorkerExit("killed by SIGKILL", "") if worker.worker == 1 else good(worker)
 
     session = held(script, models=400, host=host)
-    assert (session.state, session.work.done, session.crew.started) == (State.DONE, 400, 4)
+    assert (session.state, session.queue.done, session.pool.started) == (State.DONE, 400, 4)
     assert host.warnings == ["cpu is used by one worker fewer: killed by SIGKILL: no message"]
     assert session.warnings() == ["3 workers on cpu ended early; the last: killed by SIGKILL"]
 
@@ -667,11 +677,11 @@ def test_a_model_that_diverges_says_nothing_against_a_device_on_trial(held):
         if not worker.row:
             return good(worker)
         if worker.row.index and held.clock.now < Clock.now + 8:
-            return fail_with(Kind.ERROR, "CUDA error")(worker)
-        return fail_with(Kind.DIVERGED, "nan")(worker) if worker.row.index in (3, 4, 5) else good(worker)
+            return fail_with(FailureKind.ERROR, "CUDA error")(worker)
+        return fail_with(FailureKind.DIVERGED, "nan")(worker) if worker.row.index in (3, 4, 5) else good(worker)
 
     session = held(script, devices=["cpu"], models=60)
-    assert (session.state, session.failure, session.work.failed) == (State.DONE_WITH_FAILURES, None, 3)
+    assert (session.state, session.failure, session.queue.failed) == (State.DONE_WITH_FAILURES, None, 3)
 
 
 def test_a_device_on_trial_is_told_of(held):
@@ -691,12 +701,14 @@ def test_models_that_diverge_again_when_they_are_retried_do_not_fail_the_run(hel
     bad = set(range(10, 40))
 
     def script(worker):
-        return fail_with(Kind.DIVERGED, "nan")(worker) if worker.row and worker.row.index in bad else good(worker)
+        return (
+            fail_with(FailureKind.DIVERGED, "nan")(worker) if worker.row and worker.row.index in bad else good(worker)
+        )
 
     for index in set(range(60)) - bad:
         write_record(held.paths, make_record(index))
     session = held(script, devices=["cpu"], models=60, diverged={(Role.ESTIMATE, index) for index in bad})
-    assert (session.state, session.failure, session.work.failed) == (State.DONE_WITH_FAILURES, None, 30)
+    assert (session.state, session.failure, session.queue.failed) == (State.DONE_WITH_FAILURES, None, 30)
     assert "device-paused" not in names(held.paths)
 
 
@@ -706,19 +718,19 @@ def test_a_worker_that_does_not_end_after_a_failure_is_killed(held):
     def script(worker):
         if worker.row and worker.row.index == 3 and not stuck:
             stuck.append(worker)
-            return fail_with(Kind.ERROR)(worker)
+            return fail_with(FailureKind.ERROR)(worker)
         return good(worker)
 
     crew_report = ScriptedCrew._report
 
-    def report(crew, worker):
-        return None if worker in stuck and worker.row is None else crew_report(crew, worker)
+    def report(pool, worker):
+        return None if worker in stuck and worker.row is None else crew_report(pool, worker)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptedCrew, "_report", report)
         session = held(script, devices=["cpu"])
-    assert (session.state, session.work.done) == (State.DONE, MODELS)
-    assert session.crew.started == 2
+    assert (session.state, session.queue.done) == (State.DONE, MODELS)
+    assert session.pool.started == 2
 
 
 def test_a_model_that_is_late_is_not_done_in_no_time(held):
@@ -746,7 +758,7 @@ def test_the_time_left_counts_restarts(held):
         tries.append(worker.row.index)
         if len(tries) % 3 == 0:
             return OUT_OF_MEMORY(worker)
-        if held.session.progress.seconds.count == 20:
+        if held.session.statistics.seconds.count == 20:
             estimates.append(held.session.eta()[0])
         return done_in(worker, 1.0)
 
@@ -767,8 +779,8 @@ def test_a_worker_that_was_done_without_gives_its_model_back_when_it_dies(held):
             worker.released = False  # it has a model in hand
             return None
         dead.append(worker.row.index)
-        return Ended("killed by SIGKILL", "")
+        return WorkerExit("killed by SIGKILL", "")
 
     session = held(script, devices=["cuda:0"])
     assert dead
-    assert (session.state, session.work.done) == (State.DONE, MODELS)
+    assert (session.state, session.queue.done) == (State.DONE, MODELS)

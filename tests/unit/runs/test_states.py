@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from tui_influence.errors import AlreadyRunningError, ExitCode
-from tui_influence.runs.control import Stop, clear_stop, request_stop, stop_request
+from tui_influence.runs.control import StopLevel, clear_stop, request_stop, stop_request
 from tui_influence.runs.heartbeat import (
-    SILENCE,
+    HEARTBEAT_LOST,
     DeviceState,
     Heartbeat,
     State,
@@ -169,8 +169,8 @@ def test_an_active_state_needs_a_living_owner(state):
     assert state_of(beat(state), me, NOW) is state
     assert state_of(beat(state), replace(me, started=1.0), NOW) is State.LOST
     elsewhere = replace(me, host="elsewhere")
-    assert state_of(beat(state), elsewhere, NOW + SILENCE - 1) is state
-    assert state_of(beat(state), elsewhere, NOW + SILENCE + 1) is State.LOST
+    assert state_of(beat(state), elsewhere, NOW + HEARTBEAT_LOST - 1) is state
+    assert state_of(beat(state), elsewhere, NOW + HEARTBEAT_LOST + 1) is State.LOST
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.STOPPED, State.FAILED])
@@ -266,9 +266,9 @@ def test_devices_that_are_none_make_a_damaged_heartbeat(paths, devices):
 
 
 def test_stopping_twice_is_stopping_at_once(paths):
-    assert stop_request(paths) is Stop.NO
-    assert request_stop(paths) is Stop.AFTER_MODELS_IN_HAND
-    assert stop_request(paths) is Stop.AFTER_MODELS_IN_HAND
-    assert request_stop(paths) is Stop.AT_ONCE
+    assert stop_request(paths) is StopLevel.NO
+    assert request_stop(paths) is StopLevel.AFTER_CURRENT_MODELS
+    assert stop_request(paths) is StopLevel.AFTER_CURRENT_MODELS
+    assert request_stop(paths) is StopLevel.AT_ONCE
     clear_stop(paths)
-    assert request_stop(paths, at_once=True) is Stop.AT_ONCE
+    assert request_stop(paths, at_once=True) is StopLevel.AT_ONCE

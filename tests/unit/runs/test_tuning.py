@@ -4,12 +4,12 @@ import heapq
 
 import pytest
 
-from tui_influence.runs.autotune import Change, Tuner
+from tui_influence.runs.autotune import Change, WorkerTuner
 
 
-def settle(speed, most=8, models=400, start=5.0) -> tuple[Tuner, int]:
+def settle(speed, most=8, models=400, start=5.0) -> tuple[WorkerTuner, int]:
     """Simulate a device that finishes `speed(w)` models a second with w workers; return how it settles, and when."""
-    tuner, clock, trained = Tuner(most), 0.0, 0
+    tuner, clock, trained = WorkerTuner(most), 0.0, 0
     working, starting = [(1 / speed(1), 0)], []
     while trained < models:
         if starting and (not working or starting[0] <= working[0][0]):
@@ -51,13 +51,13 @@ def test_there_is_an_upper_bound():
 
 
 def test_a_single_worker_is_never_taken_away():
-    tuner = Tuner(8)
+    tuner = WorkerTuner(8)
     assert not tuner.on_memory()
     assert tuner.workers == 1
 
 
 def test_running_out_of_memory_takes_one_back_and_settles():
-    tuner = Tuner(8, workers=3)
+    tuner = WorkerTuner(8, workers=3)
     assert tuner.on_memory()
     assert (tuner.workers, tuner.settled) == (2, True)
     assert all(tuner.on_model(float(now), 2) is Change.NONE for now in range(100))
@@ -65,7 +65,7 @@ def test_running_out_of_memory_takes_one_back_and_settles():
 
 def test_a_restart_is_no_reason_to_do_with_fewer():
     """The device does nothing while its worker is restarted; neither that nor a start under way says what pays."""
-    tuner, clock, ready, trained = Tuner(8), 0.0, 1, 0
+    tuner, clock, ready, trained = WorkerTuner(8), 0.0, 1, 0
     restarts = {6: 1, 15: 1, 30: 2}
     while not tuner.settled:
         trained += 1

@@ -25,7 +25,7 @@ def check(
     """Validate a config, look at its data, and say what the sweep will cost."""
     from tui_influence.cli.launch import StageLine, device_list
     from tui_influence.config.loader import check_data_paths, load_config
-    from tui_influence.runs.cost import NOT_TIMED, measure, trains_here
+    from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
     from tui_influence.runs.datasets import open_datasets
     from tui_influence.runs.devices import with_devices, worker_devices
 
@@ -39,7 +39,7 @@ def check(
     if time and is_here:
         with StageLine() as line:
             line.stage(f"timing a few training steps on {len(workers)} workers", 0, 0)
-            cost = measure(config, data, workers[: found["models"]], trusted=True)
+            cost = estimate_cost(config, data, workers[: found["models"]], trusted=True)
         found |= {
             "numerics": cost.numerics,
             "seconds_per_model": cost.seconds_per_model,

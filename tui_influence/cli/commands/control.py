@@ -19,13 +19,13 @@ def stop(
     """Stop a run after the models in hand; a second time, at once."""
     import time
 
-    from tui_influence.runs.control import Stop, note_stopped, request_stop
+    from tui_influence.runs.control import StopLevel, record_stopped, request_stop
     from tui_influence.runs.heartbeat import ACTIVE, State, observe
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
     paths = Paths(results)
-    note_stopped(paths)
+    record_stopped(paths)
     state, heartbeat, _ = observe(paths)
     if state not in ACTIVE:
         if heartbeat is None:
@@ -33,7 +33,7 @@ def stop(
         diagnostics.say(f"not running ({state.value}); nothing to stop")
         return
     level = request_stop(paths, at_once=now)
-    if level is Stop.AT_ONCE:
+    if level is StopLevel.AT_ONCE:
         diagnostics.say("stopping at once: models in hand are given up and will be trained again")
     else:
         diagnostics.say("stopping after the models in hand; once more to stop at once")
@@ -43,7 +43,7 @@ def stop(
             diagnostics.warn("the supervisor has not answered yet; see `tinfl status`")
             break
         time.sleep(0.05)
-    note_stopped(paths)
+    record_stopped(paths)
     again = f"tinfl resume {results}" if paths.run.exists() else "the same `tinfl sweep`; nothing was prepared yet"
     diagnostics.say(f"next: {again}")
 

@@ -38,12 +38,12 @@ def explore(
         os.environ.pop("NO_COLOR", None)
     else:
         os.environ["NO_COLOR"] = "1"
-    from tui_influence.tui import pauses
+    from tui_influence.tui import background
 
-    pauses.begin()
+    background.disable_gc()
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.keymap import user_keys
-    from tui_influence.tui.runs_found import is_run, runs_in
+    from tui_influence.tui.run_list import is_run, list_runs
 
     keys, seen = user_keys(), None
     if is_run(results):
@@ -52,7 +52,7 @@ def explore(
 
         seen = overview(Paths(results))  # says what is wrong, before the screen is taken
     else:
-        runs_in(results)
+        list_runs(results)
     app = ExploreApp(
         results,
         seen=seen,

@@ -10,13 +10,12 @@ from tui_influence.cli.options import Json
 from tui_influence.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from tui_influence.tui.keys import Keys
+    from tui_influence.tui.keymap import Keys
 
 
 def keys(json: Json = False) -> None:
     """List the app's keys, ready to be changed in your own config; `tinfl doctor` says where that is."""
-    from tui_influence.tui.keymap import user_keys
-    from tui_influence.tui.keys import Keys
+    from tui_influence.tui.keymap import Keys, user_keys
 
     found, code = Keys(), ExitCode.OK
     try:

@@ -46,12 +46,14 @@ if TYPE_CHECKING:
 
 def prune(
     results: Results,
-    k: Annotated[str | None, typer.Option("--k", metavar="LIST", help='Classes to drop, such as "10,20,40".')] = None,
+    drop_counts: Annotated[
+        str | None, typer.Option(metavar="LIST", help='Classes to drop, such as "10,20,40".')
+    ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Retrainings of each arm; by default 5, or more for --within."),
+        typer.Option(min=1, max=1000, help="Retrainings of each arm; by default 5, or more for --ci-width."),
     ] = None,
-    within: Annotated[
+    ci_width: Annotated[
         float | None,
         typer.Option(
             min=0,
@@ -60,7 +62,7 @@ def prune(
             help="Half width that intervals of accuracy are to have: more --seeds where they vary.",
         ),
     ] = None,
-    most_seeds: Annotated[
+    max_seeds: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Retrainings of an arm at most; 4 times --seeds by default.")
     ] = None,
     keep: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Keep these classes only.")] = None,
@@ -103,13 +105,17 @@ def prune(
         Path | None, typer.Option(metavar="FILE", help="Draw the removal curve: .svg, .pdf or .png.")
     ] = None,
     json: Json = False,
-    export_kept: Annotated[
+    export_classes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the classes that stay when the recommended k (or --k) is dropped."),
+        typer.Option(
+            metavar="FILE", help="Write the classes that stay when the recommended k (or --drop-counts) is dropped."
+        ),
     ] = None,
     export_config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a config for a sweep over these classes only; needs --export-kept."),
+        typer.Option(
+            metavar="FILE", help="Write a config for a sweep over these classes only; needs --export-classes."
+        ),
     ] = None,
     ascii_only: Ascii = False,
 ) -> None:
@@ -130,11 +136,11 @@ def prune(
     own = directory_of(paths, name)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
     settings = {key: value for key, value in settings.items() if value is not None}
-    reading = Reading(k, csv, classes_csv, figure, export_kept, export_config, json, ascii_only)
+    reading = Reading(drop_counts, csv, classes_csv, figure, export_classes, export_config, json, ascii_only)
     asked = {
         "--seeds": seeds,
-        "--within": within,
-        "--most-seeds": most_seeds,
+        "--ci-width": ci_width,
+        "--max-seeds": max_seeds,
         "--baselines": baselines,
         "--keep": keep,
         "--drop": drop,
@@ -151,13 +157,13 @@ def prune(
     }
     trains = [option for option, value in asked.items() if value is not None]
     if report or reading.writes or (json and not dry_run):
-        if k is not None and export_kept is None:
-            trains.append("--k")
+        if drop_counts is not None and export_classes is None:
+            trains.append("--drop-counts")
         if trains:
             raise ConfigError(f"{trains[0]} is for retraining, and what was asked for only reads what is retrained")
         read(paths, info, own, reading)
         return
-    if own.run.exists() and k is None and not trains:
+    if own.run.exists() and drop_counts is None and not trains:
         read(paths, info, own, reading)
         return
     from tui_influence.cli.launch import StageLine, device_list, start
@@ -168,15 +174,15 @@ def prune(
     from tui_influence.runs.supervisor import Request
 
     wanted = Wanted(
-        ks=numbers(k) if k is not None else (),
+        ks=numbers(drop_counts) if drop_counts is not None else (),
         chosen=lists(info, keep or [], drop or []),
         seeds=seeds,
         weights=parse_weights(target, info) if target else {},
         estimator=estimator,
         output=output_kind,
         baselines=None if baselines is None else kinds(baselines),
-        within=None if within is None else within / 100,
-        most=most_seeds,
+        within=None if ci_width is None else ci_width / 100,
+        most=max_seeds,
         settings=settings,
         devices=device_list(devices),
     )
@@ -264,9 +270,9 @@ def _show_submission(request: Request, document: dict[str, Any], lines: list[str
     for text in lines:
         output.line(text)
     if request.config.compute.executor == "slurm":
-        from tui_influence.runs.cluster.slurm import dry_run
+        from tui_influence.runs.cluster.slurm import describe_submission
 
-        for text in ["", *dry_run(request)]:
+        for text in ["", *describe_submission(request)]:
             output.line(text)
     diagnostics.say(NOT_TIMED)
 
@@ -398,13 +404,13 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
 def _check(info: "RunInfo", asked: Reading) -> None:
     if asked.config is not None:
         if asked.kept is None:
-            raise ConfigError("--export-config needs --export-kept FILE: the config names that file")
+            raise ConfigError("--export-config needs --export-classes FILE: the config names that file")
         if asked.config.absolute() == asked.kept.absolute():
-            raise ConfigError("--export-config and --export-kept name one file: the config would replace the list")
+            raise ConfigError("--export-config and --export-classes name one file: the config would replace the list")
         if info.source.groups != info.source.classes:
             raise ConfigError("--export-config is for source classes, and this run leaves out groups of another kind")
     if asked.kept is not None and str(asked.kept) == "-":
-        raise ConfigError("--export-kept writes a file: name one")
+        raise ConfigError("--export-classes writes a file: name one")
 
 
 def _config_of(info: "RunInfo", kept: Path) -> "Config":
@@ -426,10 +432,10 @@ def _kept(measured: "Measured", k: str | None) -> str:
     groups = measured.pruning.groups
     ks = check_grid(numbers(k), len(groups)) if k is not None else ()
     if len(ks) > 1:
-        raise ConfigError("--export-kept writes one list: give one --k")
+        raise ConfigError("--export-classes writes one list: give one --drop-counts")
     best = measured_best(measured)
     count = ks[0] if ks else best.k
     if count is None:
-        raise ConfigError(f"nothing is recommended ({best.why}): say how many to drop with --k")
+        raise ConfigError(f"nothing is recommended ({best.why}): say how many to drop with --drop-counts")
     dropped = set(order_of(measured.pruning.ranking.influence)[:count].tolist())
     return listed_text([name for place, name in enumerate(groups) if place not in dropped])

@@ -8,8 +8,8 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import Json, Results
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import (
-    MARKS,
-    SILENT_MARK,
+    SILENT_SIGN,
+    STATE_SIGNS,
     by_state,
     columns,
     device_cells,
@@ -23,8 +23,8 @@ from tui_influence.render.run_words import (
     worker_cells,
 )
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.slurm_client import Task
-from tui_influence.runs.control import note_stopped
+from tui_influence.runs.cluster.slurm_client import SlurmTask
+from tui_influence.runs.control import record_stopped
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.paths import Paths
@@ -39,7 +39,7 @@ def status(results: Results, json: Json = False) -> None:
     paths = Paths(results)
     if os.access(results, os.W_OK):  # the run of somebody else is only looked at
         try:
-            note_stopped(paths)
+            record_stopped(paths)
         except TinflError as error:  # a full disk, say: how the run stands can be shown all the same
             diagnostics.warn(f"that it has stopped is not written down: {error}")
     seen = overview(paths)
@@ -91,7 +91,7 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
 def _lines(found: dict[str, Any], seen: Overview, root: Path) -> list[str]:
     state = seen.state
     name = printable(found["run"] or "run", 60)
-    mark = SILENT_MARK if seen.is_silent else MARKS[state]
+    mark = SILENT_SIGN if seen.is_silent else STATE_SIGNS[state]
     stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
     lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
     if seen.is_silent and seen.heartbeat_age is not None:
@@ -149,7 +149,7 @@ def _crew(heartbeat: Heartbeat) -> list[str]:
     return [f"  {label:<8}  {text.rstrip()}" for label, text in zip(labels, texts, strict=True)]
 
 
-def _tasks(tasks: list[Task]) -> list[str]:
+def _tasks(tasks: list[SlurmTask]) -> list[str]:
     """What the engine says of a run's tasks: how many run and where, how many wait and why, and the job numbers."""
     running, waiting = by_state(tasks)
     lines = [f"  tasks     {where(running)}"] if running else []

@@ -29,10 +29,10 @@ def sweep(
     extension = check_against_results(config, config.output)
     if not Paths(config.output).run.exists():  # a run that has begun goes on from what is packed
         check_data_paths(config_file)
-    request = Request(config, config.output, allow_code=True, retry_failed=retry_failed, own=True)
+    request = Request(config, config.output, allow_code=True, retry_failed=retry_failed, trusted=True)
     if dry_run and config.compute.executor == "slurm":
         from tui_influence.cli import output
-        from tui_influence.runs.cluster.slurm import dry_run as submission
+        from tui_influence.runs.cluster.slurm import describe_submission as submission
 
         for line in submission(request):
             output.line(line)

@@ -42,7 +42,7 @@ def verify(
             output.line(f"         {printable(damage.remedy)}")
         for note in findings.notes:
             output.line(f"note     {printable(note)}")
-        output.line(f"checked  {findings.words}")
+        output.line(f"checked  {findings.summary}")
         output.line("sound" if findings.is_sound else f"{len(findings.damaged):,} damaged")
     if not findings.is_sound:
         diagnostics.dim("readers leave out what is damaged, or refuse; nothing was changed")

@@ -14,21 +14,21 @@ from tui_influence.config.types import parse_minutes
 from tui_influence.designs import Row
 from tui_influence.errors import RunFailedError, TinflError
 from tui_influence.roles import Role
-from tui_influence.runs.cluster.rounds import Pace, Round, cut, last_round, read_round, write_round
-from tui_influence.runs.cluster.task_reports import Told, clear, suspects, take_in
-from tui_influence.runs.control import Stop, stop_request
-from tui_influence.runs.devices import node
+from tui_influence.runs.cluster.rounds import Round, TaskTiming, divide_rows, last_round, read_round, write_round
+from tui_influence.runs.cluster.task_reports import RoundReport, collect_reports, remove_reports, suspect_rows
+from tui_influence.runs.control import StopLevel, stop_request
+from tui_influence.runs.devices import node_name
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
-from tui_influence.runs.prepare import grow, mixed_versions, prepare, versions
-from tui_influence.runs.progress import Progress
-from tui_influence.runs.protocol import Done, Kind
-from tui_influence.runs.record_check import remove_stale, set_damaged_aside
+from tui_influence.runs.prepare import extend_plan_file, prepare, version_warnings, versions
+from tui_influence.runs.progress import ModelStatistics
+from tui_influence.runs.protocol import Done, FailureKind
+from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.row_queue import forget_failures
-from tui_influence.runs.supervisor import More, Request
+from tui_influence.runs.supervisor import PlanExtender, Request
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.matrix import compact
@@ -38,7 +38,7 @@ from tui_influence.text import pluralize
 
 
 @dataclass(frozen=True)
-class Next:
+class NextStep:
     """What follows: a round for an engine, or, without one, the end of the run.
 
     Attributes:
@@ -64,7 +64,7 @@ class Planner:
     def __init__(
         self,
         request: Request,
-        more: More,
+        extender: PlanExtender,
         beat: Callable[[Heartbeat], None] | None = None,
         slots: int | None = None,
         digest: str = "",
@@ -73,12 +73,12 @@ class Planner:
 
         Args:
             request: what is asked.
-            more: says what a plan grows by.
+            extender: says what a plan grows by.
             beat: is told what is being prepared.
             slots: tasks that run at a time, if that is known.
             digest: of the request, which its rounds are marked with.
         """
-        self._request, self._more, self._beat, self._digest = request, more, beat, digest
+        self._request, self._extender, self._beat, self._digest = request, extender, beat, digest
         self._slots = slots or request.config.compute.slurm.array_concurrency
         self._paths = Paths(request.root)
         before = read_heartbeat(self._paths)
@@ -88,7 +88,7 @@ class Planner:
         self._rows: list[Row] = []
         self._heard: tuple[int, Sequence[int]] | None = None
 
-    def step(self, *, first: bool, handed: int | None = None) -> Next:
+    def step(self, *, first: bool, handed: int | None = None) -> NextStep:
         """Take in what the last round left, and plan the next.
 
         Args:
@@ -109,7 +109,7 @@ class Planner:
             raise
         finally:
             if self._heard is not None:  # not before: a planner that is killed hears it again
-                clear(self._paths, *self._heard)
+                remove_reports(self._paths, *self._heard)
                 self._heard = None
             log.close()
 
@@ -121,7 +121,7 @@ class Planner:
         if log is not None:
             log.write("failed-run", reason=str(error))
 
-    def _step(self, log: EventLog, *, first: bool, handed: int | None) -> Next:
+    def _step(self, log: EventLog, *, first: bool, handed: int | None) -> NextStep:
         paths, request = self._paths, self._request
         number = last_round(paths)
         before = read_round(paths, number) if number else None
@@ -129,25 +129,25 @@ class Planner:
             handed = 0
         elif handed is None:
             handed = len(before.blocks)
-        told = Told()
+        told = RoundReport()
         if before:
-            told = take_in(paths, before, handed, log)
+            told = collect_reports(paths, before, handed, log)
             self._heard = (number, told.sound)
-        log.write("planning", node=node(), versions=versions())
-        self._info, self._rows = prepare(request.config, paths, self._stage, trusted=request.own)
+        log.write("planning", node=node_name(), versions=versions())
+        self._info, self._rows = prepare(request.config, paths, self._stage, trusted=request.trusted)
         if first:
-            remove_stale(paths)
+            remove_stale_files(paths)
             shutil.rmtree(paths.node_warnings, ignore_errors=True)
             if request.retry_failed:
                 forget_failures(paths)
             self._stage("checking the records", 0, 0)
-            for line in set_damaged_aside(paths, self._info, self._rows):
+            for line in quarantine_damaged(paths, self._info, self._rows):
                 log.write("damaged", reason=line)
         self._compact()
         undone = self._undone()
         tried_anew = first and request.retry_failed
         deaths = Counter({} if before is None or tried_anew else before.deaths)
-        died = list(suspects(before, told.died, set(undone))) if before else []
+        died = list(suspect_rows(before, told.died, set(undone))) if before else []
         deaths.update(died)
         given_up = {row for row in died if deaths[row] >= request.config.compute.attempts}
         for row in given_up:
@@ -155,12 +155,12 @@ class Planner:
         undone = [row for row in undone if row not in given_up] or self._grown(log)
         deaths = Counter({row: deaths[row] for row in undone if deaths[row]})
         heartbeat = self._heartbeat(told, len(undone))
-        if stop_request(paths) is not Stop.NO:
+        if stop_request(paths) is not StopLevel.NO:
             return self._end(log, replace(heartbeat, state=State.STOPPED))
         if not undone:
             state = State.DONE_WITH_FAILURES if heartbeat.failed else State.DONE
             return self._end(log, replace(heartbeat, state=state))
-        pace = told.pace or (before.pace if before else None)
+        timing = told.timing or (before.timing if before else None)
         finished = len(self._rows) - len(undone)
         fruitless = 0
         if before and handed and finished <= before.done and not died:
@@ -168,31 +168,31 @@ class Planner:
             if fruitless >= _FRUITLESS or not told.cut_short:
                 rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {pluralize(handed, 'task')}"
                 raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
-        blocks = self._cut(undone, pace, deaths)
-        planned = Round(number + 1, tuple(blocks), finished, pace, deaths, fruitless, self._digest)
+        blocks = self._cut(undone, timing, deaths)
+        planned = Round(number + 1, tuple(blocks), finished, timing, deaths, fruitless, self._digest)
         write_round(paths, planned)
         log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
         write_heartbeat(paths, heartbeat)
-        return Next(planned, heartbeat)
+        return NextStep(planned, heartbeat)
 
-    def _cut(self, undone: list[int], pace: Pace | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
+    def _cut(self, undone: list[int], timing: TaskTiming | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
         compute = self._request.config.compute
         slurm = compute.executor == "slurm"
         limit = parse_minutes(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
-        return cut(
+        return divide_rows(
             undone,
-            pace,
+            timing,
             minutes=compute.block_minutes,
             limit_minutes=limit,
             slots=self._slots,
-            alone=[row for row in undone if row in deaths],
+            suspects=[row for row in undone if row in deaths],
         )
 
     def _undone(self) -> list[int]:
         """Return the positions in the plan that have neither records nor a failure."""
         assert self._info is not None
         over = {
-            role: completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
+            role: list_completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
             for role in Role
         }
         return [position for position, row in enumerate(self._rows) if row.index not in over[row.role]]
@@ -200,18 +200,20 @@ class Planner:
     def _grown(self, log: EventLog) -> list[int]:
         """Return the positions of rows that follow, now that all the others are recorded."""
         assert self._info is not None
-        rows = self._more(self._paths)
+        rows = self._extender(self._paths)
         if len(rows) <= len(self._rows):
             return []
         log.write("grown", rows=len(rows) - len(self._rows), total=len(rows))
-        self._info, self._rows = grow(self._paths, self._info, rows), rows
+        self._info, self._rows = extend_plan_file(self._paths, self._info, rows), rows
         return self._undone()
 
     def _give_up(self, row: Row, log: EventLog) -> None:
         reason = "every task that trained it died"
         path = self._paths.failure(row.role, row.index)
         make_directory(path.parent)
-        write_json(path, {"role": row.role.value, "index": row.index, "kind": Kind.ERROR.value, "reason": reason})
+        write_json(
+            path, {"role": row.role.value, "index": row.index, "kind": FailureKind.ERROR.value, "reason": reason}
+        )
         log.write("failed", role=row.role.value, index=row.index, reason=reason)
 
     def _compact(self) -> None:
@@ -220,9 +222,9 @@ class Planner:
             for target in range(len(self._info.targets)):
                 compact(self._paths, self._info, role, target)
 
-    def _heartbeat(self, told: Told, left: int) -> Heartbeat:
+    def _heartbeat(self, told: RoundReport, left: int) -> Heartbeat:
         assert self._info is not None
-        paths, progress = self._paths, Progress(workers=1)
+        paths, progress = self._paths, ModelStatistics(workers=1)
         for metrics in told.metrics:
             progress.add(Done(Role.ESTIMATE, 0, 0.0, metrics))
         before = read_heartbeat(paths)
@@ -239,12 +241,14 @@ class Planner:
             target_accuracy=[mean.mean for mean in progress.target_accuracy]
             if known
             else (before.target_accuracy if before else []),
-            warnings=with_node_warnings([*mixed_versions(self._info), *self._lost(told), *progress.warnings()], paths),
+            warnings=with_node_warnings(
+                [*version_warnings(self._info), *self._lost(told), *progress.warnings()], paths
+            ),
         )
 
-    def _lost(self, told: Told) -> list[str]:
+    def _lost(self, told: RoundReport) -> list[str]:
         """Return warnings about tasks of the last round that failed, or of which nothing is heard."""
-        if stop_request(self._paths) is not Stop.NO:
+        if stop_request(self._paths) is not StopLevel.NO:
             return []
         lost = []
         if told.failed:
@@ -253,11 +257,11 @@ class Planner:
             lost.append(f"{pluralize(told.silent, 'task')} of the last round never began: {self._unheard(told)}")
         return lost
 
-    def _unheard(self, told: Told) -> str:
+    def _unheard(self, told: RoundReport) -> str:
         where = f"taken back, or on nodes that do not see {self._paths.root.absolute()}"
         return told.last_words or where
 
-    def _why(self, told: Told) -> str:
+    def _why(self, told: RoundReport) -> str:
         """Return why a round trained nothing."""
         if told.reason or told.last_words:
             return told.reason or told.last_words
@@ -268,17 +272,17 @@ class Planner:
             return f"no model was finished before its task was asked to end{by}"
         return f"its tasks never began: {self._unheard(told)}" if told.silent else "its tasks ended with nothing done"
 
-    def _end(self, log: EventLog, last: Heartbeat) -> Next:
+    def _end(self, log: EventLog, last: Heartbeat) -> NextStep:
         log.write(last.state.value)
         write_heartbeat(self._paths, last, durable=True)
-        return Next(None, last)
+        return NextStep(None, last)
 
     def _stage(self, what: str, done: int, total: int) -> None:
         now = time.time()
         if now - self._told_at < 1.0:
             return
         self._told_at = now
-        if stop_request(self._paths) is not Stop.NO:
+        if stop_request(self._paths) is not StopLevel.NO:
             raise _StoppedEarlyError
         heartbeat = self._preparing(what + (f" {done} of {total}" if total else ""), State.PREPARING)
         write_heartbeat(self._paths, heartbeat, durable=False)

@@ -23,13 +23,13 @@ from tui_influence.config.schema import RaySection
 from tui_influence.errors import ConfigError, RunFailedError, TinflError
 from tui_influence.runs.cluster.planner import Planner
 from tui_influence.runs.cluster.rounds import Round
-from tui_influence.runs.cluster.trusted_commands import check_trusted, trust
-from tui_influence.runs.control import Signals, Stop, clear_stop, request_stop, stop_request, stop_signals
+from tui_influence.runs.cluster.trusted_commands import check_trusted, record_trust
+from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, request_stop, stop_request, stop_signals
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with_node_warnings, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import More, Observer, Request
-from tui_influence.store.events import Follower
+from tui_influence.runs.supervisor import Observer, PlanExtender, Request
+from tui_influence.store.events import EventTail
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
@@ -48,13 +48,13 @@ _CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False);
 _PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER")
 
 
-def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
+def supervise(request: Request, observer: Observer, extender: PlanExtender) -> Heartbeat:
     """Run a run on Ray until it is done, stopped or failed.
 
     Args:
         request: what to run.
         observer: is told how it goes.
-        more: says what a plan grows by.
+        extender: says what a plan grows by.
 
     Returns:
         the last heartbeat.
@@ -67,8 +67,8 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
     paths = Paths(request.root.absolute())
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)
-    if request.own:
-        trust(request.config.compute)
+    if request.trusted:
+        record_trust(request.config.compute)
     check_trusted(request.config.compute)
     observer.stage("connecting to Ray", 0, 0)
     ray = connect(request.config.compute.ray)
@@ -81,7 +81,7 @@ def supervise(request: Request, observer: Observer, more: More) -> Heartbeat:
             paths.jobs.unlink(missing_ok=True)
             if request.pruning is not None:
                 extend_arms(paths, request.pruning)
-            return _Driver(request, paths, observer, asked, more, ray, slots).run()
+            return _Driver(request, paths, observer, asked, extender, ray, slots).run()
     finally:
         ray.shutdown()
 
@@ -139,7 +139,7 @@ def _knock(address: str, seconds: float) -> None:
     socket.create_connection((host, int(port)), seconds).close()
 
 
-def train_block(arguments: list[str], environment: dict[str, str]) -> int:
+def train_task(arguments: list[str], environment: dict[str, str]) -> int:
     """Train a block in a process of its own, on the node that Ray chose; return its exit code.
 
     Ray interrupts a task that it is asked to cancel. Unless it does so by force this one goes on, and sees the request
@@ -219,14 +219,21 @@ class _Driver:
     """The life of one run in this process."""
 
     def __init__(
-        self, request: Request, paths: Paths, observer: Observer, asked: Signals, more: More, ray: Any, slots: int
+        self,
+        request: Request,
+        paths: Paths,
+        observer: Observer,
+        asked: StopSignals,
+        extender: PlanExtender,
+        ray: Any,
+        slots: int,
     ) -> None:
         self._request, self._paths, self._observer, self._asked, self._ray = request, paths, observer, asked, ray
         section = request.config.compute.ray
-        self._planner = Planner(request, more, observer.beat, slots=slots)
+        self._planner = Planner(request, extender, observer.beat, slots=slots)
         options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": RETRIES}
-        self._train = ray.remote(**options)(train_block)
-        self._events = Follower(paths)
+        self._train = ray.remote(**options)(train_task)
+        self._events = EventTail(paths)
         self._head = _Head(request.config.compute.ray.address, ray)
         self._is_under_way = False
 
@@ -255,9 +262,9 @@ class _Driver:
                 with suppress(self._ray.exceptions.RayError):  # what it left undone is in the next round
                     self._ray.get(task)
             level = self._stop_level()
-            if level is not Stop.NO:
+            if level is not StopLevel.NO:
                 for task in pending:  # without force: those that have not begun
-                    self._ray.cancel(task, force=level is Stop.AT_ONCE)
+                    self._ray.cancel(task, force=level is StopLevel.AT_ONCE)
             if time.time() - last_beat < _BEAT:
                 continue
             self._head.check()
@@ -269,7 +276,7 @@ class _Driver:
             warnings = [*heartbeat.warnings, *self._waiting(planned, last_beat - began)]
             now = replace(
                 heartbeat,
-                state=State.RUNNING if level is Stop.NO else State.STOPPING,
+                state=State.RUNNING if level is StopLevel.NO else State.STOPPING,
                 time=last_beat,
                 done=heartbeat.done + trained,
                 models_per_hour=rate,
@@ -294,7 +301,7 @@ class _Driver:
             return []
         return [f"Ray has started 0 of {pluralize(tasks, 'task')} yet: its resources are taken, or gone"]
 
-    def _stop_level(self) -> Stop:
+    def _stop_level(self) -> StopLevel:
         """Return how urgently the run is asked to stop; a signal to this process is passed on by the stop file."""
         level = stop_request(self._paths)
         while level < self._asked.level:

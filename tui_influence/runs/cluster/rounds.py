@@ -26,7 +26,7 @@ most of a large cluster idle at the end (`benchmarks/simulate_cluster.py`)."""
 
 
 @dataclass(frozen=True)
-class Pace:
+class TaskTiming:
     """How long things take in a task.
 
     Attributes:
@@ -53,7 +53,7 @@ class Round:
         number: of the round, from 1.
         blocks: positions in the plan, a tuple a task.
         done: models that were done, or given up, before it.
-        pace: as it was known then.
+        timing: as it was known then.
         deaths: how often a task died with a row in hand, by position in the plan.
         fruitless: rounds before it in a row that trained nothing.
         request: which request it is of, where an engine may still hold tasks of an older one; else empty.
@@ -62,7 +62,7 @@ class Round:
     number: int
     blocks: tuple[tuple[int, ...], ...]
     done: int
-    pace: Pace | None = None
+    timing: TaskTiming | None = None
     deaths: Mapping[int, int] = field(default_factory=dict)
     fruitless: int = 0
     request: str = ""
@@ -73,43 +73,43 @@ class Round:
         return len(self.blocks) >= 8 and block % step == step - 1
 
 
-def cut(
+def divide_rows(
     rows: Sequence[int],
-    pace: Pace | None,
+    timing: TaskTiming | None,
     *,
     minutes: float,
     limit_minutes: float,
     slots: int | None,
-    alone: Sequence[int] = (),
+    suspects: Sequence[int] = (),
 ) -> list[tuple[int, ...]]:
     """Return the blocks of a round.
 
     Args:
         rows: positions in the plan that are to be trained, in order.
-        pace: how long a model takes; a small pilot is all there is while that is unknown.
+        timing: how long a model takes; a small pilot is all there is while that is unknown.
         minutes: the longest a block should take.
         limit_minutes: the longest it may take: what is unfinished then is handed out again.
         slots: tasks at a time, if the config says: each is given as much, however little that is at the end.
-        alone: rows that a task may have died of: each is a block by itself.
+        suspects: rows that a task may have died of: each is a block by itself.
     """
-    suspected = set(alone)
+    suspected = set(suspects)
     apart = [(row,) for row in rows if row in suspected]
     together = [row for row in rows if row not in suspected]
-    if pace is None:
+    if timing is None:
         return [tuple(rows[:PILOT_ROWS])] if rows else []
 
-    model = max(pace.seconds, 1e-6)
+    model = max(timing.seconds, 1e-6)
     # From here on in steps: as many models as a task's workers train side by side.
-    least = max(1, ceil(pace.start * (1 / START_SHARE - 1) / model))
-    wanted, allowed = (max(1, int(seconds / model)) for seconds in (60 * minutes, 60 * limit_minutes - pace.start))
+    least = max(1, ceil(timing.start * (1 / START_SHARE - 1) / model))
+    wanted, allowed = (max(1, int(seconds / model)) for seconds in (60 * minutes, 60 * limit_minutes - timing.start))
     most = min(max(wanted, least), allowed)
     blocks: list[tuple[int, ...]] = []
-    start, left = 0, ceil(len(together) / pace.workers)
+    start, left = 0, ceil(len(together) / timing.workers)
     while left:
         wave = _wave(left, least, most, slots)
         for steps in wave:
-            blocks.append(tuple(together[start : start + steps * pace.workers]))
-            start += steps * pace.workers
+            blocks.append(tuple(together[start : start + steps * timing.workers]))
+            start += steps * timing.workers
         left -= sum(wave)
     return blocks + apart
 
@@ -135,7 +135,7 @@ def write_round(paths: Paths, planned: Round) -> None:
             "number": planned.number,
             "blocks": [_spans(block) for block in planned.blocks],
             "done": planned.done,
-            "pace": vars(planned.pace) if planned.pace else None,
+            "pace": vars(planned.timing) if planned.timing else None,
             "deaths": {str(position): deaths for position, deaths in planned.deaths.items()},
             "fruitless": planned.fruitless,
             "request": planned.request,
@@ -151,14 +151,14 @@ def read_round(paths: Paths, number: int) -> Round:
     """
     found = read_json(paths.round(number))
     try:
-        pace = found["pace"]
+        timing = found["pace"]
         return Round(
             number=int(found["number"]),
             blocks=tuple(
                 tuple(row for start, stop in block for row in range(int(start), int(stop))) for block in found["blocks"]
             ),
             done=int(found["done"]),
-            pace=_pace(pace) if pace else None,
+            timing=_timing(timing) if timing else None,
             deaths={int(position): int(deaths) for position, deaths in found["deaths"].items()},
             fruitless=int(found.get("fruitless", 0)),  # older versions wrote neither
             request=str(found.get("request", "")),
@@ -177,8 +177,8 @@ def last_round(paths: Paths) -> int:
     raise AssertionError
 
 
-def _pace(found: dict[str, Any]) -> Pace:
-    return Pace(float(found["seconds"]), float(found["start"]), int(found["workers"]))
+def _timing(found: dict[str, Any]) -> TaskTiming:
+    return TaskTiming(float(found["seconds"]), float(found["start"]), int(found["workers"]))
 
 
 def _spans(rows: Sequence[int]) -> list[list[int]]:

@@ -24,16 +24,24 @@ from typing import Any
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.errors import AlreadyRunningError, ResultsError, RunFailedError, TinflError
-from tui_influence.runs.cluster.planner import Next, Planner
+from tui_influence.runs.cluster.planner import NextStep, Planner
 from tui_influence.runs.cluster.rounds import Round, last_round
-from tui_influence.runs.cluster.slurm_client import Jobs, read_jobs, slurm, write_jobs
-from tui_influence.runs.cluster.slurm_submit import Array, Scripts, alive, array_options, hidden, sbatch, submit_round
-from tui_influence.runs.cluster.trusted_commands import check_trusted, trust
+from tui_influence.runs.cluster.slurm_client import SubmittedJobs, read_jobs, run_slurm, write_jobs
+from tui_influence.runs.cluster.slurm_submit import (
+    BatchScripts,
+    JobArray,
+    array_options,
+    overriding_variables,
+    sbatch,
+    submit_round,
+    unfinished_jobs,
+)
+from tui_influence.runs.cluster.trusted_commands import check_trusted, record_trust
 from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import More, Request
+from tui_influence.runs.supervisor import PlanExtender, Request
 from tui_influence.store.files import make_directory, read_json, write_atomically, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
@@ -54,14 +62,14 @@ def submit(request: Request) -> str:
         TinflError: Slurm is not here, does not answer or refuses; the run is as it was.
     """
     paths = Paths(request.root.absolute())
-    if request.own:
-        trust(request.config.compute)
+    if request.trusted:
+        record_trust(request.config.compute)
     check_trusted(request.config.compute)
     written = {
         "config": config_to_json(request.config),
         "allow_code": request.allow_code,
         "retry_failed": request.retry_failed,
-        "trusted": request.own,
+        "trusted": request.trusted,
         "token": token_hex(8),
     }
     scripts = scripts_of(request, _digest(written))
@@ -69,7 +77,7 @@ def submit(request: Request) -> str:
     make_results_directory(paths.root)
     make_directory(paths.cluster)
     with Ownership(paths):
-        there = alive(scripts.name)
+        there = unfinished_jobs(scripts.name)
         if there:
             raise AlreadyRunningError(
                 f"{printable(str(paths.root))}: jobs of a run in this directory are on the cluster; to end them: "
@@ -82,13 +90,13 @@ def submit(request: Request) -> str:
         _wait_for_slurm(paths)
         number = last_round(paths)
         job = _submit_planner(paths, scripts, number)
-        write_jobs(paths, Jobs(scripts.name, time.time(), planner=job, round=number))
+        write_jobs(paths, SubmittedJobs(scripts.name, time.time(), planner=job, round=number))
     return job
 
 
-def scripts_of(request: Request, digest: str) -> Scripts:
+def scripts_of(request: Request, digest: str) -> BatchScripts:
     """Return the scripts of a run, which hold the digest of what was asked for."""
-    return Scripts(request.config, request.root.absolute(), SERVICE, digest, request.allow_code)
+    return BatchScripts(request.config, request.root.absolute(), SERVICE, digest, request.allow_code)
 
 
 def _digest(written: dict[str, Any]) -> str:
@@ -101,7 +109,7 @@ def _digest(written: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def dry_run(request: Request) -> list[str]:
+def describe_submission(request: Request) -> list[str]:
     """Return what would be submitted, to the letter, but for what only a round decides, and the request's own mark."""
     scripts, paths = scripts_of(request, "REQUEST"), Paths(request.root.absolute())
     slurm = request.config.compute.slurm
@@ -118,7 +126,7 @@ def dry_run(request: Request) -> list[str]:
     ]
 
 
-def plan(root: Path, after: int, digest: str, more: More) -> int:
+def run_planner(root: Path, after: int, digest: str, extender: PlanExtender) -> int:
     """Be the planner, in a job of its own; the exit code says how that went.
 
     One that comes late does nothing: if the run has been asked for anew, if what is asked was changed by hand, or if
@@ -128,7 +136,7 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
         root: the results directory.
         after: number of the round that is to be taken in; 0 before there is one.
         digest: of the request that its job is of.
-        more: says what a plan grows by.
+        extender: says what a plan grows by.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a request to stop, which the stop file says too
     paths = Paths(root)
@@ -138,7 +146,7 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
     if _digest(found) != digest:
         sys.stderr.write("what is asked of this run has changed since this job was submitted: it does nothing\n")
         return int(ResultsError.exit_code)
-    planner, scripts = Planner(request, more, digest=digest), scripts_of(request, digest)
+    planner, scripts = Planner(request, extender, digest=digest), scripts_of(request, digest)
     try:
         if jobs is not None and _is_waited_for(paths, scripts, jobs, after):
             return 0
@@ -155,7 +163,7 @@ def plan(root: Path, after: int, digest: str, more: More) -> int:
     return 0
 
 
-def _is_waited_for(paths: Paths, scripts: Scripts, jobs: Jobs, after: int) -> bool:
+def _is_waited_for(paths: Paths, scripts: BatchScripts, jobs: SubmittedJobs, after: int) -> bool:
     """Whether this planner is one too many, as its job was started before; then a planner waits for the tasks there.
 
     It may have been ended at any moment: before the tasks that it had submitted were written down, or the planner.
@@ -163,7 +171,7 @@ def _is_waited_for(paths: Paths, scripts: Scripts, jobs: Jobs, after: int) -> bo
     tasks = jobs.arrays
     if jobs.round <= after:
         try:
-            tasks = tuple(alive(scripts.name, planner=False))  # all that this job waited for are over
+            tasks = tuple(unfinished_jobs(scripts.name, planner=False))  # all that this job waited for are over
         except RunFailedError as error:  # a busy controller is asked again when something is to be submitted
             sys.stderr.write(f"not looked for tasks that were not written down: {error}\n")
             return False
@@ -171,38 +179,38 @@ def _is_waited_for(paths: Paths, scripts: Scripts, jobs: Jobs, after: int) -> bo
             return False
     elif jobs.planner:
         return True
-    others = alive(scripts.name, planner=True) - {os.environ.get("SLURM_JOB_ID", "")}
+    others = unfinished_jobs(scripts.name, planner=True) - {os.environ.get("SLURM_JOB_ID", "")}
     planner = others.pop() if others else _submit_planner(paths, scripts, max(jobs.round, after), tasks)
     write_jobs(paths, replace(jobs, arrays=tasks, planner=planner))
     return True
 
 
-def _hand_out(paths: Paths, scripts: Scripts, following: Next) -> None:
+def _hand_out(paths: Paths, scripts: BatchScripts, following: NextStep) -> None:
     """Submit a round: its arrays, as many as the site takes, and the planner that comes after them."""
     if following.round is None:
         return
     planned = following.round
     script = paths.cluster / f"tasks-{planned.number:04d}.sh"
     write_atomically(script, scripts.tasks(planned.number).encode())
-    pace = planned.pace.models_per_hour if planned.pace else 0.0
+    timing = planned.timing.models_per_hour if planned.timing else 0.0
 
-    def followed(arrays: Sequence[Array]) -> None:
-        jobs = Jobs(
+    def followed(arrays: Sequence[JobArray]) -> None:
+        jobs = SubmittedJobs(
             scripts.name,
             time.time(),
             tuple(array.job for array in arrays),
-            models_per_hour=pace,
+            models_per_hour=timing,
             round=planned.number,
             blocks=sum(array.count for array in arrays),
         )
         write_jobs(paths, jobs)
         write_jobs(paths, replace(jobs, planner=_submit_planner(paths, scripts, planned.number, jobs.arrays)))
 
-    together = scripts.config.compute.slurm.array_concurrency
-    submit_round(scripts.name, script, len(planned.blocks), together, followed)
+    max_running = scripts.config.compute.slurm.array_concurrency
+    submit_round(scripts.name, script, len(planned.blocks), max_running, followed)
 
 
-def _submit_planner(paths: Paths, scripts: Scripts, number: int, after: Sequence[str] = ()) -> str:
+def _submit_planner(paths: Paths, scripts: BatchScripts, number: int, after: Sequence[str] = ()) -> str:
     """Submit the planner that takes in a round, once some jobs are over."""
     script = paths.cluster / "planner.sh"
     write_atomically(script, scripts.planner(number).encode())
@@ -211,7 +219,7 @@ def _submit_planner(paths: Paths, scripts: Scripts, number: int, after: Sequence
     return sbatch(scripts.name, script, *dependency, planner=True, known=[own])
 
 
-def _try(scripts: Scripts) -> None:
+def _try(scripts: BatchScripts) -> None:
     """Ask whether Slurm would take the tasks, so that what is wrong with them is said before anything waits."""
     with NamedTemporaryFile("w", suffix=".sh") as script:
         for text in (scripts.tasks(1), scripts.planner(0)):
@@ -219,7 +227,7 @@ def _try(scripts: Scripts) -> None:
             script.truncate()
             script.write(text)
             script.flush()
-            slurm("sbatch", "--test-only", script.name, without=hidden(text))
+            run_slurm("sbatch", "--test-only", script.name, without=overriding_variables(text))
 
 
 def _wait_for_slurm(paths: Paths) -> None:
@@ -237,7 +245,7 @@ def _request(paths: Paths, found: dict[str, Any]) -> tuple[Request, bool]:
             paths.root,
             bool(found["allow_code"]),
             bool(found["retry_failed"]),
-            own=bool(found.get("trusted", False)),
+            trusted=bool(found.get("trusted", False)),
         )
         return request, bool(found["first"])
     except (KeyError, TypeError) as error:
@@ -246,7 +254,7 @@ def _request(paths: Paths, found: dict[str, Any]) -> tuple[Request, bool]:
 
 def _is_pilot(config: Config, planned: Round) -> bool:
     """Whether a round is the small first one, and the planner has what a task has: then it trains that itself."""
-    return planned.pace is None and config.compute.slurm.planner_partition is None
+    return planned.timing is None and config.compute.slurm.planner_partition is None
 
 
 def _train_here(paths: Paths, request: Request, planned: Round) -> None:

@@ -21,9 +21,9 @@ from tui_influence.store.files import make_directory, read_bytes, read_json, wri
 from tui_influence.store.paths import Paths
 from tui_influence.text import pluralize, printable
 
-FRESH = 5.0
+MAX_ANSWER_AGE = 5.0
 """Seconds for which an answer of the engine is good enough: a controller serves a whole site."""
-UNSEEN = 66
+RESULTS_NOT_VISIBLE = 66
 """The exit code of a batch script on a node that does not see the results directory."""
 _TIMEOUT = 30.0
 _PLANNER = "-plan"
@@ -33,7 +33,7 @@ _OVER = (
 
 
 @dataclass(frozen=True)
-class Jobs:
+class SubmittedJobs:
     """What was submitted last.
 
     Attributes:
@@ -56,7 +56,7 @@ class Jobs:
 
 
 @dataclass(frozen=True)
-class Task:
+class SlurmTask:
     """A task, or the pending rest of an array, as Slurm sees it.
 
     Attributes:
@@ -96,13 +96,13 @@ def planner_name(name: str) -> str:
     return name + _PLANNER
 
 
-def write_jobs(paths: Paths, jobs: Jobs) -> None:
+def write_jobs(paths: Paths, jobs: SubmittedJobs) -> None:
     """Write down what was submitted."""
     make_directory(paths.cluster)
     write_json(paths.jobs, asdict(jobs), durable=False)
 
 
-def read_jobs(paths: Paths) -> Jobs | None:
+def read_jobs(paths: Paths) -> SubmittedJobs | None:
     """Return what was submitted last; None for a run of this machine alone."""
     if not paths.jobs.exists():
         return None
@@ -110,7 +110,7 @@ def read_jobs(paths: Paths) -> Jobs | None:
         found = read_json(paths.jobs, limit=1 << 20)
         if not re.fullmatch(r"tinfl-[\w.-]+", str(found["name"])):  # `stop` would end somebody's other jobs
             return None
-        return Jobs(
+        return SubmittedJobs(
             name=str(found["name"]),
             submitted=float(found["submitted"]),
             arrays=tuple(str(job) for job in found["arrays"]),
@@ -123,7 +123,7 @@ def read_jobs(paths: Paths) -> Jobs | None:
         return None
 
 
-def slurm(program: str, *arguments: str, without: Collection[str] = ()) -> str:
+def run_slurm(program: str, *arguments: str, without: Collection[str] = ()) -> str:
     """Run one of Slurm's programs; return what it says.
 
     Args:
@@ -159,28 +159,28 @@ def slurm(program: str, *arguments: str, without: Collection[str] = ()) -> str:
     return done.stdout
 
 
-def end(jobs: Jobs, *, at_once: bool) -> None:
+def cancel_jobs(jobs: SubmittedJobs, *, at_once: bool) -> None:
     """Take back what waits, and let what runs finish its models in hand, or, `at_once`, end it.
 
     Raises:
         TinflError: see `slurm`.
     """
-    numbers = sorted({task.job.partition("_")[0] for task in look(jobs, fresh=True) if not task.is_over})
+    numbers = sorted({task.job.partition("_")[0] for task in query_tasks(jobs, fresh=True) if not task.is_over})
     if not numbers:
         return
     if at_once:
-        slurm("scancel", *numbers)
+        run_slurm("scancel", *numbers)
     else:
-        slurm("scancel", "--state=PENDING", *numbers)
+        run_slurm("scancel", "--state=PENDING", *numbers)
         with suppress(ConfigError):  # none of these has begun
-            slurm("scancel", "--batch", "--signal=USR1", *numbers)
+            run_slurm("scancel", "--batch", "--signal=USR1", *numbers)
     _seen.clear()
 
 
 def exit_code(job: str) -> int | None:
     """Return how a job ended, for the minutes in which Slurm remembers it without accounting."""
     try:
-        match = re.search(r"\bExitCode=(\d+)", slurm("scontrol", "show", "job", job)) if job else None
+        match = re.search(r"\bExitCode=(\d+)", run_slurm("scontrol", "show", "job", job)) if job else None
     except TinflError:
         return None
     return int(match[1]) if match else None
@@ -194,14 +194,14 @@ _WHY = {
 }
 
 
-def how_ended(tasks: list[Task], code: int | None) -> str:
+def describe_ends(tasks: list[SlurmTask], code: int | None) -> str:
     """Return how tasks ended that did not end well, in Slurm's word, such as "the planner (job 12): failed on n1".
 
     Args:
         tasks: that are over, the planner first.
         code: the exit code of the planner, if that is known.
     """
-    by_state: dict[tuple[bool, str], list[Task]] = {}
+    by_state: dict[tuple[bool, str], list[SlurmTask]] = {}
     for task in tasks:
         if task.is_over and task.state != "COMPLETED":
             by_state.setdefault((task.is_planner, task.state), []).append(task)
@@ -226,10 +226,10 @@ def node_warnings(paths: Paths) -> list[str]:
         return []
 
 
-_seen: dict[Jobs, tuple[float, list[Task]]] = {}
+_seen: dict[SubmittedJobs, tuple[float, list[SlurmTask]]] = {}
 
 
-def look(jobs: Jobs, *, fresh: bool = False) -> list[Task]:
+def query_tasks(jobs: SubmittedJobs, *, fresh: bool = False) -> list[SlurmTask]:
     """Return the tasks of a run that Slurm knows of, those that ended a short while ago included.
 
     Args:
@@ -240,22 +240,22 @@ def look(jobs: Jobs, *, fresh: bool = False) -> list[Task]:
         TinflError: see `slurm`.
     """
     name = jobs.name
-    asked, known = _seen.get(jobs, (-FRESH, []))
-    if not fresh and time.monotonic() - asked < FRESH:
+    asked, known = _seen.get(jobs, (-MAX_ANSWER_AGE, []))
+    if not fresh and time.monotonic() - asked < MAX_ANSWER_AGE:
         return known
     names = f"--name={name},{planner_name(name)}"
-    said = slurm("squeue", "--noheader", "--states=all", names, "--format=%i|%j|%T|%N|%r")
+    said = run_slurm("squeue", "--noheader", "--states=all", names, "--format=%i|%j|%T|%N|%r")
     tasks = [task for line in said.splitlines() if (task := _task(line, name)) is not None]
     _seen.clear()
     _seen[jobs] = (time.monotonic(), tasks)
     return tasks
 
 
-def _task(line: str, name: str) -> Task | None:
+def _task(line: str, name: str) -> SlurmTask | None:
     job, found, state, node, reason = [*line.strip().split("|", 4), "", "", "", ""][:5]
     if found not in (name, planner_name(name)):
         return None
-    return Task(
+    return SlurmTask(
         job=printable(job, 60),
         is_planner=found == planner_name(name),
         state=printable(state, 20),

@@ -23,7 +23,14 @@ from pathlib import Path
 
 from tui_influence.config.schema import Config, SlurmSection
 from tui_influence.errors import ConfigError, RunFailedError, TinflError
-from tui_influence.runs.cluster.slurm_client import UNSEEN, Jobs, job_name, look, planner_name, slurm
+from tui_influence.runs.cluster.slurm_client import (
+    RESULTS_NOT_VISIBLE,
+    SubmittedJobs,
+    job_name,
+    planner_name,
+    query_tasks,
+    run_slurm,
+)
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 _SMALLEST_ARRAY_LIMIT = 1001
@@ -39,22 +46,22 @@ _THEIRS = {
 
 
 @dataclass(frozen=True)
-class Array:
+class JobArray:
     """A job array that Slurm has taken.
 
     Attributes:
         job: its number.
         count: of its tasks.
-        together: how many of them may run at a time; 0 for all.
+        max_running: how many of them may run at a time; 0 for all.
     """
 
     job: str
     count: int
-    together: int = 0
+    max_running: int = 0
 
 
 def submit_round(
-    name: str, script: Path, blocks: int, together: int | None, followed: Callable[[Sequence[Array]], None]
+    name: str, script: Path, blocks: int, max_running: int | None, followed: Callable[[Sequence[JobArray]], None]
 ) -> None:
     """Submit the tasks of a round, as many as are taken, and the planner that follows them.
 
@@ -62,16 +69,16 @@ def submit_round(
         name: of the jobs.
         script: of the tasks.
         blocks: of the round, a task each.
-        together: tasks that may run at a time, over all arrays; None for no limit.
+        max_running: tasks that may run at a time, over all arrays; None for no limit.
         followed: submits the planner that follows them.
 
     Raises:
         TinflError: not even one task, with the planner after it, is taken.
     """
-    most = max_array()
+    most = max_array_size()
     known: list[str] = []
     while True:
-        arrays = _submit_arrays(name, script, blocks, together, most, known)
+        arrays = _submit_arrays(name, script, blocks, max_running, most, known)
         taken = sum(array.count for array in arrays)
         try:
             followed(arrays)
@@ -79,16 +86,16 @@ def submit_round(
         except TinflError as error:  # with nobody to take in what they say, tasks would train for a run that has failed
             sys.stderr.write(f"no planner after {taken} tasks: {error}\n")
             with suppress(TinflError):  # what goes on all the same is heard of in the next round
-                slurm("scancel", *(array.job for array in arrays))
+                run_slurm("scancel", *(array.job for array in arrays))
             blocks = taken // 2
             if not blocks or not isinstance(error, ConfigError):
                 raise
 
 
-def max_array() -> int:
+def max_array_size() -> int:
     """Return how many tasks an array may have on this site."""
     try:
-        said = slurm("scontrol", "show", "config")
+        said = run_slurm("scontrol", "show", "config")
     except TinflError:
         said = ""
     largest = re.search(r"MaxArraySize\s*=\s*(\d+)", said)
@@ -97,9 +104,9 @@ def max_array() -> int:
     return max(1, min(limits))
 
 
-def array_options(first: int, count: int, together: int | None) -> list[str]:
+def array_options(first: int, count: int, max_running: int | None) -> list[str]:
     """Return the options of an array: of `count` tasks, the first of them block `first`, so many at a time."""
-    at_a_time = f"%{together}" if together else ""
+    at_a_time = f"%{max_running}" if max_running else ""
     return [f"--array=0-{count - 1}{at_a_time}", f"--export=ALL,TINFL_FIRST={first}"]
 
 
@@ -120,7 +127,9 @@ def sbatch(name: str, script: Path, *options: str, planner: bool = False, known:
         TinflError: see `runs.jobs.slurm`.
     """
     try:
-        answer = slurm("sbatch", "--parsable", *options, str(script), without=hidden(script.read_text()))
+        answer = run_slurm(
+            "sbatch", "--parsable", *options, str(script), without=overriding_variables(script.read_text())
+        )
     except RunFailedError:
         taken = _taken(name, known, planner=planner)
         if taken is None:
@@ -132,28 +141,28 @@ def sbatch(name: str, script: Path, *options: str, planner: bool = False, known:
     return number
 
 
-def hidden(script: str) -> list[str]:
+def overriding_variables(script: str) -> list[str]:
     """Return the variables of the environment that would win over a script."""
     given = [variable for option, several in _THEIRS.items() if f"#SBATCH {option}=" in script for variable in several]
     return [f"SBATCH_{variable}" for variable in (*_OURS, *given)]
 
 
-def alive(name: str, *, planner: bool | None = None) -> set[str]:
+def unfinished_jobs(name: str, *, planner: bool | None = None) -> set[str]:
     """Return the numbers of the jobs of a run that are not over: its tasks', its planner's, or both.
 
     Raises:
         TinflError: see `runs.jobs.slurm`.
     """
-    tasks = look(Jobs(name, 0.0), fresh=True)
+    tasks = query_tasks(SubmittedJobs(name, 0.0), fresh=True)
     return {task.job.partition("_")[0] for task in tasks if not task.is_over and planner in (None, task.is_planner)}
 
 
 def _submit_arrays(
-    name: str, script: Path, blocks: int, together: int | None, most: int, known: list[str]
-) -> list[Array]:
+    name: str, script: Path, blocks: int, max_running: int | None, most: int, known: list[str]
+) -> list[JobArray]:
     """Submit as many tasks as are taken; `known` are the arrays of this round so far, and grows."""
-    arrays: list[Array] = []
-    first, left = 0, together
+    arrays: list[JobArray] = []
+    first, left = 0, max_running
     while first < blocks and left != 0:
         count = min(most, blocks - first)
         share = None if left is None else ceil(left * count / (blocks - first))
@@ -170,22 +179,22 @@ def _submit_arrays(
             most = count // 2
             continue
         known.append(job)
-        arrays.append(Array(job, count, share or 0))
+        arrays.append(JobArray(job, count, share or 0))
         first += count
         left = None if left is None or share is None else left - share
     return arrays
 
 
-def _let_more(array: Array, more: int) -> None:
+def _let_more(array: JobArray, more: int) -> None:
     """Let so many more tasks of an array run at a time, as nobody else will."""
     with suppress(TinflError):  # fewer than may be is slow, not wrong
-        slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.together + more}")
+        run_slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.max_running + more}")
 
 
 def _taken(name: str, known: Collection[str], *, planner: bool) -> str | None:
     """Return a job that is not known yet; None if there is none, or nobody can say."""
     try:
-        found = alive(name, planner=planner) - set(known)
+        found = unfinished_jobs(name, planner=planner) - set(known)
     except TinflError:
         return None
     return max(found, key=int) if found else None
@@ -197,7 +206,7 @@ _PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER", "PYTHONPATH"
 
 
 @dataclass(frozen=True)
-class Scripts:
+class BatchScripts:
     """The scripts of a run, and how they are submitted."""
 
     config: Config
@@ -247,7 +256,9 @@ class Scripts:
         lines = [f"#SBATCH {option}" for option in [*options, "--output=/dev/null", "--requeue"]]
         lines += [f"#SBATCH {option}" for option in self.config.compute.slurm.sbatch]
         passed = [f"export {key}={shlex.quote(os.environ[key])}" for key in _PASSED_ON if key in os.environ]
-        seen = f"[ -d {root} ] || {{ sleep {_SLOWLY}; exit {UNSEEN}; }}  # this node does not see the results"
+        seen = (
+            f"[ -d {root} ] || {{ sleep {_SLOWLY}; exit {RESULTS_NOT_VISIBLE}; }}  # this node does not see the results"
+        )
         return "\n".join(["#!/bin/bash", *lines, seen, *passed, *body]) + "\n"
 
 

@@ -25,12 +25,12 @@ from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.rounds import read_round
-from tui_influence.runs.control import Signals, Stop, stop_request, stop_signals
-from tui_influence.runs.devices import node, worker_devices
-from tui_influence.runs.prepare import mixed_versions
-from tui_influence.runs.row_queue import Work
+from tui_influence.runs.control import StopLevel, StopSignals, stop_request, stop_signals
+from tui_influence.runs.devices import node_name, worker_devices
+from tui_influence.runs.prepare import version_warnings
+from tui_influence.runs.row_queue import RowQueue
 from tui_influence.runs.session import Session
-from tui_influence.runs.worker_pool import Crew
+from tui_influence.runs.worker_pool import WorkerPool
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_atomically
 from tui_influence.store.matrix import compact
@@ -46,13 +46,13 @@ class _Task:
     go on here.
     """
 
-    def __init__(self, paths: Paths, asked: Signals, warn: Callable[[str], None]) -> None:
+    def __init__(self, paths: Paths, asked: StopSignals, warn: Callable[[str], None]) -> None:
         self._paths, self._asked, self._warn = paths, asked, warn
         self._parent = os.getppid()
 
-    def asked_to_stop(self) -> Stop:
+    def stop_level(self) -> StopLevel:
         if os.getppid() != self._parent:
-            return Stop.AT_ONCE
+            return StopLevel.AT_ONCE
         return max(self._asked.level, stop_request(self._paths))
 
     def beat(self, *, force: bool = False) -> None:
@@ -67,11 +67,11 @@ class _Task:
     def compact(self) -> None:
         pass
 
-    def more(self) -> list[Row]:
+    def plan_extension(self) -> list[Row]:
         return []
 
 
-def run_block(
+def run_task(
     paths: Paths, number: int, block: int, *, allow_code: bool = False, label: str = "", request: str = ""
 ) -> None:
     """Train what is left of a block.
@@ -88,16 +88,16 @@ def run_block(
         TinflError: it cannot be trained here; the events say so too.
     """
     given = read_round(paths, number)
-    if given.request != request or block >= len(given.blocks) or stop_request(paths) is not Stop.NO:
+    if given.request != request or block >= len(given.blocks) or stop_request(paths) is not StopLevel.NO:
         return  # the directory is another run's by now, or nothing is wanted
     info, plan = read_run_info(paths.root), read_plan(paths)
     config = config_from_json(info.config)
     rows = [plan[position] for position in given.blocks[block]]
-    host = node()
+    host = node_name()
     events = EventLog(paths.task_events(number, block), task=label or f"{number}.{block}")
     events.write("task-started", node=host, rows=len(rows), pid=os.getpid())
     gpus = _gpus_given(config.compute)
-    crew = Crew(
+    pool = WorkerPool(
         paths,
         config.compute.threads,
         allow_code=allow_code,
@@ -110,25 +110,25 @@ def run_block(
             events.write("warning", node=host, reason=text)
 
     try:
-        for warning in mixed_versions(info):
+        for warning in version_warnings(info):
             warn(warning)
         stage = config.compute.slurm.stage if config.compute.executor == "slurm" else None
         with stop_signals() as asked, use_stage(stage, _fingerprints(info), warn):
             task = _Task(paths, asked, warn)
-            work = Work(paths, rows, len(info.targets), config.compute.attempts)
+            queue = RowQueue(paths, rows, len(info.targets), config.compute.attempts)
             devices = worker_devices(config.compute, gpus, warn)
-            session = Session(work, crew, devices, config.compute, events, task, has_succeeded=given.done > 0)
-            if given.pace is not None:
+            session = Session(queue, pool, devices, config.compute, events, task, has_succeeded=given.done > 0)
+            if given.timing is not None:
                 groups = round(fmean(row.mask.sum() for row in plan))
                 for device in set(devices):
-                    session.progress.remember(device, given.pace.seconds, groups)
-            if len(work):
+                    session.statistics.remember(device, given.timing.seconds, groups)
+            if len(queue):
                 session.run()
-            at_once = session.failure is not None or task.asked_to_stop() is Stop.AT_ONCE
-            crew.end(at_once=at_once)
+            at_once = session.failure is not None or task.stop_level() is StopLevel.AT_ONCE
+            pool.end(at_once=at_once)
         if session.failure is not None:
             raise session.failure
-        events.write("task-ended", left=len(work))
+        events.write("task-ended", left=len(queue))
         if given.compacts(block):
             _compact(paths, info)
     except TinflError as error:
@@ -136,7 +136,7 @@ def run_block(
             events.write("task-failed", reason=str(error))
         raise
     finally:
-        crew.end(at_once=at_once)
+        pool.end(at_once=at_once)
         events.close()
 
 
@@ -178,7 +178,7 @@ def main() -> int:
     parser.add_argument("--request", default="")
     asked = parser.parse_args()
     try:
-        run_block(
+        run_task(
             Paths(asked.root),
             asked.round,
             asked.block,

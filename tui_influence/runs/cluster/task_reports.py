@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
-from tui_influence.runs.cluster.rounds import Pace, Round
+from tui_influence.runs.cluster.rounds import Round, TaskTiming
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.files import last_line
 from tui_influence.store.paths import Paths
 
 
 @dataclass
-class Told:
+class RoundReport:
     """What a round's tasks said.
 
     Attributes:
-        pace: how long things took; None if no model was finished.
+        timing: how long things took; None if no model was finished.
         died: blocks whose task began and never said how it ended, with its workers.
         silent: how many of the tasks that were handed out never said a word.
         cut_short: how many were asked to end before they were done, by a time limit, or for other jobs.
@@ -29,7 +29,7 @@ class Told:
         sound: blocks whose tasks ended as they should.
     """
 
-    pace: Pace | None = None
+    timing: TaskTiming | None = None
     died: dict[int, int] = field(default_factory=dict)
     silent: int = 0
     cut_short: int = 0
@@ -40,7 +40,7 @@ class Told:
     sound: list[int] = field(default_factory=list)
 
 
-def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
+def collect_reports(paths: Paths, planned: Round, handed: int, log: EventLog) -> RoundReport:
     """Copy what the tasks of a round said into the run's event log, and conclude from it; `clear` forgets it.
 
     Args:
@@ -49,11 +49,11 @@ def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
         handed: blocks that an engine was given, from the first; 0 where that is not known.
         log: the run's.
     """
-    told, everything = Told(), []
+    told, everything = RoundReport(), []
     seconds: list[float] = []
     starts: list[float] = []
     workers: list[int] = []
-    heard = blocks_heard_of(paths, planned.number)
+    heard = tasks_with_reports(paths, planned.number)
     for block in heard:
         events = [event for event, _ in read_events(paths.task_events(planned.number, block))]
         everything += events
@@ -75,18 +75,18 @@ def take_in(paths: Paths, planned: Round, handed: int, log: EventLog) -> Told:
     if told.silent and not told.reason:
         told.last_words = _last_words(paths, planned.number)
     if seconds:
-        told.pace = Pace(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
-    log.take_in(sorted(everything, key=lambda event: float(event["time"])))
+        told.timing = TaskTiming(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
+    log.append(sorted(everything, key=lambda event: float(event["time"])))
     return told
 
 
-def blocks_heard_of(paths: Paths, number: int) -> list[int]:
+def tasks_with_reports(paths: Paths, number: int) -> list[int]:
     """Return the blocks of a round whose tasks have said anything that is not taken in yet."""
     found = paths.tasks(number).glob("*/*.jsonl")
     return sorted(int(path.stem) for path in found if path.stem.isdecimal())
 
 
-def suspects(planned: Round, died: dict[int, int], undone: set[int]) -> Iterable[int]:
+def suspect_rows(planned: Round, died: dict[int, int], undone: set[int]) -> Iterable[int]:
     """Yield the rows that tasks may have had in hand when they died: the first undone ones, as many as workers."""
     for block, workers in died.items():
         if block < len(planned.blocks):
@@ -108,7 +108,7 @@ def _start(events: Sequence[dict[str, Any]]) -> list[float]:
     return [] if began is None or ready is None else [max(0.0, ready - began)]
 
 
-def clear(paths: Paths, number: int, sound: Sequence[int]) -> None:
+def remove_reports(paths: Paths, number: int, sound: Sequence[int]) -> None:
     """Forget what the tasks of a round said, once that is in the run's event log.
 
     Logs of tasks that ended as they should are removed; those of others stay where they are.

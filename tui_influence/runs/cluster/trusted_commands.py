@@ -14,7 +14,7 @@ from tui_influence.config.schema import ComputeSection
 from tui_influence.errors import ResultsError
 
 
-def lines_of(compute: ComputeSection) -> list[str]:
+def trusted_lines(compute: ComputeSection) -> list[str]:
     """Return what is only done for somebody who has asked for it."""
     slurm, ray = compute.slurm, compute.ray
     if compute.executor == "slurm":
@@ -22,9 +22,9 @@ def lines_of(compute: ComputeSection) -> list[str]:
     return [ray.address] if compute.executor == "ray" and ray.address != "auto" else []
 
 
-def trust(compute: ComputeSection) -> None:
+def record_trust(compute: ComputeSection) -> None:
     """Note that the user has started a run with these lines."""
-    if lines_of(compute):
+    if trusted_lines(compute):
         note = _note(compute)
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -36,7 +36,7 @@ def check_trusted(compute: ComputeSection) -> None:
     Raises:
         ResultsError: not on this machine, and not by this user.
     """
-    if lines_of(compute) and not _note(compute).exists():
+    if trusted_lines(compute) and not _note(compute).exists():
         raise ResultsError(
             f"[compute.{compute.executor}] of this run holds lines for a shell or another machine, which are not "
             "followed because a results directory names them: start it again from your own config with `tinfl sweep`"
@@ -46,5 +46,5 @@ def check_trusted(compute: ComputeSection) -> None:
 def _note(compute: ComputeSection) -> Path:
     from platformdirs import user_state_path
 
-    content = json.dumps([compute.executor, *lines_of(compute)]).encode()
+    content = json.dumps([compute.executor, *trusted_lines(compute)]).encode()
     return user_state_path("tinfl") / "trusted" / hashlib.blake2b(content, digest_size=16).hexdigest()

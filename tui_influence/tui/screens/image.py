@@ -11,18 +11,18 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ExampleQuestion, ImageSeries
 from tui_influence.render.format import cut, plain
 from tui_influence.tui.actions import CHANGING, bindings
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.large import has_graphics
-from tui_influence.tui.looking import ImageAsked, Series
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.steady_lines import SteadyLines
+from tui_influence.tui.widgets.image_view import ImageView
+from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 class ImageScreen(Screen[int]):
@@ -41,7 +41,7 @@ class ImageScreen(Screen[int]):
     class LookAsked(Message):
         """A closer look is wanted at an image."""
 
-        def __init__(self, reading: "Reading", asked: ImageAsked) -> None:
+        def __init__(self, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
             self.reading, self.asked = reading, asked
             super().__init__()
 
@@ -55,14 +55,14 @@ class ImageScreen(Screen[int]):
     class VerifyAsked(Message):
         """The classes that are to blame for an image are to be left out, to see what that changes."""
 
-        def __init__(self, reading: "Reading", question: Question) -> None:
+        def __init__(self, reading: "RunSnapshot", question: Question) -> None:
             self.reading, self.question = reading, question
             super().__init__()
 
     class Closed(Message):
         """No image is on the screen any more."""
 
-    def __init__(self, state: RunState, series: Series, place: int) -> None:
+    def __init__(self, state: RunState, series: ImageSeries, place: int) -> None:
         """Open an image.
 
         Args:
@@ -77,9 +77,9 @@ class ImageScreen(Screen[int]):
         """Lay out title, picture and words."""
         yield Static(id="image-title", markup=False)
         with Horizontal(id="image"):
-            yield PictureView(self._state.album)
+            yield ImageView(self._state.album)
             with VerticalScroll(id="said"):
-                yield SteadyLines(id="example")
+                yield IncrementalText(id="example")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -96,25 +96,25 @@ class ImageScreen(Screen[int]):
 
     def show(self) -> None:
         """Show what is known of the image."""
-        if not self.is_mounted or not self.query(PictureView):  # on its way in, or out
+        if not self.is_mounted or not self.query(ImageView):  # on its way in, or out
             return
         self.query_one("#image-title", Static).update(self._title())
-        self.query_one(PictureView).refresh()
-        self.query_one("#example", SteadyLines).show(self._lines())
+        self.query_one(ImageView).refresh()
+        self.query_one("#example", IncrementalText).show(self._lines())
 
     def _lines(self) -> list[Text]:
-        look, seen = self._state.look, self._state.image
+        style, seen = self._state.style, self._state.image
         if seen is None or seen.asked != self._asked():
-            return [Text("looking...", style=look.quiet)]
+            return [Text("looking...", style=style.quiet)]
         if seen.found is None:
-            return [Text(plain(seen.reason, look.ascii), style=look.warning)]
+            return [Text(plain(seen.reason, style.ascii), style=style.warning)]
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
         reading, box = self._series.reading, self.query_one("#said").size
-        classes, width = reading.described.classes, max(box.width - 1, 20)
-        lines = example_lines(seen.found, classes, self._group(), look, width, box.height, self._verified(width))
+        classes, width = reading.target_info.classes, max(box.width - 1, 20)
+        lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._verified(width))
         problem = self._state.image_problems.get(reading.target)
-        return [*lines, Text(plain(problem, look.ascii), style=look.warning)] if problem else lines
+        return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines
 
     def _verified(self, width: int) -> list[Text]:
         """How putting the blame for it to the test stands."""
@@ -127,13 +127,13 @@ class ImageScreen(Screen[int]):
         return None if group is None else self._series.reading.info.source.groups[group]
 
     def _title(self) -> Text:
-        look, series, group = self._state.look, self._series, self._group()
-        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.which, look.ascii)}"
+        style, series, group = self._state.style, self._series, self._group()
+        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
         if group is None:
-            return Text(place, style=look.quiet)
-        name = cut(plain(group, look.ascii), 40, look.sign("…", "~"))
+            return Text(place, style=style.quiet)
+        name = cut(plain(group, style.ascii), 40, style.ellipsis)
         role = f" {series.role}" if series.role else ""
-        return Text.assemble((f" {name}", "bold"), role, (f" {place}", look.quiet))
+        return Text.assemble((f" {name}", "bold"), role, (f" {place}", style.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""
@@ -165,8 +165,8 @@ class ImageScreen(Screen[int]):
             return not self._state.readonly
         return action != "large" or has_graphics()
 
-    def _asked(self) -> ImageAsked:
-        return self._series.asked(self._place)
+    def _asked(self) -> ExampleQuestion:
+        return self._series.question_at(self._place)
 
     def _question(self) -> Question:
         """The question about this image alone."""
@@ -178,6 +178,6 @@ class ImageScreen(Screen[int]):
 
     def _look(self) -> None:
         reading, asked = self._series.reading, self._asked()
-        self.query_one(PictureView).show(reading.target, asked.example, self._state.look)
+        self.query_one(ImageView).show(reading.target, asked.example, self._state.style)
         self.post_message(self.LookAsked(reading, asked))
         self.show()

@@ -9,8 +9,8 @@ from tui_influence.render.run_words import Level
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.mode import ModeScreen
-from tui_influence.tui.widgets.field import SEARCH, Field
+from tui_influence.tui.screens.base import ModeScreen
+from tui_influence.tui.widgets.input import SEARCH, Field
 from tui_influence.tui.widgets.log_view import LogView
 
 _LEVELS = {Level.INFO: "all lines", Level.WARNING: "warnings and errors", Level.ERROR: "errors"}
@@ -36,7 +36,7 @@ class LogScreen(ModeScreen):
         field = Field(SEARCH, placeholder="search", id="search")
         field.display = False
         yield field
-        yield LogView(self.state.look)
+        yield LogView(self.state.style)
 
     def on_mount(self) -> None:
         """Have the log read."""
@@ -45,7 +45,7 @@ class LogScreen(ModeScreen):
 
     def show(self) -> None:
         """Show lines that were added."""
-        self.query_one(LogView).show(self.state.log, self.state.look)
+        self.query_one(LogView).show(self.state.log, self.state.style)
         self._say()
 
     def back(self) -> bool:

@@ -13,23 +13,22 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.probe_state import View
-from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.field import PROBE_FILTER, Field
+from tui_influence.tui.widgets.headers import probe_heading
 from tui_influence.tui.widgets.image_grid import ImageGrid
-from tui_influence.tui.widgets.probe_beside import ProbeBeside
-from tui_influence.tui.widgets.probe_heading import probe_heading
-from tui_influence.tui.widgets.probe_table import ProbeTable
-from tui_influence.tui.widgets.steady_lines import SteadyLines
-from tui_influence.tui.widgets.table import Table
+from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.input import PROBE_FILTER, Field
+from tui_influence.tui.widgets.probe_detail import ProbeDetail
+from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
-    from tui_influence.tui.probe_state import Found
+    from tui_influence.analysis.types import ProbeResult
     from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
 
 
@@ -68,7 +67,7 @@ class ProbeScreen(AskingScreen):
         super().__init__(state)
         self._filter = ""
         self._order = 0
-        self._found: Found | None = None
+        self._found: ProbeResult | None = None
         self._shown: Shown | None = None
         self._sheet: ProbeSheet | None = None
         self._shelved: Shelved | None = None
@@ -79,15 +78,15 @@ class ProbeScreen(AskingScreen):
 
     def body(self) -> ComposeResult:
         """Lay out heading, filter, table or images, and what is beside them."""
-        album, look = self.state.album, self.state.look
-        yield SteadyLines(id="probe-heading")
+        album, style = self.state.album, self.state.style
+        yield IncrementalText(id="probe-heading")
         field = Field(PROBE_FILTER, placeholder="part of a name, <-0.1, q<0.05, margin<-2, right<0.1", id="filter")
         field.display = False
         yield field
         with Horizontal(id="probed"):
-            yield ProbeTable(look)
-            yield ImageGrid(album, look, id="parts")
-            yield ProbeBeside(album, id="probe-beside")
+            yield ProbeTable(style)
+            yield ImageGrid(album, style, id="parts")
+            yield ProbeDetail(album, id="probe-beside")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -101,7 +100,7 @@ class ProbeScreen(AskingScreen):
     def show(self) -> None:
         """Show what was found, or why nothing was."""
         self._find_shown()
-        shown, look = self._shown, self.state.look
+        shown, style = self._shown, self.state.style
         reason = self._nothing()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
@@ -110,7 +109,7 @@ class ProbeScreen(AskingScreen):
             probed.display = not reason
             self.call_after_refresh(self.show)  # only then its parts know their sizes
         if reason:
-            empty.update(plain(reason, look.ascii))
+            empty.update(plain(reason, style.ascii))
         elif shown is not None:
             self._show_body(shown)
         self._show_heading()
@@ -125,11 +124,11 @@ class ProbeScreen(AskingScreen):
             self.query_one(ProbeTable).focus()
             return True
         probe, asked = self.state.probe, self.state.question
-        if probe.view is View.PARTS and probe.source is not None:
+        if probe.view is ProbeKind.PARTS and probe.source is not None:
             self.post_message(self.DriverChosen(None))
             return True
-        if probe.view is View.PARTS and asked.target_class is not None:
-            self.ask(asked.against(None, None))
+        if probe.view is ProbeKind.PARTS and asked.target_class is not None:
+            self.ask(asked.compared_with(None, None))
             return True
         return False
 
@@ -140,7 +139,7 @@ class ProbeScreen(AskingScreen):
             return self._sheet is not None and not self._nothing()
         if action == "export":
             return self._shown is not None and not self._nothing()
-        if action == "estimator" and view is View.LEAKS:
+        if action == "estimator" and view is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
             return self.state.overview is not None and self.state.overview.info is not None
@@ -181,7 +180,7 @@ class ProbeScreen(AskingScreen):
         probe = self.state.probe
         asked = probe.asked(self.state.question)
         source = None if asked.source is None else self.info().source.groups[asked.source]
-        verb, *words = asked.question.arguments(self.state.root, asked.view, source=source)
+        verb, *words = asked.question.arguments(self.state.root, asked.kind, source=source)
         limit = probe.found.limit if probe.found is not None else None
         top = [f"--top={limit}"] if limit else []
         self.post_message(CopyAsked(shlex.join(["tinfl", verb, *top, *words]), "the command"))
@@ -201,7 +200,7 @@ class ProbeScreen(AskingScreen):
         if row is None:
             return
         if row.example is None:
-            self.ask(self.state.question.against(None, row.group))
+            self.ask(self.state.question.compared_with(None, row.group))
             return
         indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:
@@ -253,7 +252,7 @@ class ProbeScreen(AskingScreen):
             self._shown = shown(found)
             self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
         table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
-        if before is not None and not table and (found is None or before.asked != found.asked):
+        if before is not None and not table and (found is None or before.question != found.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
@@ -263,19 +262,19 @@ class ProbeScreen(AskingScreen):
         sheet = self._sheet
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
-        self.query_one("#probed").set_class(self.state.probe.view is View.LEAKS, "-pairs")
+        self.query_one("#probed").set_class(self.state.probe.view is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
-        drawn = (shown, self.state.look)
+        drawn = (shown, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
             if self._shelved is not None:
-                grid.show(self._shelved.shelves(self.state.look), self.state.look, captions=1, follow=follow)
+                grid.show(self._shelved.shelves(self.state.style), self.state.style, captions=1, follow=follow)
             self._show_rows(follow=follow)
         if self._pictures != self.state.album.changes:
             self._pictures = self.state.album.changes
             grid.redraw()
-            self.query_one(ProbeBeside).redraw()
+            self.query_one(ProbeDetail).redraw()
             self.ask_for_pictures()
         self._show_beside()
 
@@ -285,31 +284,31 @@ class ProbeScreen(AskingScreen):
             return
         order = self._order % len(sheet.orders)
         rows = sheet.chosen(self._filter, order)
-        self.query_one(ProbeTable).show(sheet, rows, self.state.look, follow=follow)
+        self.query_one(ProbeTable).show(sheet, rows, self.state.style, follow=follow)
         many = f"{len(rows):,} of {pluralize(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
         self._part = f"{many}{list(sheet.orders)[order]}"
 
     def _show_heading(self) -> None:
         shown, width = self._shown, self.size.width - 2
-        summary = shown.summary(self.state.look) if shown is not None else ""
+        summary = shown.summary(self.state.style) if shown is not None else ""
         part = self._part if self._sheet is not None and not self._nothing() else ""
-        self.query_one("#probe-heading", SteadyLines).show(probe_heading(self.state, summary, part, width))
+        self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, look, found, sheet = self.query_one(ProbeBeside), self.state.look, self._found, self._sheet
+        beside, style, found, sheet = self.query_one(ProbeDetail), self.state.style, self._found, self._sheet
         width, height = beside.room
         if found is None or self._shown is None or not width:
             return
         place, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
-        detailed = (self._shown, place if sheet is not None else tile, look, beside.room)
+        detailed = (self._shown, place if sheet is not None else tile, style, beside.room)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         row, lines = None, []
         if sheet is not None and place is not None:
-            row, lines = sheet.rows[place], sheet.about(place, width, look)
+            row, lines = sheet.rows[place], sheet.about(place, width, style)
         elif self._shelved is not None:
-            lines = self._shelved.about(None if tile is None else tile.place, width, height, look)
+            lines = self._shelved.about(None if tile is None else tile.place, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
-        beside.show(found.reading.target, example, sample, lines, look)
+        beside.show(found.reading.target, example, sample, lines, style)

@@ -1,30 +1,38 @@
-"""Mode 4, Prune: which classes are left out, what retraining without them gained, and what that cost.
+"""What a user chooses and asks for in the Prune mode: keys that become messages, some after a short question.
+
+Nothing is changed here: the app's handlers own the state, and carry out what is asked.
+
+Mode 4, Prune: which classes are left out, what retraining without them gained, and what that cost.
 
 A pruning that is not there yet is a proposal: what would be retrained, how many models, how long. One that is there
 is a run of its own, shown as its arms fill in. This screen holds what is looked at; `prune_asking` asks for the rest.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 
-from tui_influence.pruning.options import Choice
+from tui_influence.errors import ConfigError
+from tui_influence.pruning.options import Choice, numbers
 from tui_influence.render.format import plain
+from tui_influence.runs.heartbeat import State
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.keys import keys_of
-from tui_influence.tui.screens.prune_asking import PruneAsking
+from tui_influence.tui.keymap import keys_of
+from tui_influence.tui.screens.base import AskingScreen
+from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.arm_table import ArmTable
 from tui_influence.tui.widgets.facts import NARROW
+from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
-from tui_influence.tui.widgets.steady_lines import SteadyLines
-from tui_influence.tui.widgets.table import Table
+from tui_influence.tui.widgets.table import ArmTable, Table
 
 if TYPE_CHECKING:
     from tui_influence.pruning.curve import Quantity
@@ -32,6 +40,190 @@ if TYPE_CHECKING:
         ArmResult,
     )
     from tui_influence.tui.widgets.gain_lines import GainSheet
+
+
+_CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
+_SEEDS = (3, 5, 10, 20, 50)
+
+
+class PruneAsking(AskingScreen):
+    """Asks for what is to be retrained, and for what is to be done with it."""
+
+    class ChoiceMade(Message):
+        """Something else is to be retrained: these fields of the choice change, whatever has been chosen meanwhile."""
+
+        def __init__(self, **changes: Any) -> None:
+            self.changes = changes
+            super().__init__()
+
+    class NameChosen(Message):
+        """Another pruning is to be looked at, or begun."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+            super().__init__()
+
+    class TimeAsked(Message):
+        """What is proposed is to be timed."""
+
+    class TrainAsked(Message):
+        """What is proposed is to be trained."""
+
+    class StopAsked(Message):
+        """The pruning is to be stopped."""
+
+    class ResumeAsked(Message):
+        """The pruning is to go on."""
+
+    class ExportAsked(Message):
+        """The arms are to be written to a file."""
+
+    class CommandAsked(Message):
+        """The command line that does the same is to be copied."""
+
+    @property
+    def _is_measured(self) -> bool:
+        """Whether what is shown was measured."""
+        pruning = self.state.pruning
+        return pruning.measured is not None and not pruning.proposes and not self.nothing()
+
+    def nothing(self) -> str:
+        """Return why there is nothing to show; empty if there is something."""
+        state = self.state
+        overview = state.overview
+        if overview is None or overview.info is None:
+            return state.problem or "reading the run..."
+        if overview.info.arms:
+            return "This is a pruning, not a sweep: open its sweep's directory to see what it gained."
+        if state.pruning.names is None:
+            return state.pruning.problem or "looking for prunings..."
+        return ""
+
+    def allows(self, action: str) -> bool:
+        """Choosing needs a ranking, and a pruning that is not at work; the rest needs something measured."""
+        pruning = self.state.pruning
+        if self.nothing():
+            return False
+        if action in _CHOOSING and (pruning.is_active or pruning.preparing):
+            return False
+        if action in ("time", "train"):
+            current = pruning.outlined == pruning.proposal(self.state.question)
+            return pruning.proposes and pruning.outline is not None and current and not pruning.refused
+        if action == "stop":
+            return pruning.is_active
+        if action == "resume":
+            overview = pruning.overview
+            if not pruning.exists or overview is None or pruning.is_active or pruning.preparing:
+                return False
+            return overview.state is not State.DONE or bool(overview.left)
+        if action == "export":
+            return self._is_measured
+        return super().allows(action)
+
+    def action_numbers(self) -> None:
+        """Choose how many groups are dropped."""
+        outline, choice = self.state.pruning.outline, self.state.pruning.choice
+        ks = choice.ks or (sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else ())
+
+        def given(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                chosen = numbers(text) if text else ()
+            except ConfigError as error:
+                self.notify(str(error), severity="error", markup=False)
+            else:
+                self.post_message(self.ChoiceMade(ks=tuple(sorted(set(chosen)))))
+
+        title = "Drop how many classes?"
+        note = "For each number: so many of lowest influence, at random, and of highest influence."
+        self.app.push_screen(
+            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), given
+        )
+
+    def action_list(self) -> None:
+        """Choose what is done with the classes that were marked in the ranking."""
+        pruning = self.state.pruning
+        marked = pruning.marked or pruning.choice.listed
+        if not marked:
+            text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
+            self.notify(keys_of(self.app).put_into(text), markup=False)
+            return
+        many = pluralize(len(marked), "marked class", "marked classes")
+        choices = [("drop", marked), ("keep", marked), ("drop", ())]
+        names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
+
+        def chosen(place: int) -> None:
+            verb, listed = choices[place]
+            self.post_message(self.ChoiceMade(verb=verb, listed=listed))
+
+        self.choose("An arm of the marked classes?", names, chosen)
+
+    def action_seeds(self) -> None:
+        """Choose how often each arm is retrained."""
+        usual = "as many as an interval of +-1 point takes: 5, up to 20"
+        names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
+        values = (None, *_SEEDS)
+        self.choose(
+            "How many retrainings?", names, lambda place: self.post_message(self.ChoiceMade(seeds=values[place]))
+        )
+
+    def action_baselines(self) -> None:
+        """Compare with baselines, or not; what a pruning has, it keeps."""
+        pruning = self.state.pruning
+        chosen = None if pruning.choice.baselines is not None else pruning.exists
+        self.post_message(self.ChoiceMade(baselines=chosen))
+
+    def action_time(self) -> None:
+        """Time a few training steps."""
+        self.post_message(self.TimeAsked())
+
+    def action_train(self) -> None:
+        """Ask for what is proposed to be trained."""
+        self.post_message(self.TrainAsked())
+
+    def action_stop(self) -> None:
+        """Ask for the pruning to stop."""
+        self.post_message(self.StopAsked())
+
+    def action_resume(self) -> None:
+        """Ask for the pruning to go on."""
+        self.post_message(self.ResumeAsked())
+
+    def action_export(self) -> None:
+        """Ask for the file."""
+        self.post_message(self.ExportAsked())
+
+    def action_command(self) -> None:
+        """Ask for the command to be copied."""
+        self.post_message(self.CommandAsked())
+
+    def action_name(self) -> None:
+        """Choose a pruning, or begin another."""
+        names = list(self.state.pruning.names or ())
+        if not names:
+            self._begin_another()
+            return
+        self.choose(
+            "Which pruning?",
+            [*names, "another one..."],
+            lambda place: self._open(names[place]) if place < len(names) else self._begin_another(),
+        )
+
+    def _begin_another(self) -> None:
+        taken = set(self.state.pruning.names or ())
+        proposed = next(name for number in range(2, len(taken) + 3) if (name := f"pruning-{number}") not in taken)
+
+        def given(name: str | None) -> None:
+            if name is not None:
+                self._open(name)
+
+        note = "Letters, digits, dots, underscores and hyphens."
+        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), given)
+
+    def _open(self, name: str) -> None:
+        self.post_message(self.NameChosen(name))
+
 
 _WIDE = 120
 _VIEWS = ("arms", "curve", "prediction")
@@ -68,14 +260,14 @@ class PruneScreen(PruneAsking):
     def body(self) -> ComposeResult:
         """Lay out how it stands, the table with its detail, and the curve; or what is proposed."""
         with VerticalScroll(id="proposal"):
-            yield SteadyLines(id="proposed")
-        yield SteadyLines(id="pruning-standing")
+            yield IncrementalText(id="proposed")
+        yield IncrementalText(id="pruning-standing")
         with Horizontal(id="pruned"):
             with Vertical(id="arms"):
-                yield ArmTable(self.state.look)
-                yield SteadyLines(id="arm")
+                yield ArmTable(self.state.style)
+                yield IncrementalText(id="arm")
             with VerticalScroll(id="pruned-beside", can_focus=False):
-                yield SteadyLines(id="curve")
+                yield IncrementalText(id="curve")
         yield Static(id="no-pruning", classes="calm", markup=False)
 
     def on_resize(self) -> None:
@@ -94,7 +286,7 @@ class PruneScreen(PruneAsking):
         self.query_one("#pruned").display = measured
         self.focus_on("#proposal" if proposing else "ArmTable")
         if reason:
-            self.query_one("#no-pruning", Static).update(plain(reason, state.look.ascii))
+            self.query_one("#no-pruning", Static).update(plain(reason, state.style.ascii))
         elif proposing:
             self._show_proposal()
         else:
@@ -172,41 +364,41 @@ class PruneScreen(PruneAsking):
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
             if planned:
-                lines += [Text(), recommended(outline.best, state.look, "predicted")]
+                lines += [Text(), recommended(outline.recommendation, state.style, "predicted")]
             if forecasts:
-                lines += predicted_gains(forecasts, self._quantity, state.look)
-        self.query_one("#proposed", SteadyLines).show(lines)
+                lines += predicted_gains(forecasts, self._quantity, state.style)
+        self.query_one("#proposed", IncrementalText).show(lines)
 
     def _show_measured(self) -> None:
         state, pruning = self.state, self.state.pruning
-        width, look = self.size.width - 2, state.look
+        width, style = self.size.width - 2, state.style
         wide = self.size.width >= _WIDE
         lines = pruning_standing(state, width)
         measured = pruning.measured
         if pruning.unmeasured:
-            lines.append(Text(plain(pruning.unmeasured, look.ascii), style=look.error))
+            lines.append(Text(plain(pruning.unmeasured, style.ascii), style=style.error))
         if measured is not None:
             from tui_influence.tui.widgets.pruning_lines import class_heading, ranked_by, verdict
 
             result = self._result()
             if result is not None:
-                lines.append(class_heading(result, look))
+                lines.append(class_heading(result, style))
             else:
-                said = verdict(measured, pruning.name, look)
+                said = verdict(measured, pruning.name, style)
                 if said is not None and self.size.width < NARROW:
-                    said.truncate(width, overflow="ellipsis" if not look.ascii else "crop")
+                    said.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [said] if said is not None else []
                 if wide:
                     lines.append(
                         Text(
-                            plain(f"ranked by {ranked_by(measured.pruning.ranking)}", look.ascii),
-                            style=look.quiet,
+                            plain(f"ranked by {ranked_by(measured.pruning.ranking)}", style.ascii),
+                            style=style.quiet,
                         )
                     )
             if measured.damaged:
                 left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
-                lines.append(Text(left_out, style=look.warning))
-        self.query_one("#pruning-standing", SteadyLines).show(lines)
+                lines.append(Text(left_out, style=style.warning))
+        self.query_one("#pruning-standing", IncrementalText).show(lines)
         view = "both" if wide else _VIEWS[self._view]
         self.query_one("#arms").display = measured is not None and view in ("both", "arms")
         self.query_one("#pruned-beside").display = measured is not None and view != "arms"
@@ -221,8 +413,8 @@ class PruneScreen(PruneAsking):
     def _show_table(self) -> None:
         from tui_influence.tui.widgets.gain_lines import arm_sheet, class_sheet
 
-        measured, look = self.state.pruning.measured, self.state.look
-        made_of = (measured, self._quantity, self._opened, look)
+        measured, style = self.state.pruning.measured, self.state.style
+        made_of = (measured, self._quantity, self._opened, style)
         if measured is None or made_of == self._made_of:
             return
         same = self._made_of[2:3] == made_of[2:3] and bool(self._made_of)
@@ -233,7 +425,7 @@ class PruneScreen(PruneAsking):
         )
         table = self.query_one(ArmTable)
         table.styles.max_height = len(self._sheet.rows) + 1  # what is said of the line stands right below
-        table.show(self._sheet, self._sheet.rows, look, follow=same)
+        table.show(self._sheet, self._sheet.rows, style, follow=same)
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -243,33 +435,33 @@ class PruneScreen(PruneAsking):
         from tui_influence.tui.widgets.pruning_lines import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
-        detailed = (measured, self._opened, current.index, self.state.look, width)
+        detailed = (measured, self._opened, current.index, self.state.style, width)
         if detailed == self._detailed:
             return
         self._detailed = detailed
-        result, look = self._result(), self.state.look
+        result, style = self._result(), self.state.style
         if result is None:
-            lines = arm_detail(measured, measured.results[current.index], look, max(width, 20))
+            lines = arm_detail(measured, measured.results[current.index], style, max(width, 20))
         else:
-            lines = class_detail(result.by_class[current.index], look)
-        self.query_one("#arm", SteadyLines).show(lines)
+            lines = class_detail(result.by_class[current.index], style)
+        self.query_one("#arm", IncrementalText).show(lines)
 
     def _show_beside(self, view: str) -> None:
-        measured, look = self.state.pruning.measured, self.state.look
+        measured, style = self.state.pruning.measured, self.state.style
         if measured is None or view == "arms":
             return
         beside = self.query_one("#pruned-beside")
         width, height = beside.content_size.width, beside.content_size.height
-        drawn = (measured, view, self._quantity, look, width, height)
+        drawn = (measured, view, self._quantity, style, width, height)
         if drawn == self._beside or width < 12:
             return
         self._beside = drawn
         from tui_influence.tui.widgets.pruning_lines import against_prediction, curve
 
         lines: list[Text] = []
-        prediction = against_prediction(measured, self._quantity, look) if view != "curve" else []
+        prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []
         if view != "prediction":
-            lines += curve(measured, self._quantity, look, width, height - len(prediction) - 1)
+            lines += curve(measured, self._quantity, style, width, height - len(prediction) - 1)
         if prediction:
             lines += [*([Text()] if lines else []), *prediction]
-        self.query_one("#curve", SteadyLines).show(lines)
+        self.query_one("#curve", IncrementalText).show(lines)

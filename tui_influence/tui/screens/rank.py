@@ -12,18 +12,18 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from tui_influence.analysis.question import comparison_choices
 from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.whom import rivals
-from tui_influence.tui.widgets.field import FILTER, Field
-from tui_influence.tui.widgets.ranking_table import RankingTable
-from tui_influence.tui.widgets.steady_lines import SteadyLines
+from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.input import FILTER, Field
+from tui_influence.tui.widgets.table import RankingTable
 
 if TYPE_CHECKING:
-    from tui_influence.tui.sheets import Sheet
+    from tui_influence.tui.table_models import Sheet
 
 
 class RankScreen(AskingScreen):
@@ -62,12 +62,12 @@ class RankScreen(AskingScreen):
 
     def body(self) -> ComposeResult:
         """Lay out question, filter, table and detail."""
-        yield SteadyLines(id="question")
+        yield IncrementalText(id="question")
         field = Field(FILTER, placeholder="part of a name, >0.1, |x|>0.2, q<0.05, n>=50", id="filter")
         field.display = False
         yield field
         with Horizontal(id="ranking"):
-            yield RankingTable(self.state.look)
+            yield RankingTable(self.state.style)
             with VerticalScroll(id="detail", can_focus=False):
                 yield Static(id="about", markup=False)
         yield Static(id="no-ranking", classes="calm", markup=False)
@@ -89,9 +89,9 @@ class RankScreen(AskingScreen):
         empty = self.query_one("#no-ranking", Static)
         empty.display = self._sheet is None
         if self._sheet is None:
-            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.look.ascii))
-        elif self._shown != (self._sheet, state.look):  # nor what has not changed: a run is looked at every second
-            self._shown = (self._sheet, state.look)
+            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.style.ascii))
+        elif self._shown != (self._sheet, state.style):  # nor what has not changed: a run is looked at every second
+            self._shown = (self._sheet, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -160,7 +160,7 @@ class RankScreen(AskingScreen):
     def action_versus(self) -> None:
         """Choose what to compare with, or nothing."""
         asked = self.state.question
-        choice = rivals(self.info(), asked, self.state.versus)
+        choice = comparison_choices(self.info(), asked, self.state.versus)
         if not choice.names:
             self.notify("There is nothing to compare with: one target, of one class.", markup=False)
             return
@@ -196,7 +196,7 @@ class RankScreen(AskingScreen):
             return
         before, self._sheet, self._made_of = self._sheet, None, made_of
         if state.answer is not None:
-            from tui_influence.tui.sheets import sheet_of  # here, because it loads numpy
+            from tui_influence.tui.table_models import sheet_of  # here, because it loads numpy
 
             self._sheet = sheet_of(state)
         if before is not None and self._sheet is not None and before.orders != self._sheet.orders:
@@ -208,7 +208,7 @@ class RankScreen(AskingScreen):
             return
         order = self._order % len(sheet.orders)
         rows = sheet.chosen(self._filter, order)
-        self.query_one(RankingTable).show(sheet, rows, self.state.look, follow=follow)
+        self.query_one(RankingTable).show(sheet, rows, self.state.style, follow=follow)
         self._counts = (len(rows), sheet.orders[order])
         self._show_detail()
 
@@ -217,21 +217,21 @@ class RankScreen(AskingScreen):
         if sheet is None or not self.query_one("#detail").display:
             return
         place = self.query_one(RankingTable).current_place
-        detailed = (sheet, place, self.state.look)
+        detailed = (sheet, place, self.state.style)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         sizes = overview.info.source.sizes if overview and overview.info else []
         group = sheet.rows[place].index if place is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.look))
+        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.style))
 
     def _show_question(self) -> None:
-        from tui_influence.tui.widgets.question import question_lines
+        from tui_influence.tui.widgets.headers import question_lines
 
         marks = len(self.query_one(RankingTable).marks)
         lines = question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
-        self.query_one("#question", SteadyLines).show(lines)
+        self.query_one("#question", IncrementalText).show(lines)
 
     _sheet: "Sheet | None" = None
     _made_of: tuple[object, ...] = ()

@@ -8,9 +8,9 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.mode import ModeScreen
+from tui_influence.tui.screens.base import ModeScreen
+from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.standing import standing
-from tui_influence.tui.widgets.steady_lines import SteadyLines
 
 _WIDE = 120
 
@@ -37,8 +37,8 @@ class SweepScreen(ModeScreen):
     def body(self) -> ComposeResult:
         """Lay out how the run stands, and how its models do."""
         with VerticalScroll(id="sweep"):
-            yield SteadyLines(id="standing")
-            yield SteadyLines(id="models")
+            yield IncrementalText(id="standing")
+            yield IncrementalText(id="models")
 
     def on_resize(self) -> None:
         """Draw for the new size."""
@@ -50,19 +50,19 @@ class SweepScreen(ModeScreen):
         wide = width >= _WIDE
         half = width // 2 - 5 if wide else width - 6  # margins, and room for a scroll bar
         lines = standing(self.state, half)
-        self.query_one("#standing", SteadyLines).show(lines)
+        self.query_one("#standing", IncrementalText).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
-        growth, look = self.state.growth, self.state.look
+        growth, style = self.state.growth, self.state.style
         if growth is not None:
             from tui_influence.tui.widgets.models import models  # here, because it loads numpy
 
             asked = self.state.question
             about = ", ".join(part for part in (asked.target, asked.target_class) if part)
 
-            drawn = models(growth, look, min(half, 90), tall, about)
+            drawn = models(growth, style, min(half, 90), tall, about)
             for line in drawn:
-                line.no_wrap, line.overflow = True, "crop" if look.ascii else "ellipsis"
-            self.query_one("#models", SteadyLines).show(drawn)
+                line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
+            self.query_one("#models", IncrementalText).show(drawn)
         self.offer("stop", "resume")
 
     def allows(self, action: str) -> bool:

@@ -9,25 +9,22 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.interval_table import Lines
-from tui_influence.tui.theme import Look
+from tui_influence.render.style import Style
 
 _FEWEST = 3
 
 
-def both_ends(
-    rows: Sequence[RankedGroup], noun: str, look: Look, width: int, height: int, *, coloured: bool = True
-) -> list[Text]:
+def both_ends(rows: Sequence[RankedGroup], noun: str, style: Style, width: int, height: int) -> list[Text]:
     """Return a header and a line a row; where not all fit, the first and the last of them.
 
     Args:
         rows: in the order of the ranking.
         noun: what each is called.
-        look: how to draw.
+        style: colours and signs.
         width: of the lines.
         height: lines at most, the header included; four are needed.
-        coloured: whether sign has a colour; noise has none.
     """
-    table = Lines(rows, noun, width, look.pen(coloured=coloured))
+    table = Lines(rows, noun, width, style)
     known = sum(1 for row in rows if isfinite(row.influence))  # the others come last
     room = max(height - 1, _FEWEST)
     if len(rows) <= room:
@@ -38,6 +35,6 @@ def both_ends(
     return [
         table.header(),
         *(table.line(place) for place in range(head)),
-        Text.assemble((f"{look.sign('…', '...')} {len(rows) - head - tail:,} more{undefined}", look.quiet)),
+        Text.assemble((f"{style.ellipsis} {len(rows) - head - tail:,} more{undefined}", style.quiet)),
         *(table.line(place) for place in range(known - tail, known)),
     ]

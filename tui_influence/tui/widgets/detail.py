@@ -15,43 +15,43 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import plain
 from tui_influence.render.ranking import comparison_labels, meaning, unit, verdict
-from tui_influence.tui.theme import Look
+from tui_influence.render.style import Style
 
 
-def detail(report: RankReport, row: RankedGroup | None, images: int | None, look: Look) -> Text:
+def detail(report: RankReport, row: RankedGroup | None, images: int | None, style: Style) -> Text:
     """Return what there is to say of a group, and of the ranking it is in.
 
     Args:
         report: the ranking.
         row: the group; None if nothing is chosen.
         images: of the group, in the source dataset.
-        look: how to write.
+        style: colours and signs.
     """
     lines: list[Text] = []
     if row is not None:
-        lines += [Text(plain(row.group, look.ascii)[:200], style="bold"), Text()]
-        lines += [_fact(label, text, look) for label, text in _facts(report, row, images)]
-        lines += [Text(), _judgement(report, row, look), Text()]
-    lines += [Text(plain(f"{meaning(report)}.", look.ascii), style=look.quiet), Text()]
-    lines += [Text(plain(verdict(report), look.ascii), style=look.quiet)]
+        lines += [Text(plain(row.group, style.ascii)[:200], style="bold"), Text()]
+        lines += [_fact(label, text, style) for label, text in _facts(report, row, images)]
+        lines += [Text(), _judgement(report, row, style), Text()]
+    lines += [Text(plain(f"{meaning(report)}.", style.ascii), style=style.quiet), Text()]
+    lines += [Text(plain(verdict(report), style.ascii), style=style.quiet)]
     return Text("\n").join(lines)
 
 
-def pair_detail(report: ComparisonReport, row: ComparedGroup | None, images: int | None, look: Look) -> Text:
+def pair_detail(report: ComparisonReport, row: ComparedGroup | None, images: int | None, style: Style) -> Text:
     """Return what there is to say of a group in two rankings, and of both; arguments as in `detail`."""
     lines: list[Text] = []
     if row is not None:
-        lines += [Text(plain(row.group, look.ascii)[:200], style="bold"), Text()]
+        lines += [Text(plain(row.group, style.ascii)[:200], style="bold"), Text()]
         for label, side, one in zip(
             comparison_labels(report), (report.first, report.second), (row.first, row.second), strict=True
         ):
-            lines += [Text(plain(label, look.ascii), style="underline")]
-            lines += [_fact(name, text, look) for name, text in _numbers(side, one)]
-            lines += [_judgement(side, one, look), Text()]
-        lines += [_fact(name, text, look) for name, text in _difference(row)]
-        lines += [_fact(name, text, look) for name, text in _counts(row.first, images)] + [Text()]
-    lines += [Text(plain(f"{meaning(report)}.", look.ascii), style=look.quiet), Text()]
-    lines += [Text(plain(verdict(report), look.ascii), style=look.quiet)]
+            lines += [Text(plain(label, style.ascii), style="underline")]
+            lines += [_fact(name, text, style) for name, text in _numbers(side, one)]
+            lines += [_judgement(side, one, style), Text()]
+        lines += [_fact(name, text, style) for name, text in _difference(row)]
+        lines += [_fact(name, text, style) for name, text in _counts(row.first, images)] + [Text()]
+    lines += [Text(plain(f"{meaning(report)}.", style.ascii), style=style.quiet), Text()]
+    lines += [Text(plain(verdict(report), style.ascii), style=style.quiet)]
     return Text("\n").join(lines)
 
 
@@ -86,17 +86,17 @@ def _counts(row: RankedGroup, images: int | None) -> list[tuple[str, str]]:
     return facts
 
 
-def _judgement(report: RankReport, row: RankedGroup, look: Look) -> Text:
+def _judgement(report: RankReport, row: RankedGroup, style: Style) -> Text:
     than = f" than an average {report.noun}" if report.is_relative else ""
     if not isfinite(row.influence):
-        return Text("Its influence is unknown: too few models, or it is in all of them or in none.", style=look.quiet)
+        return Text("Its influence is unknown: too few models, or it is in all of them or in none.", style=style.quiet)
     if not row.q < SIGNIFICANCE_LEVEL:
-        return Text("No effect beyond chance has been shown.", style=look.quiet)
+        return Text("No effect beyond chance has been shown.", style=style.quiet)
     helps = row.influence > 0
-    sign = look.sign("▲ ", "+ ") if helps else look.sign("▼ ", "- ")
+    sign = style.arrow(row.influence)
     word = ("better" if helps else "worse") + than if than else "helps" if helps else "hurts"
-    return Text(f"{sign}{word}, beyond chance (q < {SIGNIFICANCE_LEVEL:g})", style=look.good if helps else look.bad)
+    return Text(f"{sign} {word}, beyond chance (q < {SIGNIFICANCE_LEVEL:g})", style=style.good if helps else style.bad)
 
 
-def _fact(label: str, text: str, look: Look) -> Text:
-    return Text.assemble((f"{label:<13}", look.quiet), text)
+def _fact(label: str, text: str, style: Style) -> Text:
+    return Text.assemble((f"{label:<13}", style.quiet), text)

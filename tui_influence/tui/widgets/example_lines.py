@@ -5,16 +5,16 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.render.format import fit, plain
 from tui_influence.render.ranking import with_interval
-from tui_influence.tui.theme import Look
+from tui_influence.render.style import Style
 from tui_influence.tui.widgets.both_ends import both_ends
 
 _LABEL = 12
@@ -24,10 +24,10 @@ _DRIVERS = 10
 
 
 def example_lines(
-    about: AboutExample,
+    about: ExampleReport,
     classes: Sequence[str],
     group: str | None,
-    look: Look,
+    style: Style,
     width: int,
     height: int,
     verified: Sequence[Text] = (),
@@ -38,34 +38,36 @@ def example_lines(
         about: what was found.
         classes: names of the target's classes.
         group: name of the source group that was asked about.
-        look: how to draw.
+        style: colours and signs.
         width: of the lines.
         height: how many there is room for; where not all drivers fit, both ends of them are shown.
         verified: lines on how putting the blame to the test stands; they come before what is estimated.
     """
-    names = [plain(name, look.ascii)[:40] for name in classes]
+    names = [plain(name, style.ascii)[:40] for name in classes]
     wrong = about.overall.label != about.label
     facts = [
-        Text(f"example {about.example:,}, {plain(about.name, look.ascii)}", style=look.quiet),
-        _fact("label", Text(names[about.label], style="bold"), look),
-        _fact("predicted", Text(_votes(about.overall, names), style=look.error if wrong else ""), look),
-        _fact("right", Text(f"{_share(about.overall.accuracy)} of {about.overall.models:,} models"), look),
+        Text(f"example {about.example:,}, {plain(about.name, style.ascii)}", style=style.quiet),
+        _fact("label", Text(names[about.label], style="bold"), style),
+        _fact("predicted", Text(_votes(about.overall, names), style=style.error if wrong else ""), style),
+        _fact("right", Text(f"{_share(about.overall.accuracy)} of {about.overall.models:,} models"), style),
         Text(),
     ]
     split = []
-    if about.split is not None and group is not None:
-        split = [*_with_and_without(about.split, names, group, look, width), Text()]
+    if about.with_and_without is not None and group is not None:
+        split = [*_with_and_without(about.with_and_without, names, group, style, width), Text()]
     between = [*verified, Text()] if verified else []
     used = len(facts) + len(between) + len(split)
-    estimated = [*split, *_drivers(about, look, width, max(height - used, _DRIVERS))]
+    estimated = [*split, *_drivers(about, style, width, max(height - used, _DRIVERS))]
     for line in (*facts, *estimated):
-        line.no_wrap, line.overflow = True, "crop" if look.ascii else "ellipsis"
+        line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
     return [*facts, *between, *estimated]
 
 
-def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str, look: Look, width: int) -> list[Text]:
-    column, ellipsis = max((width - _LABEL) // 2, 8), look.sign("…", "~")
-    heads = (f"with {plain(group, look.ascii)}", "without it")
+def _with_and_without(
+    split: tuple[PredictionSummary, PredictionSummary], names: Sequence[str], group: str, style: Style, width: int
+) -> list[Text]:
+    column, ellipsis = max((width - _LABEL) // 2, 8), style.ellipsis
+    heads = (f"with {plain(group, style.ascii)}", "without it")
     rows = [
         ("", heads, "bold"),
         ("models", [f"{said.models:,}" for said in split], ""),
@@ -76,14 +78,14 @@ def _with_and_without(split: tuple[Said, Said], names: Sequence[str], group: str
     ]
     return [
         Text.assemble(
-            (f"{label:<{_LABEL}}", look.quiet),
-            *((f"{fit(cell, column - 1, ellipsis=ellipsis)} ", style) for cell in cells),
+            (f"{label:<{_LABEL}}", style.quiet),
+            *((f"{fit(cell, column - 1, ellipsis=ellipsis)} ", text_style) for cell in cells),
         )
-        for label, cells, style in rows
+        for label, cells, text_style in rows
     ]
 
 
-def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[Text]:
+def _drivers(about: ExampleReport, style: Style, width: int, height: int) -> list[Text]:
     report = about.drivers.report
     rows = report.ranking.rows
     found = report.ranking.reliability
@@ -92,11 +94,11 @@ def _drivers(about: AboutExample, look: Look, width: int, height: int) -> list[T
         trust = "NOISE, not a result"
     elif found is not None and isfinite(found.value):
         trust = f"reliability {with_interval(found.value, found.low, found.high)}"
-    title = Text.assemble((f"{report.nouns} that drive it", "bold"), (f"  {trust}", look.quiet))
-    return [title, *both_ends(rows, report.noun, look, width, height - 1, coloured=not report.is_noise())]
+    title = Text.assemble((f"{report.nouns} that drive it", "bold"), (f"  {trust}", style.quiet))
+    return [title, *both_ends(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
 
 
-def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
+def _votes(said: PredictionSummary, names: Sequence[str], most: int = _VOTES) -> str:
     return ", ".join(f"{label_name(names, label)} {share:.0%}" for label, share in said.votes[:most]) or "-"
 
 
@@ -104,5 +106,5 @@ def _share(value: float) -> str:
     return f"{value:.1%}" if isfinite(value) else "-"
 
 
-def _fact(label: str, text: Text, look: Look) -> Text:
-    return Text.assemble((f"{label:<{_LABEL}}", look.quiet), text)
+def _fact(label: str, text: Text, style: Style) -> Text:
+    return Text.assemble((f"{label:<{_LABEL}}", style.quiet), text)

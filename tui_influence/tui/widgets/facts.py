@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from tui_influence.tui.theme import Look
+from tui_influence.render.style import Style
 
 LABEL = 12
 """Cells of a label."""
@@ -10,6 +10,6 @@ NARROW = 50
 """Cells from which on there is room for more than a compact status."""
 
 
-def fact(label: str, text: Text | str, look: Look, style: str = "") -> Text:
+def fact(label: str, text: Text | str, style: Style, text_style: str = "") -> Text:
     """Return a label and what stands beside it."""
-    return Text.assemble((f"{label:<{LABEL}}", look.quiet), text if isinstance(text, Text) else (text, style))
+    return Text.assemble((f"{label:<{LABEL}}", style.quiet), text if isinstance(text, Text) else (text, text_style))

@@ -18,10 +18,10 @@ from tui_influence.pruning.types import (
 )
 from tui_influence.render.format import Column
 from tui_influence.render.interval_table import q_text
+from tui_influence.render.style import Style
 from tui_influence.roles import (
     ArmKind,
 )
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines
 
 
@@ -63,17 +63,17 @@ class GainSheet:
     after: tuple[Column, ...]
 
     @property
-    def written(self) -> "Callable[[int, Look], IntervalLines]":
+    def written(self) -> "Callable[[int, Style], IntervalLines]":
         """All rows as lines of a width."""
         ends = Column("95% interval", tuple(_ends(row.gain, self.digits) for row in self.rows), keep=1)
-        return lambda width, look: IntervalLines(
+        return lambda width, style: IntervalLines(
             self.noun,
             [row.group for row in self.rows],
             [Effect(row.gain.value, row.gain.low, row.gain.high, row.told) for row in self.rows],
             self.before,
             [ends, *self.after],
             width,
-            look.pen(),
+            style,
             title=self.unit,
             digits=f"+.{self.digits}f",
         )

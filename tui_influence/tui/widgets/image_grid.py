@@ -8,7 +8,7 @@ that is not drawn yet leaves its place blank; `missing` says which to draw.
 from collections.abc import Sequence
 
 from rich.segment import Segment
-from rich.style import Style
+from rich.style import Style as RichStyle
 from rich.text import Text
 from textual import events
 from textual.message import Message
@@ -16,10 +16,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_influence.render.format import cut
+from tui_influence.render.image_layout import GAP, Layout, Shelf, Tile
+from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.pictures import Album, Drawn, Key
-from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
+from tui_influence.tui.image_cache import ImageCache, ImageKey, ImageStrips
 
 
 class ImageGrid(Widget, can_focus=True):
@@ -43,21 +43,21 @@ class ImageGrid(Widget, can_focus=True):
     class Turned(Message):
         """Other images are to be seen: pictures may be missing."""
 
-    def __init__(self, album: Album, look: Look, *, id: str | None = None) -> None:
+    def __init__(self, album: ImageCache, style: Style, *, id: str | None = None) -> None:
         """Begin without images.
 
         Args:
             album: where drawn pictures are.
-            look: how to draw.
+            style: colours and signs.
             id: of the widget.
         """
         super().__init__(id=id)
-        self._album, self._look, self._captions = album, look, 0
+        self._album, self._style, self._captions = album, style, 0
         self._shelves: Sequence[Shelf] = ()
         self._shelf = 0
         self._cursors: list[int] = []
         self._chosen_size: int | None = None
-        self._drawn: list[Drawn | None] = []
+        self._drawn: list[ImageStrips | None] = []
 
     @property
     def current(self) -> Tile | None:
@@ -71,17 +71,17 @@ class ImageGrid(Widget, can_focus=True):
         """All images, shelf after shelf."""
         return [tile for shelf in self._shelves for tile in shelf.tiles]
 
-    def show(self, shelves: Sequence[Shelf], look: Look, *, captions: int = 0, follow: bool) -> None:
+    def show(self, shelves: Sequence[Shelf], style: Style, *, captions: int = 0, follow: bool) -> None:
         """Show these images.
 
         Args:
             shelves: of images.
-            look: how to draw.
+            style: colours and signs.
             captions: lines below each picture.
             follow: leave the cursor on its image where that is still there; otherwise it goes to the first.
         """
         held = self.current if follow else None
-        self._shelves, self._look, self._captions = shelves, look, captions
+        self._shelves, self._style, self._captions = shelves, style, captions
         self._cursors = [0] * len(shelves)
         self._shelf = next((place for place, shelf in enumerate(shelves) if shelf.tiles), 0)
         if held is not None:
@@ -94,7 +94,7 @@ class ImageGrid(Widget, can_focus=True):
         self._find(tile)
         self._moved()
 
-    def missing(self, *, pages: int = 0) -> list[Key]:
+    def missing(self, *, pages: int = 0) -> list[ImageKey]:
         """Return the keys of the pictures that are not drawn, of what is seen or so many pages after it."""
         return [key for key in self._keys(pages) if self._album.get(key) is None]
 
@@ -167,7 +167,7 @@ class ImageGrid(Widget, can_focus=True):
         if line == 0:
             return self._line(self._title(number, room), width)
         if not shelf.tiles:
-            return self._line(Text.assemble((f"  {shelf.empty}" if line == 1 else "", self._look.quiet)), width)
+            return self._line(Text.assemble((f"  {shelf.empty}" if line == 1 else "", self._style.quiet)), width)
         row, inside = divmod(line - 1, room.tile_rows)
         start = room.start(cursor) + row * room.across
         cells: list[Segment] = []
@@ -186,13 +186,13 @@ class ImageGrid(Widget, can_focus=True):
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
                 return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
-            text = "no picture" if self._album.is_gone(key) and inside == rows // 2 else ""
-            return [Segment(f"{cut(text, columns):^{columns}}", Style.parse(self._look.quiet)), gap]
+            text = "no picture" if self._album.is_missing(key) and inside == rows // 2 else ""
+            return [Segment(f"{cut(text, columns):^{columns}}", RichStyle.parse(self._style.quiet)), gap]
         place = inside - rows
         caption = tile.caption[place].copy() if place < min(len(tile.caption), self._captions) else Text("")
-        caption.truncate(columns, overflow="ellipsis" if not self._look.ascii else "crop", pad=True)
+        caption.truncate(columns, overflow="ellipsis" if not self._style.ascii else "crop", pad=True)
         if current and place < self._captions:
-            caption.stylize(self._look.cursor)
+            caption.stylize(self._style.cursor)
         return [*(segment for segment in caption.render(self.app.console) if segment.text != "\n"), gap]
 
     def _title(self, number: int, room: Layout) -> Text:
@@ -201,9 +201,9 @@ class ImageGrid(Widget, can_focus=True):
         if len(shelf.tiles) > room.page:
             start = room.start(self._cursors[number])
             last = min(start + room.page, len(shelf.tiles))
-            title.append(f"  {start + 1} to {last} of {len(shelf.tiles)}", style=self._look.quiet)
+            title.append(f"  {start + 1} to {last} of {len(shelf.tiles)}", style=self._style.quiet)
         if not room.is_whole:
-            title.append(f"  {self._look.sign('↕', 'up, down:')} {number + 1}/{len(self._shelves)}")
+            title.append(f"  {self._style.glyph('↕', 'up, down:')} {number + 1}/{len(self._shelves)}")
         return title
 
     def _line(self, text: Text, width: int) -> Strip:
@@ -246,7 +246,7 @@ class ImageGrid(Widget, can_focus=True):
         self.refresh()
         self.post_message(self.Turned())
 
-    def _keys(self, pages: int) -> list[Key]:
+    def _keys(self, pages: int) -> list[ImageKey]:
         """Keys of the pictures that are seen, or so many pages after them."""
         room = self._room()
         keys = []
@@ -261,8 +261,8 @@ class ImageGrid(Widget, can_focus=True):
         first = min(self._shelf // max(seen, 1) * seen, count - seen)
         return range(first, first + seen)
 
-    def _key(self, tile: Tile, layout: Layout) -> Key:
-        return Key(tile.target, tile.place, layout.columns, self._look)
+    def _key(self, tile: Tile, layout: Layout) -> ImageKey:
+        return ImageKey(tile.target, tile.place, layout.columns, self._style)
 
     def _room(self) -> Layout:
         return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._chosen_size)

@@ -5,12 +5,12 @@ Pure functions of what was found. Loads numpy, so it is imported where there is 
 
 from rich.text import Text
 
-from tui_influence.analysis.leakage import (
-    class_of,
-)
+from tui_influence.analysis.leakage import source_class_of
 from tui_influence.analysis.types import (
+    ImageSeries,
     Leak,
     Leaks,
+    ProbeResult,
 )
 from tui_influence.export.leakage import leaks_csv
 from tui_influence.influence.types import (
@@ -18,10 +18,8 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import Column, cut, plain
 from tui_influence.render.interval_table import q_text
+from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines, digits_of, effect_text, interval_text
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
@@ -35,25 +33,25 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def leaks_shown(found: Found, leaks: Leaks) -> Shown:
+def leaks_shown(found: ProbeResult, leaks: Leaks) -> Shown:
     """Return what there is to show of leaks."""
     pairs = (*leaks.helped, *leaks.hurt)
     by_index = {_index(found, leak): leak for leak in pairs}
     models = pluralize(leaks.models, "model")
-    asked = found.asked.question
+    asked = found.question.question
 
-    def series(indices: "list[int] | tuple[int, ...]") -> Series:
+    def series(indices: "list[int] | tuple[int, ...]") -> ImageSeries:
         chosen = [by_index[index] for index in indices]
         groups = [leak.group for leak in chosen]
-        return Series(found.reading, asked, [leak.example for leak in chosen], groups, "", "that one image moves")
+        return ImageSeries(found.reading, asked, [leak.example for leak in chosen], groups, "", "that one image moves")
 
     return Shown(
-        summary=lambda look: (
+        summary=lambda style: (
             f"{leaks.n_helped:,} pairs helped and {leaks.n_hurt:,} hurt beyond chance, "
-            f"of {pluralize(leaks.tested, 'pair')}, {models}"
+            f"of {pluralize(leaks.n_tested, 'pair')}, {models}"
         ),
         sheet=_sheet(found, leaks, pairs),
-        empty="" if pairs else f"None of {pluralize(leaks.tested, 'pair')} can be told from chance by {models}.",
+        empty="" if pairs else f"None of {pluralize(leaks.n_tested, 'pair')} can be told from chance by {models}.",
         series=lambda indices: series(tuple(indices)),
         csv=lambda: leaks_csv(found.reading, asked, leaks, None),
         what=pluralize(len(pairs), "pair"),
@@ -61,7 +59,7 @@ def leaks_shown(found: Found, leaks: Leaks) -> Shown:
     )
 
 
-def _index(found: Found, leak: Leak) -> int:
+def _index(found: ProbeResult, leak: Leak) -> int:
     return leak.group * len(found.reading.examples.labels) + leak.example
 
 
@@ -69,15 +67,15 @@ def _effect(leak: Leak) -> Effect:
     return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANCE_LEVEL, leak.se)
 
 
-def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
+def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
     reading, groups = found.reading, found.reading.info.source.groups
-    labels = [reading.described.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
+    labels = [reading.target_info.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
     effects = [_effect(leak) for leak in pairs]
 
-    def written(width: int, look: Look) -> IntervalLines:
-        pen = look.pen()
+    def written(width: int, style: Style) -> IntervalLines:
+
         tests = tuple(
-            f"{leak.example:,} {cut(plain(label, look.ascii), _NAME, pen.signs.ellipsis)}"
+            f"{leak.example:,} {cut(plain(label, style.ascii), _NAME, style.ellipsis)}"
             for leak, label in zip(pairs, labels, strict=True)
         )
         return IntervalLines(
@@ -85,9 +83,9 @@ def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
             [groups[leak.group] for leak in pairs],
             effects,
             [Column("test image", tests, right=False)],
-            [Column("q", tuple(q_text(leak.q, pen.signs.unknown) for leak in pairs), keep=1)],
+            [Column("q", tuple(q_text(leak.q, style.unknown) for leak in pairs), keep=1)],
             width,
-            pen,
+            style,
         )
 
     return ProbeSheet(
@@ -105,36 +103,39 @@ def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
         nouns="pairs",
         orders=_ORDERS,
         written=written,
-        about=lambda place, width, look: _about(found, leaks, pairs[place], labels[place], width, look),
+        about=lambda place, width, style: _about(found, leaks, pairs[place], labels[place], width, style),
     )
 
 
-def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, look: Look) -> list[Text]:
-    reading, pen = found.reading, look.pen()
+def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int, style: Style) -> list[Text]:
+    reading, style = found.reading, style
     group, effect = reading.info.source.groups[leak.group], _effect(leak)
-    source_class, digits = class_of(reading.info, group), digits_of([effect])
-    gone = found.unsampled or ("" if leak.group in found.samples else "The run keeps no picture of this source image.")
+    source_class, digits = source_class_of(reading.info, group), digits_of([effect])
+    gone = found.samples_error or (
+        "" if leak.group in found.samples else "The run keeps no picture of this source image."
+    )
     word = "helps: likely leakage" if leak.influence > 0 else "hurts: misleading"
 
     def fact(name: str, text: str) -> Text:
-        shown = cut(plain(text, look.ascii), max(width - _LABEL, 8), pen.signs.ellipsis)
-        return Text.assemble((f"{name:<{_LABEL}}", look.quiet), shown)
+        shown = cut(plain(text, style.ascii), max(width - _LABEL, 8), style.ellipsis)
+        return Text.assemble((f"{name:<{_LABEL}}", style.quiet), shown)
 
     return [
-        *([Text(plain(gone, look.ascii), look.warning)] if gone else []),
+        *([Text(plain(gone, style.ascii), style.warning)] if gone else []),
         fact("source", group + (f", class {source_class}" if source_class else "")),
         fact("test", f"image {leak.example:,}, {reading.examples.names[leak.example]}, class {label}"),
         Text.assemble(
-            (f"{'influence':<{_LABEL}}", look.quiet),
-            (effect_text(effect, digits, pen), pen.colour(effect.value) if effect.told else look.quiet),
-            (f" {interval_text(effect, digits)}  q {q_text(leak.q, pen.signs.unknown)}", look.quiet),
+            (f"{'influence':<{_LABEL}}", style.quiet),
+            (effect_text(effect, digits, style), style.effect(effect.value) if effect.told else style.quiet),
+            (f" {interval_text(effect, digits)}  q {q_text(leak.q, style.unknown)}", style.quiet),
         ),
         Text(word if effect.told else "no effect beyond chance has been shown"),
         Text(),
         Text(
             "Influence: on the test image beyond that on the others of its class, over models trained with the source "
             "image minus over models trained without it; of the same sign as that on the test image itself. q over all "
-            f"{leaks.tested:,} pairs. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
-            look.quiet,
+            f"{leaks.n_tested:,} pairs. A pair is found four times in five if that is "
+            f"{leaks.detectable_influence:.2g} or more.",
+            style.quiet,
         ),
     ]

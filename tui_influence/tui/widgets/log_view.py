@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.segment import Segment
-from rich.style import Style
+from rich.style import Style as RichStyle
 from rich.text import Text
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -11,9 +11,9 @@ from textual.strip import Strip
 
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import Level
+from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.log_lines import LogLine
-from tui_influence.tui.theme import Look
+from tui_influence.tui.background import LogLine
 
 _SIGNS = {Level.INFO: " ", Level.WARNING: "!", Level.ERROR: "X"}
 
@@ -29,11 +29,11 @@ class LogView(ScrollView, can_focus=True):
     )
     BINDINGS = bindings("lines")
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, style: Style) -> None:
         super().__init__()
         self.follow = True
         self.level = Level.INFO
-        self._look = look
+        self._style = style
         self._lines: Sequence[LogLine] = ()
         self._shown: list[int] = []
         self._read = 0
@@ -51,14 +51,14 @@ class LogView(ScrollView, can_focus=True):
         """Which of the lines that were searched for is current, from 1, and how many there are."""
         return self._hit + 1, len(self._hits)
 
-    def show(self, lines: Sequence[LogLine], look: Look) -> None:
+    def show(self, lines: Sequence[LogLine], style: Style) -> None:
         """Show a log that may have grown since the last time."""
         other = lines is not self._lines or len(lines) < self._read
-        if not other and len(lines) == self._read and look == self._look:
+        if not other and len(lines) == self._read and style == self._style:
             return
         if other:
             self._lines, self._shown, self._read, self._hits, self._hit = lines, [], 0, [], -1
-        self._look = look
+        self._style = style
         for place in range(self._read, len(lines)):
             self._take(place)
         self._read = len(lines)
@@ -111,21 +111,21 @@ class LogView(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if place >= len(self._shown):
             return Strip.blank(width, self.rich_style)
-        line, look = self._lines[self._shown[place]], self._look
-        style = {Level.INFO: "", Level.WARNING: look.warning, Level.ERROR: look.error}[line.level]
+        line, style = self._lines[self._shown[place]], self._style
+        text_style = {Level.INFO: "", Level.WARNING: style.warning, Level.ERROR: style.error}[line.level]
         stamp = line.time if width >= 100 else line.time[-8:]
         room = width - len(stamp) - 4
-        text = Text(cut(plain(line.text, look.ascii), max(room, 1), look.sign("…", "...")), style=style)
+        text = Text(cut(plain(line.text, style.ascii), max(room, 1), style.ellipsis), style=text_style)
         if self._part:
-            text.highlight_words([self._part], look.found, case_sensitive=False)
+            text.highlight_words([self._part], style.match, case_sensitive=False)
         current = self._hit >= 0 and self._hits[self._hit] == place
         parts = [
-            Segment(f"{_SIGNS[line.level]} ", Style.parse(style)),
-            Segment(f"{stamp}  ", Style.parse(look.quiet)),
+            Segment(f"{_SIGNS[line.level]} ", RichStyle.parse(text_style)),
+            Segment(f"{stamp}  ", RichStyle.parse(style.quiet)),
             *text.render(self.app.console),
         ]
         strip = Strip([part for part in parts if part.text != "\n"]).adjust_cell_length(width)
-        return strip.apply_style(self.rich_style + Style.parse(look.cursor) if current else self.rich_style)
+        return strip.apply_style(self.rich_style + RichStyle.parse(style.cursor) if current else self.rich_style)
 
     def _again(self) -> None:
         self._shown, self._hits, self._hit = [], [], -1

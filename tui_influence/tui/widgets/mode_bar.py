@@ -10,7 +10,7 @@ from textual.widget import Widget
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import state_word
 from tui_influence.tui.actions import BY_ID, MODES
-from tui_influence.tui.keys import keys_of
+from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.state import RunState
 
 _FEWEST_NAME = 6
@@ -44,7 +44,7 @@ class ModeBar(Widget):
         return self._drawn
 
     def _line(self) -> Text:
-        look = self._state.look
+        style = self._state.style
         right = self._standing()
         modes = self._modes(words=True)
         room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
@@ -53,7 +53,7 @@ class ModeBar(Widget):
             room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
         overview = self._state.overview
         name = overview.info.name if overview and overview.info else self._state.root.name
-        name = cut(plain(name, look.ascii), max(room, 0), look.sign("…", "~")) if room > 0 else ""
+        name = cut(plain(name, style.ascii), max(room, 0), style.ellipsis) if room > 0 else ""
         line = Text.assemble(" ", (name, "bold"), "  ", modes)
         line.append(" " * (self.size.width - cell_len(line.plain) - cell_len(right.plain) - 1))
         line.append_text(right)
@@ -67,23 +67,23 @@ class ModeBar(Widget):
             self.post_message(self.Chosen(mode))
 
     def _modes(self, *, words: bool) -> Text:
-        look, parts = self._state.look, []
+        style, parts = self._state.style, []
         keys = keys_of(self.app)
         for mode in MODES:
             here = mode == self._mode
             key, word = keys.first(f"app.{mode}"), BY_ID[f"app.{mode}"].label
             text = f" {key} {word} " if words or here else f" {key} "
-            style = Style.parse("bold reverse" if here else look.quiet)
-            parts.append(Text(text, style=style + Style.from_meta({_MODE: mode})))
+            text_style = Style.parse("bold reverse" if here else style.quiet)
+            parts.append(Text(text, style=text_style + Style.from_meta({_MODE: mode})))
         return Text("").join(parts)
 
     def _standing(self) -> Text:
-        overview, look = self._state.overview, self._state.look
+        overview, style = self._state.overview, self._state.style
         if self._state.problem:
-            return Text("cannot be read", style=look.error)
+            return Text("cannot be read", style=style.error)
         if overview is None:
             return Text("")
         state, silent = overview.state, overview.is_silent
         counts = f" {overview.finished}/{overview.total}" if overview.total and self.size.width >= 100 else ""
-        word = f"{look.mark(state, silent=silent)} {state_word(state, silent=silent)}"
-        return Text(f"{word}{counts}", style=f"bold {look.state(state, silent=silent)}")
+        word = f"{style.state_sign(state, silent=silent)} {state_word(state, silent=silent)}"
+        return Text(f"{word}{counts}", style=f"bold {style.state(state, silent=silent)}")

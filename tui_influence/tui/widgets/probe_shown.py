@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui_influence.analysis.filtering import kept
-from tui_influence.tui.looking import Series
-from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.shelves import Shelf
+from tui_influence.analysis.filtering import filter_rows
+from tui_influence.analysis.types import ImageSeries
+from tui_influence.render.image_layout import Shelf
+from tui_influence.render.style import Style
 
 if TYPE_CHECKING:
-    from tui_influence.tui.sheets import Written
+    from tui_influence.tui.table_models import Written
 
 Order = Callable[["ProbeRow"], tuple[float | str, ...]]
 
@@ -56,14 +56,14 @@ class ProbeSheet:
     noun: str
     nouns: str
     orders: Mapping[str, Order]
-    written: "Callable[[int, Look], Written]"
-    about: Callable[[int, int, Look], list[Text]]
+    written: "Callable[[int, Style], Written]"
+    about: Callable[[int, int, Style], list[Text]]
 
     def chosen(self, text: str, order: int) -> list[ProbeRow]:
         """Return the rows that pass a filter, in one of the orders."""
         names = self.rows[0].numbers if self.rows else {}
         columns = {name: _column(name) for name in names}
-        return sorted(kept(self.rows, text, columns), key=list(self.orders.values())[order])
+        return sorted(filter_rows(self.rows, text, columns), key=list(self.orders.values())[order])
 
     def row(self, index: int) -> ProbeRow | None:
         """Return the row of an index, if there is one."""
@@ -80,8 +80,8 @@ class Shelved:
             a width.
     """
 
-    shelves: Callable[[Look], tuple[Shelf, ...]]
-    about: Callable[[int | None, int, int, Look], list[Text]]
+    shelves: Callable[[Style], tuple[Shelf, ...]]
+    about: Callable[[int | None, int, int, Style], list[Text]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,8 @@ class Shown:
         empty: why there is nothing to be seen; empty if there is something.
     """
 
-    summary: Callable[[Look], str]
-    series: Callable[[Sequence[int]], Series]
+    summary: Callable[[Style], str]
+    series: Callable[[Sequence[int]], ImageSeries]
     csv: Callable[[], str]
     what: str
     note: str

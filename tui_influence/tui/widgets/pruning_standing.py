@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from tui_influence.pruning.options import Choice
+from tui_influence.pruning.types import PlanPreview
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import (
     lost_reason,
 )
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.text import (
@@ -16,35 +19,33 @@ from tui_influence.text import (
     pluralize,
     printable,
 )
-from tui_influence.tui.keys import Keys
-from tui_influence.tui.pruning_state import Outline, PruningState
+from tui_influence.tui.keymap import Keys
+from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.charts import progress_bar
 
 _LABEL = 14
 
 
 def pruning_standing(state: RunState, width: int) -> list[Text]:
     """Return how the pruning that is looked at stands."""
-    pruning, look = state.pruning, state.look
+    pruning, style = state.pruning, state.style
     overview = pruning.overview
-    name = Text(plain(pruning.name, look.ascii)[:30], style="bold")
+    name = Text(plain(pruning.name, style.ascii)[:30], style="bold")
     if overview is None:
-        return [Text.assemble(name, (f"  {pruning.problem or 'reading the pruning...'}", look.quiet))]
-    lines = [retrainings(overview, look, width, name), *starting(pruning.preparing, look)]
+        return [Text.assemble(name, (f"  {pruning.problem or 'reading the pruning...'}", style.quiet))]
+    lines = [retrainings(overview, style, width, name), *starting(pruning.preparing, style)]
     if pruning.problem:
-        lines.append(Text(f"cannot be read any more: {plain(pruning.problem, look.ascii)}", style=look.error))
-    return [*lines, *troubles(overview, look)]
+        lines.append(Text(f"cannot be read any more: {plain(pruning.problem, style.ascii)}", style=style.error))
+    return [*lines, *troubles(overview, style)]
 
 
-def retrainings(overview: Overview, look: Look, width: int, name: Text | None = None) -> Text:
+def retrainings(overview: Overview, style: Style, width: int, name: Text | None = None) -> Text:
     """Return a line: the state of a run that retrains, its name, how many models are done, and the time left."""
-    line = look.banner(overview.state, silent=overview.is_silent)
+    line = style.banner(overview.state, silent=overview.is_silent)
     if name is not None:
         line = Text.assemble(line, " ", name)
     if overview.total:
-        style = look.state(overview.state, silent=overview.is_silent)
+        text_style = style.state(overview.state, silent=overview.is_silent)
         short, left = f" {overview.finished:,} of {overview.total:,}", _left(overview)
         count = f"{short} retrainings{left}"
         if len(line.plain) + len(count) > width:
@@ -52,15 +53,15 @@ def retrainings(overview: Overview, look: Look, width: int, name: Text | None = 
         room = width - len(line.plain) - len(count) - 2
         if room >= 8:
             done, failed = overview.finished / overview.total, overview.given_up / overview.total
-            line = Text.assemble(line, "  ", progress_bar(done, failed, min(room, 40), look, style))
+            line = Text.assemble(line, "  ", progress_bar(done, failed, min(room, 40), style, text_style))
         line.append(count)
     line.no_wrap, line.overflow = True, "crop"
     return line
 
 
-def starting(preparing: str, look: Look) -> list[Text]:
+def starting(preparing: str, style: Style) -> list[Text]:
     """Return what one that is being started does; nothing if none is."""
-    return [Text(f"at work: {printable(preparing, 200)}", style=look.warning)] if preparing else []
+    return [Text(f"at work: {printable(preparing, 200)}", style=style.warning)] if preparing else []
 
 
 def _left(overview: Overview) -> str:
@@ -70,44 +71,44 @@ def _left(overview: Overview) -> str:
     return f", {format_duration(max(heartbeat.eta[0], 0.0))} left"
 
 
-def troubles(overview: Overview, look: Look) -> Iterator[Text]:
+def troubles(overview: Overview, style: Style) -> Iterator[Text]:
     """Yield why a run that retrains ended early, and what was given up."""
     heartbeat = overview.heartbeat
     if overview.state is State.FAILED and heartbeat and heartbeat.reason:
-        yield Text(f"why: {plain(heartbeat.reason, look.ascii)[:300]}", style=look.error)
+        yield Text(f"why: {plain(heartbeat.reason, style.ascii)[:300]}", style=style.error)
     elif overview.state is State.LOST:
-        yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
+        yield Text(f"why: {plain(lost_reason(heartbeat), style.ascii)}", style=style.state(State.LOST))
     if overview.given_up:
-        last = f"; the last: {plain(overview.failures[-1].reason, look.ascii)[:200]}" if overview.failures else ""
-        yield Text(f"{pluralize(overview.given_up, 'retraining')} given up{last}", style=look.error)
+        last = f"; the last: {plain(overview.failures[-1].reason, style.ascii)[:200]}" if overview.failures else ""
+        yield Text(f"{pluralize(overview.given_up, 'retraining')} given up{last}", style=style.error)
 
 
 def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     """Return what is chosen, each with the key that changes it, and what that comes to: models and time."""
-    pruning, look = state.pruning, state.look
+    pruning, style = state.pruning, state.style
     title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
-    lines = [Text(plain(title, look.ascii)[:width], style="bold"), *starting(pruning.preparing, look)]
+    lines = [Text(plain(title, style.ascii)[:width], style="bold"), *starting(pruning.preparing, style)]
     for action, label, text in _choices(state):
-        shown = cut(plain(text, look.ascii), max(width - _LABEL - 4, 8), look.sign("…", "~"))
+        shown = cut(plain(text, style.ascii), max(width - _LABEL - 4, 8), style.ellipsis)
         key = keys.first(action) if action else ""
-        lines.append(Text.assemble((f"{key:<4}", f"bold {look.good}"), (f"{label:<{_LABEL}}", look.quiet), shown))
+        lines.append(Text.assemble((f"{key:<4}", f"bold {style.good}"), (f"{label:<{_LABEL}}", style.quiet), shown))
     lines.append(Text())
     if state.overview is not None and not state.overview.finished:
-        lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=look.quiet))
+        lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=style.quiet))
     elif pruning.refused:
-        lines.append(Text(plain(pruning.refused, look.ascii), style=look.error))
+        lines.append(Text(plain(pruning.refused, style.ascii), style=style.error))
     elif pruning.outline is None:
-        lines.append(Text("working out what that comes to...", style=look.quiet))
+        lines.append(Text("working out what that comes to...", style=style.quiet))
     else:
-        lines += [_line("", "models", text, look) for text in models_of(pruning, pruning.outline)[:1]]
-        lines += [_line("", "", text, look) for text in models_of(pruning, pruning.outline)[1:]]
+        lines += [_line("", "models", text, style) for text in models_of(pruning, pruning.outline)[:1]]
+        lines += [_line("", "", text, style) for text in models_of(pruning, pruning.outline)[1:]]
         time_key = keys.first("prune.time")
-        lines.append(_line("", "time", time_of(state) or f"not known: {time_key} times a few training steps", look))
+        lines.append(_line("", "time", time_of(state) or f"not known: {time_key} times a few training steps", style))
     return lines
 
 
-def _line(key: str, label: str, text: str, look: Look) -> Text:
-    return Text.assemble((f"{key:<4}", f"bold {look.good}"), (f"{label:<{_LABEL}}", look.quiet), text)
+def _line(key: str, label: str, text: str, style: Style) -> Text:
+    return Text.assemble((f"{key:<4}", f"bold {style.good}"), (f"{label:<{_LABEL}}", style.quiet), text)
 
 
 def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
@@ -144,7 +145,7 @@ def _listed(choice: Choice, marked: int) -> str:
     return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
 
 
-def _seeds(state: RunState, outline: Outline | None) -> str:
+def _seeds(state: RunState, outline: PlanPreview | None) -> str:
     if outline is None:
         return str(state.pruning.choice.seeds or "the usual number")
     stages = outline.pruning.stages
@@ -162,20 +163,20 @@ def _baselines(pruning: PruningState) -> str:
     return ", ".join(kinds) if kinds else "none"
 
 
-def models_of(pruning: PruningState, outline: Outline) -> list[str]:
+def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     """Return how many models would be trained, and what follows from those."""
     found = outline.pruning
     stages = found.stages
     done = pruning.overview.finished if pruning.overview else 0
     arms = pluralize(len(found.arms), "arm")
-    lines = [f"{pluralize(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    lines = [f"{pluralize(found.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
     if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
         lines.append("then the baselines")
     if stages.within and stages.most > stages.seeds:
         lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
-    if found.at_most > found.size:
-        lines.append(f"{found.at_most - done:,} at most")
+    if found.max_rows > found.n_rows:
+        lines.append(f"{found.max_rows - done:,} at most")
     return lines
 
 
@@ -185,12 +186,14 @@ def time_of(state: RunState) -> str:
     if pruning.outline is None:
         return ""
     plan, done = pruning.outline.pruning, pruning.overview.finished if pruning.overview else 0
-    left = plan.size - done
-    longer = (plan.at_most - done) / max(left, 1)
+    left = plan.n_rows - done
+    longer = (plan.max_rows - done) / max(left, 1)
 
     def most(seconds: float) -> str:
         return (
-            f" for the first {left:,}, {format_duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+            f" for the first {left:,}, {format_duration(seconds * longer)} at most"
+            if plan.max_rows > plan.n_rows
+            else ""
         )
 
     if pruning.cost is not None and pruning.costed == pruning.outlined:

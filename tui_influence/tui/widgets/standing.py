@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import plain
 from tui_influence.render.run_words import (
     lost_reason,
     silent_reason,
 )
+from tui_influence.render.style import Style
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.overview import Overview
@@ -22,8 +24,6 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.crew import crew_lines
 from tui_influence.tui.widgets.facts import NARROW, fact
 from tui_influence.tui.widgets.tasks import task_lines
@@ -31,10 +31,10 @@ from tui_influence.tui.widgets.tasks import task_lines
 
 def standing(state: RunState, width: int) -> list[Text]:
     """Return how the run stands: state, progress, rate, workers, failures."""
-    overview, look = state.overview, state.look
+    overview, style = state.overview, state.style
     if overview is None:
-        return [Text(state.problem or "reading the run...", style=look.quiet)]
-    lines = [*_banner(state, overview, width), *_progress(overview, look, width), *_facts(overview, look, width)]
+        return [Text(state.problem or "reading the run...", style=style.quiet)]
+    lines = [*_banner(state, overview, width), *_progress(overview, style, width), *_facts(overview, style, width)]
     if width < NARROW:  # a compact status: a line each, cut rather than wrapped
         for line in lines:
             line.truncate(width, overflow="ellipsis")
@@ -42,22 +42,22 @@ def standing(state: RunState, width: int) -> list[Text]:
 
 
 def _banner(state: RunState, overview: Overview, width: int) -> Iterator[Text]:
-    look, heartbeat = state.look, overview.heartbeat
-    yield Text.assemble(look.banner(overview.state, silent=overview.is_silent), "  ", _about(overview))
+    style, heartbeat = state.style, overview.heartbeat
+    yield Text.assemble(style.banner(overview.state, silent=overview.is_silent), "  ", _about(overview))
     if width >= NARROW:
         yield Text()
     if state.problem:
-        yield Text(f"cannot be read any more: {state.problem}", style=look.error)
+        yield Text(f"cannot be read any more: {state.problem}", style=style.error)
     if state.preparing:
-        yield Text(f"starting: {printable(state.preparing, 200)}", style=look.warning)
+        yield Text(f"starting: {printable(state.preparing, 200)}", style=style.warning)
     elif overview.state is State.FAILED and heartbeat and heartbeat.reason:
-        yield Text(f"why: {printable(heartbeat.reason, 400)}", style=look.error)
+        yield Text(f"why: {printable(heartbeat.reason, 400)}", style=style.error)
     elif overview.is_silent and width >= NARROW:
-        yield Text(f"why: {plain(silent_reason(overview.owner), look.ascii)}", style=look.warning)
+        yield Text(f"why: {plain(silent_reason(overview.owner), style.ascii)}", style=style.warning)
     elif overview.state is State.LOST and width < NARROW:
-        yield Text("R resumes from the records", style=look.state(State.LOST))
+        yield Text("R resumes from the records", style=style.state(State.LOST))
     elif overview.state is State.LOST:
-        yield Text(f"why: {plain(lost_reason(heartbeat), look.ascii)}", style=look.state(State.LOST))
+        yield Text(f"why: {plain(lost_reason(heartbeat), style.ascii)}", style=style.state(State.LOST))
 
 
 def _about(overview: Overview) -> str:
@@ -77,48 +77,48 @@ def _about(overview: Overview) -> str:
     return f"{since.get(overview.state, '')} {format_duration(max(age, 0.0))} ago".strip()
 
 
-def _progress(overview: Overview, look: Look, width: int) -> Iterator[Text]:
+def _progress(overview: Overview, style: Style, width: int) -> Iterator[Text]:
     if not overview.total:
-        yield Text("The run is being prepared; its plan is not written yet.", style=look.quiet)
+        yield Text("The run is being prepared; its plan is not written yet.", style=style.quiet)
         return
     done, failed = overview.finished / overview.total, overview.given_up / overview.total
     count = f"  {overview.finished:,} of {overview.total:,} models  {done:.0%}"
-    style = look.state(overview.state, silent=overview.is_silent)
-    bar = progress_bar(done, failed, max(min(width - len(count), 72), 4), look, style)
+    text_style = style.state(overview.state, silent=overview.is_silent)
+    bar = progress_bar(done, failed, max(min(width - len(count), 72), 4), style, text_style)
     yield Text.assemble(bar, (count, "bold"))
     if overview.is_active and overview.heartbeat:
-        yield from _pace(overview.heartbeat, overview.left, look, look.quiet if overview.is_silent else "")
+        yield from _pace(overview.heartbeat, overview.left, style, style.quiet if overview.is_silent else "")
 
 
-def _pace(heartbeat: Heartbeat, left: int, look: Look, style: str) -> Iterator[Text]:
+def _pace(heartbeat: Heartbeat, left: int, style: Style, text_style: str) -> Iterator[Text]:
     rate = f"{heartbeat.models_per_hour:,.0f} models an hour" if heartbeat.models_per_hour else "not known yet"
-    yield fact("rate", rate, look, style)
+    yield fact("rate", rate, style, text_style)
     if heartbeat.eta and left:
         expected, low, high = (format_duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
         between = f"  ({low} to {high})" if low != high else ""
-        yield fact("time left", f"{expected}{between}", look, style)
+        yield fact("time left", f"{expected}{between}", style, text_style)
 
 
-def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
+def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
     info, heartbeat = overview.info, overview.heartbeat
     if heartbeat and heartbeat.source_accuracy is not None:
         names = [target.name for target in info.targets] if info else []
         targets = "".join(
-            f", {plain(name, look.ascii)[:30]} {value:.1%}"
+            f", {plain(name, style.ascii)[:30]} {value:.1%}"
             for name, value in zip(names, heartbeat.target_accuracy, strict=False)
         )
-        yield fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}", look)
+        yield fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}", style)
     for warning in heartbeat.warnings if heartbeat else []:
-        yield fact("warning", printable(warning, 400), look, look.warning)
+        yield fact("warning", printable(warning, 400), style, style.warning)
     if overview.given_up:
         count = f"{pluralize(overview.given_up, 'model')} given up; the last:"
-        yield fact("failed", count if overview.failures else count[: -len("; the last:")], look, look.error)
+        yield fact("failed", count if overview.failures else count[: -len("; the last:")], style, style.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
-        yield fact("", text, look, look.error)
+        yield fact("", text, style, style.error)
     if overview.is_active and heartbeat:
-        yield from crew_lines(heartbeat, look, width, fresh=not overview.is_silent)
-        yield from task_lines(heartbeat, look, width)
+        yield from crew_lines(heartbeat, style, width, fresh=not overview.is_silent)
+        yield from task_lines(heartbeat, style, width)
     if info:
         yield Text()
         planned, done = overview.planned, overview.done
@@ -127,20 +127,20 @@ def _facts(overview: Overview, look: Look, width: int) -> Iterator[Text]:
         parts = f"{done[purpose]:,} of {planned[purpose]:,} {what}"
         if planned[Role.HELDOUT]:
             parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
-        yield fact("models", parts, look)
+        yield fact("models", parts, style)
         yield fact(
             "source",
             f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}; "
             f"{info.design_label}",
-            look,
+            style,
         )
         for target in info.targets:
             name = printable(target.name, 24)
             yield fact(
                 "target",
                 f"{name}: {pluralize(len(target.classes), 'class', 'classes')}, {pluralize(target.test, 'test image')}",
-                look,
+                style,
             )
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)
         if skipped:
-            yield fact("skipped", f"{skipped:,} unreadable images", look, look.warning)
+            yield fact("skipped", f"{skipped:,} unreadable images", style, style.warning)

@@ -2,6 +2,12 @@
 
 The cursor and the marks are on rows, not on lines: when their order changes under them they go along, and the cursor
 stays where it was on the screen.
+
+The Rank mode's table: groups of one ranking, or of two side by side.
+
+The Probe mode's table: failures, the classes of a target, or pairs of images.
+
+The Prune mode's table: the arms of a pruning, or the target classes under one of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from rich.segment import Segment
-from rich.style import Style
+from rich.style import Style as RichStyle
 from rich.text import Text
 from textual import events
 from textual.cache import LRUCache
@@ -18,11 +24,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
-    from tui_influence.tui.sheets import Row, Written
+    from tui_influence.tui.table_models import Row, Written
+
 
 _MARGIN = 2
 """Cells before a line, for its mark."""
@@ -38,7 +45,7 @@ class Listed(Protocol):
         """All rows."""
 
     @property
-    def written(self) -> "Callable[[int, Look], Written]":
+    def written(self) -> "Callable[[int, Style], Written]":
         """All rows as lines of a width."""
 
 
@@ -58,17 +65,17 @@ class Table(ScrollView, can_focus=True):
             self.index = index
             super().__init__()
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, style: Style) -> None:
         super().__init__()
         self.marks: set[int] = set()
-        self._look = look
+        self._style = style
         self._sheet: Listed | None = None
         self._rows: Sequence[Row] = ()
         self._places: dict[int, int] = {}
         self._cursor = 0
         self._leads = False
         self._lines: Written | None = None
-        self._width, self._style, self._blank = 0, Style(), Strip([])
+        self._width, self._base, self._blank = 0, RichStyle(), Strip([])
         self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
 
     @property
@@ -86,17 +93,17 @@ class Table(ScrollView, can_focus=True):
         """The marked rows, in the order of all, also those that a filter hides."""
         return [row for row in self._sheet.rows if row.index in self.marks] if self._sheet else []
 
-    def show(self, sheet: Listed, rows: "Sequence[Row]", look: Look, *, follow: bool = True) -> None:
+    def show(self, sheet: Listed, rows: "Sequence[Row]", style: Style, *, follow: bool = True) -> None:
         """Show these rows of a sheet.
 
         Args:
             sheet: what the rows are of; columns and scale are its.
             rows: some of it, in an order.
-            look: how to draw.
+            style: colours and signs.
             follow: keep the cursor on its row; otherwise it goes to the first.
         """
-        if sheet is not self._sheet or look != self._look:
-            self._sheet, self._look, self._lines = sheet, look, None
+        if sheet is not self._sheet or style != self._style:
+            self._sheet, self._style, self._lines = sheet, style, None
             self._places = {row.index: place for place, row in enumerate(sheet.rows)}
         before, held = self._cursor, self.current.index if self.current else None
         self._rows = rows
@@ -171,10 +178,10 @@ class Table(ScrollView, can_focus=True):
 
         A line that was drawn before is the same object again, for which Textual has kept the escape sequences.
         """
-        width, style = self.scrollable_content_region.width, self.rich_style
-        if (width, style) != (self._width, self._style):
-            self._width, self._style, self._lines = width, style, None
-            self._blank = Strip.blank(width, style)
+        width, base = self.scrollable_content_region.width, self.rich_style
+        if (width, base) != (self._width, self._base):
+            self._width, self._base, self._lines = width, base, None
+            self._blank = Strip.blank(width, base)
         filters, background = self.get_line_filters(), self.background_colors[1]
         strips = []
         for y in crop.line_range:
@@ -189,10 +196,10 @@ class Table(ScrollView, can_focus=True):
         if self._sheet is None or self._width <= _MARGIN:
             return self._blank
         if self._lines is None:
-            self._lines = self._sheet.written(self._width - _MARGIN, self._look)
+            self._lines = self._sheet.written(self._width - _MARGIN, self._style)
             self._strips.clear()
         if y == 0:
-            return self._strip(" " * _MARGIN, self._lines.header(), self._style)
+            return self._strip(" " * _MARGIN, self._lines.header(), self._base)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
             return self._blank
@@ -204,17 +211,17 @@ class Table(ScrollView, can_focus=True):
         return strip
 
     def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
-        mark = self._look.sign("● ", "* ") if row.index in self.marks else " " * _MARGIN
-        style = self._style
+        mark = self._style.glyph("● ", "* ") if row.index in self.marks else " " * _MARGIN
+        base = self._base
         if cursor:
-            style += Style.parse(self._look.cursor)
-            mark = mark if row.index in self.marks else self._look.sign("▸ ", "> ")
-        return self._strip(mark, lines.line(self._places[row.index]), style)
+            base += RichStyle.parse(self._style.cursor)
+            mark = mark if row.index in self.marks else self._style.glyph("▸ ", "> ")
+        return self._strip(mark, lines.line(self._places[row.index]), base)
 
-    def _strip(self, mark: str, text: Text, style: Style) -> Strip:
-        segments = [Segment(mark, Style(bold=True)), *text.render(self.app.console)]
+    def _strip(self, mark: str, text: Text, base: RichStyle) -> Strip:
+        segments = [Segment(mark, RichStyle(bold=True)), *text.render(self.app.console)]
         strip = Strip([segment for segment in segments if segment.text != "\n"])
-        return strip.adjust_cell_length(self._width).apply_style(style).simplify()
+        return strip.adjust_cell_length(self._width).apply_style(base).simplify()
 
     def _go(self, place: int) -> None:
         with self._leading():
@@ -238,3 +245,35 @@ class Table(ScrollView, can_focus=True):
     def _room(self) -> int:
         """Lines below the header."""
         return max(self.size.height - 1, 1)
+
+
+class RankingTable(Table):
+    """Rows of a sheet; an index is a group's column in the masks."""
+
+    help = (
+        "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "
+        "right of the line helps, left of it hurts, and * is beyond chance (q < 0.05 among all groups). Of two "
+        "rankings, what helps with one and hurts the other comes first. <rank.mark> marks lines to be copied, "
+        "<rank.filter> leaves some out, <rank.sort> orders them."
+    )
+
+
+class ProbeTable(Table):
+    """Rows of a `ProbeSheet`; an index is its row's."""
+
+    help = (
+        "What a probe found. A line is a test image that most models get wrong, with the group most to blame; or a "
+        "class of the target, with what drives its images; or a pair of a source image and a test image. Bars are 95% "
+        "intervals around the estimate, on one scale; left of the line hurts, and * is beyond chance (q < 0.05). "
+        "<table.choose> opens the image, or the class."
+    )
+
+
+class ArmTable(Table):
+    """Rows of a `GainSheet`; an index is an arm's place among the results, or a class's among those of its arm."""
+
+    help = (
+        "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
+        "everything, on one scale for all; * is told from zero. <table.choose> opens the target classes under an arm, "
+        "those that lost most first, and on a class goes to the ranking for it; <app.back> goes back."
+    )

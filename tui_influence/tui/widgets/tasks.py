@@ -6,9 +6,9 @@ from rich.text import Text
 
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import by_state, where, why_waiting
-from tui_influence.runs.cluster.slurm_client import Task
+from tui_influence.render.style import Style
+from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import Heartbeat
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.facts import LABEL, fact
 
 MOST = 8
@@ -16,36 +16,38 @@ MOST = 8
 MOST_WAITING = 4
 
 
-def task_lines(heartbeat: Heartbeat, look: Look, width: int) -> Iterator[Text]:
+def task_lines(heartbeat: Heartbeat, style: Style, width: int) -> Iterator[Text]:
     """Yield a line that counts the tasks, then a line a task; the rest of a large crowd is counted.
 
     Args:
         heartbeat: with what the engine said of the tasks; nothing is drawn if that is nothing.
-        look: how to draw.
+        style: colours and signs.
         width: of the lines.
     """
     running, waiting = by_state(heartbeat.tasks)
     if running:
-        yield fact("tasks", _cut(where(running, 3), look, width), look)
+        yield fact("tasks", _cut(where(running, 3), style, width), style)
     shown = running if len(running) <= MOST else running[: MOST - 1]
-    yield from _each(shown, [_on(task) for task in shown], look, width)
+    yield from _each(shown, [_on(task) for task in shown], style, width)
     if left := running[len(shown) :]:
-        yield fact("", f"and {len(left):,} more", look)
-    yield from _each(waiting[:MOST_WAITING], [why_waiting(task) for task in waiting], look, width, look.quiet)
+        yield fact("", f"and {len(left):,} more", style)
+    yield from _each(waiting[:MOST_WAITING], [why_waiting(task) for task in waiting], style, width, style.quiet)
     if left := waiting[MOST_WAITING:]:
-        yield fact("", f"and {sum(task.count for task in left):,} more wait", look, look.quiet)
+        yield fact("", f"and {sum(task.count for task in left):,} more wait", style, style.quiet)
 
 
-def _each(tasks: Sequence[Task], said: Sequence[str], look: Look, width: int, style: str = "") -> Iterator[Text]:
+def _each(
+    tasks: Sequence[SlurmTask], said: Sequence[str], style: Style, width: int, text_style: str = ""
+) -> Iterator[Text]:
     room = max((len(task.job) for task in tasks), default=0)
     for task, words in zip(tasks, said, strict=False):
         state = cut(task.state.lower(), LABEL - 1, "")
-        yield fact(state, _cut(f"{task.job:<{room}}  {words}", look, width), look, style)
+        yield fact(state, _cut(f"{task.job:<{room}}  {words}", style, width), style, text_style)
 
 
-def _on(task: Task) -> str:
+def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
 
 
-def _cut(text: str, look: Look, width: int) -> str:
-    return cut(plain(text, look.ascii), max(width - LABEL, 1), look.sign("…", "~"))
+def _cut(text: str, style: Style, width: int) -> str:
+    return cut(plain(text, style.ascii), max(width - LABEL, 1), style.ellipsis)

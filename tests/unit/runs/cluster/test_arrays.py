@@ -6,7 +6,7 @@ import pytest
 
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs.cluster import slurm_client as module
-from tui_influence.runs.cluster.slurm_submit import max_array, sbatch, submit_round
+from tui_influence.runs.cluster.slurm_submit import max_array_size, sbatch, submit_round
 
 NAME = "tinfl-a-0123456789"
 
@@ -54,7 +54,7 @@ def test_a_round_is_split_at_the_limit_that_the_site_states(site):
     assert arrays == ["0-9", "0-9", "0-4"]
     assert len(set(numbers)) == 3
     site(says="MaxArraySize = 1001\nSchedulerParameters = bf_continue,max_array_tasks=7")
-    assert max_array() == 7
+    assert max_array_size() == 7
 
 
 @pytest.mark.parametrize(("together", "limits"), [(50, [20, 20, 10]), (4, [2, 2]), (2, [1, 1]), (1, [1])])

@@ -9,8 +9,8 @@ from tests.integration.command_line import refused, run
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.render.run_words import lost_reason
 from tui_influence.runs.cluster import slurm_client as module
-from tui_influence.runs.cluster.slurm_client import Jobs, exit_code, look, slurm, write_jobs
-from tui_influence.runs.control import Stop, note_stopped, request_stop
+from tui_influence.runs.cluster.slurm_client import SubmittedJobs, exit_code, query_tasks, run_slurm, write_jobs
+from tui_influence.runs.control import StopLevel, record_stopped, request_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, read_heartbeat, write_heartbeat
 from tui_influence.store.events import read_events
 from tui_influence.store.paths import Paths
@@ -21,7 +21,7 @@ NAME = "tinfl-a-0123456789"
 @pytest.fixture
 def paths(tmp_path) -> Paths:
     paths = Paths(tmp_path / "results")
-    write_jobs(paths, Jobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
+    write_jobs(paths, SubmittedJobs(NAME, time.time() - 1000, ("12",), "13", 100.0))
     write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), total=9))
     (paths.cluster / "planner.log").touch()
     return paths
@@ -36,7 +36,7 @@ def test_running_waiting_and_ended_tasks_are_told_apart(programs) -> None:
         f"12_[4-99,120%50]|{NAME}|PENDING||Priority", f"12_3|{NAME}|RUNNING|n1|None",
         f"12_1|{NAME}|COMPLETED|n1|None", f"13|{NAME}-plan|PENDING||Dependency", "9|other|RUNNING|n1|None", "rubbish",
     ))  # fmt: skip
-    waiting, running, ended, planner = look(Jobs(NAME, 0))
+    waiting, running, ended, planner = query_tasks(SubmittedJobs(NAME, 0))
     assert (waiting.count, waiting.reason, waiting.is_running) == (97, "Priority", False)
     assert (running.job, running.node, running.is_running) == ("12_3", "n1", True)
     assert ended.is_over
@@ -122,10 +122,10 @@ def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
 
 def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths, tmp_path) -> None:
     programs(squeue=says(f"12_3|{NAME}|RUNNING|n1|None"), scancel=f'echo "$@" >> {tmp_path}/asked')
-    assert request_stop(paths) is Stop.AFTER_MODELS_IN_HAND
+    assert request_stop(paths) is StopLevel.AFTER_CURRENT_MODELS
     assert (tmp_path / "asked").read_text() == "--state=PENDING 12\n--batch --signal=USR1 12\n"
     assert observe(paths)[0] is State.STOPPING
-    assert request_stop(paths) is Stop.AT_ONCE
+    assert request_stop(paths) is StopLevel.AT_ONCE
     assert (tmp_path / "asked").read_text().endswith("\n12\n")
     assert (read_heartbeat(paths).state, paths.events.exists()) == (State.RUNNING, False)
     programs(squeue=says())
@@ -137,8 +137,8 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     assert said.out == "■ run: stopped\n"
     assert "warning: that it has stopped is not written down: cannot write" in said.err
     paths.events.rmdir()
-    note_stopped(paths)
-    note_stopped(paths)
+    record_stopped(paths)
+    record_stopped(paths)
     last = read_heartbeat(paths)
     assert (last.state, last.time) == (State.STOPPED, 2e9)
     assert [event["event"] for event, _ in read_events(paths.events)] == ["stopped"]
@@ -180,10 +180,10 @@ def test_a_program_that_does_not_answer_is_given_up(programs, monkeypatch) -> No
     programs(squeue="exec sleep 60")
     monkeypatch.setattr(module, "_TIMEOUT", 0.2)
     with pytest.raises(RunFailedError, match="squeue does not answer within"):
-        slurm("squeue")
+        run_slurm("squeue")
 
 
 def test_a_refusal_is_quoted_and_its_control_characters_are_not(programs) -> None:
     programs(sbatch="printf 'sbatch: error: bad \\033[31m partition\\n' >&2; exit 1")
     with pytest.raises(ConfigError, match=r"Slurm refuses: sbatch: error: bad \\x1b\[31m partition"):
-        slurm("sbatch")
+        run_slurm("sbatch")

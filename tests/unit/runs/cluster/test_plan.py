@@ -10,9 +10,9 @@ from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
 from tui_influence.runs.cluster import slurm as module
 from tui_influence.runs.cluster.rounds import read_round
-from tui_influence.runs.cluster.slurm_client import Jobs, read_jobs, write_jobs
+from tui_influence.runs.cluster.slurm_client import SubmittedJobs, read_jobs, write_jobs
 from tui_influence.runs.heartbeat import read_heartbeat
-from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.runs.supervisor import Request, no_extension
 from tui_influence.store.paths import Paths
 
 
@@ -30,18 +30,18 @@ def submitted(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(module, "sbatch", sbatch)
     monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.sbatch", sbatch)
-    monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.max_array", lambda: 1000)
-    monkeypatch.setattr(module, "alive", lambda name, planner=None: set())
+    monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.max_array_size", lambda: 1000)
+    monkeypatch.setattr(module, "unfinished_jobs", lambda name, planner=None: set())
     monkeypatch.setattr(module, "_try", lambda scripts: None)
     monkeypatch.setattr(module, "_is_pilot", lambda config, planned: False)  # as with a partition for planners
-    module.submit(Request(config, paths.root, own=True))
+    module.submit(Request(config, paths.root, trusted=True))
     return paths, scripts
 
 
 def run(script) -> int:
     """Start a planner's job."""
     *_, root, after, digest = script[0]
-    return module.plan(Path(root), int(after), digest, nothing_more)
+    return module.run_planner(Path(root), int(after), digest, no_extension)
 
 
 def test_a_planner_hands_out_a_round_and_the_planner_after_it(submitted):
@@ -85,13 +85,13 @@ def test_tasks_that_were_taken_before_their_planner_was_killed_are_waited_for(su
     jobs = read_jobs(paths)
     run(scripts[0])
     write_jobs(paths, jobs)  # the tasks' number was not written down
-    monkeypatch.setattr(module, "alive", lambda name, planner=None: set() if planner else {"2"})
+    monkeypatch.setattr(module, "unfinished_jobs", lambda name, planner=None: set() if planner else {"2"})
     assert run(scripts[0]) == 0
     assert scripts[3][1] == ("--dependency=afterany:2",)
     assert scripts[3][0] == scripts[0][0], "it takes in the same round"
     assert read_jobs(paths) == replace(jobs, arrays=("2",), planner="4")
     assert not paths.round(2).exists()
-    monkeypatch.setattr(module, "alive", lambda name, planner=None: set())
+    monkeypatch.setattr(module, "unfinished_jobs", lambda name, planner=None: set())
     assert run(scripts[3]) == 0
     assert (read_jobs(paths).round, paths.round(2).exists()) == (2, True)
 
@@ -101,7 +101,7 @@ def test_a_planner_that_was_taken_without_its_number_written_down_is_not_doubled
     run(scripts[0])
     jobs = read_jobs(paths)
     write_jobs(paths, replace(jobs, planner=""))
-    monkeypatch.setattr(module, "alive", lambda name, planner=None: {"3"} if planner else set())
+    monkeypatch.setattr(module, "unfinished_jobs", lambda name, planner=None: {"3"} if planner else set())
     assert run(scripts[0]) == 0
     assert len(scripts) == 3
     assert read_jobs(paths) == jobs
@@ -124,17 +124,17 @@ def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd,
 def test_a_planner_trusts_a_config_as_far_as_whoever_submitted_it(submitted):
     paths, _ = submitted
     request, _ = module._request(paths, json.loads(paths.request.read_text()))
-    assert request.own
-    module.submit(replace(request, own=False))
+    assert request.trusted
+    module.submit(replace(request, trusted=False))
     request, _ = module._request(paths, json.loads(paths.request.read_text()))
-    assert not request.own
+    assert not request.trusted
 
 
 def test_where_jobs_of_an_older_run_are_left_none_is_added(submitted, monkeypatch):
     paths, scripts = submitted
-    monkeypatch.setattr(module, "alive", lambda name: {"7", "8"})
+    monkeypatch.setattr(module, "unfinished_jobs", lambda name: {"7", "8"})
     request, _ = module._request(paths, json.loads(paths.request.read_text()))
     with pytest.raises(module.AlreadyRunningError, match="to end them: scancel 7 8"):
-        module.submit(replace(request, own=True))
+        module.submit(replace(request, trusted=True))
     assert len(scripts) == 1
-    assert read_jobs(paths) == Jobs(read_jobs(paths).name, read_jobs(paths).submitted, planner="1")
+    assert read_jobs(paths) == SubmittedJobs(read_jobs(paths).name, read_jobs(paths).submitted, planner="1")

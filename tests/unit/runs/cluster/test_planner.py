@@ -12,7 +12,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.planner import Planner
 from tui_influence.runs.cluster.rounds import PILOT_ROWS, Round
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.runs.supervisor import Request, no_extension
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.listing import (
     failure_reason,
@@ -34,7 +34,7 @@ class Engine:
         swap = {"workers_per_device = 2": compute}
         self.paths = Paths(directory / "results")
         request = Request(load_config(write_config(directory, models=MODELS, swap=swap)), self.paths.root)
-        self._planner = Planner(request, nothing_more)
+        self._planner = Planner(request, no_extension)
 
     def plan(self, *, first: bool = False):
         return self._planner.step(first=first)
@@ -90,7 +90,7 @@ def test_a_run_goes_from_a_pilot_over_all_the_rest_to_its_end(engine):
     assert [len(block) for block in following.round.blocks] == [PILOT_ROWS]
     engine.play(following.round, 0)
     following = engine.plan()
-    assert following.round.pace.seconds == SECONDS
+    assert following.round.timing.seconds == SECONDS
     assert sorted(sum(following.round.blocks, ())) == list(range(PILOT_ROWS, MODELS + HELDOUT))
     for block in range(len(following.round.blocks)):
         engine.play(following.round, block)
@@ -213,9 +213,11 @@ def test_a_planner_that_is_killed_hears_the_round_again(engine, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("tui_influence.runs.cluster.planner.write_round", kill)
-        patch.setattr("tui_influence.runs.cluster.planner.clear", lambda *_: None)  # nor is anything after it done
+        patch.setattr(
+            "tui_influence.runs.cluster.planner.remove_reports", lambda *_: None
+        )  # nor is anything after it done
         with pytest.raises(KilledError):
             engine.plan()
     following = engine._planner.step(first=False, handed=1)
     assert not following.heartbeat.warnings
-    assert following.round.pace.seconds == SECONDS
+    assert following.round.timing.seconds == SECONDS

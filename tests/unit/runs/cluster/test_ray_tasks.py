@@ -15,7 +15,7 @@ from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs.cluster import ray as ray_tasks
 from tui_influence.runs.control import request_stop
 from tui_influence.runs.heartbeat import State, read_heartbeat
-from tui_influence.runs.supervisor import Request, nothing_more
+from tui_influence.runs.supervisor import Request, no_extension
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 
@@ -130,7 +130,7 @@ def ray(monkeypatch):
 def request_on_ray(directory) -> Request:
     compute = 'workers_per_device = 1\nexecutor = "ray"'
     config = load_config(write_config(directory, swap={"workers_per_device = 2": compute}))
-    return Request(config, directory / "results", own=True)
+    return Request(config, directory / "results", trusted=True)
 
 
 def test_tasks_that_wait_are_warned_of_and_a_stop_does_not_wait_for_them(tmp_path, ray):
@@ -146,7 +146,7 @@ def test_tasks_that_wait_are_warned_of_and_a_stop_does_not_wait_for_them(tmp_pat
         else:
             request_stop(paths)
 
-    last = ray_tasks.supervise(request, Watcher(stop_after_a_warning), nothing_more)
+    last = ray_tasks.supervise(request, Watcher(stop_after_a_warning), no_extension)
     assert warnings == [["Ray has started 0 of 1 task yet: its resources are taken, or gone"], []]
     assert last.state is State.STOPPED
     assert ray.cancelled == {1: False}
@@ -165,7 +165,7 @@ def test_a_head_node_that_is_gone_ends_the_run_once_it_has_been_looked_for_sever
     request = request_on_ray(tmp_path)
     gone = "Ray's head node at head:6379 is gone; `tinfl resume` goes on from the records"
     with pytest.raises(RunFailedError, match=f"^{gone}$"):
-        ray_tasks.supervise(request, Watcher(lambda heartbeat: None), nothing_more)
+        ray_tasks.supervise(request, Watcher(lambda heartbeat: None), no_extension)
     assert list(answers) == []
     last = read_heartbeat(Paths(request.root))
     assert (last.state, last.reason) == (State.FAILED, gone)
@@ -180,6 +180,6 @@ def test_a_task_goes_on_where_ray_interrupts_it(tmp_path, monkeypatch):
     make_directory(Paths(tmp_path).task_log(1, 0).parent)
     before = signal.getsignal(signal.SIGINT)
     try:
-        assert ray_tasks.train_block([str(tmp_path), "1", "0"], {}) == 7
+        assert ray_tasks.train_task([str(tmp_path), "1", "0"], {}) == 7
     finally:
         signal.signal(signal.SIGINT, before)

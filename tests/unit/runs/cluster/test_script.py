@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
-from tui_influence.runs.cluster.slurm_submit import Scripts
+from tui_influence.runs.cluster.slurm_submit import BatchScripts
 
 
 def run(tmp_path: Path, setup: str) -> tuple[int, str]:
@@ -13,7 +13,7 @@ def run(tmp_path: Path, setup: str) -> tuple[int, str]:
     swap = {"workers_per_device = 2": f'executor = "slurm"\n[compute.slurm]\nsetup = {setup}'}
     config = load_config(write_config(tmp_path, models=4, swap=swap))
     (tmp_path / "cluster").mkdir(exist_ok=True)
-    *lines, program = Scripts(config, tmp_path, "service", "digest").planner(0).splitlines()
+    *lines, program = BatchScripts(config, tmp_path, "service", "digest").planner(0).splitlines()
     assert program.startswith("exec ")
     done = subprocess.run(["bash", "-c", "\n".join([*lines, "echo began with $A"])], check=False)
     return done.returncode, (tmp_path / "cluster" / "planner.log").read_text()

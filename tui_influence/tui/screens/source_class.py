@@ -11,11 +11,11 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
-from tui_influence.tui.screens.asking import AskingScreen
+from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
@@ -55,13 +55,13 @@ class ClassScreen(AskingScreen):
 
     def body(self) -> ComposeResult:
         """Lay out heading, images, and what is beside them."""
-        album, look = self.state.album, self.state.look
+        album, style = self.state.album, self.state.style
         yield Static(id="heading", markup=False)
         with Horizontal(id="looked"):
-            yield ImageGrid(album, look, id="moved")
+            yield ImageGrid(album, style, id="moved")
             with Beside(id="beside"):
                 yield Static(id="class-effects", markup=False)
-                yield ImageGrid(album, look, id="samples")
+                yield ImageGrid(album, style, id="samples")
         yield Static(id="no-class", classes="calm", markup=False)
 
     def on_resize(self) -> None:
@@ -81,7 +81,7 @@ class ClassScreen(AskingScreen):
         empty = self.query_one("#no-class", Static)
         empty.display = bool(reason)
         if reason:
-            empty.update(plain(reason, state.look.ascii))
+            empty.update(plain(reason, state.style.ascii))
             return
         wide = self.size.width >= _WIDE
         self.query_one("#moved").display = wide or not self._turned
@@ -139,7 +139,9 @@ class ClassScreen(AskingScreen):
         if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
             return
         effects, examples = shown.effects, [tile.place for tile in tiles]
-        series = Series(effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves")
+        series = ImageSeries(
+            effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
+        )
         grid = self.query_one("#moved", ImageGrid)
         self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
@@ -172,13 +174,13 @@ class ClassScreen(AskingScreen):
         if row is None:
             return
         sizes, width = overview.info.source.sizes, self.size.width - 2
-        lines = [heading(answer.report, row, sizes[row.index], state.look, width)]
+        lines = [heading(answer.report, row, sizes[row.index], state.style, width)]
         if seen is None:
             working = state.effects_problem or state.rank_problem or "working it out..."
-            lines.append(Text.assemble((plain(working, state.look.ascii), state.look.warning)))
+            lines.append(Text.assemble((plain(working, state.style.ascii), state.style.warning)))
         problem = (seen.reason if seen is not None else "") or next(filter(None, state.image_problems.values()), "")
         if problem:
-            lines.append(Text.assemble((plain(problem, state.look.ascii), state.look.warning)))
+            lines.append(Text.assemble((plain(problem, state.style.ascii), state.style.warning)))
         text = Text("\n").join(lines)
         if text != self._heading:
             self._heading = text
@@ -187,31 +189,31 @@ class ClassScreen(AskingScreen):
     def _show_seen(self) -> None:
         from tui_influence.tui.widgets.class_lines import class_effects, sample_shelf, shelves
 
-        seen, look = self._seen(), self.state.look
+        seen, style = self._seen(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
         beside = self.query_one("#beside")
         size = (beside.size.width, beside.size.height)
-        if self._shown == (seen, look, self.size, size):
+        if self._shown == (seen, style, self.size, size):
             if self._pictures != self.state.album.changes:
                 self._pictures = self.state.album.changes
                 moved.redraw()
                 samples.redraw()
                 self.ask_for_pictures()  # those of the next page, once those that are seen are there
             return
-        before, self._shown = self._shown, (seen, look, self.size, size)
+        before, self._shown = self._shown, (seen, style, self.size, size)
         if seen is None or seen.moved is None:
             for grid in (moved, samples):
-                grid.show((), look, follow=False)
+                grid.show((), style, follow=False)
             self.query_one("#class-effects", Static).update("")
             return
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
         target = seen.effects.reading.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, seen.effects.reading.described.classes, look, captions=captions)
-        moved.show(images, look, captions=captions, follow=follow)
-        samples.show((sample_shelf(seen.samples, look),), look, captions=0, follow=follow)
+        images = shelves(seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions)
+        moved.show(images, style, captions=captions, follow=follow)
+        samples.show((sample_shelf(seen.samples, style),), style, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
-        lines = class_effects(seen.moved, look, max(size[0] - 3, 20), room)
+        lines = class_effects(seen.moved, style, max(size[0] - 3, 20), room)
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _seen(self) -> GroupSeen | None:

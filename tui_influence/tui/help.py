@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_influence.tui.actions import Action, actions_of
-from tui_influence.tui.keys import Keys
+from tui_influence.tui.keymap import Keys
 
 _KEYS = 8
 """Cells of the column of keys."""

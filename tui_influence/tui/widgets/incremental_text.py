@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
-class SteadyLines(Widget):
+class IncrementalText(Widget):
     """Lines, wrapped to its width; laid out with `height: auto`, it is as high as they are."""
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -1,21 +1,116 @@
-"""What the modes that show estimates have in common: the keys that change the question, and images opened large."""
+"""What the modes have in common: the line at the top, a hint on the first visit, the footer.
+
+What the modes that show estimates have in common: the keys that change the question, and images opened large.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from textual import on
+from textual.app import ComposeResult
 from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Input, Static
 
-from tui_influence.analysis.question import Question
+from tui_influence.analysis.question import Question, carry_comparison
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
-from tui_influence.tui.looking import Series
-from tui_influence.tui.pictures import Key
-from tui_influence.tui.screens.choose import ChooseScreen
+from tui_influence.tui.actions import CHANGING, names_of
+from tui_influence.tui.image_cache import ImageKey
+from tui_influence.tui.keymap import keys_of
+from tui_influence.tui.screens.dialogs import ChooseScreen
 from tui_influence.tui.screens.image import ImageScreen
-from tui_influence.tui.screens.mode import ModeScreen
-from tui_influence.tui.whom import kept_rival
+from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
+from tui_influence.tui.widgets.mode_bar import ModeBar
+
+
+class ModeScreen(Screen[None]):
+    """A mode: it shows a `RunState`, and is told when that has changed while it is on the screen."""
+
+    mode: ClassVar[str]
+    hint: ClassVar[str] = ""
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__()
+        self.state = state
+        self._offered: tuple[bool | None, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """Of its own actions."""
+        return self.mode
+
+    def compose(self) -> ComposeResult:
+        """Lay out bar, body, hint and footer."""
+        yield ModeBar(self.state, self.mode)
+        yield from self.body()
+        yield Static(keys_of(self.app).put_into(self.hint), id="hint", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """Yield what is between the bar and the hint."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.show_state()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another mode was shown."""
+        self.show_state()
+
+    def on_screen_suspend(self) -> None:
+        """The hint has been seen."""
+        if self.is_mounted:
+            self.query_one("#hint").display = False
+
+    def show_state(self) -> None:
+        """Draw the state as it is now."""
+        bars = self.query(ModeBar)
+        if not self.is_mounted or not bars:  # on its way in, or out
+            return
+        bars.first().show_state()
+        self.show()
+
+    def show(self) -> None:
+        """Draw this mode's part of the state."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does this now: not under a dialog, nor while a field has the keys."""
+        if action not in names_of(self.mode):
+            return True
+        if self.app.screen is not self or isinstance(self.focused, Input):
+            return False
+        return self.is_possible(action)
+
+    def is_possible(self, action: str) -> bool:
+        """Whether this mode's action makes sense now."""
+        return not (self.state.readonly and action in CHANGING) and self.allows(action)
+
+    def allows(self, action: str) -> bool:
+        """Whether the state of the run allows this mode's action."""
+        return True
+
+    def offer(self, *actions: str) -> None:
+        """Draw the footer again if it may offer something else than before, and only then."""
+        offered = tuple(self.is_possible(action) for action in actions)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
+
+    def focus_on(self, selector: str) -> None:
+        """Give the keys to what is shown, unless they are there or the screen has no room for it."""
+        wanted = self.query_one(selector)
+        if self.focused is not wanted and wanted.focusable:
+            self.set_focus(wanted)
+
+    def back(self) -> bool:
+        """Close what is open in this mode; whether there was anything."""
+        return False
+
 
 _ESTIMATORS = ("difference", "ridge")
 _OUTPUTS = ("margin", "probability", "correct")
@@ -42,7 +137,7 @@ class AskingScreen(ModeScreen):
     class PicturesWanted(Message):
         """Pictures are to be drawn."""
 
-        def __init__(self, keys: list[Key]) -> None:
+        def __init__(self, keys: list[ImageKey]) -> None:
             self.keys = keys
             super().__init__()
 
@@ -52,7 +147,7 @@ class AskingScreen(ModeScreen):
         grids = [grid for grid in self.query(ImageGrid) if grid.display]
         for pages in (0, 1):
             keys = [key for grid in grids for key in grid.missing(pages=pages)]
-            new = self.state.album.to_ask(keys)
+            new = self.state.album.request(keys)
             if new:
                 self.post_message(self.PicturesWanted(new))
             if keys:
@@ -74,7 +169,7 @@ class AskingScreen(ModeScreen):
         """Choose another target."""
         names = [target.name for target in self.targets()]
         if len(names) == 1:
-            self.notify(f"This run has one target: {plain(names[0], self.state.look.ascii)[:60]}", markup=False)
+            self.notify(f"This run has one target: {plain(names[0], self.state.style.ascii)[:60]}", markup=False)
             return
         asked = self.state.question
         self.choose(
@@ -114,9 +209,9 @@ class AskingScreen(ModeScreen):
             if place is not None:
                 chosen(place)
 
-        self.app.push_screen(ChooseScreen(title, names, self.state.look), answered)
+        self.app.push_screen(ChooseScreen(title, names, self.state.style), answered)
 
-    def open_image(self, series: Series, place: int, closed: Callable[[int], object]) -> None:
+    def open_image(self, series: ImageSeries, place: int, closed: Callable[[int], object]) -> None:
         """Open one of some images large; afterwards `closed` is told which of them was shown last."""
 
         def left(last: int | None) -> None:
@@ -127,7 +222,7 @@ class AskingScreen(ModeScreen):
 
     def ask(self, question: Question) -> None:
         """Ask another question; what it is compared with stays, as far as that makes sense."""
-        self.post_message(self.Asked(question, kept_rival(self.info(), question, self.state.versus)))
+        self.post_message(self.Asked(question, carry_comparison(self.info(), question, self.state.versus)))
 
 
 def _next(values: tuple[str, ...], value: str) -> str:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BEGIN = "import gc; from tui_influence.tui import pauses; pauses.begin(); "
+BEGIN = "import gc; from tui_influence.tui import background; background.disable_gc(); "
 
 
 def said(code: str) -> str:
@@ -13,13 +13,14 @@ def said(code: str) -> str:
 
 def test_nothing_is_collected_until_the_app_stands_and_then_never_what_is_there():
     assert said(
-        f"{BEGIN} print(gc.isenabled()); pauses.settle(); print(gc.isenabled(), gc.get_freeze_count() > 1000)"
+        f"{BEGIN} print(gc.isenabled()); background.freeze_and_enable_gc(); "
+        "print(gc.isenabled(), gc.get_freeze_count() > 1000)"
     ) == ("False\nTrue True")
 
 
 def test_who_shares_the_process_with_others_keeps_its_collector():
     code = (
-        "import gc; from tui_influence.tui import pauses; frozen = gc.get_freeze_count(); "  # of Python itself
-        "pauses.settle(); print(gc.isenabled(), gc.get_freeze_count() == frozen)"
+        "import gc; from tui_influence.tui import background; frozen = gc.get_freeze_count(); "  # of Python itself
+        "background.freeze_and_enable_gc(); print(gc.isenabled(), gc.get_freeze_count() == frozen)"
     )
     assert said(code) == "True True"

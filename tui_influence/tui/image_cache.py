@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from textual.strip import Strip
 
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import refusal
+from tui_influence.render.style import Style
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
-from tui_influence.tui.theme import Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
     from tui_influence.images.text_image import Ink
 
-KEPT = 800
+MAX_IMAGES = 800
 """Pictures kept at most: a few megabytes, and more than a screen of any size holds."""
 
-RETRY = 5.0
+RETRY_SECONDS = 5.0
 """Seconds after which what could not be drawn may be asked for again."""
 
-Drawn = tuple[Strip, ...]
+ImageStrips = tuple[Strip, ...]
 
 
 @dataclass(frozen=True)
-class Key:
+class ImageKey:
     """Which picture.
 
     Attributes:
         target: position of the target whose test example it is; None for a sample image of the source.
         place: number of the example, or position among the samples.
         columns: width in cells, at most: one that is enlarged is a whole number of times as wide as the image.
-        look: how to draw.
+        style: colours and signs.
     """
 
     target: int | None
     place: int
     columns: int
-    look: Look
+    style: Style
 
 
-class Album:
+class ImageCache:
     """Keeps pictures; those not seen for longest make room for new ones. The event loop's alone.
 
     Attributes:
@@ -60,31 +60,31 @@ class Album:
 
     def __init__(self) -> None:
         self.changes = 0
-        self._pictures: dict[Key, Drawn] = {}
-        self._gone: set[Key] = set()
-        self._asked: set[Key] = set()
+        self._pictures: dict[ImageKey, ImageStrips] = {}
+        self._gone: set[ImageKey] = set()
+        self._asked: set[ImageKey] = set()
         self._failed = 0.0
 
-    def get(self, key: Key) -> Drawn | None:
+    def get(self, key: ImageKey) -> ImageStrips | None:
         """Return a picture if it has been drawn and could be; it is then the last to make room."""
         picture = self._pictures.pop(key, None)
         if picture is not None:
             self._pictures[key] = picture
         return picture
 
-    def is_gone(self, key: Key) -> bool:
+    def is_missing(self, key: ImageKey) -> bool:
         """Whether a picture could not be drawn."""
         return key in self._gone
 
-    def to_ask(self, keys: Iterable[Key]) -> list[Key]:
+    def request(self, keys: Iterable[ImageKey]) -> list[ImageKey]:
         """Return those that are neither there nor asked for yet; from now on they are asked for."""
-        if time.monotonic() - self._failed > RETRY:
+        if time.monotonic() - self._failed > RETRY_SECONDS:
             self._gone.clear()
         new = [key for key in keys if key not in self._pictures and key not in self._gone | self._asked]
         self._asked.update(new)
         return new
 
-    def keep(self, pictures: Mapping[Key, Drawn | None]) -> None:
+    def store(self, pictures: Mapping[ImageKey, ImageStrips | None]) -> None:
         """Keep pictures."""
         self.changes += 1
         self._asked -= pictures.keys()
@@ -93,11 +93,13 @@ class Album:
         if gone:
             self._gone |= gone
             self._failed = time.monotonic()
-        for key in list(self._pictures)[: max(len(self._pictures) - KEPT, 0)]:
+        for key in list(self._pictures)[: max(len(self._pictures) - MAX_IMAGES, 0)]:
             del self._pictures[key]
 
 
-def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], dict[int | None, str]]:
+def draw_images(
+    root: Path, keys: "Sequence[ImageKey]"
+) -> tuple[dict[ImageKey, ImageStrips | None], dict[int | None, str]]:
     """Draw pictures of a run's images, from any thread.
 
     Returns:
@@ -107,7 +109,7 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], di
     from tui_influence.images.text_image import draw_image  # here, because it loads numpy
 
     thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
-    found: dict[Key, Drawn | None] = {}
+    found: dict[ImageKey, ImageStrips | None] = {}
     reasons: dict[int | None, str] = {}
     for key in keys:
         if key.target not in thumbnails:
@@ -117,26 +119,26 @@ def draw(root: Path, keys: "Sequence[Key]") -> tuple[dict[Key, Drawn | None], di
             except ResultsError as error:
                 thumbnails[key.target], reasons[key.target] = None, str(error)
             except OSError as error:
-                thumbnails[key.target], reasons[key.target] = None, str(refusal(error))
+                thumbnails[key.target], reasons[key.target] = None, str(to_results_error(error))
         images = thumbnails[key.target]
         if images is None or not 0 <= key.place < len(images):
             found[key] = None
             reasons[key.target] = reasons[key.target] or "the run keeps fewer images than examples: is it half copied?"
             continue
-        look = key.look
+        style = key.style
         side = images.shape[2]
         columns = key.columns if key.columns < side else key.columns // side * side
-        rows = draw_image(images[key.place], columns, _ink(look), dark=look.dark)
+        rows = draw_image(images[key.place], columns, _ink(style), dark=style.dark)
         found[key] = tuple(Strip(row, columns) for row in rows)
     return found, reasons
 
 
-def _ink(look: Look) -> "Ink":
+def _ink(style: Style) -> "Ink":
     from tui_influence.images.text_image import Ink
 
-    if look.ascii or not look.coloured:
-        return Ink.ASCII if look.ascii else Ink.SHADES
-    return Ink.BLOCKS_256 if look.few_colours else Ink.BLOCKS
+    if style.ascii or not style.coloured:
+        return Ink.ASCII if style.ascii else Ink.SHADES
+    return Ink.BLOCKS_256 if style.few_colours else Ink.BLOCKS
 
 
 def _thumbnails(paths: Paths, target: int | None) -> "NDArray[np.uint8]":

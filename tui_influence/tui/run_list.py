@@ -6,7 +6,7 @@ from pathlib import Path
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -15,7 +15,7 @@ MOST = 500
 
 
 @dataclass(frozen=True)
-class FoundRun:
+class RunSummary:
     """A run in a folder.
 
     Attributes:
@@ -41,7 +41,7 @@ def is_run(root: Path) -> bool:
     return paths.run.exists() or paths.heartbeat.exists() or paths.records_root.exists()
 
 
-def runs_in(folder: Path) -> list[FoundRun]:
+def list_runs(folder: Path) -> list[RunSummary]:
     """Return the runs of a folder, the one that was active last first.
 
     Raises:
@@ -55,21 +55,21 @@ def runs_in(folder: Path) -> list[FoundRun]:
             raise ResultsError(f"{where}: not a results directory, but a file")
         found = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
     except OSError as error:
-        raise refusal(error, "list", folder) from error
+        raise to_results_error(error, "list", folder) from error
     if not found:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     found.sort(key=_last_active, reverse=True)
-    return [_look(root) for root in found[:MOST]]
+    return [_summary(root) for root in found[:MOST]]
 
 
-def _look(root: Path) -> FoundRun:
+def _summary(root: Path) -> RunSummary:
     try:
-        seen = overview(Paths(root), shown_failures=0)
+        seen = overview(Paths(root), max_failures=0)
     except TinflError as error:
-        return FoundRun(root, problem=str(error))
+        return RunSummary(root, problem=str(error))
     except OSError as error:
-        return FoundRun(root, problem=str(refusal(error)))
-    return FoundRun(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
+        return RunSummary(root, problem=str(to_results_error(error)))
+    return RunSummary(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
 
 
 def _last_active(root: Path) -> tuple[float, str]:

@@ -9,32 +9,32 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui_influence.tui.pictures import Album
-from tui_influence.tui.theme import Look
-from tui_influence.tui.widgets.picture_view import PictureView
-from tui_influence.tui.widgets.steady_lines import SteadyLines
+from tui_influence.render.style import Style
+from tui_influence.tui.image_cache import ImageCache
+from tui_influence.tui.widgets.image_view import ImageView
+from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 
-class ProbeBeside(Vertical):
+class ProbeDetail(Vertical):
     """A source image, a test image, and lines; each only where there is one."""
 
-    def __init__(self, album: Album, *, id: str) -> None:
+    def __init__(self, album: ImageCache, *, id: str) -> None:
         super().__init__(id=id)
         self._album = album
 
     def compose(self) -> ComposeResult:
         """Lay out pictures and words."""
         with Horizontal(id="probe-pictures"):
-            yield PictureView(self._album, id="probe-source")
-            yield PictureView(self._album, id="probe-test")
-        yield SteadyLines(id="probe-about")
+            yield ImageView(self._album, id="probe-source")
+            yield ImageView(self._album, id="probe-test")
+        yield IncrementalText(id="probe-about")
 
     @property
     def room(self) -> tuple[int, int]:
         """Cells and lines that words have; nothing before it is laid out, or where there is no room for it."""
         return (self.query_one("#probe-about").size.width, self.size.height) if self.display else (0, 0)
 
-    def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], look: Look) -> None:
+    def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], style: Style) -> None:
         """Show pictures and words.
 
         Args:
@@ -42,18 +42,18 @@ class ProbeBeside(Vertical):
             example: its number; None for no test image.
             sample: position of a source image among those that are kept; None for no source image.
             lines: words.
-            look: how to draw.
+            style: colours and signs.
         """
-        source, test = self.query_one("#probe-source", PictureView), self.query_one("#probe-test", PictureView)
+        source, test = self.query_one("#probe-source", ImageView), self.query_one("#probe-test", ImageView)
         self.query_one("#probe-pictures").display = example is not None
         source.display = sample is not None
         if example is not None:
-            test.show(target, example, look)
+            test.show(target, example, style)
         if sample is not None:
-            source.show(None, sample, look)
-        self.query_one("#probe-about", SteadyLines).show(lines)
+            source.show(None, sample, style)
+        self.query_one("#probe-about", IncrementalText).show(lines)
 
     def redraw(self) -> None:
         """Draw again: there may be other pictures."""
-        for view in self.query(PictureView):
+        for view in self.query(ImageView):
             view.refresh()

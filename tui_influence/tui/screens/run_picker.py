@@ -13,10 +13,10 @@ from textual.widgets.option_list import Option
 
 from tui_influence.render.format import fit, plain
 from tui_influence.render.run_words import state_word
+from tui_influence.render.style import Style
 from tui_influence.text import printable
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.runs_found import FoundRun
-from tui_influence.tui.theme import Look
+from tui_influence.tui.run_list import RunSummary
 
 
 class PickerScreen(Screen[None]):
@@ -39,10 +39,10 @@ class PickerScreen(Screen[None]):
     class LookAsked(Message):
         """The folder is to be looked at again."""
 
-    def __init__(self, folder: Path, look: Look) -> None:
+    def __init__(self, folder: Path, style: Style) -> None:
         super().__init__()
-        self._folder, self._look = folder, look
-        self._runs: Sequence[FoundRun] = ()
+        self._folder, self._style = folder, style
+        self._runs: Sequence[RunSummary] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out title and list."""
@@ -59,7 +59,7 @@ class PickerScreen(Screen[None]):
         """Look again when coming back."""
         self.post_message(self.LookAsked())
 
-    def show(self, runs: Sequence[FoundRun]) -> None:
+    def show(self, runs: Sequence[RunSummary]) -> None:
         """Show what was found."""
         runs_list = self.query_one(OptionList)
         before = runs_list.highlighted or 0
@@ -69,9 +69,9 @@ class PickerScreen(Screen[None]):
         if runs:
             runs_list.highlighted = min(before, len(runs) - 1)
 
-    def redraw(self, look: Look) -> None:
+    def redraw(self, style: Style) -> None:
         """Show the same in other colours."""
-        self._look = look
+        self._style = style
         self.show(self._runs)
 
     def action_pick(self) -> None:
@@ -90,13 +90,13 @@ class PickerScreen(Screen[None]):
         else:
             self.post_message(self.Picked(run.root))
 
-    def _line(self, run: FoundRun) -> Text:
-        look, ellipsis = self._look, self._look.sign("…", "~")
-        name = fit(plain(run.root.name, look.ascii), 28, ellipsis=ellipsis)
+    def _line(self, run: RunSummary) -> Text:
+        style, ellipsis = self._style, self._style.ellipsis
+        name = fit(plain(run.root.name, style.ascii), 28, ellipsis=ellipsis)
         if run.problem or run.state is None:
-            return Text.assemble("  ", name, ("  cannot be opened", look.error))
-        style = look.state(run.state, silent=run.silent)
-        mark = (f"{look.mark(run.state, silent=run.silent)} ", style)
+            return Text.assemble("  ", name, ("  cannot be opened", style.error))
+        text_style = style.state(run.state, silent=run.silent)
+        mark = (f"{style.state_sign(run.state, silent=run.silent)} ", text_style)
         models = f"{run.done:,} of {run.total:,} models" if run.total else ""
-        state = (f"  {state_word(run.state, silent=run.silent):<10}", style)
-        return Text.assemble(mark, name, state, (f"  {models}", look.quiet))
+        state = (f"  {state_word(run.state, silent=run.silent):<10}", text_style)
+        return Text.assemble(mark, name, state, (f"  {models}", style.quiet))

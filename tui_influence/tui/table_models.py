@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rich.text import Text
 
-from tui_influence.analysis.filtering import Order, PairOrder, chosen, chosen_pairs
+from tui_influence.analysis.filtering import ComparisonOrder, RankingOrder, filter_comparison, filter_ranking
 from tui_influence.analysis.ranking import (
     compare_reports,
 )
@@ -20,8 +20,8 @@ from tui_influence.analysis.types import (
 )
 from tui_influence.render.interval_table import ComparisonLines, Lines
 from tui_influence.render.ranking import agreement
+from tui_influence.render.style import Style
 from tui_influence.tui.state import RunState
-from tui_influence.tui.theme import Look
 from tui_influence.tui.widgets.detail import detail, pair_detail
 
 
@@ -75,8 +75,8 @@ class Sheet:
     agreement: str
     orders: Sequence[str]
     chosen: Callable[[str, int], Sequence[Row]]
-    written: Callable[[int, Look], Written]
-    detail: Callable[[int | None, int | None, Look], Text]
+    written: Callable[[int, Style], Written]
+    detail: Callable[[int | None, int | None, Style], Text]
     part: Callable[[set[int]], AnyReport]
     name: Sequence[str]
 
@@ -94,7 +94,7 @@ def sheet_of(state: RunState) -> Sheet | None:
 def ranking_sheet(report: RankReport) -> Sheet:
     """Return one ranking; noise is written without colour."""
     rows = report.ranking.rows
-    orders = tuple(Order)
+    orders = tuple(RankingOrder)
     return Sheet(
         report=report,
         rows=rows,
@@ -103,9 +103,9 @@ def ranking_sheet(report: RankReport) -> Sheet:
         models=report.ranking.n_models,
         agreement="",
         orders=orders,
-        chosen=lambda text, order: chosen(rows, text, orders[order]),
-        written=lambda width, look: Lines(rows, report.noun, width, look.pen(coloured=not report.is_noise())),
-        detail=lambda place, images, look: detail(report, None if place is None else rows[place], images, look),
+        chosen=lambda text, order: filter_ranking(rows, text, orders[order]),
+        written=lambda width, style: Lines(rows, report.noun, width, style.muted(report.is_noise())),
+        detail=lambda place, images, style: detail(report, None if place is None else rows[place], images, style),
         part=lambda groups: replace(
             report, ranking=replace(report.ranking, rows=tuple(row for row in rows if row.index in groups))
         ),
@@ -116,7 +116,7 @@ def ranking_sheet(report: RankReport) -> Sheet:
 def comparison_sheet(report: ComparisonReport) -> Sheet:
     """Return two rankings side by side."""
     first, second, rows = report.first, report.second, report.comparison.rows
-    orders = tuple(PairOrder)
+    orders = tuple(ComparisonOrder)
     return Sheet(
         report=report,
         rows=rows,
@@ -125,9 +125,9 @@ def comparison_sheet(report: ComparisonReport) -> Sheet:
         models=min(first.ranking.n_models, second.ranking.n_models),
         agreement=agreement(report),
         orders=orders,
-        chosen=lambda text, order: chosen_pairs(rows, text, orders[order]),
-        written=lambda width, look: ComparisonLines(rows, report, width, look.pen()),
-        detail=lambda place, images, look: pair_detail(report, None if place is None else rows[place], images, look),
+        chosen=lambda text, order: filter_comparison(rows, text, orders[order]),
+        written=lambda width, style: ComparisonLines(rows, report, width, style),
+        detail=lambda place, images, style: pair_detail(report, None if place is None else rows[place], images, style),
         part=lambda groups: replace(
             report, comparison=replace(report.comparison, rows=tuple(row for row in rows if row.index in groups))
         ),
