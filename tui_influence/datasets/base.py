@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tui_influence.datasets.errors import BadImageError
+from tui_influence.datasets.errors import BadImageError, abbreviate_list
 from tui_influence.errors import DatasetError
-from tui_influence.text import pluralize
+from tui_influence.text import pluralize, printable
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -163,3 +163,27 @@ def check_classes(where: str, classes: tuple[str, ...]) -> None:
     if len(classes) < MIN_CLASSES:
         has = pluralize(len(classes), "class", "classes")
         raise DatasetError(f"{where} has {has}: at least {MIN_CLASSES} are needed")
+
+
+def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
+    """Refuse a dataset that declares a class without images.
+
+    Raises:
+        DatasetError: naming the classes.
+    """
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(missing):
+        names = [printable(classes[label]) for label in missing]
+        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
+
+
+def parse_index(name: str, count: int, where: str) -> int:
+    """Return the index in a "class/index" name.
+
+    Raises:
+        DatasetError: there is none, or it is out of range.
+    """
+    digits = name.rpartition("/")[2]
+    if digits.isascii() and digits.isdigit() and int(digits) < count:
+        return int(digits)
+    raise DatasetError(f"{printable(name)} is not an image of {where}")

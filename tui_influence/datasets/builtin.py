@@ -15,8 +15,7 @@ from typing import Literal
 import numpy as np
 
 from tui_influence.config.schema import BuiltinSource, BuiltinTarget
-from tui_influence.datasets.base import Images, ImageShape, Labels, Part, Sample
-from tui_influence.datasets.npz import parse_index
+from tui_influence.datasets.base import Images, ImageShape, Labels, Part, Sample, parse_index
 
 TRAINING_POOL = 100
 """Handwritten digits of each class that are labelled training images; the others are test images."""

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from tui_influence.config.schema import FolderSource, FolderTarget
-from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes
+from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, require_every_class
 from tui_influence.datasets.errors import BadImageError, abbreviate_list, directory_problem, printable_path
 from tui_influence.datasets.images import EXTENSIONS, read_shape
 from tui_influence.errors import DatasetError
@@ -108,18 +106,6 @@ class FolderReader:
             what = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
             raise DatasetError(f"{self.display_name} has {what} (no images in it): {abbreviate_list(empty)}")
         return listing
-
-
-def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
-    """Refuse a dataset that declares a class without images.
-
-    Raises:
-        DatasetError: naming the classes.
-    """
-    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
-    if len(missing):
-        names = [printable(classes[label]) for label in missing]
-        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
 
 
 def tree_stamp(root: Path, marker: str) -> str:

@@ -22,16 +22,17 @@ def open_reader(section: Source | Target, part: Part, *, trusted: bool) -> Datas
     """Return the reader of one part of a section: `open_reader` in the module that is named like the section's kind.
 
     Args:
-        section: of the config.
-        part: of its images.
+        section: section of the config.
+        part: part of its images.
         trusted: the config is read from the user's own file, not from a results directory, so a dataset in it may be
             opened even if that could run code.
 
     Raises:
         ValueError: a source has no training or test part, a target no source part.
     """
-    if isinstance(section, SourceSection) != (part == "source"):
-        raise ValueError(f"a section of kind {section.kind} has no part {part}")
+    is_source = isinstance(section, SourceSection)
+    if is_source != (part == "source"):
+        raise ValueError("a source has one part: source" if is_source else "a target has a train and a test part")
     module = import_module(f"tui_influence.datasets.{section.kind}")
     reader: DatasetReader = module.open_reader(section, part, trusted=trusted)
     return reader
@@ -45,11 +46,11 @@ def native_shape(section: Source | Target, *, trusted: bool = False) -> ImageSha
     """Return the shape of a section's first image (of a target: its first training image), at most 64 pixels a side.
 
     Args:
-        section: of the config.
+        section: section of the config.
         trusted: whether the config is the user's own: see `open_reader`.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: no image can be read.
     """
     part: Part = "source" if isinstance(section, SourceSection) else "train"
     with quiet_decoding():

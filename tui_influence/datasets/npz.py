@@ -20,9 +20,16 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tui_influence.config.schema import NpzSource, NpzTarget
-from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes
+from tui_influence.datasets.base import (
+    ImageShape,
+    Labels,
+    Part,
+    Sample,
+    check_classes,
+    parse_index,
+    require_every_class,
+)
 from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path, reason_of
-from tui_influence.datasets.folder import require_every_class
 from tui_influence.datasets.images import MAX_PIXELS
 from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
@@ -221,18 +228,6 @@ class NpzReader:
     def _open_member(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
         with archive.open(f"{name}.npy") as file:
             yield file
-
-
-def parse_index(name: str, count: int, where: str) -> int:
-    """Return the index in a "class/index" name.
-
-    Raises:
-        DatasetError: there is none, or it is out of range.
-    """
-    digits = name.rpartition("/")[2]
-    if digits.isascii() and digits.isdigit() and int(digits) < count:
-        return int(digits)
-    raise DatasetError(f"{printable(name)} is not an image of {where}")
 
 
 def _describe_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

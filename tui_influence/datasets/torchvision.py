@@ -20,12 +20,11 @@ import numpy as np
 from PIL import Image
 
 from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
-from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes
+from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, parse_index
 from tui_influence.datasets.cache import CACHE_TAG
 from tui_influence.datasets.errors import BadImageError, image_reason, printable_path, reason_of
 from tui_influence.datasets.folder import tree_stamp
 from tui_influence.datasets.images import read_colour, read_shape
-from tui_influence.datasets.npz import parse_index
 from tui_influence.datasets.torchvision_trust import require_trusted
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home

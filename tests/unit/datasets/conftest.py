@@ -27,5 +27,5 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(sample.name)  # type: ignore[attr-defined]
         return render(sample, *rest)
 
-    monkeypatch.setattr(packing, "render", counted)
+    monkeypatch.setattr(packing, "render_sample", counted)
     return names

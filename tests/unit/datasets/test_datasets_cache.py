@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         if at == "precheck":
             patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
         else:
-            patch.setattr({"write": "tui_influence.datasets.cache.Writer.append", "sync": "os.fsync"}[at], full)
+            patch.setattr({"write": "tui_influence.datasets.cache.EntryWriter.append", "sync": "os.fsync"}[at], full)
         with pytest.raises(DatasetError, match=r"the dataset cache .*cache is full: packing .*data needs") as caught:
             source(folder, cache)
     assert "\n" not in str(caught.value)

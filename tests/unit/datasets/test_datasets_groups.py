@@ -83,7 +83,7 @@ def test_every_problem_of_a_table_is_listed(folder: Path, cache: Path) -> None:
 def test_after_a_thousand_problems_the_rest_of_a_table_is_not_read(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_influence.datasets.groups._ROWS_PER_IMAGE", 10_000)
+    monkeypatch.setattr("tui_influence.datasets.groups._MAX_ROWS_PER_IMAGE", 10_000)
     path = table(folder, "path,group\n" + "a,b\n" * 5000)
     message = r"line 2: the source has no image a \(1,000 problems up to where reading stopped\)$"
     with pytest.raises(DatasetProblemsError, match=message) as caught:
@@ -105,7 +105,7 @@ def test_a_table_has_at_most_two_rows_for_each_image(folder: Path, cache: Path) 
 def test_a_table_that_may_list_other_images_has_a_limit_all_the_same(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_influence.datasets.groups._MOST_ROWS", 30)
+    monkeypatch.setattr("tui_influence.datasets.groups._MAX_ROWS", 30)
     path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 28)
     assert grouped(folder, cache, path, per_class=3).names == ("x",)
     path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 29)

@@ -72,14 +72,14 @@ def test_an_error_gives_the_pixels_back() -> None:
 @pytest.fixture
 def budget(monkeypatch: pytest.MonkeyPatch) -> Watched:
     watched = Watched(10_000)
-    monkeypatch.setattr(decoding_of_images, "BUDGET", watched)
+    monkeypatch.setattr(decoding_of_images, "PIXEL_BUDGET", watched)
     return watched
 
 
 def test_packing_decodes_large_images_one_at_a_time(
     tmp_path: Path, cache: Path, budget: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "threads", lambda: 8)
+    monkeypatch.setattr(packing, "thread_count", lambda: 8)
     monkeypatch.setattr(packing, "_BATCH", 1)
     for index in range(16):
         save(tmp_path / "data" / "ab"[index % 2] / f"{index}.png", noise(index, 120, 100))

@@ -24,7 +24,7 @@ LARGEST_SIDE = int(MAX_PIXELS**0.5)
 PEAKS = """
 import os, sys
 from pathlib import Path
-from tui_influence.datasets.images import render
+from tui_influence.datasets.images import render_sample
 from tui_influence.datasets.base import Sample
 
 def peak():
@@ -32,7 +32,7 @@ def peak():
 
 for path in map(Path, sys.argv[1:]):
     if os.fork() == 0:
-        render(Sample("x", 0, path), 32, 3)
+        render_sample(Sample("x", 0, path), 32, 3)
         print(path.name, peak(), flush=True)
         os._exit(0)
     assert os.wait()[1] == 0
