@@ -21,7 +21,8 @@ from tui_influence.errors import ResultsError
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.format import cut, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 

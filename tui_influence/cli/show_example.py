@@ -19,7 +19,8 @@ from tui_influence.cli.images import Canvas, pictures_of
 from tui_influence.cli.show_words import context_lines, ends, fact
 from tui_influence.export.json import rank_document
 from tui_influence.render.format import cut
-from tui_influence.render.ranking import finite, scope
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import scope
 from tui_influence.render.ranking_table import height_of
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize

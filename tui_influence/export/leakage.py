@@ -23,7 +23,7 @@ from tui_influence.export.metadata import about, comments, comments_on_images
 from tui_influence.influence.types import (
     RankedGroup,
 )
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "on_example")

@@ -23,9 +23,9 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.both_ends import both_ends
 
 _NAME = 8
 """Cells that a name keeps, however narrow the screen."""
@@ -108,7 +108,7 @@ def class_effects(moved: GroupEffects, style: Style, width: int, height: int) ->
         (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
         (f"  {pluralize(moved.models, 'model')}", style.quiet),
     )
-    return [title, *both_ends(moved.classes, "class", style, width, height - 1)]
+    return [title, *head_and_tail(moved.classes, "class", style, width, height - 1)]
 
 
 def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:

@@ -13,7 +13,7 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.charts import histogram, reliability_chart
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
 from tui_influence.render.style import Style
 
 
