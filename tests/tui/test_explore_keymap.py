@@ -77,7 +77,7 @@ def test_keys_are_written_as_people_write_them(config, text, changed):
         ('"rank.mark" = "shift+b"', "2:1", "rank.mark: shift+b is written B"),
         ('"rank.mark" = ""', "2:1", "rank.mark has an empty key"),
         ('"rank.mark" = "a,,b"', "2:1", "rank.mark has an empty key"),
-        ('"rank.mark" = 3', "2:15", "the keys of rank.mark are a text"),
+        ('"rank.mark" = 3', "2:15", "the keys of rank.mark must be text"),
         ('"rank.sort" = "t"', "2:1", "rank.sort and rank.target have the same key: t"),
         ('"rank.sort" = "j"', "2:1", "rank.sort and table.down have the same key: j"),
         ('"rank.sort" = "q"', "2:1", "rank.sort and app.quit have the same key: q"),
