@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from tui_influence.networks import NETWORKS
 from tui_influence.text import printable
 
 PREDICATE = "predicate"
@@ -30,7 +31,6 @@ _SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
 _RESERVED_SBATCH_OPTIONS = ("--array", "--job-name", "--output", "--parsable", "--test-only", "--wait", "--wrap")
 _RESERVED_SHORT_OPTIONS = ("-a", "-J", "-o", "-W")
 _WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
-_BUILTIN_ARCHS = ("small-cnn", "resnet9")
 _GROUP_UNITS = ("class", "example")
 
 
@@ -81,16 +81,15 @@ def _device(value: str) -> str:
 
 
 def _arch(value: str) -> str:
-    if value in _BUILTIN_ARCHS:
+    if value in NETWORKS:
         return value
     plain = re.sub(r"[-_ ]", "", value.lower())
-    for arch in _BUILTIN_ARCHS:
-        if plain == arch.replace("-", ""):
-            raise value_error(f'must be spelt "{arch}"')
+    for name in NETWORKS:
+        if plain == name.replace("-", ""):
+            raise value_error(f'must be spelt "{name}"')
     if not _ARCH.fullmatch(value):
-        raise value_error(
-            'must be "small-cnn", "resnet9", the name of a torchvision.models classifier, or "module:callable"'
-        )
+        names = ", ".join(f'"{name}"' for name in NETWORKS)
+        raise value_error(f'must be {names}, the name of a torchvision.models classifier, or "module:callable"')
     return value
 
 
