@@ -34,39 +34,39 @@ MODELS = 12
 
 @dataclass(eq=False)
 class ScriptedWorker:
-    worker: int
+    number: int
     device: str
     row: Row | None = None
     models: int = 0
-    ready: bool = False
-    begun: bool = False
-    ending: bool = False
-    dismissed: bool = False
+    is_ready: bool = False
+    has_begun: bool = False
+    is_ending: bool = False
+    is_dismissed: bool = False
     released: bool = False
     has_reported: bool = False
     reason: str = ""
     silence: float = 0.0
-    spent: float = 0.0
+    elapsed: float = 0.0
     pid: int = 1
 
     @property
     def seconds(self):
-        return self.spent if self.row else None
+        return self.elapsed if self.row else None
 
     def assign(self, row):
-        self.row, self.begun, self.spent = row, False, 0.0
+        self.row, self.has_begun, self.elapsed = row, False, 0.0
 
-    def free(self):
+    def unassign(self):
         row, self.row = self.row, None
-        self.begun, self.spent = False, 0.0
+        self.has_begun, self.elapsed = False, 0.0
         return row
 
-    def let_pass(self, seconds):
+    def add_time(self, seconds):
         self.silence += seconds
-        self.spent += seconds
+        self.elapsed += seconds
 
-    def release(self):
-        self.released = self.ending = True
+    def end_after_row(self):
+        self.released = self.is_ending = True
 
 
 class Clock:
@@ -79,7 +79,7 @@ class Clock:
 
 
 @dataclass
-class ScriptedCrew:
+class ScriptedPool:
     """`script` gives a worker's report: with no row, when it starts; with one, when it has trained it.
 
     It may return a list, and `HANGS` for no report and no sign of life.
@@ -126,11 +126,11 @@ class ScriptedCrew:
         return WorkerExit("killed by its supervisor", "")
 
     def _report(self, worker):
-        if worker.ending and (worker.released or worker.row is None):
+        if worker.is_ending and (worker.released or worker.row is None):
             return WorkerExit("exit code 0", "")
-        if worker.row and not worker.begun:
-            return self.script(worker) if worker.worker in self.deaf else Begun(worker.row.role, worker.row.index)
-        if not worker.ready or worker.row:
+        if worker.row and not worker.has_begun:
+            return self.script(worker) if worker.number in self.deaf else Begun(worker.row.role, worker.row.index)
+        if not worker.is_ready or worker.row:
             report = self.script(worker)
             if isinstance(report, Done):
                 write_record(self.paths, make_record(worker.row.index, worker.row.role))
@@ -181,17 +181,17 @@ def held(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "time", clock)
 
     def run(
-        script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=(), diverged=(), remembered=()
+        script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=(), diverged=(), past_times=()
     ) -> Session:
         paths = Paths(tmp_path)
         rows = schedule(Design("fixed", 0.5, 6, 0), models, 0)
         compute = ComputeSection.model_construct(devices=list(devices), attempts=3, threads=1, model_deadline=deadline)
         events = EventLog(paths.events)
-        pool = ScriptedCrew(paths, script, clock, deaf=deaf)
+        pool = ScriptedPool(paths, script, clock, deaf=deaf)
         queue = RowQueue(paths, rows, 1, 3, diverged)
         session = Session(queue, pool, list(devices), compute, events, host or QuietHost())
-        for model in remembered:
-            session.statistics.remember(*model)
+        for model in past_times:
+            session.statistics.add_time(*model)
         run.session = session
         session.run()
         events.close()
@@ -298,7 +298,7 @@ def test_a_gpu_without_memory_for_one_more_worker_does_with_fewer(held):
     """The second worker of the GPU does not fit: neither the run nor a model is lost for that."""
 
     def script(worker):
-        return Fatal("out of memory", 1) if worker.worker == 1 else good(worker)
+        return Fatal("out of memory", 1) if worker.number == 1 else good(worker)
 
     session = held(script, devices=["cuda:0"])
     assert (session.state, session.failure, session.queue.done) == (State.DONE, None, MODELS)
@@ -307,7 +307,7 @@ def test_a_gpu_without_memory_for_one_more_worker_does_with_fewer(held):
 
 def test_running_out_of_memory_in_training_beside_others_costs_no_try(held):
     def script(worker):
-        if worker.row and worker.worker == 1:
+        if worker.row and worker.number == 1:
             return Failed(worker.row.role, worker.row.index, FailureKind.MEMORY, "out of memory")
         return good(worker)
 
@@ -403,10 +403,10 @@ def test_a_model_that_was_assigned_to_a_dead_worker_and_never_begun_is_not_charg
     deaths = []
 
     def script(worker):
-        if worker.row and not worker.begun and len(deaths) < 2:
+        if worker.row and not worker.has_begun and len(deaths) < 2:
             deaths.append(worker.row.index)
             return WorkerExit("killed by SIGKILL", "")
-        return Begun(worker.row.role, worker.row.index) if worker.row and not worker.begun else good(worker)
+        return Begun(worker.row.role, worker.row.index) if worker.row and not worker.has_begun else good(worker)
 
     session = held(script, devices=["cpu"], deaf=(0,))
     assert (session.queue.done, len(deaths)) == (MODELS, 2)
@@ -525,7 +525,7 @@ def test_a_worker_that_cannot_start_again_gets_time(held):
     trained = []
 
     def script(worker):
-        if not worker.ready and trained and held.clock.now < Clock.now + 30:
+        if not worker.is_ready and trained and held.clock.now < Clock.now + 30:
             return Fatal("loading the images: out of memory", 1)
         if worker.row and worker.row.index == 3 and 3 not in trained:
             trained.append(3)
@@ -587,7 +587,7 @@ def test_each_device_has_a_deadline_of_its_own(held):
 
     def script(worker):
         seconds = 300.0 if worker.device == "cpu" else 10.0
-        return None if worker.row and worker.spent < seconds else done_in(worker, seconds)
+        return None if worker.row and worker.elapsed < seconds else done_in(worker, seconds)
 
     session = held(script, devices=["cuda:0", "cpu"], models=400)
     assert (session.state, session.queue.done) == (State.DONE, 400)
@@ -599,7 +599,7 @@ def test_a_first_model_has_a_deadline_where_earlier_sessions_say_how_long_one_ta
     def script(worker):
         return None if worker.row and worker.row.index == 0 else done_in(worker, 5.0)
 
-    session = held(script, devices=["cpu"], remembered=[("cpu", 5.0, 3)])
+    session = held(script, devices=["cpu"], past_times=[("cpu", 5.0, 3)])
     reasons = [event["reason"] for event, _ in read_events(held.paths.events) if event["event"] == "worker-hung"]
     assert len(reasons) == 3
     assert (session.queue.done, session.queue.failed) == (MODELS - 1, 1)
@@ -609,15 +609,15 @@ def test_a_first_model_that_takes_long_without_a_deadline_is_a_warning(held):
     warnings = []
 
     def script(worker):
-        if worker.row and worker.row.index == 0 and worker.spent < 3600:
-            warnings.append((worker.spent, held.session.warnings()))
+        if worker.row and worker.row.index == 0 and worker.elapsed < 3600:
+            warnings.append((worker.elapsed, held.session.warnings()))
             return None
         return done_in(worker, 3600.0)
 
     held(script, devices=["cpu"], models=1)
-    assert {bool(text) for spent, text in warnings if spent < 1790} == {False}
-    assert {bool(text) for spent, text in warnings if spent > 1810} == {True}
-    assert "a first model has taken 40 min 00 s so far" in str(warnings)
+    assert {bool(text) for elapsed, text in warnings if elapsed < 1790} == {False}
+    assert {bool(text) for elapsed, text in warnings if elapsed > 1810} == {True}
+    assert "the first model has taken 40 min 00 s so far" in str(warnings)
 
 
 @pytest.mark.parametrize(("speaks", "seconds"), [(True, 300), (False, 900)])
@@ -645,10 +645,10 @@ def test_a_worker_that_cannot_start_beside_another_is_done_without(held, has_tra
     host = QuietHost()
 
     def script(worker):
-        fits = worker.worker == 0 or (has_trained and held.clock.now < Clock.now + 2)
-        if not worker.ready and not fits:
+        fits = worker.number == 0 or (has_trained and held.clock.now < Clock.now + 2)
+        if not worker.is_ready and not fits:
             return Fatal("loading the images: out of memory", 1)
-        if worker.row and worker.worker == 1:
+        if worker.row and worker.number == 1:
             return OUT_OF_MEMORY(worker)
         return good(worker)
 
@@ -662,7 +662,7 @@ def test_a_worker_that_dies_whenever_it_starts_beside_another_is_done_without(he
     host = QuietHost()
 
     def script(worker):
-        return WorkerExit("killed by SIGKILL", "") if worker.worker == 1 else good(worker)
+        return WorkerExit("killed by SIGKILL", "") if worker.number == 1 else good(worker)
 
     session = held(script, models=400, host=host)
     assert (session.state, session.queue.done, session.pool.started) == (State.DONE, 400, 4)
@@ -721,13 +721,13 @@ def test_a_worker_that_does_not_end_after_a_failure_is_killed(held):
             return fail_with(FailureKind.ERROR)(worker)
         return good(worker)
 
-    crew_report = ScriptedCrew._report
+    pool_report = ScriptedPool._report
 
     def report(pool, worker):
-        return None if worker in stuck and worker.row is None else crew_report(pool, worker)
+        return None if worker in stuck and worker.row is None else pool_report(pool, worker)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ScriptedCrew, "_report", report)
+        patch.setattr(ScriptedPool, "_report", report)
         session = held(script, devices=["cpu"])
     assert (session.state, session.queue.done) == (State.DONE, MODELS)
     assert session.pool.started == 2
@@ -753,8 +753,8 @@ def test_the_time_left_counts_restarts(held):
     tries, estimates = [], []
 
     def script(worker):
-        if not worker.ready:
-            return Ready("cpu fp32 1 thread") if not tries or worker.spent > 10 else None
+        if not worker.is_ready:
+            return Ready("cpu fp32 1 thread") if not tries or worker.elapsed > 10 else None
         tries.append(worker.row.index)
         if len(tries) % 3 == 0:
             return OUT_OF_MEMORY(worker)
@@ -772,9 +772,9 @@ def test_a_worker_that_was_done_without_gives_its_model_back_when_it_dies(held):
     dead = []
 
     def script(worker):
-        if worker.worker == 0 or not worker.row:
+        if worker.number == 0 or not worker.row:
             return good(worker)
-        if not worker.dismissed:
+        if not worker.is_dismissed:
             held.session._dismiss(worker, "one worker fewer is faster")
             worker.released = False  # it has a model in hand
             return None

@@ -68,7 +68,9 @@ def test_tasks_at_a_time_are_those_of_all_arrays_together(site, together, limits
 def test_a_limit_that_is_not_stated_is_found_by_halves(site, capfd):
     arrays, _ = handed(site(tasks=3), 8)
     assert arrays == ["0-1", "0-1", "0-1", "0-1"]
-    assert "not taken: an array of 8 tasks: Slurm refuses: sbatch: error: Invalid job array" in capfd.readouterr().err
+    assert (
+        "not accepted: an array of 8 tasks: Slurm refuses: sbatch: error: Invalid job array" in capfd.readouterr().err
+    )
 
 
 def test_where_jobs_are_limited_there_is_always_one_left_for_the_planner(site):
@@ -90,7 +92,7 @@ def test_a_job_that_was_taken_without_an_answer_is_found_by_its_name(site):
     script = site(breaks="echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
     assert sbatch(NAME, script) == "100"
     with pytest.raises(RunFailedError, match="does not answer"):
-        sbatch(NAME, script, known=["100", "101"])
+        sbatch(NAME, script, other_jobs=["100", "101"])
 
 
 def test_the_environment_does_not_win_over_the_config(site, tmp_path, monkeypatch):
