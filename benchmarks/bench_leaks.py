@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.planted import KINDS, Planted, auc, plant
 from tui_influence.analysis.duplicates import find_duplicates
-from tui_influence.analysis.leakage import leaks
+from tui_influence.analysis.leakage import find_leaks
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.loader import load_config
 from tui_influence.datasets import load_source, load_target
 from tui_influence.influence.types import (
@@ -80,9 +80,9 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
     subprocess.run([sys.executable, "-m", "tui_influence", "sweep", "--foreground", made.config], check=True)
     seconds = time.perf_counter() - started
     paths = Paths(where / "results")
-    reading = read(paths, read_run_info(paths.root))
+    reading = read_snapshot(paths, read_run_info(paths.root))
     started = time.perf_counter()
-    found = leaks(reading, Question(split="all"))
+    found = find_leaks(reading, Question(split="all"))
     asked = time.perf_counter() - started
     groups = reading.info.source.groups
     planted = {(made.names[source], test): made.kinds[source] for source, test in made.copies.items()}
@@ -95,11 +95,11 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
     beyond = [(groups[pair.group], pair.example) for pair in found.helped if pair.q < SIGNIFICANCE_LEVEL]
     print(
         f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}); beyond chance {found.n_helped}, of which "
-        f"planted {len(planted.keys() & set(beyond))}; smallest found {found.smallest:.2f} nats"
+        f"planted {len(planted.keys() & set(beyond))}; smallest found {found.detectable_influence:.2f} nats"
     )
     print(
         f"  mislabelled {len(wrong)}: AUC {auc(harm, is_wrong):.2f} of harm on the whole target; "
-        f"{len(groups)} images x {found.examples} examples, {found.models} models in {seconds:.0f} s, "
+        f"{len(groups)} images x {found.n_examples} examples, {found.models} models in {seconds:.0f} s, "
         f"answered in {asked:.1f} s",
         flush=True,
     )

@@ -17,26 +17,26 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.synthetic import PAPER, write_run
-from tui_influence.analysis.failures import failures
-from tui_influence.analysis.leakage import leaks
+from tui_influence.analysis.failures import find_failures
+from tui_influence.analysis.leakage import find_leaks
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading, read
-from tui_influence.analysis.subpopulations import driven_by, subpopulations
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
+from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
-ASKED: dict[str, tuple[str, Callable[[Reading], object]]] = {
-    "subpops": ("subpops {root}", lambda reading: subpopulations(reading, Question())),
+ASKED: dict[str, tuple[str, Callable[[RunSnapshot], object]]] = {
+    "subpops": ("subpops {root}", lambda reading: find_subpopulations(reading, Question())),
     "subpops, one class": (
         "subpops {root} --class={label}",
-        lambda reading: subpopulations(reading, Question(target_class=reading.described.classes[0])),
+        lambda reading: find_subpopulations(reading, Question(target_class=reading.target_info.classes[0])),
     ),
     "subpops, one source class": (
         "subpops {root} --source={group}",
-        lambda reading: driven_by(reading, Question(), 0),
+        lambda reading: driven_examples(reading, Question(), 0),
     ),
-    "failures, the 12 worst": ("failures {root} --top=12", lambda reading: failures(reading, Question(), top=12)),
-    "leaks": ("leaks {root}", lambda reading: leaks(reading, Question())),
+    "failures, the 12 worst": ("failures {root} --top=12", lambda reading: find_failures(reading, Question(), top=12)),
+    "leaks": ("leaks {root}", lambda reading: find_leaks(reading, Question())),
 }
 TIMES = 3
 LAUNCHER = """
@@ -59,7 +59,7 @@ def main() -> None:
             write_run(root, PAPER)
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; the best of {TIMES}\n")
         print("| probe | command s | peak MB | asked again s |\n|---|---|---|---|")
-        reading = read(Paths(root), read_run_info(root))
+        reading = read_snapshot(Paths(root), read_run_info(root))
         for name, (command, ask) in ASKED.items():
             seconds, megabytes = whole(command, reading)
             ask(reading)
@@ -67,11 +67,11 @@ def main() -> None:
             print(f"| {name} | {seconds:.2f} | {megabytes:.0f} | {again:.2f} |", flush=True)
 
 
-def whole(command: str, reading: Reading) -> tuple[float, float]:
+def whole(command: str, reading: RunSnapshot) -> tuple[float, float]:
     """Return the seconds and the peak of memory, MB, of a command of `tinfl`."""
     names = {
         "root": str(reading.paths.root),
-        "label": reading.described.classes[0],
+        "label": reading.target_info.classes[0],
         "group": reading.info.source.groups[0],
     }
     arguments = [part.format(**names) for part in command.split(" ")]

@@ -24,16 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.planted import auc
-from tui_influence.analysis.class_relative import beyond_class
-from tui_influence.analysis.failures import failures
+from tui_influence.analysis.class_relative import class_relative_influence
+from tui_influence.analysis.failures import find_failures
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import (
-    subpopulations,
+    find_subpopulations,
 )
 from tui_influence.analysis.types import (
-    ClassParts,
+    ClassSubpopulations,
 )
 from tui_influence.datasets.builtin import BuiltinReader
 from tui_influence.influence.difference import difference
@@ -94,7 +94,7 @@ def main() -> None:
         mislabelled_images(folder / "mislabelled", 4 * options.models)
 
 
-def hidden_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.int64]]:
+def hidden_digits(folder: Path, models: int) -> tuple[RunSnapshot, NDArray[np.int64]]:
     """Train the first experiment's sweep; return it, and the (n,) hidden digits of its test examples."""
     pixels, digits = _digits()
     kind_of = {digit: place for place, members in enumerate(KINDS.values()) for digit in members}
@@ -110,9 +110,9 @@ def round_digits(folder: Path, models: int) -> None:
     reading, hidden = hidden_digits(folder, models)
     print(f"\nround: {len(reading.outputs)} models, {len(hidden)} test examples\n")
     print("| label | told | parts | purity | chance | by its printed digit |\n| --- | --- | --- | --- | --- | --- |")
-    for found in subpopulations(reading, Question(split="all")):
+    for found in find_subpopulations(reading, Question(split="all")):
         purity, chance = purity_of(found, hidden)
-        printed = [p for p in found.parts if reading.info.source.groups[p.group].isdigit()]
+        printed = [p for p in found.subpopulations if reading.info.source.groups[p.group].isdigit()]
         hits = sum(
             int(hidden[member.example] == int(reading.info.source.groups[part.group]))
             for part in printed
@@ -120,7 +120,8 @@ def round_digits(folder: Path, models: int) -> None:
         )
         size = sum(len(part.members) for part in printed)
         print(
-            f"| {list(KINDS)[found.label]} | {found.told} of {found.size} | {len(found.parts)} | {purity:.2f} "
+            f"| {list(KINDS)[found.label]} | {found.n_assigned} of {found.n_examples} "
+            f"| {len(found.subpopulations)} | {purity:.2f} "
             f"| {chance:.2f} | {hits} of {size} |"
         )
     print("\n| hidden digit | area under the curve of what its printed digit drives, within its label |\n| --- | --- |")
@@ -128,7 +129,7 @@ def round_digits(folder: Path, models: int) -> None:
         print(f"| {digit} | {area_of(reading, kind, digit, hidden):.2f} |")
 
 
-def swapped_groups(folder: Path, models: int) -> Reading:
+def swapped_groups(folder: Path, models: int) -> RunSnapshot:
     """Train the second experiment's sweep."""
     pixels, digits = _digits()
     source = np.concatenate([np.flatnonzero(digits == digit)[: GROUPS * PER_GROUP] for digit in range(10)])
@@ -153,17 +154,20 @@ def swapped_labels(folder: Path, models: int) -> None:
         mark = " (swapped)" if row.index in SWAPPED else ""
         between = f"{row.low:+.3f} to {row.high:+.3f}"
         print(f"| {row.group}{mark} | {row.rank} | {row.influence:+.3f} | {between} | {row.q:.2g} |")
-    found = failures(reading, Question())
-    told = [failure for failure in found.found if failure.blamed and failure.blamed[0].is_significant]
-    blamed = sum(failure.blamed[0].group in SWAPPED for failure in told)
+    found = find_failures(reading, Question())
+    told = [
+        failure for failure in found.examples if failure.harmful_groups and failure.harmful_groups[0].is_significant
+    ]
+    blamed = sum(failure.harmful_groups[0].group in SWAPPED for failure in told)
     print(
-        f"\n{found.wrong} of {found.size} examples fail; {len(told)} can be blamed on a group, {blamed} of them "
+        f"\n{found.n_wrong} of {found.n_examples} examples fail; "
+        f"{len(told)} can be blamed on a group, {blamed} of them "
         f"first on a swapped one (by chance {len(told) * len(SWAPPED) / GROUPS:.0f})"
     )
-    _verify(reading, [f for f in told if {one.group for one in f.blamed[:2]} & set(SWAPPED)])
+    _verify(reading, [f for f in told if {one.group for one in f.harmful_groups[:2]} & set(SWAPPED)])
 
 
-def mislabelled_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.intp]]:
+def mislabelled_digits(folder: Path, models: int) -> tuple[RunSnapshot, NDArray[np.intp]]:
     """Train the third experiment's sweep; return it, and the groups that are mislabelled images."""
     pixels, digits = _digits()
     source = np.concatenate([np.flatnonzero(digits == digit)[:FEW] for digit in range(10)])
@@ -177,7 +181,7 @@ def mislabelled_digits(folder: Path, models: int) -> tuple[Reading, NDArray[np.i
     return reading, np.array([place for place, name in enumerate(reading.info.source.groups) if name in names])
 
 
-def harm_of(reading: Reading, models: int | None = None) -> NDArray[np.float64]:
+def harm_of(reading: RunSnapshot, models: int | None = None) -> NDArray[np.float64]:
     """(K,) harm that each group does to the whole target, by the sweep's first models or all of them."""
     outputs = reading.outputs
     found = difference(outputs.masks[:models], np.asarray(outputs.margins[:models]).mean(axis=1, dtype=np.float64))
@@ -197,12 +201,12 @@ def mislabelled_images(folder: Path, models: int) -> None:
         print(f"| {count} | {auc(harm, is_wrong):.2f} | {int(is_wrong[worst].sum())} of {len(wrong)} |")
 
 
-def _verify(reading: Reading, candidates: Sequence[Any]) -> None:
+def _verify(reading: RunSnapshot, candidates: Sequence[Any]) -> None:
     """Put the failure that is blamed most on swapped groups, and is nearly right, to the test."""
     if not candidates:
         print("no failure to verify")
         return
-    chosen = max(candidates, key=lambda f: f.right - sum(one.influence for one in f.blamed[:2]))
+    chosen = max(candidates, key=lambda f: f.right - sum(one.influence for one in f.harmful_groups[:2]))
     root = str(reading.paths.root)
     command = ["failures", root, "--verify", f"--example={chosen.example}", "--drop=2", "--seeds=10"]
     _tinfl(*command, "--foreground")
@@ -222,13 +226,13 @@ def _p(against: dict[str, Any] | None) -> str:
     return "" if against is None or against["p"] is None else f"{against['p']:.2g}"
 
 
-def purity_of(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, float]:
+def purity_of(found: ClassSubpopulations, hidden: NDArray[np.int64]) -> tuple[float, float]:
     """Share of the told examples whose hidden kind is the most common of their part; and the same of shuffled kinds."""
-    parts = [hidden[[member.example for member in part.members]] for part in found.parts]
+    parts = [hidden[[member.example for member in part.members]] for part in found.subpopulations]
     if not parts:
         return float("nan"), float("nan")
-    every = np.array([member.example for part in found.parts for member in part.members])
-    every = np.concatenate([every, [example.example for example in found.untold]]).astype(np.intp)
+    every = np.array([member.example for part in found.subpopulations for member in part.members])
+    every = np.concatenate([every, [example.example for example in found.unassigned]]).astype(np.intp)
     rng = np.random.default_rng(0)
 
     def share(of: Sequence[NDArray[np.int64]]) -> float:
@@ -245,11 +249,11 @@ def purity_of(found: ClassParts, hidden: NDArray[np.int64]) -> tuple[float, floa
     return share(parts), float(np.mean(shuffled))
 
 
-def area_of(reading: Reading, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
+def area_of(reading: RunSnapshot, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
     """Chance that the printed digit drives an example of its own kind more than another of the same label."""
     group = reading.info.source.groups.index(str(digit))
-    found = beyond_class(reading, Question(target_class=kind, split="all"), group)
-    effect, is_own = found.beyond.influence[0], hidden[found.columns] == digit
+    found = class_relative_influence(reading, Question(target_class=kind, split="all"), group)
+    effect, is_own = found.estimate.influence[0], hidden[found.example_indices] == digit
     own, others = effect[is_own], effect[~is_own]
     return float((own[:, None] > others).mean() + 0.5 * (own[:, None] == others).mean())
 
@@ -289,14 +293,14 @@ def _save(
     np.savez(path, x=pixels[chosen], y=labels[chosen], classes=np.array(names))
 
 
-def _sweep(folder: Path, name: str, source: str, models: int, epochs: int, design: str = "balanced") -> Reading:
+def _sweep(folder: Path, name: str, source: str, models: int, epochs: int, design: str = "balanced") -> RunSnapshot:
     root, config = folder / "run", folder / "sweep.toml"
     values = {"name": name, "root": root, "source": source, "folder": folder, "models": models, "epochs": epochs}
     config.write_text(CONFIG.format(**values, design=design))
     started = time.perf_counter()
     _tinfl("sweep", str(config), "--foreground")
     print(f"{name}: trained in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    return read(Paths(root), read_run_info(root))
+    return read_snapshot(Paths(root), read_run_info(root))
 
 
 def _tinfl(*arguments: str) -> str:

@@ -39,7 +39,7 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     assert found["complete"]
     assert {arm["kind"]: arm["models"] for arm in found["arms"]} == {"all": 2, "drop": 2, "random": 2}
     (drop,) = [arm for arm in found["arms"] if arm["kind"] == "drop"]
-    assert set(drop["dropped"]) == {one["source"] for one in failure["blamed"]}
+    assert set(drop["dropped"]) == {one["source"] for one in failure["harmful_groups"]}
     before = record_bytes(own)
     tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 4, "--seeds", 3, "--foreground")
     after = record_bytes(own)

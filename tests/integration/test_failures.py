@@ -38,10 +38,10 @@ def test_csv_and_json_say_the_same(root, tmp_path):
     lines = [
         (str(failure["example"]), one["source"], repr(one["influence"]))
         for failure in found["failures"]
-        for one in failure["blamed"]
+        for one in failure["harmful_groups"]
     ]
     assert [(row["example"], row["source"], row["influence"]) for row in rows] == lines
-    assert (found["wrong"], found["low_margin"], found["relative"]) == (2, 0, False)
+    assert (found["n_wrong"], found["n_low_margin"], found["relative"]) == (2, 0, False)
 
 
 def test_a_target_without_failures_is_no_error(root):

@@ -34,7 +34,7 @@ def found(results, *options) -> dict:
 
 def test_planted_copies_are_found_by_their_pixels_with_their_test_images(made):
     results, planted = made
-    copies = found(results, "--duplicates")["copies"]
+    copies = found(results, "--duplicates")["duplicates"]
     expected = {(planted.names[source], test): planted.kinds[source] for source, test in planted.copies.items()}
     hits = {(copy["source"], copy["example"]): copy["kind"] for copy in copies}
     assert hits.keys() <= expected.keys()
@@ -48,12 +48,12 @@ def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
     assert document["groups"] == "image"
     assert document["n_models"] == MODELS
     assert document["config_hash"] == read_run_info(results).identity
-    assert document["tested"] == len(read_run_info(results).source.groups) * 200
+    assert document["n_tested"] == len(read_run_info(results).source.groups) * 200
     rows = document["helped"] + document["hurt"]
     assert all(row["low"] <= row["influence"] <= row["high"] for row in rows)
     assert [row["influence"] > 0 for row in rows] == [True] * len(document["helped"]) + [False] * len(document["hurt"])
-    copies = {(copy["source"], copy["example"]): copy["kind"] for copy in found(results, "--duplicates")["copies"]}
-    told = {(row["source"], row["example"]): row["copy"] for row in rows}
+    copies = {(copy["source"], copy["example"]): copy["kind"] for copy in found(results, "--duplicates")["duplicates"]}
+    told = {(row["source"], row["example"]): row["duplicate"] for row in rows}
     assert told.keys() & copies.keys()
     assert told == {pair: copies.get(pair, False) for pair in told}
     assert {row["source_class"] for row in rows} <= set("0123456789")
@@ -70,7 +70,7 @@ def test_a_csv_holds_the_same_pairs(made):
     assert {"# split: estimate", "# output: margin", f"# config hash: {document['config_hash']}"} <= said
     copies = run("leaks", results, "--duplicates", "--csv", "-").out
     kinds = [row["kind"] for row in csv.DictReader(line for line in io.StringIO(copies) if not line.startswith("#"))]
-    assert kinds == [copy["kind"] for copy in found(results, "--duplicates")["copies"]]
+    assert kinds == [copy["kind"] for copy in found(results, "--duplicates")["duplicates"]]
 
 
 def test_the_screen_shows_pairs_side_by_side_and_ends_with_what_comes_next(made):
@@ -162,7 +162,7 @@ def test_a_second_stage_takes_the_classes_that_help_most(finished, tmp_path):
 
 def test_copies_are_looked_for_on_a_run_over_classes_too(finished):
     document = found(finished, "--duplicates")
-    assert document["copies"] == []
+    assert document["duplicates"] == []
     assert document["compared"] == [36 * 12, 100]
 
 

@@ -19,7 +19,7 @@ from benchmarks.planted import auc
 from tests.integration.command_line import run
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.subpopulations import subpopulations
+from tui_influence.analysis.subpopulations import find_subpopulations
 from tui_influence.roles import (
     ArmKind,
 )
@@ -38,8 +38,8 @@ def trained(tmp_path_factory):
 
 def test_digits_hidden_inside_a_label_are_its_subpopulations(trained):
     reading, hidden = trained
-    classes = subpopulations(reading, Question(split="all"))
-    assert sum(found.told for found in classes) > 60
+    classes = find_subpopulations(reading, Question(split="all"))
+    assert sum(found.n_assigned for found in classes) > 60
     for found in classes:
         purity, chance = purity_of(found, hidden)
         assert purity > 0.85

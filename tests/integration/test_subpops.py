@@ -12,7 +12,7 @@ from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
 from tests.unit.store.digested import write_with_digest
 from tui_influence.analysis.types import (
-    Driven,
+    DrivenExample,
 )
 from tui_influence.export.subpopulations import image_names, list_names
 
@@ -51,7 +51,7 @@ def test_the_parts_of_a_class_are_shown_with_their_pictures(root):
     found = json.loads(run("subpops", root, *EVERYTHING, "--class", "class 0", "--json").out)
     (mixed,) = found["classes"]
     assert {part["source"] for part in mixed["subpopulations"]} == {"g0", "g1", "g2"}
-    assert mixed["told"] == sum(part["size"] for part in mixed["subpopulations"])
+    assert mixed["n_assigned"] == sum(part["size"] for part in mixed["subpopulations"])
 
 
 def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(root, tmp_path):
@@ -65,7 +65,7 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
     assert all(float(row["q"]) < 0.05 for row in told)
     assert (tmp_path / "driven.txt").read_text().splitlines() == [row["name"] for row in told]
     found = json.loads(run(*asked, "--json", "--top", 3).out)
-    assert found["told"] == len(told)
+    assert found["n_significant"] == len(told)
     assert [example["example"] for example in found["examples"]] == [int(row["example"]) for row in rows[:3]]
     planted = np.flatnonzero((LABELS == 0) & (HIDDEN == 1))
     assert {int(row["example"]) for row in told} >= set(planted)
@@ -90,7 +90,7 @@ def test_no_name_of_a_source_class_leads_out_of_the_folder_or_takes_the_place_of
 def test_a_name_that_fits_no_line_is_left_out_of_a_list_and_what_was_written_is_said_safely(tmp_path):
     paths = write_sweep(tmp_path / "run", EFFECTS, LABELS, models=60)
     reading = read_sweep(paths)
-    examples = [Driven(number, 0, 0, 1.0, 1.0, 0.1, 0.8, 1.2, 0.0) for number in range(2)]
+    examples = [DrivenExample(number, 0, 0, 1.0, 1.0, 0.1, 0.8, 1.2, 0.0) for number in range(2)]
     names = ("two\nlines", "one\x1b", *reading.examples.names[2:])
     odd = replace(reading, examples=replace(reading.examples, names=names))
     assert image_names(odd, examples) == (["one\x1b"], 1)

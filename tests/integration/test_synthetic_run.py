@@ -41,7 +41,7 @@ def test_groups_help_the_class_that_they_show(sweep, shape):
     for row in answer.report.ranking.rows:
         helped[SHAPES[row.index % len(SHAPES)]] += row.influence
     assert max(helped, key=helped.__getitem__) == shape
-    assert answer.notes == ()
+    assert answer.warnings == ()
 
 
 def test_it_can_be_left_half_way(tmp_path):

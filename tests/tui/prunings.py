@@ -8,7 +8,7 @@ import numpy as np
 from tests.tui.runs import EXAMPLES, say, until
 from tests.unit.store.conftest import make_record
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.pruning.counterfactual import verification
 from tui_influence.pruning.planning import Wanted, outlined
 from tui_influence.roles import (
@@ -54,11 +54,11 @@ def make_pruning(
         for place, target in enumerate(info.targets)
     ]
     write_run_info(
-        own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.size, targets=targets)
+        own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.n_rows, targets=targets)
     )
-    train(own, pruning, labels, pruning.size if trained is None else trained, better)
+    train(own, pruning, labels, pruning.n_rows if trained is None else trained, better)
     if state is not None:
-        say(own, state, done=trained or pruning.size, total=pruning.size, **said)
+        say(own, state, done=trained or pruning.n_rows, total=pruning.n_rows, **said)
     return own
 
 
@@ -66,7 +66,7 @@ def make_verification(
     sweep: Paths, example: int, *, trained: int | None = None, state: State = State.DONE, seeds: int = 8
 ) -> Paths:
     """A verification of an example that is right without what is to blame, and wrong otherwise."""
-    reading = read(sweep, read_run_info(sweep.root))
+    reading = read_snapshot(sweep, read_run_info(sweep.root))
     wanted = verification(reading, Question(example=example), seeds=seeds).wanted
     return make_pruning(sweep, f"example-{example}", wanted=wanted, better=FLIPS, trained=trained, state=state)
 

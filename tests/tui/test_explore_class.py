@@ -307,7 +307,7 @@ async def test_what_is_found_out_about_another_run_is_not_heard(tmp_path):
 
 
 async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_cache, "RETRY", 0.3)
+    monkeypatch.setattr(image_cache, "RETRY_SECONDS", 0.3)
     paths = make_run(tmp_path / "run", noise=0.05)
     file = paths.target(0) / "thumbnails.npy"
     kept = file.read_bytes()

@@ -8,8 +8,8 @@ from textual.widgets import Input
 from tests.integration.command_line import run as command
 from tests.tui.probed import EXAMPLES, FAILING, LEAK, add_probed, make_probed
 from tests.tui.runs import exploring, say, screen_text, spoil, until, words
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.runs.heartbeat import State
-from tui_influence.tui.probe_state import View
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.image_view import ImageView
@@ -28,7 +28,7 @@ def images(tmp_path_factory):
     return make_probed(tmp_path_factory.mktemp("images") / "run", single=True).root
 
 
-async def turned(app, pilot, view: View = View.FAILURES) -> None:
+async def turned(app, pilot, view: ProbeKind = ProbeKind.FAILURES) -> None:
     """Go to a view, and wait for what is found."""
     if app.current_mode != "probe":
         await pilot.press("6")
@@ -100,7 +100,9 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         assert table.current.index == FAILING[1]
 
         await pilot.press("slash", *"q<1", "enter", "end", "m")  # another question, the same look at its answer
-        await until(pilot, lambda: "ridge" in words(app) and app.state.probe.found.asked.question.estimator == "ridge")
+        await until(
+            pilot, lambda: "ridge" in words(app) and app.state.probe.found.question.question.estimator == "ridge"
+        )
         await until(pilot, lambda: "2 of 2 failures, surest blame first" in words(app))
         assert table.current.index == FAILING[1]
         await until(pilot, lambda: f"image {FAILING[1]}," in beside(app))
@@ -109,7 +111,7 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
 
 async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by_what_it_drives(zoo):
     async with exploring(zoo, (140, 40)) as (app, pilot):
-        await turned(app, pilot, View.PARTS)
+        await turned(app, pilot, ProbeKind.PARTS)
         assert {"bird", "swift", "ostrich"} <= set(line_of_cursor(app).split())
         await pilot.press("enter")
         await answered(app, pilot)
@@ -168,7 +170,7 @@ async def test_the_command_that_is_copied_writes_the_csv_that_is_exported(zoo, t
 
 async def test_leaks_are_pairs_of_images_side_by_side_and_open_with_the_source_image_compared(images, tmp_path):
     async with exploring(images, (140, 40)) as (app, pilot):
-        await turned(app, pilot, View.LEAKS)
+        await turned(app, pilot, ProbeKind.LEAKS)
         await until(pilot, lambda: "helps: likely leakage" in words(app))
         assert line_of_cursor(app).split()[1:6] == ["bus/b1.png", f"{LEAK[1]}", "car", "▲", "+3.028*"]
         views = list(app.screen.query(ImageView))
@@ -194,7 +196,7 @@ async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):
         await turned(app, pilot)
         await pilot.press("c", *"car", "enter")
         await until(pilot, lambda: "None of 12 test images are wrong by most of 120 models" in words(app))
-        await turned(app, pilot, View.LEAKS)
+        await turned(app, pilot, ProbeKind.LEAKS)
         await until(pilot, lambda: "takes a run whose groups are single images" in words(app))
         assert "--duplicates" in words(app)
         await pilot.press("enter", "e", "slash", "m", "s")
@@ -206,7 +208,7 @@ async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):
 async def test_too_few_models_are_a_line_in_every_view(tmp_path):
     make_probed(tmp_path / "run", models=4, single=True)
     async with exploring(tmp_path / "run") as (app, pilot):
-        for view, reason in zip(View, ("at least 10", "at least 10", "too few to tell"), strict=True):
+        for view, reason in zip(ProbeKind, ("at least 10", "at least 10", "too few to tell"), strict=True):
             await turned(app, pilot, view)
             await until(pilot, lambda reason=reason: reason in words(app))
             await pilot.press("enter", "slash", "s", "e", "escape")
@@ -229,7 +231,7 @@ async def test_new_models_are_probed_too_under_the_cursor_and_no_late_answer_sta
         await pilot.press("down")
         table, before = app.screen.query_one(ProbeTable), app.state.probe.found
         held = table.current.index
-        app._jobs.probing[View.FAILURES].due = 0
+        app._jobs.probing[ProbeKind.FAILURES].due = 0
         add_probed(paths, app.state.overview.info, range(40, 60))
         say(paths, State.RUNNING, done=60, total=120)
         await until(pilot, lambda: app.state.probe.found is not before)
@@ -248,11 +250,11 @@ async def test_new_models_are_probed_too_under_the_cursor_and_no_late_answer_sta
 @pytest.mark.parametrize("options", [{"ascii": True, "dark": False}, {"coloured": False, "readonly": True}])
 async def test_every_look_says_the_same(zoo, options):
     async with exploring(zoo, (140, 40), **options) as (app, pilot):
-        for view, said in zip(View, ("to blame", "driven by", "single images"), strict=True):
+        for view, said in zip(ProbeKind, ("to blame", "driven by", "single images"), strict=True):
             await turned(app, pilot, view)
             await until(pilot, lambda said=said: said in words(app))
             assert "ascii" not in options or screen_text(app).isascii()
-        await turned(app, pilot, View.PARTS)
+        await turned(app, pilot, ProbeKind.PARTS)
         await pilot.press("enter")
         await until(pilot, lambda: "ostrich drives" in words(app))
         assert "ascii" not in options or screen_text(app).isascii()
@@ -261,7 +263,7 @@ async def test_every_look_says_the_same(zoo, options):
 @pytest.mark.parametrize("size", [(40, 12), (1, 1)])
 async def test_any_size_shows_what_fits(images, size):
     async with exploring(images, size) as (app, pilot):
-        for view in View:
+        for view in ProbeKind:
             await turned(app, pilot, view)
             await pilot.press("down", "enter", "escape", "slash", "escape")
             await pilot.pause()
@@ -278,7 +280,7 @@ async def test_evil_and_endless_names_stay_in_their_places_and_missing_pictures_
     spoil(paths, source=source)
     (paths.source / "thumbnails.npy").unlink()
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
-        for view, name in zip(View, ("xxx", "\\x1b[2J", "\\x1b[2J"), strict=True):
+        for view, name in zip(ProbeKind, ("xxx", "\\x1b[2J", "\\x1b[2J"), strict=True):
             await turned(app, pilot, view)
             await until(pilot, lambda name=name: name in screen_text(app))
             assert "\x1b" not in screen_text(app)
@@ -294,4 +296,4 @@ async def test_enter_keeps_a_filter_and_gives_the_keys_back_and_views_turn_as_of
         assert app.screen.query_one("#filter", Input).value == "q<1"
         assert isinstance(app.focused, ProbeTable)
         await pilot.press("v", "v")
-        await until(pilot, lambda: app.state.probe.view is View.LEAKS)
+        await until(pilot, lambda: app.state.probe.view is ProbeKind.LEAKS)

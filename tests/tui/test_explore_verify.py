@@ -6,9 +6,9 @@ import pytest
 
 from tests.tui.prunings import FLIPS, make_pruning, make_verification, measured, train
 from tests.tui.runs import exploring, make_run, say, screen_text, until, words
-from tui_influence.analysis.failures import blame
+from tui_influence.analysis.failures import harmful_groups
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import DatasetError
 from tui_influence.pruning.counterfactual import (
     DROP,
@@ -64,8 +64,8 @@ async def at_example(app, pilot, example: int) -> None:
 
 def to_blame(sweep, example: int, estimator: str = "difference") -> list[str]:
     """Names of the groups that are most to blame, in the order of the plan."""
-    reading = read(sweep, read_run_info(sweep.root))
-    found = blame(reading, Question(example=example, estimator=estimator), DROP)
+    reading = read_snapshot(sweep, read_run_info(sweep.root))
+    found = harmful_groups(reading, Question(example=example, estimator=estimator), DROP)
     return sorted(reading.info.source.groups[one.group] for one in found)
 
 

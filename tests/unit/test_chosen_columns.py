@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info
-from tui_influence.analysis.ranking import Question, chosen_columns
+from tui_influence.analysis.ranking import Question, select_examples
 from tui_influence.errors import ConfigError
 from tui_influence.store.examples import Examples
 
@@ -15,7 +15,7 @@ EXAMPLES = Examples(np.array([0, 1, 1, 0, 1]), np.array([True, True, False, True
 
 def chosen(**asked) -> list[int]:
     described = replace(make_info().targets[0], classes=["cat", "dog", "cow"], test=5)
-    return chosen_columns(described, EXAMPLES, Question(**asked)).tolist()
+    return select_examples(described, EXAMPLES, Question(**asked)).tolist()
 
 
 def test_a_class_is_taken_in_a_half_and_an_example_wherever_it_is():

@@ -85,7 +85,7 @@ def test_what_cannot_be_compared_is_refused_in_a_line(root, arguments, code, rea
     ],
 )
 def test_a_comparison_can_be_said_as_a_command(question, versus, options):
-    assert question.command("run", versus=question.against(*versus)) == f"tinfl rank {options} -- run"
+    assert question.command("run", versus=question.compared_with(*versus)) == f"tinfl rank {options} -- run"
 
 
 def test_a_csv_and_a_document_are_not_both_written_to_stdout(root, tmp_path):

@@ -3,8 +3,8 @@ import pytest
 
 from tests.unit.store.conftest import make_info, make_record
 from tui_influence.analysis.ranking import Question, rank_run
-from tui_influence.analysis.reliability_curve import FEWEST, growth
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.reliability_curve import MIN_MODELS, reliability_curve
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.influence.forecast import reliability_at
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
@@ -34,7 +34,7 @@ def run_of(tmp_path, models: int, noise: float = 0.5, planned: int = 400):
 
 def test_reliability_is_measured_at_growing_numbers_of_models_and_the_last_is_the_ranking_s_own(tmp_path):
     paths, info = run_of(tmp_path, 64)
-    found = growth(read(paths, info), Question())
+    found = reliability_curve(read_snapshot(paths, info), Question())
     counts = [count for count, _ in found.measured]
     assert counts == sorted(set(counts))
     assert counts[-1] == found.models == 64
@@ -44,17 +44,17 @@ def test_reliability_is_measured_at_growing_numbers_of_models_and_the_last_is_th
 
 def test_the_forecast_goes_on_from_the_last_measurement_and_never_falls(tmp_path):
     paths, info = run_of(tmp_path, 40, noise=0.8)
-    found = growth(read(paths, info), Question())
+    found = reliability_curve(read_snapshot(paths, info), Question())
     values = [found.reliability.value, *(value for _, value in found.forecast)]
     assert values == sorted(values)
     assert found.forecast[-1][0] <= 20 * 40
-    assert found.needed is not None
+    assert found.models_needed is not None
 
 
-@pytest.mark.parametrize("models", [0, 1, FEWEST - 1])
+@pytest.mark.parametrize("models", [0, 1, MIN_MODELS - 1])
 def test_a_few_models_have_no_reliability(tmp_path, models):
     paths, info = run_of(tmp_path, models)
-    found = growth(read(paths, info), Question())
+    found = reliability_curve(read_snapshot(paths, info), Question())
     assert (found.models, found.measured, found.forecast, found.reliability) == (models, (), (), None)
 
 

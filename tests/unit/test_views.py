@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.export.reports import constant, ranking_of, row
-from tui_influence.analysis.filtering import Order, PairOrder, chosen, chosen_pairs
+from tui_influence.analysis.filtering import ComparisonOrder, RankingOrder, filter_comparison, filter_ranking
 from tui_influence.influence.comparison import compare
 
 ROWS = (
@@ -42,21 +42,21 @@ ROWS = (
     ],
 )
 def test_a_filter_keeps_the_rows_for_which_every_word_holds(text, ranks):
-    assert [found.rank for found in chosen(ROWS, text, Order.HELPFUL)] == ranks
+    assert [found.rank for found in filter_ranking(ROWS, text, RankingOrder.HELPFUL)] == ranks
 
 
 @pytest.mark.parametrize(
     ("order", "ranks"),
     [
-        (Order.HELPFUL, [1, 2, 3, 4, 5]),
-        (Order.HARMFUL, [4, 3, 2, 1, 5]),
-        (Order.STRENGTH, [1, 4, 2, 3, 5]),
-        (Order.SURE, [1, 4, 2, 3, 5]),
-        (Order.NAME, [3, 5, 2, 1, 4]),
+        (RankingOrder.HELPFUL, [1, 2, 3, 4, 5]),
+        (RankingOrder.HARMFUL, [4, 3, 2, 1, 5]),
+        (RankingOrder.STRENGTH, [1, 4, 2, 3, 5]),
+        (RankingOrder.SURE, [1, 4, 2, 3, 5]),
+        (RankingOrder.NAME, [3, 5, 2, 1, 4]),
     ],
 )
 def test_an_order_keeps_undefined_influences_last(order, ranks):
-    assert [found.rank for found in chosen(ROWS, "", order)] == ranks
+    assert [found.rank for found in filter_ranking(ROWS, "", order)] == ranks
 
 
 def pairs():
@@ -87,19 +87,19 @@ def pairs():
     ],
 )
 def test_a_filter_of_two_rankings_knows_both(text, indices):
-    assert [found.index for found in chosen_pairs(pairs(), text, PairOrder.OPPOSED)] == indices
+    assert [found.index for found in filter_comparison(pairs(), text, ComparisonOrder.OPPOSED)] == indices
 
 
 @pytest.mark.parametrize(
     ("order", "indices"),
     [
-        (PairOrder.OPPOSED, [1, 3, 4, 2, 5]),
-        (PairOrder.DIFFERENCE, [1, 3, 4, 2, 5]),
-        (PairOrder.BOTH, [2, 3, 4, 1, 5]),
-        (PairOrder.FIRST, [1, 2, 3, 4, 5]),
-        (PairOrder.SECOND, [3, 2, 4, 1, 5]),
-        (PairOrder.NAME, [3, 5, 2, 1, 4]),
+        (ComparisonOrder.OPPOSED, [1, 3, 4, 2, 5]),
+        (ComparisonOrder.DIFFERENCE, [1, 3, 4, 2, 5]),
+        (ComparisonOrder.BOTH, [2, 3, 4, 1, 5]),
+        (ComparisonOrder.FIRST, [1, 2, 3, 4, 5]),
+        (ComparisonOrder.SECOND, [3, 2, 4, 1, 5]),
+        (ComparisonOrder.NAME, [3, 5, 2, 1, 4]),
     ],
 )
 def test_an_order_of_two_rankings_keeps_undefined_differences_last(order, indices):
-    assert [found.index for found in chosen_pairs(pairs(), "", order)] == indices
+    assert [found.index for found in filter_comparison(pairs(), "", order)] == indices

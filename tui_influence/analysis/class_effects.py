@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.examples import usual_predictions
+from tui_influence.analysis.examples import majority_predictions
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import chosen_columns
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.types import Moved, MovedExample
+from tui_influence.analysis.ranking import select_examples
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.types import ExampleEffect, GroupEffects
 from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import (
     benjamini_hochberg,
@@ -25,7 +25,7 @@ from tui_influence.influence.estimators import (
     estimate,
     parse_estimator,
 )
-from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.ranking import (
     influence_matrix,
     influence_row,
@@ -38,12 +38,12 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 
-MOST_VALUES = 30_000_000
+MAX_VALUES = 30_000_000
 """Groups times examples that are estimated at once: two float32 arrays of this size stay below 250 MB."""
 
 
 @dataclass(frozen=True)
-class Effects:
+class TargetEffects:
     """Influences of all groups of a run on the classes and the examples of one target.
 
     Attributes:
@@ -54,13 +54,13 @@ class Effects:
         examples: (K, c) influence on each of them; None where it is estimated a group at a time.
     """
 
-    reading: Reading
+    reading: RunSnapshot
     question: Question
     columns: NDArray[np.int64]
     classes: Estimate
     examples: Estimate | None
 
-    def of(self, group: int, count: int) -> Moved:
+    def of_group(self, group: int, count: int) -> GroupEffects:
         """Return what a group does, with at most `count` examples that it helps and as many that it hurts."""
         reading = self.reading
         row, place = (self.examples, group) if self.examples is not None else (self._row(group), 0)
@@ -72,9 +72,9 @@ class Effects:
         helped = [place for place in known[:count] if influence[place] > 0]
         hurt = [place for place in known[::-1][:count] if influence[place] < 0]
         chosen = np.array([*helped, *hurt], dtype=np.intp)
-        predicted = usual_predictions(reading, self.columns[chosen])
+        predicted = majority_predictions(reading, self.columns[chosen])
         found = [
-            MovedExample(
+            ExampleEffect(
                 example=int(self.columns[place]),
                 label=int(reading.examples.labels[self.columns[place]]),
                 predicted=int(usual),
@@ -86,7 +86,7 @@ class Effects:
             )
             for place, usual in zip(chosen, predicted, strict=True)
         ]
-        return Moved(
+        return GroupEffects(
             group=group,
             classes=self._on_classes(group),
             helped=tuple(found[: len(helped)]),
@@ -103,7 +103,7 @@ class Effects:
             found.influence[group],
             found.se[group],
             found.df,
-            self.reading.described.classes,
+            self.reading.target_info.classes,
             int(found.n_with[group]),
             int(found.n_without[group]),
         )
@@ -118,11 +118,11 @@ class Effects:
             labels=self.reading.examples.labels,
             kind=self.question.output_kind,
             clusters=self.reading.clusters,
-            columns=self.columns,
+            examples=self.columns,
         )
 
 
-def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Effects:
+def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool = True) -> TargetEffects:
     """Estimate what every group does to every class and every example of a target.
 
     Args:
@@ -135,21 +135,21 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
         ConfigError: the question does not fit the run, or all examples at once are too many for `ridge`.
         ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
     """
-    outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
-    columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
-    split = chosen_columns(described, reading.examples, Question(split=question.split))
-    reading.refuse_if_empty()
-    kind = parse_kind(question.output_kind)
+    outputs, labels, described = reading.outputs, reading.examples.labels, reading.target_info
+    columns = select_examples(described, reading.examples, Question(None, question.target_class, split=question.split))
+    split = select_examples(described, reading.examples, Question(split=question.split))
+    reading.require_models()
+    kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
-    few = len(reading.info.source.groups) * len(columns) <= MOST_VALUES
+    few = len(reading.info.source.groups) * len(columns) <= MAX_VALUES
     needed = parse_estimator(question.estimator) is not Estimator.DIFFERENCE
     if not few and needed:
         raise ConfigError(
             f"{len(reading.info.source.groups):,} groups times {len(columns):,} examples are too many for ridge; "
             "`difference` estimates one group at a time"
         )
-    return Effects(
+    return TargetEffects(
         reading=reading,
         question=question,
         columns=columns,
@@ -162,7 +162,7 @@ def effects(reading: Reading, question: Question, *, at_once: bool = True) -> Ef
             estimator=question.estimator,
             kind=kind,
             clusters=reading.clusters,
-            columns=columns,
+            examples=columns,
         )
         if few and (at_once or needed)
         else None,

@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.class_effects import MOST_VALUES
+from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import chosen_columns
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.ranking import select_examples
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import (
     difference,
     estimate,
     parse_estimator,
 )
-from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.types import (
     Estimate,
     Estimator,
 )
 from tui_influence.text import pluralize, printable
 
-FEWEST_MODELS = 10
+MIN_MODELS = 10
 """With fewer, an interval on one example is wider than any effect that a group has been seen to have."""
 
 
@@ -52,7 +52,7 @@ class ClassCenteredOutputs(OutputMatrix):
         """Return what `OutputMatrix.block` does, less the averages."""
         if self.averages is None or self.scale is None or self.labels is None:
             raise ValueError("averages need labels, and labels averages")
-        of = self.labels[self.stored(columns)]
+        of = self.labels[self.stored_columns(columns)]
         outputs: Floats = super().block(rows, columns).astype(self.dtype)
         outputs -= np.take(self.averages[rows], of, axis=1)
         outputs *= self.scale[of]
@@ -60,7 +60,7 @@ class ClassCenteredOutputs(OutputMatrix):
 
 
 @dataclass(frozen=True)
-class Beyond:
+class ClassRelativeInfluence:
     """Influences on c test examples beyond their class.
 
     Attributes:
@@ -72,15 +72,17 @@ class Beyond:
         models: that it is estimated from.
     """
 
-    columns: NDArray[np.int64]
+    example_indices: NDArray[np.int64]
     labels: NDArray[np.int64]
     groups: NDArray[np.intp]
-    beyond: Estimate
+    estimate: Estimate
     influence: Floats
     models: int
 
 
-def beyond_class(reading: Reading, question: Question, group: int | None = None) -> Beyond:
+def class_relative_influence(
+    reading: RunSnapshot, question: Question, group: int | None = None
+) -> ClassRelativeInfluence:
     """Estimate what groups do to single examples beyond what they do to the others of the examples' class.
 
     `difference` takes the spread of an arm for the same with and without a group, see `Differences`.
@@ -94,10 +96,10 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
         ConfigError: the question does not fit the run, the class has one example, or there are too many to estimate.
         ResultsError: too few models have been recorded (the reason says how many it takes), or outputs are NaN.
     """
-    outputs, labels, described = reading.outputs, reading.examples.labels, reading.described
-    columns = chosen_columns(described, reading.examples, Question(None, question.target_class, split=question.split))
-    refuse_too_few_models(reading)
-    matrix = beyond_outputs(reading, question.output_kind, columns)
+    outputs, labels, described = reading.outputs, reading.examples.labels, reading.target_info
+    columns = select_examples(described, reading.examples, Question(None, question.target_class, split=question.split))
+    require_enough_models(reading)
+    matrix = class_centered_outputs(reading, question.output_kind, columns)
     if question.target_class is not None and np.count_nonzero(labels == labels[columns[0]]) < 2:
         raise ConfigError(
             f'class "{printable(question.target_class, 60)}" has one test example: '
@@ -105,18 +107,18 @@ def beyond_class(reading: Reading, question: Question, group: int | None = None)
         )
     alone = None if group is None else np.array([group], dtype=np.intp)
     found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
-    return Beyond(
-        columns=columns,
+    return ClassRelativeInfluence(
+        example_indices=columns,
         labels=labels[columns],
         groups=np.arange(outputs.masks.shape[1]) if alone is None else alone,
-        beyond=found,
+        estimate=found,
         influence=_on_examples(reading, question.estimator, matrix, found, alone),
         models=len(outputs),
     )
 
 
 def _on_examples(
-    reading: Reading, estimator: str, matrix: ClassCenteredOutputs, found: Estimate, alone: NDArray[np.intp] | None
+    reading: RunSnapshot, estimator: str, matrix: ClassCenteredOutputs, found: Estimate, alone: NDArray[np.intp] | None
 ) -> Floats:
     """Return the influence on the examples themselves, (K', c).
 
@@ -127,11 +129,11 @@ def _on_examples(
     assert matrix.averages is not None
     assert matrix.scale is not None
     assert matrix.labels is not None
-    assert matrix.chosen is not None
+    assert matrix.examples is not None
     if parse_estimator(estimator) is not Estimator.DIFFERENCE:
-        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.chosen)
+        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.examples)
         return _estimate(estimator, masks, plain, clusters, alone).influence
-    of = matrix.labels[matrix.chosen]
+    of = matrix.labels[matrix.examples]
     present, place = np.unique(of, return_inverse=True)
     on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, alone)
     influence: Floats = found.influence / matrix.scale[of].astype(found.influence.dtype)
@@ -139,17 +141,17 @@ def _on_examples(
     return influence
 
 
-def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64]) -> ClassCenteredOutputs:
+def class_centered_outputs(reading: RunSnapshot, output_kind: str, columns: NDArray[np.int64]) -> ClassCenteredOutputs:
     """Return the outputs of all models on some examples, (m, c), less those on the others of each example's class.
 
     Raises:
         ConfigError: there is no such kind of output.
         ResultsError: stored outputs are NaN or infinite.
     """
-    outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.described.classes)
-    kind = parse_kind(output_kind)
+    outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.target_info.classes)
+    kind = parse_output_kind(output_kind)
     everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    averages = mean_outputs_by_label(everything, np.arange(reading.described.test), labels, count)
+    averages = mean_outputs_by_label(everything, np.arange(reading.target_info.test), labels, count)
     sizes = np.bincount(labels, minlength=count)
     averages[:, sizes < 2] = 0
     scale = np.where(sizes < 2, 1, sizes / np.maximum(sizes - 1, 1))
@@ -159,17 +161,17 @@ def beyond_outputs(reading: Reading, output_kind: str, columns: NDArray[np.int64
     )  # fmt: skip
 
 
-def refuse_too_few_models(reading: Reading) -> None:
+def require_enough_models(reading: RunSnapshot) -> None:
     """Refuse a question about single test examples that the models are too few for.
 
     Raises:
         ResultsError: they are; the reason says how many it takes.
     """
-    reading.refuse_if_empty()
+    reading.require_models()
     models = len(reading.outputs)
-    if models < FEWEST_MODELS:
+    if models < MIN_MODELS:
         raise ResultsError(
-            f"{pluralize(models, 'model')} recorded: single test examples take at least {FEWEST_MODELS}, "
+            f"{pluralize(models, 'model')} recorded: single test examples take at least {MIN_MODELS}, "
             "and some hundreds to tell much"
         )
 
@@ -185,7 +187,7 @@ def _estimate(
     by_difference = parse_estimator(estimator) is Estimator.DIFFERENCE
     if only is not None and by_difference:
         return difference(masks, outputs, clusters, only=only, pooled=True)
-    if masks.shape[1] * outputs.shape[1] > MOST_VALUES:
+    if masks.shape[1] * outputs.shape[1] > MAX_VALUES:
         raise ConfigError(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
             "--class, or about one --source with the estimator `difference`"
@@ -196,6 +198,6 @@ def _estimate(
     if only is None:
         return found
     return Estimate(
-        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.kind,
-        found.relative, found.penalty,
+        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.estimator,
+        found.is_relative, found.penalty,
     )  # fmt: skip

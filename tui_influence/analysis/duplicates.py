@@ -20,8 +20,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.image_similarity import Coarse, Floats, Places, Windows, closely, grey, own_crops
-from tui_influence.analysis.types import Copies, Duplicate, DuplicateKind
+from tui_influence.analysis.image_similarity import (
+    CoarseIndex,
+    Floats,
+    Indices,
+    Windows,
+    distance_to_own_crops,
+    grey,
+    refine_match,
+)
+from tui_influence.analysis.types import Duplicate, DuplicateKind, Duplicates
 from tui_influence.config.schema import Config, Source, Target
 from tui_influence.datasets import ImageSet, UntrustedDatasetError, native_shape, thumbnails
 from tui_influence.datasets.load import Part
@@ -29,11 +37,11 @@ from tui_influence.errors import ConfigError
 from tui_influence.runs.datasets import Datasets
 from tui_influence.store.run_info import RunInfo
 
-NEAR = 0.15
+MAX_RELATIVE_DISTANCE = 0.15
 """Share of the distance to unrelated images below which an image is a near copy."""
-FARTHEST = 0.004
+MAX_DISTANCE = 0.004
 """Distance above which nothing is a copy, however alone a test image is."""
-OTHERS = 3
+REFERENCE_RANK = 3
 """Unrelated images that a distance is measured by: the third nearest counts."""
 _TRIED = 10
 _COARSELY_FARTHEST, _COARSELY_NEAR = 0.3, 5.0
@@ -41,7 +49,7 @@ _STACK = 4096
 _FEW_CROPS_ABOVE = 100_000_000
 _BATCH = 1000
 
-Pixels = Callable[[Places], NDArray[np.uint8]]
+Pixels = Callable[[Indices], NDArray[np.uint8]]
 """Shows some images, (c,) positions, as (c, s, s, C) uint8; s and C are the same for source and target."""
 Progress = Callable[[int, int], None]
 
@@ -50,12 +58,12 @@ Progress = Callable[[int, int], None]
 class _Candidates:
     """Pairs that came out near, (c,) each, and (n, OTHERS) test images that each test image is most like."""
 
-    source: Places
-    target: Places
+    source: Indices
+    target: Indices
     source_crops: Windows
     target_crops: Windows
-    others: Places
-    coarse: Coarse
+    others: Indices
+    coarse: CoarseIndex
 
 
 def find_duplicates(
@@ -90,20 +98,20 @@ def find_duplicates(
 
 def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: Progress | None) -> _Candidates:
     few = len(source) * len(target) > _FEW_CROPS_ABOVE
-    theirs = Coarse(target, few=few)
-    others = np.empty((len(theirs), min(OTHERS, len(theirs) - 1)), np.intp)
+    theirs = CoarseIndex(target, few=few)
+    others = np.empty((len(theirs), min(REFERENCE_RANK, len(theirs) - 1)), np.intp)
     usual = np.empty(len(theirs), np.float32)
     for rows in theirs.blocks(theirs):
         distance = theirs.distances(theirs, rows)
         distance[np.arange(len(distance)), np.arange(rows.start, rows.stop)] = np.inf
         others[rows], nearest = _smallest(distance, others.shape[1])
         usual[rows] = nearest.max(axis=1, initial=0)
-    first: list[Places] = []
-    second: list[Places] = []
+    first: list[Indices] = []
+    second: list[Indices] = []
     crops_of_first: list[Windows] = []
     crops_of_second: list[Windows] = []
     for start in range(0, len(source), _STACK):
-        own = Coarse(source[start : start + _STACK], few=few)
+        own = CoarseIndex(source[start : start + _STACK], few=few)
         for rows in own.blocks(theirs):
             places, distance = _smallest(own.distances(theirs, rows), min(_TRIED, len(theirs)))
             near = (distance < _COARSELY_FARTHEST) & (distance <= _COARSELY_NEAR * usual[places])
@@ -126,7 +134,7 @@ def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: 
     )
 
 
-def _smallest(distance: Floats, count: int) -> tuple[Places, Floats]:
+def _smallest(distance: Floats, count: int) -> tuple[Indices, Floats]:
     """(rows, count) the columns of the smallest of each row, and these."""
     if count < distance.shape[1]:
         places = np.argpartition(distance, count - 1, axis=1)[:, :count] if count else np.empty((len(distance), 0), int)
@@ -135,19 +143,19 @@ def _smallest(distance: Floats, count: int) -> tuple[Places, Floats]:
     return places, np.take_along_axis(distance, places, axis=1)
 
 
-def _judged(candidates: _Candidates, which: Places, show_source: Pixels, show_target: Pixels) -> list[Duplicate]:
+def _judged(candidates: _Candidates, which: Indices, show_source: Pixels, show_target: Pixels) -> list[Duplicate]:
     source, target = candidates.source[which], candidates.target[which]
     mine, theirs = show_source(source), show_target(target)
     same = (mine == theirs).all(axis=(1, 2, 3))
     own, other = grey(mine), grey(theirs)
-    compared = closely(own, other, candidates.source_crops[which], candidates.target_crops[which])
-    near = np.flatnonzero((compared.distance < FARTHEST) | same)
+    compared = refine_match(own, other, candidates.source_crops[which], candidates.target_crops[which])
+    near = np.flatnonzero((compared.distance < MAX_DISTANCE) | same)
     usual = _usual_distance(candidates, target[near], other[near], show_target)
     found = []
     for place, reference in zip(near, usual, strict=True):
         distance = 0.0 if same[place] else float(compared.distance[place])
         relative = distance / float(reference) if reference > 0 else float(distance > 0)
-        if not (same[place] and np.isfinite(compared.distance[place])) and not relative < NEAR:
+        if not (same[place] and np.isfinite(compared.distance[place])) and not relative < MAX_RELATIVE_DISTANCE:
             continue
         kind = (
             DuplicateKind.IDENTICAL
@@ -160,16 +168,16 @@ def _judged(candidates: _Candidates, which: Places, show_source: Pixels, show_ta
     return found
 
 
-def _usual_distance(candidates: _Candidates, target: Places, pixels: Floats, show_target: Pixels) -> Floats:
+def _usual_distance(candidates: _Candidates, target: Indices, pixels: Floats, show_target: Pixels) -> Floats:
     """(c,) how far unrelated images are from test images, those that look most like them."""
-    usual = own_crops(pixels)
+    usual = distance_to_own_crops(pixels)
     if not target.size or not candidates.others.shape[1]:
         return usual
     apart = []
     for column in candidates.others.T:
         other = column[target]
         crops = candidates.coarse.best_crops(target, candidates.coarse, other)
-        apart.append(closely(pixels, grey(show_target(other)), *crops).distance)
+        apart.append(refine_match(pixels, grey(show_target(other)), *crops).distance)
     nearest: Floats = np.minimum(usual, np.max(apart, axis=0))
     return nearest
 
@@ -179,7 +187,7 @@ _LARGEST = 64
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def find_copies(
+def find_run_duplicates(
     config: Config,
     info: RunInfo,
     data: Datasets,
@@ -187,7 +195,7 @@ def find_copies(
     progress: Progress | None = None,
     *,
     grouped: bool = False,
-) -> Copies:
+) -> Duplicates:
     """Compare all source images with all test images of a target.
 
     Args:
@@ -215,10 +223,10 @@ def find_copies(
         _shower(section, "test", test, side),
         progress,
     )
-    return Copies(
-        found=tuple(replace(copy, source=int(chosen[copy.source])) for copy in found),
-        compared=len(chosen),
-        examples=len(test),
+    return Duplicates(
+        pairs=tuple(replace(copy, source=int(chosen[copy.source])) for copy in found),
+        n_compared=len(chosen),
+        n_examples=len(test),
         names=data.source.names,
         source_classes=tuple(data.source.classes[label] for label in data.source.labels),
     )
@@ -235,7 +243,7 @@ def _side(section: Source | Target, images: ImageSet) -> int:
 def _shower(section: Source | Target, part: Part, images: ImageSet, side: int) -> Pixels:
     """Shows originals in grey, each read once a call."""
 
-    def show(places: Places) -> NDArray[np.uint8]:
+    def show(places: Indices) -> NDArray[np.uint8]:
         distinct, again = np.unique(places, return_inverse=True)
         if not distinct.size:
             return np.zeros((0, side, side, 1), np.uint8)

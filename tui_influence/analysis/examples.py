@@ -3,7 +3,6 @@
 All there is to say about one test example: what models predict for it, and which source groups move it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +12,10 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import (
     rank,
 )
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.influence.outputs import (
     outputs_of_kind,
@@ -26,45 +25,37 @@ from tui_influence.influence.types import (
 )
 
 
-def said(reading: Reading, example: int) -> Said:
+def summarise_predictions(reading: RunSnapshot, example: int) -> PredictionSummary:
     """Return what all models to estimate from say about a test example."""
     return _said(reading, example, np.ones(len(reading.outputs), dtype=np.bool_))
 
 
-def said_with_and_without(reading: Reading, example: int, group: int) -> tuple[Said, Said]:
+def summarise_with_and_without(
+    reading: RunSnapshot, example: int, group: int
+) -> tuple[PredictionSummary, PredictionSummary]:
     """Return what the models that were trained on a group say about a test example, and what the others say."""
     has = np.asarray(reading.outputs.masks[:, group])
     return _said(reading, example, has), _said(reading, example, ~has)
 
 
-def label_name(classes: Sequence[str], label: int) -> str:
-    """Return the name of a predicted label, which a record may hold beyond the classes there are.
-
-    The first beyond them stands for any other than the right one, where an import does not say which.
-    """
-    if label < len(classes):
-        return classes[label]
-    return "another class" if label == len(classes) else f"label {label}"
-
-
-def usual_predictions(reading: Reading, examples: NDArray[np.intp]) -> NDArray[np.intp]:
+def majority_predictions(reading: RunSnapshot, examples: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return (len(examples),) the label that most models predict for each; the smaller label of equals."""
     predicted = np.asarray(reading.outputs.predicted[:, examples])
-    classes = len(reading.described.classes)
+    classes = len(reading.target_info.classes)
     counts = [np.bincount(column, minlength=classes).argmax() for column in predicted.T]
     return np.array(counts, dtype=np.intp)
 
 
-def _said(reading: Reading, example: int, models: NDArray[np.bool_]) -> Said:
+def _said(reading: RunSnapshot, example: int, models: NDArray[np.bool_]) -> PredictionSummary:
     count = int(models.sum())
     if not count:
-        return Said(0, (), float("nan"), float("nan"), float("nan"))
+        return PredictionSummary(0, (), float("nan"), float("nan"), float("nan"))
     label = int(reading.examples.labels[example])
     margins = np.asarray(reading.outputs.margins[:, example])[models]
     predicted = np.asarray(reading.outputs.predicted[:, example])[models]
     labels, counts = np.unique(predicted, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    return Said(
+    return PredictionSummary(
         models=count,
         votes=tuple((int(labels[place]), float(counts[place] / count)) for place in order),
         accuracy=float((predicted == label).mean()),
@@ -73,7 +64,7 @@ def _said(reading: Reading, example: int, models: NDArray[np.bool_]) -> Said:
     )
 
 
-def about_example(reading: Reading, question: Question, example: int, group: int | None = None) -> AboutExample:
+def explain_example(reading: RunSnapshot, question: Question, example: int, group: int | None = None) -> ExampleReport:
     """Look at one test example.
 
     Args:
@@ -87,11 +78,11 @@ def about_example(reading: Reading, question: Question, example: int, group: int
         ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
     """
     drivers = rank(reading, replace(question, target_class=None, example=example))
-    return AboutExample(
+    return ExampleReport(
         example=example,
         name=reading.examples.names[example],
         label=int(reading.examples.labels[example]),
-        overall=said(reading, example),
-        split=None if group is None else said_with_and_without(reading, example, group),
+        overall=summarise_predictions(reading, example),
+        with_and_without=None if group is None else summarise_with_and_without(reading, example, group),
         drivers=drivers,
     )

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.class_relative import refuse_too_few_models
-from tui_influence.analysis.examples import usual_predictions
+from tui_influence.analysis.class_relative import require_enough_models
+from tui_influence.analysis.examples import majority_predictions
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import chosen_columns
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.types import Blamed, Failure, Failures
+from tui_influence.analysis.ranking import select_examples
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.types import Failure, Failures, HarmfulGroup
 from tui_influence.influence.estimate import (
     benjamini_hochberg,
     interval,
@@ -27,13 +27,18 @@ from tui_influence.influence.types import (
     Estimate,
 )
 
-BLAMED = 3
+DEFAULT_GROUPS = 3
 """Groups that are named as being to blame, if not told otherwise."""
 _ROWS = 256
 
 
-def failures(
-    reading: Reading, question: Question, *, below: float = -np.inf, top: int | None = None, blamed: int = BLAMED
+def find_failures(
+    reading: RunSnapshot,
+    question: Question,
+    *,
+    below: float = -np.inf,
+    top: int | None = None,
+    n_groups: int = DEFAULT_GROUPS,
 ) -> Failures:
     """Find the examples that models get wrong, and what is to blame.
 
@@ -43,38 +48,38 @@ def failures(
         below: a mean margin, nats; lower ones count as failures too. Models that are right, but rarely sure, may have
             a negative one on most examples.
         top: at most so many; None for all. What is to blame is estimated for these alone.
-        blamed: groups named for each, at most.
+        n_groups: harmful groups named for each, at most.
 
     Raises:
         ConfigError: the question does not fit the run.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    columns = chosen_columns(reading.described, reading.examples, question)
-    refuse_too_few_models(reading)
+    columns = select_examples(reading.target_info, reading.examples, question)
+    require_enough_models(reading)
     right, margin = _means(reading, columns)
     is_wrong = right < 0.5
     is_low = ~is_wrong & (margin < below)
     failing = np.flatnonzero(is_wrong | is_low) if question.example is None else np.array([0], dtype=np.intp)
     chosen = failing[np.argsort(margin[failing], kind="stable")][:top]
     return Failures(
-        found=_with_blame(reading, question, columns[chosen], right[chosen], margin[chosen], blamed),
-        wrong=int(np.count_nonzero(is_wrong)),
-        low=int(np.count_nonzero(is_low)),
-        size=len(columns),
+        examples=_with_blame(reading, question, columns[chosen], right[chosen], margin[chosen], n_groups),
+        n_wrong=int(np.count_nonzero(is_wrong)),
+        n_low_margin=int(np.count_nonzero(is_low)),
+        n_examples=len(columns),
         models=len(reading.outputs),
         relative=len(np.unique(np.count_nonzero(reading.outputs.masks, axis=1))) == 1,
     )
 
 
-def blame(reading: Reading, question: Question, count: int) -> tuple[Blamed, ...]:
+def harmful_groups(reading: RunSnapshot, question: Question, count: int) -> tuple[HarmfulGroup, ...]:
     """Return at most so many groups that hurt the question's example, the worst first; see `failures`."""
     if question.example is None:
         raise ValueError("blame is about one example")
-    (found,) = failures(reading, replace(question, target_class=None), blamed=count).found
-    return found.blamed
+    (found,) = find_failures(reading, replace(question, target_class=None), n_groups=count).examples
+    return found.harmful_groups
 
 
-def _means(reading: Reading, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _means(reading: RunSnapshot, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(c,) share of the models that are right about each example, and its mean margin, in one pass."""
     outputs, labels = reading.outputs, reading.examples.labels[columns].astype(np.uint16)
     hits, sums = np.zeros(len(columns)), np.zeros(len(columns))
@@ -86,7 +91,7 @@ def _means(reading: Reading, columns: NDArray[np.int64]) -> tuple[NDArray[np.flo
 
 
 def _with_blame(
-    reading: Reading,
+    reading: RunSnapshot,
     question: Question,
     columns: NDArray[np.int64],
     right: NDArray[np.float64],
@@ -104,9 +109,9 @@ def _with_blame(
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=reading.clusters,
-        columns=columns,
+        examples=columns,
     )
-    usual = usual_predictions(reading, columns.astype(np.intp))
+    usual = majority_predictions(reading, columns.astype(np.intp))
     return tuple(
         Failure(
             int(example), int(labels[example]), int(label), float(share), float(mean), _worst(estimate, place, blamed)
@@ -115,10 +120,10 @@ def _with_blame(
     )
 
 
-def _worst(estimate: Estimate, place: int, count: int) -> tuple[Blamed, ...]:
+def _worst(estimate: Estimate, place: int, count: int) -> tuple[HarmfulGroup, ...]:
     influence, se = (array[:, place].astype(np.float64) for array in (estimate.influence, estimate.se))
     q = benjamini_hochberg(p_values(influence, se, estimate.df))
     low, high = interval(influence, se, estimate.df)
     order = np.argsort(np.where(np.isnan(influence), np.inf, influence), kind="stable")[:count]
     numbers: Sequence[NDArray[np.floating]] = (influence, se, low, high, q)
-    return tuple(Blamed(int(k), *(float(array[k]) for array in numbers)) for k in order if influence[k] < 0)
+    return tuple(HarmfulGroup(int(k), *(float(array[k]) for array in numbers)) for k in order if influence[k] < 0)

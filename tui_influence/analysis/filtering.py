@@ -64,7 +64,7 @@ _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operato
 _TERM = re.compile(r"(\|[a-z]+\||[a-z]*)(>=|<=|>|<)(.*)", re.IGNORECASE)
 
 
-class Order(StrEnum):
+class RankingOrder(StrEnum):
     """Orders of a ranking, each in words."""
 
     HELPFUL = "most helpful first"
@@ -74,7 +74,7 @@ class Order(StrEnum):
     NAME = "by name"
 
 
-class PairOrder(StrEnum):
+class ComparisonOrder(StrEnum):
     """Orders of a comparison, each in words."""
 
     OPPOSED = "most opposed first"
@@ -85,20 +85,20 @@ class PairOrder(StrEnum):
     NAME = "by name"
 
 
-def chosen(rows: Sequence[RankedGroup], text: str, order: Order) -> list[RankedGroup]:
+def filter_ranking(rows: Sequence[RankedGroup], text: str, order: RankingOrder) -> list[RankedGroup]:
     """Return the rows that pass a filter, in an order; groups of undefined influence come last, but by name.
 
     A comparison that is still being typed, without its number, holds for all.
     """
-    return sorted(kept(rows, text, _RANKING), key=_KEYS[order])
+    return sorted(filter_rows(rows, text, _RANKING), key=_KEYS[order])
 
 
-def chosen_pairs(rows: Sequence[ComparedGroup], text: str, order: PairOrder) -> list[ComparedGroup]:
+def filter_comparison(rows: Sequence[ComparedGroup], text: str, order: ComparisonOrder) -> list[ComparedGroup]:
     """Return the rows of a comparison that pass a filter, in an order; as `chosen`."""
-    return sorted(kept(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
+    return sorted(filter_rows(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
 
 
-def kept(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
+def filter_rows(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[Row]:
     """Return the rows that pass a filter, in their order.
 
     Args:
@@ -140,18 +140,18 @@ def _larger(first: float, second: float) -> float:
     return max(first, second) if first == first and second == second else first + second
 
 
-_KEYS: dict[Order, Key[RankedGroup]] = {
-    Order.HELPFUL: lambda row: (row.rank,),
-    Order.HARMFUL: lambda row: (_known(row.influence), row.rank),
-    Order.STRENGTH: lambda row: (_known(-abs(row.influence)), row.rank),
-    Order.SURE: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
-    Order.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
+_KEYS: dict[RankingOrder, Key[RankedGroup]] = {
+    RankingOrder.HELPFUL: lambda row: (row.rank,),
+    RankingOrder.HARMFUL: lambda row: (_known(row.influence), row.rank),
+    RankingOrder.STRENGTH: lambda row: (_known(-abs(row.influence)), row.rank),
+    RankingOrder.SURE: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
+    RankingOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }
-_PAIR_KEYS: dict[PairOrder, Key[ComparedGroup]] = {
-    PairOrder.OPPOSED: lambda row: (row.place,),
-    PairOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.place),
-    PairOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.place),
-    PairOrder.FIRST: lambda row: (row.first.rank,),
-    PairOrder.SECOND: lambda row: (row.second.rank,),
-    PairOrder.NAME: lambda row: (row.group.casefold(), row.group, row.place),
+_PAIR_KEYS: dict[ComparisonOrder, Key[ComparedGroup]] = {
+    ComparisonOrder.OPPOSED: lambda row: (row.rank,),
+    ComparisonOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.rank),
+    ComparisonOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.rank),
+    ComparisonOrder.FIRST: lambda row: (row.first.rank,),
+    ComparisonOrder.SECOND: lambda row: (row.second.rank,),
+    ComparisonOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }

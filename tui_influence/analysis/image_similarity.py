@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 Windows = NDArray[np.float64]
 """(w, 3): the left and the upper end of a square cut from an image, and its side; all in sides of that image."""
 
@@ -104,7 +104,7 @@ def distances(first: Floats, second: Floats) -> Floats:
     return distance
 
 
-class Coarse:
+class CoarseIndex:
     """A stack of images, small: whole, and cropped in each way that a search begins with."""
 
     def __init__(self, images: NDArray[np.uint8], *, few: bool = False, block: int = 4096) -> None:
@@ -119,7 +119,7 @@ class Coarse:
     def __len__(self) -> int:
         return self.views.shape[1]
 
-    def distances(self, others: "Coarse", rows: slice) -> Floats:
+    def distances(self, others: "CoarseIndex", rows: slice) -> Floats:
         """(rows, len(others)) 1 - r of the whole of one with the whole or a crop of the other, the least."""
         best = self.views[0, rows] @ others.views[0].T
         for place in range(1, len(self.views)):
@@ -128,12 +128,12 @@ class Coarse:
         distance: Floats = 1 - best
         return distance
 
-    def blocks(self, others: "Coarse", values: int = 1_000_000) -> Iterator[slice]:
+    def blocks(self, others: "CoarseIndex", values: int = 1_000_000) -> Iterator[slice]:
         """All rows once, so many at a time that a block of distances has about `values`."""
         step = max(1, values // max(len(others), 1))
         return (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
 
-    def best_crops(self, own: Places, others: "Coarse", theirs: Places) -> tuple[Windows, Windows]:
+    def best_crops(self, own: Indices, others: "CoarseIndex", theirs: Indices) -> tuple[Windows, Windows]:
         """Return the crops of pairs that are most like the whole of their partner.
 
         Args:
@@ -151,7 +151,7 @@ class Coarse:
 
 
 @dataclass(frozen=True)
-class Aligned:
+class RefinedMatches:
     """Pairs compared closely, (c,) each.
 
     Attributes:
@@ -163,7 +163,7 @@ class Aligned:
     cropped: NDArray[np.bool_]
 
 
-def closely(first: Floats, second: Floats, crops_of_first: Windows, crops_of_second: Windows) -> Aligned:
+def refine_match(first: Floats, second: Floats, crops_of_first: Windows, crops_of_second: Windows) -> RefinedMatches:
     """Compare pairs as they are, and each one's best crop with the whole of the other.
 
     At half their size: what recompression does to an image is then next to nothing, and what tells two images of one
@@ -178,7 +178,7 @@ def closely(first: Floats, second: Floats, crops_of_first: Windows, crops_of_sec
     side = max(first.shape[1] // 2, SIDE)
     whole = distances(cut(first, WHOLE, side), cut(second, WHOLE, side))
     crop = np.minimum(_fitted(first, second, crops_of_first, side), _fitted(second, first, crops_of_second, side))
-    return Aligned(np.minimum(whole, crop), crop < 0.5 * whole)
+    return RefinedMatches(np.minimum(whole, crop), crop < 0.5 * whole)
 
 
 def _fitted(wholes: Floats, images: Floats, windows: Windows, side: int) -> Floats:
@@ -219,7 +219,7 @@ def _inside(windows: Windows) -> Windows:
     return np.concatenate([np.clip(windows[:, :2], 0, 1 - scale), scale], axis=1)
 
 
-def own_crops(images: Floats) -> Floats:
+def distance_to_own_crops(images: Floats) -> Floats:
     """Return the distance of each of (N, s, s) from the nearest of a few crops of its own, (N,).
 
     An image that looks like its own crops, such as a bar, looks like crops of others too.

@@ -14,14 +14,14 @@ import numpy as np
 
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 from tui_influence.runs.datasets import Datasets
 
 ALPHA = 0.5
 
 
 @dataclass(frozen=True)
-class SecondStage:
+class ImageSweep:
     """A sweep over single images.
 
     Attributes:
@@ -34,12 +34,12 @@ class SecondStage:
 
     config: Config
     grouping: str
-    images: int
-    needed: int
-    smallest: float
+    n_images: int
+    min_models: int
+    detectable_influence: float
 
 
-def second_stage(
+def plan_image_sweep(
     config: Config,
     data: Datasets,
     groups: Sequence[int],
@@ -48,7 +48,7 @@ def second_stage(
     examples: int,
     spread: float,
     models: int | None = None,
-) -> SecondStage:
+) -> ImageSweep:
     """Make the config of a sweep over the single images of some groups.
 
     Args:
@@ -73,12 +73,12 @@ def second_stage(
     run = config.run.model_copy(update={"name": f"{config.run.name[:93]}-images", "output": None})
     source = config.source.model_copy(update={"groups": str(grouping.absolute())})
     design = config.design.model_copy(update={"kind": "bernoulli", "alpha": ALPHA, "models": wanted, "heldout": 0})
-    return SecondStage(
+    return ImageSweep(
         config=config.model_copy(update={"run": run, "source": source, "design": design}),
         grouping=_csv(names),
-        images=len(names),
-        needed=needed,
-        smallest=smallest_found(tests, spread, wanted),
+        n_images=len(names),
+        min_models=needed,
+        detectable_influence=min_detectable_influence(tests, spread, wanted),
     )
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.class_relative import beyond_outputs
+from tui_influence.analysis.class_relative import class_centered_outputs
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import chosen_columns
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.ranking import select_examples
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import Leak, Leaks
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval
 from tui_influence.influence.outputs import Floats
 from tui_influence.influence.strongest_pairs import (
+    min_detectable_influence,
     models_needed,
-    smallest_found,
     strongest_pairs,
 )
 from tui_influence.influence.types import (
@@ -33,16 +33,16 @@ from tui_influence.influence.types import (
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import did_you_mean, pluralize, printable
 
-KEPT = 1000
+MAX_PAIRS = 1000
 """Pairs of each sign that are kept."""
 
 
-def is_of_images(info: RunInfo) -> bool:
+def groups_are_images(info: RunInfo) -> bool:
     """Whether the groups of a run are single images."""
     return all(size == 1 for size in info.source.sizes)
 
 
-def class_of(info: RunInfo, image: str) -> str | None:
+def source_class_of(info: RunInfo, image: str) -> str | None:
     """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
     begins = image.partition("/")[0]
     return begins if begins in info.source.classes else None
@@ -56,8 +56,8 @@ def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:
     """
     if name not in info.source.classes:
         raise ConfigError(f'the source has no class "{printable(name, 60)}"{did_you_mean(name, info.source.classes)}')
-    places = [place for place, group in enumerate(info.source.groups) if class_of(info, group) == name]
-    if not is_of_images(info):
+    places = [place for place, group in enumerate(info.source.groups) if source_class_of(info, group) == name]
+    if not groups_are_images(info):
         remedy = "" if info.is_imported else "; `tinfl leaks --init FILE --source CLASS` writes a sweep over those"
         raise ConfigError(f"--source CLASS: the groups of this run are not single images{remedy}")
     if not places:
@@ -65,13 +65,13 @@ def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:
     return np.array(places, dtype=np.intp)
 
 
-def images_of(ranking: Ranking, groups: NDArray[np.intp]) -> tuple[RankedGroup, ...]:
+def rows_of_groups(ranking: Ranking, groups: NDArray[np.intp]) -> tuple[RankedGroup, ...]:
     """Return the rows of a ranking that are of some groups, without those whose influence is unknown."""
     ours = set(groups.tolist())
     return tuple(row for row in ranking.rows if row.index in ours and np.isfinite(row.influence))
 
 
-def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None = None) -> Leaks:
+def find_leaks(reading: RunSnapshot, question: Question, groups: NDArray[np.intp] | None = None) -> Leaks:
     """Find the groups that move single test examples most surely.
 
     Args:
@@ -85,8 +85,8 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
             it says how many are needed.
     """
     outputs = reading.outputs
-    columns = chosen_columns(reading.described, reading.examples, question)
-    reading.refuse_if_empty()
+    columns = select_examples(reading.target_info, reading.examples, question)
+    reading.require_models()
     tests = (outputs.masks.shape[1] if groups is None else len(groups)) * len(columns)
     needed = models_needed(tests)
     if len(outputs) < needed:
@@ -95,7 +95,7 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
             f"{pluralize(len(outputs), 'model')} recorded: too few to tell {tests:,} pairs from chance, "
             f"which takes at least {needed:,}{remedy}"
         )
-    beyond = beyond_outputs(reading, question.output_kind, columns)
+    beyond = class_centered_outputs(reading, question.output_kind, columns)
     assert beyond.averages is not None
     assert beyond.scale is not None
     rows, label = slice(0, len(outputs)), reading.examples.labels[columns]
@@ -111,10 +111,10 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
         lambda some: beyond.block(rows, some),
         len(columns),
         reading.clusters,
-        keep=KEPT,
+        max_pairs=MAX_PAIRS,
         level=SIGNIFICANCE_LEVEL,
         only=groups,
-        counts_for=lambda some, influence: on_example(some, influence) * influence > 0,
+        is_eligible=lambda some, influence: on_example(some, influence) * influence > 0,
     )
     places = np.arange(outputs.masks.shape[1]) if groups is None else groups
     helped, hurt = (
@@ -125,8 +125,8 @@ def leaks(reading: Reading, question: Question, groups: NDArray[np.intp] | None 
     spread = beyond.block(rows, slice(0, min(len(columns), 512))).std(axis=0)
     share = np.median(np.mean(outputs.masks if groups is None else outputs.masks[:, groups], axis=0))
     usual = min(max(float(share), 1 / len(outputs)), 1 - 1 / len(outputs))
-    smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs), usual)
-    return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.tested, len(columns), len(outputs), smallest)
+    smallest = min_detectable_influence(found.n_tested, float(np.median(spread)), len(outputs), usual)
+    return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.n_tested, len(columns), len(outputs), smallest)
 
 
 def _listed(

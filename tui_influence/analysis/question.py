@@ -30,7 +30,7 @@ class Question:
     estimator: str = "difference"
     output_kind: str = "margin"
 
-    def against(self, target: str | None, target_class: str | None) -> "Question":
+    def compared_with(self, target: str | None, target_class: str | None) -> "Question":
         """Return the question to compare this one with: the same about another target, or another class of it.
 
         Args:
@@ -111,7 +111,7 @@ def comparison_choices(info: RunInfo, asked: Question, versus: Question | None) 
     places = sorted(range(len(info.targets)), key=lambda place: place != here)
     parts = [(place, name) for place in places for name in info.targets[place].classes]
     found = [
-        (_name(info, place, name, here), asked.against(info.targets[place].name, name))
+        (_name(info, place, name, here), asked.compared_with(info.targets[place].name, name))
         for place, name in [*wholes, *parts]
         if (place, name) != (here, asked.target_class)
     ]
@@ -127,7 +127,7 @@ def carry_comparison(info: RunInfo, asked: Question, versus: Question | None) ->
     """Return what a new question is compared with: the same as the old one, unless it is that itself."""
     if versus is None:
         return None
-    kept = asked.against(versus.target, versus.target_class)
+    kept = asked.compared_with(versus.target, versus.target_class)
     same = info.target_index(asked.target) == info.target_index(kept.target)
     return None if same and asked.target_class == kept.target_class else kept
 

@@ -10,13 +10,15 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.analysis.names import (
+    group_noun,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.types import (
-    Answer,
-    Compared,
     ComparisonReport,
-    Noun,
+    ComparisonResult,
+    RankingResult,
     RankReport,
 )
 from tui_influence.errors import ConfigError
@@ -39,20 +41,20 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable
 
-__all__ = ["Answer", "Question", "chosen_columns", "noun_of", "notes_of", "rank", "rank_run"]
+__all__ = ["RankingResult", "Question", "select_examples", "group_noun", "data_warnings", "rank", "rank_run"]
 
 
-def rank_run(paths: Paths, info: RunInfo, question: Question) -> Answer:
+def rank_run(paths: Paths, info: RunInfo, question: Question) -> RankingResult:
     """Rank the groups of a run by what has been recorded so far.
 
     Raises:
         ConfigError: the question does not fit the run.
         ResultsError: the run has no records yet, or cannot be read.
     """
-    return rank(read(paths, info, question.target), question)
+    return rank(read_snapshot(paths, info, question.target), question)
 
 
-def rank(snapshot: Reading, question: Question) -> Answer:
+def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
     """Rank the groups of a run by a reading of the question's target.
 
     Raises:
@@ -60,15 +62,15 @@ def rank(snapshot: Reading, question: Question) -> Answer:
         ResultsError: the reading holds no records, or unusable ones.
     """
     info, outputs, heldout = snapshot.info, snapshot.outputs, snapshot.heldout
-    columns = chosen_columns(snapshot.described, snapshot.examples, question)
-    snapshot.refuse_if_empty()
+    columns = select_examples(snapshot.target_info, snapshot.examples, question)
+    snapshot.require_models()
     ranking = rank_groups(
         masks=outputs.masks,
         margins=outputs.margins,
         predicted=outputs.predicted,
         labels=snapshot.examples.labels,
         group_names=info.source.groups,
-        columns=columns,
+        examples=columns,
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=snapshot.clusters,
@@ -78,26 +80,26 @@ def rank(snapshot: Reading, question: Question) -> Answer:
     report = RankReport(
         run=info.name,
         config_hash=info.identity,
-        target=snapshot.described.name,
+        target=snapshot.target_info.name,
         target_class=question.target_class,
         example=question.example,
         split="all" if question.example is not None else question.split,
         design=info.design_label,
         ranking=ranking,
         n_failed=len(list_failures(snapshot.paths, Role.ESTIMATE)),
-        noun=noun_of(info),
+        noun=group_noun(info),
     )
-    return Answer(report, notes_of(snapshot))
+    return RankingResult(report, data_warnings(snapshot))
 
 
-def notes_of(reading: Reading) -> tuple[str, ...]:
+def data_warnings(reading: RunSnapshot) -> tuple[str, ...]:
     """Return what a reader of any answer should know besides: models that are missing, damaged, or learnt nothing."""
     failed = len(list_failures(reading.paths, Role.ESTIMATE))
     missing = _missing(reading.paths, reading.info, reading.outputs, failed)
     return (*missing, *_notes(reading.outputs, reading.heldout))
 
 
-def chosen_columns(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
+def select_examples(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
     """Return the test examples a question is about, by position.
 
     Raises:
@@ -130,18 +132,6 @@ def chosen_columns(described: TargetInfo, examples: Examples, question: Question
     return columns
 
 
-def noun_of(info: RunInfo) -> Noun:
-    """Return what a group of a run is."""
-    source = info.config.get("source")
-    match source.get("groups") if isinstance(source, dict) else "class":
-        case "class":
-            return "class"
-        case "example":
-            return "example"
-        case _:
-            return "example" if all(size == 1 for size in info.source.sizes) else "group"
-
-
 def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
     absent = info.models - failed - len(outputs)
     if absent <= 0 or observe(paths)[0] not in FINISHED:
@@ -172,7 +162,7 @@ def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
     return notes
 
 
-def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) -> Compared:
+def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) -> ComparisonResult:
     """Rank the groups of a run twice and compare.
 
     Args:
@@ -189,13 +179,13 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
         raise ConfigError(
             "both sides of the comparison are the same; --compare-target and --compare-class say what the other is"
         )
-    return compare_answers(rank_run(paths, info, first), rank_run(paths, info, second))
+    return compare_results(rank_run(paths, info, first), rank_run(paths, info, second))
 
 
-def compare_answers(first: Answer, second: Answer) -> Compared:
+def compare_results(first: RankingResult, second: RankingResult) -> ComparisonResult:
     """Compare two answers to questions about one run."""
-    notes = tuple(dict.fromkeys([*first.notes, *second.notes]))
-    return Compared(compare_reports(first.report, second.report), notes)
+    notes = tuple(dict.fromkeys([*first.warnings, *second.warnings]))
+    return ComparisonResult(compare_reports(first.report, second.report), notes)
 
 
 def _whom(info: RunInfo, question: Question) -> tuple[int, str | None, int | None]:

@@ -6,11 +6,11 @@ is Spearman and Brown's forecast, not a measurement.
 
 import numpy as np
 
-from tui_influence.analysis.ranking import Question, chosen_columns
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.types import Growth
+from tui_influence.analysis.ranking import Question, select_examples
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.types import ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at
-from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import (
     split_half,
 )
@@ -20,11 +20,11 @@ from tui_influence.influence.types import (
 
 POINTS = 8
 """Numbers of models at which reliability is measured."""
-FEWEST = 8
+MIN_MODELS = 8
 """Models below which a reliability says nothing."""
 
 
-def growth(reading: Reading, question: Question) -> Growth:
+def reliability_curve(reading: RunSnapshot, question: Question) -> ReliabilityCurve:
     """Measure how the reliability of a ranking grew with the models of a run.
 
     Raises:
@@ -32,11 +32,11 @@ def growth(reading: Reading, question: Question) -> Growth:
         ResultsError: stored outputs are NaN or infinite.
     """
     info, outputs = reading.info, reading.outputs
-    columns = chosen_columns(reading.described, reading.examples, question)
+    columns = select_examples(reading.target_info, reading.examples, question)
     m = len(outputs)
     measured: list[tuple[int, Reliability]] = []
-    if m >= FEWEST:
-        kind = parse_kind(question.output_kind)
+    if m >= MIN_MODELS:
+        kind = parse_output_kind(question.output_kind)
         labels = reading.examples.labels
         mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
         clusters = reading.clusters
@@ -47,11 +47,11 @@ def growth(reading: Reading, question: Question) -> Growth:
                 measured.append((count, found))
     last = measured[-1][1] if measured and measured[-1][0] == m else None
     needed = forecast_models(last, m) if last else None
-    return Growth(
+    return ReliabilityCurve(
         models=m,
         measured=tuple(measured),
-        forecast=_forecast(last, m, max(info.models, needed.models or 0 if needed else 0)),
-        needed=(needed.models, needed.low, needed.high) if needed and needed.models else None,
+        forecast=_forecast(last, m, max(info.models, needed.n_models or 0 if needed else 0)),
+        models_needed=(needed.n_models, needed.low, needed.high) if needed and needed.n_models else None,
         source_accuracy=_metric(outputs.metrics, "source_accuracy"),
         target_accuracy=_metric(outputs.metrics, "target_accuracy"),
     )
@@ -60,7 +60,7 @@ def growth(reading: Reading, question: Question) -> Growth:
 def _counts(m: int) -> list[int]:
     """Even numbers of models (a mask and its complement belong together), evenly spread, up to all."""
     steps = np.linspace(0, m, POINTS + 1)[1:-1]
-    return sorted({int(step) // 2 * 2 for step in steps if step >= FEWEST} | {m})
+    return sorted({int(step) // 2 * 2 for step in steps if step >= MIN_MODELS} | {m})
 
 
 def _forecast(last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:

@@ -22,7 +22,7 @@ from tui_influence.text import printable
 
 
 @dataclass(frozen=True)
-class Reading:
+class RunSnapshot:
     """A run's outputs on one target.
 
     Attributes:
@@ -44,7 +44,7 @@ class Reading:
     recorded: dict[Role, frozenset[int]]
 
     @property
-    def described(self) -> TargetInfo:
+    def target_info(self) -> TargetInfo:
         """What is known of the target besides its examples."""
         return self.info.targets[self.target]
 
@@ -54,7 +54,7 @@ class Reading:
         clusters = self.outputs.clusters
         return clusters if len(np.unique(clusters)) < len(clusters) else None
 
-    def refuse_if_empty(self) -> None:
+    def require_models(self) -> None:
         """Refuse a question that needs models where there are none.
 
         Raises:
@@ -67,7 +67,9 @@ class Reading:
             raise ResultsError(f"{where}: no model has been recorded yet; see `tinfl status`")
 
 
-def read(paths: Paths, info: RunInfo, target: str | None = None, earlier: Reading | None = None) -> Reading:
+def read_snapshot(
+    paths: Paths, info: RunInfo, target: str | None = None, earlier: RunSnapshot | None = None
+) -> RunSnapshot:
     """Read what is recorded of a target by now.
 
     Args:
@@ -91,7 +93,7 @@ def read(paths: Paths, info: RunInfo, target: str | None = None, earlier: Readin
     ):
         return earlier
     del earlier  # while records arrive it holds hundreds of megabytes, as its successor will
-    return Reading(
+    return RunSnapshot(
         paths=paths,
         info=info,
         target=place,

@@ -15,10 +15,10 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.class_relative import Beyond, beyond_class
+from tui_influence.analysis.class_relative import ClassRelativeInfluence, class_relative_influence
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.types import ClassParts, Driven, DrivenBy, Subpopulation
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.types import ClassSubpopulations, DrivenExample, DrivenExamples, Subpopulation
 from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values, t_quantile
 from tui_influence.influence.outputs import Floats
@@ -28,7 +28,7 @@ from tui_influence.influence.types import (
 from tui_influence.text import printable
 
 
-def driven_by(reading: Reading, question: Question, group: int) -> DrivenBy:
+def driven_examples(reading: RunSnapshot, question: Question, group: int) -> DrivenExamples:
     """Find the test examples that a group drives beyond the average of their class.
 
     The false discovery rate is over the examples: one group was asked about.
@@ -42,30 +42,30 @@ def driven_by(reading: Reading, question: Question, group: int) -> DrivenBy:
         ConfigError: the question does not fit the run, or the group never varies.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    found = beyond_class(reading, question, group)
-    if found.beyond.n_with[0] in (0, found.models):
+    found = class_relative_influence(reading, question, group)
+    if found.estimate.n_with[0] in (0, found.models):
         name = printable(reading.info.source.groups[group], 60)
-        which = "every" if found.beyond.n_with[0] else "no"
+        which = "every" if found.estimate.n_with[0] else "no"
         raise ConfigError(f'{which} model has "{name}": its influence is unknown')
-    effect, se = (array[0].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
-    q = benjamini_hochberg(p_values(effect, se, found.beyond.df))
+    effect, se = (array[0].astype(np.float64) for array in (found.estimate.influence, found.estimate.se))
+    q = benjamini_hochberg(p_values(effect, se, found.estimate.df))
     order = np.argsort(-effect, kind="stable")
     helped = (effect > 0) & (found.influence[0] > 0)
     examples, others = (
         _driven(found, np.zeros(len(places), dtype=np.intp), places, q[places])
         for places in (order[helped[order]], order[~helped[order]])
     )
-    return DrivenBy(
+    return DrivenExamples(
         group=group,
         examples=examples,
-        others=others,
-        size=len(found.columns),
-        sizes=np.bincount(found.labels, minlength=len(reading.described.classes)),
+        not_helped=others,
+        n_examples=len(found.example_indices),
+        class_sizes=np.bincount(found.labels, minlength=len(reading.target_info.classes)),
         models=found.models,
     )
 
 
-def subpopulations(reading: Reading, question: Question) -> tuple[ClassParts, ...]:
+def find_subpopulations(reading: RunSnapshot, question: Question) -> tuple[ClassSubpopulations, ...]:
     """Group the examples of the question's class, or of every class, by the source group that drives each.
 
     Args:
@@ -79,7 +79,7 @@ def subpopulations(reading: Reading, question: Question) -> tuple[ClassParts, ..
         ConfigError: the question does not fit the run.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    found = beyond_class(reading, question)
+    found = class_relative_influence(reading, question)
     candidates = _candidates(found)
     driver = np.argmax(candidates, axis=0)
     driven = np.isfinite(np.take_along_axis(candidates, driver[None], axis=0)[0])
@@ -88,35 +88,39 @@ def subpopulations(reading: Reading, question: Question) -> tuple[ClassParts, ..
     return tuple(_parts(found, driver, driven, int(label)) for label in np.unique(found.labels))
 
 
-def _candidates(found: Beyond) -> Floats:
+def _candidates(found: ClassRelativeInfluence) -> Floats:
     """(K, c) effects beyond the class, -inf where they cannot drive: the group does not help, or nobody can tell."""
-    return np.where((found.beyond.influence > 0) & (found.influence > 0), found.beyond.influence, -np.inf)
+    return np.where((found.estimate.influence > 0) & (found.influence > 0), found.estimate.influence, -np.inf)
 
 
-def _parts(found: Beyond, driver: NDArray[np.intp], driven: NDArray[np.bool_], label: int) -> ClassParts:
+def _parts(
+    found: ClassRelativeInfluence, driver: NDArray[np.intp], driven: NDArray[np.bool_], label: int
+) -> ClassSubpopulations:
     of = np.flatnonzero(found.labels == label)
-    effect, se = (array[driver[of], of].astype(np.float64) for array in (found.beyond.influence, found.beyond.se))
-    p = p_values(effect, se, found.beyond.df)
-    tried = int(np.count_nonzero(np.isfinite(found.beyond.se[:, of]).any(axis=1)))
+    effect, se = (array[driver[of], of].astype(np.float64) for array in (found.estimate.influence, found.estimate.se))
+    p = p_values(effect, se, found.estimate.df)
+    tried = int(np.count_nonzero(np.isfinite(found.estimate.se[:, of]).any(axis=1)))
     q = benjamini_hochberg(np.where(driven[of], np.minimum(p * tried, 1.0), 1.0))
     order = np.argsort(np.where(driven[of], -effect, np.inf), kind="stable")
     examples = _driven(found, driver[of][order], of[order], q[order], driven[of][order])
-    members: dict[int, list[Driven]] = {}
+    members: dict[int, list[DrivenExample]] = {}
     for example in examples:
-        if example.told and example.group is not None:
+        if example.is_significant and example.group is not None:
             members.setdefault(example.group, []).append(example)
     parts = [Subpopulation(group, tuple(those)) for group, those in members.items()]
-    return ClassParts(
+    return ClassSubpopulations(
         label=label,
-        parts=tuple(sorted(parts, key=lambda part: -len(part.members))),
-        untold=tuple(example for example in examples if not example.told),
-        size=len(of),
+        subpopulations=tuple(sorted(parts, key=lambda part: -len(part.members))),
+        unassigned=tuple(example for example in examples if not example.is_significant),
+        n_examples=len(of),
         models=found.models,
-        needed=_needed(found, np.where(driven[of], effect, 0.0), se, tried),
+        models_needed=_needed(found, np.where(driven[of], effect, 0.0), se, tried),
     )
 
 
-def _needed(found: Beyond, effect: NDArray[np.float64], se: NDArray[np.float64], tried: int) -> int | None:
+def _needed(
+    found: ClassRelativeInfluence, effect: NDArray[np.float64], se: NDArray[np.float64], tried: int
+) -> int | None:
     """Models from which half of a class could be told, if its typical largest effect is no accident.
 
     The t of an effect grows with the root of the models. The largest of many effects is too large by chance, so this
@@ -126,30 +130,31 @@ def _needed(found: Beyond, effect: NDArray[np.float64], se: NDArray[np.float64],
         typical = float(np.median(effect / se))
     if not typical > 0 or not np.isfinite(typical) or not tried:
         return None
-    wanted = t_quantile(1 - SIGNIFICANCE_LEVEL / 2 / (2 * tried), found.beyond.df)
+    wanted = t_quantile(1 - SIGNIFICANCE_LEVEL / 2 / (2 * tried), found.estimate.df)
     return None if typical >= wanted else ceil(found.models * (wanted / typical) ** 2)
 
 
 def _driven(
-    found: Beyond,
+    found: ClassRelativeInfluence,
     rows: NDArray[np.intp],
     places: NDArray[np.intp],
     q: NDArray[np.float64],
     known: NDArray[np.bool_] | None = None,
-) -> tuple[Driven, ...]:
+) -> tuple[DrivenExample, ...]:
     """Return what the groups at `rows` do to the examples at `places`, one each; of none where not known."""
     effect, se, influence = (
-        array[rows, places].astype(np.float64) for array in (found.beyond.influence, found.beyond.se, found.influence)
+        array[rows, places].astype(np.float64)
+        for array in (found.estimate.influence, found.estimate.se, found.influence)
     )
     if known is None:
         known = np.ones(len(places), dtype=np.bool_)
     for numbers in (effect, se, influence):
         numbers[~known] = np.nan
-    low, high = interval(effect, se, found.beyond.df)
+    low, high = interval(effect, se, found.estimate.df)
     columns: Sequence[Floats] = (influence, effect, se, low, high, q)
     return tuple(
-        Driven(int(example), int(label), int(group) if named else None, *map(float, values))
+        DrivenExample(int(example), int(label), int(group) if named else None, *map(float, values))
         for example, label, group, named, *values in zip(
-            found.columns[places], found.labels[places], found.groups[rows], known, *columns, strict=True
+            found.example_indices[places], found.labels[places], found.groups[rows], known, *columns, strict=True
         )
     )

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, RankedGroup, Ranking, Reliability, describe
+from tui_influence.analysis.names import PLURAL, Noun
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    reliability_grade,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-Noun = Literal["class", "example", "group"]
-
-
-PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
-"""What several of a noun are called."""
+    from tui_influence.analysis.question import Question
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class RankReport:
     @property
     def is_relative(self) -> bool:
         """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
-        return self.ranking.relative
+        return self.ranking.is_relative
 
     def is_noise(self) -> bool:
         """Whether nothing here is more than chance: neither the order as a whole nor any single group.
@@ -71,7 +76,7 @@ class RankReport:
     def order_is_noise(self) -> bool:
         """Whether the order as a whole cannot be told from chance."""
         reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+        return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ AnyReport: TypeAlias = RankReport | ComparisonReport
 
 
 @dataclass(frozen=True)
-class Answer:
+class RankingResult:
     """A ranking, and what a reader of it should know besides.
 
     Attributes:
@@ -103,11 +108,11 @@ class Answer:
     """
 
     report: RankReport
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonResult:
     """A comparison, and what a reader of it should know besides.
 
     Attributes:
@@ -116,11 +121,11 @@ class Compared:
     """
 
     report: ComparisonReport
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class MovedExample:
+class ExampleEffect:
     """A test example and what a group does to it.
 
     Attributes:
@@ -145,7 +150,7 @@ class MovedExample:
 
 
 @dataclass(frozen=True)
-class Moved:
+class GroupEffects:
     """What a group does to a target.
 
     Attributes:
@@ -161,8 +166,8 @@ class Moved:
 
     group: int
     classes: tuple[RankedGroup, ...]
-    helped: tuple[MovedExample, ...]
-    hurt: tuple[MovedExample, ...]
+    helped: tuple[ExampleEffect, ...]
+    hurt: tuple[ExampleEffect, ...]
     n_helped: int
     n_hurt: int
     n_examples: int
@@ -170,7 +175,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Said:
+class PredictionSummary:
     """What some models say about one example.
 
     Attributes:
@@ -194,7 +199,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class AboutExample:
+class ExampleReport:
     """One test example of a target.
 
     Attributes:
@@ -209,13 +214,13 @@ class AboutExample:
     example: int
     name: str
     label: int
-    overall: Said
-    split: tuple[Said, Said] | None
-    drivers: Answer
+    overall: PredictionSummary
+    with_and_without: tuple[PredictionSummary, PredictionSummary] | None
+    drivers: RankingResult
 
 
 @dataclass(frozen=True)
-class Blamed:
+class HarmfulGroup:
     """A group and what it does to a failing example; numbers are in the unit of the outputs.
 
     Attributes:
@@ -258,7 +263,7 @@ class Failure:
     predicted: int
     right: float
     margin: float
-    blamed: tuple[Blamed, ...]
+    harmful_groups: tuple[HarmfulGroup, ...]
 
 
 @dataclass(frozen=True)
@@ -274,10 +279,10 @@ class Failures:
         relative: zero is an average group, not no effect (see `Estimate`).
     """
 
-    found: tuple[Failure, ...]
-    wrong: int
-    low: int
-    size: int
+    examples: tuple[Failure, ...]
+    n_wrong: int
+    n_low_margin: int
+    n_examples: int
     models: int
     relative: bool
 
@@ -326,20 +331,20 @@ class Leaks:
     hurt: tuple[Leak, ...]
     n_helped: int
     n_hurt: int
-    tested: int
-    examples: int
+    n_tested: int
+    n_examples: int
     models: int
-    smallest: float
+    detectable_influence: float
 
     @property
-    def left_out(self) -> int:
+    def n_excluded(self) -> int:
         """Pairs beyond chance that are not among those that were kept."""
         kept = ((self.n_helped, self.helped), (self.n_hurt, self.hurt))
         return sum(max(count - len(pairs), 0) for count, pairs in kept)
 
 
 @dataclass(frozen=True)
-class Driven:
+class DrivenExample:
     """A test example and what one group does to it beyond its class; numbers are in the unit of the outputs.
 
     Attributes:
@@ -358,16 +363,16 @@ class Driven:
     label: int
     group: int | None
     influence: float
-    beyond: float
+    class_relative_influence: float
     se: float
     low: float
     high: float
     q: float
 
     @property
-    def told(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether it is more than chance that the group drives it."""
-        return self.q < SIGNIFICANCE_LEVEL and self.beyond > 0 and self.influence > 0
+        return self.q < SIGNIFICANCE_LEVEL and self.class_relative_influence > 0 and self.influence > 0
 
 
 @dataclass(frozen=True)
@@ -380,11 +385,11 @@ class Subpopulation:
     """
 
     group: int
-    members: tuple[Driven, ...]
+    members: tuple[DrivenExample, ...]
 
 
 @dataclass(frozen=True)
-class ClassParts:
+class ClassSubpopulations:
     """The examples of a class by what drives them.
 
     Attributes:
@@ -398,20 +403,20 @@ class ClassParts:
     """
 
     label: int
-    parts: tuple[Subpopulation, ...]
-    untold: tuple[Driven, ...]
-    size: int
+    subpopulations: tuple[Subpopulation, ...]
+    unassigned: tuple[DrivenExample, ...]
+    n_examples: int
     models: int
-    needed: int | None
+    models_needed: int | None
 
     @property
-    def told(self) -> int:
+    def n_assigned(self) -> int:
         """Examples that are given to a group."""
-        return sum(len(part.members) for part in self.parts)
+        return sum(len(part.members) for part in self.subpopulations)
 
 
 @dataclass(frozen=True)
-class DrivenBy:
+class DrivenExamples:
     """The examples that one group drives beyond their class.
 
     Attributes:
@@ -424,15 +429,15 @@ class DrivenBy:
     """
 
     group: int
-    examples: tuple[Driven, ...]
-    others: tuple[Driven, ...]
-    size: int
-    sizes: NDArray[np.intp]
+    examples: tuple[DrivenExample, ...]
+    not_helped: tuple[DrivenExample, ...]
+    n_examples: int
+    class_sizes: NDArray[np.intp]
     models: int
 
-    def told_by_class(self) -> list[tuple[int, int]]:
+    def significant_by_class(self) -> list[tuple[int, int]]:
         """Return (class, examples told) for every class that has any, the most first."""
-        counts = Counter(driven.label for driven in self.examples if driven.told)
+        counts = Counter(driven.label for driven in self.examples if driven.is_significant)
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -467,7 +472,7 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
-class Copies:
+class Duplicates:
     """Copies of a target's test images among the source images.
 
     Attributes:
@@ -478,24 +483,24 @@ class Copies:
         source_classes: of the source images.
     """
 
-    found: tuple[Duplicate, ...]
-    compared: int
-    examples: int
+    pairs: tuple[Duplicate, ...]
+    n_compared: int
+    n_examples: int
     names: tuple[str, ...]
     source_classes: tuple[str, ...]
 
-    def of_class(self, name: str) -> Copies:
+    def of_class(self, name: str) -> Duplicates:
         """The copies among the images of a source class."""
-        found = tuple(copy for copy in self.found if self.source_classes[copy.source] == name)
-        return replace(self, found=found)
+        found = tuple(copy for copy in self.pairs if self.source_classes[copy.source] == name)
+        return replace(self, pairs=found)
 
-    def proposed_for_removal(self) -> list[str]:
+    def names_to_remove(self) -> list[str]:
         """Names of the source images that are copies, in the dataset's order."""
-        return [self.names[place] for place in sorted(copy.source for copy in self.found)]
+        return [self.names[place] for place in sorted(copy.source for copy in self.pairs)]
 
 
 @dataclass(frozen=True)
-class Growth:
+class ReliabilityCurve:
     """How a run's models did.
 
     Attributes:
@@ -510,7 +515,7 @@ class Growth:
     models: int
     measured: tuple[tuple[int, Reliability], ...]
     forecast: tuple[tuple[int, float], ...]
-    needed: tuple[int, int | None, int | None] | None
+    models_needed: tuple[int, int | None, int | None] | None
     source_accuracy: tuple[float, ...]
     target_accuracy: tuple[float, ...]
 
@@ -518,3 +523,89 @@ class Growth:
     def reliability(self) -> Reliability | None:
         """Of the ranking from all models so far."""
         return self.measured[-1][1] if self.measured and self.measured[-1][0] == self.models else None
+
+
+class ProbeKind(StrEnum):
+    """A kind of probe, by the name of its command."""
+
+    FAILURES = "failures"
+    PARTS = "subpops"
+    LEAKS = "leaks"
+
+
+@dataclass(frozen=True)
+class ProbeQuestion:
+    """A probe of one kind, for one question.
+
+    Attributes:
+        view: the kind of probe.
+        question: target, class, estimator and output, as far as the probe uses them.
+        source: the group that subpopulations are limited to, by its number; None for all.
+    """
+
+    kind: ProbeKind
+    question: Question
+    source: int | None = None
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The result of a probe.
+
+    Attributes:
+        asked: the probe and its question.
+        reading: the snapshot that it was computed from.
+        what: the result; subpopulations of several classes are one a class.
+        notes: warnings about the data behind it.
+        limit: the most failures that are estimated; None for all.
+        samples: position of a group's first image among the stored images of the source.
+        unsampled: why there are no such images; empty if there are.
+    """
+
+    question: ProbeQuestion
+    reading: RunSnapshot
+    value: Failures | tuple[ClassSubpopulations, ...] | DrivenExamples | Leaks
+    notes: tuple[str, ...] = ()
+    limit: int | None = None
+    samples: Mapping[int, int] = field(default_factory=dict)
+    samples_error: str = ""
+
+
+@dataclass(frozen=True)
+class ExampleQuestion:
+    """A question about one example.
+
+    Attributes:
+        question: estimator and output.
+        example: its number.
+        group: the group that models are compared with and without; None compares nothing.
+    """
+
+    question: Question
+    example: int
+    group: int | None
+
+
+@dataclass(frozen=True)
+class ImageSeries:
+    """Examples to go through one by one.
+
+    Attributes:
+        reading: the snapshot that they are shown from.
+        question: estimator and output.
+        examples: their numbers.
+        groups: for each, the group that models are compared with and without; None compares nothing.
+        role: what that group does to the example, in words; may be empty.
+        which: a description of the examples, in words.
+    """
+
+    reading: RunSnapshot
+    question: Question
+    examples: Sequence[int]
+    groups: Sequence[int | None]
+    role: str
+    description: str
+
+    def question_at(self, place: int) -> ExampleQuestion:
+        """Return the question about one of them."""
+        return ExampleQuestion(self.question, self.examples[place], self.groups[place])

@@ -16,7 +16,7 @@ from typer.main import get_command
 from tui_influence import __version__
 from tui_influence.cli import diagnostics, output
 from tui_influence.errors import ExitCode, TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 
 
 class Command(NamedTuple):
@@ -125,7 +125,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             output.give_up_on_closed_pipe()
             raise typer.Exit(ExitCode.OK) from error
         except OSError as error:
-            raise typer.Exit(diagnostics.report(refusal(error))) from error
+            raise typer.Exit(diagnostics.report(to_results_error(error))) from error
         except Exception as error:
             raise typer.Exit(diagnostics.report_bug()) from error
 

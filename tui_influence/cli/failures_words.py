@@ -6,10 +6,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    group_noun,
+    label_name,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     Failure,
     Failures,
@@ -19,7 +21,8 @@ from tui_influence.errors import ResultsError
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.format import cut, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 
@@ -35,24 +38,26 @@ _BESIDE = 40
 _NAME = 40
 
 
-def print_failures(canvas: Canvas, reading: Reading, question: Question, failures: Failures, wanted: int | None) -> str:
+def print_failures(
+    canvas: Canvas, reading: RunSnapshot, question: Question, failures: Failures, wanted: int | None
+) -> str:
     """Show failures; return why there are no pictures, if so."""
     console, style = canvas.console, canvas.style
-    name = cut(plain(reading.described.name, style.ascii), _NAME, style.ellipsis)
+    name = cut(plain(reading.target_info.name, style.ascii), _NAME, style.ellipsis)
     of = f'class "{_shown(question.target_class, style)}" of ' if question.target_class is not None else ""
     if question.example is None:
         models = pluralize(failures.models, "model")
-        wrong = f'{failures.wrong:,} of {pluralize(failures.size, "example")} of {of}target "{name}"'
-        low = f"; {failures.low:,} more have a low margin" if failures.low else ""
+        wrong = f'{failures.n_wrong:,} of {pluralize(failures.n_examples, "example")} of {of}target "{name}"'
+        low = f"; {failures.n_low_margin:,} more have a low margin" if failures.n_low_margin else ""
         console.print(style.line(f"{wrong} are wrong by most of {models}{low}", "bold"))
     problem, pictures = "", None
     try:
-        pictures = pictures_of(reading, [found.example for found in failures.found])
+        pictures = pictures_of(reading, [found.example for found in failures.examples])
     except ResultsError as error:
         problem = str(error)
     columns = min(wanted or _COLUMNS, max(console.width - _GAP - _BESIDE, 2))
     room = console.width if pictures is None else console.width - columns - _GAP
-    for place, found in enumerate(failures.found):
+    for place, found in enumerate(failures.examples):
         words = [style.clipped(line, room) for line in _words(reading, found, style)]
         console.print(Text(), _beside(canvas, None if pictures is None else pictures[place], columns, words), sep="\n")
     _explain(canvas, reading, question, failures)
@@ -67,11 +72,11 @@ def _beside(canvas: Canvas, pixels: "NDArray[np.uint8] | None", columns: int, wo
     return grid
 
 
-def _words(reading: Reading, found: Failure, style: Style) -> list[Text]:
-    classes = reading.described.classes
+def _words(reading: RunSnapshot, found: Failure, style: Style) -> list[Text]:
+    classes = reading.target_info.classes
     label, usual = classes[found.label], label_name(classes, found.predicted)
     instead = f", mostly predicted {_shown(usual, style)}" if usual != label else ""
-    digits = value_format([one.influence for one in found.blamed], [one.se for one in found.blamed])
+    digits = value_format([one.influence for one in found.harmful_groups], [one.se for one in found.harmful_groups])
     lines = [
         Text.assemble((f"example {found.example}", "bold"), f"  {_shown(label, style)}{instead}"),
         style.line(f"right in {found.right:.0%} of the models, margin {found.margin:+.2f}", style.quiet),
@@ -85,15 +90,15 @@ def _words(reading: Reading, found: Failure, style: Style) -> list[Text]:
             (f" [{one.low:{digits}} to {one.high:{digits}}] ", style.quiet),
             _shown(reading.info.source.groups[one.group], style),
         )
-        for one in found.blamed
+        for one in found.harmful_groups
     ]
-    if not found.blamed:
+    if not found.harmful_groups:
         lines.append(style.line("nothing lowers its margin", style.quiet))
     return lines
 
 
-def _explain(canvas: Canvas, reading: Reading, question: Question, failures: Failures) -> None:
-    style, noun = canvas.style, noun_of(reading.info)
+def _explain(canvas: Canvas, reading: RunSnapshot, question: Question, failures: Failures) -> None:
+    style, noun = canvas.style, group_noun(reading.info)
     half = "all test examples" if question.split == "all" else f"{question.split} half"
     made = [
         f"run {_shown(reading.info.name, style)}",

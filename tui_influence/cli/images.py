@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import ColorChoice, ProtocolChoice, ThemeChoice
 from tui_influence.errors import ConfigError, ResultsError
@@ -137,7 +137,7 @@ _GAP = 2
 _WITHOUT = "imported without pictures"
 
 
-def pictures_of(reading: Reading, examples: Sequence[int]) -> "NDArray[np.uint8]":
+def pictures_of(reading: RunSnapshot, examples: Sequence[int]) -> "NDArray[np.uint8]":
     """Return the pictures of some test examples, (len(examples), side, side, C) uint8.
 
     Raises:
@@ -145,14 +145,14 @@ def pictures_of(reading: Reading, examples: Sequence[int]) -> "NDArray[np.uint8]
     """
     if reading.info.is_imported and not reading.info.resolution:
         raise ResultsError(_WITHOUT)
-    kept, n = read_thumbnails(reading.paths.target(reading.target)), reading.described.test
+    kept, n = read_thumbnails(reading.paths.target(reading.target)), reading.target_info.test
     if len(kept) != n:
         raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
     found: NDArray[np.uint8] = kept[list(examples)]
     return found
 
 
-def say_why_no_pictures(reading: Reading, problem: str) -> None:
+def say_why_no_pictures(reading: RunSnapshot, problem: str) -> None:
     """Say why there are none, if so; of a run that was imported there is nothing to be mended."""
     if problem and reading.info.is_imported:
         diagnostics.dim(problem)

@@ -6,20 +6,21 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.cli import output
 from tui_influence.cli.images import Canvas, pictures_of
 from tui_influence.cli.show_words import context_lines, ends, fact
 from tui_influence.export.json import rank_document
 from tui_influence.render.format import cut
-from tui_influence.render.ranking import finite, scope
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import scope
 from tui_influence.render.ranking_table import height_of
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
@@ -44,7 +45,7 @@ _PROMPT = 2
 """Lines that a terminal needs below."""
 
 
-def pixels_of(reading: Reading, example: int) -> "NDArray[np.uint8]":
+def pixels_of(reading: RunSnapshot, example: int) -> "NDArray[np.uint8]":
     """Return the picture of a test example, (side, side, C) uint8.
 
     Raises:
@@ -55,7 +56,7 @@ def pixels_of(reading: Reading, example: int) -> "NDArray[np.uint8]":
 
 
 def print_example(
-    canvas: Canvas, reading: Reading, about: AboutExample, pixels: "NDArray[np.uint8] | None", wanted: int | None
+    canvas: Canvas, reading: RunSnapshot, about: ExampleReport, pixels: "NDArray[np.uint8] | None", wanted: int | None
 ) -> None:
     """Show an example on stdout: its picture, and words beside it where there is room, else below."""
     console, report = canvas.console, about.drivers.report
@@ -81,11 +82,11 @@ def print_example(
 
 
 def example_document(
-    reading: Reading, about: AboutExample, pixels: "NDArray[np.uint8] | None", problem: str
+    reading: RunSnapshot, about: ExampleReport, pixels: "NDArray[np.uint8] | None", problem: str
 ) -> dict[str, Any]:
     """Return what is said of an example as JSON; `problem` says why there is no picture."""
     said = about.overall
-    classes = reading.described.classes
+    classes = reading.target_info.classes
     return {
         "example": about.example,
         "name": about.name,
@@ -101,13 +102,13 @@ def example_document(
     }
 
 
-def _words(reading: Reading, about: AboutExample, style: Style, width: int, room: int | None) -> list[Text]:
+def _words(reading: RunSnapshot, about: ExampleReport, style: Style, width: int, room: int | None) -> list[Text]:
     """Return what is said of an example beside its picture, in at most so many lines if it can be."""
     said, report = about.overall, about.drivers.report
     models = pluralize(said.models, "model")
     facts = [
         ("name", about.name),
-        ("label", f"{cut(reading.described.classes[about.label], 100)} ({_half(reading, about.example)} half)"),
+        ("label", f"{cut(reading.target_info.classes[about.label], 100)} ({_half(reading, about.example)} half)"),
         ("predicted", _votes(reading, said, style)),
         ("right", f"{said.accuracy:.0%} of {models}"),
         ("margin", f"{said.margin:+.3g} nats (probability {said.probability:.2f})"),
@@ -116,8 +117,8 @@ def _words(reading: Reading, about: AboutExample, style: Style, width: int, room
     return [*head, *ends(report, style, width, None if room is None else room - height_of(head, width))]
 
 
-def _votes(reading: Reading, said: Said, style: Style) -> str:
-    classes = reading.described.classes
+def _votes(reading: RunSnapshot, said: PredictionSummary, style: Style) -> str:
+    classes = reading.target_info.classes
     named = [f"{cut(label_name(classes, label), 30)} {_percent(share)}" for label, share in said.votes[:_VOTES]]
     rest = len(said.votes) - len(named)
     return style.separator.join([*named, *([f"{rest} more"] if rest else [])])
@@ -127,5 +128,5 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def _half(reading: Reading, example: int) -> str:
+def _half(reading: RunSnapshot, example: int) -> str:
     return "estimate" if reading.examples.estimate[example] else "evaluate"

@@ -8,17 +8,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.leakage import images_of
+from tui_influence.analysis.leakage import rows_of_groups
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.cli.images import Canvas
 from tui_influence.cli.show_leaks import COLUMNS, Album
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
     RankedGroup,
 )
-from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.format import cut, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.ranking import circumstances, meaning, scope, trust
 from tui_influence.render.ranking_table import noise_warning, packed, paragraph
 from tui_influence.render.style import Style
@@ -28,13 +29,13 @@ _GAP = 2
 
 
 def print_images(
-    canvas: Canvas, reading: Reading, question: Question, groups: NDArray[np.intp], name: str, wanted: int | None
+    canvas: Canvas, reading: RunSnapshot, question: Question, groups: NDArray[np.intp], name: str, wanted: int | None
 ) -> None:
     """Show the images of a source class that help a target most, and those that hurt it most, with intervals."""
     console = canvas.console
     report = rank(reading, question).report
     style = canvas.style.muted(report.is_noise())
-    rows = images_of(report.ranking, groups)
+    rows = rows_of_groups(report.ranking, groups)
     columns = min(wanted or COLUMNS, console.width)
     count = _ROWS * max(1, (console.width + _GAP) // (columns + _GAP))
     album = Album(reading)

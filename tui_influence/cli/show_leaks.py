@@ -8,14 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tui_influence.analysis.leakage import (
-    class_of,
-    is_of_images,
+    groups_are_images,
+    source_class_of,
+)
+from tui_influence.analysis.names import (
+    group_noun,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Copies,
+    Duplicates,
     Leak,
     Leaks,
 )
@@ -48,7 +50,7 @@ _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "
 class Album:
     """The pictures that a run keeps; None for what it does not, which is said once."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: RunSnapshot) -> None:
         self._reading = reading
         self._test: NDArray[np.uint8] | None = None
         self._source: tuple[NDArray[np.uint8], NDArray[np.int32]] | None = None
@@ -73,19 +75,19 @@ class Album:
 
 def print_leaks(
     canvas: Canvas,
-    reading: Reading,
+    reading: RunSnapshot,
     question: Question,
     found: Leaks,
-    copies: Copies | None,
+    copies: Duplicates | None,
     top: int,
     wanted: int | None,
 ) -> None:
     """Show on stdout the pairs that help most surely, and those that hurt; and how much could have been found."""
     console, style = canvas.console, canvas.style
-    what = "image" if is_of_images(reading.info) else noun_of(reading.info)
+    what = "image" if groups_are_images(reading.info) else group_noun(reading.info)
     album, kinds = Album(reading), kinds_of(copies) if what == "image" else {}
     console.print(
-        style.line(f'Source {_PLURAL[what]} and single test images of target "{reading.described.name}"', "bold")
+        style.line(f'Source {_PLURAL[what]} and single test images of target "{reading.target_info.name}"', "bold")
     )
     facts = [
         f"run {reading.info.name}",
@@ -93,10 +95,10 @@ def print_leaks(
         reading.info.design_label,
         "all test examples" if question.split == "all" else f"{question.split} half",
         _UNITS[question.output_kind],
-        pluralize(found.tested, "pair"),
+        pluralize(found.n_tested, "pair"),
     ]
     console.print(*packed(facts, style, console.width), sep="\n")
-    single = is_of_images(reading.info)
+    single = groups_are_images(reading.info)
     parts = (
         ("helped" + ": likely leakage" * single, found.helped, found.n_helped),
         ("hurt" + ": misleading" * single, found.hurt, found.n_hurt),
@@ -118,7 +120,8 @@ def print_leaks(
             style,
         ),
         paragraph(
-            f"Found: a pair is seen four times in five if its influence is {found.smallest:.2g} or more, with "
+            f"Found: a pair is seen four times in five if its influence is {found.detectable_influence:.2g} "
+            "or more, with "
             f"{pluralize(found.models, 'model')} and as many pairs.",
             style,
         ),
@@ -127,16 +130,16 @@ def print_leaks(
 
 
 def print_copies(
-    canvas: Canvas, reading: Reading, copies: Copies, top: int, wanted: int | None, *, pictures: bool
+    canvas: Canvas, reading: RunSnapshot, copies: Duplicates, top: int, wanted: int | None, *, pictures: bool
 ) -> None:
     """Show on stdout the copies of test images among the source images; with their pictures or as lines only."""
     console, style = canvas.console, canvas.style
-    compared = f"{pluralize(copies.compared, 'source image')} (compared with {copies.examples:,})"
-    title = f"{pluralize(len(copies.found), 'copy', 'copies')} of test images among {compared}"
+    compared = f"{pluralize(copies.n_compared, 'source image')} (compared with {copies.n_examples:,})"
+    title = f"{pluralize(len(copies.pairs), 'copy', 'copies')} of test images among {compared}"
     console.print(*([] if pictures else [Text()]), style.line(title, "bold"), sep="\n")
-    album = Album(reading) if pictures and copies.found else None
-    examples, classes = reading.examples, reading.described.classes
-    for copy in copies.found[:top]:
+    album = Album(reading) if pictures and copies.pairs else None
+    examples, classes = reading.examples, reading.target_info.classes
+    for copy in copies.pairs[:top]:
         name, test = copies.names[copy.source], examples.names[copy.target]
         label = classes[int(examples.labels[copy.target])]
         kind = f"{copy.kind.value}, at {copy.relative:.0%} of the distance of unrelated images"
@@ -152,20 +155,20 @@ def print_copies(
         group = _group_of(reading, name)
         mine = album.of_group(group) if group is not None else None
         _print_pair(canvas, mine, album.of_example(copy.target), lines, wanted)
-    if len(copies.found) > top:
-        console.print(style.line(f"{style.ellipsis} {len(copies.found) - top:,} more (--top, --csv)", style.quiet))
+    if len(copies.pairs) > top:
+        console.print(style.line(f"{style.ellipsis} {len(copies.pairs) - top:,} more (--top, --csv)", style.quiet))
 
 
-def _group_of(reading: Reading, image: str) -> int | None:
+def _group_of(reading: RunSnapshot, image: str) -> int | None:
     """The group that is this one image, if there is one."""
     groups = reading.info.source.groups
-    return groups.index(image) if is_of_images(reading.info) and image in groups else None
+    return groups.index(image) if groups_are_images(reading.info) and image in groups else None
 
 
-def _about(reading: Reading, leak: Leak, copy: str, style: Style) -> list[Text]:
+def _about(reading: RunSnapshot, leak: Leak, copy: str, style: Style) -> list[Text]:
     group, examples = reading.info.source.groups[leak.group], reading.examples
-    source_class = class_of(reading.info, group)
-    label = reading.described.classes[int(examples.labels[leak.example])]
+    source_class = source_class_of(reading.info, group)
+    label = reading.target_info.classes[int(examples.labels[leak.example])]
     mark = "*" if leak.q < SIGNIFICANCE_LEVEL else " "
     return [
         _fact("source", group + (f"  (class {source_class})" if source_class else ""), style),

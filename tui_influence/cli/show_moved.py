@@ -5,11 +5,13 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.names import (
+    label_name,
+)
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.cli.images import Canvas
@@ -18,11 +20,9 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Lines
-from tui_influence.render.ranking import (
-    finite,
-    scope,
-)
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import scope
+from tui_influence.render.ranking_table import ranking_rows
 from tui_influence.render.style import Style
 
 _CLASSES = 24
@@ -30,12 +30,12 @@ _CLASSES = 24
 _NAME = 32
 
 
-def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Moved) -> None:
+def print_moved(canvas: Canvas, reading: RunSnapshot, report: RankReport, moved: GroupEffects) -> None:
     """Show on stdout what a group does to each class of the target, and which examples it helps and hurts most."""
     console = canvas.console
     style = canvas.style
     console.print(Text(), style.line("effect on each class of the target", "bold"), sep="\n")
-    table, rows = Lines(moved.classes, "class", console.width, style), len(moved.classes)
+    table, rows = ranking_rows(moved.classes, "class", style, console.width), len(moved.classes)
     console.print(table.header())
     shown = range(rows) if rows <= _CLASSES else [*range(_CLASSES // 2), *range(rows - _CLASSES // 2, rows)]
     for place in shown:
@@ -50,14 +50,14 @@ def print_moved(canvas: Canvas, reading: Reading, report: RankReport, moved: Mov
         title = f"{words}, of {scope(report)}: {counts}"
         console.print(Text(), style.line(title, "bold"), sep="\n")
         for example in examples:
-            console.print(_line(example, reading.described.classes, style))
+            console.print(_line(example, reading.target_info.classes, style))
 
 
-def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
+def moved_document(reading: RunSnapshot, moved: GroupEffects) -> dict[str, Any]:
     """Return the same as JSON."""
-    classes = reading.described.classes
+    classes = reading.target_info.classes
 
-    def documents(examples: Sequence[MovedExample]) -> list[dict[str, Any]]:
+    def documents(examples: Sequence[ExampleEffect]) -> list[dict[str, Any]]:
         return [
             {
                 "example": example.example,
@@ -71,15 +71,15 @@ def moved_document(reading: Reading, moved: Moved) -> dict[str, Any]:
 
     return {
         "examples": moved.n_examples,
-        "helped_beyond_chance": moved.n_helped,
-        "hurt_beyond_chance": moved.n_hurt,
+        "n_significant_helped": moved.n_helped,
+        "n_significant_hurt": moved.n_hurt,
         "classes": [row_document(row) for row in moved.classes],
         "helped": documents(moved.helped),
         "hurt": documents(moved.hurt),
     }
 
 
-def _line(example: MovedExample, classes: Sequence[str], style: Style) -> Text:
+def _line(example: ExampleEffect, classes: Sequence[str], style: Style) -> Text:
     label, usual = classes[example.label], label_name(classes, example.predicted)
     name = cut(plain(label, style.ascii), _NAME, style.ellipsis)
     wrong = "" if usual == label else f"  mostly predicted {cut(plain(usual, style.ascii), _NAME, style.ellipsis)}"

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.names import (
+    group_noun,
+)
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     RankReport,
 )
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def group_of(reading: Reading, name: str) -> int:
+def group_of(reading: RunSnapshot, name: str) -> int:
     """Return the position of a source group.
 
     Raises:
@@ -34,12 +36,12 @@ def group_of(reading: Reading, name: str) -> int:
     """
     groups = reading.info.source.groups
     if name not in groups:
-        noun = noun_of(reading.info)
+        noun = group_noun(reading.info)
         raise ConfigError(f'the source has no {noun} "{printable(name, 60)}"{did_you_mean(name, groups)}')
     return groups.index(name)
 
 
-def samples_of(reading: Reading, group: int) -> "NDArray[np.uint8]":
+def samples_of(reading: RunSnapshot, group: int) -> "NDArray[np.uint8]":
     """Return the sample images of a source group, (s, side, side, C) uint8.
 
     Raises:
@@ -56,7 +58,7 @@ def samples_of(reading: Reading, group: int) -> "NDArray[np.uint8]":
 
 def print_source(
     canvas: Canvas,
-    reading: Reading,
+    reading: RunSnapshot,
     report: RankReport,
     row: RankedGroup,
     samples: "NDArray[np.uint8] | None",
@@ -80,7 +82,7 @@ def print_source(
 
 
 def source_document(
-    reading: Reading, report: RankReport, row: RankedGroup, samples: "NDArray[np.uint8] | None", problem: str
+    reading: RunSnapshot, report: RankReport, row: RankedGroup, samples: "NDArray[np.uint8] | None", problem: str
 ) -> dict[str, Any]:
     """Return what is said of a source group as JSON; `problem` says why there are no pictures."""
     return {

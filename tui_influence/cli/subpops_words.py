@@ -6,21 +6,24 @@ from pathlib import Path
 
 from rich.text import Text
 
-from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
-from tui_influence.analysis.types import (
-    ClassParts,
-    Driven,
-    DrivenBy,
+from tui_influence.analysis.names import (
     Noun,
+    group_noun,
+)
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.analysis.types import (
+    ClassSubpopulations,
+    DrivenExample,
+    DrivenExamples,
 )
 from tui_influence.cli.images import Canvas, per_row, pictures_of, print_pictures
 from tui_influence.errors import ResultsError
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 
@@ -36,7 +39,7 @@ class Shown:
     """What all of these need: where to write, what was read, what was asked, and how wide a picture is to be."""
 
     canvas: Canvas
-    reading: Reading
+    reading: RunSnapshot
     question: Question
     results: Path
     columns: int | None
@@ -49,7 +52,7 @@ class Shown:
     @property
     def noun(self) -> Noun:
         """What a group is called."""
-        return noun_of(self.reading.info)
+        return group_noun(self.reading.info)
 
     def name(self, text: str) -> str:
         """Return a name as it may be shown."""
@@ -63,7 +66,7 @@ class Shown:
 
     def label(self, label: int) -> str:
         """Return the name of a class of the target."""
-        return self.name(self.reading.described.classes[label])
+        return self.name(self.reading.target_info.classes[label])
 
     def say(self, *lines: Text | str) -> None:
         """Write lines; those of a paragraph are broken where the terminal ends."""
@@ -78,7 +81,7 @@ class Shown:
         """Write a line that stands out."""
         self.say(self.style.line(text, "bold"))
 
-    def pictures(self, examples: Sequence[Driven], rows: int) -> str:
+    def pictures(self, examples: Sequence[DrivenExample], rows: int) -> str:
         """Show so many rows of pictures; return why there are none."""
         most = rows * per_row(self.canvas, self.columns)
         try:
@@ -103,17 +106,20 @@ class Shown:
         self.say(Text(), self.style.line(self.style.separator.join(made), self.style.quiet))
 
 
-def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
+def print_source(shown: Shown, found: DrivenExamples, top: int) -> str:
     """Show the examples that a group drives; return why there are no pictures, if so."""
-    told = [example for example in found.examples if example.told]
+    told = [example for example in found.examples if example.is_significant]
     scope = f'class "{shown.name(shown.question.target_class)}" of ' if shown.question.target_class else ""
     shown.heading(
-        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of {pluralize(found.size, "example")} '
-        f'of {scope}target "{shown.name(shown.reading.described.name)}" beyond their class'
+        f'{shown.noun} "{shown.group(found.group)}" drives {len(told):,} of '
+        f"{pluralize(found.n_examples, 'example')} of {scope}"
+        f'target "{shown.name(shown.reading.target_info.name)}" beyond their class'
     )
-    by_class = found.told_by_class()
+    by_class = found.significant_by_class()
     if by_class:
-        parts = [f"{shown.label(label)} {count:,} of {found.sizes[label]:,}" for label, count in by_class[:_CLASSES]]
+        parts = [
+            f"{shown.label(label)} {count:,} of {found.class_sizes[label]:,}" for label, count in by_class[:_CLASSES]
+        ]
         more = len(by_class) - _CLASSES
         parts += [pluralize(more, "more class", "more classes")] if more > 0 else []
         shown.say(shown.style.separator.join(parts))
@@ -129,13 +135,15 @@ def print_source(shown: Shown, found: DrivenBy, top: int) -> str:
     return problem
 
 
-def print_class(shown: Shown, found: ClassParts, top: int) -> str:
+def print_class(shown: Shown, found: ClassSubpopulations, top: int) -> str:
     """Show the parts of a class, each with a row of pictures; return why there are no pictures, if so."""
     shown.heading(f"{_class_title(shown, found)}: {_told(shown, found)}")
     problem = ""
-    for part in found.parts[:top]:
-        digits = value_format([member.beyond for member in part.members], [member.se for member in part.members])
-        ends = {f"{member.beyond:{digits}}": None for member in (part.members[0], part.members[-1])}
+    for part in found.subpopulations[:top]:
+        digits = value_format(
+            [member.class_relative_influence for member in part.members], [member.se for member in part.members]
+        )
+        ends = {f"{member.class_relative_influence:{digits}}": None for member in (part.members[0], part.members[-1])}
         shown.say(
             Text(),
             Text.assemble(
@@ -145,31 +153,31 @@ def print_class(shown: Shown, found: ClassParts, top: int) -> str:
             ),
         )
         problem = problem or shown.pictures(part.members, 1)
-    if len(found.parts) > top:
-        rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[top:])
+    if len(found.subpopulations) > top:
+        rest = ", ".join(f"{shown.group(part.group)} {len(part.members)}" for part in found.subpopulations[top:])
         shown.say(Text(), f"also: {rest}")
-    if found.untold:
-        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {pluralize(len(found.untold), 'example')}"))
-        if not found.parts:
-            _print_examples(shown, found.untold[:top], named=True)
+    if found.unassigned:
+        shown.say(Text(), Text.assemble(("not told", "bold"), f"  {pluralize(len(found.unassigned), 'example')}"))
+        if not found.subpopulations:
+            _print_examples(shown, found.unassigned[:top], named=True)
     _say_needed(shown, [found])
     shown.explain(found.models, "the class's examples")
     return problem
 
 
-def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> None:
+def print_overview(shown: Shown, classes: Sequence[ClassSubpopulations], top: int) -> None:
     """Show the largest parts of every class in a line each."""
-    shown.heading(f'subpopulations of target "{shown.name(shown.reading.described.name)}" ({_half(shown)})')
+    shown.heading(f'subpopulations of target "{shown.name(shown.reading.target_info.name)}" ({_half(shown)})')
     labels = [shown.label(found.label) for found in classes]
     width = max(len("class"), *(len(label) for label in labels))
     shown.say(shown.style.line(f"{fit('class', width)}  {'told':>13}  driven by", shown.style.quiet))
     for found, label in zip(classes, labels, strict=True):
-        parts = [f"{shown.group(part.group)} {len(part.members)}" for part in found.parts[:top]]
-        more = len(found.parts) - top
+        parts = [f"{shown.group(part.group)} {len(part.members)}" for part in found.subpopulations[:top]]
+        more = len(found.subpopulations) - top
         parts += [f"{more} more"] if more > 0 else []
         line = Text.assemble(
             fit(label, width),
-            f"  {f'{found.told:,} of {found.size:,}':>13}  ",
+            f"  {f'{found.n_assigned:,} of {found.n_examples:,}':>13}  ",
             shown.style.separator.join(parts),
         )
         shown.row(line)
@@ -177,25 +185,29 @@ def print_overview(shown: Shown, classes: Sequence[ClassParts], top: int) -> Non
     shown.explain(classes[0].models, "the examples of each class by itself, not over all classes")
 
 
-def next_command(shown: Shown, classes: Sequence[ClassParts]) -> str:
+def next_command(shown: Shown, classes: Sequence[ClassSubpopulations]) -> str:
     """Return the command that goes on from what was shown: to a class, or to what drives most of it."""
-    best, question = max(classes, key=lambda found: found.told), shown.question
+    best, question = max(classes, key=lambda found: found.n_assigned), shown.question
     if question.target_class is None:
-        question = replace(question, target_class=shown.reading.described.classes[best.label])
+        question = replace(question, target_class=shown.reading.target_info.classes[best.label])
         return question.command(shown.results, "subpops")
-    if best.parts:
-        return question.command(shown.results, "subpops", source=shown.reading.info.source.groups[best.parts[0].group])
-    example = (best.untold or best.parts[0].members)[0].example
+    if best.subpopulations:
+        return question.command(
+            shown.results, "subpops", source=shown.reading.info.source.groups[best.subpopulations[0].group]
+        )
+    example = (best.unassigned or best.subpopulations[0].members)[0].example
     return replace(question, target_class=None, example=example).command(shown.results, "show")
 
 
-def _class_title(shown: Shown, found: ClassParts) -> str:
-    return f'class "{shown.label(found.label)}" of target "{shown.name(shown.reading.described.name)}" ({_half(shown)})'
+def _class_title(shown: Shown, found: ClassSubpopulations) -> str:
+    return (
+        f'class "{shown.label(found.label)}" of target "{shown.name(shown.reading.target_info.name)}" ({_half(shown)})'
+    )
 
 
-def _told(shown: Shown, found: ClassParts) -> str:
-    groups = pluralize(len(found.parts), f"source {shown.noun}", f"source {_plural(shown.noun)}")
-    return f"{found.told:,} of {pluralize(found.size, 'example')} told apart, by {groups}"
+def _told(shown: Shown, found: ClassSubpopulations) -> str:
+    groups = pluralize(len(found.subpopulations), f"source {shown.noun}", f"source {_plural(shown.noun)}")
+    return f"{found.n_assigned:,} of {pluralize(found.n_examples, 'example')} told apart, by {groups}"
 
 
 def _plural(noun: Noun) -> str:
@@ -206,8 +218,8 @@ def _half(shown: Shown) -> str:
     return "all test examples" if shown.question.split == "all" else f"{shown.question.split} half"
 
 
-def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
-    needed = sorted(found.needed for found in classes if found.needed is not None)
+def _say_needed(shown: Shown, classes: Sequence[ClassSubpopulations]) -> None:
+    needed = sorted(found.models_needed for found in classes if found.models_needed is not None)
     if not needed:
         return
     some = needed[len(needed) // 2]
@@ -216,17 +228,20 @@ def _say_needed(shown: Shown, classes: Sequence[ClassParts]) -> None:
     shown.say(Text(), f"To tell half {whose} takes at least about {some:,} models; there are {there}.")
 
 
-def _print_examples(shown: Shown, examples: Sequence[Driven], *, named: bool = False) -> None:
-    digits = value_format([e.beyond for e in examples], [e.se for e in examples])
+def _print_examples(shown: Shown, examples: Sequence[DrivenExample], *, named: bool = False) -> None:
+    digits = value_format([e.class_relative_influence for e in examples], [e.se for e in examples])
     style = shown.style
     for example in examples:
-        mark = "*" if example.told else " "
+        mark = "*" if example.is_significant else " "
         if example.group is None:
             shown.row(shown.style.line(f"  example {example.example:<7}{shown.group(None)}", style.quiet))
             continue
         line = Text.assemble(
             f"  example {example.example:<7}",
-            (f"{style.before(example.beyond)}{example.beyond:{digits}}{mark}", style.effect(example.beyond)),
+            (
+                f"{style.before(example.class_relative_influence)}{example.class_relative_influence:{digits}}{mark}",
+                style.effect(example.class_relative_influence),
+            ),
             (f"  [{example.low:{digits}} to {example.high:{digits}}]  ", style.quiet),
             shown.label(example.label),
             (f"  {shown.group(example.group)}" if named else "", style.quiet),

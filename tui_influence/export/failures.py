@@ -2,51 +2,53 @@
 
 from typing import Any
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Blamed,
     Failure,
     Failures,
+    HarmfulGroup,
 )
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.metadata import about, comments
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q")
-COLUMNS = ("example", "name", "class", "predicted", "right", "margin", "blame", "source", *_NUMBERS)
+COLUMNS = ("example", "name", "class", "predicted", "right", "margin", "harm_rank", "source", *_NUMBERS)
 
 
-def failures_csv(reading: Reading, question: Question, failures: Failures) -> str:
+def failures_csv(reading: RunSnapshot, question: Question, failures: Failures) -> str:
     """Return failures as the text of a CSV file: a line for each group to blame, one without for an example of none."""
     rows = [
         [*_example_cells(reading, found), *cells]
-        for found in failures.found
+        for found in failures.examples
         for cells in (_blame_cells(reading, found) or [[""] * (2 + len(_NUMBERS))])
     ]
     more = (
-        ("failing", f"{failures.wrong} by most models, {failures.low} more by a low mean margin"),
+        ("failing", f"{failures.n_wrong} by most models, {failures.n_low_margin} more by a low mean margin"),
         ("influence", "on the example, with 95% interval; q over the groups for this example"),
     )
     return csv_text(comments(reading, question, failures.models, *more), COLUMNS, rows)
 
 
-def failures_document(reading: Reading, question: Question, failures: Failures) -> dict[str, Any]:
+def failures_document(reading: RunSnapshot, question: Question, failures: Failures) -> dict[str, Any]:
     """Return failures as JSON values."""
     return {
         **about(reading, question, failures.models),
         "relative": failures.relative,
-        "n_examples": failures.size,
-        "wrong": failures.wrong,
-        "low_margin": failures.low,
-        "failures": [_document(reading, found) for found in failures.found],
+        "n_examples": failures.n_examples,
+        "n_wrong": failures.n_wrong,
+        "n_low_margin": failures.n_low_margin,
+        "failures": [_document(reading, found) for found in failures.examples],
     }
 
 
-def _document(reading: Reading, found: Failure) -> dict[str, Any]:
-    classes = reading.described.classes
+def _document(reading: RunSnapshot, found: Failure) -> dict[str, Any]:
+    classes = reading.target_info.classes
     return {
         "example": found.example,
         "name": reading.examples.names[found.example],
@@ -54,28 +56,28 @@ def _document(reading: Reading, found: Failure) -> dict[str, Any]:
         "predicted": label_name(classes, found.predicted),
         "right": finite(found.right),
         "margin": finite(found.margin),
-        "blamed": [
+        "harmful_groups": [
             {
                 "source": reading.info.source.groups[one.group],
                 **{name: finite(getattr(one, name)) for name in _NUMBERS},
-                "told": one.is_significant,
+                "significant": one.is_significant,
             }
-            for one in found.blamed
+            for one in found.harmful_groups
         ],
     }
 
 
-def _example_cells(reading: Reading, found: Failure) -> list[str]:
-    classes = reading.described.classes
+def _example_cells(reading: RunSnapshot, found: Failure) -> list[str]:
+    classes = reading.target_info.classes
     names = (reading.examples.names[found.example], classes[found.label], label_name(classes, found.predicted))
     return [
         str(found.example), *(spreadsheet_safe(name) for name in names), number(found.right), number(found.margin),
     ]  # fmt: skip
 
 
-def _blame_cells(reading: Reading, found: Failure) -> list[list[str]]:
-    def cells(place: int, one: Blamed) -> list[str]:
+def _blame_cells(reading: RunSnapshot, found: Failure) -> list[list[str]]:
+    def cells(place: int, one: HarmfulGroup) -> list[str]:
         name = spreadsheet_safe(reading.info.source.groups[one.group])
         return [str(place), name, *(number(getattr(one, column)) for column in _NUMBERS)]
 
-    return [cells(place, one) for place, one in enumerate(found.blamed, start=1)]
+    return [cells(place, one) for place, one in enumerate(found.harmful_groups, start=1)]

@@ -19,16 +19,12 @@ from tui_influence.analysis.types import (
 from tui_influence.influence.types import (
     LDS,
     ComparedGroup,
-    Forecast,
     RankedGroup,
     Reliability,
+    ReliabilityForecast,
 )
-from tui_influence.render.ranking import (
-    finite,
-    first,
-    meaning,
-    verdict,
-)
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import first, meaning, verdict
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -113,7 +109,7 @@ def _trust(report: RankReport) -> dict[str, Any]:
 
 def _compared(row: ComparedGroup) -> dict[str, Any]:
     return {
-        "place": int(row.place),
+        "place": int(row.rank),
         "group": _text(row.group),
         "shown": str(row.kind),
         "difference": finite(row.difference),
@@ -153,12 +149,12 @@ def _reliability(reliability: Reliability | None) -> dict[str, Any] | None:
     }
 
 
-def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
+def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
     if forecast is None:
         return None
     return {
         "target_reliability": finite(forecast.target_reliability),
-        "models": forecast.models,
+        "models": forecast.n_models,
         "low": forecast.low,
         "high": forecast.high,
         "reason": _text(forecast.reason),

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui_influence.analysis.leakage import (
-    KEPT,
-    class_of,
-    is_of_images,
+    MAX_PAIRS,
+    groups_are_images,
+    source_class_of,
+)
+from tui_influence.analysis.names import (
+    group_noun,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Copies,
+    Duplicates,
     Leak,
     Leaks,
 )
@@ -21,12 +23,12 @@ from tui_influence.export.metadata import about, comments, comments_on_images
 from tui_influence.influence.types import (
     RankedGroup,
 )
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "on_example")
 _RANKED = ("influence", "se", "low", "high", "q")
-_PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "copy", "distance")
+_PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "duplicate", "distance")
 _COPY_COLUMNS = ("source", "source_class", "example", "name", "label", "kind", "distance", "relative")
 
 INFLUENCE = "on one test example beyond that on the others of its class"
@@ -34,10 +36,10 @@ ON_EXAMPLE = "influence on the example itself, of the same sign in every pair"
 
 
 def document(
-    reading: Reading,
+    reading: RunSnapshot,
     question: Question,
     found: Leaks | None,
-    copies: Copies | None,
+    copies: Duplicates | None,
     *,
     problem: str = "",
     images: Sequence[RankedGroup] | None = None,
@@ -56,41 +58,41 @@ def document(
     """
     made: dict[str, Any] = {
         **about(reading, question, len(reading.outputs)),
-        "groups": "image" if is_of_images(reading.info) else noun_of(reading.info),
+        "groups": "image" if groups_are_images(reading.info) else group_noun(reading.info),
     }
     if found is not None:
         kinds = _kinds(reading, copies)
         made |= {
             "influence": INFLUENCE,
             "on_example": ON_EXAMPLE,
-            "tested": found.tested,
-            "helped_beyond_chance": found.n_helped,
-            "hurt_beyond_chance": found.n_hurt,
-            "kept": KEPT,
-            "left_out": found.left_out,
-            "smallest_found": finite(found.smallest),
+            "n_tested": found.n_tested,
+            "n_significant_helped": found.n_helped,
+            "n_significant_hurt": found.n_hurt,
+            "max_pairs": MAX_PAIRS,
+            "n_excluded": found.n_excluded,
+            "detectable_influence": finite(found.detectable_influence),
             "helped": [_pair(reading, leak, kinds) for leak in found.helped[:top]],
             "hurt": [_pair(reading, leak, kinds) for leak in found.hurt[:top]],
         }
     if images is not None:
         made["images"] = [_image(row) for row in images[:top]]
-    made["copies_problem"] = problem
+    made["duplicates_error"] = problem
     if copies is None:
-        return made | {"copies": None}
+        return made | {"duplicates": None}
     return made | {
-        "compared": [copies.compared, copies.examples],
-        "copies": [_copy(reading, copies, place) for place in range(len(copies.found))][:top],
+        "compared": [copies.n_compared, copies.n_examples],
+        "duplicates": [_copy(reading, copies, place) for place in range(len(copies.pairs))][:top],
     }
 
 
-def leaks_csv(reading: Reading, question: Question, found: Leaks, copies: Copies | None) -> str:
+def leaks_csv(reading: RunSnapshot, question: Question, found: Leaks, copies: Duplicates | None) -> str:
     """Return all pairs that were kept, helped first."""
     kinds = _kinds(reading, copies)
     rows = [_pair(reading, leak, kinds) for leak in (*found.helped, *found.hurt)]
     more = (
-        ("pairs tested", str(found.tested)),
-        ("beyond chance", f"{found.n_helped} helped, {found.n_hurt} hurt"),
-        ("kept", f"at most {KEPT} of each sign; beyond chance and left out: {found.left_out}"),
+        ("pairs tested", str(found.n_tested)),
+        ("significant", f"{found.n_helped} helped, {found.n_hurt} hurt"),
+        ("listed", f"at most {MAX_PAIRS} of each sign; significant but excluded: {found.n_excluded}"),
         ("influence", f"{INFLUENCE}, with 95% interval; q over all pairs tested"),
         ("on_example", ON_EXAMPLE),
     )
@@ -98,36 +100,36 @@ def leaks_csv(reading: Reading, question: Question, found: Leaks, copies: Copies
     return csv_text(lines, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
 
 
-def copies_csv(reading: Reading, copies: Copies) -> str:
+def copies_csv(reading: RunSnapshot, copies: Duplicates) -> str:
     """Return all copies that were found."""
-    rows = [_copy(reading, copies, place) for place in range(len(copies.found))]
+    rows = [_copy(reading, copies, place) for place in range(len(copies.pairs))]
     more = (
-        ("compared", f"{copies.compared} source images with {copies.examples} test images"),
+        ("compared", f"{copies.n_compared} source images with {copies.n_examples} test images"),
         ("distance", "0 for equal pixels; relative: to that of unrelated images"),
     )
     return csv_text(comments_on_images(reading, *more), _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
 
 
-def kinds_of(copies: Copies | None) -> dict[tuple[str, int], tuple[str, float]]:
+def kinds_of(copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]]:
     """Return kind and distance of each copy, by the name of the source image and the number of the test image."""
     if copies is None:
         return {}
-    return {(copies.names[copy.source], copy.target): (copy.kind.value, copy.distance) for copy in copies.found}
+    return {(copies.names[copy.source], copy.target): (copy.kind.value, copy.distance) for copy in copies.pairs}
 
 
-def _kinds(reading: Reading, copies: Copies | None) -> dict[tuple[str, int], tuple[str, float]] | None:
-    return kinds_of(copies) if copies is not None and is_of_images(reading.info) else None
+def _kinds(reading: RunSnapshot, copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]] | None:
+    return kinds_of(copies) if copies is not None and groups_are_images(reading.info) else None
 
 
-def _pair(reading: Reading, leak: Leak, kinds: dict[tuple[str, int], tuple[str, float]] | None) -> dict[str, Any]:
+def _pair(reading: RunSnapshot, leak: Leak, kinds: dict[tuple[str, int], tuple[str, float]] | None) -> dict[str, Any]:
     group = reading.info.source.groups[leak.group]
     kind, distance = (kinds or {}).get((group, leak.example), ("", None))
     return {
         "source": group,
-        "source_class": class_of(reading.info, group),
+        "source_class": source_class_of(reading.info, group),
         **_example(reading, leak.example),
         **{key: finite(getattr(leak, key)) for key in _NUMBERS},
-        "copy": None if kinds is None else kind or False,
+        "duplicate": None if kinds is None else kind or False,
         "distance": distance,
     }
 
@@ -136,8 +138,8 @@ def _image(row: RankedGroup) -> dict[str, Any]:
     return {"name": row.group, **{key: finite(getattr(row, key)) for key in _RANKED}}
 
 
-def _copy(reading: Reading, copies: Copies, place: int) -> dict[str, Any]:
-    copy = copies.found[place]
+def _copy(reading: RunSnapshot, copies: Duplicates, place: int) -> dict[str, Any]:
+    copy = copies.pairs[place]
     return {
         "source": copies.names[copy.source],
         "source_class": copies.source_classes[copy.source],
@@ -148,9 +150,9 @@ def _copy(reading: Reading, copies: Copies, place: int) -> dict[str, Any]:
     }
 
 
-def _example(reading: Reading, example: int) -> dict[str, Any]:
+def _example(reading: RunSnapshot, example: int) -> dict[str, Any]:
     examples = reading.examples
-    label = reading.described.classes[int(examples.labels[example])]
+    label = reading.target_info.classes[int(examples.labels[example])]
     return {"example": example, "name": examples.names[example], "label": label}
 
 

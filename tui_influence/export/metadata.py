@@ -4,10 +4,10 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 
 
-def about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
+def about(reading: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
     """Return the keys that a JSON document begins with.
 
     Args:
@@ -17,7 +17,7 @@ def about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
     """
     return {
         "run": reading.info.name,
-        "target": reading.described.name,
+        "target": reading.target_info.name,
         "class": question.target_class,
         "example": question.example,
         "split": _split(question),
@@ -30,7 +30,7 @@ def about(reading: Reading, question: Question, models: int) -> dict[str, Any]:
     }
 
 
-def comments(reading: Reading, question: Question, models: int, *more: tuple[str, str]) -> list[tuple[str, str]]:
+def comments(reading: RunSnapshot, question: Question, models: int, *more: tuple[str, str]) -> list[tuple[str, str]]:
     """Return the comment lines that a CSV file begins with, as `csv_text` takes them.
 
     Args:
@@ -53,7 +53,7 @@ def comments(reading: Reading, question: Question, models: int, *more: tuple[str
     ]
 
 
-def comments_on_images(reading: Reading, *more: tuple[str, str]) -> list[tuple[str, str]]:
+def comments_on_images(reading: RunSnapshot, *more: tuple[str, str]) -> list[tuple[str, str]]:
     """Return those of a file that is about the images of a run, whatever its models say; as `comments`."""
     return [*_run(reading), *more, _writer()]
 
@@ -62,8 +62,8 @@ def _split(question: Question) -> str:
     return question.split if question.example is None else "all"
 
 
-def _run(reading: Reading) -> list[tuple[str, str]]:
-    return [("run", reading.info.name), ("config hash", reading.info.identity), ("target", reading.described.name)]
+def _run(reading: RunSnapshot) -> list[tuple[str, str]]:
+    return [("run", reading.info.name), ("config hash", reading.info.identity), ("target", reading.target_info.name)]
 
 
 def _writer() -> tuple[str, str]:

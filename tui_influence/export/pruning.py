@@ -19,14 +19,14 @@ from tui_influence.pruning.types import (
     Recommendation,
     Score,
 )
-from tui_influence.render.ranking import finite
-from tui_influence.store.pruning_plan import Forecast, Gain, Pruning
+from tui_influence.render.numbers import finite
+from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
 from tui_influence.text import spreadsheet_safe
 
 _PARTS = ("", "_low", "_high")
 _GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_gain_over_random")
 COLUMNS = (
-    "arm", "kind", "dropped", "models",
+    "arm", "kind", "n_dropped", "models",
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
     *(
         f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
@@ -35,7 +35,7 @@ COLUMNS = (
     *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
 CLASS_COLUMNS = (
-    "arm", "kind", "dropped", "target", "class",
+    "arm", "kind", "n_dropped", "target", "class",
     *(f"{name}{part}" for name in ("accuracy_gain", "margin_gain") for part in _PARTS),
     "accuracy_q",
 )  # fmt: skip
@@ -91,7 +91,7 @@ def pruning_document(measured: Measured) -> dict[str, Any]:
             {
                 "arm": result.arm.label,
                 "kind": result.arm.kind.value,
-                "dropped": result.arm.k,
+                "n_dropped": result.arm.k,
                 "models": result.models,
                 "accuracy": _score(result.accuracy),
                 "margin": _score(result.margin),
@@ -121,7 +121,7 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
     used = pruning.ranking
     return {
         "sweep": pruning.sweep,
-        "planned": pruning.size,
+        "planned": pruning.n_rows,
         "ranking": {
             "targets": used.targets,
             "estimator": used.estimator,
@@ -131,9 +131,10 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             "split": "estimate",
         },
         "arms": [
-            {"arm": arm.label, "kind": arm.kind.value, "dropped": arm.k, "seeds": len(arm.rows)} for arm in pruning.arms
+            {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
+            for arm in pruning.arms
         ],
-        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_numbers],
+        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_lowest],
         "recommended_before": _recommendation(predicted_best(pruning)),
         "version": __version__,
     }
@@ -164,9 +165,9 @@ def _interval(found: Interval) -> dict[str, float | None]:
     return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
 
 
-def _forecast(found: Forecast) -> dict[str, Any]:
+def _forecast(found: GainForecast) -> dict[str, Any]:
     return {
-        "dropped": found.k,
+        "n_dropped": found.k,
         **{
             name: None if gain is None else _interval(Interval(*gain))
             for name, gain in zip(_GAINS, _gains(found), strict=True)
@@ -174,10 +175,10 @@ def _forecast(found: Forecast) -> dict[str, Any]:
     }
 
 
-def _gains(found: Forecast) -> list[Gain | None]:
+def _gains(found: GainForecast) -> list[Gain | None]:
     """Return the gains of a forecast in the order of `_GAINS`."""
     return [found.accuracy, found.margin, found.accuracy_over_random, found.margin_over_random]
 
 
 def _recommendation(found: Recommendation) -> dict[str, Any]:
-    return {"dropped": found.k, "why": found.why}
+    return {"n_dropped": found.k, "why": found.why}

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.failures import (
-    blame,
+    harmful_groups,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Blamed,
+    HarmfulGroup,
 )
 from tui_influence.errors import ResultsError
 from tui_influence.influence.outputs import Mask
@@ -143,7 +143,7 @@ class Verification:
     """
 
     own: Paths
-    blamed: tuple[Blamed, ...]
+    blamed: tuple[HarmfulGroup, ...]
     wanted: Wanted
 
     @property
@@ -153,7 +153,7 @@ class Verification:
 
 
 def verification(
-    reading: Reading,
+    reading: RunSnapshot,
     question: Question,
     *,
     drop: int | None = None,
@@ -176,7 +176,7 @@ def verification(
     example = question.example
     if example is None:
         raise ValueError("a verification is of one example")
-    found = blame(reading, question, drop or DROP)
+    found = harmful_groups(reading, question, drop or DROP)
     if not found:
         raise ResultsError(f"nothing lowers the margin of example {example}: there is nothing to leave out")
     groups = reading.info.source.groups
@@ -184,7 +184,7 @@ def verification(
     wanted = Wanted(
         chosen=[choice(names, groups, ArmKind.DROP, f"{len(names)} blamed for example {example}")],
         seeds=seeds or SEEDS,
-        weights={reading.described.name: 1.0},
+        weights={reading.target_info.name: 1.0},
         estimator=question.estimator,
         output=question.output_kind,
         baselines=(),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
 )
 from tui_influence.pruning.types import (
     ArmResult,
@@ -78,7 +78,7 @@ def removal_curves(measured: Measured, quantity: Quantity) -> Curves:
 
 def dropped_words(measured: Measured) -> str:
     """Return what k counts: "source classes dropped, of 36"."""
-    return f"source {PLURAL[noun_of(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
+    return f"source {PLURAL[group_noun(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
 
 
 def _point(result: ArmResult, quantity: Quantity) -> Point:

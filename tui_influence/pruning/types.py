@@ -11,7 +11,10 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
-    from tui_influence.store.pruning_plan import Arm, Forecast, Pruning
+    from tui_influence.analysis.question import Question
+    from tui_influence.pruning.counterfactual import Verification
+    from tui_influence.pruning.options import Choice
+    from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
 
 
@@ -121,7 +124,7 @@ class Measured:
         """Return the result of one arm."""
         return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
 
-    def forecast(self, k: int) -> Forecast | None:
+    def forecast(self, k: int) -> GainForecast | None:
         """Return what dropping the k lowest was predicted to gain."""
         return next((found for found in self.pruning.forecast if found.k == k), None)
 
@@ -318,3 +321,53 @@ class Curves:
     def ks(self) -> list[int]:
         """Return how many groups are dropped at the points, ascending and once each."""
         return sorted({point.k for point in self.points()})
+
+
+@dataclass(frozen=True)
+class PruningProposal:
+    """A pruning, or an extension of one, that could be started.
+
+    Attributes:
+        name: of the pruning.
+        choice: the arms.
+        question: the ranking of a pruning that does not exist yet; None for one that has its ranking.
+    """
+
+    name: str
+    choice: Choice
+    question: Question | None
+
+
+@dataclass(frozen=True)
+class PlanPreview:
+    """What a proposal comes to.
+
+    Attributes:
+        pruning: with all its arms, those that are trained already included.
+        seconds: that its retrainings take at the rate of the last ones, of the pruning or of the sweep; None if that
+            is not known.
+        recommendation: how many groups to drop, by the gain forecast.
+    """
+
+    pruning: Pruning
+    seconds: float | None
+    recommendation: Recommendation
+
+
+@dataclass(frozen=True)
+class CounterfactualPreview:
+    """A counterfactual that could be started.
+
+    Attributes:
+        question: the example, and how its influences are estimated.
+        label: class of the example.
+        wanted: what is to be retrained, and the groups that are left out.
+        pruning: the plan.
+        seconds: expected duration at the sweep's rate; None if that is unknown.
+    """
+
+    question: Question
+    label: str
+    wanted: Verification
+    pruning: Pruning
+    seconds: float | None

@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -23,9 +23,7 @@ from tui_influence.pruning.types import (
     Verified,
 )
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import (
-    finite,
-)
+from tui_influence.render.numbers import finite
 from tui_influence.roles import (
     ArmKind,
 )
@@ -96,7 +94,7 @@ def method(found: Verified) -> str:
     )
 
 
-def planned_lines(reading: Reading, question: Question, pruning: Pruning, *, ascii_only: bool) -> list[str]:
+def planned_lines(reading: RunSnapshot, question: Question, pruning: Pruning, *, ascii_only: bool) -> list[str]:
     """Return what is to be retrained for the question's example and how that was chosen, a line each."""
     label = plain(_label(reading, question), ascii_only)
     chosen = (
@@ -106,23 +104,23 @@ def planned_lines(reading: Reading, question: Question, pruning: Pruning, *, asc
     )
     arms = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
     return [
-        f'example {question.example} of target "{plain(reading.described.name, ascii_only)}" (class "{label}")',
+        f'example {question.example} of target "{plain(reading.target_info.name, ascii_only)}" (class "{label}")',
         chosen,
-        f"{pluralize(pruning.size, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
+        f"{pluralize(pruning.n_rows, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
     ]
 
 
-def planned_document(reading: Reading, question: Question, pruning: Pruning) -> dict[str, Any]:
+def planned_document(reading: RunSnapshot, question: Question, pruning: Pruning) -> dict[str, Any]:
     """Return what is to be retrained for the question's example as JSON values."""
     return {
         "sweep": pruning.sweep,
-        "target": reading.described.name,
+        "target": reading.target_info.name,
         "example": question.example,
         "label": _label(reading, question),
         "estimator": question.estimator,
         "output": question.output_kind,
         "n_models": pruning.ranking.models,
-        "planned": pruning.size,
+        "planned": pruning.n_rows,
         "arms": [{**_arm(pruning.groups, arm), "seeds": len(arm.rows)} for arm in pruning.arms],
         "config_hash": reading.info.identity,
         "version": __version__,
@@ -186,9 +184,9 @@ def _arm(groups: Sequence[str], arm: Arm) -> dict[str, Any]:
     return {"arm": arm.label, "kind": arm.kind.value, "dropped": names, "n_dropped": arm.k}
 
 
-def _label(reading: Reading, question: Question) -> str:
+def _label(reading: RunSnapshot, question: Question) -> str:
     assert question.example is not None
-    return reading.described.classes[int(reading.examples.labels[question.example])]
+    return reading.target_info.classes[int(reading.examples.labels[question.example])]
 
 
 def _turned(flipped: Flipped) -> str:

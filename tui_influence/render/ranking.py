@@ -19,9 +19,10 @@ from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.types import (
     LDS,
     SIGNIFICANCE_LEVEL,
-    Forecast,
-    describe,
+    ReliabilityForecast,
+    reliability_grade,
 )
+from tui_influence.render.numbers import with_interval
 from tui_influence.text import printable
 
 NAME_LIMIT = 60
@@ -46,19 +47,6 @@ def first(rows: Sequence[Row], top: int | None) -> Sequence[Row]:
     return rows if top is None else rows[: max(top, 0)]
 
 
-def finite(value: float) -> float | None:
-    """Return a plain float, or None for what no file format can hold: NaN and the infinities."""
-    number = float(value)
-    return number if isfinite(number) else None
-
-
-def with_interval(value: float, low: float, high: float) -> str:
-    """Return "0.83 [0.76, 0.88]", or the value alone when its interval is unknown."""
-    if isfinite(low) and isfinite(high):
-        return f"{value:z.2f} [{low:z.2f}, {high:z.2f}]"
-    return f"{value:z.2f}"
-
-
 def _lds(lds: LDS | None) -> str:
     if lds is None or not isfinite(lds.value):
         return "No LDS: too few held-out models."
@@ -66,17 +54,17 @@ def _lds(lds: LDS | None) -> str:
     return f"LDS {value}: the rank correlation of predicted and actual outputs over {lds.n} held-out models."
 
 
-def _forecast(forecast: Forecast | None, n_models: int) -> list[str]:
+def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:
     if forecast is None:
         return []
     goal = f"{forecast.target_reliability:g}"
-    if forecast.models is None:
+    if forecast.n_models is None:
         return [f"How many models a reliability of {goal} takes cannot be told yet."]
-    if forecast.models <= n_models:
+    if forecast.n_models <= n_models:
         return [f"A reliability of {goal} is reached."]
     between = f"{forecast.low:,} to {forecast.high:,}" if forecast.low and forecast.high else "or many more"
     return [
-        f"A reliability of {goal} takes about {forecast.models:,} models in all ({between}); there are {n_models:,}."
+        f"A reliability of {goal} takes about {forecast.n_models:,} models in all ({between}); there are {n_models:,}."
     ]
 
 
@@ -163,7 +151,7 @@ def trust(report: RankReport) -> str:
             f"Reliability {value}, uncertain: the {report.nouns} with q < {SIGNIFICANCE_LEVEL:g} have an effect, "
             "but the order of all as a whole cannot be told from chance yet."
         )
-    word = describe(reliability)
+    word = reliability_grade(reliability)
     return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
 

@@ -13,7 +13,7 @@ from tui_influence.runs.ownership import Ownership
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
-from tui_influence.store.results_directory import refuse_links_on_the_way
+from tui_influence.store.results_directory import refuse_links_in_path
 
 
 class StopLevel(IntEnum):
@@ -46,7 +46,7 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> StopLevel:
     Raises:
         TinflError: the request could not be written or sent.
     """
-    refuse_links_on_the_way(paths.stop)
+    refuse_links_in_path(paths.stop)
     previous = stop_request(paths)
     level = StopLevel.AT_ONCE if at_once or previous is not StopLevel.NO else StopLevel.AFTER_CURRENT_MODELS
     write_json(paths.stop, {"level": int(level)}, durable=False)
@@ -67,7 +67,7 @@ def record_stopped(paths: Paths) -> None:
     """
     if _unrecorded_stop(paths) is None:
         return
-    refuse_links_on_the_way(paths.root)
+    refuse_links_in_path(paths.root)
     with suppress(AlreadyRunningError), Ownership(paths):  # whoever holds the lock is about to start the run again
         last = _unrecorded_stop(paths)
         if last is not None:

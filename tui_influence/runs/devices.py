@@ -137,8 +137,8 @@ def _usable_devices(devices: list[str], warn: Callable[[str], None]) -> list[str
     refusals = [f'"{device}" cannot be used: {printable(reason, 300)}' for device, reason in reasons.items()]
     if len(reasons) == len(set(devices)):
         raise DeviceError(f"compute.devices: {'; '.join(refusals)}")
-    for refusal in refusals:
-        warn(f"compute.devices: {refusal}; training on the others")
+    for to_results_error in refusals:
+        warn(f"compute.devices: {to_results_error}; training on the others")
     return [device for device in devices if device not in reasons]
 
 
@@ -149,7 +149,7 @@ def _reason_against(device: str) -> str:
         return ""
     if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
         raise DeviceError(f'compute.devices: "{device}" is not a device; use "cpu", "cuda" or "cuda:0"')
-    return probe_cuda().reason_against(int(index or 0))
+    return probe_cuda().unusable_reason(int(index or 0))
 
 
 _ALLOCATOR_AND_THREADS = {

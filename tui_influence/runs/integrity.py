@@ -21,14 +21,14 @@ from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
-from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, refusal
+from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
     list_failures,
     list_records,
 )
-from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
+from tui_influence.store.matrix import check_record, generation_spec, list_generations, matches_record
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
 from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
@@ -238,7 +238,7 @@ class _DirectoryCheck:
             return {}
         self._report.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
-        if sum(self._info.planned.values()) > len(rows):  # it is written before `run.json`, and may hold more
+        if sum(self._info.planned_rows.values()) > len(rows):  # it is written before `run.json`, and may hold more
             self._report.damage(self._paths.plan, "it does not hold all rows that run.json mentions", self._rewrite)
             return {}
         expected = self._expected_rows(pruning)
@@ -284,13 +284,13 @@ class _DirectoryCheck:
     def _matrices(self, role: Role, target: int) -> Generation | None:
         """Check every generation; return the newest undamaged one."""
         newest = None
-        for directory in generations(self._paths, role, target):
+        for directory in list_generations(self._paths, role, target):
             self._progress("checking the compacted matrix", 0, 0)
             try:
-                newest = open_generation(directory, fit_of(self._info, role, target), again=True)
+                newest = open_generation(directory, generation_spec(self._info, role, target), again=True)
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have been extended meanwhile
-                if self._info.planned == info.planned:
+                if self._info.planned_rows == info.planned_rows:
                     self._report.damage(directory, error, self._remedy_of_matrix())
             except DamagedGenerationError as error:
                 if directory.exists():
@@ -310,7 +310,7 @@ class _DirectoryCheck:
         except ResultsError as error:
             self._report.damage(self._paths.records(role), error, "make it readable, or copy it again")
             return
-        planned = self._info.planned.get(role, 0)
+        planned = self._info.planned_rows.get(role, 0)
         within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
         if len(within) < len(listed):
             unplanned = pluralize(len(listed) - len(within), "record")
@@ -321,7 +321,7 @@ class _DirectoryCheck:
             path = self._paths.record(role, index, target)
             try:
                 record = read_record(self._paths, role, index, target)
-                check_belongs(record, self._info)
+                check_record(record, self._info)
                 if (row := rows.get((role, index))) is not None:
                     check_row(record, row)
             except DamagedRecordError as error:
@@ -330,7 +330,7 @@ class _DirectoryCheck:
                 continue
             self._report.checked["records"] += 1
             matrix = matrices[target]
-            if matrix is not None and not agrees(matrix, record):
+            if matrix is not None and not matches_record(matrix, record):
                 self._report.damage(
                     self._paths.matrix(role, target),
                     f"it differs from the record of row {index}",
@@ -341,8 +341,8 @@ class _DirectoryCheck:
 
     def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
         """Report models without a record: if the run is done they are damage, as after an incomplete copy."""
-        planned, failed = self._info.planned.get(role, 0), len(list_failures(self._paths, role))
-        recorded = completed(self._paths, role, len(matrices), planned)
+        planned, failed = self._info.planned_rows.get(role, 0), len(list_failures(self._paths, role))
+        recorded = list_completed(self._paths, role, len(matrices), planned)
         missing = planned - len(recorded | list_failures(self._paths, role))
         in_matrix = [0 if matrix is None else len(matrix) for matrix in matrices]
         if missing <= 0:
@@ -452,4 +452,4 @@ def _special_files(root: Path) -> Iterator[Damage]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield Damage(folder, str(refusal(error, "list", folder)), "make it readable, or copy it again")
+            yield Damage(folder, str(to_results_error(error, "list", folder)), "make it readable, or copy it again")

@@ -17,9 +17,10 @@ from typing import IO, Any
 
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
+from tui_influence.runs.cluster.slurm import submit
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import arms_from_json, arms_to_json
 from tui_influence.store.results_directory import make_results_directory
@@ -44,8 +45,6 @@ def start(request: Request, observer: Observer) -> int:
         TinflError: it could not be started; with the exit code the supervisor ended with.
     """
     if request.config.compute.executor == "slurm":
-        from tui_influence.runs.cluster.slurm import submit  # here, because only runs on Slurm need a planner
-
         submit(request)
         return 0
     paths = Paths(request.root)
@@ -62,7 +61,7 @@ def start(request: Request, observer: Observer) -> int:
                 start_new_session=True,
             )
     except OSError as error:
-        raise refusal(error, "write", log_path) from error
+        raise to_results_error(error, "write", log_path) from error
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError), process.stdin as pipe:  # if it is dead already, it sends no message

@@ -8,7 +8,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.protocol import FailureKind
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import completed, failure_kind, list_failures
+from tui_influence.store.listing import failure_kind, list_completed, list_failures
 from tui_influence.store.paths import Paths
 
 _MAX_SINGLE_LOOKUPS = 1000
@@ -64,7 +64,7 @@ class RowQueue:
         if len(plan) <= _MAX_SINGLE_LOOKUPS:  # a task of a large plan: listing all records would take longer
             self._add_one_by_one(plan)
             return
-        done = {role: completed(self._paths, role, self._targets) for role in Role}
+        done = {role: list_completed(self._paths, role, self._targets) for role in Role}
         failed = {role: list_failures(self._paths, role) - done[role] for role in Role}
         self.total += len(plan)
         self.done += sum(row.index in done[row.role] for row in plan)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import torch
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
@@ -182,8 +183,6 @@ def _rows(paths: Paths) -> dict[tuple[str, int], Row]:
 
 
 def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[RunInfo, Trainer]:
-    import torch  # here, so that importing this module stays cheap
-
     torch.set_num_threads(threads)
     info = read_run_info(root)
     config = config_from_json(info.config)

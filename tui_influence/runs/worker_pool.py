@@ -15,7 +15,7 @@ from tui_influence.designs import Row
 from tui_influence.runs.devices import worker_environment
 from tui_influence.runs.heartbeat import WORKER_OVERDUE, WorkerState
 from tui_influence.runs.protocol import Alive, Assignment, Report, from_line, to_line
-from tui_influence.store.files import last_line, make_directory, refusal
+from tui_influence.store.files import last_line, make_directory, to_results_error
 from tui_influence.store.paths import Paths
 
 _MAX_LOG_BYTES = 16 << 20
@@ -84,7 +84,7 @@ class WorkerProcess:
                     bufsize=0,
                 )
         except OSError as error:
-            raise refusal(error, "start a worker that logs to", self._log) from error
+            raise to_results_error(error, "start a worker that logs to", self._log) from error
 
     @property
     def pid(self) -> int:

@@ -5,12 +5,12 @@ Each function asks the core, off the event loop, and tells what it found by a me
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tui_influence.analysis.types import ExampleQuestion
 from tui_influence.errors import TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey, draw_images
@@ -18,52 +18,11 @@ from tui_influence.tui.messages import Finding, GroupSeen, ImageSeen, PicturesDr
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
-    from tui_influence.analysis.question import Question
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.class_effects import TargetEffects
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 SHOWN = 60
 """Images that are offered of those helped, and of those hurt, most: pages of them."""
-
-
-@dataclass(frozen=True)
-class ImageAsked:
-    """A closer look at one image.
-
-    Attributes:
-        question: estimator and output.
-        example: number of the test example.
-        group: compare the models with this group and without it; None compares nothing.
-    """
-
-    question: "Question"
-    example: int
-    group: int | None
-
-
-@dataclass(frozen=True)
-class Series:
-    """Images to go through one by one, and what is said about each.
-
-    Attributes:
-        reading: all is said from this one.
-        question: estimator and output.
-        examples: the images, by their number among the test examples.
-        groups: for each, the group that models are compared with and without; None compares nothing.
-        role: what that group does to the image, in words; may be empty.
-        which: images these are, in words.
-    """
-
-    reading: "Reading"
-    question: "Question"
-    examples: Sequence[int]
-    groups: "Sequence[int | None]"
-    role: str
-    which: str
-
-    def asked(self, place: int) -> ImageAsked:
-        """Return the closer look at one of them."""
-        return ImageAsked(self.question, self.examples[place], self.groups[place])
 
 
 class Looking:
@@ -74,11 +33,11 @@ class Looking:
         self._wanted: dict[ImageKey, RunState] = {}
         self._lock = threading.Lock()
 
-    def at_group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def at_group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         """Find what a group does to the target, and the group's own images."""
         self._background.submit("group", partial(self._group, state, effects, group))
 
-    def at_image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
+    def at_image(self, state: RunState, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
         """Find what is said about an image."""
         self._background.submit("image", partial(self._image, state, reading, asked))
 
@@ -89,28 +48,28 @@ class Looking:
                 self._wanted |= dict.fromkeys(keys, state)
             self._background.submit("pictures", self._draw)
 
-    def _group(self, state: RunState, effects: "Effects", group: int) -> None:
+    def _group(self, state: RunState, effects: "TargetEffects", group: int) -> None:
         moved, reason = None, ""
         samples: tuple[int, ...] = ()
         try:
-            moved = effects.of(group, SHOWN)
+            moved = effects.of_group(group, SHOWN)
             samples = _samples(state, group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
-    def _image(self, state: RunState, reading: "Reading", asked: ImageAsked) -> None:
-        from tui_influence.analysis.examples import about_example  # here, because it loads numpy
+    def _image(self, state: RunState, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
+        from tui_influence.analysis.examples import explain_example  # here, because it loads numpy
 
         found, reason = None, ""
         try:
-            found = about_example(reading, asked.question, asked.example, asked.group)
+            found = explain_example(reading, asked.question, asked.example, asked.group)
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, ImageSeen(asked, found, reason))
 
     def _draw(self) -> None:

@@ -12,20 +12,20 @@ from tui_influence.runs.overview import Overview
 
 if TYPE_CHECKING:
     from tui_influence.analysis.class_effects import (
-        Effects,
+        TargetEffects,
     )
     from tui_influence.analysis.ranking import (
         Question,
     )
     from tui_influence.analysis.types import (
-        AboutExample,
-        Answer,
-        Growth,
-        Moved,
+        ExampleQuestion,
+        ExampleReport,
+        GroupEffects,
+        RankingResult,
+        ReliabilityCurve,
     )
     from tui_influence.tui.background import LogLine
     from tui_influence.tui.image_cache import ImageKey, ImageStrips
-    from tui_influence.tui.looking import ImageAsked
     from tui_influence.tui.state import RunState
 
 
@@ -61,7 +61,7 @@ class OverviewFailed(_Latest):
 class Ranked(Finding):
     """A ranking was made, or could not be: then `answer` is None and `reason` says why."""
 
-    def __init__(self, question: "Question", answer: "Answer | None", reason: str = "") -> None:
+    def __init__(self, question: "Question", answer: "RankingResult | None", reason: str = "") -> None:
         self.question, self.answer, self.reason = question, answer, reason
         super().__init__()
 
@@ -69,7 +69,7 @@ class Ranked(Finding):
 class Grown(Finding):
     """The growth of the reliability of a question's ranking was measured, or could not be."""
 
-    def __init__(self, question: "Question", growth: "Growth | None") -> None:
+    def __init__(self, question: "Question", growth: "ReliabilityCurve | None") -> None:
         self.question, self.growth = question, growth
         super().__init__()
 
@@ -77,7 +77,7 @@ class Grown(Finding):
 class EffectsFound(Finding):
     """What every group does was estimated, or could not be: then `effects` is None and `reason` says why."""
 
-    def __init__(self, question: "Question", effects: "Effects | None", reason: str = "") -> None:
+    def __init__(self, question: "Question", effects: "TargetEffects | None", reason: str = "") -> None:
         self.question, self.effects, self.reason = question, effects, reason
         super().__init__()
 
@@ -89,7 +89,12 @@ class GroupSeen(Finding):
     """
 
     def __init__(
-        self, effects: "Effects", group: int, moved: "Moved | None", samples: tuple[int, ...], reason: str = ""
+        self,
+        effects: "TargetEffects",
+        group: int,
+        moved: "GroupEffects | None",
+        samples: tuple[int, ...],
+        reason: str = "",
     ) -> None:
         self.effects, self.group, self.moved, self.samples, self.reason = effects, group, moved, samples, reason
         super().__init__()
@@ -98,7 +103,7 @@ class GroupSeen(Finding):
 class ImageSeen(Finding):
     """A closer look was taken at a test example; `found` is None where that failed, and `reason` says why."""
 
-    def __init__(self, asked: "ImageAsked", found: "AboutExample | None", reason: str = "") -> None:
+    def __init__(self, asked: "ExampleQuestion", found: "ExampleReport | None", reason: str = "") -> None:
         self.asked, self.found, self.reason = asked, found, reason
         super().__init__()
 

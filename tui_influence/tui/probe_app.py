@@ -2,8 +2,8 @@
 
 from textual import on
 
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.tui import carry_out
-from tui_influence.tui.probe_state import View
 from tui_influence.tui.pruning_app import PruningApp
 from tui_influence.tui.ranking_jobs import Jobs
 from tui_influence.tui.screens.probe import ProbeScreen
@@ -16,7 +16,7 @@ class ProbingApp(PruningApp):
 
     @on(ProbeScreen.ViewTurned)
     def _view_turned(self) -> None:
-        views = tuple(View)  # the next of what is looked at by now: keys may come faster than they are answered
+        views = tuple(ProbeKind)  # the next of what is looked at by now: keys may come faster than they are answered
         self.state.probe.view = views[(views.index(self.state.probe.view) + 1) % len(views)]
         self._show()
         self._consider()
@@ -24,9 +24,9 @@ class ProbingApp(PruningApp):
     @on(ProbeScreen.DriverChosen)
     def _driver_chosen(self, message: ProbeScreen.DriverChosen) -> None:
         probe = self.state.probe
-        probe.view, probe.source = View.PARTS, message.group
-        probe.problems.pop(View.PARTS, None)
-        self._jobs.probing[View.PARTS].forget()
+        probe.view, probe.source = ProbeKind.PARTS, message.group
+        probe.problems.pop(ProbeKind.PARTS, None)
+        self._jobs.probing[ProbeKind.PARTS].forget()
         self._show()
         self._consider()
 
@@ -36,9 +36,9 @@ class ProbingApp(PruningApp):
         shown = screen.shown if isinstance(screen, ProbeScreen) else None
         if shown is None or probe.found is None:
             return
-        asked, info = probe.found.asked, probe.found.reading.info
-        whom = [probe.found.reading.described.name, asked.question.target_class]
+        asked, info = probe.found.question, probe.found.reading.info
+        whom = [probe.found.reading.target_info.name, asked.question.target_class]
         source = [info.source.groups[asked.source]] if asked.source is not None else []
-        name = [info.name, *(part for part in whom if part is not None), asked.view, *source]
+        name = [info.name, *(part for part in whom if part is not None), asked.kind, *source]
         note = f"{shown.note} A file of that name is replaced."
         carry_out.export_csv(self, name, note, shown.what, shown.csv)

@@ -3,74 +3,21 @@
 Owned by the app's handlers, like the `RunState` that it is part of. Loads nothing: a run has one from its start.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
-    from tui_influence.analysis.types import (
-        ClassParts,
-        DrivenBy,
-        Failures,
-        Leaks,
-    )
-
-
-class View(StrEnum):
-    """What the mode shows, by the command that says the same."""
-
-    FAILURES = "failures"
-    PARTS = "subpops"
-    LEAKS = "leaks"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a probe.
-
-    Attributes:
-        view: which probe.
-        question: target, class, estimator and output, as far as the probe heeds them.
-        source: only what this group drives, by its column in the masks; None for what drives each class.
-    """
-
-    view: View
-    question: Question
-    source: int | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a probe found.
-
-    Attributes:
-        asked: what was asked.
-        reading: what it is from.
-        what: was found; subpopulations of several classes are one a class.
-        notes: what is wrong with the data behind it.
-        limit: failures that were estimated at most; None for all.
-        samples: where the first image of a group is among the source's images that are kept.
-        unsampled: why there are no such; empty if there are.
-    """
-
-    asked: Asked
-    reading: "Reading"
-    what: "Failures | tuple[ClassParts, ...] | DrivenBy | Leaks"
-    notes: tuple[str, ...] = ()
-    limit: int | None = None
-    samples: Mapping[int, int] = field(default_factory=dict)
-    unsampled: str = ""
+    pass
 
 
 class Probed(Finding):
     """A probe was made, or could not be: then `found` is None and `reason` says why."""
 
-    def __init__(self, asked: Asked, found: Found | None, reason: str = "") -> None:
+    def __init__(self, asked: ProbeQuestion, found: ProbeResult | None, reason: str = "") -> None:
         self.asked, self.found, self.reason = asked, found, reason
         super().__init__()
 
@@ -86,13 +33,13 @@ class ProbeState:
         problems: why that is not known for what is asked now, a view each; empty where it is.
     """
 
-    view: View = View.FAILURES
+    view: ProbeKind = ProbeKind.FAILURES
     source: int | None = None
-    answers: dict[View, Found] = field(default_factory=dict)
-    problems: dict[View, str] = field(default_factory=dict)
+    answers: dict[ProbeKind, ProbeResult] = field(default_factory=dict)
+    problems: dict[ProbeKind, str] = field(default_factory=dict)
 
     @property
-    def found(self) -> Found | None:
+    def found(self) -> ProbeResult | None:
         """What is to be shown, perhaps of an older question."""
         return self.answers.get(self.view)
 
@@ -101,22 +48,22 @@ class ProbeState:
         """Why there is nothing to be shown, or nothing newer."""
         return self.problems.get(self.view, "")
 
-    def asked(self, question: Question, view: View | None = None) -> Asked:
+    def asked(self, question: Question, view: ProbeKind | None = None) -> ProbeQuestion:
         """Return what is asked of a view, by default of the one that is shown, where `question` is the run's."""
         view = view or self.view
-        if view is View.LEAKS:
+        if view is ProbeKind.LEAKS:
             question = replace(question, estimator=Question().estimator)  # the only one that is possible
-        return Asked(view, question, self.source if view is View.PARTS else None)
+        return ProbeQuestion(view, question, self.source if view is ProbeKind.PARTS else None)
 
     def take(self, probed: Probed, question: Question) -> None:
         """Take what was found out; of what is asked no longer, nothing is taken."""
-        view = probed.asked.view
+        view = probed.asked.kind
         if probed.asked != self.asked(question, view):
             return
         self.problems[view] = probed.reason
         if probed.found is not None:
             self.answers[view] = probed.found
-        elif view in self.answers and self.answers[view].asked != probed.asked:
+        elif view in self.answers and self.answers[view].question != probed.asked:
             del self.answers[view]
 
     def forget_problems(self) -> None:

@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
+from tui_influence.pruning.types import PruningProposal
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
 from tui_influence.tui.pruning_jobs import PruningJobs, own_paths, wanted_of
-from tui_influence.tui.pruning_state import (
-    Proposal,
-    PruningFinding,
-    PruningPreparing,
-    PruningStarted,
-    Timed,
-)
+from tui_influence.tui.pruning_state import PruningFinding, PruningPreparing, PruningStarted, Timed
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.prune import PruneScreen
 from tui_influence.tui.screens.rank import RankScreen
@@ -102,7 +97,7 @@ class PruningApp(SweepApp):
         assert info is not None
         lines = [
             f"Run: {carry_out.run_name(state)}, pruning {printable(pruning.name, 60)}",
-            f"Cost: {first}, {info.place}{f': {takes}' if takes else ''}",
+            f"Cost: {first}, {info.location}{f': {takes}' if takes else ''}",
             *(f"      {text}" for text in then),
         ]
         if state.overview is not None and state.overview.is_active:
@@ -216,7 +211,7 @@ class PruningApp(SweepApp):
         self._tell(state, PruningPreparing(what))
 
 
-def list_file(proposal: Proposal) -> Path | None:
+def list_file(proposal: PruningProposal) -> Path | None:
     """Return the file that the groups chosen by hand are kept in, so that a command can name it; None without any."""
     import hashlib
 
@@ -229,7 +224,7 @@ def list_file(proposal: Proposal) -> Path | None:
     return user_state_path("tinfl") / "lists" / f"{len(choice.listed)}-classes-{digest}.txt"
 
 
-def _keep_list(file: Path | None, proposal: Proposal) -> None:
+def _keep_list(file: Path | None, proposal: PruningProposal) -> None:
     from tui_influence.export.files import write_text_atomically
     from tui_influence.pruning.options import listed_text
     from tui_influence.store.files import make_directory
@@ -239,5 +234,5 @@ def _keep_list(file: Path | None, proposal: Proposal) -> None:
         write_text_atomically(file, listed_text(proposal.choice.listed))
 
 
-def _command(state: RunState, proposal: Proposal, listed: Path | None) -> str:
+def _command(state: RunState, proposal: PruningProposal, listed: Path | None) -> str:
     return proposal.choice.command(state.root, proposal.name, question=proposal.question, listed=listed)

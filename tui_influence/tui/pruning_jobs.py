@@ -10,20 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tui_influence.errors import TinflError
+from tui_influence.pruning.types import PlanPreview, PruningProposal
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background, Watcher
 from tui_influence.tui.messages import Finding
-from tui_influence.tui.pruning_state import (
-    ArmsMeasured,
-    NamesFound,
-    Outline,
-    Outlined,
-    Proposal,
-    PruningSeen,
-)
+from tui_influence.tui.pruning_state import ArmsMeasured, NamesFound, Outlined, PruningSeen
 from tui_influence.tui.ranking_jobs import Pace
 from tui_influence.tui.state import RunState
 
@@ -49,7 +43,7 @@ class PruningJobs:
         self._listing, self._measuring, self._outlining = Pace(), Pace(), Pace()
         self._watcher: Watcher | None = None
         self._watched: Paths | None = None
-        self._proposal: Proposal | None = None
+        self._proposal: PruningProposal | None = None
 
     def consider(self, state: RunState) -> None:
         """Find out what is due, for the Prune mode of a run."""
@@ -126,7 +120,7 @@ class PruningJobs:
         try:
             names = tuple(names_of(Paths(state.root)))
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._listing.finish(0, 0.0, wanted)
         self._tell(state, NamesFound(names, reason))
 
@@ -142,12 +136,12 @@ class PruningJobs:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._measuring.finish(models, time.monotonic() - started, wanted)
         self._tell(state, ArmsMeasured(name, measured, reason))
 
     def _outline(
-        self, state: RunState, info: RunInfo, proposal: Proposal, rate: "Rate | None", models: int, wanted: int
+        self, state: RunState, info: RunInfo, proposal: PruningProposal, rate: "Rate | None", models: int, wanted: int
     ) -> None:
         from tui_influence.pruning.planning import outlined
         from tui_influence.pruning.recommendation import predicted_best
@@ -157,11 +151,11 @@ class PruningJobs:
         try:
             paths = Paths(state.root)
             pruning, _ = outlined(paths, info, Paths(paths.prunings / proposal.name), wanted_of(info, proposal))
-            outline = Outline(pruning, rate.seconds(pruning) if rate else None, predicted_best(pruning))
+            outline = PlanPreview(pruning, rate.seconds(pruning) if rate else None, predicted_best(pruning))
         except TinflError as error:
             reason = "; ".join([str(error), *error.details[:3]])
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._outlining.finish(models, time.monotonic() - started, wanted)
         self._tell(state, Outlined(proposal, outline, reason))
 
@@ -203,7 +197,7 @@ def own_paths(state: RunState) -> Paths:
     return Paths(Paths(state.root).prunings / state.pruning.name)
 
 
-def wanted_of(info: RunInfo, proposal: Proposal) -> "Wanted":
+def wanted_of(info: RunInfo, proposal: PruningProposal) -> "Wanted":
     """Return a proposal as the core is asked.
 
     Raises:

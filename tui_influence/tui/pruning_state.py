@@ -10,47 +10,15 @@ from textual.message import Message
 
 from tui_influence.analysis.question import Question
 from tui_influence.pruning.options import MAIN, Choice
+from tui_influence.pruning.types import PlanPreview, PruningProposal
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
     from tui_influence.pruning.types import (
         Measured,
-        Recommendation,
     )
     from tui_influence.runs.cost import Cost
-    from tui_influence.store.pruning_plan import Pruning
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What would be retrained.
-
-    Attributes:
-        name: of the pruning.
-        choice: the arms.
-        question: that ranks the groups of a pruning which is not there yet; None where it has a ranking of its own.
-    """
-
-    name: str
-    choice: Choice
-    question: Question | None
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What a proposal comes to.
-
-    Attributes:
-        pruning: with all its arms, those that are trained already included.
-        seconds: that its retrainings take at the rate of the last ones, of the pruning or of the sweep; None if that
-            is not known.
-        best: how many groups to drop, by what is predicted.
-    """
-
-    pruning: "Pruning"
-    seconds: float | None
-    best: "Recommendation"
 
 
 class PruningFinding(Finding):
@@ -91,7 +59,7 @@ class ArmsMeasured(PruningFinding):
 class Outlined(PruningFinding):
     """What would be retrained was worked out, or cannot be: then `outline` is None and `reason` says why."""
 
-    def __init__(self, proposal: Proposal, outline: Outline | None, reason: str = "") -> None:
+    def __init__(self, proposal: PruningProposal, outline: PlanPreview | None, reason: str = "") -> None:
         self.proposal, self.outline, self.reason = proposal, outline, reason
         super().__init__()
 
@@ -99,7 +67,7 @@ class Outlined(PruningFinding):
 class Timed(PruningFinding):
     """A few steps of what would be retrained were timed, or could not be: then `cost` is None and `reason` says why."""
 
-    def __init__(self, proposal: Proposal, cost: "Cost | None", reason: str = "") -> None:
+    def __init__(self, proposal: PruningProposal, cost: "Cost | None", reason: str = "") -> None:
         self.proposal, self.cost, self.reason = proposal, cost, reason
         super().__init__()
 
@@ -149,11 +117,11 @@ class PruningState:
     problem: str = ""
     measured: "Measured | None" = None
     unmeasured: str = ""
-    outline: Outline | None = None
-    outlined: Proposal | None = None
+    outline: PlanPreview | None = None
+    outlined: PruningProposal | None = None
     refused: str = ""
     cost: "Cost | None" = None
-    costed: Proposal | None = None
+    costed: PruningProposal | None = None
     preparing: str = ""
 
     @property
@@ -171,9 +139,9 @@ class PruningState:
         """Whether something is to be retrained: a pruning that is not there yet, or more of one that is."""
         return self.names is not None and (not self.exists or (not self.choice.is_empty and not self.is_active))
 
-    def proposal(self, question: Question) -> Proposal:
+    def proposal(self, question: Question) -> PruningProposal:
         """Return what is proposed; `question` ranks the groups of a pruning that is not there yet."""
-        return Proposal(self.name, self.choice, None if self.exists else question)
+        return PruningProposal(self.name, self.choice, None if self.exists else question)
 
     def mark(self, groups: tuple[str, ...]) -> None:
         """Take groups that were marked: an arm that drops them is proposed."""

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.errors import TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
 from tui_influence.tui.messages import EffectsFound, Finding, Grown, Ranked
-from tui_influence.tui.probe_state import Probed, View
+from tui_influence.tui.probe_state import Probed
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 Found = TypeVar("Found")
 
@@ -72,7 +73,7 @@ class Pace:
 
 
 Tell = Callable[[RunState, Finding], None]
-Work = Callable[["Reading", "Question"], Found]
+Work = Callable[["RunSnapshot", "Question"], Found]
 
 
 class Jobs:
@@ -81,8 +82,8 @@ class Jobs:
     def __init__(self, background: Background, tell: Tell) -> None:
         self._background, self._tell = background, tell
         self.ranking, self.comparing, self.growing, self.moving = Pace(), Pace(), Pace(), Pace()
-        self.probing = {view: Pace() for view in View}
-        self._readings: dict[str | None, Reading] = {}  # the background thread's alone
+        self.probing = {view: Pace() for view in ProbeKind}
+        self._readings: dict[str | None, RunSnapshot] = {}  # the background thread's alone
 
     def forget(self) -> None:
         """Something else is wanted: another question, or another run."""
@@ -124,21 +125,21 @@ class Jobs:
         self._tell(state, Ranked(question, answer, reason))
 
     def _measure(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
-        from tui_influence.analysis.reliability_curve import growth
+        from tui_influence.analysis.reliability_curve import reliability_curve
 
         # Why there is none is for the Rank mode to say; this one has other things to show.
         question = state.question
-        found, _ = self._answered(state.root, info, question, growth, pace, models)
+        found, _ = self._answered(state.root, info, question, reliability_curve, pace, models)
         self._tell(state, Grown(question, found))
 
     def _move(self, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
-        from tui_influence.analysis.class_effects import effects
+        from tui_influence.analysis.class_effects import estimate_effects
 
         question = state.question
-        found, reason = self._answered(state.root, info, question, effects, pace, models)
+        found, reason = self._answered(state.root, info, question, estimate_effects, pace, models)
         self._tell(state, EffectsFound(question, found, reason))
 
-    def _probe(self, view: View, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
+    def _probe(self, view: ProbeKind, state: RunState, info: RunInfo, pace: Pace, models: int) -> None:
         from tui_influence.tui.probe_jobs import probe
 
         asked = state.probe.asked(state.question, view)
@@ -149,19 +150,19 @@ class Jobs:
         self, root: Path, info: RunInfo, question: Question, work: Work[Found], pace: Pace, models: int
     ) -> tuple[Found | None, str]:
         """Do the work on what is recorded now: what it found, or None and why."""
-        from tui_influence.analysis.snapshot import read
+        from tui_influence.analysis.snapshot import read_snapshot
 
         wanted, started = pace.wanted, time.monotonic()
         found, reason = None, ""
         try:
             # Taken out, so that a reading which has had its day is gone before the next one is read.
-            reading = read(Paths(root), info, question.target, self._readings.pop(question.target, None))
+            reading = read_snapshot(Paths(root), info, question.target, self._readings.pop(question.target, None))
             self._readings[question.target] = reading
             found = work(reading, question)
             reading.outputs.release()
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         pace.finish(models, time.monotonic() - started, wanted)
         return found, reason

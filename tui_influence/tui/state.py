@@ -13,10 +13,10 @@ from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.verifying_state import VerifyingState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.class_effects import Effects
+    from tui_influence.analysis.class_effects import TargetEffects
     from tui_influence.analysis.types import (
-        Answer,
-        Growth,
+        RankingResult,
+        ReliabilityCurve,
     )
     from tui_influence.tui.background import LogLine
     from tui_influence.tui.messages import GroupSeen, ImageSeen
@@ -69,16 +69,16 @@ class RunState:
     problem: str = ""
     preparing: str = ""
     question: Question = field(default_factory=Question)
-    answer: "Answer | None" = None
+    answer: "RankingResult | None" = None
     answered: Question | None = None
     rank_problem: str = ""
     versus: Question | None = None
-    second: "Answer | None" = None
+    second: "RankingResult | None" = None
     second_answered: Question | None = None
     versus_problem: str = ""
-    growth: "Growth | None" = None
+    growth: "ReliabilityCurve | None" = None
     group: int | None = None
-    effects: "Effects | None" = None
+    effects: "TargetEffects | None" = None
     effects_problem: str = ""
     seen: "GroupSeen | None" = None
     image: "ImageSeen | None" = None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rich.text import Text
 
-from tui_influence.analysis.filtering import Order, PairOrder, chosen, chosen_pairs
+from tui_influence.analysis.filtering import ComparisonOrder, RankingOrder, filter_comparison, filter_ranking
 from tui_influence.analysis.ranking import (
     compare_reports,
 )
@@ -18,11 +18,15 @@ from tui_influence.analysis.types import (
     ComparisonReport,
     RankReport,
 )
-from tui_influence.render.interval_table import ComparisonLines, Lines
 from tui_influence.render.ranking import agreement
+from tui_influence.render.ranking_table import (
+    compared_group_detail,
+    comparison_rows,
+    group_detail,
+    ranking_rows,
+)
 from tui_influence.render.style import Style
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.detail import detail, pair_detail
 
 
 class Row(Protocol):
@@ -94,7 +98,7 @@ def sheet_of(state: RunState) -> Sheet | None:
 def ranking_sheet(report: RankReport) -> Sheet:
     """Return one ranking; noise is written without colour."""
     rows = report.ranking.rows
-    orders = tuple(Order)
+    orders = tuple(RankingOrder)
     return Sheet(
         report=report,
         rows=rows,
@@ -103,9 +107,9 @@ def ranking_sheet(report: RankReport) -> Sheet:
         models=report.ranking.n_models,
         agreement="",
         orders=orders,
-        chosen=lambda text, order: chosen(rows, text, orders[order]),
-        written=lambda width, style: Lines(rows, report.noun, width, style.muted(report.is_noise())),
-        detail=lambda place, images, style: detail(report, None if place is None else rows[place], images, style),
+        chosen=lambda text, order: filter_ranking(rows, text, orders[order]),
+        written=lambda width, style: ranking_rows(rows, report.noun, style.muted(report.is_noise()), width),
+        detail=lambda place, images, style: group_detail(report, None if place is None else rows[place], images, style),
         part=lambda groups: replace(
             report, ranking=replace(report.ranking, rows=tuple(row for row in rows if row.index in groups))
         ),
@@ -116,7 +120,7 @@ def ranking_sheet(report: RankReport) -> Sheet:
 def comparison_sheet(report: ComparisonReport) -> Sheet:
     """Return two rankings side by side."""
     first, second, rows = report.first, report.second, report.comparison.rows
-    orders = tuple(PairOrder)
+    orders = tuple(ComparisonOrder)
     return Sheet(
         report=report,
         rows=rows,
@@ -125,9 +129,11 @@ def comparison_sheet(report: ComparisonReport) -> Sheet:
         models=min(first.ranking.n_models, second.ranking.n_models),
         agreement=agreement(report),
         orders=orders,
-        chosen=lambda text, order: chosen_pairs(rows, text, orders[order]),
-        written=lambda width, style: ComparisonLines(rows, report, width, style),
-        detail=lambda place, images, style: pair_detail(report, None if place is None else rows[place], images, style),
+        chosen=lambda text, order: filter_comparison(rows, text, orders[order]),
+        written=lambda width, style: comparison_rows(rows, report, style, width),
+        detail=lambda place, images, style: compared_group_detail(
+            report, None if place is None else rows[place], images, style
+        ),
         part=lambda groups: replace(
             report, comparison=replace(report.comparison, rows=tuple(row for row in rows if row.index in groups))
         ),

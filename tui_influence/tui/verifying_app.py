@@ -12,6 +12,7 @@ from tui_influence.pruning.options import (
     kept_at,
     verify_command,
 )
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -22,7 +23,6 @@ from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.verifying_jobs import VerifyingJobs, propose
 from tui_influence.tui.verifying_state import (
-    Proposed,
     VerificationPreparing,
     VerificationProposed,
     VerificationStarted,
@@ -30,7 +30,7 @@ from tui_influence.tui.verifying_state import (
 )
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.runs.supervisor import Observer
 
 
@@ -93,12 +93,12 @@ class VerifyingApp(PruningApp):
                 lambda reason: self._tell(state, VerificationStarted(own, reason)),
             )
 
-    def _work_out(self, own: Paths, reading: "Reading", question: Question) -> None:
+    def _work_out(self, own: Paths, reading: "RunSnapshot", question: Question) -> None:
         """Find what would be retrained, in a thread of its own: it takes a ranking."""
         state = self.state
         state.verifying.preparing[own] = "what is to blame"
         self._show()
-        found: list[Proposed] = []
+        found: list[CounterfactualPreview] = []
 
         def work(observer: "Observer") -> None:
             found.append(propose(reading, question, state.overview))

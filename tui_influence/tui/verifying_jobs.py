@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 
 from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Watcher
 from tui_influence.tui.messages import Finding
 from tui_influence.tui.pruning_jobs import rate_of
 from tui_influence.tui.state import RunState
-from tui_influence.tui.verifying_state import Proposed, VerificationRead, VerificationSeen
+from tui_influence.tui.verifying_state import VerificationRead, VerificationSeen
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
+
+    pass
 
 Tell = Callable[[RunState, Finding], None]
 
@@ -89,11 +92,11 @@ class _Found:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(self._state, VerificationRead(self._own, found, reason))
 
 
-def propose(reading: "Reading", question: Question, sweep: Overview | None) -> Proposed:
+def propose(reading: "RunSnapshot", question: Question, sweep: Overview | None) -> CounterfactualPreview:
     """Return what verifying the question's example comes to; it takes a while.
 
     Raises:
@@ -105,5 +108,5 @@ def propose(reading: "Reading", question: Question, sweep: Overview | None) -> P
     wanted = verification(reading, question)
     pruning, _ = outlined(reading.paths, reading.info, wanted.own, wanted.wanted)
     rate = rate_of(sweep)
-    label = reading.described.classes[int(reading.examples.labels[question.example or 0])]
-    return Proposed(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)
+    label = reading.target_info.classes[int(reading.examples.labels[question.example or 0])]
+    return CounterfactualPreview(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)

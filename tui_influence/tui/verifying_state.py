@@ -8,38 +8,15 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from tui_influence.analysis.question import Question
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.overview import Overview
 from tui_influence.store.paths import Paths
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
-    from tui_influence.pruning.counterfactual import (
-        Verification,
-    )
     from tui_influence.pruning.types import (
         Verified,
     )
-    from tui_influence.store.pruning_plan import Pruning
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """A verification that could be begun.
-
-    Attributes:
-        question: names the example, and what its blame is estimated with.
-        label: class of the example.
-        wanted: what is to be retrained, and what that leaves out.
-        pruning: the arms that this comes to.
-        seconds: that the retrainings take at the sweep's rate; None if that is not known.
-    """
-
-    question: Question
-    label: str
-    wanted: "Verification"
-    pruning: "Pruning"
-    seconds: float | None
 
 
 class VerifyingFinding(Finding):
@@ -76,7 +53,7 @@ class VerificationRead(VerifyingFinding):
 class VerificationProposed(VerifyingFinding):
     """What would be retrained was worked out, or nothing can be: then `proposed` is None and `reason` says why."""
 
-    def __init__(self, own: Paths, proposed: Proposed | None, reason: str = "") -> None:
+    def __init__(self, own: Paths, proposed: CounterfactualPreview | None, reason: str = "") -> None:
         self.proposed, self.reason = proposed, reason
         super().__init__(own)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.unit.store.conftest import make_info, make_record
-from tui_influence.analysis.snapshot import Reading, read
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.designs import split_examples
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
@@ -62,6 +62,6 @@ def write_sweep(
     return paths
 
 
-def read_sweep(paths: Paths) -> Reading:
+def read_sweep(paths: Paths) -> RunSnapshot:
     """Read it."""
-    return read(paths, read_run_info(paths.root))
+    return read_snapshot(paths, read_run_info(paths.root))

@@ -10,14 +10,14 @@ from tests.unit.store.conftest import make_info
 from tui_influence.analysis import duplicates
 from tui_influence.analysis import duplicates as copies_module
 from tui_influence.analysis.duplicates import (
-    Kind,
-    find_copies,
+    DuplicateKind,
     find_duplicates,
+    find_run_duplicates,
 )
-from tui_influence.analysis.image_similarity import Coarse, closely, grey, own_crops
+from tui_influence.analysis.image_similarity import CoarseIndex, distance_to_own_crops, grey, refine_match
 from tui_influence.analysis.types import (
-    Copies,
     Duplicate,
+    Duplicates,
 )
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
@@ -45,30 +45,30 @@ TARGET = pictures(12)
 def test_a_near_copy_has_its_distance_and_that_relative_to_unrelated_images():
     source = noisy(TARGET[[4, 9]], 6)
     found = {copy.source: copy for copy in found_in(source, TARGET)}
-    stack = Coarse(TARGET)
+    stack = CoarseIndex(TARGET)
     for place, original in enumerate((4, 9)):
         copy = found[place]
-        assert (copy.target, copy.kind) == (original, Kind.NEAR)
+        assert (copy.target, copy.kind) == (original, DuplicateKind.NEAR)
         mine, theirs = grey(source[place : place + 1]), grey(TARGET[original : original + 1])
         others = [other for other in range(12) if other != original]
         near = sorted(others, key=lambda other: stack.distances(stack, slice(original, original + 1))[0, other])[:3]
         apart = [
-            closely(theirs, grey(TARGET[other : other + 1]), *stack.best_crops(
+            refine_match(theirs, grey(TARGET[other : other + 1]), *stack.best_crops(
                 np.array([original]), stack, np.array([other])
             )).distance[0]
             for other in near
         ]  # fmt: skip
-        usual = min(own_crops(theirs)[0], max(apart))
-        crops = Coarse(source).best_crops(np.array([place]), stack, np.array([original]))
-        assert copy.distance == pytest.approx(closely(mine, theirs, *crops).distance[0], rel=1e-3)
+        usual = min(distance_to_own_crops(theirs)[0], max(apart))
+        crops = CoarseIndex(source).best_crops(np.array([place]), stack, np.array([original]))
+        assert copy.distance == pytest.approx(refine_match(mine, theirs, *crops).distance[0], rel=1e-3)
         assert copy.relative == pytest.approx(copy.distance / usual, rel=1e-3)
 
 
-@pytest.mark.parametrize("bound", ["NEAR", "FARTHEST"])
+@pytest.mark.parametrize("bound", ["MAX_RELATIVE_DISTANCE", "MAX_DISTANCE"])
 def test_a_copy_is_nearer_than_either_bound(monkeypatch, bound):
     source = noisy(TARGET[[4]], 6)
     (copy,) = found_in(source, TARGET)
-    value = copy.relative if bound == "NEAR" else copy.distance
+    value = copy.relative if bound == "MAX_RELATIVE_DISTANCE" else copy.distance
     monkeypatch.setattr(duplicates, bound, value * 1.001)
     assert len(found_in(source, TARGET)) == 1
     monkeypatch.setattr(duplicates, bound, value)
@@ -84,7 +84,12 @@ def test_copies_come_with_the_nearest_first_and_of_equal_ones_the_first():
     assert [copy.target for copy in found] == [9, 9, 2, 4]
     assert [copy.distance for copy in found] == sorted(copy.distance for copy in found)
     assert [copy.distance == 0 for copy in found] == [True, True, False, False]
-    assert [copy.kind for copy in found] == [Kind.IDENTICAL, Kind.IDENTICAL, Kind.NEAR, Kind.NEAR]
+    assert [copy.kind for copy in found] == [
+        DuplicateKind.IDENTICAL,
+        DuplicateKind.IDENTICAL,
+        DuplicateKind.NEAR,
+        DuplicateKind.NEAR,
+    ]
 
 
 def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy():
@@ -92,7 +97,7 @@ def test_of_a_test_image_that_there_is_five_times_only_equal_pixels_are_a_copy()
     often = np.concatenate([TARGET, np.repeat(TARGET[[9]], 4, axis=0)])
     source = np.concatenate([TARGET[[9]], noisy(TARGET[[9]], 2)])
     (copy,) = found_in(source, often)
-    assert (copy.source, copy.kind, copy.distance, copy.relative) == (0, Kind.IDENTICAL, 0, 0)
+    assert (copy.source, copy.kind, copy.distance, copy.relative) == (0, DuplicateKind.IDENTICAL, 0, 0)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
@@ -113,7 +118,9 @@ def test_what_is_found_does_not_depend_on_how_much_is_compared_at_a_time(monkeyp
 def test_of_many_images_fewer_crops_are_tried_and_copies_found_all_the_same(monkeypatch):
     monkeypatch.setattr(duplicates, "_FEW_CROPS_ABOVE", 3 * 12 - 1)
     seen = []
-    monkeypatch.setattr(duplicates, "Coarse", lambda images, *, few: seen.append(few) or Coarse(images, few=few))
+    monkeypatch.setattr(
+        duplicates, "CoarseIndex", lambda images, *, few: seen.append(few) or CoarseIndex(images, few=few)
+    )
     source = np.concatenate([noisy(TARGET[[4, 9]], 6), pictures(1, seed=8)])
     assert [(copy.source, copy.target) for copy in found_in(source, TARGET)] in ([(0, 4), (1, 9)], [(1, 9), (0, 4)])
     assert set(seen) == {True}
@@ -175,27 +182,27 @@ def shrunk(image):
 
 def test_copies_are_looked_for_among_the_test_images_of_the_target_that_is_asked_about(run):
     config, info, data = run
-    found = find_copies(config, info, data, 1)
-    assert {(copy.source, copy.target) for copy in found.found} == {(1, 5), (3, 0)}
-    assert (found.compared, found.examples) == (6, 8)
+    found = find_run_duplicates(config, info, data, 1)
+    assert {(copy.source, copy.target) for copy in found.pairs} == {(1, 5), (3, 0)}
+    assert (found.n_compared, found.n_examples) == (6, 8)
     assert found.names == SOURCE
     assert found.source_classes == ("a", "a", "b", "b", "c", "c")
-    assert find_copies(config, info, data, 0).found == ()
+    assert find_run_duplicates(config, info, data, 0).pairs == ()
 
 
 def test_of_a_run_over_groups_only_their_images_are_compared_and_keep_their_places(run):
     config, info, data = run
     in_group = np.flatnonzero(data.groups.of >= 0)
     assert len(in_group) == 5
-    found = find_copies(config, info, data, 1, grouped=True)
-    assert {(copy.source, copy.target) for copy in found.found} == {(3, 0)}
-    assert found.compared == 5
+    found = find_run_duplicates(config, info, data, 1, grouped=True)
+    assert {(copy.source, copy.target) for copy in found.pairs} == {(3, 0)}
+    assert found.n_compared == 5
 
 
 def test_test_images_that_changed_since_the_run_are_refused(run):
     config, info, data = run
     with pytest.raises(ConfigError, match="the test images of target first changed since the run"):
-        find_copies(config, replace(info, targets=info.targets[::-1]), data, 0)
+        find_run_duplicates(config, replace(info, targets=info.targets[::-1]), data, 0)
 
 
 def test_images_are_shown_in_grey_at_one_size_and_read_once(run, monkeypatch):
@@ -234,13 +241,13 @@ def test_images_are_compared_as_closely_as_both_allow(run, monkeypatch, sides, s
     monkeypatch.setattr(copies_module, "find_duplicates", lambda *what: ())
     sizes = iter(sides)
     monkeypatch.setattr(copies_module, "native_shape", lambda section: type("Shape", (), {"side": next(sizes)}))
-    find_copies(config, info, data, 1)
+    find_run_duplicates(config, info, data, 1)
     assert asked == [side, side]
 
 
 def test_copies_of_a_class_and_names_to_remove():
-    made = [Duplicate(place, 0, Kind.NEAR, 0.1, 0.1) for place in (3, 0, 2)]
-    found = Copies(tuple(made), 4, 5, ("w", "x", "y", "z"), ("a", "b", "a", "b"))
-    assert [copy.source for copy in found.of_class("a").found] == [0, 2]
-    assert found.proposed_for_removal() == ["w", "y", "z"]
-    assert found.of_class("b").proposed_for_removal() == ["z"]
+    made = [Duplicate(place, 0, DuplicateKind.NEAR, 0.1, 0.1) for place in (3, 0, 2)]
+    found = Duplicates(tuple(made), 4, 5, ("w", "x", "y", "z"), ("a", "b", "a", "b"))
+    assert [copy.source for copy in found.of_class("a").pairs] == [0, 2]
+    assert found.names_to_remove() == ["w", "y", "z"]
+    assert found.of_class("b").names_to_remove() == ["z"]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from benchmarks.planted import KINDS, changed
-from tui_influence.analysis.duplicates import Kind, find_duplicates
-from tui_influence.analysis.image_similarity import Coarse, closely, distances, grey
+from tui_influence.analysis.duplicates import DuplicateKind, find_duplicates
+from tui_influence.analysis.image_similarity import CoarseIndex, distances, grey, refine_match
 from tui_influence.config.schema import BuiltinSource, BuiltinTarget
 from tui_influence.datasets import load_source, load_target
 
@@ -47,9 +47,9 @@ def recall(planted, kind: str) -> float:
 def test_every_exact_copy_is_found_and_called_identical(planted):
     first, _, kinds, found = planted
     assert recall(planted, "exact") == 1.0
-    exact = {copy.source - first for copy in found if copy.kind is Kind.IDENTICAL}
+    exact = {copy.source - first for copy in found if copy.kind is DuplicateKind.IDENTICAL}
     assert exact == set(np.flatnonzero(kinds == "exact").tolist())
-    assert all(copy.distance == 0 for copy in found if copy.kind is Kind.IDENTICAL)
+    assert all(copy.distance == 0 for copy in found if copy.kind is DuplicateKind.IDENTICAL)
 
 
 def test_recompressed_copies_are_found(planted):
@@ -121,9 +121,9 @@ def test_the_crop_of_an_image_is_found_whichever_of_the_two_it_is(digits):
     rng = np.random.default_rng(3)
     wholes = digits[:20]
     crops = np.stack([changed(image, "cropped", rng) for image in wholes])
-    a, b, place = Coarse(wholes), Coarse(crops), np.arange(20)
-    one = closely(grey(wholes), grey(crops), *a.best_crops(place, b, place))
-    other = closely(grey(crops), grey(wholes), *b.best_crops(place, a, place))
+    a, b, place = CoarseIndex(wholes), CoarseIndex(crops), np.arange(20)
+    one = refine_match(grey(wholes), grey(crops), *a.best_crops(place, b, place))
+    other = refine_match(grey(crops), grey(wholes), *b.best_crops(place, a, place))
     np.testing.assert_allclose(one.distance, other.distance, atol=1e-5)
     assert np.median(one.distance) < 0.004
     assert one.cropped.mean() > 0.9

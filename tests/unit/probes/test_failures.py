@@ -8,12 +8,12 @@ import pytest
 from tests.unit.probes.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import failures as module
 from tui_influence.analysis.failures import (
-    blame,
-    failures,
+    find_failures,
+    harmful_groups,
 )
 from tui_influence.analysis.ranking import Question, rank
 from tui_influence.analysis.types import (
-    Blamed,
+    HarmfulGroup,
 )
 from tui_influence.errors import ResultsError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
@@ -35,14 +35,14 @@ def reading(tmp_path_factory):
 
 
 def test_what_most_models_get_wrong_is_found_and_blamed_on_what_hurts_it(reading):
-    found = failures(reading, Question(split="all"))
-    assert (found.wrong, found.low, found.size, found.models) == (2, 0, EXAMPLES, MODELS)
-    assert [failure.example for failure in found.found] == [6, 9]
-    worst, other = found.found
-    assert [one.group for one in worst.blamed[:2]] == [5, 2]
-    assert all(one.is_significant for one in worst.blamed[:2])
-    assert worst.blamed[0].low < -2.0 < worst.blamed[0].high
-    assert other.blamed[0].group == 3
+    found = find_failures(reading, Question(split="all"))
+    assert (found.n_wrong, found.n_low_margin, found.n_examples, found.models) == (2, 0, EXAMPLES, MODELS)
+    assert [failure.example for failure in found.examples] == [6, 9]
+    worst, other = found.examples
+    assert [one.group for one in worst.harmful_groups[:2]] == [5, 2]
+    assert all(one.is_significant for one in worst.harmful_groups[:2])
+    assert worst.harmful_groups[0].low < -2.0 < worst.harmful_groups[0].high
+    assert other.harmful_groups[0].group == 3
     assert worst.predicted != worst.label == LABELS[6]
     assert worst.right < 0.5
     assert worst.margin < other.margin < 0
@@ -51,7 +51,7 @@ def test_what_most_models_get_wrong_is_found_and_blamed_on_what_hurts_it(reading
 def test_blame_is_the_other_end_of_the_ranking_of_the_example(reading):
     question = Question(example=6)
     rows = [row for row in rank(reading, question).report.ranking.rows if row.influence < 0][::-1]
-    found = blame(reading, question, GROUPS)
+    found = harmful_groups(reading, question, GROUPS)
     assert [one.group for one in found] == [row.index for row in rows]
     for one, row in zip(found, rows, strict=True):
         assert one.influence == pytest.approx(row.influence, abs=1e-6)
@@ -62,67 +62,67 @@ def test_blame_is_the_other_end_of_the_ranking_of_the_example(reading):
 def test_examples_of_low_margin_count_only_if_they_are_asked_for(reading):
     margins = np.asarray(reading.outputs.margins, dtype=np.float64).mean(axis=0)
     below = float(np.sort(margins)[10])
-    found = failures(reading, Question(split="all"), below=below)
-    assert found.wrong + found.low == len(found.found) == np.count_nonzero(margins < below)
-    assert [failure.margin for failure in found.found] == sorted(failure.margin for failure in found.found)
-    assert len(failures(reading, Question(split="all"), below=below, top=3, blamed=1).found) == 3
+    found = find_failures(reading, Question(split="all"), below=below)
+    assert found.n_wrong + found.n_low_margin == len(found.examples) == np.count_nonzero(margins < below)
+    assert [failure.margin for failure in found.examples] == sorted(failure.margin for failure in found.examples)
+    assert len(find_failures(reading, Question(split="all"), below=below, top=3, n_groups=1).examples) == 3
 
 
 def test_an_example_that_does_not_fail_can_be_asked_about(reading):
-    (found,) = failures(reading, Question(example=0)).found
+    (found,) = find_failures(reading, Question(example=0)).examples
     assert found.right > 0.9
     assert found.predicted == found.label
 
 
 def test_only_the_class_and_the_half_asked_for_are_looked_at(reading):
-    found = failures(reading, Question(target_class="class 1", split="all"))
-    assert (found.found, found.size) == ((), EXAMPLES // 3)
+    found = find_failures(reading, Question(target_class="class 1", split="all"))
+    assert (found.examples, found.n_examples) == ((), EXAMPLES // 3)
 
 
 def test_masks_of_one_size_make_blame_relative(tmp_path):
     rng = np.random.default_rng(0)
     masks = rng.random((40, GROUPS)).argsort(axis=1) < 4
     paths = write_sweep(tmp_path, EFFECTS, LABELS, models=40, masks=masks)
-    assert failures(read_sweep(paths), Question()).relative
+    assert find_failures(read_sweep(paths), Question()).relative
 
 
 def test_too_few_models_are_refused(tmp_path):
     reading = read_sweep(write_sweep(tmp_path, EFFECTS, LABELS, models=5))
     with pytest.raises(ResultsError, match="5 models recorded"):
-        failures(reading, Question())
+        find_failures(reading, Question())
 
 
 @pytest.mark.parametrize("block", [7, MODELS, 10**6])
 def test_shares_and_margins_are_those_of_every_model(reading, monkeypatch, block):
     monkeypatch.setattr(module, "_ROWS", block)
-    found = failures(reading, Question(split="evaluate"), below=np.inf)
+    found = find_failures(reading, Question(split="evaluate"), below=np.inf)
     columns = np.flatnonzero(~reading.examples.estimate)
     margins = np.asarray(reading.outputs.margins, dtype=np.float64).mean(axis=0)
     right = (np.asarray(reading.outputs.predicted) == LABELS).mean(axis=0)
-    assert [one.example for one in found.found] == sorted(columns, key=lambda example: margins[example])
-    for one in found.found:
+    assert [one.example for one in found.examples] == sorted(columns, key=lambda example: margins[example])
+    for one in found.examples:
         assert one.margin == pytest.approx(margins[one.example], rel=1e-5)
         assert one.right == pytest.approx(right[one.example])
         labels, votes = np.unique(reading.outputs.predicted[:, one.example], return_counts=True)
         assert one.predicted == labels[np.argmax(votes)]
         assert one.label == LABELS[one.example]
-    assert found.wrong == (right[columns] < 0.5).sum()
-    assert found.low == found.size - found.wrong == len(columns) - found.wrong
+    assert found.n_wrong == (right[columns] < 0.5).sum()
+    assert found.n_low_margin == found.n_examples - found.n_wrong == len(columns) - found.n_wrong
 
 
 @pytest.mark.parametrize("estimator", ["difference", "ridge"])
 def test_blame_has_the_numbers_of_the_influence_on_the_example(reading, estimator):
-    found = failures(reading, Question(split="all", estimator=estimator), blamed=GROUPS)
-    columns = np.array([one.example for one in found.found])
+    found = find_failures(reading, Question(split="all", estimator=estimator), n_groups=GROUPS)
+    columns = np.array([one.example for one in found.examples])
     margins = np.asarray(reading.outputs.margins[:, columns], dtype=np.float64)
     estimate = (difference if estimator == "difference" else ridge)(reading.outputs.masks, margins)
-    for place, one in enumerate(found.found):
+    for place, one in enumerate(found.examples):
         influence, se = estimate.influence[:, place], estimate.se[:, place]
         order = [k for k in np.argsort(influence) if influence[k] < 0]
-        assert [blamed.group for blamed in one.blamed] == order
+        assert [blamed.group for blamed in one.harmful_groups] == order
         q = benjamini_hochberg(p_values(influence, se, estimate.df))
         low, high = interval(influence, se, estimate.df)
-        for blamed in one.blamed:
+        for blamed in one.harmful_groups:
             k = blamed.group
             assert (blamed.influence, blamed.se) == pytest.approx((influence[k], se[k]), rel=1e-3)
             assert (blamed.low, blamed.high) == pytest.approx((low[k], high[k]), rel=1e-3, abs=1e-4)
@@ -137,31 +137,31 @@ def test_an_example_that_half_of_the_models_get_right_does_not_fail(tmp_path):
     margins = np.full((20, 6), 0.5, np.float16)
     margins[:, 3] = -0.25
     tied = replace(reading, outputs=replace(reading.outputs, predicted=predicted, margins=margins))
-    assert [one.example for one in failures(tied, Question(split="all")).found] == [2]
-    at = failures(tied, Question(split="all"), below=-0.25)
-    assert (at.wrong, at.low, [one.example for one in at.found]) == (1, 0, [2])
-    above = failures(tied, Question(split="all"), below=-0.249)
-    assert (above.wrong, above.low, [one.example for one in above.found]) == (1, 1, [3, 2])
+    assert [one.example for one in find_failures(tied, Question(split="all")).examples] == [2]
+    at = find_failures(tied, Question(split="all"), below=-0.25)
+    assert (at.n_wrong, at.n_low_margin, [one.example for one in at.examples]) == (1, 0, [2])
+    above = find_failures(tied, Question(split="all"), below=-0.249)
+    assert (above.n_wrong, above.n_low_margin, [one.example for one in above.examples]) == (1, 1, [3, 2])
 
 
 def test_as_many_groups_are_blamed_as_are_asked_for(reading):
     for count in (0, 1, 2):
-        assert len(failures(reading, Question(split="all"), blamed=count).found[0].blamed) == count
-    assert len(failures(reading, Question(split="all")).found[0].blamed) == 3
-    assert len(blame(reading, Question(example=6, target_class="class 0"), 2)) == 2
+        assert len(find_failures(reading, Question(split="all"), n_groups=count).examples[0].harmful_groups) == count
+    assert len(find_failures(reading, Question(split="all")).examples[0].harmful_groups) == 3
+    assert len(harmful_groups(reading, Question(example=6, target_class="class 0"), 2)) == 2
     with pytest.raises(ValueError, match="one example"):
-        blame(reading, Question(), 2)
+        harmful_groups(reading, Question(), 2)
 
 
 @pytest.mark.parametrize(("q", "told"), [(0.049, True), (0.05, False), (np.nan, False)])
 def test_a_group_is_told_to_blame_below_the_level(q, told):
-    assert Blamed(0, -1.0, 0.1, -1.2, -0.8, q).is_significant == told
+    assert HarmfulGroup(0, -1.0, 0.1, -1.2, -0.8, q).is_significant == told
 
 
 def test_a_group_of_unknown_influence_is_not_blamed(reading):
     masks = np.array(reading.outputs.masks)
     masks[:, 5] = True
     known = replace(reading, outputs=replace(reading.outputs, masks=masks))
-    found = failures(known, Question(split="all"), blamed=GROUPS).found[0]
-    assert 5 not in [one.group for one in found.blamed]
-    assert not failures(known, Question()).relative
+    found = find_failures(known, Question(split="all"), n_groups=GROUPS).examples[0]
+    assert 5 not in [one.group for one in found.harmful_groups]
+    assert not find_failures(known, Question()).relative

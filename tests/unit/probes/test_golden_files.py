@@ -12,19 +12,19 @@ from tests.unit.golden_files import content_and_golden
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.analysis.duplicates import (
-    Kind,
+    DuplicateKind,
 )
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
-    Blamed,
-    ClassParts,
-    Copies,
-    Driven,
-    DrivenBy,
+    ClassSubpopulations,
+    DrivenExample,
+    DrivenExamples,
     Duplicate,
+    Duplicates,
     Failure,
     Failures,
+    HarmfulGroup,
     Leak,
     Leaks,
     Subpopulation,
@@ -70,7 +70,7 @@ GROUPS = ["=1+1", "b/0", "a/1", "a/2", "n\x07ot", "b/1"]
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
-def reading(*, images: bool = True) -> Reading:
+def reading(*, images: bool = True) -> RunSnapshot:
     """Eight examples of three classes, and what is known of forty models."""
     source = SourceInfo(["a", "b", "=1+1"], GROUPS, [1 if images else 5] * len(GROUPS), 30, "f0", 0)
     target = TargetInfo("things", "fixed-feature", ["x", "@y", "z z"], 3, len(LABELS), ["f1", "f2"], 0, {})
@@ -86,7 +86,7 @@ def reading(*, images: bool = True) -> Reading:
     names = ("p0.png", " p1", "p2\n", "+p3", "p4", "p5", "p6 ", "p7")
     examples = Examples(LABELS, np.arange(len(LABELS)) % 2 == 0, names)
     info = make_info(source=source, targets=[target], models=models)
-    return Reading(
+    return RunSnapshot(
         Paths(Path("results/small")), info, 0, examples, outputs, outputs, {role: frozenset() for role in Role}
     )
 
@@ -100,37 +100,37 @@ def numbers(place: int) -> tuple[float, float, float, float, float]:
 LEAKS = Leaks(
     helped=(Leak(2, 0, *numbers(0), 0.9), Leak(0, 3, *numbers(1), 0.8), Leak(5, 4, *numbers(2), 0.7)),
     hurt=(Leak(1, 7, *numbers(6), -0.6), Leak(4, 5, *numbers(7), -0.5)),
-    n_helped=5, n_hurt=1, tested=48, examples=8, models=40, smallest=0.75,
+    n_helped=5, n_hurt=1, n_tested=48, n_examples=8, models=40, detectable_influence=0.75,
 )  # fmt: skip
-COPIES = Copies(
-    found=(
-        Duplicate(3, 0, Kind.IDENTICAL, 0.0, 0.0),
-        Duplicate(1, 4, Kind.CROP, 0.00125, 0.0625),
-        Duplicate(0, 7, Kind.NEAR, 0.002, 0.125),
+COPIES = Duplicates(
+    pairs=(
+        Duplicate(3, 0, DuplicateKind.IDENTICAL, 0.0, 0.0),
+        Duplicate(1, 4, DuplicateKind.CROP, 0.00125, 0.0625),
+        Duplicate(0, 7, DuplicateKind.NEAR, 0.002, 0.125),
     ),
-    compared=5, examples=8, names=("=1+1", "b/1", "c/0", "a/1", "b/0"), source_classes=("=1+1", "b", "c", "a", "b"),
+    n_compared=5, n_examples=8, names=("=1+1", "b/1", "c/0", "a/1", "b/0"), source_classes=("=1+1", "b", "c", "a", "b"),
 )  # fmt: skip
 ROWS = [RankedGroup(place, GROUPS[k], k, *numbers(place), 20, 20) for place, k in enumerate((3, 2, 5), start=1)]
 FAILURES = Failures(
-    found=(
-        Failure(3, 0, 2, 0.25, -1.5, (Blamed(1, *numbers(5)), Blamed(0, *numbers(7)), Blamed(4, *numbers(6)))),
-        Failure(5, 2, 1, 0.475, -0.25, (Blamed(2, -0.5, 0.1, -0.7, -0.3, 0.049),)),
+    examples=(
+        Failure(3, 0, 2, 0.25, -1.5, tuple(HarmfulGroup(k, *numbers(n)) for k, n in ((1, 5), (0, 7), (4, 6)))),
+        Failure(5, 2, 1, 0.475, -0.25, (HarmfulGroup(2, -0.5, 0.1, -0.7, -0.3, 0.049),)),
         Failure(1, 1, 1, 0.625, 0.125, ()),
-        Failure(0, 0, 77, 0.0, inf, (Blamed(2, -0.5, 0.1, -0.7, -0.3, 0.05),)),
+        Failure(0, 0, 77, 0.0, inf, (HarmfulGroup(2, -0.5, 0.1, -0.7, -0.3, 0.05),)),
     ),
-    wrong=3, low=1, size=8, models=40, relative=True,
+    n_wrong=3, n_low_margin=1, n_examples=8, models=40, relative=True,
 )  # fmt: skip
 
 
-def driven(example: int, group: int | None, place: int, q: float) -> Driven:
+def driven(example: int, group: int | None, place: int, q: float) -> DrivenExample:
     beyond, se, low, high, _ = numbers(place)
     if group is None:
-        return Driven(example, int(LABELS[example]), None, nan, nan, nan, nan, nan, 1.0)
-    return Driven(example, int(LABELS[example]), group, beyond + 0.25, beyond, se, low, high, q)
+        return DrivenExample(example, int(LABELS[example]), None, nan, nan, nan, nan, nan, 1.0)
+    return DrivenExample(example, int(LABELS[example]), group, beyond + 0.25, beyond, se, low, high, q)
 
 
 PARTS = (
-    ClassParts(
+    ClassSubpopulations(
         0,
         (Subpopulation(2, (driven(3, 2, 0, 0.001), driven(0, 2, 1, 0.0499))), Subpopulation(0, ())),
         (driven(6, 1, 2, 0.05),),
@@ -138,15 +138,15 @@ PARTS = (
         40,
         123,
     ),
-    ClassParts(
+    ClassSubpopulations(
         1, (Subpopulation(0, (driven(1, 0, 0, 0.01),)),), (driven(4, None, 0, 1), driven(7, 1, 3, 0.9)), 3, 40, None
     ),
 )  # fmt: skip
-DRIVEN_BY = DrivenBy(
+DRIVEN_BY = DrivenExamples(
     group=0,
     examples=(driven(3, 0, 0, 0.001), driven(1, 0, 1, 0.002), driven(0, 0, 2, 0.003), driven(4, 0, 3, 0.5)),
-    others=(driven(2, 0, 7, 0.001),),
-    size=8, sizes=np.array([3, 3, 2]), models=40,
+    not_helped=(driven(2, 0, 7, 0.001),),
+    n_examples=8, class_sizes=np.array([3, 3, 2]), models=40,
 )  # fmt: skip
 
 

@@ -7,13 +7,19 @@ from scipy import stats
 from tests.tui.runs import make_run
 from tests.unit.store.conftest import make_record
 from tui_influence.analysis import leakage
-from tui_influence.analysis.leakage import class_of, groups_of_class, images_of, is_of_images, leaks
+from tui_influence.analysis.leakage import (
+    find_leaks,
+    groups_are_images,
+    groups_of_class,
+    rows_of_groups,
+    source_class_of,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info
 
@@ -39,7 +45,7 @@ def sweep(root, models: int, margins=usual_margins):
         mask = rng.random(len(IMAGES)) < 0.5
         write_record(paths, make_record(index, mask=mask, margins=as_margins(margins(mask, rng))))
     described = replace(info, source=replace(info.source, classes=["a", "b"], sizes=[1] * len(IMAGES)))
-    return read(paths, described)
+    return read_snapshot(paths, described)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def reading(tmp_path_factory):
 
 
 def test_the_image_that_leaks_and_the_one_that_misleads_come_first(reading):
-    found = leaks(reading, Question(split="all"))
+    found = find_leaks(reading, Question(split="all"))
     assert (found.helped[0].group, found.helped[0].example) == (LEAKS, LEAKED)
     assert (found.hurt[0].group, found.hurt[0].example) == (MISLEADS, MISLED)
     assert found.helped[0].q < 1e-6
@@ -56,44 +62,49 @@ def test_the_image_that_leaks_and_the_one_that_misleads_come_first(reading):
 
 
 def test_what_helps_all_of_a_class_is_no_leak(reading):
-    found = leaks(reading, Question(split="all"))
+    found = find_leaks(reading, Question(split="all"))
     beyond = [(pair.group, pair.example) for pair in found.helped if pair.q < 0.05]
     assert (LEAKS, LEAKED) in beyond
     assert all(group != HELPS_ALL for group, _ in beyond)
 
 
 def test_examples_keep_their_numbers_in_a_half_a_class_and_alone(reading):
-    half = leaks(reading, Question(split="estimate"))
-    assert (half.examples, half.tested) == (6, 6 * len(IMAGES))
+    half = find_leaks(reading, Question(split="estimate"))
+    assert (half.n_examples, half.n_tested) == (6, 6 * len(IMAGES))
     assert (half.helped[0].group, half.helped[0].example) == (LEAKS, LEAKED)
-    assert {pair.example for pair in leaks(reading, Question(target_class="y", split="all")).helped} <= {1, 4, 7, 10}
-    assert {pair.example for pair in leaks(reading, Question(example=MISLED)).hurt} == {MISLED}
+    assert {pair.example for pair in find_leaks(reading, Question(target_class="y", split="all")).helped} <= {
+        1,
+        4,
+        7,
+        10,
+    }
+    assert {pair.example for pair in find_leaks(reading, Question(example=MISLED)).hurt} == {MISLED}
 
 
 def test_an_influence_does_not_depend_on_what_else_is_asked(reading):
-    whole = {(pair.group, pair.example): pair for pair in leaks(reading, Question(split="all")).helped}
-    alone = leaks(reading, Question(example=LEAKED)).helped
+    whole = {(pair.group, pair.example): pair for pair in find_leaks(reading, Question(split="all")).helped}
+    alone = find_leaks(reading, Question(example=LEAKED)).helped
     for pair in alone:
         assert pair.influence == pytest.approx(whole[pair.group, pair.example].influence, rel=1e-4)
 
 
 def test_pairs_beyond_chance_that_are_not_kept_are_counted(reading, monkeypatch):
-    whole = leaks(reading, Question(split="all"))
-    assert whole.left_out == 0
+    whole = find_leaks(reading, Question(split="all"))
+    assert whole.n_excluded == 0
     assert whole.n_helped + whole.n_hurt > 2
-    monkeypatch.setattr(leakage, "KEPT", 1)
-    assert leaks(reading, Question(split="all")).left_out == whole.n_helped + whole.n_hurt - 2
+    monkeypatch.setattr(leakage, "MAX_PAIRS", 1)
+    assert find_leaks(reading, Question(split="all")).n_excluded == whole.n_helped + whole.n_hurt - 2
 
 
 def test_the_images_of_a_class_alone(reading):
-    found = leaks(reading, Question(split="all"), groups_of_class(reading.info, "b"))
-    assert found.tested == 12 * 10
+    found = find_leaks(reading, Question(split="all"), groups_of_class(reading.info, "b"))
+    assert found.n_tested == 12 * 10
     assert all(IMAGES[pair.group].startswith("b/") for pair in (*found.helped, *found.hurt))
 
 
 def test_too_few_models_are_refused_with_how_many_it_takes(tmp_path):
     with pytest.raises(ResultsError, match=r"9 models recorded: too few to tell 240 pairs .* takes at least (\d\d)"):
-        leaks(sweep(tmp_path / "run", 9), Question(split="all"))
+        find_leaks(sweep(tmp_path / "run", 9), Question(split="all"))
 
 
 def test_outputs_that_are_no_numbers_are_refused(tmp_path):
@@ -101,7 +112,7 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path):
     spoilt = reading.outputs.margins.copy()
     spoilt[3, 2] = np.nan
     with pytest.raises(ResultsError, match="NaN"):
-        leaks(replace(reading, outputs=replace(reading.outputs, margins=spoilt)), Question(split="all"))
+        find_leaks(replace(reading, outputs=replace(reading.outputs, margins=spoilt)), Question(split="all"))
 
 
 def test_a_class_without_single_images_is_refused(reading):
@@ -113,9 +124,9 @@ def test_a_class_without_single_images_is_refused(reading):
 
 
 def test_an_image_has_the_class_that_its_name_begins_with(reading):
-    assert is_of_images(reading.info)
-    assert class_of(reading.info, "a/3") == "a"
-    assert class_of(reading.info, "zebra") is None
+    assert groups_are_images(reading.info)
+    assert source_class_of(reading.info, "a/3") == "a"
+    assert source_class_of(reading.info, "zebra") is None
 
 
 def test_a_group_that_only_helps_less_than_it_helps_the_class_misleads_nobody(tmp_path):
@@ -126,7 +137,7 @@ def test_a_group_that_only_helps_less_than_it_helps_the_class_misleads_nobody(tm
         found[MISLED] -= mask[MISLEADS]
         return found
 
-    found = leaks(sweep(tmp_path / "run", 80, margins), Question(split="all"))
+    found = find_leaks(sweep(tmp_path / "run", 80, margins), Question(split="all"))
     assert (HELPS_ALL, 3) not in [(pair.group, pair.example) for pair in found.hurt if pair.q < 0.05]
     assert (found.hurt[0].group, found.hurt[0].example) == (MISLEADS, MISLED)
     assert found.hurt[0].on_example == pytest.approx(-1, abs=0.1)
@@ -147,7 +158,7 @@ def alone(reading, group, example):
 @pytest.mark.parametrize("groups", [None, [17, LEAKS, 5, MISLEADS, 8]])
 def test_every_pair_has_the_influence_beyond_its_class_and_that_on_its_example(reading, groups):
     groups = None if groups is None else np.sort(groups)
-    found = leaks(reading, Question(split="evaluate"), groups)
+    found = find_leaks(reading, Question(split="evaluate"), groups)
     assert all(not reading.examples.estimate[pair.example] for pair in (*found.helped, *found.hurt))
     assert len(found.helped) + len(found.hurt) > 10
     for pair in (*found.helped, *found.hurt):
@@ -161,51 +172,55 @@ def test_every_pair_has_the_influence_beyond_its_class_and_that_on_its_example(r
 
 
 def test_the_smallest_influence_found_is_that_of_a_usual_example_and_image(reading):
-    found = leaks(reading, Question(split="all"))
+    found = find_leaks(reading, Question(split="all"))
     margins = np.asarray(reading.outputs.margins, dtype=np.float64)
     sums = np.stack([margins[:, label::3].sum(axis=1) for label in range(3)], axis=1)[:, np.arange(12) % 3]
     spread = np.median((margins - (sums - margins) / 3).std(axis=0))
     share = np.median(reading.outputs.masks.mean(axis=0))
-    assert found.smallest == pytest.approx(smallest_found(found.tested, spread, 80, share), rel=1e-2)
-    some = leaks(reading, Question(split="all"), np.array([LEAKS]))
+    assert found.detectable_influence == pytest.approx(
+        min_detectable_influence(found.n_tested, spread, 80, share), rel=1e-2
+    )
+    some = find_leaks(reading, Question(split="all"), np.array([LEAKS]))
     share = reading.outputs.masks[:, LEAKS].mean()
-    assert some.smallest == pytest.approx(smallest_found(12, spread, 80, share), rel=1e-2)
+    assert some.detectable_influence == pytest.approx(min_detectable_influence(12, spread, 80, share), rel=1e-2)
 
 
 @pytest.mark.parametrize("most_have_it", [True, False])
 def test_where_most_groups_never_vary_one_of_all_models_counts_as_the_usual_share(reading, most_have_it):
     masks = np.full_like(reading.outputs.masks, most_have_it)
     masks[:, 0] = np.arange(80) % 2 == 0
-    found = leaks(replace(reading, outputs=replace(reading.outputs, masks=masks)), Question(split="all"))
-    half = leaks(reading, Question(split="all"))
+    found = find_leaks(replace(reading, outputs=replace(reading.outputs, masks=masks)), Question(split="all"))
+    half = find_leaks(reading, Question(split="all"))
     share = np.median(reading.outputs.masks.mean(axis=0))
-    scale = smallest_found(240, 1.0, 80, share) / half.smallest
-    assert found.tested == 12
-    assert found.smallest * scale == pytest.approx(smallest_found(12, 1.0, 80, 1 / 80))
+    scale = min_detectable_influence(240, 1.0, 80, share) / half.detectable_influence
+    assert found.n_tested == 12
+    assert found.detectable_influence * scale == pytest.approx(min_detectable_influence(12, 1.0, 80, 1 / 80))
 
 
 def test_pairs_left_out_are_those_beyond_chance_that_are_not_kept():
-    made = leakage.Leaks((1, 2), (3,), n_helped=5, n_hurt=1, tested=9, examples=3, models=9, smallest=1.0)
-    assert made.left_out == 3
-    assert replace(made, n_helped=1, n_hurt=4).left_out == 3
+    made = leakage.Leaks(
+        (1, 2), (3,), n_helped=5, n_hurt=1, n_tested=9, n_examples=3, models=9, detectable_influence=1.0
+    )
+    assert made.n_excluded == 3
+    assert replace(made, n_helped=1, n_hurt=4).n_excluded == 3
 
 
 def test_as_many_models_as_it_takes_are_enough(tmp_path):
     needed = models_needed(240)
-    assert leaks(sweep(tmp_path / "run", needed), Question(split="all")).models == needed
+    assert find_leaks(sweep(tmp_path / "run", needed), Question(split="all")).models == needed
     with pytest.raises(ResultsError, match=f"{needed - 1} models recorded.*at least {needed}; more `models`"):
-        leaks(sweep(tmp_path / "few", needed - 1), Question(split="all"))
+        find_leaks(sweep(tmp_path / "few", needed - 1), Question(split="all"))
 
 
 def test_the_images_of_a_class_are_its_groups_and_their_rows_those_that_are_known(reading):
     assert groups_of_class(reading.info, "b").tolist() == list(range(10, 20))
     ranking = rank(reading, Question()).report.ranking
-    some = images_of(ranking, np.array([4, 2]))
+    some = rows_of_groups(ranking, np.array([4, 2]))
     assert [row.index for row in some] == [row.index for row in ranking.rows if row.index in (2, 4)]
     unknown = replace(ranking, rows=tuple(replace(row, influence=np.nan) for row in ranking.rows))
-    assert images_of(unknown, np.array([4, 2])) == ()
+    assert rows_of_groups(unknown, np.array([4, 2])) == ()
     without = replace(reading.info, source=replace(reading.info.source, classes=["a", "b", "c"]))
     with pytest.raises(ConfigError, match='no single image of class "c"'):
         groups_of_class(without, "c")
     mixed = replace(reading.info, source=replace(reading.info.source, sizes=[1] * 19 + [2]))
-    assert not is_of_images(mixed)
+    assert not groups_are_images(mixed)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from tui_influence.analysis import image_similarity
-from tui_influence.analysis.image_similarity import WHOLE, Coarse, closely, crops, cut, distances, own_crops
+from tui_influence.analysis.image_similarity import (
+    WHOLE,
+    CoarseIndex,
+    crops,
+    cut,
+    distance_to_own_crops,
+    distances,
+    refine_match,
+)
 
 S = 32
 
@@ -99,9 +107,9 @@ def test_an_image_of_next_to_no_contrast_cannot_be_compared(spread, is_flat):
 
 def test_the_coarse_distance_is_the_least_of_the_whole_of_one_and_a_crop_of_the_other():
     first, second = (np.clip(smooth(5, seed), 0, 255).astype(np.uint8)[..., None] for seed in (0, 1))
-    a, b = Coarse(first), Coarse(second, few=True)
+    a, b = CoarseIndex(first), CoarseIndex(second, few=True)
     assert (len(a), len(a.windows), len(b.windows)) == (5, 76, 19)
-    a, b = Coarse(first), Coarse(second)
+    a, b = CoarseIndex(first), CoarseIndex(second)
 
     def unit(image, window):
         pixels = cut(image[None, ..., 0].astype(float), window[None], 8).ravel()
@@ -122,7 +130,7 @@ def test_the_coarse_distance_is_the_least_of_the_whole_of_one_and_a_crop_of_the_
 @pytest.mark.parametrize("values", [1, 12, 10**6])
 def test_blocks_hold_every_row_once(values):
     images = np.clip(smooth(5), 0, 255).astype(np.uint8)[..., None]
-    a, b = Coarse(images, few=True), Coarse(images[:4], few=True)
+    a, b = CoarseIndex(images, few=True), CoarseIndex(images[:4], few=True)
     blocks = list(a.blocks(b, values))
     assert [row for block in blocks for row in range(5)[block]] == list(range(5))
     assert max(block.stop - block.start for block in blocks) == min(max(values // 4, 1), 5)
@@ -130,7 +138,7 @@ def test_blocks_hold_every_row_once(values):
 
 def test_a_stack_is_scaled_alike_however_many_images_at_a_time():
     images = np.clip(smooth(7), 0, 255).astype(np.uint8)[..., None]
-    np.testing.assert_array_equal(Coarse(images, few=True, block=3).views, Coarse(images, few=True).views)
+    np.testing.assert_array_equal(CoarseIndex(images, few=True, block=3).views, CoarseIndex(images, few=True).views)
 
 
 WINDOWS = np.array([[0.05, 0.1, 0.8], [0.1, 0.12, 0.72], [0.0, 0.2, 0.75], [0.21, 0.03, 0.77], [0.02, 0.02, 0.95]])
@@ -175,13 +183,13 @@ def test_a_crop_is_told_from_a_picture_that_is_whole():
     wholes = smooth(5, seed=3, side=64)
     parts = cut(wholes, WINDOWS, 64)
     begin = np.broadcast_to(np.array([0.1, 0.1, 0.8]), (5, 3))
-    compared = closely(wholes, parts, begin, begin)
+    compared = refine_match(wholes, parts, begin, begin)
     assert (compared.distance < 1e-3).all()
     assert compared.cropped.all()
-    same = closely(wholes, wholes, begin, begin)
+    same = refine_match(wholes, wholes, begin, begin)
     assert same.distance == pytest.approx(0, abs=1e-6)
     assert not same.cropped.any()
-    other = closely(wholes, smooth(5, seed=9, side=64), begin, begin)
+    other = refine_match(wholes, smooth(5, seed=9, side=64), begin, begin)
     whole = distances(cut(wholes, WHOLE, 32), cut(smooth(5, seed=9, side=64), WHOLE, 32))
     assert (other.distance <= whole + 1e-6).all()
     assert (other.distance > 0.01).all()
@@ -190,7 +198,7 @@ def test_a_crop_is_told_from_a_picture_that_is_whole():
 def test_small_images_are_compared_at_no_less_than_the_coarse_size():
     small = smooth(2, side=10)
     begin = np.array([[0.0, 0.0, 0.9]] * 2)
-    assert closely(small, small, begin, begin).distance == pytest.approx(0, abs=1e-6)
+    assert refine_match(small, small, begin, begin).distance == pytest.approx(0, abs=1e-6)
 
 
 def test_an_image_is_as_far_from_its_own_crops_as_the_nearest_of_nine_is():
@@ -198,4 +206,4 @@ def test_an_image_is_as_far_from_its_own_crops_as_the_nearest_of_nine_is():
     whole = cut(images, WHOLE, 24)
     windows = [(left, top, 0.85) for left in (0, 0.075, 0.15) for top in (0, 0.075, 0.15)]
     each = [distances(cut(images, np.array([window]), 24), whole) for window in windows]
-    assert own_crops(images) == pytest.approx(np.min(each, axis=0))
+    assert distance_to_own_crops(images) == pytest.approx(np.min(each, axis=0))

@@ -8,7 +8,7 @@ import pytest
 from tests.tui.runs import make_run, say
 from tests.unit.pruning.plans import bare
 from tui_influence.analysis.ranking import Question, rank
-from tui_influence.analysis.snapshot import read
+from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import native_shape
@@ -69,7 +69,7 @@ def begun(sweep, asked=PLAIN, name="main", **stages):
     made = plan(sweep, info, asked, [3])
     made = with_arms(replace(made, stages=Stages(**{"seeds": 2, **stages})), [3], [], 2)
     write_arms(own, made)
-    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.size))
+    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.n_rows))
     return own
 
 
@@ -85,7 +85,9 @@ def test_a_plan_keeps_the_ranking_of_the_estimate_half(two_targets, estimator, o
     info = read_run_info(two_targets.root)
     used = plan(two_targets, info, Asked({"opposite": 2.0}, estimator, output, {}), [2]).ranking
     question = Question(target="opposite", estimator=estimator, output_kind=output, split="estimate")
-    ranked = {row.index: row for row in rank(read(two_targets, info, "opposite"), question).report.ranking.rows}
+    ranked = {
+        row.index: row for row in rank(read_snapshot(two_targets, info, "opposite"), question).report.ranking.rows
+    }
     for name in ("influence", "low", "high"):
         expected = [getattr(ranked[k], name) for k in range(GROUPS)]
         assert getattr(used, name) == pytest.approx(expected, rel=1e-4, abs=1e-6)
@@ -99,7 +101,7 @@ def test_a_group_of_unknown_influence_has_none_in_the_plan(tmp_path):
         plan(paths, read_run_info(paths.root), PLAIN, [2])
     two = make_run(tmp_path / "two", models=2)
     used = plan(two, read_run_info(two.root), PLAIN, [2]).ranking
-    masks = read(two, read_run_info(two.root), "digits").outputs.masks
+    masks = read_snapshot(two, read_run_info(two.root), "digits").outputs.masks
     assert [value is None for value in used.influence] == (masks[0] == masks[1]).tolist()
     assert set(used.low) == {None}
 
@@ -108,7 +110,7 @@ def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_droppe
     info = read_run_info(two_targets.root)
     made = plan(two_targets, info, PLAIN, [5])
     assert [one.k for one in made.forecast] == list(range(1, GROUPS - 1))
-    reading = read(two_targets, info, "digits")
+    reading = read_snapshot(two_targets, info, "digits")
     mixture = Mixture.of([Side("digits", reading.examples, reading.outputs)], {"digits": 1.0})
     margin, accuracy = (mixture.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT))
     ks = list(range(1, GROUPS - 1))
@@ -320,7 +322,7 @@ def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
     kept = np.mean([row.mask.mean() for row in pruning.rows()])
     assert kept == pytest.approx(1 - np.mean([arm.k for arm in pruning.arms]) / GROUPS)
     assert (measured.design.kind, measured.design.alpha) == ("fixed", pytest.approx(kept))
-    assert (measured.design.models, measured.design.heldout) == (pruning.size, 0)
+    assert (measured.design.models, measured.design.heldout) == (pruning.n_rows, 0)
     assert (data, workers) == ("data", ["cpu"] * 3)
     alone = replace(pruning, arms=tuple(replace(arm, rows=arm.rows[:2]) for arm in pruning.arms[:1]))
     cost_of(Planned(alone, config, "data"))
@@ -402,7 +404,7 @@ def test_data_that_changed_since_the_sweep_are_named(config, info):
 
 def test_a_mix_is_the_weighted_mean_over_the_models_that_have_every_target(two_targets):
     info = read_run_info(two_targets.root)
-    readings = [read(two_targets, info, name) for name in ("digits", "opposite")]
+    readings = [read_snapshot(two_targets, info, name) for name in ("digits", "opposite")]
     sides = [Side(name, one.examples, one.outputs) for name, one in zip(("digits", "opposite"), readings, strict=True)]
     shorter = replace(sides[1], outputs=_without(sides[1].outputs, [4, 9]))
     mixture = Mixture.of([sides[0], shorter], {"digits": 3.0, "opposite": 1.0})
@@ -429,7 +431,7 @@ def _without(outputs, rows):
 
 
 def test_models_that_share_a_seed_are_a_cluster_of_a_mix(two_targets):
-    reading = read(two_targets, read_run_info(two_targets.root), "digits")
+    reading = read_snapshot(two_targets, read_run_info(two_targets.root), "digits")
     paired = replace(reading.outputs, clusters=reading.outputs.indices // 2)
     mixture = Mixture.of([Side("digits", reading.examples, paired)], {"digits": 1.0})
     assert mixture.clusters.tolist() == [index // 2 for index in range(40)]

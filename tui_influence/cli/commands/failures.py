@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import Reading
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.prune import say_how_many, show_with_cost
 from tui_influence.cli.launch import StageLine, device_list, shown, start
@@ -97,11 +97,11 @@ def failures(
     theme: Theme = "dark",
 ) -> None:
     """Find the test examples that most models get wrong, and the source classes that are to blame."""
-    from tui_influence.analysis.failures import BLAMED
-    from tui_influence.analysis.failures import failures as find
+    from tui_influence.analysis.failures import DEFAULT_GROUPS
+    from tui_influence.analysis.failures import find_failures as find
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.ranking import notes_of
-    from tui_influence.analysis.snapshot import read
+    from tui_influence.analysis.ranking import data_warnings
+    from tui_influence.analysis.snapshot import read_snapshot
     from tui_influence.cli.failures_words import print_failures
     from tui_influence.cli.images import canvas, say_why_no_pictures
     from tui_influence.export.failures import failures_csv, failures_document
@@ -112,7 +112,7 @@ def failures(
     if below is not None and isnan(below):
         raise ConfigError("--below nan: a margin is a number")
     question = Question(target, target_class, example, split, estimator, output_kind)
-    reading = read(Paths(results), read_run_info(results), target)
+    reading = read_snapshot(Paths(results), read_run_info(results), target)
     if verify:
         if example is None:
             raise ConfigError("--verify needs --example NUMBER: what is retrained is chosen for one")
@@ -130,8 +130,8 @@ def failures(
         raise ConfigError("--drop, --seeds and how to train are for --verify")
     to_programs = json or csv is not None
     most = top if to_programs else top or _SHOWN
-    found = find(reading, question, below=-inf if below is None else below, top=most, blamed=groups or BLAMED)
-    for note in notes_of(reading):
+    found = find(reading, question, below=-inf if below is None else below, top=most, n_groups=groups or DEFAULT_GROUPS)
+    for note in data_warnings(reading):
         diagnostics.warn(note)
     if csv is not None and str(csv) == "-":
         output.write(failures_csv(reading, question, found))
@@ -167,7 +167,7 @@ class Options:
         return any((self.drop, self.seeds, self.dry_run, self.foreground, self.retry_failed))
 
 
-def verify_failure(reading: Reading, question: Question, options: Options) -> None:
+def verify_failure(reading: RunSnapshot, question: Question, options: Options) -> None:
     """Start a verification of the question's example, or show what one has found so far.
 
     Raises:

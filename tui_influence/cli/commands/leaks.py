@@ -16,9 +16,9 @@ from tui_influence.text import pluralize, printable
 
 if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.analysis.types import (
-        Copies,
+        Duplicates,
     )
     from tui_influence.config.schema import Config
     from tui_influence.runs.datasets import Datasets
@@ -67,8 +67,8 @@ def leaks(
 ) -> None:
     """Find likely leakage: source images that move, or are copies of, single test images."""
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.ranking import notes_of, rank
-    from tui_influence.analysis.snapshot import read
+    from tui_influence.analysis.ranking import data_warnings, rank
+    from tui_influence.analysis.snapshot import read_snapshot
     from tui_influence.cli.launch import shown
     from tui_influence.errors import ConfigError, DatasetError
     from tui_influence.export.files import refuse_same_file
@@ -98,15 +98,15 @@ def leaks(
     info = read_run_info(results)
     if init is not None or duplicates or export_remove is not None:
         refuse_if_imported(results, info)
-    reading = read(Paths(results), info, target)
+    reading = read_snapshot(Paths(results), info, target)
     question = Question(target, target_class, example, split, output_kind=output_kind)
-    for note in notes_of(reading):
+    for note in data_warnings(reading):
         diagnostics.warn(note)
     if init is not None:
         write_second_stage(reading, question, init, source or [], top or _CLASSES, models, force=force)
         return
-    from tui_influence.analysis.leakage import KEPT, groups_of_class, images_of, is_of_images
-    from tui_influence.analysis.leakage import leaks as find_leaks
+    from tui_influence.analysis.leakage import MAX_PAIRS, groups_are_images, groups_of_class, rows_of_groups
+    from tui_influence.analysis.leakage import find_leaks as find_leaks
     from tui_influence.cli.images import canvas
     from tui_influence.cli.show_images import print_images
     from tui_influence.cli.show_leaks import print_copies, print_leaks
@@ -117,7 +117,7 @@ def leaks(
     if not duplicates:
         found = find_leaks(reading, question, groups)
     copies, problem = None, ""
-    single = is_of_images(reading.info)
+    single = groups_are_images(reading.info)
     if duplicates or single or export_remove is not None:
         try:
             copies = _copies(reading, grouped=single and not duplicates)
@@ -135,11 +135,11 @@ def leaks(
     elif csv is not None and copies is not None:
         _write(csv, copies_csv(reading, copies))
     if json:
-        images = images_of(rank(reading, question).report.ranking, groups) if groups is not None else None
+        images = rows_of_groups(rank(reading, question).report.ranking, groups) if groups is not None else None
         output.write_json(document(reading, question, found, copies, problem=problem, images=images, top=top))
-    if found is not None and found.left_out and (json or csv is not None):
+    if found is not None and found.n_excluded and (json or csv is not None):
         diagnostics.warn(
-            f"{pluralize(found.left_out, 'pair')} beyond chance left out: the surest {KEPT:,} of each sign"
+            f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"
         )
     if json or csv is not None or (removal is not None and duplicates):
         return
@@ -154,18 +154,18 @@ def leaks(
             diagnostics.say(f"      tinfl leaks {run} --duplicates           copies of test images")
     if copies is not None:
         print_copies(screen, reading, copies, top or _TOP, columns, pictures=found is None)
-        if copies.found and export_remove is None:
+        if copies.pairs and export_remove is None:
             diagnostics.say(f"next: tinfl leaks {shown(results)} --duplicates --export-remove remove.txt")
 
 
-def _copies(reading: "Reading", *, grouped: bool) -> "Copies":
-    from tui_influence.analysis.duplicates import find_copies
+def _copies(reading: "RunSnapshot", *, grouped: bool) -> "Duplicates":
+    from tui_influence.analysis.duplicates import find_run_duplicates
     from tui_influence.cli.launch import StageLine
 
     config, data = config_and_data(reading)
     with StageLine() as line:
         what = "comparing source images with test images"
-        return find_copies(
+        return find_run_duplicates(
             config,
             reading.info,
             data,
@@ -185,7 +185,7 @@ def _write(path: Path, text: str) -> None:
     diagnostics.say(f"wrote {path}")
 
 
-def config_and_data(reading: "Reading") -> "tuple[Config, Datasets]":
+def config_and_data(reading: "RunSnapshot") -> "tuple[Config, Datasets]":
     """Return the run's config and its datasets, from the cache where that still has them.
 
     Raises:
@@ -202,7 +202,7 @@ def config_and_data(reading: "Reading") -> "tuple[Config, Datasets]":
 
 
 def write_second_stage(
-    reading: "Reading",
+    reading: "RunSnapshot",
     question: "Question",
     path: Path,
     classes: list[str],
@@ -229,9 +229,9 @@ def write_second_stage(
     """
     import numpy as np
 
-    from tui_influence.analysis.image_sweep import second_stage
-    from tui_influence.analysis.leakage import is_of_images
-    from tui_influence.analysis.ranking import chosen_columns, rank
+    from tui_influence.analysis.image_sweep import plan_image_sweep
+    from tui_influence.analysis.leakage import groups_are_images
+    from tui_influence.analysis.ranking import rank, select_examples
     from tui_influence.cli.show_source import group_of
     from tui_influence.config.template import config_to_toml
     from tui_influence.export.files import write_text_atomically
@@ -242,9 +242,9 @@ def write_second_stage(
     for file in (path, grouping):
         if file.exists() and not force:
             raise ConfigError(f"{printable(str(file))}: exists already (--force replaces it)")
-    if is_of_images(reading.info):
+    if groups_are_images(reading.info):
         raise ConfigError("the groups of this run are single images already: `tinfl leaks` without --init shows pairs")
-    columns = chosen_columns(reading.described, reading.examples, question)
+    columns = select_examples(reading.target_info, reading.examples, question)
     if classes:
         chosen = [group_of(reading, name) for name in classes]
     else:
@@ -253,15 +253,15 @@ def write_second_stage(
     some = np.linspace(0, len(columns) - 1, min(len(columns), 256)).astype(int)
     margins = np.asarray(reading.outputs.margins[:, np.unique(columns[some])], dtype=np.float32)
     spread = float(np.median(margins.std(axis=0))) if len(margins) > 1 else float("nan")
-    made = second_stage(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
-    if made.config.design.models < made.needed:
-        diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.needed} are needed")
+    made = plan_image_sweep(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
+    if made.config.design.models < made.min_models:
+        diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.min_models} are needed")
     write_text_atomically(grouping, made.grouping)
     write_text_atomically(path, config_to_toml(made.config))
     names = ", ".join(reading.info.source.groups[group] for group in chosen[:6])
-    diagnostics.say(f"wrote {path} and {grouping}: {made.images:,} single images of {printable(names, 100)}")
+    diagnostics.say(f"wrote {path} and {grouping}: {made.n_images:,} single images of {printable(names, 100)}")
     diagnostics.say(
-        f"{made.config.design.models:,} models find an influence of {made.smallest:.2g} nats on one of "
+        f"{made.config.design.models:,} models find an influence of {made.detectable_influence:.2g} nats on one of "
         f"{len(columns):,} test images four times in five, or better where a class varies as one"
     )
     diagnostics.say(f"next: tinfl check {shown(path)}    tinfl sweep {shown(path)}    then tinfl leaks on its results")
@@ -273,7 +273,7 @@ class Removal:
     Made before copies are looked for, so that what cannot be written is refused at once.
     """
 
-    def __init__(self, reading: "Reading", path: Path, config_path: Path | None) -> None:
+    def __init__(self, reading: "RunSnapshot", path: Path, config_path: Path | None) -> None:
         """Read what the run leaves out already.
 
         Args:
@@ -300,7 +300,7 @@ class Removal:
             before = read_image_list_text(own)
             self._before = before if before.endswith("\n") or not before else f"{before}\n"
 
-    def write(self, copies: "Copies") -> None:
+    def write(self, copies: "Duplicates") -> None:
         """Write the names of the copies after those that are left out already, and the config that names the list.
 
         Raises:
@@ -310,7 +310,7 @@ class Removal:
         from tui_influence.config.template import config_to_toml
         from tui_influence.export.files import write_text_atomically
 
-        path, names = self._path, copies.proposed_for_removal()
+        path, names = self._path, copies.names_to_remove()
         listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
         if len(listed) < len(names):
             diagnostics.warn(

@@ -10,9 +10,9 @@ from tui_influence.cli.options import Ascii, Estimator, Json, OutputKind, Result
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
-        Answer,
         AnyReport,
-        Compared,
+        ComparisonResult,
+        RankingResult,
     )
 
 
@@ -45,13 +45,13 @@ def rank(
     output.one_on_stdout(csv, json)
     question = Question(target, target_class, example, split, estimator, output_kind)
     paths, info = Paths(results), read_run_info(results)
-    answer: Answer | Compared
+    answer: RankingResult | ComparisonResult
     if compare_target is None and compare_class is None:
         answer = rank_run(paths, info, question)
     else:
-        answer = compare_run(paths, info, question, question.against(compare_target, compare_class))
+        answer = compare_run(paths, info, question, question.compared_with(compare_target, compare_class))
     report = answer.report
-    for note in answer.notes:
+    for note in answer.warnings:
         diagnostics.warn(note)
     if csv is not None and str(csv) != "-":
         write_text_atomically(csv, rank_csv(report, comments=comments, top=top))

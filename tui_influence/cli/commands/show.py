@@ -27,7 +27,7 @@ from tui_influence.errors import ConfigError, ResultsError, TinflError
 
 if TYPE_CHECKING:
     from tui_influence.analysis.ranking import Question
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.cli.images import Canvas
 
 Found = TypeVar("Found")
@@ -58,13 +58,13 @@ def show(
         if (example is None) == (source is None):
             raise ConfigError("say what to show: either --example NUMBER or --source CLASS")
         from tui_influence.analysis.ranking import Question
-        from tui_influence.analysis.snapshot import read
+        from tui_influence.analysis.snapshot import read_snapshot
         from tui_influence.cli.images import canvas
         from tui_influence.store.paths import Paths
         from tui_influence.store.run_info import read_run_info
 
         question = Question(target, target_class, example, split, estimator, output_kind)
-        reading = read(Paths(results), read_run_info(results), target)
+        reading = read_snapshot(Paths(results), read_run_info(results), target)
         # For JSON nothing is drawn.
         found = None if json else canvas(color, protocol, theme, ascii_only=ascii_only)
         if source is not None:
@@ -73,15 +73,15 @@ def show(
             _show_example(found, reading, question, columns)
 
 
-def _show_example(canvas: "Canvas | None", reading: "Reading", question: "Question", columns: int | None) -> None:
-    from tui_influence.analysis.examples import about_example
-    from tui_influence.analysis.ranking import chosen_columns
+def _show_example(canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", columns: int | None) -> None:
+    from tui_influence.analysis.examples import explain_example
+    from tui_influence.analysis.ranking import select_examples
     from tui_influence.cli.show_example import example_document, pixels_of, print_example
 
-    (example,) = chosen_columns(reading.described, reading.examples, question).tolist()
-    about = about_example(reading, question, example)
+    (example,) = select_examples(reading.target_info, reading.examples, question).tolist()
+    about = explain_example(reading, question, example)
     pixels, problem = _or_reason(lambda: pixels_of(reading, example))
-    _warn(reading, about.drivers.notes, problem)
+    _warn(reading, about.drivers.warnings, problem)
     if canvas is None:
         output.write_json(example_document(reading, about, pixels, problem))
     else:
@@ -89,9 +89,9 @@ def _show_example(canvas: "Canvas | None", reading: "Reading", question: "Questi
 
 
 def _show_source(
-    canvas: "Canvas | None", reading: "Reading", question: "Question", name: str, columns: int | None
+    canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", name: str, columns: int | None
 ) -> None:
-    from tui_influence.analysis.class_effects import effects
+    from tui_influence.analysis.class_effects import estimate_effects
     from tui_influence.analysis.ranking import rank
     from tui_influence.cli.show_moved import moved_document, print_moved
     from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
@@ -99,9 +99,9 @@ def _show_source(
     group = group_of(reading, name)
     answer = rank(reading, question)
     row = next(row for row in answer.report.ranking.rows if row.index == group)
-    moved = effects(reading, question, at_once=False).of(group, _MOVED)
+    moved = estimate_effects(reading, question, at_once=False).of_group(group, _MOVED)
     samples, problem = _or_reason(lambda: samples_of(reading, group))
-    _warn(reading, answer.notes, problem)
+    _warn(reading, answer.warnings, problem)
     if canvas is None:
         document = source_document(reading, answer.report, row, samples, problem)
         output.write_json(document | moved_document(reading, moved))
@@ -118,7 +118,7 @@ def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:
         return None, str(error)
 
 
-def _warn(reading: "Reading", notes: tuple[str, ...], problem: str) -> None:
+def _warn(reading: "RunSnapshot", notes: tuple[str, ...], problem: str) -> None:
     from tui_influence.cli.images import say_why_no_pictures
 
     for note in notes:

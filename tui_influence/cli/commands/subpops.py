@@ -25,10 +25,10 @@ from tui_influence.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.analysis.types import (
-        ClassParts,
-        Driven,
+        ClassSubpopulations,
+        DrivenExample,
     )
 
 _EXAMPLES = 12
@@ -71,9 +71,9 @@ def subpops(
     if export is not None and str(export) == "-":
         raise ConfigError("--export -: lists of images are written to files")
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.ranking import notes_of
-    from tui_influence.analysis.snapshot import read
-    from tui_influence.analysis.subpopulations import driven_by, subpopulations
+    from tui_influence.analysis.ranking import data_warnings
+    from tui_influence.analysis.snapshot import read_snapshot
+    from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
     from tui_influence.cli.images import canvas, say_why_no_pictures
     from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
@@ -84,12 +84,12 @@ def subpops(
 
     refuse_same_file({"--csv": csv, "--export": export})
     question = Question(target, target_class, None, split, estimator, output_kind)
-    reading = read(Paths(results), read_run_info(results), target)
-    by_source = driven_by(reading, question, group_of(reading, source)) if source is not None else None
-    by_class = subpopulations(reading, question) if by_source is None else ()
-    examples: Sequence[Driven] = by_source.examples if by_source is not None else in_order(by_class)
-    others: Sequence[Driven] = by_source.others if by_source is not None else ()
-    for note in notes_of(reading):
+    reading = read_snapshot(Paths(results), read_run_info(results), target)
+    by_source = driven_examples(reading, question, group_of(reading, source)) if source is not None else None
+    by_class = find_subpopulations(reading, question) if by_source is None else ()
+    examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else in_order(by_class)
+    others: Sequence[DrivenExample] = by_source.not_helped if by_source is not None else ()
+    for note in data_warnings(reading):
         diagnostics.warn(note)
     if export is not None and by_source is not None:
         _write_list(reading, examples, export)
@@ -122,7 +122,7 @@ def subpops(
             diagnostics.say(f"next: {next_command(about, by_class)}")
 
 
-def _write_list(reading: "Reading", examples: "Sequence[Driven]", path: Path) -> None:
+def _write_list(reading: "RunSnapshot", examples: "Sequence[DrivenExample]", path: Path) -> None:
     """Write the names of the examples that are told, a line each."""
     from tui_influence.export.files import write_text_atomically
     from tui_influence.export.subpopulations import image_names
@@ -135,23 +135,25 @@ def _write_list(reading: "Reading", examples: "Sequence[Driven]", path: Path) ->
     diagnostics.say(f"wrote {path}: {pluralize(len(names), 'image')}")
 
 
-def _write_lists(reading: "Reading", found: "ClassParts", folder: Path) -> None:
+def _write_lists(reading: "RunSnapshot", found: "ClassSubpopulations", folder: Path) -> None:
     """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
     from tui_influence.export.subpopulations import list_names
-    from tui_influence.store.files import make_directory, refusal
-    from tui_influence.store.results_directory import refuse_links_on_the_way
+    from tui_influence.store.files import make_directory, to_results_error
+    from tui_influence.store.results_directory import refuse_links_in_path
     from tui_influence.text import printable
 
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(f"--export {printable(str(folder))}: exists; with --class it is a folder of its own")
     except OSError as error:
-        raise refusal(error, "use", folder) from error
-    if not found.parts:
+        raise to_results_error(error, "use", folder) from error
+    if not found.subpopulations:
         diagnostics.warn("no part of the class is told: there is no list to write")
         return
-    refuse_links_on_the_way(folder)
+    refuse_links_in_path(folder)
     make_directory(folder)
     groups = reading.info.source.groups
-    for part, name in zip(found.parts, list_names([groups[part.group] for part in found.parts]), strict=True):
+    for part, name in zip(
+        found.subpopulations, list_names([groups[part.group] for part in found.subpopulations]), strict=True
+    ):
         _write_list(reading, part.members, folder / name)

@@ -27,7 +27,7 @@ from tui_influence.runs.row_queue import forget_failures
 from tui_influence.runs.supervisor import PlanExtender, Request
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import completed, list_failures
+from tui_influence.store.listing import list_completed, list_failures
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -190,7 +190,7 @@ class Planner:
         """Return the positions in the plan that have neither records nor a recorded failure."""
         assert self._info is not None
         over = {
-            role: completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
+            role: list_completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
             for role in Role
         }
         return [position for position, row in enumerate(self._rows) if row.index not in over[row.role]]

@@ -77,7 +77,7 @@ def collect_reports(paths: Paths, planned: Round, submitted: int, log: EventLog)
     if seconds:
         timing = TaskTiming(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
         report.timing = timing
-    log.take_in(sorted(all_events, key=lambda event: float(event["time"])))
+    log.append(sorted(all_events, key=lambda event: float(event["time"])))
     return report
 
 

@@ -14,12 +14,12 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
 from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.looking import Series
 from tui_influence.tui.screens.dialogs import ChooseScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.state import RunState
@@ -211,7 +211,7 @@ class AskingScreen(ModeScreen):
 
         self.app.push_screen(ChooseScreen(title, names, self.state.style), answered)
 
-    def open_image(self, series: Series, place: int, closed: Callable[[int], object]) -> None:
+    def open_image(self, series: ImageSeries, place: int, closed: Callable[[int], object]) -> None:
         """Open one of some images large; afterwards `closed` is told which of them was shown last."""
 
         def left(last: int | None) -> None:

@@ -11,18 +11,18 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ExampleQuestion, ImageSeries
 from tui_influence.render.format import cut, plain
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.large import has_graphics
-from tui_influence.tui.looking import ImageAsked, Series
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import Reading
+    from tui_influence.analysis.snapshot import RunSnapshot
 
 
 class ImageScreen(Screen[int]):
@@ -41,7 +41,7 @@ class ImageScreen(Screen[int]):
     class LookAsked(Message):
         """A closer look is wanted at an image."""
 
-        def __init__(self, reading: "Reading", asked: ImageAsked) -> None:
+        def __init__(self, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
             self.reading, self.asked = reading, asked
             super().__init__()
 
@@ -55,14 +55,14 @@ class ImageScreen(Screen[int]):
     class VerifyAsked(Message):
         """The classes that are to blame for an image are to be left out, to see what that changes."""
 
-        def __init__(self, reading: "Reading", question: Question) -> None:
+        def __init__(self, reading: "RunSnapshot", question: Question) -> None:
             self.reading, self.question = reading, question
             super().__init__()
 
     class Closed(Message):
         """No image is on the screen any more."""
 
-    def __init__(self, state: RunState, series: Series, place: int) -> None:
+    def __init__(self, state: RunState, series: ImageSeries, place: int) -> None:
         """Open an image.
 
         Args:
@@ -111,7 +111,7 @@ class ImageScreen(Screen[int]):
         from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
 
         reading, box = self._series.reading, self.query_one("#said").size
-        classes, width = reading.described.classes, max(box.width - 1, 20)
+        classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._verified(width))
         problem = self._state.image_problems.get(reading.target)
         return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines
@@ -128,7 +128,7 @@ class ImageScreen(Screen[int]):
 
     def _title(self) -> Text:
         style, series, group = self._state.style, self._series, self._group()
-        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.which, style.ascii)}"
+        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
         if group is None:
             return Text(place, style=style.quiet)
         name = cut(plain(group, style.ascii), 40, style.ellipsis)
@@ -165,8 +165,8 @@ class ImageScreen(Screen[int]):
             return not self._state.readonly
         return action != "large" or has_graphics()
 
-    def _asked(self) -> ImageAsked:
-        return self._series.asked(self._place)
+    def _asked(self) -> ExampleQuestion:
+        return self._series.question_at(self._place)
 
     def _question(self) -> Question:
         """The question about this image alone."""

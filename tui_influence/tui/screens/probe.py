@@ -13,11 +13,11 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.probe_state import View
 from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.headers import probe_heading
@@ -28,7 +28,7 @@ from tui_influence.tui.widgets.probe_detail import ProbeDetail
 from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
-    from tui_influence.tui.probe_state import Found
+    from tui_influence.analysis.types import ProbeResult
     from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
 
 
@@ -67,7 +67,7 @@ class ProbeScreen(AskingScreen):
         super().__init__(state)
         self._filter = ""
         self._order = 0
-        self._found: Found | None = None
+        self._found: ProbeResult | None = None
         self._shown: Shown | None = None
         self._sheet: ProbeSheet | None = None
         self._shelved: Shelved | None = None
@@ -124,11 +124,11 @@ class ProbeScreen(AskingScreen):
             self.query_one(ProbeTable).focus()
             return True
         probe, asked = self.state.probe, self.state.question
-        if probe.view is View.PARTS and probe.source is not None:
+        if probe.view is ProbeKind.PARTS and probe.source is not None:
             self.post_message(self.DriverChosen(None))
             return True
-        if probe.view is View.PARTS and asked.target_class is not None:
-            self.ask(asked.against(None, None))
+        if probe.view is ProbeKind.PARTS and asked.target_class is not None:
+            self.ask(asked.compared_with(None, None))
             return True
         return False
 
@@ -139,7 +139,7 @@ class ProbeScreen(AskingScreen):
             return self._sheet is not None and not self._nothing()
         if action == "export":
             return self._shown is not None and not self._nothing()
-        if action == "estimator" and view is View.LEAKS:
+        if action == "estimator" and view is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
             return self.state.overview is not None and self.state.overview.info is not None
@@ -180,7 +180,7 @@ class ProbeScreen(AskingScreen):
         probe = self.state.probe
         asked = probe.asked(self.state.question)
         source = None if asked.source is None else self.info().source.groups[asked.source]
-        verb, *words = asked.question.arguments(self.state.root, asked.view, source=source)
+        verb, *words = asked.question.arguments(self.state.root, asked.kind, source=source)
         limit = probe.found.limit if probe.found is not None else None
         top = [f"--top={limit}"] if limit else []
         self.post_message(CopyAsked(shlex.join(["tinfl", verb, *top, *words]), "the command"))
@@ -200,7 +200,7 @@ class ProbeScreen(AskingScreen):
         if row is None:
             return
         if row.example is None:
-            self.ask(self.state.question.against(None, row.group))
+            self.ask(self.state.question.compared_with(None, row.group))
             return
         indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:
@@ -252,7 +252,7 @@ class ProbeScreen(AskingScreen):
             self._shown = shown(found)
             self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
         table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
-        if before is not None and not table and (found is None or before.asked != found.asked):
+        if before is not None and not table and (found is None or before.question != found.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
@@ -262,7 +262,7 @@ class ProbeScreen(AskingScreen):
         sheet = self._sheet
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
-        self.query_one("#probed").set_class(self.state.probe.view is View.LEAKS, "-pairs")
+        self.query_one("#probed").set_class(self.state.probe.view is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
         drawn = (shown, self.state.style)

@@ -11,9 +11,9 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.looking import Series
 from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.state import RunState
@@ -139,7 +139,9 @@ class ClassScreen(AskingScreen):
         if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
             return
         effects, examples = shown.effects, [tile.place for tile in tiles]
-        series = Series(effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves")
+        series = ImageSeries(
+            effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
+        )
         grid = self.query_one("#moved", ImageGrid)
         self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
@@ -207,7 +209,7 @@ class ClassScreen(AskingScreen):
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
         target = seen.effects.reading.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, seen.effects.reading.described.classes, style, captions=captions)
+        images = shelves(seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
         samples.show((sample_shelf(seen.samples, style),), style, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)

@@ -9,10 +9,12 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.types import (
-    Moved,
-    MovedExample,
+    ExampleEffect,
+    GroupEffects,
     RankReport,
 )
 from tui_influence.influence.types import (
@@ -20,10 +22,10 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
+from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.both_ends import both_ends
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 8
 """Cells that a name keeps, however narrow the screen."""
@@ -63,7 +65,7 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, style: Sty
 
 
 def shelves(
-    moved: Moved, target: int, classes: Sequence[str], style: Style, *, captions: int = 2
+    moved: GroupEffects, target: int, classes: Sequence[str], style: Style, *, captions: int = 2
 ) -> tuple[Shelf, Shelf]:
     """Return the images that a group helps and hurts most.
 
@@ -75,7 +77,7 @@ def shelves(
         captions: lines below an image, 1 or 2.
     """
 
-    def shelf(words: str, text_style: str, examples: Sequence[MovedExample], beyond: int) -> Shelf:
+    def shelf(words: str, text_style: str, examples: Sequence[ExampleEffect], beyond: int) -> Shelf:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, style, captions) for example in examples)
         return Shelf(Text.assemble((words, f"bold {text_style}"), (count, style.quiet)), tiles, "none")
@@ -93,7 +95,7 @@ def sample_shelf(samples: Sequence[int], style: Style) -> Shelf:
     return Shelf(Text("images of the class itself", style="bold"), tiles, "none is kept")
 
 
-def class_effects(moved: Moved, style: Style, width: int, height: int) -> list[Text]:
+def class_effects(moved: GroupEffects, style: Style, width: int, height: int) -> list[Text]:
     """Return what a group does to each class of the target, a line each; both ends where not all fit.
 
     Args:
@@ -106,10 +108,10 @@ def class_effects(moved: Moved, style: Style, width: int, height: int) -> list[T
         (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
         (f"  {pluralize(moved.models, 'model')}", style.quiet),
     )
-    return [title, *both_ends(moved.classes, "class", style, width, height - 1)]
+    return [title, *head_and_tail(moved.classes, "class", style, width, height - 1)]
 
 
-def _tile(example: MovedExample, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:
+def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:
     label, usual = (plain(label_name(classes, place), style.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = style.arrow(example.influence)

@@ -5,17 +5,17 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.types import (
-    AboutExample,
-    Said,
+    ExampleReport,
+    PredictionSummary,
 )
 from tui_influence.render.format import fit, plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
+from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
-from tui_influence.tui.widgets.both_ends import both_ends
 
 _LABEL = 12
 _VOTES = 3
@@ -24,7 +24,7 @@ _DRIVERS = 10
 
 
 def example_lines(
-    about: AboutExample,
+    about: ExampleReport,
     classes: Sequence[str],
     group: str | None,
     style: Style,
@@ -53,8 +53,8 @@ def example_lines(
         Text(),
     ]
     split = []
-    if about.split is not None and group is not None:
-        split = [*_with_and_without(about.split, names, group, style, width), Text()]
+    if about.with_and_without is not None and group is not None:
+        split = [*_with_and_without(about.with_and_without, names, group, style, width), Text()]
     between = [*verified, Text()] if verified else []
     used = len(facts) + len(between) + len(split)
     estimated = [*split, *_drivers(about, style, width, max(height - used, _DRIVERS))]
@@ -64,7 +64,7 @@ def example_lines(
 
 
 def _with_and_without(
-    split: tuple[Said, Said], names: Sequence[str], group: str, style: Style, width: int
+    split: tuple[PredictionSummary, PredictionSummary], names: Sequence[str], group: str, style: Style, width: int
 ) -> list[Text]:
     column, ellipsis = max((width - _LABEL) // 2, 8), style.ellipsis
     heads = (f"with {plain(group, style.ascii)}", "without it")
@@ -85,7 +85,7 @@ def _with_and_without(
     ]
 
 
-def _drivers(about: AboutExample, style: Style, width: int, height: int) -> list[Text]:
+def _drivers(about: ExampleReport, style: Style, width: int, height: int) -> list[Text]:
     report = about.drivers.report
     rows = report.ranking.rows
     found = report.ranking.reliability
@@ -95,10 +95,10 @@ def _drivers(about: AboutExample, style: Style, width: int, height: int) -> list
     elif found is not None and isfinite(found.value):
         trust = f"reliability {with_interval(found.value, found.low, found.high)}"
     title = Text.assemble((f"{report.nouns} that drive it", "bold"), (f"  {trust}", style.quiet))
-    return [title, *both_ends(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
+    return [title, *head_and_tail(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
 
 
-def _votes(said: Said, names: Sequence[str], most: int = _VOTES) -> str:
+def _votes(said: PredictionSummary, names: Sequence[str], most: int = _VOTES) -> str:
     return ", ".join(f"{label_name(names, label)} {share:.0%}" for label, share in said.votes[:most]) or "-"
 
 

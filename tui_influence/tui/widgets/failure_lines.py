@@ -10,28 +10,31 @@ from math import inf
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
 from tui_influence.analysis.failures import (
-    BLAMED,
+    DEFAULT_GROUPS,
 )
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
-    Blamed,
+    group_noun,
+    label_name,
+)
+from tui_influence.analysis.types import (
     Failure,
     Failures,
+    HarmfulGroup,
+    ImageSeries,
+    ProbeResult,
 )
 from tui_influence.export.failures import failures_csv
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import Column, cut, plain
-from tui_influence.render.interval_table import q_text
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Column, Estimates, IntervalTable, point_estimate
+from tui_influence.render.numbers import format_q
 from tui_influence.render.style import Style
+from tui_influence.render.whisker import NO_ESTIMATE
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
-from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
@@ -48,112 +51,110 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def failures_shown(found: Found, failures: Failures) -> Shown:
+def failures_shown(found: ProbeResult, failures: Failures) -> Shown:
     """Return what there is to show of failures."""
-    asked, reading = found.asked.question, found.reading
-    blamed = {one.example: one.blamed[0].group if one.blamed else None for one in failures.found}
-    few = replace(failures, found=tuple(replace(one, blamed=one.blamed[:BLAMED]) for one in failures.found))
+    asked, reading = found.question.question, found.reading
+    blamed = {one.example: one.harmful_groups[0].group if one.harmful_groups else None for one in failures.examples}
+    few = replace(
+        failures,
+        examples=tuple(replace(one, harmful_groups=one.harmful_groups[:DEFAULT_GROUPS]) for one in failures.examples),
+    )
     limited = f"The {found.limit:,} of lowest margin, as with `--top={found.limit}`. " if found.limit else ""
     return Shown(
         summary=lambda style: _summary(found, failures),
         sheet=_sheet(found, failures),
-        empty="" if failures.found else f"None of {_summary(found, failures).partition(' of ')[2]}.",
-        series=lambda examples: Series(
+        empty="" if failures.examples else f"None of {_summary(found, failures).partition(' of ')[2]}.",
+        series=lambda examples: ImageSeries(
             reading, asked, examples, [blamed[one] for one in examples], "is most to blame", "that models get wrong"
         ),
         csv=lambda: failures_csv(reading, asked, few),
-        what=pluralize(len(failures.found), "failure"),
-        note=f"{limited}All failures, whatever is filtered, with at most {BLAMED} groups to blame for each.",
+        what=pluralize(len(failures.examples), "failure"),
+        note=f"{limited}All failures, whatever is filtered, with at most {DEFAULT_GROUPS} groups to blame for each.",
     )
 
 
-def _summary(found: Found, failures: Failures) -> str:
+def _summary(found: ProbeResult, failures: Failures) -> str:
     models = pluralize(failures.models, "model")
     shown = f"; the {found.limit:,} of lowest margin are shown" if found.limit else ""
-    verb = "is" if failures.wrong == 1 else "are"
-    return f"{failures.wrong:,} of {pluralize(failures.size, 'test image')} {verb} wrong by most of {models}{shown}"
+    verb = "is" if failures.n_wrong == 1 else "are"
+    of = pluralize(failures.n_examples, "test image")
+    return f"{failures.n_wrong:,} of {of} {verb} wrong by most of {models}{shown}"
 
 
-def _sheet(found: Found, failures: Failures) -> ProbeSheet:
-    groups, classes = found.reading.info.source.groups, found.reading.described.classes
-    worst = [one.blamed[0] if one.blamed else None for one in failures.found]
-    effects = [NONE if one is None else _effect(one) for one in worst]
+def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
+    groups, classes = found.reading.info.source.groups, found.reading.target_info.classes
+    worst = [one.harmful_groups[0] if one.harmful_groups else None for one in failures.examples]
+    effects = [NO_ESTIMATE if one is None else point_estimate(one) for one in worst]
 
-    def written(width: int, style: Style) -> IntervalLines:
-        style = style
+    def written(width: int, style: Style) -> IntervalTable:
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
             return cut(plain(text, style.ascii), _NAME if width >= _ROOMY else _FEWEST, style.ellipsis)
 
-        predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.found)
+        predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.examples)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
-        return IntervalLines(
+        return IntervalTable(
             "class",
-            [classes[one.label] for one in failures.found],
-            effects,
-            [
+            [classes[one.label] for one in failures.examples],
+            [Estimates("influence ", effects)],
+            style,
+            width,
+            before=[
                 Column("predicted", predicted, right=False),
-                Column("right", tuple(f"{one.right:.0%}" for one in failures.found), keep=3),
-                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.found), keep=1),
+                Column("right", tuple(f"{one.right:.0%}" for one in failures.examples), keep=3),
+                Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.examples), keep=1),
                 Column("to blame", blamed, right=False),
             ],
-            [Column("q", tuple("" if one is None else q_text(one.q, style.unknown) for one in worst), keep=2)],
-            width,
-            style,
-            least=_FEWEST,
+            after=[Column("q", tuple("" if one is None else format_q(one.q, style.unknown) for one in worst), keep=2)],
+            min_name=_FEWEST,
         )
 
     return ProbeSheet(
         rows=[
             ProbeRow(one.example, _names(one, classes, groups), _numbers(one, blame), one.example)
-            for one, blame in zip(failures.found, worst, strict=True)
+            for one, blame in zip(failures.examples, worst, strict=True)
         ],
         noun="failure",
         nouns="failures",
         orders=_ORDERS,
         written=written,
-        about=lambda place, width, style: _about(found, failures, failures.found[place], width, style),
+        about=lambda place, width, style: _about(found, failures, failures.examples[place], width, style),
     )
-
-
-def _effect(one: Blamed) -> Effect:
-    return Effect(one.influence, one.low, one.high, one.is_significant, one.se)
 
 
 def _names(one: Failure, classes: Sequence[str], groups: Sequence[str]) -> str:
     names = [classes[one.label], label_name(classes, one.predicted)]
-    return " ".join([*names, *(groups[blame.group] for blame in one.blamed[:1])])
+    return " ".join([*names, *(groups[blame.group] for blame in one.harmful_groups[:1])])
 
 
-def _numbers(one: Failure, blame: Blamed | None) -> dict[str, float]:
+def _numbers(one: Failure, blame: HarmfulGroup | None) -> dict[str, float]:
     influence, q = (blame.influence, blame.q) if blame is not None else (inf, inf)
     return {"": influence, "q": q, "margin": one.margin, "right": one.right}
 
 
-def _about(found: Found, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
+def _about(found: ProbeResult, failures: Failures, one: Failure, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
-    classes, groups, noun = reading.described.classes, reading.info.source.groups, noun_of(reading.info)
+    classes, groups, noun = reading.target_info.classes, reading.info.source.groups, group_noun(reading.info)
 
     def name(text: str) -> str:
         return cut(plain(text, style.ascii), width // 2, style.ellipsis)
 
     label, usual = name(classes[one.label]), name(label_name(classes, one.predicted))
     instead = f", mostly predicted {usual}" if one.predicted != one.label else ""
-    lines = IntervalLines(
+    lines = IntervalTable(
         "to blame",
-        [groups[blame.group] for blame in one.blamed],
-        [_effect(blame) for blame in one.blamed],
-        [],
-        [Column("q", tuple(q_text(blame.q, style.unknown) for blame in one.blamed), keep=1)],
-        width,
+        [groups[blame.group] for blame in one.harmful_groups],
+        [Estimates("influence ", [point_estimate(blame) for blame in one.harmful_groups])],
         style,
+        width,
+        after=[Column("q", tuple(format_q(blame.q, style.unknown) for blame in one.harmful_groups), keep=1)],
     )
-    blamed = [lines.header(), *(lines.line(place) for place in range(len(one.blamed)))]
-    nothing = [Text(f"no {noun} lowers its {found.asked.question.output_kind}", style.quiet)]
+    blamed = [lines.header(), *(lines.line(place) for place in range(len(one.harmful_groups)))]
+    nothing = [Text(f"no {noun} lowers its {found.question.question.output_kind}", style.quiet)]
     zero = f" Zero is an average {noun}." if failures.relative else ""
     explained = (
-        f"Influence on the {found.asked.question.output_kind} of this image, with 95% intervals; "
+        f"Influence on the {found.question.question.output_kind} of this image, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
     where = f"image {one.example:,}, {plain(reading.examples.names[one.example], style.ascii)}"
@@ -162,7 +163,7 @@ def _about(found: Found, failures: Failures, one: Failure, width: int, style: St
         Text(cut(where, width, style.ellipsis), style.quiet),
         Text(f"right in {one.right:.0%} of the models, margin {one.margin:+.2f}"),
         Text(),
-        *(blamed if one.blamed else nothing),
+        *(blamed if one.harmful_groups else nothing),
         Text(),
         Text(explained, style.quiet),
     ]

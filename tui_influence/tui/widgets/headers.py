@@ -9,13 +9,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.types import ProbeKind
 from tui_influence.influence.types import (
-    describe,
+    reliability_grade,
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.probe_state import View
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def question_lines(
     first = _with_right(_asked(state, width), _trust(state, width), width)
     second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
     lines = [first, second]
-    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.notes]
+    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
@@ -110,7 +110,7 @@ def _one(report: "RankReport", style: Style) -> Text:
         return Text("NOISE, not a result", style=style.warning)
     if found is None:
         return Text("reliability unknown", style=style.quiet)
-    word = describe(found)
+    word = reliability_grade(found)
     word = "uncertain" if word == "noise" else word
     return Text(f"reliability {found.value:z.2f}, {word}")
 
@@ -143,7 +143,7 @@ def _with_right(left: Text, right: Text, width: int) -> Text:
     return Text.assemble(left, " " * gap, right)
 
 
-_WORDS = {View.FAILURES: "Failures", View.PARTS: "Subpopulations", View.LEAKS: "Leaks"}
+_WORDS = {ProbeKind.FAILURES: "Failures", ProbeKind.PARTS: "Subpopulations", ProbeKind.LEAKS: "Leaks"}
 _LEAST = 16
 """Cells of the question below which only the view that is shown is named."""
 
@@ -184,7 +184,7 @@ def _first(state: RunState, width: int) -> Text:
         tabs = Text(f" {_WORDS[probe.view]} ", "bold reverse")
     asked = probe.asked(state.question)
     found = probe.found
-    stale = found is not None and found.asked != asked and not probe.problem
+    stale = found is not None and found.question != asked and not probe.problem
     room = max(width - tabs.cell_len - 2, 0)
     right = Text("working it out..." if stale else _probe_heading_asked(state, asked.question, room))
     right.stylize(style.warning if stale else "")

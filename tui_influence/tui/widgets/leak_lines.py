@@ -5,24 +5,26 @@ Pure functions of what was found. Loads numpy, so it is imported where there is 
 
 from rich.text import Text
 
-from tui_influence.analysis.leakage import (
-    class_of,
-)
+from tui_influence.analysis.leakage import source_class_of
 from tui_influence.analysis.types import (
+    ImageSeries,
     Leak,
     Leaks,
+    ProbeResult,
 )
 from tui_influence.export.leakage import leaks_csv
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import (
+    Column,
+    Estimates,
+    IntervalTable,
+    digits_of,
+    estimate_text,
+    point_estimate,
 )
-from tui_influence.render.format import Column, cut, plain
-from tui_influence.render.interval_table import q_text
+from tui_influence.render.numbers import format_interval, format_q
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
-from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines, digits_of, effect_text, interval_text
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
@@ -35,25 +37,25 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def leaks_shown(found: Found, leaks: Leaks) -> Shown:
+def leaks_shown(found: ProbeResult, leaks: Leaks) -> Shown:
     """Return what there is to show of leaks."""
     pairs = (*leaks.helped, *leaks.hurt)
     by_index = {_index(found, leak): leak for leak in pairs}
     models = pluralize(leaks.models, "model")
-    asked = found.asked.question
+    asked = found.question.question
 
-    def series(indices: "list[int] | tuple[int, ...]") -> Series:
+    def series(indices: "list[int] | tuple[int, ...]") -> ImageSeries:
         chosen = [by_index[index] for index in indices]
         groups = [leak.group for leak in chosen]
-        return Series(found.reading, asked, [leak.example for leak in chosen], groups, "", "that one image moves")
+        return ImageSeries(found.reading, asked, [leak.example for leak in chosen], groups, "", "that one image moves")
 
     return Shown(
         summary=lambda style: (
             f"{leaks.n_helped:,} pairs helped and {leaks.n_hurt:,} hurt beyond chance, "
-            f"of {pluralize(leaks.tested, 'pair')}, {models}"
+            f"of {pluralize(leaks.n_tested, 'pair')}, {models}"
         ),
         sheet=_sheet(found, leaks, pairs),
-        empty="" if pairs else f"None of {pluralize(leaks.tested, 'pair')} can be told from chance by {models}.",
+        empty="" if pairs else f"None of {pluralize(leaks.n_tested, 'pair')} can be told from chance by {models}.",
         series=lambda indices: series(tuple(indices)),
         csv=lambda: leaks_csv(found.reading, asked, leaks, None),
         what=pluralize(len(pairs), "pair"),
@@ -61,33 +63,29 @@ def leaks_shown(found: Found, leaks: Leaks) -> Shown:
     )
 
 
-def _index(found: Found, leak: Leak) -> int:
+def _index(found: ProbeResult, leak: Leak) -> int:
     return leak.group * len(found.reading.examples.labels) + leak.example
 
 
-def _effect(leak: Leak) -> Effect:
-    return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANCE_LEVEL, leak.se)
-
-
-def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
+def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
     reading, groups = found.reading, found.reading.info.source.groups
-    labels = [reading.described.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
-    effects = [_effect(leak) for leak in pairs]
+    labels = [reading.target_info.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
+    effects = [point_estimate(leak) for leak in pairs]
 
-    def written(width: int, style: Style) -> IntervalLines:
-        style = style
+    def written(width: int, style: Style) -> IntervalTable:
+
         tests = tuple(
             f"{leak.example:,} {cut(plain(label, style.ascii), _NAME, style.ellipsis)}"
             for leak, label in zip(pairs, labels, strict=True)
         )
-        return IntervalLines(
+        return IntervalTable(
             "source image",
             [groups[leak.group] for leak in pairs],
-            effects,
-            [Column("test image", tests, right=False)],
-            [Column("q", tuple(q_text(leak.q, style.unknown) for leak in pairs), keep=1)],
-            width,
+            [Estimates("influence ", effects)],
             style,
+            width,
+            before=[Column("test image", tests, right=False)],
+            after=[Column("q", tuple(format_q(leak.q, style.unknown) for leak in pairs), keep=1)],
         )
 
     return ProbeSheet(
@@ -109,11 +107,13 @@ def _sheet(found: Found, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
     )
 
 
-def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, style: Style) -> list[Text]:
+def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
-    group, effect = reading.info.source.groups[leak.group], _effect(leak)
-    source_class, digits = class_of(reading.info, group), digits_of([effect])
-    gone = found.unsampled or ("" if leak.group in found.samples else "The run keeps no picture of this source image.")
+    group, effect = reading.info.source.groups[leak.group], point_estimate(leak)
+    source_class, digits = source_class_of(reading.info, group), digits_of([effect])
+    gone = found.samples_error or (
+        "" if leak.group in found.samples else "The run keeps no picture of this source image."
+    )
     word = "helps: likely leakage" if leak.influence > 0 else "hurts: misleading"
 
     def fact(name: str, text: str) -> Text:
@@ -126,15 +126,16 @@ def _about(found: Found, leaks: Leaks, leak: Leak, label: str, width: int, style
         fact("test", f"image {leak.example:,}, {reading.examples.names[leak.example]}, class {label}"),
         Text.assemble(
             (f"{'influence':<{_LABEL}}", style.quiet),
-            (effect_text(effect, digits, style), style.effect(effect.value) if effect.told else style.quiet),
-            (f" {interval_text(effect, digits)}  q {q_text(leak.q, style.unknown)}", style.quiet),
+            (estimate_text(effect, digits, style), style.effect(effect.value, significant=effect.is_significant)),
+            (f" {format_interval(effect.low, effect.high, digits)}  q {format_q(leak.q, style.unknown)}", style.quiet),
         ),
-        Text(word if effect.told else "no effect beyond chance has been shown"),
+        Text(word if effect.is_significant else "no effect beyond chance has been shown"),
         Text(),
         Text(
             "Influence: on the test image beyond that on the others of its class, over models trained with the source "
             "image minus over models trained without it; of the same sign as that on the test image itself. q over all "
-            f"{leaks.tested:,} pairs. A pair is found four times in five if that is {leaks.smallest:.2g} or more.",
+            f"{leaks.n_tested:,} pairs. A pair is found four times in five if that is "
+            f"{leaks.detectable_influence:.2g} or more.",
             style.quiet,
         ),
     ]

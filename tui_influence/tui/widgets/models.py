@@ -4,22 +4,20 @@ from statistics import fmean
 
 from rich.text import Text
 
-from tui_influence.analysis.reliability_curve import (
-    FEWEST,
-)
+from tui_influence.analysis.reliability_curve import MIN_MODELS
 from tui_influence.analysis.types import (
-    Growth,
+    ReliabilityCurve,
 )
 from tui_influence.influence.types import (
-    describe,
+    reliability_grade,
 )
+from tui_influence.render.charts import histogram, reliability_chart
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
 from tui_influence.render.style import Style
-from tui_influence.tui.widgets.charts import histogram, reliability_chart
 
 
-def models(growth: Growth, style: Style, width: int, height: int, about: str = "") -> list[Text]:
+def models(growth: ReliabilityCurve, style: Style, width: int, height: int, about: str = "") -> list[Text]:
     """Return the lines.
 
     Args:
@@ -32,16 +30,16 @@ def models(growth: Growth, style: Style, width: int, height: int, about: str = "
     on = f" on {plain(about, style.ascii)[:40]}" if about else ""
     title = Text(f"Reliability of the ranking{on}", style="bold")
     if not growth.measured:
-        why = f"measured from {FEWEST} models on" if growth.models < FEWEST else "too few groups to tell"
+        why = f"measured from {MIN_MODELS} models on" if growth.models < MIN_MODELS else "too few groups to tell"
         lines = [title, Text(why, style=style.quiet)]
     else:
         last = growth.measured[-1][1]
-        word = describe(last)
+        word = reliability_grade(last)
         word = "uncertain" if word == "noise" else word
         title.append(f"  {with_interval(last.value, last.low, last.high)}, {word}", style="not bold")
         lines = [title, *reliability_chart(growth, width, height, style)]
-        if growth.needed:
-            needed, low, high = growth.needed
+        if growth.models_needed:
+            needed, low, high = growth.models_needed
             between = f" ({low:,} to {high:,})" if low and high else ""
             text = f"0.9 takes about {needed:,} models in all{between}" if needed > growth.models else "0.9 is reached"
         else:

@@ -9,25 +9,29 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.ranking import noun_of
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
-    ClassParts,
-    Driven,
-    DrivenBy,
+    group_noun,
+)
+from tui_influence.analysis.types import (
+    ClassSubpopulations,
+    DrivenExample,
+    DrivenExamples,
+    ImageSeries,
+    ProbeResult,
 )
 from tui_influence.export.subpopulations import driven_csv, in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.charts import progress_bar
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.interval_table import Column, IntervalTable
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.looking import Series
-from tui_influence.tui.probe_state import Found
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 24
 """Cells of a name at most."""
@@ -40,67 +44,69 @@ _TALL = 32
 """Lines beside a table of classes."""
 
 
-def classes_shown(found: Found, classes: tuple[ClassParts, ...]) -> Shown:
+def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
     examples = in_order(classes)
-    one = classes[0] if found.asked.question.target_class is not None else None
+    one = classes[0] if found.question.question.target_class is not None else None
     return Shown(
         summary=lambda style: _summary(found, classes, style),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
-        series=lambda numbers: _series(found, examples, numbers, f"of class {found.asked.question.target_class}"),
-        csv=lambda: driven_csv(found.reading, found.asked.question, examples),
+        series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
+        csv=lambda: driven_csv(found.reading, found.question.question, examples),
         what=pluralize(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
     )
 
 
-def driven_shown(found: Found, driven: DrivenBy) -> Shown:
+def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
     """Return what there is to show of what one group drives: its images, by their class."""
-    told = any(example.told for example in driven.examples)
+    told = any(example.is_significant for example in driven.examples)
     return Shown(
         summary=lambda style: _driven_summary(found, driven, style),
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.asked.question, [*driven.examples, *driven.others]),
-        what=pluralize(driven.size, "test image"),
+        csv=lambda: driven_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
+        what=pluralize(driven.n_examples, "test image"),
         note="All test images, those that it does not help beyond their class too.",
     )
 
 
-def _series(found: Found, examples: Sequence[Driven], numbers: Sequence[int], which: str) -> Series:
+def _series(found: ProbeResult, examples: Sequence[DrivenExample], numbers: Sequence[int], which: str) -> ImageSeries:
     groups = {one.example: one.group for one in examples}
-    return Series(found.reading, found.asked.question, numbers, [groups[number] for number in numbers], "", which)
+    return ImageSeries(
+        found.reading, found.question.question, numbers, [groups[number] for number in numbers], "", which
+    )
 
 
-def _summary(found: Found, classes: Sequence[ClassParts], style: Style) -> str:
-    told, size = sum(one.told for one in classes), sum(one.size for one in classes)
-    noun = noun_of(found.reading.info)
+def _summary(found: ProbeResult, classes: Sequence[ClassSubpopulations], style: Style) -> str:
+    told, size = sum(one.n_assigned for one in classes), sum(one.n_examples for one in classes)
+    noun = group_noun(found.reading.info)
     models = pluralize(classes[0].models, "model")
-    groups = len({part.group for one in classes for part in one.parts})
+    groups = len({part.group for one in classes for part in one.subpopulations})
     by = f", by {pluralize(groups, f'source {noun}', f'source {PLURAL[noun]}')}" if groups else ""
     return f"{told:,} of {pluralize(size, 'test image')} told apart{by}, {models}"
 
 
-def _driven_summary(found: Found, driven: DrivenBy, style: Style) -> str:
-    told = sum(1 for example in driven.examples if example.told)
+def _driven_summary(found: ProbeResult, driven: DrivenExamples, style: Style) -> str:
+    told = sum(1 for example in driven.examples if example.is_significant)
     group = _name(found.reading.info.source.groups[driven.group], style)
-    of = pluralize(driven.size, "test image")
+    of = pluralize(driven.n_examples, "test image")
     return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
 
-def _overview(found: Found, classes: Sequence[ClassParts]) -> ProbeSheet:
-    names = found.reading.described.classes
+def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:
+    names = found.reading.target_info.classes
     return ProbeSheet(
-        rows=[ProbeRow(one.label, names[one.label], {"": one.told / one.size}) for one in classes],
+        rows=[ProbeRow(one.label, names[one.label], {"": one.n_assigned / one.n_examples}) for one in classes],
         noun="class",
         nouns="classes",
         orders={
             "in the target's order": lambda row: (row.index,),
             "most told first": lambda row: (-row.numbers[""], row.index),
         },
-        written=lambda width, style: _OverviewLines(found, classes, width, style),
+        written=lambda width, style: _overview_table(found, classes, width, style),
         about=lambda place, width, style: [
             Text.assemble((_name(names[classes[place].label], style), "bold")),
             *_parts(found, classes[place], None, width, _TALL, style),
@@ -108,39 +114,33 @@ def _overview(found: Found, classes: Sequence[ClassParts]) -> ProbeSheet:
     )
 
 
-class _OverviewLines:
+def _overview_table(
+    found: ProbeResult, classes: Sequence[ClassSubpopulations], width: int, style: Style
+) -> IntervalTable:
     """A line a class: how many of its images are told, and what drives most of them."""
-
-    def __init__(self, found: Found, classes: Sequence[ClassParts], width: int, style: Style) -> None:
-        self._classes, self._width, self._style = classes, width, style
-        self._groups = found.reading.info.source.groups
-        self._names = [_name(found.reading.described.classes[one.label], style) for one in classes]
-        self._cells = max(cell_len(name) for name in ("class", *self._names))
-        self._told = [f"{one.told:,} of {one.size:,}" for one in classes]
-
-    def header(self) -> Text:
-        return self._line("class", "told", Text(" " * _BAR), "driven by", self._style.quiet)
-
-    def line(self, place: int) -> Text:
-        found, style = self._classes[place], self._style
-        parts = [f"{_name(self._groups[part.group], style)} {len(part.members)}" for part in found.parts]
-        bar = progress_bar(found.told / found.size, 0.0, _BAR, style, style.good)
-        return self._line(self._names[place], self._told[place], bar, style.separator.join(parts) or "-", "")
-
-    def _line(self, name: str, told: str, bar: Text, parts: str, style: str) -> Text:
-        column = max(map(len, ("told", *self._told)))
-        line = Text.assemble(fit(name, self._cells), "  ", told.rjust(column), "  ", style=style)
-        if self._width >= _WITH_BAR:
-            line = Text.assemble(line, bar, "  ")
-        left = max(self._width - line.cell_len, 0)
-        line.append(cut(parts, left, _ellipsis(self._style)))
-        line.no_wrap, line.overflow = True, "crop"
-        return line
+    names, groups = found.reading.target_info.classes, found.reading.info.source.groups
+    bars = tuple(progress_bar(one.n_assigned / one.n_examples, 0.0, _BAR, style, style.good) for one in classes)
+    driven_by = tuple(
+        style.separator.join(f"{_name(groups[part.group], style)} {len(part.members)}" for part in one.subpopulations)
+        or "-"
+        for one in classes
+    )
+    return IntervalTable(
+        "class",
+        [_name(names[one.label], style) for one in classes],
+        [],
+        style,
+        width,
+        before=[Column("told", tuple(f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes))],
+        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_by)],
+    )
 
 
-def _class_shelves(found: Found, one: ClassParts) -> Shelved:
+def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
     target, groups = found.reading.target, found.reading.info.source.groups
-    at = {member.example: member for part in one.parts for member in part.members} | {e.example: e for e in one.untold}
+    at = {member.example: member for part in one.subpopulations for member in part.members} | {
+        e.example: e for e in one.unassigned
+    }
 
     def shelves(style: Style) -> tuple[Shelf, ...]:
         found_parts = [
@@ -148,12 +148,12 @@ def _class_shelves(found: Found, one: ClassParts) -> Shelved:
                 _title(_name(groups[part.group], style), f"drives {len(part.members):,}", part.members, style),
                 tuple(_tile(target, member, "", style) for member in part.members),
             )
-            for part in one.parts
+            for part in one.subpopulations
         ]
-        title = Text.assemble(("not told", "bold"), f"  {len(one.untold):,}")
+        title = Text.assemble(("not told", "bold"), f"  {len(one.unassigned):,}")
         rest = tuple(
             _tile(target, member, "" if member.group is None else _name(groups[member.group], style), style)
-            for member in one.untold
+            for member in one.unassigned
         )
         return (*found_parts, *([Shelf(title, rest)] if rest else []))
 
@@ -165,9 +165,9 @@ def _class_shelves(found: Found, one: ClassParts) -> Shelved:
     )
 
 
-def _driven_shelves(found: Found, driven: DrivenBy) -> Shelved:
-    target, classes = found.reading.target, found.reading.described.classes
-    told = [example for example in driven.examples if example.told]
+def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
+    target, classes = found.reading.target, found.reading.target_info.classes
+    told = [example for example in driven.examples if example.is_significant]
     at = {example.example: example for example in driven.examples}
 
     def shelves(style: Style) -> tuple[Shelf, ...]:
@@ -175,14 +175,16 @@ def _driven_shelves(found: Found, driven: DrivenBy) -> Shelved:
             title = Text.assemble(("none is told from its class; these come nearest", "bold"))
             return (Shelf(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
         made = []
-        for label, count in driven.told_by_class():
+        for label, count in driven.significant_by_class():
             members = [example for example in told if example.label == label]
-            title = _title(_name(classes[label], style), f"{count:,} of {driven.sizes[label]:,}", members, style)
+            title = _title(_name(classes[label], style), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
             made.append(Shelf(title, tuple(_tile(target, member, "", style) for member in members)))
         return tuple(made)
 
     def about(example: int | None, width: int, height: int, style: Style) -> list[Text]:
-        counts = [(classes[label], count, int(driven.sizes[label])) for label, count in driven.told_by_class()]
+        counts = [
+            (classes[label], count, int(driven.class_sizes[label])) for label, count in driven.significant_by_class()
+        ]
         chosen = at.get(example) if example is not None else None
         lit = classes[chosen.label] if chosen is not None else None
         return [
@@ -193,17 +195,19 @@ def _driven_shelves(found: Found, driven: DrivenBy) -> Shelved:
     return Shelved(shelves, about)
 
 
-def _parts(found: Found, one: ClassParts, chosen: Driven | None, width: int, height: int, style: Style) -> list[Text]:
+def _parts(
+    found: ProbeResult, one: ClassSubpopulations, chosen: DrivenExample | None, width: int, height: int, style: Style
+) -> list[Text]:
     """The parts of a class with a bar each, and what is said of one of its images."""
     groups = found.reading.info.source.groups
-    counts = [(groups[part.group], len(part.members), one.size) for part in one.parts]
-    lit = groups[chosen.group] if chosen is not None and chosen.told and chosen.group is not None else None
+    counts = [(groups[part.group], len(part.members), one.n_examples) for part in one.subpopulations]
+    lit = groups[chosen.group] if chosen is not None and chosen.is_significant and chosen.group is not None else None
     lines = _bars("driven by", counts, lit, width, height - _MORE, style)
-    untold = f"{len(one.untold):,} of {one.size:,} are driven by nothing that can be told."
+    unassigned = f"{len(one.unassigned):,} of {one.n_examples:,} are driven by nothing that can be told."
     needed = ""
-    if one.needed is not None:
-        needed = f" To tell half takes at least about {one.needed:,} models; there are {one.models:,}."
-    return [*lines, Text(untold + needed, style.quiet), *_said(found, chosen, style)]
+    if one.models_needed is not None:
+        needed = f" To tell half takes at least about {one.models_needed:,} models; there are {one.models:,}."
+    return [*lines, Text(unassigned + needed, style.quiet), *_said(found, chosen, style)]
 
 
 def _bars(
@@ -227,7 +231,7 @@ def _bars(
     return [*lines, Text()]
 
 
-def _said(found: Found, chosen: Driven | None, style: Style) -> list[Text]:
+def _said(found: ProbeResult, chosen: DrivenExample | None, style: Style) -> list[Text]:
     """What is said of one image: by which group it is driven, how much beyond its class, how surely."""
     if chosen is None:
         return []
@@ -235,14 +239,17 @@ def _said(found: Found, chosen: Driven | None, style: Style) -> list[Text]:
     about = Text(f"image {chosen.example:,}, {plain(names[chosen.example], style.ascii)}", style.quiet)
     if chosen.group is None:
         return [Text(), about, Text("no source helps it beyond its class", style.quiet)]
-    digits = value_format([chosen.beyond], [chosen.se])
-    mark = "*" if chosen.told else ""
+    digits = value_format([chosen.class_relative_influence], [chosen.se])
+    mark = "*" if chosen.is_significant else ""
     ends = f" [{chosen.low:{digits}}, {chosen.high:{digits}}]" if isfinite(chosen.low) else ""
     return [
         Text(),
         about,
         Text.assemble(
-            (f"{style.before(chosen.beyond)}{chosen.beyond:{digits}}{mark}", _colour(chosen, style)),
+            (
+                f"{style.before(chosen.class_relative_influence)}{chosen.class_relative_influence:{digits}}{mark}",
+                _colour(chosen, style),
+            ),
             (f"{ends} by ", style.quiet),
             _name(found.reading.info.source.groups[chosen.group], style),
         ),
@@ -250,22 +257,22 @@ def _said(found: Found, chosen: Driven | None, style: Style) -> list[Text]:
     ]
 
 
-def _title(name: str, words: str, members: Sequence[Driven], style: Style) -> Text:
-    digits = value_format([member.beyond for member in members], [member.se for member in members])
-    ends = dict.fromkeys(f"{member.beyond:{digits}}" for member in (members[0], members[-1]))
+def _title(name: str, words: str, members: Sequence[DrivenExample], style: Style) -> Text:
+    digits = value_format([member.class_relative_influence for member in members], [member.se for member in members])
+    ends = dict.fromkeys(f"{member.class_relative_influence:{digits}}" for member in (members[0], members[-1]))
     return Text.assemble((name, "bold"), f" {words}", (f"  {' to '.join(ends)} beyond the class", style.quiet))
 
 
-def _tile(target: int, one: Driven, name: str, style: Style) -> Tile:
+def _tile(target: int, one: DrivenExample, name: str, style: Style) -> Tile:
     if one.group is None:
         return Tile(target, one.example, (Text("not helped", style.quiet),))
-    sign = style.arrow(one.beyond)
-    number = (f"{sign}{abs(one.beyond):#.2g}{'*' if one.told else ''}", _colour(one, style))
+    sign = style.arrow(one.class_relative_influence)
+    number = (f"{sign}{abs(one.class_relative_influence):#.2g}{'*' if one.is_significant else ''}", _colour(one, style))
     return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
 
 
-def _colour(one: Driven, style: Style) -> str:
-    return (style.good if one.beyond > 0 else style.bad) if one.told else style.quiet
+def _colour(one: DrivenExample, style: Style) -> str:
+    return (style.good if one.class_relative_influence > 0 else style.bad) if one.is_significant else style.quiet
 
 
 def _name(text: str, style: Style) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui_influence.analysis.filtering import kept
+from tui_influence.analysis.filtering import filter_rows
+from tui_influence.analysis.types import ImageSeries
+from tui_influence.render.image_layout import Shelf
 from tui_influence.render.style import Style
-from tui_influence.tui.looking import Series
-from tui_influence.tui.widgets.shelves import Shelf
 
 if TYPE_CHECKING:
     from tui_influence.tui.table_models import Written
@@ -63,7 +63,7 @@ class ProbeSheet:
         """Return the rows that pass a filter, in one of the orders."""
         names = self.rows[0].numbers if self.rows else {}
         columns = {name: _column(name) for name in names}
-        return sorted(kept(self.rows, text, columns), key=list(self.orders.values())[order])
+        return sorted(filter_rows(self.rows, text, columns), key=list(self.orders.values())[order])
 
     def row(self, index: int) -> ProbeRow | None:
         """Return the row of an index, if there is one."""
@@ -100,7 +100,7 @@ class Shown:
     """
 
     summary: Callable[[Style], str]
-    series: Callable[[Sequence[int]], Series]
+    series: Callable[[Sequence[int]], ImageSeries]
     csv: Callable[[], str]
     what: str
     note: str

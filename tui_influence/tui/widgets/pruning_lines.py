@@ -30,25 +30,24 @@ from tui_influence.pruning.types import (
 )
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.removal_curve import removal_curve
-from tui_influence.render.style import Style
+from tui_influence.render.style import LABEL, Style
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
 )
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
-    RankingUsed,
+    GainForecast,
 )
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.facts import LABEL, fact
 from tui_influence.tui.widgets.gain_lines import scaled, shown_gain
 
 _DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
 """Arms whose repeats each drop groups of their own."""
 
 
-def ranked_by(used: RankingUsed) -> str:
+def ranked_by(used: ArmRanking) -> str:
     """Return what a pruning's groups are ranked by."""
     targets = ", ".join(
         name if len(used.targets) == 1 else f"{name} {weight:g}" for name, weight in used.targets.items()
@@ -73,7 +72,7 @@ def verdict(measured: Measured, name: str, style: Style) -> Text | None:
         name: of the pruning: one that verifies an example says what it is for.
         style: colours and signs.
     """
-    if measured.pruning.drops_numbers:
+    if measured.pruning.drops_lowest:
         return recommended(measured_best(measured), style, "recommended" if measured.is_complete else "so far")
     example = example_of(name)
     if example is None:
@@ -112,7 +111,7 @@ def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> 
         for result in measured.results
         if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
     ]
-    if not measured.pruning.drops_numbers:
+    if not measured.pruning.drops_lowest:
         return [Text("nothing is predicted of lists of classes", style=style.quiet)]
     if not found:
         return [Text("nothing was predicted, from so few models or of so many groups", style=style.quiet)]
@@ -130,7 +129,7 @@ def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> 
     return lines
 
 
-def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, style: Style) -> list[Text]:
+def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
     header = ["drop", "over as many at random", "over everything (errs low)"]
     rows = [
@@ -145,7 +144,7 @@ def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, style: St
     return [title, *_table([Text(cell, style=style.quiet) for cell in header], rows)]
 
 
-def forecast_of(forecast: Forecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
+def forecast_of(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
     """Return one of the gains that were predicted."""
     if quantity == "accuracy":
         return forecast.accuracy_over_random if over_random else forecast.accuracy
@@ -181,7 +180,7 @@ def arm_detail(measured: Measured, result: ArmResult, style: Style, width: int) 
     if arm.kind not in _DRAWN_ANEW and arm.rows:
         order = order_of(measured.pruning.ranking.influence).tolist()
         names = [measured.pruning.groups[group] for group in sorted(arm.rows[0].dropped, key=order.index)]
-        lines.append(fact("without", _listed(names, style, width), style))
+        lines.append(style.fact("without", _listed(names, style, width)))
     return lines
 
 
@@ -196,7 +195,7 @@ def _changed(result: ArmResult, style: Style, width: int) -> Iterator[Text]:
         if gains:
             text = _listed([f"{one.name[:24]} {100 * one.accuracy.value:+.1f}" for one in gains], style, width)
             text.stylize(colour)
-            yield fact(word, text, style)
+            yield style.fact(word, text)
 
 
 def class_heading(result: ArmResult, style: Style) -> Text:
@@ -223,10 +222,10 @@ def class_detail(gain: ClassGain, style: Style) -> list[Text]:
             (plain(gain.name, style.ascii)[:60], "bold"), (f"  {plain(gain.target, style.ascii)[:40]}", style.quiet)
         ),
         *(
-            fact(name, f"{shown_gain(one, digits[name])} {'points' if name == 'accuracy' else 'nats'}", style)
+            style.fact(name, f"{shown_gain(one, digits[name])} {'points' if name == 'accuracy' else 'nats'}")
             for name, one in shown.items()
         ),
-        fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", style, style.quiet),
+        style.fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", style.quiet),
     ]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from tui_influence.pruning.options import Choice
+from tui_influence.pruning.types import PlanPreview
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import (
     lost_reason,
@@ -18,9 +20,8 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.keymap import Keys
-from tui_influence.tui.pruning_state import Outline, PruningState
+from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.charts import progress_bar
 
 _LABEL = 14
 
@@ -144,7 +145,7 @@ def _listed(choice: Choice, marked: int) -> str:
     return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
 
 
-def _seeds(state: RunState, outline: Outline | None) -> str:
+def _seeds(state: RunState, outline: PlanPreview | None) -> str:
     if outline is None:
         return str(state.pruning.choice.seeds or "the usual number")
     stages = outline.pruning.stages
@@ -162,20 +163,20 @@ def _baselines(pruning: PruningState) -> str:
     return ", ".join(kinds) if kinds else "none"
 
 
-def models_of(pruning: PruningState, outline: Outline) -> list[str]:
+def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     """Return how many models would be trained, and what follows from those."""
     found = outline.pruning
     stages = found.stages
     done = pruning.overview.finished if pruning.overview else 0
     arms = pluralize(len(found.arms), "arm")
-    lines = [f"{pluralize(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    lines = [f"{pluralize(found.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
     if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
         lines.append("then the baselines")
     if stages.within and stages.most > stages.seeds:
         lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
-    if found.at_most > found.size:
-        lines.append(f"{found.at_most - done:,} at most")
+    if found.max_rows > found.n_rows:
+        lines.append(f"{found.max_rows - done:,} at most")
     return lines
 
 
@@ -185,12 +186,14 @@ def time_of(state: RunState) -> str:
     if pruning.outline is None:
         return ""
     plan, done = pruning.outline.pruning, pruning.overview.finished if pruning.overview else 0
-    left = plan.size - done
-    longer = (plan.at_most - done) / max(left, 1)
+    left = plan.n_rows - done
+    longer = (plan.max_rows - done) / max(left, 1)
 
     def most(seconds: float) -> str:
         return (
-            f" for the first {left:,}, {format_duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+            f" for the first {left:,}, {format_duration(seconds * longer)} at most"
+            if plan.max_rows > plan.n_rows
+            else ""
         )
 
     if pruning.cost is not None and pruning.costed == pruning.outlined:

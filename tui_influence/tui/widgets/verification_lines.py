@@ -14,11 +14,13 @@ from tui_influence.influence.types import (
 from tui_influence.pruning.types import (
     Against,
     ArmOnExample,
+    CounterfactualPreview,
     Outcome,
     Verified,
 )
 from tui_influence.render.counterfactual import conclusion, elsewhere, left_out, method, shown_margin
-from tui_influence.render.format import fit, plain, value_format
+from tui_influence.render.format import fit, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.roles import (
     ArmKind,
@@ -32,7 +34,6 @@ from tui_influence.text import (
 from tui_influence.tui.carry_out import run_name
 from tui_influence.tui.keymap import Keys
 from tui_influence.tui.state import RunState
-from tui_influence.tui.verifying_state import Proposed
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 _LEFT_OUT, _RIGHT = 12, 8
@@ -65,7 +66,7 @@ def verifying_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     return [*lines, Text(keys.put_into(hint), style=style.quiet)] if hint else lines
 
 
-def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
+def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str]:
     """Return what would be retrained, and what that costs: the lines of a question."""
     info = state.overview.info if state.overview else None
     assert info is not None
@@ -92,8 +93,8 @@ def proposed_lines(proposed: Proposed, state: RunState) -> list[str]:
     if not proposed.wanted.told:
         lines.append("None of these can be told from chance: it may well change nothing.")
     takes = f": about {format_duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
-    cost = f"{pluralize(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
-    lines.append(f"Cost: {cost}, {info.place}{takes}")
+    cost = f"{pluralize(proposed.pruning.n_rows, 'retraining')}, {proposed.pruning.stages.seeds} of each"
+    lines.append(f"Cost: {cost}, {info.location}{takes}")
     if state.overview is not None and state.overview.is_active:
         lines.append("The sweep is being trained too: each will slow the other down.")
     return lines

@@ -9,7 +9,7 @@ from tui_influence.render.style import Style
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
-        Growth,
+        ReliabilityCurve,
     )
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -43,7 +43,7 @@ def histogram(values: Sequence[float], width: int, style: Style) -> tuple[Text, 
     return Text(text, style=style.good), low, high
 
 
-def reliability_chart(growth: "Growth", width: int, height: int, style: Style) -> list[Text]:
+def reliability_chart(growth: "ReliabilityCurve", width: int, height: int, style: Style) -> list[Text]:
     """Return reliability, 0 to 1, against models: measured with intervals, then the forecast.
 
     Args:
