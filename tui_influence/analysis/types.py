@@ -133,8 +133,7 @@ class ExampleEffect:
         label: its class.
         predicted: the class that most models predict.
         influence: of the group on its output.
-        se: standard error.
-        low, high: ends of the 95% interval.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over the chosen examples.
     """
 
@@ -223,8 +222,7 @@ class HarmfulGroup:
     Attributes:
         group: its column in the masks.
         influence: on the example; negative.
-        se: standard error.
-        low, high: ends of the 95% interval.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over the groups, for this example.
     """
 
@@ -291,8 +289,7 @@ class Leak:
         group: its column in the masks.
         example: its number among all test examples.
         influence: class-relative influence of the group on the example.
-        se: standard error.
-        low, high: ends of the 95% interval.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over all pairs.
         on_example: influence on the example itself, of the same sign: what it does to the class included.
     """
