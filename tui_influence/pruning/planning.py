@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tui_influence.analysis.snapshot import read_snapshot
-from tui_influence.config.errors import find_problems
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.positions import Node
 from tui_influence.config.schema import Config, RunSection
+from tui_influence.config.validation import find_problems
 from tui_influence.designs import MIN_GROUPS
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import (
