@@ -37,7 +37,7 @@ def group_noun(info: RunInfo) -> Noun:
         case "example":
             return "example"
         case _:
-            return "example" if all(size == 1 for size in info.source.sizes) else "group"
+            return "example" if groups_are_images(info) else "group"
 
 
 def groups_are_images(info: RunInfo) -> bool:
@@ -46,6 +46,6 @@ def groups_are_images(info: RunInfo) -> bool:
 
 
 def source_class_of(info: RunInfo, image: str) -> str | None:
-    """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
-    begins = image.partition("/")[0]
-    return begins if begins in info.source.classes else None
+    """Return the source class of an image by its name, which begins with it; None if it is no image's name."""
+    class_name = image.partition("/")[0]
+    return class_name if class_name in info.source.classes else None
