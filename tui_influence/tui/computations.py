@@ -11,7 +11,8 @@ from tui_influence.analysis import class_effects
 from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.examples import explain_example
 from tui_influence.analysis.failures import find_failures
-from tui_influence.analysis.leakage import find_leaks, groups_are_images
+from tui_influence.analysis.leakage import find_leaks
+from tui_influence.analysis.names import groups_are_images
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings, rank
 from tui_influence.analysis.reliability_curve import reliability_curve

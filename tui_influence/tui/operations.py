@@ -22,7 +22,7 @@ from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.export.files import write_text_atomically
 from tui_influence.images.graphics import detect_protocol, library_problem
-from tui_influence.pruning.options import listed_text, verify_command
+from tui_influence.pruning.options import class_list_text, counterfactual_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
 from tui_influence.runs.control import StopLevel, request_stop, stop_request
@@ -32,7 +32,7 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import format_duration, pluralize, printable
 from tui_influence.tui.background import attempt
-from tui_influence.tui.clipboard import keep
+from tui_influence.tui.clipboard import copy_text
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.messages import Preparing, Started, StateChanged
 from tui_influence.tui.queries import QueryRunner
@@ -249,7 +249,7 @@ class RunOperations:
             start_counterfactual(state.root, info, run.root, preview, observer)
 
         start = partial(self._start, run, "what is to be retrained", begin)
-        command = verify_command(preview.question, state.root)
+        command = counterfactual_command(preview.question, state.root)
         self._confirm("Retrain without these?", self._counterfactual_plan(preview, info), command, start)
 
     def _counterfactual_plan(self, preview: CounterfactualPreview, info: RunInfo) -> list[str]:
@@ -275,7 +275,7 @@ class RunOperations:
             )
             self._notify(keys_of(self._app).put_into(text))
         elif overview.state is State.DONE and not overview.left:
-            command = verify_command(question, self._state.root, seeds=20)
+            command = counterfactual_command(question, self._state.root, seeds=20)
             text = f"It has been verified: see beside the image. This retrains more: {command}"
             self._app.notify(printable(text, 400), timeout=15, markup=False)
         else:
@@ -313,7 +313,7 @@ class RunOperations:
         """Copy text, and say where it is; tmux and the disk are not waited for."""
 
         def copy() -> None:
-            self._app.call_from_thread(self._say_copied, text, description, *keep(text))
+            self._app.call_from_thread(self._say_copied, text, description, *copy_text(text))
 
         self._runner.details.submit("copy", copy)
 
@@ -408,19 +408,19 @@ class _StepObserver:
 
 def _list_file(proposal: PruningProposal) -> Path | None:
     """Return the file for the groups that were chosen by hand, so that a command can name it; None without any."""
-    listed = proposal.choice.listed
-    if not listed:
+    if not proposal.request.lists:
         return None
-    digest = hashlib.blake2b("\n".join(listed).encode(), digest_size=4).hexdigest()
-    return user_state_path("tinfl") / "lists" / f"{len(listed)}-classes-{digest}.txt"
+    groups = proposal.request.lists[0].groups
+    digest = hashlib.blake2b("\n".join(groups).encode(), digest_size=4).hexdigest()
+    return user_state_path("tinfl") / "lists" / f"{len(groups)}-classes-{digest}.txt"
 
 
 def _write_list(file: Path | None, proposal: PruningProposal) -> None:
     """Write the groups that were chosen by hand to a file; nothing without a file."""
     if file is not None:
         make_directory(file.parent)
-        write_text_atomically(file, listed_text(proposal.choice.listed))
+        write_text_atomically(file, class_list_text(proposal.request.lists[0].groups))
 
 
 def _pruning_command(state: RunState, proposal: PruningProposal, list_file: Path | None) -> str:
-    return proposal.choice.command(state.root, proposal.name, question=proposal.question, listed=list_file)
+    return proposal.request.command(state.root, proposal.name, question=proposal.question, list_file=list_file)

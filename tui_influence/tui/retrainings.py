@@ -5,6 +5,7 @@ does so.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.config.loader import config_from_json
 from tui_influence.errors import ConfigError
-from tui_influence.pruning.arms import choice
-from tui_influence.pruning.counterfactual import verification, verified
-from tui_influence.pruning.planning import Planned, Wanted, begin, cost_of, names_of, outlined, planned
+from tui_influence.pruning.counterfactual import load_counterfactual, plan_counterfactual
+from tui_influence.pruning.options import PruningRequest
+from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, preview_plan, pruning_names
+from tui_influence.pruning.planning import start_pruning as start_plan
 from tui_influence.pruning.recommendation import predicted_best
-from tui_influence.pruning.results import measure_arms
-from tui_influence.pruning.types import CounterfactualPreview, Measured, PlanPreview, PruningProposal, Verified
-from tui_influence.roles import BASELINES, ArmKind
+from tui_influence.pruning.results import load_results
+from tui_influence.pruning.types import (
+    CounterfactualPreview,
+    CounterfactualResult,
+    PlanPreview,
+    PruningProposal,
+    PruningResults,
+)
 from tui_influence.runs.cost import NOT_TIMED, Cost, trains_here
 from tui_influence.runs.launch import start
 from tui_influence.runs.overview import Overview
@@ -31,23 +38,23 @@ from tui_influence.tui.queries import QueryInput
 
 
 def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:
-    return tuple(names_of(Paths(inputs.root)))
+    return tuple(pruning_names(Paths(inputs.root)))
 
 
-def _arms(inputs: QueryInput, question: None) -> Measured:
+def _arms(inputs: QueryInput, question: None) -> PruningResults:
     pruning_paths = Paths(inputs.root)
-    return measure_arms(pruning_paths, inputs.info, read_arms(pruning_paths))
+    return load_results(pruning_paths, inputs.info, read_arms(pruning_paths))
 
 
 def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
     paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
-    pruning, _ = outlined(paths, inputs.info, Paths(paths.prunings / question.name), request)
+    pruning, _ = preview_plan(paths, inputs.info, Paths(paths.prunings / question.name), request)
     return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
 
 
-def _counterfactual(inputs: QueryInput, question: int) -> Verified:
+def _counterfactual(inputs: QueryInput, question: int) -> CounterfactualResult:
     pruning_paths = Paths(inputs.root)
-    return verified(pruning_paths, inputs.info, read_arms(pruning_paths), question)
+    return load_counterfactual(pruning_paths, inputs.info, read_arms(pruning_paths), question)
 
 
 COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
@@ -65,10 +72,10 @@ def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, questi
     Raises:
         TinflError: there is nothing to retrain.
     """
-    wanted = verification(snapshot, question)
-    pruning, _ = outlined(snapshot.paths, snapshot.info, wanted.own, wanted.wanted)
+    plan = plan_counterfactual(snapshot, question)
+    pruning, _ = preview_plan(snapshot.paths, snapshot.info, plan.pruning_paths, plan.request)
     label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
-    return CounterfactualPreview(question, label, wanted, pruning, expected_seconds(pruning, sweep, None))
+    return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, sweep, None))
 
 
 def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
@@ -100,7 +107,7 @@ def start_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer
     Raises:
         TinflError: they cannot be planned or started.
     """
-    begin(_plan_pruning(root, info, proposal, observer), _pruning_paths(root, proposal), observer)
+    start_plan(_plan_pruning(root, info, proposal, observer), _pruning_paths(root, proposal), observer)
 
 
 def time_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> Cost:
@@ -114,7 +121,7 @@ def time_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer:
         raise ConfigError(NOT_TIMED)
     plan = _plan_pruning(root, info, proposal, observer)
     observer.stage("timing a few training steps", 0, 0)
-    return cost_of(plan)
+    return plan_cost(plan)
 
 
 def start_counterfactual(
@@ -126,37 +133,27 @@ def start_counterfactual(
         TinflError: they cannot be planned or started.
     """
     paths = Paths(counterfactual_root)
-    begin(planned(Paths(root), info, paths, preview.wanted.wanted, observer.stage), paths, observer)
+    plan = plan_pruning(Paths(root), info, paths, preview.plan.request, observer.stage)
+    start_plan(plan, paths, observer)
 
 
-def pruning_request(info: RunInfo, proposal: PruningProposal) -> Wanted:
-    """Return a proposal as the core takes it.
+def pruning_request(info: RunInfo, proposal: PruningProposal) -> PruningRequest:
+    """Return a proposal's request, with the ranking that its question asks for.
 
     Raises:
-        ConfigError: its list of groups cannot be an arm.
         ResultsError: the run has no such target.
     """
-    chosen, question = proposal.choice, proposal.question
-    listed = []
-    if chosen.listed:
-        label = f"{len(chosen.listed):,} marked"
-        listed = [choice(chosen.listed, info.source.groups, ArmKind(chosen.verb), label)]
-    target = info.targets[info.target_index(question.target)].name if question else ""
-    return Wanted(
-        ks=chosen.ks,
-        chosen=listed,
-        seeds=chosen.seeds,
-        weights={target: 1.0} if question else {},
-        estimator=question.estimator if question else None,
-        output=question.output_kind if question else None,
-        baselines=None if chosen.baselines is None else BASELINES if chosen.baselines else (),
-    )
+    question = proposal.question
+    if question is None:
+        return proposal.request
+    target = info.targets[info.target_index(question.target)].name
+    return replace(proposal.request, weights={target: 1.0}, estimator=question.estimator, output=question.output_kind)
 
 
 def _pruning_paths(root: Path, proposal: PruningProposal) -> Paths:
     return Paths(Paths(root).prunings / proposal.name)
 
 
-def _plan_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> Planned:
+def _plan_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> PruningPlan:
     paths, request = Paths(root), pruning_request(info, proposal)
-    return planned(paths, info, _pruning_paths(root, proposal), request, observer.stage)
+    return plan_pruning(paths, info, _pruning_paths(root, proposal), request, observer.stage)

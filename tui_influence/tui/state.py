@@ -15,9 +15,10 @@ from textual.message import Message
 
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ExampleQuestion, ProbeKind, ProbeQuestion, ProbeResult
-from tui_influence.pruning.options import MAIN, Choice, kept_at
+from tui_influence.pruning.options import DEFAULT_NAME, ClassList, PruningRequest, counterfactual_paths
 from tui_influence.pruning.types import CounterfactualPreview, PlanPreview, PruningProposal
 from tui_influence.render.style import Style
+from tui_influence.roles import ArmKind
 from tui_influence.runs.overview import Overview
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tui_influence.analysis.class_effects import TargetEffects
     from tui_influence.analysis.snapshot import RunSnapshot
     from tui_influence.analysis.types import ExampleReport, GroupEffects, RankingResult, ReliabilityCurve
-    from tui_influence.pruning.types import Measured, Verified
+    from tui_influence.pruning.types import CounterfactualResult, PruningResults
     from tui_influence.runs.cost import Cost
 
 Q = TypeVar("Q")
@@ -254,11 +255,11 @@ class PruningState:
     Attributes:
         names: query of the names of all prunings.
         name: of the one on the screen; it may not exist yet.
-        choice: the arms that are chosen to be retrained.
+        request: the arms that are to be retrained.
         marked: groups that were marked in the ranking.
         run: the pruning's own run.
         arms: query of the results of its arms.
-        plan: query of the plan that the choice leads to.
+        plan: query of the plan that the request leads to.
         cost: query of a timed estimate of that plan's cost.
     """
 
@@ -266,13 +267,13 @@ class PruningState:
         self._sweep = sweep
         self.names: Query[None, tuple[str, ...]] = Query("prunings", None)
         self.marked: tuple[str, ...] = ()
-        self.open(MAIN)
+        self.open(DEFAULT_NAME)
 
     def open(self, name: str) -> None:
         """Put another pruning on the screen, or one that does not exist yet."""
-        self.name, self.choice = name, Choice()
+        self.name, self.request = name, PruningRequest()
         self.run = RunHandle(Paths(self._sweep).prunings / name, "pruning")
-        self.arms: Query[None, Measured] = Query("arms", None)
+        self.arms: Query[None, PruningResults] = Query("arms", None)
         self.plan: Query[PruningProposal | None, PlanPreview] = Query("plan", None)
         self.cost: Query[PruningProposal | None, Cost] = Query("cost", None)
 
@@ -286,17 +287,22 @@ class PruningState:
         """Whether retrainings are proposed: a pruning that does not exist yet, or more arms of one that does."""
         if self.names.value is None:
             return False
-        return not self.exists or (not self.choice.is_empty and not self.run.is_active)
+        return not self.exists or (self.request.chooses_arms and not self.run.is_active)
 
     def update(self, question: Question) -> None:
-        """Ask for the plan of the current choice; `question` ranks the groups of a pruning that does not exist yet."""
-        self.plan.ask(PruningProposal(self.name, self.choice, None if self.exists else question))
+        """Ask for the plan of the current request; `question` ranks the groups of a pruning that does not exist yet."""
+        self.plan.ask(PruningProposal(self.name, self.request, None if self.exists else question))
 
     def note_start(self, name: str) -> None:
         """Note that retrainings of a pruning have been started."""
         if name == self.name:
-            self.choice = Choice()
+            self.request = PruningRequest()
         self.names.value = tuple(sorted({*(self.names.value or ()), name}))
+
+
+def marked_classes(kind: ArmKind, groups: tuple[str, ...]) -> ClassList:
+    """Return groups that were marked in the ranking as a list of an arm."""
+    return ClassList(kind, groups, f"{len(groups):,} marked")
 
 
 class CounterfactualState:
@@ -314,7 +320,7 @@ class CounterfactualState:
     def open(self, root: Path | None, example: int) -> None:
         """Go to the counterfactual of another example, or to none."""
         self.run = RunHandle(root, "verification") if root is not None else None
-        self.result: Query[int, Verified] = Query("counterfactual", example)
+        self.result: Query[int, CounterfactualResult] = Query("counterfactual", example)
         self.preview: Query[Question | None, CounterfactualPreview] = Query("preview", None)
 
     @property
@@ -410,16 +416,16 @@ class RunState:
         """Ask about an example of a target, and go to its counterfactual."""
         self.example.ask(question)
         self.example.throttle.invalidate()  # there may be more models than when it was asked about before
-        root = kept_at(Paths(self.root), target, question.example).root
+        root = counterfactual_paths(Paths(self.root), target, question.example).root
         if self.counterfactual.run is None or self.counterfactual.run.root != root:
             self.counterfactual.open(root, question.example)
 
-    def choose(self, **changes: Any) -> None:
-        """Change some fields of what is chosen to be retrained."""
-        self.pruning.choice = replace(self.pruning.choice, **changes)
+    def request_arms(self, request: PruningRequest) -> None:
+        """Change the arms that are to be retrained."""
+        self.pruning.request = request
         self.update()
 
     def mark(self, groups: tuple[str, ...]) -> None:
         """Take over groups that were marked, and propose an arm that drops them."""
         self.pruning.marked = groups
-        self.choose(verb="drop", listed=groups)
+        self.request_arms(replace(self.pruning.request, lists=(marked_classes(ArmKind.DROP, groups),)))

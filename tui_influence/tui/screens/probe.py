@@ -29,7 +29,7 @@ from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import ProbeResult
-    from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
+    from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
 
 
 class ProbeScreen(QueryScreen):
@@ -55,9 +55,9 @@ class ProbeScreen(QueryScreen):
         self._filter = ""
         self._order = 0
         self._result: ProbeResult | None = None
-        self._shown: Shown | None = None
-        self._sheet: ProbeSheet | None = None
-        self._shelved: Shelved | None = None
+        self._view: ProbeView | None = None
+        self._table: TableView | None = None
+        self._images: ImageRowsView | None = None
         self._drawn: tuple[object, ...] = ()
         self._detailed: tuple[object, ...] = ()
         self._part = ""
@@ -90,8 +90,8 @@ class ProbeScreen(QueryScreen):
 
     def show(self) -> None:
         """Show what was found, or why nothing was."""
-        self._find_shown()
-        view, style = self._shown, self.state.style
+        self._find_view()
+        view, style = self._view, self.state.style
         reason = self._nothing()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
@@ -127,9 +127,9 @@ class ProbeScreen(QueryScreen):
         """What needs something found only where it is, and what a view does not heed not there."""
         kind = self.state.probe.kind
         if action in ("filter", "sort"):
-            return self._sheet is not None and not self._nothing()
+            return self._table is not None and not self._nothing()
         if action == "export":
-            return self._shown is not None and not self._nothing()
+            return self._view is not None and not self._nothing()
         if action == "estimator" and kind is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
@@ -165,14 +165,17 @@ class ProbeScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write what is shown to a file."""
-        view, result = self._shown, self.state.probe.query.value
-        if view is None or result is None:
+        from tui_influence.tui.probe_results import probe_export  # here, because it loads numpy
+
+        result = self.state.probe.query.value
+        if self._view is None or result is None:
             return
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
         parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
-        note = f"{view.note} A file of that name is replaced."
-        self.operations.export_csv([part for part in parts if part is not None], note, view.what, view.csv)
+        export = probe_export(result)
+        note = f"{export.note} A file of that name is replaced."
+        self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
 
     def action_command(self) -> None:
         """Copy the command that finds the same."""
@@ -191,7 +194,7 @@ class ProbeScreen(QueryScreen):
 
     @on(Table.Chosen)
     def _open_row(self, message: Table.Chosen) -> None:
-        view, sheet = self._shown, self._sheet
+        view, sheet = self._view, self._table
         if view is None or sheet is None:
             return
         table = self.query_one(ProbeTable)
@@ -201,16 +204,16 @@ class ProbeScreen(QueryScreen):
         if row.example is None:
             self.ask(self.state.question.compared_with(None, row.group))
             return
-        indices = [row.index for row in sheet.chosen(self._filter, self._order % len(sheet.orders))]
+        indices = [row.index for row in sheet.select(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:
             series = view.series(indices)
             self.open_image(series, indices.index(message.index), lambda index: table.select(indices[index]))
 
     @on(ImageGrid.Opened)
     def _open_image(self, message: ImageGrid.Opened) -> None:
-        if self._shown is not None:
+        if self._view is not None:
             grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
-            series = self._shown.series([tile.place for tile in tiles])
+            series = self._view.series([tile.index for tile in tiles])
             self.open_image(series, message.place, lambda index: grid.select(tiles[index]))
 
     @on(Table.CursorMoved)
@@ -233,32 +236,32 @@ class ProbeScreen(QueryScreen):
         state = self.state
         if state.info is None:
             return state.sweep.error or "reading the run..."
-        if self._shown is None:
+        if self._view is None:
             return state.probe.query.error or "reading the models..."
-        return self._shown.empty
+        return self._view.empty
 
-    def _find_shown(self) -> None:
+    def _find_view(self) -> None:
         """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
         result = self.state.probe.query.value
         if result is self._result:
             return
         before, self._result = self._result, result
-        sheet = self._sheet
-        self._shown = self._sheet = self._shelved = None
+        sheet = self._table
+        self._view = self._table = self._images = None
         if result is not None:
-            from tui_influence.tui.probe_shown import shown  # here, because it loads numpy
+            from tui_influence.tui.probe_results import probe_view  # here, because it loads numpy
 
-            self._shown = shown(result)
-            self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
-        table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
+            self._view = probe_view(result)
+            self._table, self._images = self._view.table, self._view.images
+        table = sheet is not None and self._table is not None and sheet.noun == self._table.noun
         if before is not None and not table and (result is None or before.question != result.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").display = False
 
-    def _show_body(self, view: "Shown") -> None:
-        sheet = self._sheet
+    def _show_body(self, view: "ProbeView") -> None:
+        sheet = self._table
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
         self.query_one("#probed").set_class(self.state.probe.kind is ProbeKind.LEAKS, "-pairs")
@@ -267,8 +270,8 @@ class ProbeScreen(QueryScreen):
         drawn = (view, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
-            if self._shelved is not None:
-                grid.show(self._shelved.shelves(self.state.style), self.state.style, captions=1, follow=follow)
+            if self._images is not None:
+                grid.show(self._images.rows(self.state.style), self.state.style, captions=1, follow=follow)
             self._show_rows(follow=follow)
         if self._image_changes != self.state.images.changes:
             self._image_changes = self.state.images.changes
@@ -278,36 +281,36 @@ class ProbeScreen(QueryScreen):
         self._show_beside()
 
     def _show_rows(self, *, follow: bool) -> None:
-        sheet = self._sheet
+        sheet = self._table
         if sheet is None:
             return
         order = self._order % len(sheet.orders)
-        rows = sheet.chosen(self._filter, order)
+        rows = sheet.select(self._filter, order)
         self.query_one(ProbeTable).show(sheet, rows, self.state.style, follow=follow)
         many = f"{len(rows):,} of {pluralize(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
         self._part = f"{many}{list(sheet.orders)[order]}"
 
     def _show_heading(self) -> None:
-        view, width = self._shown, self.size.width - 2
+        view, width = self._view, self.size.width - 2
         summary = view.summary(self.state.style) if view is not None else ""
-        part = self._part if self._sheet is not None and not self._nothing() else ""
+        part = self._part if self._table is not None and not self._nothing() else ""
         self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, style, result, sheet = self.query_one(ProbeDetail), self.state.style, self._result, self._sheet
+        beside, style, result, sheet = self.query_one(ProbeDetail), self.state.style, self._result, self._table
         width, height = beside.room
-        if result is None or self._shown is None or not width:
+        if result is None or self._view is None or not width:
             return
         index, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
-        detailed = (self._shown, index if sheet is not None else tile, style, beside.room)
+        detailed = (self._view, index if sheet is not None else tile, style, beside.room)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         row, lines = None, []
         if sheet is not None and index is not None:
-            row, lines = sheet.rows[index], sheet.about(index, width, style)
-        elif self._shelved is not None:
-            lines = self._shelved.about(None if tile is None else tile.place, width, height, style)
+            row, lines = sheet.rows[index], sheet.detail(index, width, style)
+        elif self._images is not None:
+            lines = self._images.detail(None if tile is None else tile.index, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
         beside.show(result.reading.target, example, sample, lines, style)

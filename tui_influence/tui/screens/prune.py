@@ -15,9 +15,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
-from tui_influence.pruning.options import Choice, numbers
+from tui_influence.pruning.options import PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
 from tui_influence.render.style import NARROW
+from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.paths import Paths
 from tui_influence.text import pluralize
@@ -27,7 +28,7 @@ from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
-from tui_influence.tui.state import AnyQuery, RunHandle, RunState
+from tui_influence.tui.state import AnyQuery, RunHandle, RunState, marked_classes
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
@@ -152,8 +153,9 @@ class PruneScreen(QueryScreen):
             self.show()
             self.query_one(ArmTable).select(opened)
             return True
-        if not self.state.pruning.choice.is_empty:
-            self._choose(**vars(Choice()))
+        if self.state.pruning.request.chooses_arms:
+            self.state.request_arms(PruningRequest())
+            self.changed()
             return True
         return False
 
@@ -198,18 +200,20 @@ class PruneScreen(QueryScreen):
 
     def action_numbers(self) -> None:
         """Choose how many groups are dropped."""
-        plan, choice = self.state.pruning.plan.value, self.state.pruning.choice
-        ks = choice.ks or (sorted({arm.k for arm in plan.pruning.arms if arm.kind == "lowest"}) if plan else ())
+        plan, request = self.state.pruning.plan.value, self.state.pruning.request
+        ks = request.drop_counts or (
+            sorted({arm.k for arm in plan.pruning.arms if arm.kind == "lowest"}) if plan else ()
+        )
 
         def given(text: str | None) -> None:
             if text is None:
                 return
             try:
-                chosen = numbers(text) if text else ()
+                chosen = parse_drop_counts(text) if text else ()
             except ConfigError as error:
                 self.notify(str(error), severity="error", markup=False)
             else:
-                self._choose(ks=tuple(sorted(set(chosen))))
+                self._choose(drop_counts=tuple(sorted(set(chosen))))
 
         title = "Drop how many classes?"
         note = "For each number: so many of lowest influence, at random, and of highest influence."
@@ -220,18 +224,17 @@ class PruneScreen(QueryScreen):
     def action_list(self) -> None:
         """Choose what is done with the classes that were marked in the ranking."""
         pruning = self.state.pruning
-        marked = pruning.marked or pruning.choice.listed
+        marked = pruning.marked or (pruning.request.lists[0].groups if pruning.request.lists else ())
         if not marked:
             text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
             self.notify(keys_of(self.app).put_into(text), markup=False)
             return
         many = pluralize(len(marked), "marked class", "marked classes")
-        choices = [("drop", marked), ("keep", marked), ("drop", ())]
+        lists = [(marked_classes(kind, marked),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
         names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
 
         def chosen(place: int) -> None:
-            verb, listed = choices[place]
-            self._choose(verb=verb, listed=listed)
+            self._choose(lists=[*lists, ()][place])
 
         self.choose("An arm of the marked classes?", names, chosen)
 
@@ -245,8 +248,8 @@ class PruneScreen(QueryScreen):
     def action_baselines(self) -> None:
         """Compare with baselines, or not; what a pruning has, it keeps."""
         pruning = self.state.pruning
-        chosen = None if pruning.choice.baselines is not None else pruning.exists
-        self._choose(baselines=chosen)
+        baselines = BASELINES if pruning.exists else ()
+        self._choose(baselines=None if pruning.request.baselines is not None else baselines)
 
     def action_time(self) -> None:
         """Time a few training steps."""
@@ -297,9 +300,9 @@ class PruneScreen(QueryScreen):
 
     def _open(self, name: str) -> None:
         """Go to a pruning, or to one that does not exist yet."""
-        from tui_influence.pruning.planning import directory_of  # here, because it loads numpy and pydantic
+        from tui_influence.pruning.planning import pruning_directory  # here, because it loads numpy and pydantic
 
-        _, error = attempt(lambda: directory_of(Paths(self.state.root), name))
+        _, error = attempt(lambda: pruning_directory(Paths(self.state.root), name))
         if error:
             self.notify(error, severity="error", timeout=10, markup=False)
             return
@@ -309,7 +312,7 @@ class PruneScreen(QueryScreen):
 
     def _choose(self, **changes: Any) -> None:
         """Change some fields of what is chosen to be retrained."""
-        self.state.choose(**changes)
+        self.state.request_arms(replace(self.state.pruning.request, **changes))
         self.changed()
 
     @on(Table.Chosen)

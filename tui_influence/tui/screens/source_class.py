@@ -147,7 +147,7 @@ class ClassScreen(QueryScreen):
         detail, tiles = self._drawn_detail, message.tiles
         if detail is None or tiles[message.place].target is None:
             return
-        effects, examples = detail.effects, [tile.place for tile in tiles]
+        effects, examples = detail.effects, [tile.index for tile in tiles]
         groups = [detail.group] * len(tiles)
         series = ImageSeries(effects.reading, effects.question, examples, groups, "", "that it moves")
         grid = self.query_one("#moved", ImageGrid)
