@@ -142,7 +142,7 @@ async def test_without_marks_p_goes_to_prune_and_a_list_says_how_to_mark(sweep):
 
 async def test_training_states_run_cost_and_command_and_anything_but_yes_starts_nothing(sweep, monkeypatch):
     started = []
-    monkeypatch.setattr("tui_influence.tui.retrainings.begin", lambda *asked: started.append(asked))
+    monkeypatch.setattr("tui_influence.tui.retrainings.start_plan", lambda *asked: started.append(asked))
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -166,8 +166,10 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         progress("packing the source", 3, 7)
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.tui.retrainings.planned", plan)
-    monkeypatch.setattr("tui_influence.tui.retrainings.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
+    monkeypatch.setattr(
+        "tui_influence.tui.retrainings.start_plan", lambda found, own, observer: begun.append((found, own))
+    )
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("2")
         await ranked(app, pilot)
@@ -182,9 +184,9 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
     own = sweep.prunings / "main"
     ((root, place, wanted),) = asked
     assert (root, place) == (sweep.root, own)
-    assert (wanted.ks, wanted.seeds, wanted.weights) == ((4,), None, {"digits": 1.0})
+    assert (wanted.drop_counts, wanted.seeds, wanted.weights) == ((4,), None, {"digits": 1.0})
     assert (wanted.estimator, wanted.output) == ("ridge", "margin")
-    assert [(one.kind, one.label, len(one.dropped)) for one in wanted.chosen] == [(ArmKind.DROP, "drop 1 marked", 1)]
+    assert [(each.kind, each.name, len(each.groups)) for each in wanted.lists] == [(ArmKind.DROP, "1 marked", 1)]
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
 
@@ -210,7 +212,7 @@ async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
     def plan(*asked):
         raise DatasetError("the source has moved")
 
-    monkeypatch.setattr("tui_influence.tui.retrainings.planned", plan)
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -223,8 +225,8 @@ async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
 async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
     from tui_influence.runs.cost import Cost
 
-    monkeypatch.setattr("tui_influence.tui.retrainings.planned", lambda *asked: None)
-    monkeypatch.setattr("tui_influence.tui.retrainings.cost_of", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", lambda *asked: None)
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_cost", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)

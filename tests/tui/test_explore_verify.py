@@ -110,8 +110,10 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
             raise DatasetError("the source has moved")
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.tui.retrainings.planned", plan)
-    monkeypatch.setattr("tui_influence.tui.retrainings.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
+    monkeypatch.setattr(
+        "tui_influence.tui.retrainings.start_plan", lambda found, own, observer: begun.append((found, own))
+    )
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("2", "m")
         example = await opened(app, pilot)
@@ -127,9 +129,8 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
     own = sweep.prunings / f"example-{example}"
     root, place, wanted = plans[-1]
     assert (root, place) == (sweep.root, own)
-    (chosen,) = wanted.chosen
-    names = [f"class {group:02d}" for group in chosen.dropped]
-    assert (chosen.kind, names) == (ArmKind.DROP, to_blame(sweep, example, "ridge"))
+    (chosen,) = wanted.lists
+    assert (chosen.kind, sorted(chosen.groups)) == (ArmKind.DROP, to_blame(sweep, example, "ridge"))
     assert (wanted.seeds, wanted.weights, wanted.estimator) == (DEFAULT_SEEDS, {"digits": 1.0}, "ridge")
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 

@@ -267,10 +267,10 @@ class ExploreApp(App[str]):
     def _watch_runs(self) -> None:
         """Watch the sweep and the retrainings on the screen, and no other run."""
         screens = [screen for screen in self.screen_stack if isinstance(screen, ModeScreen | ImageScreen)]
-        shown = [self.state.sweep, *(run for screen in screens if (run := screen.retraining) is not None)]
-        for run in [run for run in self.watchers if run not in shown]:
+        runs = [self.state.sweep, *(run for screen in screens if (run := screen.retraining) is not None)]
+        for run in [run for run in self.watchers if run not in runs]:
             self.watchers.pop(run).close()
-        for run in shown:
+        for run in runs:
             if run not in self.watchers:
                 self.watchers[run] = self._watch(run)
 

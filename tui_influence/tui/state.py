@@ -243,10 +243,10 @@ class ProbeState:
     def update(self, question: Question) -> None:
         """Ask each kind the question of the run, as far as the kind uses it."""
         for kind, query in self.queries.items():
-            asked = question
+            probe_question = question
             if kind is ProbeKind.LEAKS:
-                asked = replace(question, estimator=Question().estimator)  # the only one that is possible
-            query.ask(ProbeQuestion(kind, asked, self.source if kind is ProbeKind.PARTS else None))
+                probe_question = replace(question, estimator=Question().estimator)  # the only one that is possible
+            query.ask(ProbeQuestion(kind, probe_question, self.source if kind is ProbeKind.PARTS else None))
 
 
 class PruningState:

@@ -59,7 +59,7 @@ class ProbeScreen(QueryScreen):
         self._table: TableView | None = None
         self._images: ImageRowsView | None = None
         self._drawn: tuple[object, ...] = ()
-        self._detailed: tuple[object, ...] = ()
+        self._detail_sources: tuple[object, ...] = ()
         self._part = ""
         self._image_changes = 0
 
@@ -82,7 +82,7 @@ class ProbeScreen(QueryScreen):
 
     def on_mount(self) -> None:
         """Filter while a key is still being handled: one paint shows both."""
-        self.watch(self.query_one("#filter", Input), "value", self._filtered, init=False)
+        self.watch(self.query_one("#filter", Input), "value", self._apply_filter, init=False)
 
     def on_resize(self) -> None:
         """Draw for the new size."""
@@ -90,9 +90,9 @@ class ProbeScreen(QueryScreen):
 
     def show(self) -> None:
         """Show what was found, or why nothing was."""
-        self._find_view()
+        self._update_view()
         view, style = self._view, self.state.style
-        reason = self._nothing()
+        reason = self._empty_reason()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
         probed = self.query_one("#probed")
@@ -127,9 +127,9 @@ class ProbeScreen(QueryScreen):
         """What needs something found only where it is, and what a view does not heed not there."""
         kind = self.state.probe.kind
         if action in ("filter", "sort"):
-            return self._table is not None and not self._nothing()
+            return self._table is not None and not self._empty_reason()
         if action == "export":
-            return self._view is not None and not self._nothing()
+            return self._view is not None and not self._empty_reason()
         if action == "estimator" and kind is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
@@ -194,17 +194,17 @@ class ProbeScreen(QueryScreen):
 
     @on(Table.Chosen)
     def _open_row(self, message: Table.Chosen) -> None:
-        view, sheet = self._view, self._table
-        if view is None or sheet is None:
+        view, model = self._view, self._table
+        if view is None or model is None:
             return
         table = self.query_one(ProbeTable)
-        row = sheet.row(message.index)
+        row = model.row(message.index)
         if row is None:
             return
         if row.example is None:
             self.ask(self.state.question.compared_with(None, row.group))
             return
-        indices = [row.index for row in sheet.select(self._filter, self._order % len(sheet.orders))]
+        indices = [row.index for row in model.select(self._filter, self._order % len(model.orders))]
         if message.index in indices:
             series = view.series(indices)
             self.open_image(series, indices.index(message.index), lambda index: table.select(indices[index]))
@@ -214,24 +214,24 @@ class ProbeScreen(QueryScreen):
         if self._view is not None:
             grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
             series = self._view.series([tile.index for tile in tiles])
-            self.open_image(series, message.place, lambda index: grid.select(tiles[index]))
+            self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
     @on(Table.CursorMoved)
     @on(ImageGrid.Turned)
-    def _cursor_moved(self) -> None:
-        self._show_beside()
+    def _follow_cursor(self) -> None:
+        self._show_detail()
 
     @on(Input.Submitted, "#filter")
-    def _filter_kept(self) -> None:
+    def _leave_field(self) -> None:
         self.query_one("#filter").display = bool(self._filter.strip())
         self.query_one(ProbeTable).focus()
 
-    def _filtered(self, value: str) -> None:
+    def _apply_filter(self, value: str) -> None:
         self._filter = value
         self._show_rows(follow=True)
         self._show_heading()
 
-    def _nothing(self) -> str:
+    def _empty_reason(self) -> str:
         """Why there is nothing to show; empty if there is something."""
         state = self.state
         if state.info is None:
@@ -240,33 +240,33 @@ class ProbeScreen(QueryScreen):
             return state.probe.query.error or "reading the models..."
         return self._view.empty
 
-    def _find_view(self) -> None:
+    def _update_view(self) -> None:
         """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
         result = self.state.probe.query.value
         if result is self._result:
             return
         before, self._result = self._result, result
-        sheet = self._table
+        model_before = self._table
         self._view = self._table = self._images = None
         if result is not None:
             from tui_influence.tui.probe_results import probe_view  # here, because it loads numpy
 
             self._view = probe_view(result)
             self._table, self._images = self._view.table, self._view.images
-        table = sheet is not None and self._table is not None and sheet.noun == self._table.noun
-        if before is not None and not table and (result is None or before.question != result.question):
+        keeps_order = model_before is not None and self._table is not None and model_before.noun == self._table.noun
+        if before is not None and not keeps_order and (result is None or before.question != result.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").display = False
 
     def _show_body(self, view: "ProbeView") -> None:
-        sheet = self._table
+        model = self._table
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
-        table.display, grid.display = sheet is not None, sheet is None
+        table.display, grid.display = model is not None, model is None
         self.query_one("#probed").set_class(self.state.probe.kind is ProbeKind.LEAKS, "-pairs")
-        if not isinstance(self.focused, Input) or sheet is None:
-            self.focus_on("ProbeTable" if sheet is not None else "#parts")
+        if not isinstance(self.focused, Input) or model is None:
+            self.focus_on("ProbeTable" if model is not None else "#parts")
         drawn = (view, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
@@ -278,39 +278,39 @@ class ProbeScreen(QueryScreen):
             grid.redraw()
             self.query_one(ProbeDetail).redraw()
             self.request_images()
-        self._show_beside()
+        self._show_detail()
 
     def _show_rows(self, *, follow: bool) -> None:
-        sheet = self._table
-        if sheet is None:
+        model = self._table
+        if model is None:
             return
-        order = self._order % len(sheet.orders)
-        rows = sheet.select(self._filter, order)
-        self.query_one(ProbeTable).show(sheet, rows, self.state.style, follow=follow)
-        many = f"{len(rows):,} of {pluralize(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
-        self._part = f"{many}{list(sheet.orders)[order]}"
+        order = self._order % len(model.orders)
+        rows = model.select(self._filter, order)
+        self.query_one(ProbeTable).show(model, rows, self.state.style, follow=follow)
+        many = f"{len(rows):,} of {pluralize(len(model.rows), model.noun, model.nouns)}, " if self._filter else ""
+        self._part = f"{many}{list(model.orders)[order]}"
 
     def _show_heading(self) -> None:
         view, width = self._view, self.size.width - 2
         summary = view.summary(self.state.style) if view is not None else ""
-        part = self._part if self._table is not None and not self._nothing() else ""
+        part = self._part if self._table is not None and not self._empty_reason() else ""
         self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
-    def _show_beside(self) -> None:
+    def _show_detail(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, style, result, sheet = self.query_one(ProbeDetail), self.state.style, self._result, self._table
-        width, height = beside.room
+        detail, style, result, model = self.query_one(ProbeDetail), self.state.style, self._result, self._table
+        width, height = detail.room
         if result is None or self._view is None or not width:
             return
         index, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
-        detailed = (self._view, index if sheet is not None else tile, style, beside.room)
-        if self._detailed == detailed:
+        sources = (self._view, index if model is not None else tile, style, detail.room)
+        if self._detail_sources == sources:
             return
-        self._detailed = detailed
+        self._detail_sources = sources
         row, lines = None, []
-        if sheet is not None and index is not None:
-            row, lines = sheet.rows[index], sheet.detail(index, width, style)
+        if model is not None and index is not None:
+            row, lines = model.rows[index], model.detail(index, width, style)
         elif self._images is not None:
             lines = self._images.detail(None if tile is None else tile.index, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
-        beside.show(result.reading.target, example, sample, lines, style)
+        detail.show(result.reading.target, example, sample, lines, style)

@@ -72,11 +72,11 @@ class PruneScreen(QueryScreen):
         super().__init__(state, operations)
         self._quantity: Quantity = "accuracy"
         self._view = 0
-        self._opened: int | None = None
-        self._sheet: GainSheet | None = None
-        self._made_of: tuple[object, ...] = ()
-        self._detailed: tuple[object, ...] = ()
-        self._beside: tuple[object, ...] = ()
+        self._opened_arm: int | None = None
+        self._table_model: GainSheet | None = None
+        self._table_sources: tuple[object, ...] = ()
+        self._detail_sources: tuple[object, ...] = ()
+        self._chart_sources: tuple[object, ...] = ()
 
     @property
     def retraining(self) -> RunHandle | None:
@@ -119,7 +119,7 @@ class PruneScreen(QueryScreen):
     def show(self) -> None:
         """Show what is proposed, or what was measured, or why there is neither."""
         state, pruning = self.state, self.state.pruning
-        reason = self.nothing()
+        reason = self._empty_reason()
         proposing = not reason and pruning.is_proposed
         measured = not reason and not proposing
         self.query_one("#no-pruning").display = bool(reason)
@@ -132,10 +132,10 @@ class PruneScreen(QueryScreen):
         elif proposing:
             self._show_proposal()
         else:
-            self._show_measured()
+            self._show_results()
         self.offer("numbers", "list", "train", "stop", "resume", "output", "view", "name")
 
-    def nothing(self) -> str:
+    def _empty_reason(self) -> str:
         """Return why there is nothing to show; empty if there is something."""
         state = self.state
         if state.info is None:
@@ -148,8 +148,8 @@ class PruneScreen(QueryScreen):
 
     def back(self) -> bool:
         """Leave the target classes of an arm, then what was chosen."""
-        if self._opened is not None:
-            opened, self._opened = self._opened, None
+        if self._opened_arm is not None:
+            opened, self._opened_arm = self._opened_arm, None
             self.show()
             self.query_one(ArmTable).select(opened)
             return True
@@ -165,7 +165,7 @@ class PruneScreen(QueryScreen):
         Choosing needs a ranking, and a pruning that is not active; the rest needs results.
         """
         pruning = self.state.pruning
-        if self.nothing():
+        if self._empty_reason():
             return False
         is_preparing = pruning.run.root in self.state.preparing
         if action in _CHOOSING and (pruning.run.is_active or is_preparing):
@@ -181,11 +181,11 @@ class PruneScreen(QueryScreen):
                 return False
             return overview.state is not State.DONE or bool(overview.left)
         if action == "export":
-            return self._is_measured
+            return self._has_results
         if action == "view":
-            return self._is_measured and self.size.width < _WIDE  # wider, all of it is shown
+            return self._has_results and self.size.width < _WIDE  # wider, all of it is shown
         if action == "output":
-            return self._is_measured or pruning.is_proposed
+            return self._has_results or pruning.is_proposed
         return super().allows(action)
 
     def action_output(self) -> None:
@@ -205,7 +205,7 @@ class PruneScreen(QueryScreen):
             sorted({arm.k for arm in plan.pruning.arms if arm.kind == "lowest"}) if plan else ()
         )
 
-        def given(text: str | None) -> None:
+        def choose(text: str | None) -> None:
             if text is None:
                 return
             try:
@@ -218,7 +218,7 @@ class PruneScreen(QueryScreen):
         title = "Drop how many classes?"
         note = "For each number: so many of lowest influence, at random, and of highest influence."
         self.app.push_screen(
-            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), given
+            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), choose
         )
 
     def action_list(self) -> None:
@@ -233,17 +233,17 @@ class PruneScreen(QueryScreen):
         lists = [(marked_classes(kind, marked),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
         names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
 
-        def chosen(place: int) -> None:
-            self._choose(lists=[*lists, ()][place])
+        def act(index: int) -> None:
+            self._choose(lists=[*lists, ()][index])
 
-        self.choose("An arm of the marked classes?", names, chosen)
+        self.choose("An arm of the marked classes?", names, act)
 
     def action_seeds(self) -> None:
         """Choose how often each arm is retrained."""
         usual = "as many as an interval of +-1 point takes: 5, up to 20"
         names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
         values = (None, *_SEEDS)
-        self.choose("How many retrainings?", names, lambda place: self._choose(seeds=values[place]))
+        self.choose("How many retrainings?", names, lambda index: self._choose(seeds=values[index]))
 
     def action_baselines(self) -> None:
         """Compare with baselines, or not; what a pruning has, it keeps."""
@@ -284,19 +284,19 @@ class PruneScreen(QueryScreen):
         self.choose(
             "Which pruning?",
             [*names, "another one..."],
-            lambda place: self._open(names[place]) if place < len(names) else self._begin_another(),
+            lambda index: self._open(names[index]) if index < len(names) else self._begin_another(),
         )
 
     def _begin_another(self) -> None:
-        taken = set(self.state.pruning.names.value or ())
-        proposed = next(name for number in range(2, len(taken) + 3) if (name := f"pruning-{number}") not in taken)
+        names = set(self.state.pruning.names.value or ())
+        proposed = next(name for number in range(2, len(names) + 3) if (name := f"pruning-{number}") not in names)
 
-        def given(name: str | None) -> None:
+        def open_named(name: str | None) -> None:
             if name is not None:
                 self._open(name)
 
         note = "Letters, digits, dots, underscores and hyphens."
-        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), given)
+        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), open_named)
 
     def _open(self, name: str) -> None:
         """Go to a pruning, or to one that does not exist yet."""
@@ -307,7 +307,7 @@ class PruneScreen(QueryScreen):
             self.notify(error, severity="error", timeout=10, markup=False)
             return
         self.state.pruning.open(name)
-        self._opened = None
+        self._opened_arm = None
         self.changed()
 
     def _choose(self, **changes: Any) -> None:
@@ -316,12 +316,12 @@ class PruneScreen(QueryScreen):
         self.changed()
 
     @on(Table.Chosen)
-    async def _chosen(self, message: Table.Chosen) -> None:
+    async def _open_row(self, message: Table.Chosen) -> None:
         result = self._result()
-        if self._opened is None:
+        if self._opened_arm is None:
             measured = self.state.pruning.arms.value
             if measured is not None and measured.results[message.index].by_class:
-                self._opened = message.index
+                self._opened_arm = message.index
                 self.show()
             return
         if result is not None:
@@ -330,21 +330,21 @@ class PruneScreen(QueryScreen):
             await self.app.run_action("app.mode('rank')")
 
     @on(Table.CursorMoved)
-    def _moved(self) -> None:
+    def _follow_cursor(self) -> None:
         self._show_detail()
 
     @property
-    def _is_measured(self) -> bool:
+    def _has_results(self) -> bool:
         """Whether what is shown was measured."""
         pruning = self.state.pruning
-        return pruning.arms.value is not None and not pruning.is_proposed and not self.nothing()
+        return pruning.arms.value is not None and not pruning.is_proposed and not self._empty_reason()
 
     def _result(self) -> "ArmResult | None":
         """The arm whose target classes are shown."""
         measured = self.state.pruning.arms.value
-        if measured is None or self._opened is None or self._opened >= len(measured.results):
+        if measured is None or self._opened_arm is None or self._opened_arm >= len(measured.results):
             return None
-        return measured.results[self._opened]
+        return measured.results[self._opened_arm]
 
     def _show_proposal(self) -> None:
         state = self.state
@@ -356,14 +356,14 @@ class PruneScreen(QueryScreen):
             from tui_influence.tui.widgets.pruning_lines import predicted_gains, recommended  # loads numpy
 
             planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
-            forecasts = [found for found in preview.pruning.forecast if found.k in planned]
+            forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
             if planned:
                 lines += [Text(), recommended(preview.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)
 
-    def _show_measured(self) -> None:
+    def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
         width, style = self.size.width - 2, state.style
         wide = self.size.width >= _WIDE
@@ -378,10 +378,10 @@ class PruneScreen(QueryScreen):
             if result is not None:
                 lines.append(class_heading(result, style))
             else:
-                said = verdict(measured, pruning.name, style)
-                if said is not None and self.size.width < NARROW:
-                    said.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
-                lines += [said] if said is not None else []
+                sentence = verdict(measured, pruning.name, style)
+                if sentence is not None and self.size.width < NARROW:
+                    sentence.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
+                lines += [sentence] if sentence is not None else []
                 if wide:
                     lines.append(
                         Text(
@@ -402,37 +402,37 @@ class PruneScreen(QueryScreen):
 
     def _show_sized(self, view: str) -> None:
         self._show_detail()
-        self._show_beside(view)
+        self._show_charts(view)
 
     def _show_table(self) -> None:
         from tui_influence.tui.widgets.gain_lines import arm_sheet, class_sheet
 
         measured, style = self.state.pruning.arms.value, self.state.style
-        made_of = (measured, self._quantity, self._opened, style)
-        if measured is None or made_of == self._made_of:
+        sources = (measured, self._quantity, self._opened_arm, style)
+        if measured is None or sources == self._table_sources:
             return
-        same = self._made_of[2:3] == made_of[2:3] and bool(self._made_of)
-        self._made_of = made_of
+        same = self._table_sources[2:3] == sources[2:3] and bool(self._table_sources)
+        self._table_sources = sources
         result = self._result()
-        self._sheet = (
+        self._table_model = (
             arm_sheet(measured, self._quantity) if result is None else class_sheet(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
-        table.styles.max_height = len(self._sheet.rows) + 1  # what is said of the line stands right below
-        table.show(self._sheet, self._sheet.rows, style, follow=same)
+        table.styles.max_height = len(self._table_model.rows) + 1  # what is said of the line stands right below
+        table.show(self._table_model, self._table_model.rows, style, follow=same)
         self._show_detail()
 
     def _show_detail(self) -> None:
         measured, current = self.state.pruning.arms.value, self.query_one(ArmTable).current
-        if measured is None or current is None or self._sheet is None:
+        if measured is None or current is None or self._table_model is None:
             return
         from tui_influence.tui.widgets.pruning_lines import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
-        detailed = (measured, self._opened, current.index, self.state.style, width)
-        if detailed == self._detailed:
+        sources = (measured, self._opened_arm, current.index, self.state.style, width)
+        if sources == self._detail_sources:
             return
-        self._detailed = detailed
+        self._detail_sources = sources
         result, style = self._result(), self.state.style
         if result is None:
             lines = arm_detail(measured, measured.results[current.index], style, max(width, 20))
@@ -440,16 +440,16 @@ class PruneScreen(QueryScreen):
             lines = class_detail(result.by_class[current.index], style)
         self.query_one("#arm", IncrementalText).show(lines)
 
-    def _show_beside(self, view: str) -> None:
+    def _show_charts(self, view: str) -> None:
         measured, style = self.state.pruning.arms.value, self.state.style
         if measured is None or view == "arms":
             return
         beside = self.query_one("#pruned-beside")
         width, height = beside.content_size.width, beside.content_size.height
-        drawn = (measured, view, self._quantity, style, width, height)
-        if drawn == self._beside or width < 12:
+        sources = (measured, view, self._quantity, style, width, height)
+        if sources == self._chart_sources or width < 12:
             return
-        self._beside = drawn
+        self._chart_sources = sources
         from tui_influence.tui.widgets.pruning_lines import against_prediction, curve
 
         lines: list[Text] = []

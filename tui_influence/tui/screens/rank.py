@@ -58,7 +58,7 @@ class RankScreen(QueryScreen):
 
     def on_mount(self) -> None:
         """Filter while a key is still being handled, not by a message after it: one paint shows both."""
-        self.watch(self.query_one("#filter", Input), "value", self._filtered, init=False)
+        self.watch(self.query_one("#filter", Input), "value", self._apply_filter, init=False)
 
     def on_resize(self) -> None:
         """Draw what is above and beside the table for the new width."""
@@ -74,8 +74,11 @@ class RankScreen(QueryScreen):
         empty.display = self._model is None
         if self._model is None:
             empty.update(plain(state.ranking.error or state.sweep.error or "reading the models...", state.style.ascii))
-        elif self._shown != (self._model, state.style):  # nor what has not changed: a run is looked at every second
-            self._shown = (self._model, state.style)
+        elif self._table_sources != (
+            self._model,
+            state.style,
+        ):  # nor what has not changed: a run is looked at every second
+            self._table_sources = (self._model, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -97,25 +100,25 @@ class RankScreen(QueryScreen):
             return self.state.ranking.value is not None
         return super().allows(action)
 
-    def _filtered(self, value: str) -> None:
+    def _apply_filter(self, value: str) -> None:
         self._filter = value
         self._show_rows(follow=True)
         self._show_question()
 
     @on(Input.Submitted, "#filter")
-    def _filter_kept(self) -> None:
+    def _leave_field(self) -> None:
         self.query_one("#filter").display = bool(self._filter.strip())
         self.query_one(RankingTable).focus()
 
     @on(RankingTable.CursorMoved)
-    def _moved(self) -> None:
+    def _follow_cursor(self) -> None:
         self._show_detail()
         row = self.query_one(RankingTable).current
         if row is not None and self.is_current:
             self.state.group = row.index
 
     @on(RankingTable.Chosen)
-    async def _chosen(self, message: RankingTable.Chosen) -> None:
+    async def _open_class(self, message: RankingTable.Chosen) -> None:
         self.state.group = message.index
         await self.app.run_action("app.mode('class')")
 
@@ -211,15 +214,15 @@ class RankScreen(QueryScreen):
         model, overview = self._model, self.state.overview
         if model is None or not self.query_one("#detail").display:
             return
-        place = self.query_one(RankingTable).current_place
-        detailed = (model, place, self.state.style)
-        if self._detailed == detailed:
+        index = self.query_one(RankingTable).current_place
+        sources = (model, index, self.state.style)
+        if self._detail_sources == sources:
             return
-        self._detailed = detailed
+        self._detail_sources = sources
         sizes = overview.info.source.sizes if overview and overview.info else []
-        group = model.rows[place].index if place is not None else len(sizes)
+        group = model.rows[index].index if index is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(model.detail(place, images, self.state.style))
+        self.query_one("#about", Static).update(model.detail(index, images, self.state.style))
 
     def _show_question(self) -> None:
         from tui_influence.tui.widgets.headers import question_lines
@@ -230,6 +233,6 @@ class RankScreen(QueryScreen):
 
     _model: "RankModel | None" = None
     _model_sources: tuple[object, ...] = ()
-    _shown: tuple[object, ...] = ()
+    _table_sources: tuple[object, ...] = ()
     _counts: tuple[int, str] = (0, "")
-    _detailed: tuple[object, ...] = ()
+    _detail_sources: tuple[object, ...] = ()

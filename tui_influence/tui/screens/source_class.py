@@ -50,7 +50,7 @@ class ClassScreen(QueryScreen):
 
     def __init__(self, state: RunState, operations: RunOperations) -> None:
         super().__init__(state, operations)
-        self._turned = False
+        self._shows_classes = False
         self._drawn: tuple[object, ...] = ()
         self._drawn_detail: GroupDetail | None = None
         self._image_changes = 0
@@ -81,13 +81,13 @@ class ClassScreen(QueryScreen):
         self.call_after_refresh(self.show)  # only then the parts know their sizes
 
     @on(Beside.Sized)
-    def _sized(self) -> None:
+    def _show_resized(self) -> None:
         self.show()
 
     def show(self) -> None:
         """Show the group that is looked at, or why there is none."""
         state = self.state
-        reason = self._nothing()
+        reason = self._empty_reason()
         self.query_one("#looked").display = not reason
         self.query_one("#heading").display = not reason
         empty = self.query_one("#no-class", Static)
@@ -96,8 +96,8 @@ class ClassScreen(QueryScreen):
             empty.update(plain(reason, state.style.ascii))
             return
         wide = self.size.width >= _WIDE
-        self.query_one("#moved").display = wide or not self._turned
-        self.query_one("#beside").display = wide or self._turned
+        self.query_one("#moved").display = wide or not self._shows_classes
+        self.query_one("#beside").display = wide or self._shows_classes
         self._show_heading()
         self._show_detail()
         self.offer("next", "previous", "choose")
@@ -131,9 +131,9 @@ class ClassScreen(QueryScreen):
 
     def action_view(self) -> None:
         """Turn from the images to the effects on target classes, and back."""
-        self._turned = not self._turned
+        self._shows_classes = not self._shows_classes
         self.show()
-        self.query_one("#samples" if self._turned else "#moved").focus()
+        self.query_one("#samples" if self._shows_classes else "#moved").focus()
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
@@ -145,27 +145,27 @@ class ClassScreen(QueryScreen):
     @on(ImageGrid.Opened)
     def _open_image(self, message: ImageGrid.Opened) -> None:
         detail, tiles = self._drawn_detail, message.tiles
-        if detail is None or tiles[message.place].target is None:
+        if detail is None or tiles[message.index].target is None:
             return
         effects, examples = detail.effects, [tile.index for tile in tiles]
         groups = [detail.group] * len(tiles)
         series = ImageSeries(effects.reading, effects.question, examples, groups, "", "that it moves")
         grid = self.query_one("#moved", ImageGrid)
-        self.open_image(series, message.place, lambda index: grid.select(tiles[index]))
+        self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
     def _step(self, by: int) -> None:
         answer = self.state.ranking.value
         if answer is None:
             return
         order = [row.index for row in answer.report.ranking.rows]
-        place = order.index(self.state.group) if self.state.group in order else 0
-        self._go_to(order[(place + by) % len(order)])
+        index = order.index(self.state.group) if self.state.group in order else 0
+        self._go_to(order[(index + by) % len(order)])
 
     def _go_to(self, group: int) -> None:
         self.state.group = group
         self.changed()
 
-    def _nothing(self) -> str:
+    def _empty_reason(self) -> str:
         """Why no class can be shown; empty if one can."""
         state = self.state
         if state.ranking.value is None:

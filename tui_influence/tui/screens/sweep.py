@@ -57,8 +57,8 @@ class SweepScreen(ModeScreen):
         reliability, style = self.state.reliability, self.state.style
         growth = reliability.value
         if growth is not None and not reliability.is_stale:
-            asked = self.state.question
-            about = ", ".join(part for part in (asked.target, asked.target_class) if part)
+            question = self.state.question
+            about = ", ".join(part for part in (question.target, question.target_class) if part)
 
             drawn = model_lines(growth, style, min(half, 90), tall, about)
             for line in drawn:
