@@ -23,7 +23,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.importing.arrays import CheckedImport, row_blocks
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
-from tui_influence.runs.prepare import thumbnail_side, versions
+from tui_influence.runs.prepare import package_versions, thumbnail_side
 from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.files import make_directory, sync_directory, to_results_error, write_atomically
@@ -120,7 +120,7 @@ def _info(checked: CheckedImport, paths: Paths, name: str, target: str) -> RunIn
         channels=1 if thumbnails is None else thumbnails.shape[3],
         source=SourceInfo([], groups, [0] * len(groups), 0, "", 0),
         targets=[TargetInfo(target, "imported", list(checked.classes), 0, n, [], 0, digests)],
-        versions=versions(),
+        versions=package_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
