@@ -126,5 +126,5 @@ def _absolute(section: Any, directory: Path) -> Section:
         and getattr(section, key) is not None
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
-    where = directory.absolute()
-    return section.model_copy(update={key: str(where / expand_home(getattr(section, key))) for key in paths})
+    base = directory.absolute()
+    return section.model_copy(update={key: str(base / expand_home(getattr(section, key))) for key in paths})
