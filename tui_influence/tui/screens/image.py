@@ -21,6 +21,7 @@ from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.messages import StateChanged
 from tui_influence.tui.operations import RunOperations, has_graphics
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
+from tui_influence.tui.widgets.example_lines import example_lines
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
@@ -101,8 +102,6 @@ class ImageScreen(Screen[int]):
             return [Text(plain(example.error, style.ascii), style=style.warning)]
         if example.value is None or example.is_stale:
             return [Text("looking...", style=style.quiet)]
-        from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
-
         reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(

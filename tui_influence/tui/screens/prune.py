@@ -17,6 +17,7 @@ from textual.widgets import Static
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
+from tui_influence.render.gains import arm_sheet, class_sheet
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from tui_influence.pruning.types import (
         ArmResult,
     )
-    from tui_influence.tui.widgets.gain_lines import GainSheet
-
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
 _SEEDS = (3, 5, 10, 20, 50)
@@ -353,7 +352,7 @@ class PruneScreen(QueryScreen):
         plan = state.pruning.plan
         preview = plan.value
         if preview is not None and not plan.error:
-            from tui_influence.tui.widgets.pruning_lines import predicted_gains, recommended  # loads numpy
+            from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
 
             planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
             forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
@@ -372,7 +371,7 @@ class PruneScreen(QueryScreen):
         if pruning.arms.error:
             lines.append(Text(plain(pruning.arms.error, style.ascii), style=style.error))
         if measured is not None:
-            from tui_influence.tui.widgets.pruning_lines import class_heading, ranked_by, verdict
+            from tui_influence.render.pruning import class_heading, ranked_by, verdict
 
             result = self._result()
             if result is not None:
@@ -405,8 +404,6 @@ class PruneScreen(QueryScreen):
         self._show_charts(view)
 
     def _show_table(self) -> None:
-        from tui_influence.tui.widgets.gain_lines import arm_sheet, class_sheet
-
         measured, style = self.state.pruning.arms.value, self.state.style
         sources = (measured, self._quantity, self._opened_arm, style)
         if measured is None or sources == self._table_sources:
@@ -426,7 +423,7 @@ class PruneScreen(QueryScreen):
         measured, current = self.state.pruning.arms.value, self.query_one(ArmTable).current
         if measured is None or current is None or self._table_model is None:
             return
-        from tui_influence.tui.widgets.pruning_lines import arm_detail, class_detail
+        from tui_influence.render.pruning import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
         sources = (measured, self._opened_arm, current.index, self.state.style, width)
@@ -450,7 +447,7 @@ class PruneScreen(QueryScreen):
         if sources == self._chart_sources or width < 12:
             return
         self._chart_sources = sources
-        from tui_influence.tui.widgets.pruning_lines import against_prediction, curve
+        from tui_influence.render.pruning import against_prediction, curve
 
         lines: list[Text] = []
         prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []

@@ -19,6 +19,7 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import RunState
+from tui_influence.tui.widgets.headers import question_lines
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import FILTER, Field
 from tui_influence.tui.widgets.table import RankingTable
@@ -225,8 +226,6 @@ class RankScreen(QueryScreen):
         self.query_one("#about", Static).update(model.detail(index, images, self.state.style))
 
     def _show_question(self) -> None:
-        from tui_influence.tui.widgets.headers import question_lines
-
         marks = len(self.query_one(RankingTable).marks)
         lines = question_lines(self.state, self._model, *self._counts, marks, self.size.width - 2)
         self.query_one("#question", IncrementalText).show(lines)

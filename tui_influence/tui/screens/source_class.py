@@ -19,6 +19,7 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
+from tui_influence.tui.widgets.class_lines import class_effects, heading, sample_shelf, shelves
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 _WIDE = 120
@@ -175,8 +176,6 @@ class ClassScreen(QueryScreen):
         return ""
 
     def _show_heading(self) -> None:
-        from tui_influence.tui.widgets.class_lines import heading  # here, because it loads numpy
-
         state, style = self.state, self.state.style
         ranking, info, detail = state.ranking.value, state.info, self._detail()
         group = detail.group if detail is not None else state.group
@@ -200,8 +199,6 @@ class ClassScreen(QueryScreen):
             self.query_one("#heading", Static).update(text)
 
     def _show_detail(self) -> None:
-        from tui_influence.tui.widgets.class_lines import class_effects, sample_shelf, shelves
-
         detail, style = self._detail(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
         side = self.query_one("#beside").size
