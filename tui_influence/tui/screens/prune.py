@@ -17,7 +17,7 @@ from textual.widgets import Static
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
-from tui_influence.render.gains import arm_sheet, class_sheet
+from tui_influence.render.gains import GainSheet, arm_sheet, class_sheet
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
