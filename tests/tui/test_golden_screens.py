@@ -110,7 +110,7 @@ async def go(app, pilot, mode: str) -> None:
     elif mode == "prune":
         await until(pilot, lambda: state.pruning.arms.value or state.pruning.plan.value or not state.overview.finished)
     else:
-        await until(pilot, lambda: state.group_detail.value is not None and not state.images._asked)
+        await until(pilot, lambda: state.group_detail.value is not None and not state.images._requested)
         for grid in app.screen.query(ImageGrid):
             await until(pilot, lambda grid=grid: not grid.display or not grid.missing())
 

@@ -1,11 +1,14 @@
 """The computations behind the queries about the sweep. Loads numpy: imported by the thread that computes."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from textual.strip import Strip
 
 from tui_influence.analysis import class_effects
 from tui_influence.analysis.class_effects import MAX_VALUES
@@ -20,10 +23,12 @@ from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.analysis.types import ExampleQuestion, ExampleReport, Leaks, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.errors import ConfigError
-from tui_influence.store.examples import read_source_thumbnails
+from tui_influence.images.text_image import Ink, draw_image
+from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 from tui_influence.tui.background import attempt
+from tui_influence.tui.image_cache import ImageKey, ImageStrips
 from tui_influence.tui.queries import QueryInput
 from tui_influence.tui.state import GroupDetail, GroupQuestion
 
@@ -92,7 +97,7 @@ def _leaks(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question, note
     return ProbeResult(probe, snapshot, result, notes, samples=samples, samples_error=error)
 
 
-def _samples_of_leaks(groups: "np.ndarray[Any, Any]", result: Leaks) -> dict[int, int]:
+def _samples_of_leaks(groups: NDArray[np.integer[Any]], result: Leaks) -> dict[int, int]:
     """Return the position of each leaking group's first image among the stored images of the source."""
     leaking = {leak.group for leak in (*result.helped, *result.hurt)}
     return {int(group): index for index, group in reversed([*enumerate(groups)]) if int(group) in leaking}
@@ -107,3 +112,41 @@ COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
     "group": _group,
     "example": _example,
 }
+
+
+def draw_images(
+    root: Path, keys: Sequence[ImageKey]
+) -> tuple[dict[ImageKey, ImageStrips | None], dict[int | None, str]]:
+    """Draw images of a run.
+
+    Returns:
+        each image, None for one that cannot be drawn; and for each target (None: the source) the reason, if there is
+        such an image.
+    """
+    paths = Paths(root)
+    thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
+    images: dict[ImageKey, ImageStrips | None] = {}
+    errors: dict[int | None, str] = {}
+    for key in keys:
+        if key.target not in thumbnails:
+            thumbnails[key.target], errors[key.target] = attempt(partial(_thumbnails, paths, key.target))
+        stored = thumbnails[key.target]
+        if stored is not None and 0 <= key.index < len(stored):
+            images[key] = _draw(stored[key.index], key)
+        else:
+            images[key] = None
+            errors[key.target] = errors[key.target] or "the run keeps fewer images than examples: is it half copied?"
+    return images, errors
+
+
+def _draw(image: NDArray[np.uint8], key: ImageKey) -> ImageStrips:
+    style, side = key.style, image.shape[1]
+    columns = key.columns if key.columns < side else key.columns // side * side
+    ink = Ink.BLOCKS_256 if style.few_colours else Ink.BLOCKS
+    if style.ascii or not style.coloured:
+        ink = Ink.ASCII if style.ascii else Ink.SHADES
+    return tuple(Strip(row, columns) for row in draw_image(image, columns, ink, dark=style.dark))
+
+
+def _thumbnails(paths: Paths, target: int | None) -> NDArray[np.uint8]:
+    return read_source_thumbnails(paths)[0] if target is None else read_thumbnails(paths.target(target))

@@ -18,7 +18,7 @@ from tui_influence.analysis.types import ProbeKind
 from tui_influence.runs.overview import Overview
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
-from tui_influence.tui.image_cache import ImageKey, draw_images
+from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.messages import ImagesDrawn
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState, run_query
 
@@ -141,6 +141,8 @@ class QueryRunner:
         self._post(result)
 
     def _draw(self) -> None:
+        from tui_influence.tui.computations import draw_images  # here, because it loads numpy
+
         with self._lock:
             needed, self._images_needed = self._images_needed, {}
         for state in {id(state): state for state in needed.values()}.values():

@@ -1,17 +1,19 @@
-"""Which runs a folder holds. Reads a few small files of each; draws nothing."""
+"""The runs of a folder. Reads a few small files of each."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tui_influence.errors import ResultsError, TinflError
+from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
 from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
+from tui_influence.tui.background import attempt
 
 MAX_RUNS = 500
-"""Directories that are looked at."""
+"""Directories that are read at most."""
 
 
 @dataclass(frozen=True)
@@ -20,23 +22,23 @@ class RunSummary:
 
     Attributes:
         root: its directory.
-        state: what it is doing; None where it cannot be told.
+        state: of the run; None where it cannot be read.
         done: models recorded.
         total: models planned.
-        problem: why it cannot be opened.
-        silent: its supervisor should speak and does not.
+        error: why it cannot be opened; empty if it can.
+        silent: its supervisor has not written for too long.
     """
 
     root: Path
     state: State | None = None
     done: int = 0
     total: int = 0
-    problem: str = ""
+    error: str = ""
     silent: bool = False
 
 
 def is_run(root: Path) -> bool:
-    """Whether a directory is a run, or was one, or is becoming one."""
+    """Return whether a directory is a run, or was one, or is becoming one."""
     paths = Paths(root)
     return paths.run.exists() or paths.heartbeat.exists() or paths.records_root.exists()
 
@@ -63,12 +65,9 @@ def list_runs(folder: Path) -> list[RunSummary]:
 
 
 def _summary(root: Path) -> RunSummary:
-    try:
-        latest = overview(Paths(root), max_failures=0)
-    except TinflError as error:
-        return RunSummary(root, problem=str(error))
-    except OSError as error:
-        return RunSummary(root, problem=str(to_results_error(error)))
+    latest, error = attempt(partial(overview, Paths(root), max_failures=0))
+    if latest is None:
+        return RunSummary(root, error=error)
     return RunSummary(root, latest.state, latest.finished, latest.total, silent=latest.is_silent)
 
 

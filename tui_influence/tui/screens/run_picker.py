@@ -85,15 +85,15 @@ class PickerScreen(Screen[None]):
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         run = self._runs[event.option_index]
-        if run.problem:
-            self.notify(printable(run.problem, 300), severity="warning", markup=False)
+        if run.error:
+            self.notify(printable(run.error, 300), severity="warning", markup=False)
         else:
             self.post_message(self.Picked(run.root))
 
     def _line(self, run: RunSummary) -> Text:
         style, ellipsis = self._style, self._style.ellipsis
         name = fit(plain(run.root.name, style.ascii), 28, ellipsis=ellipsis)
-        if run.problem or run.state is None:
+        if run.error or run.state is None:
             return Text.assemble("  ", name, ("  cannot be opened", style.error))
         text_style = style.state(run.state, silent=run.silent)
         mark = (f"{style.state_sign(run.state, silent=run.silent)} ", text_style)
