@@ -68,8 +68,8 @@ def make_verification(
 ) -> Paths:
     """A verification of an example that is right without what is to blame, and wrong otherwise."""
     reading = read_snapshot(sweep, read_run_info(sweep.root))
-    wanted = plan_counterfactual(reading, Question(example=example), seeds=seeds).request
-    return make_pruning(sweep, f"example-{example}", wanted=wanted, better=FLIPS, trained=trained, state=state)
+    request = plan_counterfactual(reading, Question(example=example), seeds=seeds).request
+    return make_pruning(sweep, f"example-{example}", request=request, better=FLIPS, trained=trained, state=state)
 
 
 def train(
