@@ -150,7 +150,7 @@ class ClassScreen(QueryScreen):
             return
         effects, examples = detail.effects, [tile.index for tile in tiles]
         groups = [detail.group] * len(tiles)
-        series = ImageSeries(effects.reading, effects.question, examples, groups, "", "that it moves")
+        series = ImageSeries(effects.snapshot, effects.question, examples, groups, "", "that it moves")
         grid = self.query_one("#moved", ImageGrid)
         self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
@@ -217,7 +217,7 @@ class ClassScreen(QueryScreen):
             self.query_one("#class-effects", Static).update("")
             return
         follow = before is not None and before.group == detail.group
-        snapshot = detail.effects.reading
+        snapshot = detail.effects.snapshot
         captions = 2 if self.size.height >= _TALL else 1
         images = shelves(detail.moved, snapshot.target, snapshot.target_info.classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
