@@ -1,4 +1,4 @@
-"""What is written, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/probes; read the diff."""
+"""Output, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/analysis; read the diff."""
 
 import json
 from dataclasses import replace
