@@ -155,7 +155,7 @@ def ranking(which: str, **options: Any) -> Question:
             predicted=data["predicted"],
             labels=labels,
             group_names=[str(k) for k in range(masks.shape[1])],
-            columns=columns,
+            examples=columns,
             clusters=np.arange(masks.shape[0]) // 2 if balanced else None,
             heldout=Heldout(*data["heldout"]),
             **options,

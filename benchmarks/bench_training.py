@@ -327,7 +327,7 @@ def check_probe() -> bool:
 def facts() -> str:
     import torch
 
-    from tui_influence.training.precision import choose, cpu_flags
+    from tui_influence.training.precision import choose_numerics, cpu_flags
 
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
@@ -338,7 +338,7 @@ def facts() -> str:
     return (
         f"{processor} ({fast}), {CORES} cores, torch {torch.__version__}, Python {platform.python_version()}\n"
         f"{time.strftime('%Y-%m-%d')}, load average {os.getloadavg()[0]:.1f};"
-        f' the engine trains as "{choose("cpu", "auto", 1)}"'
+        f' the engine trains as "{choose_numerics("cpu", "auto", 1)}"'
     )
 
 

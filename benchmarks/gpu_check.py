@@ -35,13 +35,13 @@ from tui_influence.runs.devices import (
 from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.runs.resources import ResourceSampler
 from tui_influence.training import linear_probe as linear
-from tui_influence.training.augment import resident
+from tui_influence.training.augment import source_images
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import (
     Numerics,
-    choose,
-    generator,
+    choose_numerics,
     repeatable,
+    seeded_generator,
 )
 from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.trainer import Trainer
@@ -86,7 +86,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.update(worker_environment(options.device))
     try:
-        how = choose(options.device, "auto", 1)
+        how = choose_numerics(options.device, "auto", 1)
     except TinflError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return int(error.exit_code)
@@ -140,7 +140,7 @@ def _check(name: str, value: float, *, most: float | None = None, least: float |
 def check_forward(how: Numerics) -> list[Check]:
     """Largest difference of float32 features, in units of their standard deviation, at the same weights."""
     print("\nforward pass, float32, CPU against device")
-    cpu, there = choose("cpu", "fp32", 1), Numerics(how.device, False, 1)
+    cpu, there = choose_numerics("cpu", "fp32", 1), Numerics(how.device, False, 1)
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
     labels = np.zeros(64, dtype=np.int64)
     checks = []
@@ -151,7 +151,9 @@ def check_forward(how: Numerics) -> list[Check]:
         for numerics in (cpu, there):
             network = body.to(numerics.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             with repeatable(numerics):
-                found.append(features(network, resident(images, labels, numerics.device, None), numerics, 64).cpu())
+                found.append(
+                    features(network, source_images(images, labels, numerics.device, None), numerics, 64).cpu()
+                )
         difference = float((found[0] - found[1]).abs().max() / found[0].std())
         checks.append(_check(f"{arch}: largest difference / deviation of features", difference, most=FORWARD))
     return checks
@@ -230,7 +232,7 @@ def check_trainings(device: str, rows: int) -> list[Check]:
 
     reference = train("cpu", "fp32")
     others = [(device, "fp32"), (device, "bf16")]
-    if device != "cpu" and choose("cpu", "auto", 1).bf16:
+    if device != "cpu" and choose_numerics("cpu", "auto", 1).bf16:
         others.insert(0, ("cpu", "bf16"))
     checks = []
     for where, precision in others:
@@ -361,12 +363,12 @@ def flops_an_image(body: nn.Module, head: nn.Module, size: int, device: torch.de
 def images_a_second(body: nn.Module, head: nn.Linear, size: int, batch: int, how: Numerics, seconds: float) -> float:
     steps = 4
     images = np.random.default_rng(0).integers(0, 256, (max(batch, 64), size, size, 3), dtype=np.uint8)
-    pixels = resident(images, np.arange(len(images)) % 100, how.device, None)
+    pixels = source_images(images, np.arange(len(images)) % 100, how.device, None)
 
     def work(steps: int) -> Callable[[], object]:
         recipe = Recipe("measuring", 1, batch, 1e-3, TrainSection(crop=4, flip=True))
         chosen = torch.arange(steps * batch) % len(images)
-        return lambda: fit(body, head, pixels, chosen, recipe, how, generator(0))
+        return lambda: fit(body, head, pixels, chosen, recipe, how, seeded_generator(0))
 
     with repeatable(how):
         once = seconds_of(work(2), how.device)  # warms up

@@ -21,7 +21,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.rounds import TaskTiming, divide_rows
 from tui_influence.store.events import read_events
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
 )
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
@@ -176,7 +176,7 @@ def listing_seconds(count: int = 20_000) -> float:
         took = []
         for _ in range(5):
             began = time.perf_counter()
-            assert len(completed(paths, Role.ESTIMATE, 1)) == count
+            assert len(list_completed(paths, Role.ESTIMATE, 1)) == count
             took.append((time.perf_counter() - began) / count)
         return min(took)
 

@@ -57,7 +57,7 @@ def test_a_sound_run_is_said_to_be_sound_with_all_that_was_checked(complete):
     result = run("verify", complete)
     assert result.code == 0
     assert result.out.splitlines()[-1] == "sound"
-    rows = [read_run_info(root).planned for root in (complete, complete / "prune" / "main")]
+    rows = [read_run_info(root).planned_rows for root in (complete, complete / "prune" / "main")]
     records = sum(count for planned in rows for count in planned.values())
     assert f"{records} records" in result.out
     assert "1 pruning" in result.out
@@ -188,7 +188,7 @@ def test_of_a_run_that_was_not_done_it_is_said_how_many_models_there_are(copy):
 
 def test_records_that_only_the_matrix_still_holds_are_a_note(copy, monkeypatch):
     paths = Paths(copy)
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, read_run_info(copy), Role.ESTIMATE, 0)
     paths.record(Role.ESTIMATE, 3, 0).unlink()
     answer = verified(copy)

@@ -54,11 +54,11 @@ def make_pruning(
         for place, target in enumerate(info.targets)
     ]
     write_run_info(
-        own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.size, targets=targets)
+        own, replace(info, name=f"{info.name}-{name}", models=0, heldout=0, arms=pruning.n_rows, targets=targets)
     )
-    train(own, pruning, labels, pruning.size if trained is None else trained, better)
+    train(own, pruning, labels, pruning.n_rows if trained is None else trained, better)
     if state is not None:
-        say(own, state, done=trained or pruning.size, total=pruning.size, **said)
+        say(own, state, done=trained or pruning.n_rows, total=pruning.n_rows, **said)
     return own
 
 

@@ -151,7 +151,7 @@ def test_a_matrix_of_some_examples_is_that_part_of_the_whole(reading, kind):
     outputs, labels = reading.outputs, reading.examples.labels
     columns = np.array([20, 3, 4, 11])
     whole = OutputMatrix(outputs.margins, outputs.predicted, labels, OutputKind(kind))
-    part = replace(whole, chosen=columns)
+    part = replace(whole, examples=columns)
     rows = slice(5, 90)
     assert part.shape == (MODELS, 4)
     assert np.array_equal(part.block(rows, slice(1, 3)), whole.block(rows, columns[1:3]))

@@ -25,7 +25,7 @@ from tui_influence.influence.estimators import (
     estimate,
     parse_estimator,
 )
-from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.ranking import (
     influence_matrix,
     influence_row,
@@ -118,7 +118,7 @@ class TargetEffects:
             labels=self.reading.examples.labels,
             kind=self.question.output_kind,
             clusters=self.reading.clusters,
-            columns=self.columns,
+            examples=self.columns,
         )
 
 
@@ -139,7 +139,7 @@ def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool 
     columns = select_examples(described, reading.examples, Question(None, question.target_class, split=question.split))
     split = select_examples(described, reading.examples, Question(split=question.split))
     reading.require_models()
-    kind = parse_kind(question.output_kind)
+    kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
     few = len(reading.info.source.groups) * len(columns) <= MAX_VALUES
@@ -162,7 +162,7 @@ def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool 
             estimator=question.estimator,
             kind=kind,
             clusters=reading.clusters,
-            columns=columns,
+            examples=columns,
         )
         if few and (at_once or needed)
         else None,

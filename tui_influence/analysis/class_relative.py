@@ -22,7 +22,7 @@ from tui_influence.influence.estimators import (
     estimate,
     parse_estimator,
 )
-from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_kind
+from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.types import (
     Estimate,
     Estimator,
@@ -52,7 +52,7 @@ class ClassCenteredOutputs(OutputMatrix):
         """Return what `OutputMatrix.block` does, less the averages."""
         if self.averages is None or self.scale is None or self.labels is None:
             raise ValueError("averages need labels, and labels averages")
-        of = self.labels[self.stored(columns)]
+        of = self.labels[self.stored_columns(columns)]
         outputs: Floats = super().block(rows, columns).astype(self.dtype)
         outputs -= np.take(self.averages[rows], of, axis=1)
         outputs *= self.scale[of]
@@ -129,11 +129,11 @@ def _on_examples(
     assert matrix.averages is not None
     assert matrix.scale is not None
     assert matrix.labels is not None
-    assert matrix.chosen is not None
+    assert matrix.examples is not None
     if parse_estimator(estimator) is not Estimator.DIFFERENCE:
-        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.chosen)
+        plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.examples)
         return _estimate(estimator, masks, plain, clusters, alone).influence
-    of = matrix.labels[matrix.chosen]
+    of = matrix.labels[matrix.examples]
     present, place = np.unique(of, return_inverse=True)
     on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, alone)
     influence: Floats = found.influence / matrix.scale[of].astype(found.influence.dtype)
@@ -149,7 +149,7 @@ def class_centered_outputs(reading: RunSnapshot, output_kind: str, columns: NDAr
         ResultsError: stored outputs are NaN or infinite.
     """
     outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.target_info.classes)
-    kind = parse_kind(output_kind)
+    kind = parse_output_kind(output_kind)
     everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     averages = mean_outputs_by_label(everything, np.arange(reading.target_info.test), labels, count)
     sizes = np.bincount(labels, minlength=count)
@@ -198,6 +198,6 @@ def _estimate(
     if only is None:
         return found
     return Estimate(
-        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.kind,
-        found.relative, found.penalty,
+        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.estimator,
+        found.is_relative, found.penalty,
     )  # fmt: skip

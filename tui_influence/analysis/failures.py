@@ -109,7 +109,7 @@ def _with_blame(
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=reading.clusters,
-        columns=columns,
+        examples=columns,
     )
     usual = majority_predictions(reading, columns.astype(np.intp))
     return tuple(

@@ -148,10 +148,10 @@ _KEYS: dict[RankingOrder, Key[RankedGroup]] = {
     RankingOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }
 _PAIR_KEYS: dict[ComparisonOrder, Key[ComparedGroup]] = {
-    ComparisonOrder.OPPOSED: lambda row: (row.place,),
-    ComparisonOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.place),
-    ComparisonOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.place),
+    ComparisonOrder.OPPOSED: lambda row: (row.rank,),
+    ComparisonOrder.DIFFERENCE: lambda row: (_known(-abs(row.difference)), row.rank),
+    ComparisonOrder.BOTH: lambda row: (_known(_larger(-row.first.influence, -row.second.influence)), row.rank),
     ComparisonOrder.FIRST: lambda row: (row.first.rank,),
     ComparisonOrder.SECOND: lambda row: (row.second.rank,),
-    ComparisonOrder.NAME: lambda row: (row.group.casefold(), row.group, row.place),
+    ComparisonOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }

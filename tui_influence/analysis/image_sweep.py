@@ -14,7 +14,7 @@ import numpy as np
 
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 from tui_influence.runs.datasets import Datasets
 
 ALPHA = 0.5
@@ -78,7 +78,7 @@ def plan_image_sweep(
         grouping=_csv(names),
         n_images=len(names),
         min_models=needed,
-        detectable_influence=smallest_found(tests, spread, wanted),
+        detectable_influence=min_detectable_influence(tests, spread, wanted),
     )
 
 

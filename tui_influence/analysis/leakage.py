@@ -20,8 +20,8 @@ from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval
 from tui_influence.influence.outputs import Floats
 from tui_influence.influence.strongest_pairs import (
+    min_detectable_influence,
     models_needed,
-    smallest_found,
     strongest_pairs,
 )
 from tui_influence.influence.types import (
@@ -111,10 +111,10 @@ def find_leaks(reading: RunSnapshot, question: Question, groups: NDArray[np.intp
         lambda some: beyond.block(rows, some),
         len(columns),
         reading.clusters,
-        keep=MAX_PAIRS,
+        max_pairs=MAX_PAIRS,
         level=SIGNIFICANCE_LEVEL,
         only=groups,
-        counts_for=lambda some, influence: on_example(some, influence) * influence > 0,
+        is_eligible=lambda some, influence: on_example(some, influence) * influence > 0,
     )
     places = np.arange(outputs.masks.shape[1]) if groups is None else groups
     helped, hurt = (
@@ -125,8 +125,8 @@ def find_leaks(reading: RunSnapshot, question: Question, groups: NDArray[np.intp
     spread = beyond.block(rows, slice(0, min(len(columns), 512))).std(axis=0)
     share = np.median(np.mean(outputs.masks if groups is None else outputs.masks[:, groups], axis=0))
     usual = min(max(float(share), 1 / len(outputs)), 1 - 1 / len(outputs))
-    smallest = smallest_found(found.tested, float(np.median(spread)), len(outputs), usual)
-    return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.tested, len(columns), len(outputs), smallest)
+    smallest = min_detectable_influence(found.n_tested, float(np.median(spread)), len(outputs), usual)
+    return Leaks(helped, hurt, found.n_helped, found.n_hurt, found.n_tested, len(columns), len(outputs), smallest)
 
 
 def _listed(

@@ -68,7 +68,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         predicted=outputs.predicted,
         labels=snapshot.examples.labels,
         group_names=info.source.groups,
-        columns=columns,
+        examples=columns,
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=snapshot.clusters,

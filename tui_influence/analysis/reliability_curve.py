@@ -10,7 +10,7 @@ from tui_influence.analysis.ranking import Question, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at
-from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_kind
+from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import (
     split_half,
 )
@@ -36,7 +36,7 @@ def reliability_curve(reading: RunSnapshot, question: Question) -> ReliabilityCu
     m = len(outputs)
     measured: list[tuple[int, Reliability]] = []
     if m >= MIN_MODELS:
-        kind = parse_kind(question.output_kind)
+        kind = parse_output_kind(question.output_kind)
         labels = reading.examples.labels
         mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
         clusters = reading.clusters
@@ -50,8 +50,8 @@ def reliability_curve(reading: RunSnapshot, question: Question) -> ReliabilityCu
     return ReliabilityCurve(
         models=m,
         measured=tuple(measured),
-        forecast=_forecast(last, m, max(info.models, needed.models or 0 if needed else 0)),
-        models_needed=(needed.models, needed.low, needed.high) if needed and needed.models else None,
+        forecast=_forecast(last, m, max(info.models, needed.n_models or 0 if needed else 0)),
+        models_needed=(needed.n_models, needed.low, needed.high) if needed and needed.n_models else None,
         source_accuracy=_metric(outputs.metrics, "source_accuracy"),
         target_accuracy=_metric(outputs.metrics, "target_accuracy"),
     )

@@ -9,7 +9,14 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Comparison, RankedGroup, Ranking, Reliability, describe
+from tui_influence.influence.types import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    reliability_grade,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +69,7 @@ class RankReport:
     @property
     def is_relative(self) -> bool:
         """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
-        return self.ranking.relative
+        return self.ranking.is_relative
 
     def is_noise(self) -> bool:
         """Whether nothing here is more than chance: neither the order as a whole nor any single group.
@@ -75,7 +82,7 @@ class RankReport:
     def order_is_noise(self) -> bool:
         """Whether the order as a whole cannot be told from chance."""
         reliability = self.ranking.reliability
-        return reliability is not None and isfinite(reliability.value) and describe(reliability) == "noise"
+        return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from tui_influence.cli.options.runs import (
     VerifyOptions,
 )
 from tui_influence.errors import ExitCode, TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 
 
 class Command(NamedTuple):
@@ -148,7 +148,7 @@ def _callback(command: Command) -> Callable[..., None]:
             output.give_up_on_closed_pipe()
             raise typer.Exit(ExitCode.OK) from error
         except OSError as error:
-            raise typer.Exit(diagnostics.report(refusal(error))) from error
+            raise typer.Exit(diagnostics.report(to_results_error(error))) from error
         except Exception as error:
             raise typer.Exit(diagnostics.report_bug()) from error
 

@@ -84,7 +84,7 @@ def _numbers(row: RankedGroup) -> list[str]:
 def _compared_cells(row: ComparedGroup) -> list[str]:
     differences = [number(value) for value in (row.difference, row.low, row.high)]
     sides = [cell for side in (row.first, row.second) for cell in (str(side.rank), *_numbers(side))]
-    return [str(row.place), spreadsheet_safe(row.group), str(row.kind), *differences, *sides]
+    return [str(row.rank), spreadsheet_safe(row.group), str(row.kind), *differences, *sides]
 
 
 def _commented(text: str) -> str:

@@ -12,8 +12,8 @@ from errno import EACCES, EISDIR
 from pathlib import Path
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.store.files import refusal, write_atomically
-from tui_influence.store.results_directory import refuse_links_on_the_way
+from tui_influence.store.files import to_results_error, write_atomically
+from tui_influence.store.results_directory import refuse_links_in_path
 from tui_influence.text import printable
 
 
@@ -61,7 +61,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     Raises:
         ResultsError: as `write_text_atomically`; or the way to it leads over a link inside a results directory.
     """
-    refuse_links_on_the_way(path)
+    refuse_links_in_path(path)
     try:
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
@@ -76,7 +76,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         if mode is not None:
             file.chmod(stat.S_IMODE(mode))
     except OSError as error:
-        raise refusal(error, "write", path) from error
+        raise to_results_error(error, "write", path) from error
     except ValueError as error:  # a NUL in the path
         raise _unwritable(path, error) from error
 

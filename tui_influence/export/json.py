@@ -19,9 +19,9 @@ from tui_influence.analysis.types import (
 from tui_influence.influence.types import (
     LDS,
     ComparedGroup,
-    Forecast,
     RankedGroup,
     Reliability,
+    ReliabilityForecast,
 )
 from tui_influence.render.ranking import (
     finite,
@@ -113,7 +113,7 @@ def _trust(report: RankReport) -> dict[str, Any]:
 
 def _compared(row: ComparedGroup) -> dict[str, Any]:
     return {
-        "place": int(row.place),
+        "place": int(row.rank),
         "group": _text(row.group),
         "shown": str(row.kind),
         "difference": finite(row.difference),
@@ -153,12 +153,12 @@ def _reliability(reliability: Reliability | None) -> dict[str, Any] | None:
     }
 
 
-def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
+def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
     if forecast is None:
         return None
     return {
         "target_reliability": finite(forecast.target_reliability),
-        "models": forecast.models,
+        "models": forecast.n_models,
         "low": forecast.low,
         "high": forecast.high,
         "reason": _text(forecast.reason),

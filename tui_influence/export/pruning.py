@@ -20,7 +20,7 @@ from tui_influence.pruning.types import (
     Score,
 )
 from tui_influence.render.ranking import finite
-from tui_influence.store.pruning_plan import Forecast, Gain, Pruning
+from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
 from tui_influence.text import spreadsheet_safe
 
 _PARTS = ("", "_low", "_high")
@@ -121,7 +121,7 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
     used = pruning.ranking
     return {
         "sweep": pruning.sweep,
-        "planned": pruning.size,
+        "planned": pruning.n_rows,
         "ranking": {
             "targets": used.targets,
             "estimator": used.estimator,
@@ -134,7 +134,7 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
             for arm in pruning.arms
         ],
-        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_numbers],
+        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_lowest],
         "recommended_before": _recommendation(predicted_best(pruning)),
         "version": __version__,
     }
@@ -165,7 +165,7 @@ def _interval(found: Interval) -> dict[str, float | None]:
     return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
 
 
-def _forecast(found: Forecast) -> dict[str, Any]:
+def _forecast(found: GainForecast) -> dict[str, Any]:
     return {
         "n_dropped": found.k,
         **{
@@ -175,7 +175,7 @@ def _forecast(found: Forecast) -> dict[str, Any]:
     }
 
 
-def _gains(found: Forecast) -> list[Gain | None]:
+def _gains(found: GainForecast) -> list[Gain | None]:
     """Return the gains of a forecast in the order of `_GAINS`."""
     return [found.accuracy, found.margin, found.accuracy_over_random, found.margin_over_random]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.store.files import open_file, read_bytes, refusal
+from tui_influence.store.files import open_file, read_bytes, to_results_error
 from tui_influence.store.npy_file import map_array, read_plain_header
 from tui_influence.store.records import MARGIN_LIMIT
 from tui_influence.text import pluralize, printable
@@ -164,7 +164,7 @@ def _array(path: Path) -> NDArray[Any]:
     try:
         return map_array(path)
     except OSError as error:
-        raise ConfigError(str(refusal(error, "read", path))) from error
+        raise ConfigError(str(to_results_error(error, "read", path))) from error
     except ResultsError as error:  # a file that is given, no run that is damaged
         raise ConfigError(str(error)) from error
     except ValueError as error:
@@ -303,7 +303,7 @@ def _images(path: Path, n: int) -> NDArray[np.uint8]:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
             return _pixels(archive, where, n)
     except OSError as error:
-        raise ConfigError(str(refusal(error, "read", path))) from error
+        raise ConfigError(str(to_results_error(error, "read", path))) from error
     except ResultsError as error:  # a file that is given, no run that is damaged
         raise ConfigError(str(error)) from error
     except KeyError as error:

@@ -25,7 +25,7 @@ from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.runs.prepare import thumbnail_side, versions
 from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples
-from tui_influence.store.files import make_directory, refusal, sync_directory, write_atomically
+from tui_influence.store.files import make_directory, sync_directory, to_results_error, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import Record, as_margins, encode
@@ -63,7 +63,7 @@ def write_import(opened: CheckedImport, root: Path, target: str) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     except OSError as error:
-        raise refusal(error, "write", root) from error
+        raise to_results_error(error, "write", root) from error
 
 
 def require_unused(root: Path) -> None:
@@ -77,7 +77,7 @@ def require_unused(root: Path) -> None:
         if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
             raise ConfigError(f"{printable(str(root))}: exists; an import makes a directory of its own")
     except OSError as error:
-        raise refusal(error, "use", root) from error
+        raise to_results_error(error, "use", root) from error
 
 
 def _write(opened: CheckedImport, paths: Paths, name: str, target: str) -> None:

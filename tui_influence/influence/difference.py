@@ -85,7 +85,7 @@ def difference(
     se = np.full((groups, n), np.nan, dtype)
 
     def fill(columns: slice) -> None:
-        influence[:, columns], se[:, columns] = found.of(matrix.block(slice(0, m), columns))
+        influence[:, columns], se[:, columns] = found.estimate(matrix.block(slice(0, m), columns))
 
     # with few groups the time goes into reading, one block a thread; with many into products, threaded already
     with ThreadPoolExecutor(_READERS if groups <= _FEW_GROUPS else 1) as readers:
@@ -137,7 +137,7 @@ class Differences:
         self._effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
         self._sandwich = None if labels is None or m < 2 else _Sandwich(self._design, labels)
 
-    def of(self, outputs: Floats) -> tuple[Floats, Floats]:
+    def estimate(self, outputs: Floats) -> tuple[Floats, Floats]:
         """Return influence and standard error, (K', c), on outputs (m, c)."""
         if self._models < 2:
             unknown = np.full((self._design.shape[1], outputs.shape[1]), np.nan, self._dtype)

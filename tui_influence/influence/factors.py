@@ -39,16 +39,16 @@ class Factors:
     squares: NDArray[np.float64]
     vectors: NDArray[np.float64]
     rows: int
-    unseen: NDArray[np.float64]
-    relative: bool
+    unidentified: NDArray[np.float64]
+    is_relative: bool
 
     @property
     def scale(self) -> float:
         """What turns "relative to the mean of all groups" into "of all other groups", as `difference` measures."""
         count = self.vectors.shape[0]
-        return count / (count - 1) if self.relative and count > 1 else 1.0
+        return count / (count - 1) if self.is_relative and count > 1 else 1.0
 
-    def rotated(self, centred: Floats) -> Floats:
+    def rotate(self, centred: Floats) -> Floats:
         """Outputs centred within strata, (m, n), in the directions of X: Uᵀ y, (r, n)."""
         # Vᵀ Xᵀ y / s; X need not be centred because y is
         return (self.vectors / np.sqrt(self.squares)).T.astype(centred.dtype) @ (self.design.T @ centred)

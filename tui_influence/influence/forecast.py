@@ -3,12 +3,12 @@
 import math
 
 from tui_influence.influence.types import (
-    Forecast,
     Reliability,
+    ReliabilityForecast,
 )
 
 
-def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> Forecast:
+def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> ReliabilityForecast:
     """Spearman-Brown prophecy: c times the models turn reliability ρ into c ρ / (1 + (c - 1) ρ).
 
     Hence c = ρ_target (1 - ρ) / (ρ (1 - ρ_target)) (Spearman 1910; Brown 1910). It takes new models to be like those
@@ -23,15 +23,15 @@ def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9
         `models` None when the reliability cannot be told from zero: then no number is better than another.
     """
     if reliability is None:
-        return Forecast(target, None, None, None, "too few models to tell how reliable the ranking is")
+        return ReliabilityForecast(target, None, None, None, "too few models to tell how reliable the ranking is")
     if not reliability.low > 0:
-        return Forecast(target, None, None, None, "the reliability cannot be told from zero yet")
+        return ReliabilityForecast(target, None, None, None, "the reliability cannot be told from zero yet")
     models = _models(reliability.value, m, target)
     low = _models(reliability.high, m, target)
     high = _models(reliability.low, m, target)
     if models <= m:
-        return Forecast(target, models, low, high, f"reliability {target:g} is reached")
-    return Forecast(target, models, low, high, f"about {models} models in all for reliability {target:g}")
+        return ReliabilityForecast(target, models, low, high, f"reliability {target:g} is reached")
+    return ReliabilityForecast(target, models, low, high, f"about {models} models in all for reliability {target:g}")
 
 
 def _models(value: float, m: int, target: float) -> int:

@@ -45,7 +45,7 @@ def outputs_of_kind(
     Raises:
         ConfigError: an unknown kind, or `correct` without the predicted and true labels.
     """
-    kind = parse_kind(kind)
+    kind = parse_output_kind(kind)
     if kind is OutputKind.MARGIN:
         return margins
     if kind is OutputKind.PROBABILITY:
@@ -53,7 +53,7 @@ def outputs_of_kind(
     return _hits(predicted, labels).astype(_working_dtype(margins))
 
 
-def parse_kind(kind: OutputKind | str) -> OutputKind:
+def parse_output_kind(kind: OutputKind | str) -> OutputKind:
     """Return the output kind of that name, or raise `ConfigError` naming the ones there are."""
     try:
         return OutputKind(kind)
@@ -73,12 +73,12 @@ class OutputMatrix:
     predicted: Integers | None = None
     labels: Integers | None = None
     kind: OutputKind = OutputKind.MARGIN
-    chosen: Integers | None = None
+    examples: Integers | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(m, n): models, target examples."""
-        return self.margins.shape[0], self.margins.shape[1] if self.chosen is None else len(self.chosen)
+        return self.margins.shape[0], self.margins.shape[1] if self.examples is None else len(self.examples)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -87,7 +87,7 @@ class OutputMatrix:
 
     def block(self, rows: slice, columns: slice | Integers) -> Floats:
         """Outputs of those models on those examples, as `dtype` or, for margins, as stored."""
-        columns = self.stored(columns)
+        columns = self.stored_columns(columns)
         predicted = self.predicted if self.kind is OutputKind.CORRECT else None
         return outputs_of_kind(
             _cut(self.margins, rows, columns),
@@ -96,9 +96,9 @@ class OutputMatrix:
             self.kind,
         )
 
-    def stored(self, columns: slice | Integers) -> slice | Integers:
+    def stored_columns(self, columns: slice | Integers) -> slice | Integers:
         """Where those examples are in what is stored."""
-        return columns if self.chosen is None else self.chosen[columns]
+        return columns if self.examples is None else self.examples[columns]
 
     def column_slices(self, width: int) -> Iterator[slice]:
         """Every column once, `width` at a time."""
@@ -121,12 +121,12 @@ def as_matrix(outputs: Floats | OutputMatrix) -> OutputMatrix:
     return OutputMatrix(outputs[:, None] if outputs.ndim == 1 else outputs)
 
 
-def mean_output(outputs: OutputMatrix, columns: NDArray[Any]) -> NDArray[np.float64]:
+def mean_output(outputs: OutputMatrix, examples: NDArray[Any]) -> NDArray[np.float64]:
     """Each model's output averaged over some target examples, in one pass.
 
     Args:
         outputs: (m, n).
-        columns: the examples that count: (n,) bool, or distinct indices.
+        examples: to average over: (n,) bool, or distinct indices.
 
     Returns:
         (m,) float64. Sums are pairwise in float32, so the error is of the order of 1e-7 of an output.
@@ -135,7 +135,7 @@ def mean_output(outputs: OutputMatrix, columns: NDArray[Any]) -> NDArray[np.floa
         ConfigError: no example is selected, or an index is out of range.
         NonFiniteOutputsError: a stored margin is NaN or infinite.
     """
-    chosen = column_slice(columns, outputs.shape[1])
+    chosen = select_examples(examples, outputs.shape[1])
     mean = np.empty(outputs.shape[0])
     if outputs.kind is OutputKind.CORRECT:
         return _accuracy(outputs, chosen)
@@ -147,13 +147,13 @@ def mean_output(outputs: OutputMatrix, columns: NDArray[Any]) -> NDArray[np.floa
 
 
 def mean_outputs_by_label(
-    outputs: OutputMatrix, columns: NDArray[Any], labels: Integers, count: int
+    outputs: OutputMatrix, examples: NDArray[Any], labels: Integers, count: int
 ) -> NDArray[np.float64]:
     """Each model's output averaged over the chosen examples of each class, in one pass.
 
     Args:
         outputs: (m, n).
-        columns: the examples that count: (n,) bool, or distinct indices.
+        examples: to average over: (n,) bool, or distinct indices.
         labels: (n,) int, class of each example, 0 to `count` - 1.
         count: C, the number of classes.
 
@@ -165,7 +165,7 @@ def mean_outputs_by_label(
         NonFiniteOutputsError: a stored margin is NaN or infinite.
     """
     m, n = outputs.shape
-    chosen = np.arange(n)[column_slice(columns, n)]
+    chosen = np.arange(n)[select_examples(examples, n)]
     order = chosen[np.argsort(labels[chosen], kind="stable")]
     sizes = np.bincount(labels[order], minlength=count)
     present = np.flatnonzero(sizes)
@@ -179,7 +179,7 @@ def mean_outputs_by_label(
     return mean
 
 
-def column_slice(columns: NDArray[Any], n: int) -> slice | NDArray[np.intp]:
+def select_examples(columns: NDArray[Any], n: int) -> slice | NDArray[np.intp]:
     """Return the chosen columns as a slice where they are contiguous (no gather), else as sorted indices.
 
     Args:
@@ -215,7 +215,7 @@ def _accuracy(outputs: OutputMatrix, columns: slice | Integers) -> NDArray[np.fl
     if outputs.predicted is None or outputs.labels is None:
         raise _labels_missing()
     m = outputs.shape[0]
-    columns = outputs.stored(columns)
+    columns = outputs.stored_columns(columns)
     step = max(1, _ROW_BLOCK_VALUES // outputs.shape[1])
     share = np.empty(m)
     for start in range(0, m, step):

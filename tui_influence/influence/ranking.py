@@ -33,7 +33,7 @@ from tui_influence.influence.outputs import (
     Mask,
     OutputMatrix,
     mean_output,
-    parse_kind,
+    parse_output_kind,
 )
 from tui_influence.influence.reliability import (
     split_half,
@@ -75,7 +75,7 @@ def rank_groups(
     predicted: Integers | None,
     labels: Integers | None,
     group_names: Sequence[str],
-    columns: NDArray[Any],
+    examples: NDArray[Any],
     estimator: Estimator | str = "difference",
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
@@ -90,7 +90,7 @@ def rank_groups(
         predicted: (m, n) int, predicted labels; None unless the kind is `correct`.
         labels: (n,) int, true labels; None unless the kind is `correct`.
         group_names: K names.
-        columns: the target examples that count, (n,) bool or indices: the whole target, a class, or one.
+        examples: to average over, (n,) bool or indices: the whole target, a class, or one example.
         estimator: "difference" or "ridge".
         kind: "margin", "probability" or "correct".
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
@@ -104,20 +104,20 @@ def rank_groups(
         ConfigError: unknown estimator or kind, or a selection that does not fit.
         ResultsError: NaN or infinite margins.
     """
-    estimator, kind = parse_estimator(estimator), parse_kind(kind)
+    estimator, kind = parse_estimator(estimator), parse_output_kind(kind)
     m, groups = masks.shape
     if len(group_names) != groups or margins.shape[0] != m:
         raise ValueError(f"{len(group_names)} names and margins {margins.shape} do not fit masks {masks.shape}")
-    mean = mean_output(OutputMatrix(margins, predicted, labels, kind), columns)
+    mean = mean_output(OutputMatrix(margins, predicted, labels, kind), examples)
     found = estimate(estimator, masks, mean, clusters)
     penalty = None if found.penalty is None or not np.isfinite(found.penalty).all() else float(found.penalty[0])
     reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
     score = None
     if heldout is not None and np.isfinite(found.influence).any():
         kept = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
-        score = lds(found.influence, heldout.masks, mean_output(kept, columns), seed=seed)
+        score = lds(found.influence, heldout.masks, mean_output(kept, examples), seed=seed)
     constant = np.flatnonzero((found.n_with == 0) | (found.n_without == 0))
-    chosen = np.asarray(columns)
+    chosen = np.asarray(examples)
     return Ranking(
         rows=_rows(found, group_names),
         estimator=estimator,
@@ -127,8 +127,8 @@ def rank_groups(
         reliability=reliability,
         lds=score,
         forecast=forecast_models(reliability, m),
-        constant=tuple(group_names[int(k)] for k in constant),
-        relative=found.relative,
+        constant_groups=tuple(group_names[int(k)] for k in constant),
+        is_relative=found.is_relative,
     )
 
 
@@ -141,13 +141,13 @@ def influence_matrix(
     estimator: Estimator | str = "difference",
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
-    columns: NDArray[np.integer[Any]] | None = None,
+    examples: NDArray[np.integer[Any]] | None = None,
 ) -> Estimate:
-    """Influence of every group on every target example, (K, n), or on those at `columns`; the rest as in `rank_groups`.
+    """Influence of every group on every target example, (K, n), or on some `examples`; the rest as in `rank_groups`.
 
     The matrix is read in blocks of columns: memory beyond the result is a few times (m, 1024) float32.
     """
-    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind), columns)
+    outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
     return estimate(estimator, masks, outputs, clusters)
 
 
@@ -160,7 +160,7 @@ def influence_row(
     labels: Integers | None = None,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
-    columns: NDArray[np.integer[Any]] | None = None,
+    examples: NDArray[np.integer[Any]] | None = None,
 ) -> Estimate:
     """Influence of one group on every target example, (1, n), by `difference`: that row of `influence_matrix`.
 
@@ -172,9 +172,9 @@ def influence_row(
         labels: (n,) or None.
         kind: of output.
         clusters: (m,) int or None.
-        columns: (c,) indices of the examples that count; None for all.
+        examples: (c,) indices of target examples; None for all.
     """
-    outputs = OutputMatrix(margins, predicted, labels, parse_kind(kind), columns)
+    outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
     return difference(masks, outputs, clusters, only=np.array([group]))
 
 

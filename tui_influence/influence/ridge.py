@@ -89,7 +89,7 @@ def ridge(
         se[factors.varies, columns] = factors.scale * np.sqrt(fit.variance)
         used[columns] = grid.penalties[fit.chosen]
         freedom[columns] = factors.rows - grid.df[fit.chosen]
-    return Estimate(influence, se, float(np.median(freedom)), n_with, n_without, "ridge", factors.relative, used)
+    return Estimate(influence, se, float(np.median(freedom)), n_with, n_without, "ridge", factors.is_relative, used)
 
 
 def ridge_coefficients(
@@ -148,7 +148,7 @@ def _fit(factors: Factors, grid: Grid, diagonal: NDArray[np.float64], centred: F
 
 def _diagonal(factors: Factors, penalties: NDArray[np.float64]) -> NDArray[np.float64]:
     seen: NDArray[np.float64] = (factors.vectors**2) @ (1 / (factors.squares[:, None] + penalties))
-    return seen + factors.unseen[:, None] / penalties
+    return seen + factors.unidentified[:, None] / penalties
 
 
 def _choice_variance(factors: Factors, grid: Grid, seen: Evidence, kept: NDArray[np.float64]) -> NDArray[np.float64]:

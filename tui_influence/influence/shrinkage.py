@@ -69,7 +69,7 @@ class Evidence:
     @classmethod
     def of(cls, factors: Factors, grid: Grid, centred: Floats) -> "Evidence":
         """From outputs (m, n), centred within the strata of `factors`."""
-        rotated = factors.rotated(centred)
+        rotated = factors.rotate(centred)
         power = (rotated * rotated).astype(np.float64)
         total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
         outside = np.maximum(total - power.sum(axis=0), 0) if factors.rows > factors.squares.size else 0 * total

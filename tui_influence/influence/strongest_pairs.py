@@ -18,7 +18,7 @@ from tui_influence.influence.estimate import p_values, t_quantile
 from tui_influence.influence.outputs import Floats, Integers, Mask
 from tui_influence.influence.types import Pairs, StrongestPairs
 
-MOST_VALUES = 8_000_000
+MAX_BLOCK_VALUES = 8_000_000
 """Influences estimated at once: a handful of float32 arrays of this size."""
 _WIDEST, _READERS = 1024, 2
 _BINS_PER_UNIT, _LARGEST = 256, 64
@@ -33,47 +33,47 @@ Block = Callable[[slice], Floats]
 def strongest_pairs(
     masks: Mask,
     block: Block,
-    examples: int,
+    n_examples: int,
     clusters: NDArray[Any] | None = None,
     *,
-    keep: int = 200,
+    max_pairs: int = 200,
     level: float = _FOUND,
     only: Integers | None = None,
-    counts_for: Callable[[slice, Floats], Mask] | None = None,
+    is_eligible: Callable[[slice, Floats], Mask] | None = None,
 ) -> StrongestPairs:
     """Find the pairs of a group and an example with the surest influence, by `Differences` with pooled spread.
 
     Args:
         masks: (m, K) bool.
         block: outputs of some examples, which must be finite.
-        examples: n, how many there are.
+        n_examples: n.
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
-        keep: pairs to return of each sign, at most.
-        level: false discovery rate below which a pair counts as beyond chance.
-        only: (K',) groups to look at, all by default; only their pairs are tested.
-        counts_for: told some examples and the influences on them, (K', c), which of these may be found; the others are
-            tested as if they were zero.
+        max_pairs: pairs to return of each sign, at most.
+        level: false discovery rate below which a pair is significant.
+        only: (K',) groups whose pairs are tested; None for all.
+        is_eligible: (examples, influences on them (K', c)) -> (K', c) bool, which pairs may be returned; the others are
+            tested as if their influence were zero.
     """
     chosen = None if only is None else np.asarray(only, dtype=np.intp)
     differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen, pooled=True)
     groups = masks.shape[1] if chosen is None else len(chosen)
     counts = np.zeros(2 * _ZERO + 1, np.int64)
-    best = (_Strongest(keep), _Strongest(keep))
-    width = min(_WIDEST, max(1, MOST_VALUES // max(groups, 1)))
+    best = (_Strongest(max_pairs), _Strongest(max_pairs))
+    width = min(_WIDEST, max(1, MAX_BLOCK_VALUES // max(groups, 1)))
 
     def looked_at(start: int) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-        columns = slice(start, min(start + width, examples))
-        influence, se = differences.of(block(columns))
+        columns = slice(start, min(start + width, n_examples))
+        influence, se = differences.estimate(block(columns))
         statistic = _statistic(influence, se)
-        if counts_for is not None:
-            statistic[~counts_for(columns, influence) & ~np.isnan(statistic)] = 0
+        if is_eligible is not None:
+            statistic[~is_eligible(columns, influence) & ~np.isnan(statistic)] = 0
         sides = zip((1, -1), best, strict=True)
         return _counted(statistic), [
             strongest.candidates(sign * statistic, influence, se, start) for sign, strongest in sides
         ]
 
     with ThreadPoolExecutor(_READERS) as readers:  # one reads while the other multiplies
-        for count, candidates in readers.map(looked_at, range(0, examples, width)):
+        for count, candidates in readers.map(looked_at, range(0, n_examples, width)):
             counts += count
             for strongest, found in zip(best, candidates, strict=True):
                 strongest.take(found)
@@ -85,7 +85,7 @@ def strongest_pairs(
     return StrongestPairs(helped, hurt, int(counts.sum()), n_helped, n_hurt, differences.df)
 
 
-def models_needed(tests: int) -> int:
+def models_needed(n_tests: int) -> int:
     """Return with how many models so many pairs can be told from chance at all.
 
     With that many, a group that explains half of what an example's output varies by is found among them: its statistic
@@ -96,24 +96,24 @@ def models_needed(tests: int) -> int:
     ratio = _EXPLAINED / (1 - _EXPLAINED)
     while low < high:
         middle = (low + high) // 2
-        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _FOUND / (2 * max(tests, 1)), middle - 2)
+        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _FOUND / (2 * max(n_tests, 1)), middle - 2)
         low, high = (low, middle) if enough else (middle + 1, high)
     return low
 
 
-def smallest_found(tests: int, spread: float, models: int, share: float = 0.5) -> float:
-    """Return the influence that one pair among so many has to have to be found four times in five.
+def min_detectable_influence(n_tests: int, spread: float, n_models: int, share: float = 0.5) -> float:
+    """Return the influence that a single pair must have to be significant with a probability of 80%.
 
     Args:
-        tests: pairs that are tested.
+        n_tests: pairs that are tested.
         spread: standard deviation of an example's output over models.
-        models: that all this is estimated from.
-        share: of them that have a group.
+        n_models: models that the influences are estimated from.
+        share: share of the models that have a group.
     """
-    if models < 3:
+    if n_models < 3:
         return float("inf")
-    quantile = t_quantile(1 - _FOUND / (2 * max(tests, 1)), models - 2) + t_quantile(0.8, models - 2)
-    return float(quantile * spread / (share * (1 - share) * models) ** 0.5)
+    quantile = t_quantile(1 - _FOUND / (2 * max(n_tests, 1)), n_models - 2) + t_quantile(0.8, n_models - 2)
+    return float(quantile * spread / (share * (1 - share) * n_models) ** 0.5)
 
 
 class _Strongest:

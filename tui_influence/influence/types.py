@@ -35,13 +35,13 @@ class Estimate:
     df: float
     n_with: NDArray[np.int64]
     n_without: NDArray[np.int64]
-    kind: str
-    relative: bool = False
+    estimator: str
+    is_relative: bool = False
     penalty: Floats | None = None
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ReliabilityForecast:
     """Models needed, in all, until a ranking's reliability reaches a target.
 
     Attributes:
@@ -53,7 +53,7 @@ class Forecast:
     """
 
     target_reliability: float
-    models: int | None
+    n_models: int | None
     low: int | None
     high: int | None
     reason: str
@@ -95,7 +95,7 @@ class Reliability:
     n_splits: int
 
 
-def describe(reliability: Reliability | None) -> str:
+def reliability_grade(reliability: Reliability | None) -> str:
     """Say in a word how far to trust a ranking.
 
     "noise" if the interval includes zero, or there is no reliability; then, by value: "weak" under 0.5, "fair" under
@@ -180,9 +180,9 @@ class Ranking:
     n_examples: int
     reliability: Reliability | None
     lds: LDS | None
-    forecast: Forecast | None
-    constant: tuple[str, ...]
-    relative: bool
+    forecast: ReliabilityForecast | None
+    constant_groups: tuple[str, ...]
+    is_relative: bool
 
 
 class ComparisonKind(Enum):
@@ -196,7 +196,7 @@ class ComparisonKind(Enum):
     HURTS_FIRST = -1, 0
     HELPS_SECOND = 0, 1
     HURTS_SECOND = 0, -1
-    NOT_SHOWN = 0, 0
+    NOT_SIGNIFICANT = 0, 0
 
     def __str__(self) -> str:
         """Return it in words: "helps first but hurts second"."""
@@ -220,7 +220,7 @@ class ComparedGroup:
         kind: what has been shown of it in both.
     """
 
-    place: int
+    rank: int
     first: RankedGroup
     second: RankedGroup
     kind: ComparisonKind
@@ -305,7 +305,7 @@ class StrongestPairs:
 
     helped: Pairs
     hurt: Pairs
-    tested: int
+    n_tested: int
     n_helped: int
     n_hurt: int
     df: float

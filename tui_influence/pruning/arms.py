@@ -139,7 +139,7 @@ def with_arms(
         return min(len(uses.get(arm.kind, ())), max(seeds, beside))
 
     counts = {key: max(len(arm.rows), wanted(key, arm)) for key, arm in arms.items()}
-    index = pruning.size
+    index = pruning.n_rows
     grown: dict[str, tuple[ArmRow, ...]] = dict.fromkeys(arms, ())
     for repeat in range(max(counts.values())):
         for key, arm in arms.items():

@@ -28,7 +28,7 @@ from tui_influence.influence.estimate import (
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import (
     Floats,
-    parse_kind,
+    parse_output_kind,
 )
 from tui_influence.influence.types import (
     Estimate,
@@ -50,10 +50,10 @@ from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
+    GainForecast,
     Pruning,
-    RankingUsed,
     Stages,
     read_arms,
 )
@@ -193,7 +193,7 @@ def plan(paths: Paths, info: RunInfo, asked: Asked, ks: Sequence[int]) -> Prunin
         sides.append(Side(name, reading.examples, reading.outputs))
         refuse_half_without_examples(sides[-1])
     mixture = Mixture.of(sides, asked.weights)
-    score = mixture.mean(parse_kind(asked.output), estimate=True)
+    score = mixture.mean(parse_output_kind(asked.output), estimate=True)
     found = estimate(asked.estimator, mixture.masks, score, mixture.clusters)
     if not np.isfinite(found.influence).any():
         raise ResultsError(
@@ -229,20 +229,20 @@ def _with_forecast(pruning: Pruning, mixture: Mixture, score: NDArray[np.float64
         assert margin is not None
         assert accuracy is not None
         everything = [gain(found.over_all, place, quantity) for quantity in range(2)]
-        forecast.append(Forecast(k, margin, accuracy, *everything))
+        forecast.append(GainForecast(k, margin, accuracy, *everything))
     return replace(pruning, forecast=tuple(forecast))
 
 
-def _used(found: Estimate, info: RunInfo, asked: Asked, models: int) -> RankingUsed:
+def _used(found: Estimate, info: RunInfo, asked: Asked, models: int) -> ArmRanking:
     influence, se = found.influence[:, 0].astype(float), found.se[:, 0].astype(float)
     low, high = interval(influence, se, found.df)
-    return RankingUsed(
+    return ArmRanking(
         targets=dict(asked.weights),
         estimator=asked.estimator,
         output=asked.output,
         design=info.design_label,
         models=models,
-        relative=found.relative,
+        relative=found.is_relative,
         influence=_known(influence),
         low=_known(low),
         high=_known(high),
@@ -381,13 +381,18 @@ def cost_of(one: Planned) -> Cost:
         TinflError: it cannot be trained.
     """
     pruning, config = one.pruning, one.config
-    kept = sum(row.mask.mean() for row in pruning.rows()) / pruning.size
+    kept = sum(row.mask.mean() for row in pruning.rows()) / pruning.n_rows
     groups = len(pruning.groups)
     # As many models of the mean size: `measure` times one of a design.
     design = config.design.model_copy(
-        update={"kind": "fixed", "alpha": min(float(kept), (groups - 1) / groups), "models": pruning.size, "heldout": 0}
+        update={
+            "kind": "fixed",
+            "alpha": min(float(kept), (groups - 1) / groups),
+            "models": pruning.n_rows,
+            "heldout": 0,
+        }
     )
-    workers = worker_devices(config.compute)[: pruning.size]
+    workers = worker_devices(config.compute)[: pruning.n_rows]
     return estimate_cost(config.model_copy(update={"design": design}), one.data, workers)
 
 

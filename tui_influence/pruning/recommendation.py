@@ -60,7 +60,7 @@ def predicted_best(pruning: Pruning) -> Recommendation:
 
 def measured_best(measured: Measured) -> Recommendation:
     """Recommend by what was measured: the k of the best margin, if its gain can be told from zero."""
-    if not measured.pruning.drops_numbers:
+    if not measured.pruning.drops_lowest:
         return _NO_NUMBER
     arms = [one for one in measured.results if one.arm.kind is ArmKind.LOWEST and one.models]
     control = measured.of(ArmKind.ALL, 0)

@@ -30,7 +30,7 @@ from tui_influence.roles import (
 from tui_influence.store.examples import read_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import (
-    MAY_GROW,
+    EXTENDABLE_ARMS,
     Pruning,
     read_arms,
     write_arms,
@@ -105,7 +105,7 @@ def repeats_needed(paths: Paths, pruning: Pruning) -> dict[str, int]:
     needed: dict[str, int] = {}
     for arm in pruning.arms:
         both = [first[key] for key in (identity(arm), control)]
-        if arm.kind not in MAY_GROW or arm.kind is ArmKind.ALL or min(len(values) for values in both) < 2:
+        if arm.kind not in EXTENDABLE_ARMS or arm.kind is ArmKind.ALL or min(len(values) for values in both) < 2:
             continue
         spread = sum(float(np.var(values, ddof=1)) for values in both)
         df = sum(len(values) - 1 for values in both)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
     from tui_influence.pruning.counterfactual import Verification
     from tui_influence.pruning.options import Choice
-    from tui_influence.store.pruning_plan import Arm, Forecast, Pruning
+    from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
 
 
@@ -124,7 +124,7 @@ class Measured:
         """Return the result of one arm."""
         return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
 
-    def forecast(self, k: int) -> Forecast | None:
+    def forecast(self, k: int) -> GainForecast | None:
         """Return what dropping the k lowest was predicted to gain."""
         return next((found for found in self.pruning.forecast if found.k == k), None)
 

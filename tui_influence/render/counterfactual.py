@@ -108,7 +108,7 @@ def planned_lines(reading: RunSnapshot, question: Question, pruning: Pruning, *,
     return [
         f'example {question.example} of target "{plain(reading.target_info.name, ascii_only)}" (class "{label}")',
         chosen,
-        f"{pluralize(pruning.size, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
+        f"{pluralize(pruning.n_rows, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
     ]
 
 
@@ -122,7 +122,7 @@ def planned_document(reading: RunSnapshot, question: Question, pruning: Pruning)
         "estimator": question.estimator,
         "output": question.output_kind,
         "n_models": pruning.ranking.models,
-        "planned": pruning.size,
+        "planned": pruning.n_rows,
         "arms": [{**_arm(pruning.groups, arm), "seeds": len(arm.rows)} for arm in pruning.arms],
         "config_hash": reading.info.identity,
         "version": __version__,

@@ -331,7 +331,7 @@ class _Side:
 def _places(rows: Sequence[ComparedGroup], style: Style) -> Column:
     known = [isfinite(row.difference) for row in rows]
     return Column(
-        "#", tuple(f"{row.place}" if is_known else style.unknown for row, is_known in zip(rows, known, strict=True))
+        "#", tuple(f"{row.rank}" if is_known else style.unknown for row, is_known in zip(rows, known, strict=True))
     )
 
 

@@ -45,7 +45,7 @@ _CLASSES_NAMED = 4
 def plan_lines(pruning: Pruning, *, ascii_only: bool = False) -> list[str]:
     """Return what is to be retrained, from which ranking, and what it is predicted to gain."""
     lines = [_ranked_by(pruning, ascii_only), *_arms(pruning, ascii_only)]
-    if not pruning.drops_numbers:
+    if not pruning.drops_lowest:
         return lines
     return [
         *lines,
@@ -101,7 +101,7 @@ def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
     pruning = measured.pruning
     return [
         _ranked_by(pruning, ascii_only),
-        f"{measured.models} of {pluralize(pruning.size, 'retraining')}; "
+        f"{measured.models} of {pluralize(pruning.n_rows, 'retraining')}; "
         + ", ".join(
             f"{plain(target.name, ascii_only)} ({plain(target.transfer, ascii_only)})"
             for target in measured.info.targets
@@ -126,7 +126,7 @@ def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) ->
         *_against_prediction(measured),
         "",
         *_class_lines(measured, ascii_only),
-        *([f"recommended: {_recommended(measured_best(measured))}"] if measured.pruning.drops_numbers else []),
+        *([f"recommended: {_recommended(measured_best(measured))}"] if measured.pruning.drops_lowest else []),
     ]
 
 
@@ -143,7 +143,7 @@ def _arms(pruning: Pruning, ascii_only: bool) -> list[str]:
     seeds = sorted({len(arm.rows) for arm in pruning.arms})
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     names = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
-    return [f"{pluralize(pruning.size, 'retraining')}, {shown} of each arm: {names}", *_what_follows(pruning)]
+    return [f"{pluralize(pruning.n_rows, 'retraining')}, {shown} of each arm: {names}", *_what_follows(pruning)]
 
 
 def _what_follows(pruning: Pruning) -> list[str]:
@@ -159,12 +159,12 @@ def _what_follows(pruning: Pruning) -> list[str]:
             f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "
             f"+- {100 * stages.within:g} points"
         )
-    return [*lines, f"{pluralize(pruning.at_most, 'retraining')} at most"] if lines else []
+    return [*lines, f"{pluralize(pruning.max_rows, 'retraining')} at most"] if lines else []
 
 
 def cost_line(pruning: Pruning, cost: Cost) -> str:
     """Return what the retrainings cost: those that are planned, and at most with those that follow from them."""
-    size, most = pruning.size, pruning.at_most
+    size, most = pruning.n_rows, pruning.max_rows
     line = (
         f"cost: {pluralize(size, 'model')}, {cost.seconds_per_model:.2f} s each on "
         f"{pluralize(cost.workers, 'worker')}: {format_duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"

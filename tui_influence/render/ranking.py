@@ -19,8 +19,8 @@ from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.types import (
     LDS,
     SIGNIFICANCE_LEVEL,
-    Forecast,
-    describe,
+    ReliabilityForecast,
+    reliability_grade,
 )
 from tui_influence.text import printable
 
@@ -66,17 +66,17 @@ def _lds(lds: LDS | None) -> str:
     return f"LDS {value}: the rank correlation of predicted and actual outputs over {lds.n} held-out models."
 
 
-def _forecast(forecast: Forecast | None, n_models: int) -> list[str]:
+def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:
     if forecast is None:
         return []
     goal = f"{forecast.target_reliability:g}"
-    if forecast.models is None:
+    if forecast.n_models is None:
         return [f"How many models a reliability of {goal} takes cannot be told yet."]
-    if forecast.models <= n_models:
+    if forecast.n_models <= n_models:
         return [f"A reliability of {goal} is reached."]
     between = f"{forecast.low:,} to {forecast.high:,}" if forecast.low and forecast.high else "or many more"
     return [
-        f"A reliability of {goal} takes about {forecast.models:,} models in all ({between}); there are {n_models:,}."
+        f"A reliability of {goal} takes about {forecast.n_models:,} models in all ({between}); there are {n_models:,}."
     ]
 
 
@@ -163,7 +163,7 @@ def trust(report: RankReport) -> str:
             f"Reliability {value}, uncertain: the {report.nouns} with q < {SIGNIFICANCE_LEVEL:g} have an effect, "
             "but the order of all as a whole cannot be told from chance yet."
         )
-    word = describe(reliability)
+    word = reliability_grade(reliability)
     return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
 

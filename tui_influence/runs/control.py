@@ -13,7 +13,7 @@ from tui_influence.runs.ownership import Ownership
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import read_json, write_json
 from tui_influence.store.paths import Paths
-from tui_influence.store.results_directory import refuse_links_on_the_way
+from tui_influence.store.results_directory import refuse_links_in_path
 
 
 class StopLevel(IntEnum):
@@ -45,7 +45,7 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> StopLevel:
     Raises:
         TinflError: it cannot be asked.
     """
-    refuse_links_on_the_way(paths.stop)
+    refuse_links_in_path(paths.stop)
     asked = stop_request(paths)
     level = StopLevel.AT_ONCE if at_once or asked is not StopLevel.NO else StopLevel.AFTER_CURRENT_MODELS
     write_json(paths.stop, {"level": int(level)}, durable=False)
@@ -66,7 +66,7 @@ def record_stopped(paths: Paths) -> None:
     """
     if _stopped_unsaid(paths) is None:
         return
-    refuse_links_on_the_way(paths.root)
+    refuse_links_in_path(paths.root)
     with suppress(AlreadyRunningError), Ownership(paths):  # whoever has the lock starts it again: that word stands
         last = _stopped_unsaid(paths)
         if last is not None:

@@ -149,7 +149,7 @@ def _reason_against(device: str) -> str:
         return ""
     if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
         raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
-    return probe_cuda().reason_against(int(index or 0))
+    return probe_cuda().unusable_reason(int(index or 0))
 
 
 _CPU = {

@@ -17,7 +17,7 @@ from tui_influence.runs.cluster.slurm_client import (
     read_jobs,
 )
 from tui_influence.runs.ownership import Owner, read_owner
-from tui_influence.store.files import is_gone, last_line, read_json, refusal, write_json
+from tui_influence.store.files import is_gone, last_line, read_json, to_results_error, write_json
 from tui_influence.store.json_values import array, count, number, table, text
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -308,7 +308,7 @@ def _asked_to_stop(paths: Paths) -> float | None:
         return paths.stop.stat().st_mtime
     except OSError as error:
         if not is_gone(error):
-            raise refusal(error, "read", paths.stop) from error
+            raise to_results_error(error, "read", paths.stop) from error
         return None
 
 

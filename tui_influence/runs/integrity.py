@@ -21,14 +21,14 @@ from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
-from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, refusal
+from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
 from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
     list_failures,
     list_records,
 )
-from tui_influence.store.matrix import agrees, check_belongs, fit_of, generations
+from tui_influence.store.matrix import check_record, generation_spec, list_generations, matches_record
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
 from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
@@ -239,7 +239,7 @@ class _Check:
             return {}
         self._findings.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
-        if sum(self._info.planned.values()) > len(rows):  # it is written before `run.json`, and may hold more
+        if sum(self._info.planned_rows.values()) > len(rows):  # it is written before `run.json`, and may hold more
             self._findings.damage(
                 self._paths.plan, "it does not hold all rows that run.json speaks of", self._rewritten
             )
@@ -289,13 +289,13 @@ class _Check:
     def _matrices(self, role: Role, target: int) -> Generation | None:
         """Check every generation; return the newest sound one."""
         newest = None
-        for directory in generations(self._paths, role, target):
+        for directory in list_generations(self._paths, role, target):
             self._progress("checking the compacted matrix", 0, 0)
             try:
-                newest = open_generation(directory, fit_of(self._info, role, target), again=True)
+                newest = open_generation(directory, generation_spec(self._info, role, target), again=True)
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have grown since
-                if self._info.planned == info.planned:
+                if self._info.planned_rows == info.planned_rows:
                     self._findings.damage(directory, error, self._remedy_of_matrix())
             except DamagedGenerationError as error:
                 if directory.exists():
@@ -315,7 +315,7 @@ class _Check:
         except ResultsError as error:
             self._findings.damage(self._paths.records(role), error, "make it readable, or copy it again")
             return
-        planned = self._info.planned.get(role, 0)
+        planned = self._info.planned_rows.get(role, 0)
         within = [(index, target) for index, target in listed if index < planned and target < len(self._info.targets)]
         if len(within) < len(listed):
             beyond = pluralize(len(listed) - len(within), "record")
@@ -326,7 +326,7 @@ class _Check:
             path = self._paths.record(role, index, target)
             try:
                 record = read_record(self._paths, role, index, target)
-                check_belongs(record, self._info)
+                check_record(record, self._info)
                 if (row := rows.get((role, index))) is not None:
                     check_row(record, row)
             except DamagedRecordError as error:
@@ -335,7 +335,7 @@ class _Check:
                 continue
             self._findings.checked["records"] += 1
             matrix = matrices[target]
-            if matrix is not None and not agrees(matrix, record):
+            if matrix is not None and not matches_record(matrix, record):
                 self._findings.damage(
                     self._paths.matrix(role, target),
                     f"it does not say what the record of row {index} says",
@@ -346,8 +346,8 @@ class _Check:
 
     def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
         """Say which models are not there: of a run that is done they are gone, as after half a copy."""
-        planned, failed = self._info.planned.get(role, 0), len(list_failures(self._paths, role))
-        there = completed(self._paths, role, len(matrices), planned)
+        planned, failed = self._info.planned_rows.get(role, 0), len(list_failures(self._paths, role))
+        there = list_completed(self._paths, role, len(matrices), planned)
         gone = planned - len(there | list_failures(self._paths, role))
         held = [0 if matrix is None else len(matrix) for matrix in matrices]
         if gone <= 0:
@@ -457,4 +457,4 @@ def _special_files(root: Path) -> Iterator[Damage]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield Damage(folder, str(refusal(error, "list", folder)), "make it readable, or copy it again")
+            yield Damage(folder, str(to_results_error(error, "list", folder)), "make it readable, or copy it again")

@@ -19,7 +19,7 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.supervisor import Observer, Request
-from tui_influence.store.files import make_directory, refusal
+from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import arms_from_json, arms_to_json
 from tui_influence.store.results_directory import make_results_directory
@@ -62,7 +62,7 @@ def start(request: Request, observer: Observer) -> int:
                 start_new_session=True,
             )
     except OSError as error:
-        raise refusal(error, "write", log_path) from error
+        raise to_results_error(error, "write", log_path) from error
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError), process.stdin as pipe:  # one that is dead already says why by saying nothing

@@ -11,8 +11,8 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.listing import (
-    completed,
     failure_reason,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.paths import Paths
@@ -60,7 +60,7 @@ class Overview:
     @property
     def planned(self) -> dict[Role, int]:
         """Models planned, a role each; nothing before they are."""
-        return self.info.planned if self.info else {}
+        return self.info.planned_rows if self.info else {}
 
     @property
     def total(self) -> int:
@@ -108,9 +108,9 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
     state, heartbeat, owner = observe(paths)
     if info is None and (paths.run.exists() or heartbeat is None):
         info = read_run_info(paths.root)
-    planned = info.planned if info else {}
+    planned = info.planned_rows if info else {}
     targets = len(info.targets) if info else 0
-    finished = {role: completed(paths, role, targets, count) for role, count in planned.items()}
+    finished = {role: list_completed(paths, role, targets, count) for role, count in planned.items()}
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     return Overview(
         state=state,

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tui_influence.errors import AlreadyRunningError, ResultsError
 from tui_influence.runs.cluster.slurm_client import read_jobs
-from tui_influence.store.files import read_json, refusal, write_json
+from tui_influence.store.files import read_json, to_results_error, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import lock_mode
 from tui_influence.text import printable
@@ -117,7 +117,7 @@ class Ownership:
         try:
             self._descriptor = os.open(self._paths.lock, _LOCK_FLAGS, lock_mode(self._paths.root))
         except OSError as error:
-            raise refusal(error, "write", self._paths.lock) from error
+            raise to_results_error(error, "write", self._paths.lock) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -127,7 +127,7 @@ class Ownership:
             # A file system without locks: the heartbeat, which the caller has looked at, has to do.
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
                 os.close(self._descriptor)
-                raise refusal(error, "lock", self._paths.lock) from error
+                raise to_results_error(error, "lock", self._paths.lock) from error
         write_json(self._paths.owner, asdict(Owner.this_process(self._paths.root)))
         return self
 

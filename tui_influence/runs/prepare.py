@@ -85,7 +85,7 @@ def prepare(
         progress("keeping thumbnails", 0, 0)
         info = _describe(config, data, paths, decided, trusted=trusted)
     write_plan(paths, rows)
-    models, heldout, arms = (0, 0, pruning.size) if pruning else (config.design.models, config.design.heldout, 0)
+    models, heldout, arms = (0, 0, pruning.n_rows) if pruning else (config.design.models, config.design.heldout, 0)
     info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
     write_run_info(paths, info)
     return info, rows

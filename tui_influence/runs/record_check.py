@@ -17,7 +17,7 @@ from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.listing import (
     list_records,
 )
-from tui_influence.store.matrix import check_belongs, drop_unsound
+from tui_influence.store.matrix import check_record, remove_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
 from tui_influence.store.records import (
     DamagedRecordError,
@@ -76,7 +76,7 @@ def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list
                 continue  # beyond the plan: nobody reads it
             try:
                 record = read_record(paths, role, index, target)
-                check_belongs(record, info)
+                check_record(record, info)
                 check_row(record, row)
             except DamagedRecordError as error:
                 damaged.append((role, index, target, error))
@@ -84,7 +84,7 @@ def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list
     lines: list[str] = []
     for role in Role:
         for target in range(len(info.targets)):
-            lines += drop_unsound(paths, info, role, target, without=indices[role, target])
+            lines += remove_unsound(paths, info, role, target, without=indices[role, target])
     for role, index, target, damage in damaged:
         _set_aside(paths, paths.record(role, index, target), role, damage)
         lines.append(str(damage))

@@ -32,7 +32,7 @@ def check_against_results(config: Config, root: Path) -> str:
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)
     if not paths.run.exists():
-        if root.exists() and any(not paths.is_ours(entry.name) for entry in root.iterdir()):
+        if root.exists() and any(not paths.is_run_file(entry.name) for entry in root.iterdir()):
             raise ResultsError(f"{root}: not empty, and not a results directory; choose another [run] output")
         return ""
     info = read_run_info(root)

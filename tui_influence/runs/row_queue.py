@@ -9,8 +9,8 @@ from tui_influence.roles import Role
 from tui_influence.runs.protocol import FailureKind
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.listing import (
-    completed,
     failure_kind,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.paths import Paths
@@ -68,7 +68,7 @@ class RowQueue:
         if len(plan) <= _FEW:  # a block of a large plan: to list all its records would cost more than to ask for these
             self._add_one_by_one(plan)
             return
-        done = {role: completed(self._paths, role, self._targets) for role in Role}
+        done = {role: list_completed(self._paths, role, self._targets) for role in Role}
         failed = {role: list_failures(self._paths, role) - done[role] for role in Role}
         self.total += len(plan)
         self.done += sum(row.index in done[row.role] for row in plan)

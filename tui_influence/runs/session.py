@@ -24,7 +24,7 @@ from tui_influence.runs.protocol import SILENCE_LIMIT, Begun, Done, Failed, Fail
 from tui_influence.runs.row_queue import RowQueue
 from tui_influence.runs.worker_pool import WorkerExit, WorkerPool, WorkerProcess
 from tui_influence.store.events import EventLog
-from tui_influence.store.matrix import WORTH_COMPACTING
+from tui_influence.store.matrix import MIN_RECORDS_TO_COMPACT
 from tui_influence.text import (
     format_duration,
     pluralize,
@@ -144,7 +144,7 @@ class Session:
                 self._take_in(worker, report)
             now, before = time.monotonic(), now
             self._end_hung_workers(now - before)
-            if queue.done - compacted >= max(WORTH_COMPACTING, compacted // 2):
+            if queue.done - compacted >= max(MIN_RECORDS_TO_COMPACT, compacted // 2):
                 compacted = queue.done
                 self._host.compact()
             self._host.beat()

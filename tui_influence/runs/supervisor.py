@@ -27,7 +27,7 @@ from tui_influence.runs.row_queue import RowQueue, forget_failures
 from tui_influence.runs.session import Session
 from tui_influence.runs.worker_pool import WorkerPool
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.files import refusal, write_atomically
+from tui_influence.store.files import to_results_error, write_atomically
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning
@@ -152,7 +152,7 @@ class _Supervisor:
         except TinflError as error:
             self._failure = error
         except OSError as error:
-            self._failure = refusal(error)
+            self._failure = to_results_error(error)
         except BaseException as error:
             self._failure = RunFailedError(f"the supervisor failed: {type(error).__name__}: {error}")
             raise

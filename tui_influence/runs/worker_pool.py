@@ -20,7 +20,7 @@ from tui_influence.runs.devices import (
 )
 from tui_influence.runs.heartbeat import WORKER_OVERDUE, WorkerState
 from tui_influence.runs.protocol import Alive, Assignment, Report, from_line, to_line
-from tui_influence.store.files import last_line, make_directory, refusal
+from tui_influence.store.files import last_line, make_directory, to_results_error
 from tui_influence.store.paths import Paths
 
 _LOG_LIMIT = 16 << 20
@@ -88,7 +88,7 @@ class WorkerProcess:
                     bufsize=0,
                 )
         except OSError as error:
-            raise refusal(error, "start a worker that logs to", self._log) from error
+            raise to_results_error(error, "start a worker that logs to", self._log) from error
 
     @property
     def pid(self) -> int:

@@ -23,7 +23,7 @@ _MOST = 1000
 """Directories that are remembered, at most; then the oldest tenth is forgotten."""
 
 
-def stamp_of(digest: str, files: dict[str, os.stat_result]) -> str:
+def compute_stamp(digest: str, files: dict[str, os.stat_result]) -> str:
     """Return what stays the same for as long as nothing that was checked changes.
 
     Args:

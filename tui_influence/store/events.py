@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import DiskFullError, is_gone, open_file, refusal
+from tui_influence.store.files import DiskFullError, is_gone, open_file, to_results_error
 from tui_influence.store.json_values import array, finite, number, numbers, parse, table, text
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -42,7 +42,7 @@ class EventLog:
             if self._file.tell() and not _ends_with_newline(path):
                 self._file.write(b"\n")  # a line that a crash cut short stays alone on its line
         except OSError as error:
-            raise refusal(error, "write", path) from error
+            raise to_results_error(error, "write", path) from error
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event with the time (seconds since 1970).
@@ -55,12 +55,12 @@ class EventLog:
         try:
             written = self._file.write(line)
         except OSError as error:
-            raise refusal(error, "write", self._path) from error
+            raise to_results_error(error, "write", self._path) from error
         if written != len(line):
             os.ftruncate(self._file.fileno(), start)
             raise DiskFullError(f"cannot write {printable(str(self._path))}: no space left on the disk")
 
-    def take_in(self, events: Iterable[dict[str, Any]]) -> None:
+    def append(self, events: Iterable[dict[str, Any]]) -> None:
         """Append events that others wrote down, with the times they gave.
 
         Raises:
@@ -73,7 +73,7 @@ class EventLog:
                 lines = lines[self._file.write(lines) :]
         except OSError as error:
             os.ftruncate(self._file.fileno(), start)
-            raise refusal(error, "write", self._path) from error
+            raise to_results_error(error, "write", self._path) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +124,7 @@ def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
                     return
     except OSError as error:
         if not is_gone(error):
-            raise refusal(error, "read", path) from error
+            raise to_results_error(error, "read", path) from error
 
 
 def _open_at_end(path: Path) -> FileIO:
@@ -187,7 +187,7 @@ class EventTail:
                 has_grown = file.stat().st_size > known
             except OSError as error:
                 if not is_gone(error):  # taken in a moment ago
-                    raise refusal(error, "read", file) from error
+                    raise to_results_error(error, "read", file) from error
                 continue
             if has_grown:
                 for event, after in read_events(file, known):

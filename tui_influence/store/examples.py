@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import make_directory, read_bytes, refusal, write_atomically
+from tui_influence.store.files import make_directory, read_bytes, to_results_error, write_atomically
 from tui_influence.store.json_values import parse, texts
-from tui_influence.store.npy_file import array_in, as_mask, map_array
+from tui_influence.store.npy_file import as_mask, decode_array, map_array
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -113,7 +113,7 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     try:
         thumbnails: NDArray[np.uint8] = map_array(path)
     except OSError as error:
-        raise refusal(error, "read", path) from error
+        raise to_results_error(error, "read", path) from error
     except ValueError as error:
         raise _damaged(path, error) from error
     sound = thumbnails.dtype == np.uint8 and thumbnails.ndim == 4
@@ -197,7 +197,7 @@ def _array(path: Path, digest: str, dtype: Any) -> NDArray[Any]:
 
 def _plain(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
     try:
-        array = array_in(content)
+        array = decode_array(content)
         if array.dtype != dtype or array.ndim != 1:
             raise ValueError("wrong type or shape")
         return as_mask(array) if dtype is np.bool_ else array

@@ -60,7 +60,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
         if durable:
             sync_directory(path.parent)
     except OSError as error:
-        raise refusal(error, "write", path) from error
+        raise to_results_error(error, "write", path) from error
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
@@ -109,7 +109,7 @@ def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
                 raise
             content = _content(path, limit)
     except OSError as error:
-        raise refusal(error, "read", path) from error
+        raise to_results_error(error, "read", path) from error
     return content
 
 
@@ -138,7 +138,7 @@ def is_gone(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ESTALE)
 
 
-def is_trouble_of_machine(error: BaseException | None) -> bool:
+def is_machine_error(error: BaseException | None) -> bool:
     """Whether an error says something about this machine or its network, and nothing about the file."""
     return isinstance(error, OSError) and error.errno in _TROUBLE_OF_MACHINE
 
@@ -167,7 +167,7 @@ def make_directory(path: Path) -> None:
         for directory in missing:
             sync_directory(directory.parent)
     except OSError as error:
-        raise refusal(error, "make", path) from error
+        raise to_results_error(error, "make", path) from error
 
 
 def sync_directory(path: Path) -> None:
@@ -182,7 +182,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def refusal(error: OSError, verb: str = "use", path: Path | None = None) -> ResultsError:
+def to_results_error(error: OSError, verb: str = "use", path: Path | None = None) -> ResultsError:
     """Return the one-line reason for what the file system refused; `path` is the error's own when not given."""
     where = printable(str(path or error.filename or "a file"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -21,8 +21,8 @@ from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.npy_header import Header
 from tui_influence.roles import Role
-from tui_influence.store.digest_memory import is_remembered, remember, stamp_of
-from tui_influence.store.files import open_file, read_bytes, refusal, write_json
+from tui_influence.store.digest_memory import compute_stamp, is_remembered, remember
+from tui_influence.store.files import open_file, read_bytes, to_results_error, write_json
 from tui_influence.store.json_values import (
     array,
     count,
@@ -33,7 +33,7 @@ from tui_influence.store.json_values import (
     text,
     with_digest,
 )
-from tui_influence.store.npy_file import as_mask, map_open, read_plain_header
+from tui_influence.store.npy_file import as_mask, map_open_file, read_plain_header
 from tui_influence.store.records import as_finite
 from tui_influence.text import printable
 
@@ -52,7 +52,7 @@ class LargerPlanError(ResultsError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class MatrixRow:
     """What one model says, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
 
     margins: NDArray[np.float16]
@@ -64,7 +64,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Fit:
+class GenerationSpec:
     """What a generation must be to belong to a (role, target) of a run.
 
     Attributes:
@@ -103,7 +103,7 @@ class Generation:
         return len(self.indices)
 
 
-def write_generation(directory: Path, entries: Iterable[Entry], fit: Fit) -> int:
+def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: GenerationSpec) -> int:
     """Write a generation into a new directory.
 
     Args:
@@ -159,7 +159,7 @@ def write_generation(directory: Path, entries: Iterable[Entry], fit: Fit) -> int
     return len(indices)
 
 
-def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Generation:
+def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False) -> Generation:
     """Open a generation that matches its digests; that is checked once, and remembered.
 
     Args:
@@ -181,11 +181,11 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
             stats = {name: os.fstat(file.fileno()) for name, file in files.items()}
             headers = {name: read_plain_header(file, stats[name].st_size) for name, file in files.items()}
             _check_headers(headers, manifest.count, fit)
-            stamp = stamp_of(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
+            stamp = compute_stamp(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
             if again or not is_remembered(directory, stamp):
                 _check_content(files, headers, manifest)
                 remember(directory, stamp, stats)
-            arrays = {name: map_open(file, headers[name]) for name, file in files.items()}
+            arrays = {name: map_open_file(file, headers[name]) for name, file in files.items()}
         indices, clusters = (np.array(arrays[name]) for name in ("indices", "clusters"))
         if np.any(np.diff(indices) <= 0) or np.any(indices < 0):
             raise ValueError("a model is in it twice, or out of its place")
@@ -197,7 +197,7 @@ def open_generation(directory: Path, fit: Fit, *, again: bool = False) -> Genera
         raise DamagedGenerationError(str(error)) from error.__cause__
     except OSError as error:
         path = Path(error.filename) if error.filename else directory
-        raise DamagedGenerationError(str(refusal(error, "read", path))) from error
+        raise DamagedGenerationError(str(to_results_error(error, "read", path))) from error
     except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise DamagedGenerationError(f"{where}: damaged ({printable(str(error), 120)})") from error
     return Generation(
@@ -216,7 +216,7 @@ class _Manifest:
     values: dict[str, Any]
 
 
-def _manifest(content: bytes, fit: Fit) -> _Manifest:
+def _manifest(content: bytes, fit: GenerationSpec) -> _Manifest:
     values = table(parse(content))
     metrics = [numbers(model) for model in array(values["metrics"])]
     models = count(values["count"])
@@ -231,12 +231,12 @@ def _manifest(content: bytes, fit: Fit) -> _Manifest:
     return _Manifest(models, digests, metrics, is_labelled, values)
 
 
-def _check_plan(where: str, rows: int, fit: Fit) -> None:
+def _check_plan(where: str, rows: int, fit: GenerationSpec) -> None:
     if rows > fit.planned:
         raise LargerPlanError(f"{where}: it holds models beyond the {fit.planned:,} of the plan")
 
 
-def _check_headers(headers: dict[str, Header], models: int, fit: Fit) -> None:
+def _check_headers(headers: dict[str, Header], models: int, fit: GenerationSpec) -> None:
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
         "margins": ((models, fit.examples), np.float16),
         "predicted": ((models, fit.examples), np.uint16),

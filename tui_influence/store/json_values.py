@@ -96,7 +96,7 @@ def table(value: Any) -> dict[str, Any]:
     return value
 
 
-def number(value: Any, least: float = float("-inf"), most: float = float("inf")) -> float:
+def number(value: Any, minimum: float = float("-inf"), maximum: float = float("inf")) -> float:
     """Return a finite number.
 
     Raises:
@@ -104,8 +104,8 @@ def number(value: Any, least: float = float("-inf"), most: float = float("inf"))
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"a number expected, not {_shown(value)}")
-    if not (isfinite(value) and least <= value <= most):
-        raise ValueError(f"a number from {least:g} to {most:g} expected, not {_shown(value)}")
+    if not (isfinite(value) and minimum <= value <= maximum):
+        raise ValueError(f"a number from {minimum:g} to {maximum:g} expected, not {_shown(value)}")
     return float(value)
 
 
@@ -117,7 +117,7 @@ def numbers(value: Any) -> dict[str, float]:
     return value if kinds <= {float} else {name: float(part) for name, part in value.items()}
 
 
-def count(value: Any, most: int = 100_000_000) -> int:
+def count(value: Any, maximum: int = 100_000_000) -> int:
     """Return a whole number from 0 to `most`.
 
     Raises:
@@ -125,8 +125,8 @@ def count(value: Any, most: int = 100_000_000) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"a count expected, not {_shown(value)}")
-    if not 0 <= value <= most:
-        raise ValueError(f"a count up to {most:,} expected, not {_shown(value)}")
+    if not 0 <= value <= maximum:
+        raise ValueError(f"a count up to {maximum:,} expected, not {_shown(value)}")
     return value
 
 

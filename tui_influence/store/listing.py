@@ -8,7 +8,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import (
     read_json,
-    refusal,
+    to_results_error,
 )
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
@@ -45,10 +45,10 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise refusal(error, "list", root) from error
+        raise to_results_error(error, "list", root) from error
 
 
-def completed(paths: Paths, role: Role, targets: int, planned: int | None = None) -> set[int]:
+def list_completed(paths: Paths, role: Role, targets: int, planned: int | None = None) -> set[int]:
     """Return the rows of a role that have a record for every target; with `planned`, the first so many rows only."""
     found: dict[int, int] = {}
     for index, target in list_records(paths, role):
@@ -65,7 +65,7 @@ def list_failures(paths: Paths, role: Role) -> set[int]:
     except FileNotFoundError:
         return set()
     except OSError as error:
-        raise refusal(error, "list", paths.failures(role)) from error
+        raise to_results_error(error, "list", paths.failures(role)) from error
     return {int(match[1]) for name in names if (match := _FAILURE.fullmatch(name))}
 
 

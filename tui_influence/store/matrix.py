@@ -6,7 +6,7 @@ the role and the target. It is written beside the others and renamed whole, so a
 writers cannot collide. The generation before the newest is kept: where a file system is shared, a reader on another
 machine may see the newest late, and may still have the older one mapped. It is a cache: what it lacks is read from the
 records, and so is everything where no generation matches its digests. Whenever a run starts, those that do not are
-removed (`drop_unsound`).
+removed (`remove_unsound`).
 """
 
 import errno
@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
 from tui_influence.roles import Role
-from tui_influence.store.files import is_gone, make_directory, refusal, sync_directory
+from tui_influence.store.files import is_gone, make_directory, sync_directory, to_results_error
 from tui_influence.store.generation import (
     ARRAYS,
     DamagedGenerationError,
-    Entry,
-    Fit,
     Generation,
+    GenerationSpec,
     LargerPlanError,
+    MatrixRow,
     open_generation,
     write_generation,
 )
@@ -50,7 +50,7 @@ from tui_influence.store.records import (
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
-WORTH_COMPACTING = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
+MIN_RECORDS_TO_COMPACT = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
 """Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
 _KEPT = 2
@@ -123,9 +123,9 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     """
     base, damaged = _newest(paths, info, role, target)
     if damaged:  # they would count as the newest
-        drop_unsound(paths, info, role, target)
+        remove_unsound(paths, info, role, target)
     missing = _missing(paths, info, role, target, base)
-    if len(missing) < WORTH_COMPACTING:
+    if len(missing) < MIN_RECORDS_TO_COMPACT:
         return False
     parent = paths.matrix(role, target)
     make_directory(parent)
@@ -133,7 +133,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     try:
         try:
             entries = _entries(paths, info, role, target, base, missing)
-            count = write_generation(temporary, entries, fit_of(info, role, target))
+            count = write_generation(temporary, entries, generation_spec(info, role, target))
             final = parent / f"{count:08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
             sync_directory(parent)
@@ -141,20 +141,20 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     except OSError as error:
-        raise refusal(error, "write", parent) from error
-    for old in generations(paths, role, target)[:-_KEPT]:
+        raise to_results_error(error, "write", parent) from error
+    for old in list_generations(paths, role, target)[:-_KEPT]:
         _remove(old)
     return True
 
 
-def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: Collection[int] = ()) -> list[str]:
+def remove_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: Collection[int] = ()) -> list[str]:
     """Remove generations that do not match their digests, or that hold one of the rows `without`.
 
     Returns:
         what was wrong, one line each.
     """
     dropped = []
-    for directory in generations(paths, role, target):
+    for directory in list_generations(paths, role, target):
         is_stale = False
         try:
             generation = _open(paths, info, role, target, directory, again=True)
@@ -167,13 +167,13 @@ def drop_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, withou
     return dropped
 
 
-def fit_of(info: RunInfo, role: Role, target: int) -> Fit:
+def generation_spec(info: RunInfo, role: Role, target: int) -> GenerationSpec:
     """Return what a generation must be to belong to a run."""
-    planned, groups = info.planned.get(role, 0), len(info.source.groups)
-    return Fit(info.identity, role, target, planned, groups, info.targets[target].test)
+    planned, groups = info.planned_rows.get(role, 0), len(info.source.groups)
+    return GenerationSpec(info.identity, role, target, planned, groups, info.targets[target].test)
 
 
-def agrees(generation: Generation, record: Record) -> bool:
+def matches_record(generation: Generation, record: Record) -> bool:
     """Whether a generation says of a model what its record says, or nothing."""
     position = int(np.searchsorted(generation.indices, record.index))
     if position == len(generation) or generation.indices[position] != record.index:
@@ -194,7 +194,7 @@ def _open(paths: Paths, info: RunInfo, role: Role, target: int, directory: Path,
         DamagedGenerationError: it is damaged, or of others.
         LargerPlanError: it holds rows beyond the plan.
     """
-    generation = open_generation(directory, fit_of(info, role, target), again=again)
+    generation = open_generation(directory, generation_spec(info, role, target), again=again)
     if not generation.is_labelled:
         _check_against_records(paths, role, target, directory, generation)
     return generation
@@ -207,7 +207,7 @@ def _check_against_records(paths: Paths, role: Role, target: int, directory: Pat
             record = read_record(paths, role, index, target)
         except DamagedRecordError:  # or gone: another will do
             continue
-        if not agrees(generation, record):
+        if not matches_record(generation, record):
             raise DamagedGenerationError(
                 f"{printable(str(directory))}: damaged (it does not say what the record of row {index} says)"
             )
@@ -230,20 +230,20 @@ def _remove(directory: Path) -> None:
 
 def _missing(paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None) -> list[int]:
     """Return the rows of the plan that have a record and are not in a generation."""
-    planned = info.planned.get(role, 0)
+    planned = info.planned_rows.get(role, 0)
     recorded = {i for i, t in list_records(paths, role) if t == target and i < planned}
     return sorted(recorded - set(base.indices.tolist() if base else ()))
 
 
 def _entries(
     paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None, missing: list[int]
-) -> Iterator[Entry]:
+) -> Iterator[MatrixRow]:
     """Yield the rows of the next generation in the order of their indices, each read when it is asked for."""
     known = base.indices.tolist() if base else []
     places = heapq.merge(((index, place) for place, index in enumerate(known)), ((index, -1) for index in missing))
     for count, (index, place) in enumerate(places):
         if base is not None and place >= 0:
-            yield Entry(
+            yield MatrixRow(
                 base.margins[place],
                 base.predicted[place],
                 base.masks[place],
@@ -256,7 +256,7 @@ def _entries(
             continue
         records, _ = _read_all(paths, info, role, target, [index])
         for record in records:
-            yield Entry(record.margins, record.predicted, record.mask, index, record.cluster, record.metrics)
+            yield MatrixRow(record.margins, record.predicted, record.mask, index, record.cluster, record.metrics)
 
 
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outputs | None, list[str]]:
@@ -265,7 +265,7 @@ def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outpu
     One whose directory is gone by the time it is opened was replaced by a newer one, so they are listed again.
     """
     tried, damaged = set[Path](), list[str]()
-    while left := [directory for directory in generations(paths, role, target) if directory not in tried]:
+    while left := [directory for directory in list_generations(paths, role, target) if directory not in tried]:
         tried.add(left[-1])
         try:
             generation = _open(paths, info, role, target, left[-1])
@@ -298,7 +298,7 @@ def _is_replaced(directory: Path, cause: BaseException | None) -> bool:
     )
 
 
-def generations(paths: Paths, role: Role, target: int) -> list[Path]:
+def list_generations(paths: Paths, role: Role, target: int) -> list[Path]:
     """Return the directories of all generations of a (role, target), the newest last."""
     try:
         names = sorted(path for path in paths.matrix(role, target).iterdir() if _GENERATION.fullmatch(path.name))
@@ -315,7 +315,7 @@ def _read_all(
     for index in indices:
         try:
             record = read_record(paths, role, index, target)
-            check_belongs(record, info)
+            check_record(record, info)
         except DamagedRecordError as error:
             damaged.append(str(error))
         else:
@@ -323,7 +323,7 @@ def _read_all(
     return records, damaged
 
 
-def check_belongs(record: Record, info: RunInfo) -> None:
+def check_record(record: Record, info: RunInfo) -> None:
     """Check that a record is of this run.
 
     Raises:

@@ -50,15 +50,15 @@ def map_array(path: Path) -> NDArray[Any]:
         ValueError: see `read_plain_header`.
     """
     with open_file(path) as file:
-        return map_open(file, read_plain_header(file, os.fstat(file.fileno()).st_size))
+        return map_open_file(file, read_plain_header(file, os.fstat(file.fileno()).st_size))
 
 
-def map_open(file: IO[bytes], header: Header) -> NDArray[Any]:
+def map_open_file(file: IO[bytes], header: Header) -> NDArray[Any]:
     """Map the array in an open file whose header has been read."""
     return np.memmap(file, header.dtype, "r", header.offset, header.shape, header.order)
 
 
-def array_in(content: bytes) -> NDArray[Any]:
+def decode_array(content: bytes) -> NDArray[Any]:
     """Return the array in a file's content.
 
     Raises:

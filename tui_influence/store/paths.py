@@ -66,7 +66,7 @@ class Paths:
         """Room kept so that a full disk can still be reported."""
         return self.root / "reserve"
 
-    def is_ours(self, name: str) -> bool:
+    def is_run_file(self, name: str) -> bool:
         """Whether a file name in the directory is one that a run leaves there, also one that ended early."""
         parts = (value for value in vars(type(self)).values() if isinstance(value, property))
         ours = {part.fget(self).name for part in parts if part.fget}

@@ -25,7 +25,7 @@ _MOST_REPEATS = 100_000
 Gain = tuple[float, float, float]
 
 
-MAY_GROW = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
+EXTENDABLE_ARMS = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
 """Arms that may get more repeats where they vary; the others are there to be compared with."""
 
 
@@ -64,7 +64,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class RankingUsed:
+class ArmRanking:
     """The ranking that `lowest` and `highest` were read from.
 
     Attributes:
@@ -91,7 +91,7 @@ class RankingUsed:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class GainForecast:
     """What dropping the k lowest was predicted to gain, before anything was trained: value and 95% interval.
 
     Attributes:
@@ -147,31 +147,33 @@ class Pruning:
     identity: str
     seed: int
     groups: tuple[str, ...]
-    ranking: RankingUsed
-    forecast: tuple[Forecast, ...]
+    ranking: ArmRanking
+    forecast: tuple[GainForecast, ...]
     arms: tuple[Arm, ...]
     stages: Stages
     shape: tuple[int, int]
 
     @property
-    def size(self) -> int:
+    def n_rows(self) -> int:
         """Rows of all arms together."""
         return sum(len(arm.rows) for arm in self.arms)
 
     @property
-    def drops_numbers(self) -> bool:
+    def drops_lowest(self) -> bool:
         """Whether it drops the lowest of a ranking; of lists alone nothing is predicted, and none is recommended."""
         return any(arm.kind is ArmKind.LOWEST for arm in self.arms)
 
     @property
-    def at_most(self) -> int:
+    def max_rows(self) -> int:
         """Rows of all arms together once everything that may follow has followed."""
         stages = self.stages
         most = max(stages.most, stages.seeds) if stages.within else stages.seeds
         there = {arm.kind for arm in self.arms}
         lowest = [max(len(arm.rows), most) for arm in self.arms if arm.kind is ArmKind.LOWEST]
         kept = [
-            max(len(arm.rows), most if arm.kind in MAY_GROW else 0) for arm in self.arms if arm.kind not in BASELINES
+            max(len(arm.rows), most if arm.kind in EXTENDABLE_ARMS else 0)
+            for arm in self.arms
+            if arm.kind not in BASELINES
         ]
         kinds = {*stages.baselines, *(there & set(BASELINES))}
         return sum(kept) + len(kinds) * sum(lowest)
@@ -264,18 +266,18 @@ def check_arms(paths: Paths, pruning: Pruning, info: RunInfo) -> None:
         problem = "its targets are not those of run.json"
     elif list(pruning.groups) != info.source.groups:
         problem = "its groups are not those of run.json"
-    elif pruning.size < info.arms:  # more of them: it has been extended, and run.json will be
-        problem = f"{pruning.size:,} rows, where run.json has {info.arms:,}"
+    elif pruning.n_rows < info.arms:  # more of them: it has been extended, and run.json will be
+        problem = f"{pruning.n_rows:,} rows, where run.json has {info.arms:,}"
     else:
         return
     raise ResultsError(f"{printable(str(paths.arms))}: damaged ({problem})")
 
 
-def _ranking(values: dict[str, Any]) -> RankingUsed:
+def _ranking(values: dict[str, Any]) -> ArmRanking:
     is_relative = values["relative"]
     if not isinstance(is_relative, bool):
         raise TypeError("its ranking is neither relative nor absolute")
-    return RankingUsed(
+    return ArmRanking(
         targets=dict(numbers(values["targets"])),
         estimator=text(values["estimator"]),
         output=text(values["output"]),
@@ -301,9 +303,9 @@ def _arm(values: dict[str, Any]) -> Arm:
     return Arm(ArmKind(text(values["kind"])), text(values["label"]), count(values["k"]), rows)
 
 
-def _forecast(values: dict[str, Any]) -> Forecast:
+def _forecast(values: dict[str, Any]) -> GainForecast:
     margin, accuracy = values["margin"], values["accuracy"]
-    return Forecast(
+    return GainForecast(
         k=count(values["k"]),
         margin_over_random=_gain(values["margin_over_random"]),
         accuracy_over_random=_gain(values["accuracy_over_random"]),

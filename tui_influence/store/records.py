@@ -24,7 +24,7 @@ from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import (
-    is_trouble_of_machine,
+    is_machine_error,
     make_directory,
     read_bytes,
     write_atomically,
@@ -172,7 +172,7 @@ def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
     try:
         content = read_bytes(path, limit=_LARGEST_FILE)
     except ResultsError as error:
-        if is_trouble_of_machine(error.__cause__):
+        if is_machine_error(error.__cause__):
             raise
         raise DamagedRecordError(str(error)) from error
     try:

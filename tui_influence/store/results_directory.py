@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from tui_influence.errors import ResultsError
-from tui_influence.store.files import make_directory, refusal, sync_directory
+from tui_influence.store.files import make_directory, sync_directory, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -32,7 +32,7 @@ def make_results_directory(root: Path) -> None:
         if is_new:
             sync_directory(root.parent)
     except OSError as error:
-        raise refusal(error, "make", root) from error
+        raise to_results_error(error, "make", root) from error
 
 
 def lock_mode(root: Path) -> int:
@@ -49,7 +49,7 @@ def refuse_links(root: Path) -> None:
     Raises:
         ResultsError: it holds one.
     """
-    refuse_links_on_the_way(root)
+    refuse_links_in_path(root)
     pending = [root] if root.is_dir() else []
     try:
         while pending:
@@ -67,10 +67,10 @@ def refuse_links(root: Path) -> None:
                             "nothing else"
                         )
     except OSError as error:
-        raise refusal(error, "list", root) from error
+        raise to_results_error(error, "list", root) from error
 
 
-def refuse_links_on_the_way(path: Path) -> None:
+def refuse_links_in_path(path: Path) -> None:
     """Check that the way to a path leads over no link inside the results directory that holds it, if one does.
 
     Raises:

@@ -115,7 +115,7 @@ class RunInfo:
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where its models are trained, in words: "on this machine", "on Slurm" or "on Ray"."""
         compute = self.config.get("compute")
         executor = compute.get("executor") if isinstance(compute, dict) else None
@@ -127,7 +127,7 @@ class RunInfo:
         return IMPORTED in self.config
 
     @property
-    def planned(self) -> dict[Role, int]:
+    def planned_rows(self) -> dict[Role, int]:
         """Rows planned, a role each; of the `arm` role only in a pruning."""
         rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
         return rows | {Role.ARM: self.arms} if self.arms else rows

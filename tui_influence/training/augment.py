@@ -17,7 +17,7 @@ _SLICE_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
-class Pixels:
+class DeviceImages:
     """Labelled images on a device.
 
     Attributes:
@@ -42,7 +42,7 @@ class Pixels:
         """1 for grey, 3 for colour."""
         return self.images.shape[3]
 
-    def everything(self) -> Tensor:
+    def all_indices(self) -> Tensor:
         """(N,) all positions, on the device."""
         return torch.arange(len(self.images), device=self.images.device)
 
@@ -76,20 +76,20 @@ class Pixels:
         mirrored = torch.randint(0, 2 if flip else 1, (*shape, 1), generator=generator)
         return torch.cat((shifts, mirrored), -1).to(self.images.device)
 
-    def like(self, images: Images, labels: Labels) -> "Pixels":
+    def matching(self, images: Images, labels: Labels) -> "DeviceImages":
         """Other images of this size, brought to the channels, the normalisation and the device of these."""
         tensor = _channels(_packed(images, self.size), self.channels).contiguous()
         device = self.images.device
-        return Pixels(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
+        return DeviceImages(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
 
 
-def resident(
+def source_images(
     images: Images,
     labels: Labels,
     device: torch.device,
     resolution: int | None,
     counts: NDArray[np.int64] | None = None,
-) -> Pixels:
+) -> DeviceImages:
     """The source's images on the device; they set size, channels and normalisation for all others.
 
     Args:
@@ -101,7 +101,7 @@ def resident(
     """
     tensor = _packed(images, resolution or images.shape[1])
     mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
-    return Pixels(
+    return DeviceImages(
         tensor.to(device), torch.from_numpy(labels).to(device), mean.float().to(device), deviation.float().to(device)
     )
 

@@ -41,7 +41,7 @@ class CudaProbe:
     devices: tuple[CudaDevice, ...] = ()
     reason: str = ""
 
-    def reason_against(self, index: int) -> str:
+    def unusable_reason(self, index: int) -> str:
         """Return why the device of this number cannot be used; empty if it can."""
         if index < len(self.devices):
             return self.devices[index].reason
@@ -64,7 +64,7 @@ def probe() -> CudaProbe:
     return CudaProbe(tuple(_device(index) for index in range(torch.cuda.device_count())))
 
 
-def reason_against(index: int) -> str:
+def unusable_reason(index: int) -> str:
     """Return why this process cannot use the device of this number; empty if it can. No other device is touched."""
     import torch
 
@@ -72,7 +72,7 @@ def reason_against(index: int) -> str:
     if reason:
         return reason
     count = torch.cuda.device_count()
-    return _device(index).reason if index < count else CudaProbe((CudaDevice("", 0, 0),) * count).reason_against(index)
+    return _device(index).reason if index < count else CudaProbe((CudaDevice("", 0, 0),) * count).unusable_reason(index)
 
 
 def _start_cuda() -> str:

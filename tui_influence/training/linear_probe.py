@@ -19,7 +19,7 @@ _SMALLEST_SCALE = 0.01
 
 
 @dataclass(frozen=True)
-class Probe:
+class LinearProbe:
     """A solved probe.
 
     Attributes:
@@ -45,7 +45,7 @@ class Probe:
         return (features.double() - self.mean) / self.scale @ self.weight.T + self.bias
 
 
-def solve(features: Tensor, labels: Tensor, classes: int, l2: float) -> Probe:
+def solve(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProbe:
     """Minimise mean cross-entropy + (l2 / 2) |W|^2 over W and an unpenalised bias, on standardised features.
 
     Args:
@@ -75,7 +75,7 @@ def solve(features: Tensor, labels: Tensor, classes: int, l2: float) -> Probe:
     flat, value, iterations = minimise(value_and_gradient, x.new_zeros(classes * (d + 1)))
     w = flat.view(classes, d + 1)
     penalty = 0.5 * l2 * float(w[:, :d].square().sum())
-    return Probe(w[:, :d], w[:, d], mean, scale, float(value), float(value) - penalty, iterations)
+    return LinearProbe(w[:, :d], w[:, d], mean, scale, float(value), float(value) - penalty, iterations)
 
 
 def minimise(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tui_influence.errors import DeviceError
-from tui_influence.training.cuda import reason_against
+from tui_influence.training.cuda import unusable_reason
 from tui_influence.training.types import OutOfMemory
 
 _FAST_BF16 = {"avx512_bf16", "amx_bf16"}
@@ -47,7 +47,7 @@ class Numerics:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
 
-def choose(device: str, precision: str, threads: int) -> Numerics:
+def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
     """Numerics for a device: `precision` "auto" takes bf16 where the hardware multiplies it faster than float32.
 
     Raises:
@@ -58,7 +58,7 @@ def choose(device: str, precision: str, threads: int) -> Numerics:
     except RuntimeError as error:
         raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
     if where.type == "cuda":
-        reason = reason_against(where.index or 0)
+        reason = unusable_reason(where.index or 0)
         if reason:
             raise DeviceError(f'device "{device}" cannot be used: {reason}')
         where = torch.device("cuda", where.index or 0)
@@ -79,18 +79,18 @@ def cpu_flags() -> set[str]:
     return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
 
 
-def derive(seed: int, *stream: int) -> int:
+def derive_seed(seed: int, *stream: int) -> int:
     """A seed for one use of a model's seed, independent of its other uses."""
     return int(np.random.SeedSequence((seed, *stream)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def generator(seed: int, *stream: int) -> torch.Generator:
+def seeded_generator(seed: int, *stream: int) -> torch.Generator:
     """A generator for one use of a model's seed. On the CPU, so that every device draws the same numbers."""
-    return torch.Generator().manual_seed(derive(seed, *stream))
+    return torch.Generator().manual_seed(derive_seed(seed, *stream))
 
 
 @contextmanager
-def seeded(device: torch.device, seed: int) -> Iterator[None]:
+def seeded_globals(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global generators start from `seed` inside, and go on outside as if nothing had happened.
 
     Initialisation and dropout draw from them, in networks that are not ours to change.
@@ -129,7 +129,7 @@ _SAID = re.compile(
 )
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python ran out of memory: only torch's allocator of a GPU has a type of error for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
@@ -137,11 +137,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_for(doing: str) -> Iterator[None]:
+def catching_out_of_memory(doing: str) -> Iterator[None]:
     """Turn running out of memory into `OutOfMemory`, which says what it was for."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemory(f"{doing}: out of memory") from error

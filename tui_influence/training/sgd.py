@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tui_influence.config.schema import TrainSection
-from tui_influence.training.augment import Pixels
+from tui_influence.training.augment import DeviceImages
 from tui_influence.training.precision import Numerics
 from tui_influence.training.types import TrainingFailed
 
@@ -42,7 +42,7 @@ class Fit:
 def fit(
     body: nn.Module,
     head: nn.Linear,
-    pixels: Pixels,
+    pixels: DeviceImages,
     chosen: Tensor,
     recipe: Recipe,
     how: Numerics,

@@ -15,11 +15,17 @@ from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import precision as arithmetic
-from tui_influence.training.augment import resident
+from tui_influence.training.augment import source_images
 from tui_influence.training.networks import build_network, split_head
-from tui_influence.training.precision import memory_for
+from tui_influence.training.precision import catching_out_of_memory
 from tui_influence.training.sgd import Recipe, fit
-from tui_influence.training.transfer import finetune, nearest_classes, outcome, probe, source_labels
+from tui_influence.training.transfer import (
+    finetune,
+    fit_linear_probe,
+    nearest_source_classes,
+    predict_source_classes,
+    to_outcome,
+)
 from tui_influence.training.types import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
@@ -46,15 +52,18 @@ class Trainer:
         device: str = "cpu",
         threads: int = 1,
     ) -> None:
-        self._how = arithmetic.choose(device, train.precision, threads)
+        self._how = arithmetic.choose_numerics(device, train.precision, threads)
         self._train, self._groups = train, source.groups
         self._network = model, source.classes
         self._targets = list(targets)
         where = self._how.device
-        with memory_for("loading the images"):
-            self._source = resident(source.images, source.labels, where, model.resolution, source.counts)
+        with catching_out_of_memory("loading the images"):
+            self._source = source_images(source.images, source.labels, where, model.resolution, source.counts)
             self._images = [
-                (self._source.like(t.train_images, t.train_labels), self._source.like(t.test_images, t.test_labels))
+                (
+                    self._source.matching(t.train_images, t.train_labels),
+                    self._source.matching(t.test_images, t.test_labels),
+                )
                 for t in self._targets
             ]
             body, head = self._fresh(0, trial=True)
@@ -91,7 +100,11 @@ class Trainer:
         """
         batch = evaluation_batch or _EVALUATION_BATCH[self._how.device.type]
         chosen = torch.from_numpy(np.flatnonzero((self._groups < 0) | mask[self._groups]))
-        with arithmetic.repeatable(self._how), arithmetic.seeded(self._how.device, seed), memory_for("training"):
+        with (
+            arithmetic.repeatable(self._how),
+            arithmetic.seeded_globals(self._how.device, seed),
+            catching_out_of_memory("training"),
+        ):
             metrics = self._pretrain(chosen, seed)
             mapped = self._map_classes(batch) if map_classes else []
             outcomes = self._transfer(metrics, seed, batch)
@@ -105,15 +118,15 @@ class Trainer:
     def _map_classes(self, batch: int) -> list[tuple[Labels, Labels]]:
         """(n,) source class by the source network's head, and by its features, for each target's test images."""
         tests = [test for _, test in self._images]
-        labels = [source_labels(self._body, self._head, test, self._how, batch) for test in tests]
-        return list(zip(labels, nearest_classes(self._body, self._source, tests, self._how, batch), strict=True))
+        labels = [predict_source_classes(self._body, self._head, test, self._how, batch) for test in tests]
+        return list(zip(labels, nearest_source_classes(self._body, self._source, tests, self._how, batch), strict=True))
 
     def _pretrain(self, chosen: Tensor, seed: int) -> dict[str, float]:
         """Set the network anew from the seed and train it on the chosen source images."""
         _assign((self._body, self._head), self._fresh(seed))
         recipe = Recipe("source training", self._train.epochs, self._train.batch_size, self._train.lr, self._train)
         result = fit(
-            self._body, self._head, self._source, chosen, recipe, self._how, arithmetic.generator(seed, _SOURCE)
+            self._body, self._head, self._source, chosen, recipe, self._how, arithmetic.seeded_generator(seed, _SOURCE)
         )
         present = torch.unique(self._source.labels[chosen.to(self._how.device)])
         return {
@@ -130,7 +143,9 @@ class Trainer:
         outcomes = []
         for target, (train, test) in zip(self._targets, self._images, strict=True):
             if target.transfer == "fixed-feature":
-                logits, more = probe(source, train, test, target.classes, self._train.probe_l2, self._how, batch)
+                logits, more = fit_linear_probe(
+                    source, train, test, target.classes, self._train.probe_l2, self._how, batch
+                )
             else:
                 recipe = Recipe(
                     "fine-tuning",
@@ -140,7 +155,7 @@ class Trainer:
                     self._train,
                 )
                 # The same stream for every target: one more target, or another order, changes none of the others.
-                with arithmetic.seeded(self._how.device, arithmetic.derive(seed, _HEAD)):
+                with arithmetic.seeded_globals(self._how.device, arithmetic.derive_seed(seed, _HEAD)):
                     head = nn.Linear(self._head.in_features, target.classes).to(self._how.device)
                     _assign((self._body,), (source,))
                     logits, more = finetune(
@@ -151,15 +166,15 @@ class Trainer:
                         recipe,
                         self._how,
                         batch,
-                        arithmetic.generator(seed, _TARGET),
+                        arithmetic.seeded_generator(seed, _TARGET),
                     )
-            outcomes.append(outcome(logits, test.labels, {**metrics, **more}))
+            outcomes.append(to_outcome(logits, test.labels, {**metrics, **more}))
         return outcomes
 
     def _fresh(self, seed: int, *, trial: bool = False) -> tuple[nn.Module, nn.Linear]:
         """A new network on the CPU, drawn from the seed alone: the mask has no part in it."""
         model, classes = self._network
-        with arithmetic.seeded(torch.device("cpu"), arithmetic.derive(seed, _INIT)):
+        with arithmetic.seeded_globals(torch.device("cpu"), arithmetic.derive_seed(seed, _INIT)):
             return split_head(build_network(model, classes, self._source.channels, self._source.size, trial=trial))
 
 

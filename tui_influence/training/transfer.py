@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from tui_influence.training import linear_probe as linear
-from tui_influence.training.augment import Pixels
-from tui_influence.training.precision import Numerics, out_of_memory
+from tui_influence.training.augment import DeviceImages
+from tui_influence.training.precision import Numerics, is_out_of_memory
 from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.types import Labels, Outcome, TrainingFailed
 
 
-def features(body: nn.Module, pixels: Pixels, how: Numerics, batch: int) -> Tensor:
+def features(body: nn.Module, pixels: DeviceImages, how: Numerics, batch: int) -> Tensor:
     """(n, d) float32 features of all images in eval mode, so that BatchNorm uses the source's statistics.
 
     Out of memory halves the batch, down to one image: it changes how much is computed at once, not what.
@@ -19,10 +19,10 @@ def features(body: nn.Module, pixels: Pixels, how: Numerics, batch: int) -> Tens
     while True:
         try:
             with torch.no_grad(), how.autocast():
-                parts = [body(pixels.batch(index)).float() for index in torch.split(pixels.everything(), batch)]
+                parts = [body(pixels.batch(index)).float() for index in torch.split(pixels.all_indices(), batch)]
             return torch.cat(parts)
         except (RuntimeError, MemoryError) as error:
-            if batch == 1 or not out_of_memory(error):
+            if batch == 1 or not is_out_of_memory(error):
                 raise
         # After the handler: while it runs, the traceback holds on to the memory of the failed attempt.
         parts = []
@@ -30,8 +30,8 @@ def features(body: nn.Module, pixels: Pixels, how: Numerics, batch: int) -> Tens
         torch.cuda.empty_cache()
 
 
-def probe(
-    body: nn.Module, train: Pixels, test: Pixels, classes: int, l2: float, how: Numerics, batch: int
+def fit_linear_probe(
+    body: nn.Module, train: DeviceImages, test: DeviceImages, classes: int, l2: float, how: Numerics, batch: int
 ) -> tuple[Tensor, dict[str, float]]:
     """Fixed-feature transfer: (n, classes) test logits of a linear probe on the source network's features."""
     known = features(body, train, how, batch)
@@ -50,8 +50,8 @@ def probe(
 def finetune(
     body: nn.Module,
     head: nn.Linear,
-    train: Pixels,
-    test: Pixels,
+    train: DeviceImages,
+    test: DeviceImages,
     recipe: Recipe,
     how: Numerics,
     batch: int,
@@ -63,7 +63,7 @@ def finetune(
     return logits, {"target_train_loss": result.loss, "target_train_accuracy": result.accuracy}
 
 
-def outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Outcome:
+def to_outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Outcome:
     """Margins, predictions and test accuracy from (n, classes) logits.
 
     Raises:
@@ -83,20 +83,22 @@ _IMAGES_OF_A_MEAN = 100
 """Source images that a class's mean feature is made from, at most."""
 
 
-def source_labels(body: nn.Module, head: nn.Linear, test: Pixels, how: Numerics, batch: int) -> Labels:
+def predict_source_classes(body: nn.Module, head: nn.Linear, test: DeviceImages, how: Numerics, batch: int) -> Labels:
     """(n,) source class that the source network takes each test image for."""
     labels: Labels = features(nn.Sequential(body, head), test, how, batch).argmax(1).cpu().numpy()
     return labels
 
 
-def nearest_classes(body: nn.Module, source: Pixels, tests: list[Pixels], how: Numerics, batch: int) -> list[Labels]:
+def nearest_source_classes(
+    body: nn.Module, source: DeviceImages, tests: list[DeviceImages], how: Numerics, batch: int
+) -> list[Labels]:
     """(n,) source class whose mean feature is nearest (Euclidean) to that of each test image, for each set of them."""
     labels = source.labels
     order = torch.argsort(labels, stable=True)
     counts = torch.bincount(labels)
     rank = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[order]]
     few = order[rank < _IMAGES_OF_A_MEAN]
-    chosen = Pixels(source.images[few], labels[few], source.mean, source.deviation)
+    chosen = DeviceImages(source.images[few], labels[few], source.mean, source.deviation)
     known = features(body, chosen, how, batch)
     sums = torch.zeros(len(counts), known.shape[1], device=known.device).index_add_(0, chosen.labels, known)
     means = sums / torch.bincount(chosen.labels, minlength=len(counts))[:, None]

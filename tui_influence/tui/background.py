@@ -14,7 +14,7 @@ from tui_influence.errors import TinflError
 from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.events import EventTail
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 
@@ -202,7 +202,7 @@ class Watcher:
             self._failed(str(error))
         except OSError as error:
             self._idle, self._signature = True, signature
-            self._failed(str(refusal(error)))
+            self._failed(str(to_results_error(error)))
         except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
             self._broken(error)
             self._closed.set()

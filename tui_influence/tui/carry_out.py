@@ -17,7 +17,7 @@ from tui_influence.errors import TinflError
 from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import (
     format_duration,
@@ -199,7 +199,7 @@ def resume(app: "App[str]", run: Controlled, said: Callable[[str], None], ended:
     overview = run.overview
     rate = overview.heartbeat.models_per_hour if overview.heartbeat else 0.0
     takes = f", about {format_duration(3600 * overview.left / rate)} at the last rate" if rate > 0 else ""
-    place = overview.info.place if overview.info else "on this machine"
+    place = overview.info.location if overview.info else "on this machine"
     retries = overview.state is State.DONE_WITH_FAILURES and not overview.left
     cost = f"{pluralize(overview.given_up, 'model')} that failed" if retries else f"{overview.left:,} models"
     lines = [
@@ -255,7 +255,7 @@ def in_thread(begin: "Callable[[Observer], None]", said: Callable[[str], None], 
         except TinflError as error:
             reason = "; ".join([str(error), *error.details[:3]])
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         finally:
             ended(reason)
 

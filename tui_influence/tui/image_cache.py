@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from tui_influence.errors import ResultsError
 from tui_influence.render.style import Style
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def draw_images(
             except ResultsError as error:
                 thumbnails[key.target], reasons[key.target] = None, str(error)
             except OSError as error:
-                thumbnails[key.target], reasons[key.target] = None, str(refusal(error))
+                thumbnails[key.target], reasons[key.target] = None, str(to_results_error(error))
         images = thumbnails[key.target]
         if images is None or not 0 <= key.place < len(images):
             found[key] = None

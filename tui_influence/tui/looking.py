@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tui_influence.analysis.types import ExampleQuestion
 from tui_influence.errors import TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey, draw_images
@@ -57,7 +57,7 @@ class Looking:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, GroupSeen(effects, group, moved, samples, reason))
 
     def _image(self, state: RunState, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
@@ -69,7 +69,7 @@ class Looking:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(state, ImageSeen(asked, found, reason))
 
     def _draw(self) -> None:

@@ -97,7 +97,7 @@ class PruningApp(SweepApp):
         assert info is not None
         lines = [
             f"Run: {carry_out.run_name(state)}, pruning {printable(pruning.name, 60)}",
-            f"Cost: {first}, {info.place}{f': {takes}' if takes else ''}",
+            f"Cost: {first}, {info.location}{f': {takes}' if takes else ''}",
             *(f"      {text}" for text in then),
         ]
         if state.overview is not None and state.overview.is_active:

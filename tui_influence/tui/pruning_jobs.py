@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tui_influence.errors import TinflError
 from tui_influence.pruning.types import PlanPreview, PruningProposal
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background, Watcher
@@ -120,7 +120,7 @@ class PruningJobs:
         try:
             names = tuple(names_of(Paths(state.root)))
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._listing.finish(0, 0.0, wanted)
         self._tell(state, NamesFound(names, reason))
 
@@ -136,7 +136,7 @@ class PruningJobs:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._measuring.finish(models, time.monotonic() - started, wanted)
         self._tell(state, ArmsMeasured(name, measured, reason))
 
@@ -155,7 +155,7 @@ class PruningJobs:
         except TinflError as error:
             reason = "; ".join([str(error), *error.details[:3]])
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._outlining.finish(models, time.monotonic() - started, wanted)
         self._tell(state, Outlined(proposal, outline, reason))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ProbeKind
 from tui_influence.errors import TinflError
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
@@ -163,6 +163,6 @@ class Jobs:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         pace.finish(models, time.monotonic() - started, wanted)
         return found, reason

@@ -6,7 +6,7 @@ from pathlib import Path
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -55,7 +55,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
             raise ResultsError(f"{where}: not a results directory, but a file")
         found = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
     except OSError as error:
-        raise refusal(error, "list", folder) from error
+        raise to_results_error(error, "list", folder) from error
     if not found:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     found.sort(key=_last_active, reverse=True)
@@ -68,7 +68,7 @@ def _summary(root: Path) -> RunSummary:
     except TinflError as error:
         return RunSummary(root, problem=str(error))
     except OSError as error:
-        return RunSummary(root, problem=str(refusal(error)))
+        return RunSummary(root, problem=str(to_results_error(error)))
     return RunSummary(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
 
 

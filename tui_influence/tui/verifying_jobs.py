@@ -11,7 +11,7 @@ from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.runs.overview import Overview
-from tui_influence.store.files import refusal
+from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Watcher
@@ -92,7 +92,7 @@ class _Found:
         except TinflError as error:
             reason = str(error)
         except OSError as error:
-            reason = str(refusal(error))
+            reason = str(to_results_error(error))
         self._tell(self._state, VerificationRead(self._own, found, reason))
 
 

@@ -63,8 +63,8 @@ def ranking_of(rows: tuple[RankedGroup, ...], reliability: Reliability | None = 
         reliability=reliability,
         lds=LDS(0.4123, 0.2801, 0.5307, 40),
         forecast=forecast_models(reliability, 200),
-        constant=tuple(row.group for row in rows if row.influence != row.influence),
-        relative=True,
+        constant_groups=tuple(row.group for row in rows if row.influence != row.influence),
+        is_relative=True,
     )
     return replace(made, **changes)
 

@@ -45,7 +45,7 @@ def reports(draw):
         for rank in range(1, draw(st.integers(0, 8)) + 1)
     )
     reliability = draw(st.sampled_from([GOOD, NOISE, None, Reliability(*[math.nan] * 4, 1)]))
-    ranking = ranking_of(rows, reliability, relative=draw(st.booleans()))
+    ranking = ranking_of(rows, reliability, is_relative=draw(st.booleans()))
     return report_of(
         rows,
         ranking=ranking,

@@ -121,7 +121,7 @@ def test_both_sides_are_called_by_what_they_differ_in(first, second, labels):
 def test_two_models_can_be_compared():
     text = printed(comparison_of(few_models_report()), 80)
     assert "nan" not in text.lower()
-    assert "not shown" in printed(comparison_of(few_models_report()), 140)
+    assert "not significant" in printed(comparison_of(few_models_report()), 140)
 
 
 def test_no_groups_are_a_table_without_rows():

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
 from tui_influence.influence.types import (
     Estimator,
-    Forecast,
     OutputKind,
     Reliability,
+    ReliabilityForecast,
 )
 from tui_influence.render.ranking import meaning, unit, verdict, with_interval
 
@@ -48,12 +48,12 @@ def test_too_few_models_are_no_verdict_of_noise():
 
 
 def test_a_reached_goal_is_said_to_be_reached():
-    ranking = replace(alphabet_report().ranking, forecast=Forecast(0.9, 150, 100, 190, "reached"))
+    ranking = replace(alphabet_report().ranking, forecast=ReliabilityForecast(0.9, 150, 100, 190, "reached"))
     assert "A reliability of 0.9 is reached." in verdict(replace(alphabet_report(), ranking=ranking))
 
 
 def test_a_forecast_without_an_upper_end_says_so():
-    ranking = replace(alphabet_report().ranking, forecast=Forecast(0.9, 1500, 900, None, ""))
+    ranking = replace(alphabet_report().ranking, forecast=ReliabilityForecast(0.9, 1500, 900, None, ""))
     assert "about 1,500 models in all (or many more)" in verdict(replace(alphabet_report(), ranking=ranking))
 
 

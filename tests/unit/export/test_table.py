@@ -164,7 +164,7 @@ def test_a_long_name_costs_no_more_than_its_cells():
 
 def test_zero_is_an_average_group_only_where_all_models_have_equally_many():
     relative = nasty_report()
-    absolute = replace(relative, ranking=replace(relative.ranking, relative=False))
+    absolute = replace(relative, ranking=replace(relative.ranking, is_relative=False))
     assert "worse than an average class" in printed(relative, 80)
     assert "▲ helps, ▼ hurts" in printed(absolute, 80)
     assert "absolute" in meaning(absolute)

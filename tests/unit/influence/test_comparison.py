@@ -44,8 +44,8 @@ SURE, UNSURE = 0.01, 0.4
         ((-1.0, SURE), (2.0, UNSURE), ComparisonKind.HURTS_FIRST, "hurts first"),
         ((1.0, UNSURE), (2.0, SURE), ComparisonKind.HELPS_SECOND, "helps second"),
         ((1.0, UNSURE), (-2.0, SURE), ComparisonKind.HURTS_SECOND, "hurts second"),
-        ((1.0, UNSURE), (-2.0, UNSURE), ComparisonKind.NOT_SHOWN, "not shown"),
-        ((1.0, LEVEL), (1.0, nan), ComparisonKind.NOT_SHOWN, "not shown"),
+        ((1.0, UNSURE), (-2.0, UNSURE), ComparisonKind.NOT_SIGNIFICANT, "not significant"),
+        ((1.0, LEVEL), (1.0, nan), ComparisonKind.NOT_SIGNIFICANT, "not significant"),
         ((nan, nan), (1.0, SURE), ComparisonKind.HELPS_SECOND, "helps second"),
     ],
 )
@@ -61,7 +61,7 @@ def test_opposed_groups_come_first_then_other_signs_then_the_rest_each_by_their_
     second = ranking((-0.1, SURE), (0.1, SURE), (-0.2, SURE), (-9.0, UNSURE), (1.0, SURE), (0.2, SURE), (3.0, SURE))
     found = compare(first, second, level=LEVEL)
     assert [row.index for row in found.rows] == [5, 0, 3, 2, 1, 6, 4]
-    assert [row.place for row in found.rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row.rank for row in found.rows] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_groups_are_paired_by_what_they_are_and_not_by_their_rank():

@@ -181,7 +181,7 @@ def test_ridge_takes_three_models_that_can_be_compared(m, is_known):
     masks = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]], dtype=bool)[:m]
     estimate = ridge(masks, np.array([1.0, 2.0, 4.0])[:m])
     assert np.isfinite(estimate.influence).all() == np.isfinite(estimate.se).all() == is_known
-    assert estimate.relative
+    assert estimate.is_relative
     # of three, two share a seed: one comparison is left, of two of them, and one model alone
     assert np.isnan(ridge(np.eye(3, dtype=bool), np.arange(3.0), np.array([0, 0, 1])).influence).all()
 
@@ -277,12 +277,12 @@ def test_same_size_masks_make_influences_sum_to_zero_and_other_masks_do_not(meth
     effects = np.full((20, 1), 1.0) + np.linspace(0, 1, 20)[:, None]
     fixed = simulate("fixed", 300, 20, 1, seed=12, effects=effects, noise=0.1)
     estimate = method(fixed.masks, fixed.outputs)
-    assert estimate.relative
+    assert estimate.is_relative
     # exact for ridge; for the difference up to how often each group was drawn
     assert abs(estimate.influence.mean()) < (1e-9 if method is ridge else 0.05)
     bernoulli = simulate("bernoulli", 300, 20, 1, seed=12, effects=effects, noise=0.1)
     absolute = method(bernoulli.masks, bernoulli.outputs)
-    assert not absolute.relative
+    assert not absolute.is_relative
     assert absolute.influence.mean() == pytest.approx(1.5, abs=0.25)
 
 

@@ -8,7 +8,7 @@ from scipy.stats import t
 from tui_influence.influence import strongest_pairs as module
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, p_values
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found, strongest_pairs
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed, strongest_pairs
 
 MODELS, GROUPS, EXAMPLES = 160, 40, 70
 
@@ -38,8 +38,8 @@ def all_at_once(masks, outputs, clusters):
 
 def test_a_few_pairs_are_those_that_all_influences_at_once_would_give(sweep, monkeypatch):
     masks, outputs, clusters = sweep
-    monkeypatch.setattr(module, "MOST_VALUES", GROUPS * 9)  # blocks of nine examples, the last one smaller
-    found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, keep=30)
+    monkeypatch.setattr(module, "MAX_BLOCK_VALUES", GROUPS * 9)  # blocks of nine examples, the last one smaller
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, max_pairs=30)
 
     whole = all_at_once(masks, outputs, clusters)
     statistic = whole.influence / whole.se
@@ -54,7 +54,7 @@ def test_a_few_pairs_are_those_that_all_influences_at_once_would_give(sweep, mon
 
 def test_false_discovery_rates_are_never_below_those_over_all_pairs_and_hardly_above(sweep):
     masks, outputs, clusters = sweep
-    found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, keep=50)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, max_pairs=50)
 
     whole = all_at_once(masks, outputs, clusters)
     q = benjamini_hochberg(p_values(whole.influence, whole.se, whole.df).ravel()).reshape(GROUPS, EXAMPLES)
@@ -62,7 +62,7 @@ def test_false_discovery_rates_are_never_below_those_over_all_pairs_and_hardly_a
         exact = q[kept.group, kept.example]
         assert (kept.q >= exact * (1 - 1e-3)).all()
         assert (kept.q <= exact * 1.1).all()
-    assert found.tested == GROUPS * EXAMPLES
+    assert found.n_tested == GROUPS * EXAMPLES
     assert found.n_helped == int(((q < 0.05) & (whole.influence > 0)).sum()) > 0
     assert found.n_hurt == int(((q < 0.05) & (whole.influence < 0)).sum()) > 0
 
@@ -71,14 +71,14 @@ def test_groups_that_never_vary_are_not_tested(sweep):
     masks, outputs, clusters = sweep
     masks[:, 3] = True
     found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters)
-    assert found.tested == (GROUPS - 1) * EXAMPLES
+    assert found.n_tested == (GROUPS - 1) * EXAMPLES
     assert 3 not in found.helped.group
 
 
 def test_only_the_groups_that_are_asked_about_are_tested_and_keep_their_numbers(sweep):
     masks, outputs, clusters = sweep
     found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, only=np.array([7, 9]))
-    assert found.tested == 2 * EXAMPLES
+    assert found.n_tested == 2 * EXAMPLES
     assert (found.helped.group[0], found.helped.example[0]) == (7, 5)
     assert set(found.helped.group) | set(found.hurt.group) <= {7, 9}
 
@@ -86,7 +86,7 @@ def test_only_the_groups_that_are_asked_about_are_tested_and_keep_their_numbers(
 def test_outputs_that_never_change_move_nothing():
     masks = np.random.default_rng(1).random((50, 6)) < 0.5
     found = strongest_pairs(masks, lambda columns: np.zeros((50, 4), np.float32)[:, columns], 4)
-    assert (found.tested, found.n_helped, found.n_hurt) == (24, 0, 0)
+    assert (found.n_tested, found.n_helped, found.n_hurt) == (24, 0, 0)
 
 
 def test_nothing_is_beyond_chance_where_there_is_nothing_to_find():
@@ -111,7 +111,7 @@ def test_the_models_needed_are_enough_to_find_what_explains_half_and_fewer_are_n
             masks = rng.random((models, GROUPS)) < 0.5
             outputs = rng.normal(size=(models, EXAMPLES)).astype(np.float32)
             outputs[:, 0] = masks[:, 0] + 0.5 * rng.normal(size=models)
-            pairs = strongest_pairs(masks, lambda columns, made=outputs: made[:, columns], EXAMPLES, keep=1)
+            pairs = strongest_pairs(masks, lambda columns, made=outputs: made[:, columns], EXAMPLES, max_pairs=1)
             hits += bool(pairs.helped.q[0] < 0.05 and pairs.helped.group[0] == 0)
         found[models] = hits
     assert found[needed] >= 9
@@ -130,9 +130,9 @@ def test_the_smallest_influence_found_is_that_of_a_two_sample_comparison():
     """Students' quantiles of 5% shared among all tests and of four in five, in standard errors of the difference."""
     arms = np.sqrt(1 / (0.2 * 50) + 1 / (0.8 * 50))
     expected = (t.isf(0.05 / 14, 48) + t.ppf(0.8, 48)) * 3.0 * arms
-    assert smallest_found(7, 3.0, 50, 0.2) == pytest.approx(expected)
-    assert smallest_found(0, 1.0, 50) == smallest_found(1, 1.0, 50)
-    assert np.isfinite(smallest_found(1, 1.0, 3))
+    assert min_detectable_influence(7, 3.0, 50, 0.2) == pytest.approx(expected)
+    assert min_detectable_influence(0, 1.0, 50) == min_detectable_influence(1, 1.0, 50)
+    assert np.isfinite(min_detectable_influence(1, 1.0, 3))
 
 
 @pytest.mark.parametrize("keep", [1, 7])
@@ -140,8 +140,8 @@ def test_pairs_are_ordered_by_how_sure_they_are_and_equal_ones_by_group_and_exam
     masks = np.random.default_rng(5).random((60, 4)) < 0.5
     output = np.random.default_rng(6).normal(size=60).astype(np.float32)
     outputs = np.repeat(output[:, None], 6, axis=1)  # every example alike
-    monkeypatch.setattr(module, "MOST_VALUES", 4 * 2)
-    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 6, keep=keep)
+    monkeypatch.setattr(module, "MAX_BLOCK_VALUES", 4 * 2)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 6, max_pairs=keep)
     whole = difference(masks, outputs, pooled=True)
     statistic = whole.influence / whole.se
     for sign, kept in ((1, found.helped), (-1, found.hurt)):
@@ -154,7 +154,7 @@ def test_pairs_are_ordered_by_how_sure_they_are_and_equal_ones_by_group_and_exam
 def test_an_influence_without_any_error_is_the_surest_there_is():
     masks = np.random.default_rng(5).random((60, 4)) < 0.5
     outputs = np.stack([masks[:, 2], np.random.default_rng(6).normal(size=60)], axis=1).astype(np.float32)
-    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 2, keep=2)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 2, max_pairs=2)
     assert (found.helped.group[0], found.helped.example[0]) == (2, 0)
     assert found.helped.q[0] < 1e-30
     assert found.n_helped == 1
@@ -165,7 +165,7 @@ def test_an_influence_without_any_error_is_the_surest_there_is():
 def test_an_influence_whose_error_is_nought_is_sure_in_both_directions(sign):
     masks = np.stack([np.arange(64) % 2 == 0, np.arange(64) % 4 < 2], axis=1)
     outputs = np.float32(sign) * masks[:, :1].astype(np.float32)
-    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 1, keep=2)
+    found = strongest_pairs(masks, lambda columns: outputs[:, columns], 1, max_pairs=2)
     side = found.helped if sign > 0 else found.hurt
     assert (side.group[0], side.se[0], side.influence[0]) == (0, 0, sign)
     assert side.q[0] < 1e-30
@@ -184,9 +184,9 @@ def test_what_may_not_be_found_is_tested_as_if_it_were_nothing(sweep):
         return allowed
 
     found = strongest_pairs(
-        masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, counts_for=only_the_first_example
+        masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, is_eligible=only_the_first_example
     )
-    assert found.tested == whole.tested
+    assert found.n_tested == whole.n_tested
     assert set(found.helped.example.tolist()) == {5}
     assert (found.n_helped, found.n_hurt) == (1, 0)
     assert counted == [(GROUPS, EXAMPLES)]
@@ -194,7 +194,7 @@ def test_what_may_not_be_found_is_tested_as_if_it_were_nothing(sweep):
 
 def test_a_level_is_the_false_discovery_rate_below_which_a_pair_counts(sweep):
     masks, outputs, clusters = sweep
-    all_ = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, keep=10**6)
+    all_ = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, max_pairs=10**6)
     for level in (1e-30, 1e-3, 0.9):
         found = strongest_pairs(masks, lambda columns: outputs[:, columns], EXAMPLES, clusters, level=level)
         assert found.n_helped == (all_.helped.q < level).sum()
@@ -202,9 +202,9 @@ def test_a_level_is_the_false_discovery_rate_below_which_a_pair_counts(sweep):
 
 
 def test_more_models_and_fewer_pairs_find_smaller_influences():
-    assert smallest_found(1000, 1.0, 400) < smallest_found(1000, 1.0, 100)
-    assert smallest_found(1000, 1.0, 400) < smallest_found(1_000_000, 1.0, 400)
-    assert smallest_found(1000, 1.0, 2) == float("inf")
+    assert min_detectable_influence(1000, 1.0, 400) < min_detectable_influence(1000, 1.0, 100)
+    assert min_detectable_influence(1000, 1.0, 400) < min_detectable_influence(1_000_000, 1.0, 400)
+    assert min_detectable_influence(1000, 1.0, 2) == float("inf")
 
 
 def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monkeypatch):
@@ -214,7 +214,7 @@ def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monke
     masks = rng.random((models, groups)) < 0.5
     outputs = rng.normal(size=(models, 800)).astype(np.float32)
     outputs[:, 613] += 6 * masks[:, 40_000]
-    monkeypatch.setattr(module, "MOST_VALUES", 40 * groups)
+    monkeypatch.setattr(module, "MAX_BLOCK_VALUES", 40 * groups)
     tracemalloc.start()
     peaks = []
     for examples in (200, 800):
@@ -222,7 +222,7 @@ def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monke
         found = strongest_pairs(masks, lambda columns: outputs[:, columns], examples)
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
-    assert found.tested == groups * 800
+    assert found.n_tested == groups * 800
     assert (found.helped.group[0], found.helped.example[0]) == (40_000, 613)
     assert peaks[1] < 1.2 * peaks[0]
 
@@ -230,7 +230,7 @@ def test_memory_does_not_grow_with_the_examples_where_groups_are_very_many(monke
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.1])
 def test_an_influence_that_is_said_to_be_found_four_times_in_five_is(share):
     models, groups, found = 400, 12, 0
-    effect = smallest_found(groups, 1.0, models, share)
+    effect = min_detectable_influence(groups, 1.0, models, share)
     for seed in range(60):
         rng = np.random.default_rng(seed)
         masks = rng.random((models, groups)) < share

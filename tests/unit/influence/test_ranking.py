@@ -81,7 +81,7 @@ def test_probabilities_of_extreme_margins_are_zero_and_one():
 @pytest.mark.parametrize(("estimator", "method"), [("difference", difference), ("ridge", ridge)])
 @pytest.mark.parametrize("kind", list(OutputKind))
 def test_a_ranking_is_the_estimate_of_the_mean_sorted_with_the_most_helpful_first(predictions, estimator, method, kind):
-    ranking = rank_groups(**predictions, group_names=NAMES, columns=np.arange(5), estimator=estimator, kind=kind)
+    ranking = rank_groups(**predictions, group_names=NAMES, examples=np.arange(5), estimator=estimator, kind=kind)
     mean = slow_outputs(predictions, kind)[:, :5].mean(axis=1)
     expected = method(predictions["masks"], mean, predictions["clusters"])
     assert [row.rank for row in ranking.rows] == list(range(1, 13))
@@ -101,7 +101,7 @@ def test_a_ranking_is_the_estimate_of_the_mean_sorted_with_the_most_helpful_firs
 
 def test_averaging_commutes_with_estimating_so_a_class_is_the_mean_of_its_examples(predictions):
     found = influence_matrix(**predictions)
-    ranking = rank_groups(**predictions, group_names=NAMES, columns=np.array([3, 8]))
+    ranking = rank_groups(**predictions, group_names=NAMES, examples=np.array([3, 8]))
     mean = found.influence[:, [3, 8]].mean(axis=1)
     for row in ranking.rows:
         assert row.influence == pytest.approx(mean[row.index], abs=1e-5)
@@ -118,11 +118,11 @@ def test_one_groups_row_is_that_row_of_the_matrix(predictions):
 def test_heldout_models_score_the_ranking_on_the_same_examples(predictions, sweep):
     other = simulate("fixed", 50, 12, 30, seed=9, effects=sweep.effects, noise=0.1)
     heldout = Heldout(other.masks, other.outputs.astype(np.float32))
-    ranking = rank_groups(**predictions, group_names=NAMES, columns=np.arange(30), heldout=heldout)
+    ranking = rank_groups(**predictions, group_names=NAMES, examples=np.arange(30), heldout=heldout)
     assert ranking.lds.n == 50
     assert ranking.lds.value > 0.3
     few = Heldout(other.masks[:3], other.outputs[:3])
-    assert rank_groups(**predictions, group_names=NAMES, columns=np.arange(30), heldout=few).lds is None
+    assert rank_groups(**predictions, group_names=NAMES, examples=np.arange(30), heldout=few).lds is None
 
 
 @pytest.mark.filterwarnings("error")
@@ -131,19 +131,19 @@ def test_heldout_models_score_the_ranking_on_the_same_examples(predictions, swee
 def test_a_run_that_has_just_begun_is_ranked_calmly(predictions, estimator, m):
     young = {name: value[:m] if name != "labels" else value for name, value in predictions.items()}
     heldout = Heldout(predictions["masks"][:m], predictions["margins"][:m])
-    ranking = rank_groups(**young, group_names=NAMES, columns=np.arange(30), estimator=estimator, heldout=heldout)
+    ranking = rank_groups(**young, group_names=NAMES, examples=np.arange(30), estimator=estimator, heldout=heldout)
     assert len(ranking.rows) == 12
     assert ranking.n_models == m
     if m < 3:
         assert ranking.reliability is None
-        assert ranking.forecast.models is None
+        assert ranking.forecast.n_models is None
         assert all(np.isnan(row.q) for row in ranking.rows)
 
 
 def test_without_a_seed_a_ranking_is_that_of_seed_zero(predictions):
     def ranked(**seed):
         heldout = Heldout(predictions["masks"][:40], predictions["margins"][:40])
-        return rank_groups(**predictions, group_names=NAMES, columns=np.arange(9), heldout=heldout, **seed)
+        return rank_groups(**predictions, group_names=NAMES, examples=np.arange(9), heldout=heldout, **seed)
 
     assert ranked() == ranked(seed=0)
     other = ranked(seed=1)
@@ -153,20 +153,20 @@ def test_without_a_seed_a_ranking_is_that_of_seed_zero(predictions):
 
 @pytest.mark.parametrize("columns", [[3, 8], np.isin(np.arange(30), [3, 8])])
 def test_the_examples_of_a_ranking_are_counted_however_they_are_chosen(predictions, columns):
-    assert rank_groups(**predictions, group_names=NAMES, columns=np.asarray(columns)).n_examples == 2
+    assert rank_groups(**predictions, group_names=NAMES, examples=np.asarray(columns)).n_examples == 2
 
 
 def test_names_or_margins_that_do_not_fit_the_masks_are_refused(predictions):
     for wrong in ({"group_names": NAMES[1:]}, {"group_names": NAMES, "margins": predictions["margins"][1:]}):
         with pytest.raises(ValueError, match="do not fit masks"):
-            rank_groups(**predictions | wrong, columns=np.arange(3))
+            rank_groups(**predictions | wrong, examples=np.arange(3))
 
 
 def test_groups_of_unknown_influence_come_last_and_are_named(predictions):
     predictions["masks"] = predictions["masks"].copy()
     predictions["masks"][:, 2] = True
-    ranking = rank_groups(**predictions, group_names=NAMES, columns=np.arange(30))
-    assert ranking.constant == ("group 2",)
+    ranking = rank_groups(**predictions, group_names=NAMES, examples=np.arange(30))
+    assert ranking.constant_groups == ("group 2",)
     assert ranking.rows[-1].group == "group 2"
     assert np.isnan(ranking.rows[-1].influence)
     assert ranking.rows[-1].n_without == 0
@@ -175,7 +175,7 @@ def test_groups_of_unknown_influence_come_last_and_are_named(predictions):
 
 def test_what_cannot_be_ranked_is_refused_in_a_line(predictions):
     def ranked(columns=(0,), **options):
-        return rank_groups(**predictions | options, group_names=NAMES, columns=np.array(columns))
+        return rank_groups(**predictions | options, group_names=NAMES, examples=np.array(columns))
 
     with pytest.raises(ConfigError, match="one of difference, ridge"):
         ranked(estimator="magic")

@@ -19,7 +19,7 @@ from tui_influence.influence.reliability import (
 )
 from tui_influence.influence.types import (
     Reliability,
-    describe,
+    reliability_grade,
 )
 
 SWEEPS = 100
@@ -56,7 +56,7 @@ def test_reliability_its_interval_and_its_forecast_are_right(design, estimator):
     covered = np.mean([one.low <= actual <= one.high for one in found])
     assert covered > 0.95 - 4 * np.sqrt(0.95 * 0.05 / SWEEPS)
     # what the forecast says for 800 models, against sweeps of 800
-    needed = np.median([forecast_models(one, 200, target=0.85).models or np.inf for one in found])
+    needed = np.median([forecast_models(one, 200, target=0.85).n_models or np.inf for one in found])
     later = actual_reliability(design, 800, estimator, sweeps=40)
     at_800 = np.median([4 * one.value / (1 + 3 * one.value) for one in found])
     assert at_800 == pytest.approx(later, abs=0.05)
@@ -68,7 +68,7 @@ def test_no_signal_is_called_noise():
     for seed in range(SWEEPS):
         masks = draw_masks("fixed", 200, 36, np.random.default_rng(seed))
         outputs = np.random.default_rng([seed, 1]).standard_normal(200)
-        called.append(describe(split_half(masks, outputs, "difference")) == "noise")
+        called.append(reliability_grade(split_half(masks, outputs, "difference")) == "noise")
     assert np.mean(called) > 0.975 - 4 * np.sqrt(0.975 * 0.025 / SWEEPS)
 
 
@@ -84,7 +84,7 @@ def test_a_pair_is_never_split_so_its_shared_error_is_in_one_half_only(estimator
     together = split_half(masks, outputs, "difference", np.arange(120) // 2)
     apart = split_half(masks, outputs, "difference")
     assert (seen[0][:, ::2] == seen[0][:, 1::2]).all()
-    assert describe(together) == "noise"
+    assert reliability_grade(together) == "noise"
     assert apart.value > 0.5
 
 
@@ -243,7 +243,7 @@ def test_few_models_give_none_or_a_number_but_no_warning(estimator, m):
 def test_outputs_that_never_change_have_no_reliability():
     sweep = simulate("bernoulli", 40, 6, 1, seed=6)
     for estimator in ("difference", "ridge"):
-        assert describe(split_half(sweep.masks, np.ones(40), estimator)) == "noise"
+        assert reliability_grade(split_half(sweep.masks, np.ones(40), estimator)) == "noise"
 
 
 def reliability(value, low, high):
@@ -251,42 +251,42 @@ def reliability(value, low, high):
 
 
 def test_words_follow_the_interval_first_and_then_the_value():
-    assert describe(None) == "noise"
-    assert describe(reliability(0.6, -0.1, 0.9)) == "noise"
-    assert describe(reliability(0.6, 0.0, 0.9)) == "noise"
+    assert reliability_grade(None) == "noise"
+    assert reliability_grade(reliability(0.6, -0.1, 0.9)) == "noise"
+    assert reliability_grade(reliability(0.6, 0.0, 0.9)) == "noise"
     words = {0.3: "weak", 0.499: "weak", 0.5: "fair", 0.699: "fair", 0.7: "good", 0.899: "good", 0.9: "strong"}
-    assert {value: describe(reliability(value, 0.1, 0.99)) for value in words} == words
+    assert {value: reliability_grade(reliability(value, 0.1, 0.99)) for value in words} == words
 
 
 @given(st.floats(0.01, 0.99), st.integers(2, 500), st.floats(0.3, 0.95))
 def test_a_forecast_is_the_fewest_models_that_reach_the_target(value, m, target):
     needed = forecast_models(reliability(value, value / 2, (1 + value) / 2), m, target)
-    assert reliability_at(value, needed.models / m) >= target - 1e-9
-    if needed.models > 1:
-        assert reliability_at(value, (needed.models - 1) / m) < target
-    assert needed.low <= needed.models <= needed.high
-    assert ("reached" in needed.reason) == (needed.models <= m)
+    assert reliability_at(value, needed.n_models / m) >= target - 1e-9
+    if needed.n_models > 1:
+        assert reliability_at(value, (needed.n_models - 1) / m) < target
+    assert needed.low <= needed.n_models <= needed.high
+    assert ("reached" in needed.reason) == (needed.n_models <= m)
 
 
 def test_the_prophecy_read_forwards_is_that_of_spearman_and_brown():
     assert reliability_at(0.5, 1) == 0.5
     assert reliability_at(0.5, 2) == pytest.approx(2 / 3)
     assert reliability_at(0.5, 3) == pytest.approx(3 / 4)
-    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).models == 1
+    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).n_models == 1
 
 
 def test_forecast_is_the_spearman_brown_prophecy():
     forecast = forecast_models(reliability(0.6, 0.3, 0.8), 100, target=0.9)
-    assert forecast.models == 600  # 0.9 * 0.4 / (0.6 * 0.1) = 6
+    assert forecast.n_models == 600  # 0.9 * 0.4 / (0.6 * 0.1) = 6
     assert (forecast.low, forecast.high) == (225, 2100)
     grown = 6 * 0.6 / (1 + 5 * 0.6)
     assert grown == pytest.approx(0.9)
 
 
 def test_no_forecast_from_noise_and_a_calm_one_when_there():
-    assert forecast_models(None, 3).models is None
-    assert forecast_models(reliability(0.4, -0.1, 0.7), 100).models is None
-    assert forecast_models(reliability(0.97, 0.9, 0.99), 100).models <= 100
+    assert forecast_models(None, 3).n_models is None
+    assert forecast_models(reliability(0.4, -0.1, 0.7), 100).n_models is None
+    assert forecast_models(reliability(0.97, 0.9, 0.99), 100).n_models <= 100
     assert "reached" in forecast_models(reliability(0.97, 0.9, 0.99), 100).reason
 
 

@@ -96,15 +96,15 @@ def test_factors_are_the_singular_values_and_vectors_of_the_centred_masks(design
     np.testing.assert_allclose(np.sqrt(found.squares), values, rtol=1e-6)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(len(values)), atol=1e-6)
     np.testing.assert_allclose((x @ found.vectors * (x @ found.vectors)).sum(axis=0), found.squares, rtol=1e-6)
-    assert found.relative == np.allclose(x.sum(axis=1), 0)
+    assert found.is_relative == np.allclose(x.sum(axis=1), 0)
     # what is left of each group's unit vector outside of V and, of masks of one size, outside of the ones
     count = x.shape[1]
-    outside = np.eye(count) - found.vectors @ found.vectors.T - (1 / count if found.relative else 0)
-    np.testing.assert_allclose(found.unseen, np.diag(outside), atol=1e-6)
+    outside = np.eye(count) - found.vectors @ found.vectors.T - (1 / count if found.is_relative else 0)
+    np.testing.assert_allclose(found.unidentified, np.diag(outside), atol=1e-6)
     y = np.random.default_rng(0).normal(size=(len(masks), 2))
     y = found.strata.centred(y)
     left = x @ found.vectors / np.sqrt(found.squares)
-    np.testing.assert_allclose(found.rotated(y), left.T @ y, atol=1e-9)
+    np.testing.assert_allclose(found.rotate(y), left.T @ y, atol=1e-9)
 
 
 def test_the_scale_turns_relative_to_all_into_relative_to_the_others():
@@ -117,16 +117,16 @@ def test_the_scale_turns_relative_to_all_into_relative_to_the_others():
 @pytest.mark.parametrize("sizes", [(2, 3, 3), (3, 3, 2), (3, 2, 3)])
 def test_masks_are_relative_only_where_all_of_a_cluster_have_one_size(sizes):
     masks = np.array([np.arange(5) < size for size in sizes])
-    assert not factorise(masks, None, DOUBLE).relative
+    assert not factorise(masks, None, DOUBLE).is_relative
     masks = np.stack([masks, masks[:, ::-1]], axis=1).reshape(6, 5)  # pairs of one size each
-    assert factorise(masks, np.arange(6) // 2, DOUBLE).relative
-    assert not factorise(masks, None, DOUBLE).relative
+    assert factorise(masks, np.arange(6) // 2, DOUBLE).is_relative
+    assert not factorise(masks, None, DOUBLE).is_relative
 
 
 def test_masks_that_never_vary_have_no_directions():
     found = factorise(np.ones((5, 3), dtype=bool), None, DOUBLE)
-    assert (found.varies.tolist(), found.squares.size, found.unseen.size) == ([False] * 3, 0, 0)
-    assert not found.relative
+    assert (found.varies.tolist(), found.squares.size, found.unidentified.size) == ([False] * 3, 0, 0)
+    assert not found.is_relative
     # a group that varies between clusters, but never within one, cannot be told from what the clusters share
     masks = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=bool)
     assert factorise(masks, np.array([0, 0, 1, 1]), DOUBLE).varies.tolist() == [False, True]

@@ -19,7 +19,7 @@ from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info
 
@@ -177,10 +177,12 @@ def test_the_smallest_influence_found_is_that_of_a_usual_example_and_image(readi
     sums = np.stack([margins[:, label::3].sum(axis=1) for label in range(3)], axis=1)[:, np.arange(12) % 3]
     spread = np.median((margins - (sums - margins) / 3).std(axis=0))
     share = np.median(reading.outputs.masks.mean(axis=0))
-    assert found.detectable_influence == pytest.approx(smallest_found(found.n_tested, spread, 80, share), rel=1e-2)
+    assert found.detectable_influence == pytest.approx(
+        min_detectable_influence(found.n_tested, spread, 80, share), rel=1e-2
+    )
     some = find_leaks(reading, Question(split="all"), np.array([LEAKS]))
     share = reading.outputs.masks[:, LEAKS].mean()
-    assert some.detectable_influence == pytest.approx(smallest_found(12, spread, 80, share), rel=1e-2)
+    assert some.detectable_influence == pytest.approx(min_detectable_influence(12, spread, 80, share), rel=1e-2)
 
 
 @pytest.mark.parametrize("most_have_it", [True, False])
@@ -190,9 +192,9 @@ def test_where_most_groups_never_vary_one_of_all_models_counts_as_the_usual_shar
     found = find_leaks(replace(reading, outputs=replace(reading.outputs, masks=masks)), Question(split="all"))
     half = find_leaks(reading, Question(split="all"))
     share = np.median(reading.outputs.masks.mean(axis=0))
-    scale = smallest_found(240, 1.0, 80, share) / half.detectable_influence
+    scale = min_detectable_influence(240, 1.0, 80, share) / half.detectable_influence
     assert found.n_tested == 12
-    assert found.detectable_influence * scale == pytest.approx(smallest_found(12, 1.0, 80, 1 / 80))
+    assert found.detectable_influence * scale == pytest.approx(min_detectable_influence(12, 1.0, 80, 1 / 80))
 
 
 def test_pairs_left_out_are_those_beyond_chance_that_are_not_kept():

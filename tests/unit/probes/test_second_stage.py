@@ -11,7 +11,7 @@ from tests.tui.runs import real_config
 from tui_influence.analysis.image_sweep import plan_image_sweep
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
-from tui_influence.influence.strongest_pairs import models_needed, smallest_found
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 
 NAMES = ("a/0", "a/1", "b/2", '=c,"/3', "b/4", "b/5")
 OF = np.array([0, 0, 1, -1, 2, 1])
@@ -65,10 +65,10 @@ def test_it_has_as_many_models_as_the_first_and_as_many_as_it_takes(config, data
     many = made(config, data, [0, 1], examples=10**15)
     assert many.min_models == models_needed(4 * 10**15) > 60
     assert many.config.design.models == many.min_models
-    assert many.detectable_influence == smallest_found(4 * 10**15, 2.0, many.min_models)
+    assert many.detectable_influence == min_detectable_influence(4 * 10**15, 2.0, many.min_models)
     asked = made(config, data, [0, 1], models=9)
     assert (asked.config.design.models, asked.min_models) == (9, models_needed(200))
-    assert asked.detectable_influence == smallest_found(200, 2.0, 9)
+    assert asked.detectable_influence == min_detectable_influence(200, 2.0, 9)
 
 
 @pytest.mark.parametrize(("groups", "images"), [([2], 1), ([0], 2), ([1, 2], None), ([], 0)])

@@ -24,7 +24,7 @@ from tui_influence.roles import (
 )
 from tui_influence.store.pruning_plan import (
     Arm,
-    Forecast,
+    GainForecast,
     Pruning,
     Stages,
 )
@@ -48,7 +48,7 @@ def planned(*, relative: bool = False, targets: tuple[str, ...] = ("digits",), s
         pruning.ranking, relative=relative, targets={name: float(3 - place) for place, name in enumerate(targets)}
     )
     forecast = tuple(
-        Forecast(
+        GainForecast(
             k,
             (0.1 * k, 0.05 * k, 0.2 * k),
             (0.01 * k, 0.002 * k, 0.03 * k),

@@ -67,7 +67,7 @@ def test_more_seeds_and_more_arms_leave_every_row_as_it_is():
     large = with_arms(small, [5], [chosen], 4)
     before, after = rows_by_index(small), rows_by_index(large)
     assert {index: after[index] for index in before} == before
-    assert sorted(after) == list(range(large.size))
+    assert sorted(after) == list(range(large.n_rows))
     assert {len(arm.rows) for arm in large.arms} == {4}
 
 
@@ -90,7 +90,7 @@ def test_label_mapping_drops_the_classes_of_least_use_and_each_repeat_breaks_tie
     assert all(set(draw) < {0, 1, 2, 3} for draw in three[:3])
     assert len(set(three[:3])) > 1
     assert five == [(0, 1, 2, 3, 11)] * 3 + [(0, 8, 9, 10, 11)]
-    assert with_arms(pruning, [], [], 6).size == pruning.size + 2 * 7
+    assert with_arms(pruning, [], [], 6).n_rows == pruning.n_rows + 2 * 7
 
 
 def test_asking_for_fewer_seeds_takes_none_away():

@@ -94,11 +94,11 @@ def test_the_first_repeats_alone_decide(tmp_path):
     write_arms(paths, pruning)
     rows = extend_plan(paths)
     grown = read_arms(paths)
-    assert len(rows) == grown.size > pruning.size
+    assert len(rows) == grown.n_rows > pruning.n_rows
     pruned(
         tmp_path,
         grown,
         lambda arm, row, target: varying(arm, row, target) if row.repeat < 4 else flat(5 * (-1) ** row.index),
     )
-    assert len(extend_plan(paths)) == grown.size
+    assert len(extend_plan(paths)) == grown.n_rows
     assert read_arms(paths) == grown

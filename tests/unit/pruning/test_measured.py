@@ -19,7 +19,7 @@ from tui_influence.roles import (
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    GainForecast,
 )
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import SourceInfo, TargetInfo, read_run_info, write_run_info
@@ -49,7 +49,7 @@ def pruned(root, pruning, margin, *, only=None, seed=0, targets=("digits",)):
     ]
     count = len(pruning.groups)
     source = SourceInfo(list(pruning.groups), list(pruning.groups), [2] * count, 2 * count, "f0", 0)
-    info = replace(make_info(source=source, targets=described), models=0, arms=pruning.size)
+    info = replace(make_info(source=source, targets=described), models=0, arms=pruning.n_rows)
     write_run_info(paths, info)
     masks = {row.index: row.mask for row in pruning.rows()}
     for arm in pruning.arms:
@@ -227,7 +227,7 @@ def test_before_training_the_largest_gain_that_is_told_from_zero_is_recommended(
     pruning = with_arms(bare(), [3, 5, 7], [], 1)
     over = (1.0, 0.5, 1.5)
     gains = {1: (9.0, 8.0, 10.0), 3: (0.5, 0.1, 0.9), 5: (0.7, 0.2, 1.2), 7: (2.0, -1.0, 5.0)}
-    forecast = tuple(Forecast(k, over, over, gain, gain) for k, gain in gains.items())
+    forecast = tuple(GainForecast(k, over, over, gain, gain) for k, gain in gains.items())
     assert predicted_best(replace(pruning, forecast=forecast)).k == 5
     unsure = tuple(replace(found, margin=(0.1, -0.1, 0.3)) for found in forecast)
     assert predicted_best(replace(pruning, forecast=unsure)).k is None

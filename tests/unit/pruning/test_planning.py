@@ -69,7 +69,7 @@ def begun(sweep, asked=PLAIN, name="main", **stages):
     made = plan(sweep, info, asked, [3])
     made = with_arms(replace(made, stages=Stages(**{"seeds": 2, **stages})), [3], [], 2)
     write_arms(own, made)
-    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.size))
+    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.n_rows))
     return own
 
 
@@ -322,7 +322,7 @@ def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
     kept = np.mean([row.mask.mean() for row in pruning.rows()])
     assert kept == pytest.approx(1 - np.mean([arm.k for arm in pruning.arms]) / GROUPS)
     assert (measured.design.kind, measured.design.alpha) == ("fixed", pytest.approx(kept))
-    assert (measured.design.models, measured.design.heldout) == (pruning.size, 0)
+    assert (measured.design.models, measured.design.heldout) == (pruning.n_rows, 0)
     assert (data, workers) == ("data", ["cpu"] * 3)
     alone = replace(pruning, arms=tuple(replace(arm, rows=arm.rows[:2]) for arm in pruning.arms[:1]))
     cost_of(Planned(alone, config, "data"))

@@ -26,7 +26,7 @@ from tui_influence.roles import (
     ArmKind,
 )
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    GainForecast,
 )
 
 OVER = (1.0, 0.5, 1.5)
@@ -36,7 +36,7 @@ def forecast(**gains):
     """A pruning whose numbers to drop are predicted to gain so much over keeping everything."""
     ks = {int(name.removeprefix("k")): gain for name, gain in gains.items()}
     pruning = with_arms(bare(GROUPS), sorted(ks), [], 1)
-    return replace(pruning, forecast=tuple(Forecast(k, OVER, OVER, gain, gain) for k, gain in ks.items()))
+    return replace(pruning, forecast=tuple(GainForecast(k, OVER, OVER, gain, gain) for k, gain in ks.items()))
 
 
 def test_before_training_an_interval_is_as_wide_as_holds_for_all_numbers_together():
@@ -64,7 +64,7 @@ def test_before_training_nothing_is_recommended_where_nothing_is_known():
     assert predicted_best(lists).why == "no number of classes was asked for"
     none = predicted_best(with_arms(bare(), [3], [], 1))
     assert none.why == "nothing is predicted from so few models, or of so many groups"
-    others = replace(with_arms(bare(), [3], [], 1), forecast=(Forecast(4, OVER, OVER, OVER, OVER),))
+    others = replace(with_arms(bare(), [3], [], 1), forecast=(GainForecast(4, OVER, OVER, OVER, OVER),))
     assert predicted_best(others).why == none.why
 
 
@@ -220,7 +220,7 @@ def test_a_pruning_is_complete_once_every_arm_is():
     whole = made(planned(), models=3, baselines=False)
     whole = replace(whole, results=tuple(replace(one, models=3) for one in whole.results))
     assert whole.is_complete
-    assert whole.models == whole.pruning.size
+    assert whole.models == whole.pruning.n_rows
     assert whole.forecast(3).k == 3
     assert whole.forecast(9) is None
     assert whole.of(ArmKind.LOWEST, 4).arm.k == 4

@@ -12,7 +12,7 @@ from tui_influence.runs import devices
 from tui_influence.runs.devices import probe_cuda, worker_devices
 from tui_influence.training import cuda
 from tui_influence.training.cuda import CudaDevice, CudaProbe, from_json, probe, to_json
-from tui_influence.training.precision import choose
+from tui_influence.training.precision import choose_numerics
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040)."
 GPU = CudaDevice("NVIDIA H200", 10 << 30, 139 << 30)
@@ -164,12 +164,12 @@ class TorchOfAnOldDriver:
 def test_an_old_driver_is_named_and_not_zero_devices(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", TorchOfAnOldDriver)
     assert probe() == CudaProbe(reason=f"{OLD_DRIVER} Please update your GPU driver")
-    assert "too old" in cuda.reason_against(0)
+    assert "too old" in cuda.unusable_reason(0)
 
 
 def test_a_worker_refuses_a_device_in_torchs_own_words():
     with pytest.raises(DeviceError, match=r'device "cuda:5" cannot be used: .+') as caught:
-        choose("cuda:5", "auto", 1)
+        choose_numerics("cuda:5", "auto", 1)
     assert caught.value.exit_code is ExitCode.DEVICE
 
 

@@ -13,7 +13,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.record_check import check_identity, quarantine_damaged
 from tui_influence.runs.row_queue import RowQueue
 from tui_influence.store import matrix
-from tui_influence.store.matrix import compact, generations
+from tui_influence.store.matrix import compact, list_generations
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 
@@ -78,9 +78,9 @@ def test_a_record_that_cannot_even_be_set_aside_is_named_with_both_reasons(paths
 
 
 def test_matrices_are_hashed_once_however_many_records_are_damaged(paths, monkeypatch):
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     assert compact(paths, make_info(), Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     for index in (1, 2, 3):
         write_record(paths, replace(RECORDS[index], seed=1))
     open_any, opened = matrix.open_generation, []
@@ -91,9 +91,9 @@ def test_matrices_are_hashed_once_however_many_records_are_damaged(paths, monkey
 
 
 def test_a_matrix_without_a_row_that_is_set_aside_stays(paths, monkeypatch):
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     assert compact(paths, make_info(), Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     late = make_record(MODELS)
     write_record(paths, replace(late, seed=1))
     row = Row(Role.ESTIMATE, late.index, late.mask, late.seed, late.cluster)

@@ -19,7 +19,7 @@ from tui_influence.store.files import AlteredFileError
 from tui_influence.store.pruning_plan import (
     Arm,
     ArmRow,
-    Forecast,
+    GainForecast,
     Stages,
     arms_from_json,
     arms_to_json,
@@ -43,7 +43,7 @@ def made():
     return replace(
         pruning,
         ranking=replace(pruning.ranking, influence=influence, relative=True),
-        forecast=(Forecast(1, GAIN, GAIN, None, None), Forecast(GROUPS, GAIN, GAIN, GAIN, GAIN)),
+        forecast=(GainForecast(1, GAIN, GAIN, None, None), GainForecast(GROUPS, GAIN, GAIN, GAIN, GAIN)),
     )
 
 
@@ -74,7 +74,7 @@ def test_arms_that_do_not_match_their_digest_are_refused_and_those_of_a_version_
         read_arms(paths)
     del values["digest"]
     paths.arms.write_text(json.dumps(values))
-    assert read_arms(paths).size == made().size
+    assert read_arms(paths).n_rows == made().n_rows
 
 
 LOWEST, RANDOM, DROP = 1, 2, 4
@@ -93,7 +93,7 @@ LOWEST, RANDOM, DROP = 1, 2, 4
     ],
 )
 def test_what_is_just_possible_is_read(values):
-    assert arms_from_json(values, "x").size == made().size
+    assert arms_from_json(values, "x").n_rows == made().n_rows
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def test_both_files_of_a_pruning_are_of_one_pruning(paths):
     info = make_info(
         source=SourceInfo(groups, groups, [2] * GROUPS, 12, "f0", 0),
         targets=[TargetInfo("digits", "fixed-feature", ["x"], 3, 3, ["f"], 0, {})],
-        arms=pruning.size,
+        arms=pruning.n_rows,
     )
     check_arms(paths, pruning, info)
-    check_arms(paths, pruning, replace(info, arms=pruning.size - 1))  # it has been extended
+    check_arms(paths, pruning, replace(info, arms=pruning.n_rows - 1))  # it has been extended
     for wrong, words in (
-        ({"arms": pruning.size + 1}, f"{pruning.size} rows, where run.json has {pruning.size + 1}"),
+        ({"arms": pruning.n_rows + 1}, f"{pruning.n_rows} rows, where run.json has {pruning.n_rows + 1}"),
         ({"targets": [replace(info.targets[0], name="cars")]}, "its targets are not those"),
         ({"source": replace(info.source, groups=groups[::-1])}, "its groups are not those"),
     ):
@@ -192,9 +192,9 @@ def test_the_plan_is_in_the_order_of_the_repeats_and_masks_keep_what_is_not_drop
         planned, _ = by_index[row.index]
         assert (row.role, row.seed, row.cluster) == (Role.ARM, planned.seed, row.index)
         assert np.flatnonzero(~row.mask).tolist() == list(planned.dropped)
-    assert len(rows) == made().size == 2 * len(made().arms)
-    assert made().drops_numbers
-    assert not replace(made(), arms=made().arms[4:]).drops_numbers
+    assert len(rows) == made().n_rows == 2 * len(made().arms)
+    assert made().drops_lowest
+    assert not replace(made(), arms=made().arms[4:]).drops_lowest
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_at_most_so_many_rows_follow(stages, lowest, kept):
     pruning = replace(made(), stages=stages)
     grown = [kept if arm.kind in (ArmKind.ALL, ArmKind.KEEP, ArmKind.DROP) else 2 for arm in pruning.arms]
     grown[LOWEST] = lowest
-    assert pruning.at_most == sum(grown)
+    assert pruning.max_rows == sum(grown)
     for baselines in (BASELINES[:1], BASELINES):
         with_baselines = replace(pruning, stages=replace(stages, baselines=baselines))
-        assert with_baselines.at_most == sum(grown) + len(baselines) * lowest
+        assert with_baselines.max_rows == sum(grown) + len(baselines) * lowest
     there = with_arms(pruning, [], [], 2, {ArmKind.LABELS: [np.arange(float(GROUPS))] * 2})
-    assert there.at_most == sum(grown) + lowest
+    assert there.max_rows == sum(grown) + lowest
     assert asdict(there)["arms"][-1]["kind"] == "label-mapping"

@@ -92,7 +92,7 @@ def test_a_number_that_json_has_no_word_for_costs_the_field_and_not_the_event(tm
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
     log.write("model", seconds=float("nan"), metrics=[{"source_loss": float("inf"), "source_accuracy": 0.5}])
-    log.take_in([{"event": "model", "time": 1.0, "metrics": [{"source_loss": float("nan")}]}])
+    log.append([{"event": "model", "time": 1.0, "metrics": [{"source_loss": float("nan")}]}])
     log.close()
     first, second = (event for event, _ in read_events(path))
     assert "seconds" not in first
@@ -148,7 +148,7 @@ def test_an_event_has_a_time_that_a_calendar_can_show(tmp_path, time, is_event):
 def test_events_of_others_keep_their_times_and_a_full_disk_takes_none_of_them(tmp_path, monkeypatch):
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
-    log.take_in([{"event": "model", "time": 5.0}, {"event": "model", "time": 6.0}])
+    log.append([{"event": "model", "time": 5.0}, {"event": "model", "time": 6.0}])
     assert [event["time"] for event, _ in read_events(path)] == [5.0, 6.0]
     before = path.read_bytes()
     write = log._file.write
@@ -167,7 +167,7 @@ def test_events_of_others_keep_their_times_and_a_full_disk_takes_none_of_them(tm
     real = log._file
     log._file = Full()
     with pytest.raises(DiskFullError, match="no space left"):
-        log.take_in([{"event": "model", "time": 7.0}])
+        log.append([{"event": "model", "time": 7.0}])
     assert path.read_bytes() == before
 
 

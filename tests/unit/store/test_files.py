@@ -11,14 +11,14 @@ from tui_influence.errors import ResultsError
 from tui_influence.store.files import (
     DiskFullError,
     is_gone,
-    is_trouble_of_machine,
+    is_machine_error,
     last_line,
     make_directory,
     open_file,
     read_bytes,
     read_json,
-    refusal,
     sync_directory,
+    to_results_error,
     write_atomically,
     write_json,
 )
@@ -98,9 +98,9 @@ def test_a_descriptor_is_closed_where_a_file_is_refused(tmp_path):
 )
 def test_errors_are_of_the_file_or_of_the_machine(number, gone, trouble):
     error = OSError(number, "x")
-    assert (is_gone(error), is_trouble_of_machine(error)) == (gone, trouble)
-    assert not is_trouble_of_machine(ValueError())
-    assert not is_trouble_of_machine(None)
+    assert (is_gone(error), is_machine_error(error)) == (gone, trouble)
+    assert not is_machine_error(ValueError())
+    assert not is_machine_error(None)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_errors_are_of_the_file_or_of_the_machine(number, gone, trouble):
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_file_and_the_reason(error, kind, words):
-    found = refusal(error, "write")
+    found = to_results_error(error, "write")
     assert type(found) is kind
     assert str(found) == words
-    assert str(refusal(error, "list", Path("y"))).startswith("cannot list y: ")
+    assert str(to_results_error(error, "list", Path("y"))).startswith("cannot list y: ")
 
 
 def test_a_directory_and_its_parents_are_made_and_flushed(tmp_path, synced):

@@ -15,7 +15,7 @@ from tests.unit.store.conftest import K, N, make_info, make_record
 from tests.unit.store.npy_contents import claiming, content_of
 from tui_influence.roles import Role
 from tui_influence.store import digest_memory, generation, matrix
-from tui_influence.store.matrix import compact, drop_unsound, generations, load_outputs
+from tui_influence.store.matrix import compact, list_generations, load_outputs, remove_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.store.records import as_margins, encode, write_record
 
@@ -26,10 +26,10 @@ ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 def compacted(run, monkeypatch, tmp_path_factory):
     """A run whose four records are compacted, and its generation."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     paths, info = run
     compact(paths, info, Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     return paths, info, directory
 
 
@@ -139,7 +139,7 @@ def test_what_was_written_a_moment_ago_is_hashed_again(compacted, hashed):
 def test_whoever_starts_a_run_hashes_again(compacted, at_once, hashed):
     paths, info, _ = compacted
     read(compacted)
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0) == []
+    assert remove_unsound(paths, info, Role.ESTIMATE, 0) == []
     assert len(hashed) == 2 * len(ARRAYS)
 
 
@@ -236,7 +236,7 @@ def test_models_beyond_the_plan_do_not_count(compacted):
     assert outputs.damaged_matrices == ()
     assert is_what_the_records_say(outputs)
     paths, info, directory = compacted
-    assert len(drop_unsound(paths, info, Role.ESTIMATE, 0)) == 1
+    assert len(remove_unsound(paths, info, Role.ESTIMATE, 0)) == 1
     assert not directory.exists()
 
 
@@ -314,7 +314,7 @@ def test_an_older_sound_generation_is_read_where_the_newest_is_damaged(compacted
     paths, info, older = compacted
     write_record(paths, make_record(5))
     compact(paths, info, Role.ESTIMATE, 0)
-    newest = generations(paths, Role.ESTIMATE, 0)[-1]
+    newest = list_generations(paths, Role.ESTIMATE, 0)[-1]
     assert newest != older
     zero_sector(newest / "margins.npy")
     outputs = read(compacted)
@@ -329,7 +329,7 @@ def test_compacting_replaces_what_is_damaged_whatever_its_name(compacted):
     shutil.copytree(directory.with_name("99999999-ffffffff"), directory.with_name("99999998-ffffffff"))
     write_record(paths, make_record(5))
     assert compact(paths, info, Role.ESTIMATE, 0)
-    (left,) = generations(paths, Role.ESTIMATE, 0)
+    (left,) = list_generations(paths, Role.ESTIMATE, 0)
     assert left.name.startswith("00000005-")
     outputs = read(compacted)
     assert isinstance(outputs.margins, np.memmap)
@@ -341,11 +341,11 @@ def test_compacting_replaces_what_is_damaged_whatever_its_name(compacted):
 def test_what_is_written_does_not_depend_on_how_much_at_a_time(run, monkeypatch, tmp_path_factory, rows, chunk):
     paths, info = run
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     monkeypatch.setattr(generation, "_ROWS", rows)
     monkeypatch.setattr(generation, "_CHUNK", chunk)
     compact(paths, info, Role.ESTIMATE, 0)
-    (directory,) = generations(paths, Role.ESTIMATE, 0)
+    (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0))
     for name in ARRAYS:
         whole = np.load(directory / f"{name}.npy")
@@ -356,7 +356,7 @@ def test_what_is_written_does_not_depend_on_how_much_at_a_time(run, monkeypatch,
 
 def test_a_generation_of_nothing_is_none(tmp_path):
     directory = tmp_path / "00000000-00000000"
-    fit = generation.Fit("cafe", Role.ESTIMATE, 0, 8, 3, 5)
+    fit = generation.GenerationSpec("cafe", Role.ESTIMATE, 0, 8, 3, 5)
     assert generation.write_generation(directory, [], fit) == 0
     found = generation.open_generation(directory, fit)
     assert (len(found), found.margins.shape, found.masks.shape) == (0, (0, 5), (0, 3))
@@ -364,7 +364,7 @@ def test_a_generation_of_nothing_is_none(tmp_path):
 
 def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
     _, info, directory = compacted
-    fit = matrix.fit_of(info, Role.ESTIMATE, 0)
+    fit = matrix.generation_spec(info, Role.ESTIMATE, 0)
     assert len(generation.open_generation(directory, replace(fit, planned=4))) == 4
     with pytest.raises(generation.LargerPlanError, match="beyond the 3 of the plan"):
         generation.open_generation(directory, replace(fit, planned=3))
@@ -378,25 +378,25 @@ def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
 def test_a_generation_of_another_run_role_or_target_is_none_of_this_one(compacted, wrong):
     _, info, directory = compacted
     with pytest.raises(generation.DamagedGenerationError, match=r"damaged \("):
-        generation.open_generation(directory, replace(matrix.fit_of(info, Role.ESTIMATE, 0), **wrong))
+        generation.open_generation(directory, replace(matrix.generation_spec(info, Role.ESTIMATE, 0), **wrong))
 
 
 def test_a_generation_that_holds_a_row_is_dropped_where_the_row_is_to_be_trained_again(compacted):
     paths, info, directory = compacted
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 5]) == []
+    assert remove_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 5]) == []
     assert directory.exists()
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 2]) == []
+    assert remove_unsound(paths, info, Role.ESTIMATE, 0, without=[7, 2]) == []
     assert not directory.exists()
 
 
 @pytest.mark.parametrize(("worth", "writes"), [(1, True), (2, True), (3, False)])
 def test_a_generation_is_written_once_enough_records_have_come(compacted, monkeypatch, worth, writes):
     paths, info, directory = compacted
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", worth)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", worth)
     for index in (6, 4):
         write_record(paths, make_record(index))
     assert compact(paths, info, Role.ESTIMATE, 0) == writes
-    found = generations(paths, Role.ESTIMATE, 0)
+    found = list_generations(paths, Role.ESTIMATE, 0)
     assert len(found) == 1 + writes
     assert found[-1].name.startswith("00000006-" if writes else "00000004-")
     assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0), (0, 1, 2, 3, 4, 6))
@@ -459,7 +459,7 @@ def test_a_stamp_changes_with_every_file_it_is_of(changed):
     status = {"st_ino": 1, "st_size": 2, "st_mtime_ns": 3, "st_ctime_ns": 4}
 
     def stamp(name="a", digest="d", **changes):
-        return digest_memory.stamp_of(digest, {name: SimpleNamespace(**status | changes)})
+        return digest_memory.compute_stamp(digest, {name: SimpleNamespace(**status | changes)})
 
     assert stamp() == stamp(st_atime_ns=77)
     assert len({stamp(), stamp("b"), stamp(digest="e"), stamp(**{changed: 77})}) == 4
@@ -469,7 +469,7 @@ def test_a_stamp_changes_with_every_file_it_is_of(changed):
 def two_targets(run, monkeypatch, tmp_path_factory):
     """Two targets with equally many examples, compacted in both roles; nothing but its labels tells matrices apart."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     paths, info = run
     info = replace(info, heldout=8, targets=[info.targets[0], replace(info.targets[0], name="cars")])
     for role, target in PLACES:
@@ -510,8 +510,8 @@ def test_matrices_that_changed_places_are_not_read(two_targets, place, age):
         outputs = load_outputs(paths, info, *each)
         assert was_passed_over(outputs)
         assert np.array_equal(outputs.margins, before[each])
-        assert len(drop_unsound(paths, info, *each)) == 1
-        assert generations(paths, *each) == []
+        assert len(remove_unsound(paths, info, *each)) == 1
+        assert list_generations(paths, *each) == []
 
 
 def test_a_matrix_of_an_older_version_in_its_place_is_read_at_the_cost_of_a_few_records(two_targets, monkeypatch):
@@ -521,7 +521,7 @@ def test_a_matrix_of_an_older_version_in_its_place_is_read_at_the_cost_of_a_few_
     monkeypatch.setattr(matrix, "read_record", lambda *row: rows.append(row) or read_one(*row))
     for place in PLACES:
         assert isinstance(load_outputs(paths, info, *place).margins, np.memmap)
-        assert drop_unsound(paths, info, *place) == []
+        assert remove_unsound(paths, info, *place) == []
     assert len(rows) <= 2 * len(PLACES) * matrix._COMPARED
 
 
@@ -549,7 +549,7 @@ def test_a_generation_that_is_removed_is_gone_before_its_files_are(compacted, mo
     paths, info, directory = compacted
     removed = []
     monkeypatch.setattr(matrix.shutil, "rmtree", lambda path, **_: removed.append(path))
-    drop_unsound(paths, info, Role.ESTIMATE, 0, without=[2])
+    remove_unsound(paths, info, Role.ESTIMATE, 0, without=[2])
     (path,) = removed
     assert not directory.exists()
     assert path.is_dir()

@@ -123,7 +123,7 @@ def test_values_at_the_end_of_what_is_expected_are_taken():
     assert [count(value) for value in (0, 100_000_000)] == [0, 100_000_000]
     with pytest.raises(ValueError, match="a count up to 100,000,000 expected, not 100000001"):
         count(100_000_001)
-    assert count(7, most=7) == 7
+    assert count(7, maximum=7) == 7
     assert numbers({"a": 1, "b": 2.5}) == {"a": 1.0, "b": 2.5}
     assert numbers({}) == {}
     for wrong in ({"a": True}, {"a": None}, {"a": "1"}):

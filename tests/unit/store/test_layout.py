@@ -16,8 +16,8 @@ from tui_influence.store import matrix
 from tui_influence.store.files import write_json
 from tui_influence.store.json_values import matches_digest, with_digest
 from tui_influence.store.listing import (
-    completed,
     failure_reason,
+    list_completed,
     list_failures,
     list_records,
 )
@@ -66,7 +66,7 @@ def test_every_file_is_where_the_first_version_put_it(paths):
      ("thesis.tex", False), ("root", False), ("", False)],
 )  # fmt: skip
 def test_names_that_a_run_leaves_are_known(paths, name, ours):
-    assert paths.is_ours(name) == ours
+    assert paths.is_run_file(name) == ours
 
 
 def test_a_record_has_the_bytes_that_the_first_version_gave_it():
@@ -79,7 +79,7 @@ def test_a_record_has_the_bytes_that_the_first_version_gave_it():
 
 def test_files_with_digests_have_those_that_the_first_version_gave_them(run, monkeypatch):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     manifest = json.loads((generation / "manifest.json").read_text())
@@ -166,10 +166,10 @@ def test_only_directories_of_a_thousand_rows_hold_records(paths):
 def test_rows_are_complete_within_the_plan_and_the_targets(paths):
     for index, target in ((0, 0), (0, 1), (4, 0), (4, 1), (5, 0), (5, 1), (6, 0), (6, 2)):
         write_record(paths, make_record(index, target=target))
-    assert completed(paths, Role.ESTIMATE, 2) == {0, 4, 5}
-    assert completed(paths, Role.ESTIMATE, 2, planned=5) == {0, 4}
-    assert completed(paths, Role.ESTIMATE, 2, planned=0) == set()
-    assert completed(paths, Role.ESTIMATE, 3) == set()
+    assert list_completed(paths, Role.ESTIMATE, 2) == {0, 4, 5}
+    assert list_completed(paths, Role.ESTIMATE, 2, planned=5) == {0, 4}
+    assert list_completed(paths, Role.ESTIMATE, 2, planned=0) == set()
+    assert list_completed(paths, Role.ESTIMATE, 3) == set()
 
 
 def test_rows_that_were_given_up_are_listed_with_their_reasons(paths):
@@ -207,13 +207,13 @@ def test_a_run_of_a_version_that_knew_no_prunings_has_no_arms(run):
     del values["arms"], values["digest"]
     paths.run.write_text(json.dumps(values))
     assert read_run_info(paths.root) == info
-    assert Role.ARM not in read_run_info(paths.root).planned
+    assert Role.ARM not in read_run_info(paths.root).planned_rows
 
 
 def test_a_run_says_what_is_planned_of_it():
     info = make_info(models=8, heldout=3)
-    assert info.planned == {Role.ESTIMATE: 8, Role.HELDOUT: 3}
-    assert replace(info, arms=5).planned == {Role.ESTIMATE: 8, Role.HELDOUT: 3, Role.ARM: 5}
+    assert info.planned_rows == {Role.ESTIMATE: 8, Role.HELDOUT: 3}
+    assert replace(info, arms=5).planned_rows == {Role.ESTIMATE: 8, Role.HELDOUT: 3, Role.ARM: 5}
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_run_says_what_is_planned_of_it():
 )
 def test_a_design_and_a_place_are_said_in_words_whatever_the_config_holds(config, label, place):
     info = make_info(config=config)
-    assert (info.design_label, info.place) == (label, place)
+    assert (info.design_label, info.location) == (label, place)
 
 
 def test_an_imported_run_has_nothing_to_be_trained_by(paths):

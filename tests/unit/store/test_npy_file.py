@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.store.npy_contents import claiming, content_of, with_header
 from tui_influence.errors import ResultsError
-from tui_influence.store.npy_file import array_in, as_mask, map_array
+from tui_influence.store.npy_file import as_mask, decode_array, map_array
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -19,10 +19,10 @@ def test_an_array_comes_back_as_it_was_saved(tmp_path, array, order):
     array = np.asarray(array, order=order)
     path = tmp_path / "array.npy"
     np.save(path, array)
-    for read in (map_array(path), array_in(path.read_bytes())):
+    for read in (map_array(path), decode_array(path.read_bytes())):
         np.testing.assert_array_equal(read, array)
         assert read.dtype == array.dtype
-    assert array_in(path.read_bytes()).flags.writeable
+    assert decode_array(path.read_bytes()).flags.writeable
 
 
 REFUSED = {
@@ -53,7 +53,7 @@ REFUSED = {
 def test_what_is_no_array_of_plain_numbers_is_refused(tmp_path, content):
     path = tmp_path / "array.npy"
     path.write_bytes(content)
-    for read in (lambda: map_array(path), lambda: array_in(content)):
+    for read in (lambda: map_array(path), lambda: decode_array(content)):
         with pytest.raises(ValueError, match=r".") as caught:
             read()
         assert str(caught.value).isprintable()
@@ -69,8 +69,8 @@ def test_a_claim_of_many_elements_takes_no_memory():
     """In a process that may have little: what is claimed must not even be tried."""
     code = (
         "import numpy, sys\n"
-        "from tui_influence.store.npy_file import array_in\n"
-        "try:\n    array_in(sys.stdin.buffer.read())\nexcept ValueError as error:\n    print(error)"
+        "from tui_influence.store.npy_file import decode_array\n"
+        "try:\n    decode_array(sys.stdin.buffer.read())\nexcept ValueError as error:\n    print(error)"
     )
 
     def with_little_memory() -> None:
@@ -90,10 +90,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 
 def test_bytes_that_are_neither_true_nor_false_make_no_mask():
     content = bytearray(content_of(np.array([True, False, True])))
-    np.testing.assert_array_equal(as_mask(array_in(bytes(content))), [True, False, True])
+    np.testing.assert_array_equal(as_mask(decode_array(bytes(content))), [True, False, True])
     content[-1] = 2
     with pytest.raises(ValueError, match="true and false"):
-        as_mask(array_in(bytes(content)))
+        as_mask(decode_array(bytes(content)))
     with pytest.raises(ValueError, match="true and false"):
         as_mask(np.zeros(3, np.uint8))
 
@@ -101,19 +101,19 @@ def test_bytes_that_are_neither_true_nor_false_make_no_mask():
 @pytest.mark.parametrize("axes", [0, 1, 4])
 def test_arrays_of_up_to_four_axes_are_read(axes):
     array = np.arange(1, dtype=np.int32).reshape((1,) * axes)
-    assert array_in(content_of(array)).shape == array.shape
+    assert decode_array(content_of(array)).shape == array.shape
     with pytest.raises(ValueError, match="a shape that no array of its kind has"):
-        array_in(content_of(np.zeros((1,) * 5, np.int32)))
+        decode_array(content_of(np.zeros((1,) * 5, np.int32)))
 
 
 def test_a_file_may_be_longer_than_its_array_and_not_shorter(tmp_path):
     content = content_of(np.arange(6, dtype=np.int16))
     for more in (b"", b"x", b"xyz"):
-        assert array_in(content + more).tolist() == [0, 1, 2, 3, 4, 5]
+        assert decode_array(content + more).tolist() == [0, 1, 2, 3, 4, 5]
     path = tmp_path / "array.npy"
     for size in (len(content) - 1, len(content) - 12):
         path.write_bytes(content[:size])
-        for read in (lambda: map_array(path), lambda size=size: array_in(content[:size])):
+        for read in (lambda: map_array(path), lambda size=size: decode_array(content[:size])):
             with pytest.raises(ValueError, match=r"\(6,\) int16 needs 12 bytes, and the file is too short"):
                 read()
 

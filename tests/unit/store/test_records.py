@@ -15,7 +15,7 @@ from tests.unit.store.conftest import make_record
 from tui_influence.roles import Role
 from tui_influence.store.files import TEMPORARY_PREFIX, DiskFullError, write_atomically
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
     list_records,
 )
 from tui_influence.store.records import (
@@ -173,8 +173,8 @@ def test_a_row_is_complete_only_with_a_record_for_every_target(paths):
     write_record(paths, make_record(1, target=0))
     write_record(paths, make_record(1, target=1))
     write_record(paths, make_record(1, target=5))
-    assert completed(paths, Role.ESTIMATE, 2) == {1}
-    assert completed(paths, Role.HELDOUT, 2) == set()
+    assert list_completed(paths, Role.ESTIMATE, 2) == {1}
+    assert list_completed(paths, Role.HELDOUT, 2) == set()
 
 
 def test_other_files_among_the_records_are_not_records(paths):
@@ -195,7 +195,7 @@ def test_a_record_counts_in_its_place_alone(paths):
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(path, copy)
     assert list(list_records(paths, Role.ESTIMATE)) == [(0, 0)]
-    assert completed(paths, Role.ESTIMATE, 2) == set()
+    assert list_completed(paths, Role.ESTIMATE, 2) == set()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(paths, monkeypatch):

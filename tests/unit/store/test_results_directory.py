@@ -25,7 +25,7 @@ from tui_influence.store.examples import (
     write_examples,
     write_source_thumbnails,
 )
-from tui_influence.store.matrix import compact, drop_unsound, load_outputs
+from tui_influence.store.matrix import compact, load_outputs, remove_unsound
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 from tui_influence.store.results_directory import refuse_links
@@ -229,7 +229,7 @@ def test_damaged_and_foreign_records_are_left_out_and_named(run):
 
 def test_the_compacted_matrix_says_what_the_records_say_and_takes_in_new_ones(run, monkeypatch):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 2)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 2)
     before = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert compact(paths, info, Role.ESTIMATE, 0)
     assert not compact(paths, info, Role.ESTIMATE, 0)
@@ -247,7 +247,7 @@ def test_the_compacted_matrix_says_what_the_records_say_and_takes_in_new_ones(ru
 
 def test_a_damaged_compacted_matrix_is_ignored(run, monkeypatch):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     (generation / "margins.npy").write_bytes(b"\x93NUMPY garbage")
@@ -265,19 +265,19 @@ def flip(path, place=-3):
 @pytest.mark.parametrize("name", ["margins", "predicted", "masks", "indices", "clusters"])
 def test_a_flipped_bit_in_the_matrix_is_found_when_a_run_starts(run, monkeypatch, name):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, info, Role.ESTIMATE, 0)
-    assert drop_unsound(paths, info, Role.ESTIMATE, 0) == []
+    assert remove_unsound(paths, info, Role.ESTIMATE, 0) == []
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     flip(generation / f"{name}.npy")
-    assert len(drop_unsound(paths, info, Role.ESTIMATE, 0)) == 1
+    assert len(remove_unsound(paths, info, Role.ESTIMATE, 0)) == 1
     assert not generation.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x10\x00{'descr': object}\n"])
 def test_a_half_written_generation_is_passed_over(run, monkeypatch, content):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     (generation / "masks.npy").write_bytes(content)
@@ -287,25 +287,25 @@ def test_a_half_written_generation_is_passed_over(run, monkeypatch, content):
 def test_a_generation_that_is_replaced_while_it_is_opened_leads_to_its_successor(run, monkeypatch):
     """On a shared file system a directory may be listed as it was seconds ago."""
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     compact(paths, info, Role.ESTIMATE, 0)
     write_record(paths, make_record(5))
-    list_generations, calls = matrix.generations, []
+    list_generations, calls = matrix.list_generations, []
 
     def late(*arguments):
         found = list_generations(*arguments)
         calls.append(found)
         if len(calls) == 1:  # between the listing and the opening another process compacts, twice
-            monkeypatch.setattr(matrix, "generations", list_generations)
+            monkeypatch.setattr(matrix, "list_generations", list_generations)
             compact(paths, info, Role.ESTIMATE, 0)
             write_record(paths, make_record(6))
             compact(paths, info, Role.ESTIMATE, 0)
-            monkeypatch.setattr(matrix, "generations", late)
+            monkeypatch.setattr(matrix, "list_generations", late)
             monkeypatch.setattr(matrix, "read_record", None)  # nothing needs to be read one by one
             assert not found[-1].exists()
         return found
 
-    monkeypatch.setattr(matrix, "generations", late)
+    monkeypatch.setattr(matrix, "list_generations", late)
     outputs = load_outputs(paths, info, Role.ESTIMATE, 0)
     assert isinstance(outputs.margins, np.memmap)
     assert outputs.indices.tolist() == [0, 1, 2, 3, 5, 6]
@@ -334,7 +334,7 @@ def test_what_another_machine_replaces_while_it_is_read_is_read_again_and_no_dam
 
 def test_compacting_removes_only_generations(run, monkeypatch):
     paths, info = run
-    monkeypatch.setattr(matrix, "WORTH_COMPACTING", 1)
+    monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
     mine = paths.matrix(Role.ESTIMATE, 0) / "thesis"
     mine.mkdir(parents=True)
     compact(paths, info, Role.ESTIMATE, 0)

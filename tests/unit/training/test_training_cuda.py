@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tui_influence.training import cuda
-from tui_influence.training.cuda import CudaDevice, CudaProbe, first_line, from_json, probe, reason_against, to_json
+from tui_influence.training.cuda import CudaDevice, CudaProbe, first_line, from_json, probe, to_json, unusable_reason
 
 GOOD, BAD = CudaDevice("one", 3, 4), CudaDevice("", 0, 0, "unspecified launch failure")
 
@@ -29,7 +29,7 @@ def two_devices(monkeypatch):
 
 def test_every_device_is_asked_for_its_name_and_memory_or_why_not(two_devices):
     assert probe() == CudaProbe((GOOD, BAD))
-    assert [reason_against(index) for index in range(3)] == ["", BAD.reason, "2 CUDA devices here"]
+    assert [unusable_reason(index) for index in range(3)] == ["", BAD.reason, "2 CUDA devices here"]
 
 
 def test_no_device_is_asked_where_cuda_does_not_start(two_devices, monkeypatch):
@@ -38,7 +38,7 @@ def test_no_device_is_asked_where_cuda_does_not_start(two_devices, monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "init", refuse)
     assert probe() == CudaProbe(reason="Found no NVIDIA driver")
-    assert reason_against(0) == "Found no NVIDIA driver"
+    assert unusable_reason(0) == "Found no NVIDIA driver"
 
 
 @pytest.mark.parametrize(("built_for", "starts"), [((None, None), False), (("13.0", None), True), ((None, "6"), True)])
@@ -52,10 +52,10 @@ def test_a_torch_without_cuda_says_so(two_devices, monkeypatch, built_for, start
 
 def test_a_probe_knows_why_a_device_cannot_be_used():
     found = CudaProbe((GOOD, BAD))
-    assert [found.reason_against(index) for index in range(4)] == ["", BAD.reason, *["2 CUDA devices here"] * 2]
-    assert CudaProbe((GOOD,)).reason_against(1) == "1 CUDA device here"
-    assert CudaProbe().reason_against(0) == "no CUDA device here"
-    assert CudaProbe(reason="no driver").reason_against(0) == "no driver"
+    assert [found.unusable_reason(index) for index in range(4)] == ["", BAD.reason, *["2 CUDA devices here"] * 2]
+    assert CudaProbe((GOOD,)).unusable_reason(1) == "1 CUDA device here"
+    assert CudaProbe().unusable_reason(0) == "no CUDA device here"
+    assert CudaProbe(reason="no driver").unusable_reason(0) == "no driver"
 
 
 def test_a_probe_is_read_back_from_its_line():

@@ -9,8 +9,8 @@ from tests.unit.training.own_networks import UnusedParameter
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import sgd as module
-from tui_influence.training.augment import Pixels, resident
-from tui_influence.training.precision import choose, generator
+from tui_influence.training.augment import DeviceImages, source_images
+from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.sgd import SGD, Recipe, fit, one_cycle
 from tui_influence.training.types import TrainingFailed
 
@@ -57,7 +57,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
     ("images", "batch_size", "epochs"), [(50, 16, 3), (40, 10, 2), (7, 10, 4), (3, 2, 1), (2, 2, 1)]
 )
 def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatch, images, batch_size, epochs):
-    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     losses, hits, rates = [], [], []
 
     def spied(logits, labels, **options):
@@ -71,7 +71,13 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
     monkeypatch.setattr(SGD, "step", lambda self, lr: rates.append(lr) or step(self, lr))
     recipe = Recipe("it", epochs, batch_size, 0.3, TrainSection())
     result = fit(
-        nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(images), recipe, choose("cpu", "fp32", 1), generator(0)
+        nn.Flatten(),
+        nn.Linear(64, 2),
+        pixels,
+        torch.arange(images),
+        recipe,
+        choose_numerics("cpu", "fp32", 1),
+        seeded_generator(0),
     )
     batch = min(batch_size, images)
     each = -(-images // batch)
@@ -88,7 +94,7 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
      (10, "epoch 3 of 3, step 3 of 4")],
 )  # fmt: skip
 def test_a_loss_that_is_not_finite_is_named_by_the_first_step_and_ends_its_epoch(monkeypatch, at, where):
-    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     taken = []
 
     def bad(logits, labels, **options):
@@ -99,30 +105,54 @@ def test_a_loss_that_is_not_finite_is_named_by_the_first_step_and_ends_its_epoch
     monkeypatch.setattr(module, "cross_entropy", bad)
     recipe = Recipe("it", 3, 13, 0.1, TrainSection())  # 11 steps: the last epoch has three
     with pytest.raises(TrainingFailed, match=f"^it: the loss is not finite in {where}$"):
-        fit(nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(50), recipe, choose("cpu", "fp32", 1), generator(0))
+        fit(
+            nn.Flatten(),
+            nn.Linear(64, 2),
+            pixels,
+            torch.arange(50),
+            recipe,
+            choose_numerics("cpu", "fp32", 1),
+            seeded_generator(0),
+        )
     assert len(taken) == min((at // 4 + 1) * 4, 11)
 
 
 @pytest.mark.parametrize("images", [0, 1])
 def test_a_training_takes_two_images(images):
-    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     recipe = Recipe("it", 1, 8, 0.1, TrainSection())
     with pytest.raises(TrainingFailed, match=f"^it: {images} images to train on; at least 2 are needed$"):
         fit(
-            nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(images), recipe, choose("cpu", "fp32", 1), generator(0)
+            nn.Flatten(),
+            nn.Linear(64, 2),
+            pixels,
+            torch.arange(images),
+            recipe,
+            choose_numerics("cpu", "fp32", 1),
+            seeded_generator(0),
         )
 
 
 def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(monkeypatch):
-    pixels = resident(*images_of(2, 25), torch.device("cpu"), None)
+    pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     smoothing, views = [], []
-    loss, batch = nn.functional.cross_entropy, Pixels.batch
+    loss, batch = nn.functional.cross_entropy, DeviceImages.batch
     monkeypatch.setattr(
         module, "cross_entropy", lambda *both, label_smoothing: smoothing.append(label_smoothing) or loss(*both)
     )
-    monkeypatch.setattr(Pixels, "batch", lambda self, index, view=None: views.append(view) or batch(self, index, view))
+    monkeypatch.setattr(
+        DeviceImages, "batch", lambda self, index, view=None: views.append(view) or batch(self, index, view)
+    )
     recipe = Recipe("it", 20, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
-    fit(nn.Flatten(), nn.Linear(64, 2), pixels, torch.arange(50), recipe, choose("cpu", "fp32", 1), generator(0))
+    fit(
+        nn.Flatten(),
+        nn.Linear(64, 2),
+        pixels,
+        torch.arange(50),
+        recipe,
+        choose_numerics("cpu", "fp32", 1),
+        seeded_generator(0),
+    )
     assert set(smoothing) == {0.125}
     seen = torch.cat(views)
     assert seen[:, :2].unique().tolist() == [-2, -1, 0, 1, 2]
@@ -131,14 +161,16 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
 
 
 def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch):
-    pixels = resident(*images_of(4, 25), torch.device("cpu"), None)
+    pixels = source_images(*images_of(4, 25), torch.device("cpu"), None)
     chosen = torch.arange(0, 100, 2)
     seen = []
-    batch = Pixels.batch
-    monkeypatch.setattr(Pixels, "batch", lambda self, index, view=None: seen.append(index) or batch(self, index, view))
+    batch = DeviceImages.batch
+    monkeypatch.setattr(
+        DeviceImages, "batch", lambda self, index, view=None: seen.append(index) or batch(self, index, view)
+    )
     recipe = Recipe("it", 7, 16, 0.1, TrainSection())
     body, head = nn.Flatten(), nn.Linear(64, 4)
-    result = fit(body, head, pixels, chosen, recipe, choose("cpu", "fp32", 1), generator(0))
+    result = fit(body, head, pixels, chosen, recipe, choose_numerics("cpu", "fp32", 1), seeded_generator(0))
     assert result.steps == len(seen) == 7 * 50 // 16
     assert {len(index) for index in seen} == {16}
     order = torch.cat(seen)

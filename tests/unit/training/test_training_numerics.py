@@ -21,7 +21,7 @@ def run_python(code: str) -> None:
 
 def test_the_environment_is_read_without_importing_torch():
     run_python(
-        "import sys; from tui_influence.training.precision import worker_environment as w;"
+        "import sys; from tui_influence.runs.devices import worker_environment as w;"
         "w('cuda:0', 2); bad = {'torch', 'numpy'} & set(sys.modules); assert not bad, bad"
     )
 
@@ -47,7 +47,7 @@ def test_a_worker_gets_its_threads_and_its_devices_settings():
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta", "cpu:x"])
 def test_a_device_that_is_not_here_is_refused_by_name(device):
     with pytest.raises(DeviceError, match=device) as caught:
-        numerics.choose(device, "auto", 1)
+        numerics.choose_numerics(device, "auto", 1)
     assert "\n" not in str(caught.value)
 
 
@@ -63,15 +63,15 @@ def test_a_device_that_is_not_here_is_refused_by_name(device):
 )
 def test_bf16_is_chosen_by_what_the_processor_has(monkeypatch, flags, precision, bf16):
     monkeypatch.setattr(numerics, "cpu_flags", lambda: flags)
-    assert numerics.choose("cpu", precision, 2).bf16 is bf16
-    assert str(numerics.choose("cpu", "fp32", 1)) == "cpu fp32 1 thread"
-    assert str(numerics.choose("cpu", "bf16", 2)) == "cpu bf16 2 threads"
+    assert numerics.choose_numerics("cpu", precision, 2).bf16 is bf16
+    assert str(numerics.choose_numerics("cpu", "fp32", 1)) == "cpu fp32 1 thread"
+    assert str(numerics.choose_numerics("cpu", "bf16", 2)) == "cpu bf16 2 threads"
 
 
 @pytest.fixture
 def played_gpu(monkeypatch):
     """Two GPUs, the second too old for bfloat16; torch need not have any."""
-    monkeypatch.setattr(numerics, "reason_against", lambda index: "" if index < 2 else "2 CUDA devices here")
+    monkeypatch.setattr(numerics, "unusable_reason", lambda index: "" if index < 2 else "2 CUDA devices here")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: ((8, 0), (7, 5))[device.index])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ("new", "old")[device.index])
 
@@ -87,14 +87,14 @@ def played_gpu(monkeypatch):
     ],
 )
 def test_a_gpu_is_named_with_its_number_and_computes_as_fast_as_it_can(played_gpu, device, precision, words):
-    found = numerics.choose(device, precision, 3)
+    found = numerics.choose_numerics(device, precision, 3)
     assert str(found) == words
     assert (found.device.index, found.threads) == (int(device[5:] or 0), 3)
 
 
 def test_a_gpu_that_cannot_be_used_is_refused_with_the_reason(played_gpu):
     with pytest.raises(DeviceError, match=r'^device "cuda:2" cannot be used: 2 CUDA devices here$'):
-        numerics.choose("cuda:2", "auto", 1)
+        numerics.choose_numerics("cuda:2", "auto", 1)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -110,7 +110,7 @@ def test_a_gpu_repeats_itself_inside_and_is_as_it_was_outside(played_gpu, monkey
     threads = torch.get_num_threads()
 
     def train_and_fail():
-        with numerics.repeatable(numerics.choose("cuda", "fp32", threads + 1)):
+        with numerics.repeatable(numerics.choose_numerics("cuda", "fp32", threads + 1)):
             assert settings() == (False, True, False, False)
             assert torch.backends.cudnn.enabled
             assert torch.get_num_threads() == threads
@@ -122,18 +122,19 @@ def test_a_gpu_repeats_itself_inside_and_is_as_it_was_outside(played_gpu, monkey
 
 
 def test_streams_of_one_seed_are_independent():
-    seeds = {numerics.derive(seed, stream) for seed in range(20) for stream in range(5)}
+    seeds = {numerics.derive_seed(seed, stream) for seed in range(20) for stream in range(5)}
     assert len(seeds) == 100
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert not torch.equal(
-        torch.rand(9, generator=numerics.generator(1, 0)), torch.rand(9, generator=numerics.generator(1, 1))
+        torch.rand(9, generator=numerics.seeded_generator(1, 0)),
+        torch.rand(9, generator=numerics.seeded_generator(1, 1)),
     )
 
 
 def test_a_seed_is_derived_as_the_first_version_derived_it():
     """Models of a run are trained by several versions: the same row must be the same model."""
-    assert numerics.derive(7) == 8460147692890830636
-    assert numerics.derive(7, 2) == 9139555415570476218
+    assert numerics.derive_seed(7) == 8460147692890830636
+    assert numerics.derive_seed(7, 2) == 9139555415570476218
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_processor_is_asked_for_the_first_line_of_its_flags(monkeypatch, tmp_p
 def test_bf16_computes_the_products_and_nothing_else_is_rounded():
     x = torch.randn(4, 4)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        with numerics.choose("cpu", precision, 1).autocast():
+        with numerics.choose_numerics("cpu", precision, 1).autocast():
             assert (x @ x).dtype == dtype
 
 
@@ -164,7 +165,7 @@ def test_generators_start_from_the_seed_inside_and_go_on_outside():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    with numerics.seeded(torch.device("cpu"), 11):
+    with numerics.seeded_globals(torch.device("cpu"), 11):
         inside = torch.rand(3)
     assert torch.equal(torch.rand(2), expected)
     assert torch.equal(inside, torch.rand(3, generator=torch.Generator().manual_seed(11)))
@@ -173,9 +174,9 @@ def test_generators_start_from_the_seed_inside_and_go_on_outside():
 def test_the_number_of_threads_is_the_one_that_was_asked_for():
     before = torch.get_num_threads()
     try:
-        with numerics.repeatable(numerics.choose("cpu", "fp32", 2)):
+        with numerics.repeatable(numerics.choose_numerics("cpu", "fp32", 2)):
             assert torch.get_num_threads() == 2
-        with numerics.repeatable(numerics.choose("cpu", "fp32", 1)):
+        with numerics.repeatable(numerics.choose_numerics("cpu", "fp32", 1)):
             assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

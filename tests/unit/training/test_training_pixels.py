@@ -11,20 +11,20 @@ from tests.requirements import require
 from tests.unit.training.small_data import images_of
 from tui_influence.pixel_counts import pixel_counts
 from tui_influence.training import augment as module
-from tui_influence.training.augment import resident
-from tui_influence.training.precision import generator
+from tui_influence.training.augment import source_images
+from tui_influence.training.precision import seeded_generator
 
 CPU = torch.device("cpu")
 
 
 def held(images, resolution=None):
-    return resident(images, np.arange(len(images), dtype=np.int64), CPU, resolution)
+    return source_images(images, np.arange(len(images), dtype=np.int64), CPU, resolution)
 
 
 def test_the_source_has_mean_zero_and_deviation_one():
     images, _ = images_of(3, 20, channels=3)
     pixels = held(images)
-    batch = pixels.batch(pixels.everything())
+    batch = pixels.batch(pixels.all_indices())
     assert batch.shape == (60, 3, 8, 8)
     torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(batch.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
@@ -33,14 +33,14 @@ def test_the_source_has_mean_zero_and_deviation_one():
 def test_a_view_is_a_reflected_shift_and_then_a_mirror_image():
     images, _ = images_of(2, 3, channels=3)
     pixels = held(images)
-    plain = pixels.batch(pixels.everything()).numpy()
+    plain = pixels.batch(pixels.all_indices()).numpy()
     padded = np.pad(plain, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
     for down, right, mirrored in ((0, 0, 0), (2, -1, 0), (-2, 2, 0), (0, 0, 1), (1, 2, 1)):
         view = torch.tensor([[down, right, mirrored]]).expand(6, 3)
         expected = padded[:, :, 2 + down : 10 + down, :]
         start = slice(2 + right, 10 + right)
         expected = expected[..., start] if not mirrored else plain_mirror(expected, right)
-        np.testing.assert_array_equal(pixels.batch(pixels.everything(), view).numpy(), expected)
+        np.testing.assert_array_equal(pixels.batch(pixels.all_indices(), view).numpy(), expected)
 
 
 def plain_mirror(padded_rows, right):
@@ -55,13 +55,13 @@ def reflected(position, size):
 
 def test_views_cover_every_shift_and_both_sides():
     pixels = held(images_of(1, 2)[0])
-    views = pixels.draw_views(torch.Size((50, 40)), 2, True, generator(0))
+    views = pixels.draw_views(torch.Size((50, 40)), 2, True, seeded_generator(0))
     assert views.shape == (50, 40, 3)
     assert {tuple(v) for v in views.reshape(-1, 3).tolist()} == {
         (a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (0, 1)
     }
-    assert pixels.draw_views(torch.Size((5,)), 0, False, generator(0)) is None
-    assert not pixels.draw_views(torch.Size((500,)), 1, False, generator(0))[:, 2].any()
+    assert pixels.draw_views(torch.Size((5,)), 0, False, seeded_generator(0)) is None
+    assert not pixels.draw_views(torch.Size((500,)), 1, False, seeded_generator(0))[:, 2].any()
 
 
 def test_targets_take_the_sources_channels_and_normalisation():
@@ -69,11 +69,11 @@ def test_targets_take_the_sources_channels_and_normalisation():
     assert source.size == 8
     colour = np.zeros((1, 8, 8, 3), np.uint8)
     colour[..., 0], colour[..., 1], colour[..., 2] = 200, 100, 50
-    grey = source.like(colour, np.zeros(1, np.int64))
+    grey = source.matching(colour, np.zeros(1, np.int64))
     assert grey.images.shape == (1, 8, 8, 1)
     assert grey.images.unique().tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
     assert grey.mean is source.mean
-    three = held(images_of(1, 2, channels=3)[0]).like(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64))
+    three = held(images_of(1, 2, channels=3)[0]).matching(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64))
     assert torch.equal(three.images, torch.full((1, 8, 8, 3), 7, dtype=torch.uint8))
 
 
@@ -82,12 +82,12 @@ def test_images_of_another_size_are_refused(shape, resolution):
     with pytest.raises(ValueError, match=f"images of {shape[1]} x {shape[2]} pixels, not packed at 8 x 8"):
         held(np.zeros(shape, np.uint8), resolution)
     with pytest.raises(ValueError, match="not packed at 8 x 8"):
-        held(np.zeros((1, 8, 8, 1), np.uint8)).like(np.zeros(shape, np.uint8), np.zeros(1, np.int64))
+        held(np.zeros((1, 8, 8, 1), np.uint8)).matching(np.zeros(shape, np.uint8), np.zeros(1, np.int64))
 
 
 def test_black_images_are_not_divided_by_nothing():
     pixels = held(np.zeros((3, 8, 8, 1), np.uint8))
-    assert torch.equal(pixels.batch(pixels.everything()), torch.zeros(3, 1, 8, 8))
+    assert torch.equal(pixels.batch(pixels.all_indices()), torch.zeros(3, 1, 8, 8))
 
 
 @pytest.mark.parametrize("pixels_at_once", [1, 7 * 64, 1 << 18])
@@ -99,7 +99,7 @@ def test_mean_and_deviation_are_those_of_all_pixels_however_many_at_a_time(monke
     np.testing.assert_allclose(pixels.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(pixels.deviation, images.std(axis=(0, 1, 2)), rtol=1e-6)
     assert (pixels.size, pixels.channels) == (8, 3)
-    grey = held(images[..., :1]).like(images, np.zeros(20, np.int64))
+    grey = held(images[..., :1]).matching(images, np.zeros(20, np.int64))
     expected = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     assert np.array_equal(grey.images[..., 0], np.round(expected).astype(np.uint8))
 
@@ -109,7 +109,7 @@ def test_images_that_hardly_vary_are_not_blown_up():
     flat[0, 0, 0] = 102  # less than one grey level of deviation
     pixels = held(flat)
     assert pixels.deviation.tolist() == [1.0]
-    found = pixels.batch(pixels.everything())
+    found = pixels.batch(pixels.all_indices())
     assert float(found.max() - found.min()) == pytest.approx(2)
 
 
@@ -124,10 +124,10 @@ def test_a_batch_is_in_the_order_of_its_index_and_channels_last():
 
 def test_a_shift_is_at_most_the_image():
     pixels = held(images_of(1, 2)[0])
-    views = pixels.draw_views(torch.Size((4000,)), 64, False, generator(0))
+    views = pixels.draw_views(torch.Size((4000,)), 64, False, seeded_generator(0))
     assert (views[:, :2].min(), views[:, :2].max()) == (-7, 7)
     assert pixels.batch(torch.zeros(4000, dtype=torch.int64), views).isfinite().all()
-    only_mirrored = pixels.draw_views(torch.Size((40,)), 0, True, generator(0))
+    only_mirrored = pixels.draw_views(torch.Size((40,)), 0, True, seeded_generator(0))
     assert only_mirrored[:, :2].unique().tolist() == [0]
     assert only_mirrored[:, 2].unique().tolist() == [0, 1]
 
@@ -145,14 +145,14 @@ def test_mean_and_deviation_are_those_of_the_pixels_to_the_last_bit(channels):
     mean = exact.mean((0, 1, 2))
     deviation = (exact.square().sum((0, 1, 2)) / (exact.numel() / channels) - mean.square()).sqrt()
     for counts in (None, pixel_counts(images)):
-        pixels = resident(images, np.zeros(len(images), np.int64), CPU, None, counts)
+        pixels = source_images(images, np.zeros(len(images), np.int64), CPU, None, counts)
         assert torch.equal(pixels.mean, mean.float())
         assert torch.equal(pixels.deviation, deviation.float())
 
 
 def test_mean_and_deviation_are_taken_from_counts_where_there_are_any():
     images, labels = images_of(3, 20)
-    darker = resident(images, labels, CPU, None, pixel_counts(images // 2))
+    darker = source_images(images, labels, CPU, None, pixel_counts(images // 2))
     assert darker.mean < held(images).mean
 
 
@@ -160,10 +160,10 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from tui_influence.training.augment import resident
+from tui_influence.training.augment import source_images
 
 def hold(images):
-    resident(images, np.zeros(len(images), np.int64), torch.device("cpu"), None)
+    source_images(images, np.zeros(len(images), np.int64), torch.device("cpu"), None)
     return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
 images = np.load(sys.argv[1], mmap_mode="r")
@@ -184,6 +184,6 @@ def test_holding_a_source_takes_no_multiple_of_its_size(tmp_path):
 def test_images_of_many_pixels_are_made_grey_a_few_at_a_time(monkeypatch):
     images, labels = images_of(2, 4, channels=3)
     source = held(images_of(2, 4)[0])
-    whole = source.like(images, labels).images
+    whole = source.matching(images, labels).images
     monkeypatch.setattr("tui_influence.training.augment._SLICE_VALUES", 1)
-    assert torch.equal(source.like(images, labels).images, whole)
+    assert torch.equal(source.matching(images, labels).images, whole)

@@ -8,17 +8,17 @@ from torch import nn
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import transfer
-from tui_influence.training.augment import resident
-from tui_influence.training.precision import choose, generator
+from tui_influence.training.augment import source_images
+from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.sgd import Recipe
 from tui_influence.training.types import TrainingFailed
 
 CPU = torch.device("cpu")
-HOW = choose("cpu", "fp32", 1)
+HOW = choose_numerics("cpu", "fp32", 1)
 
 
 def pixels_of(images, labels):
-    return resident(images, labels, CPU, None)
+    return source_images(images, labels, CPU, None)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])
@@ -30,13 +30,13 @@ def test_an_image_is_nearest_to_the_class_whose_first_hundred_images_it_looks_li
     images[np.flatnonzero(labels == 0)[100:]] = 255  # beyond the hundredth
     source = pixels_of(images, labels)
     assert (labels == 0).sum() > 100 < (labels == 1).sum()
-    tests = [source.like(*images_of(3, 5, seed)) for seed in (1, 2)]
+    tests = [source.matching(*images_of(3, 5, seed)) for seed in (1, 2)]
     body = nn.Flatten()
-    found = transfer.nearest_classes(body, source, tests, HOW, batch)
-    flat = source.batch(source.everything()).flatten(1).numpy().astype(np.float64)
+    found = transfer.nearest_source_classes(body, source, tests, HOW, batch)
+    flat = source.batch(source.all_indices()).flatten(1).numpy().astype(np.float64)
     means = {label: flat[np.flatnonzero(labels == label)[:100]].mean(axis=0) for label in (0, 1, 3)}
     for test, labels_found in zip(tests, found, strict=True):
-        for image, label in zip(test.batch(test.everything()).flatten(1).numpy(), labels_found, strict=True):
+        for image, label in zip(test.batch(test.all_indices()).flatten(1).numpy(), labels_found, strict=True):
             distances = {known: np.linalg.norm(image - mean) for known, mean in means.items()}
             assert label == min(distances, key=distances.__getitem__)
     assert len(set(np.concatenate(found).tolist())) > 1
@@ -45,31 +45,31 @@ def test_an_image_is_nearest_to_the_class_whose_first_hundred_images_it_looks_li
 def test_an_image_is_taken_for_the_class_of_the_largest_output():
     test = pixels_of(*images_of(3, 5))
     head = nn.Linear(64, 4)
-    found = transfer.source_labels(nn.Flatten(), head, test, HOW, 4)
+    found = transfer.predict_source_classes(nn.Flatten(), head, test, HOW, 4)
     with torch.no_grad():
-        logits = head(test.batch(test.everything()).flatten(1)).numpy()
+        logits = head(test.batch(test.all_indices()).flatten(1)).numpy()
     assert found.tolist() == logits.argmax(axis=1).tolist()
 
 
 def test_an_outcome_holds_log_odds_the_largest_output_and_the_share_that_is_right():
     logits = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 5.0], [3.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     labels = torch.tensor([0, 1, 0, 1])
-    found = transfer.outcome(logits, labels, {"target_train_loss": 0.5})
+    found = transfer.to_outcome(logits, labels, {"target_train_loss": 0.5})
     p = logits.double().softmax(1)[torch.arange(4), labels]
     assert found.margins == pytest.approx((p / (1 - p)).log().numpy(), rel=1e-6)
     assert found.predicted.tolist() == [0, 2, 0, 2]
     assert found.metrics == {"target_train_loss": 0.5, "target_accuracy": 0.5}
     with pytest.raises(TrainingFailed, match="outputs are not finite"):
-        transfer.outcome(logits * torch.inf, labels, {})
+        transfer.to_outcome(logits * torch.inf, labels, {})
 
 
 def test_a_probe_says_how_well_it_fits_and_is_applied_to_the_test_images():
     train, test = pixels_of(*images_of(3, 20)), pixels_of(*images_of(3, 5, seed=3))
-    logits, metrics = transfer.probe(nn.Flatten(), train, test, 3, 0.1, HOW, 16)
+    logits, metrics = transfer.fit_linear_probe(nn.Flatten(), train, test, 3, 0.1, HOW, 16)
     assert logits.shape == (15, 3)
-    known = train.batch(train.everything()).flatten(1)
+    known = train.batch(train.all_indices()).flatten(1)
     solution = transfer.linear.solve(known, train.labels, 3, 0.1)
-    torch.testing.assert_close(logits, solution.logits(test.batch(test.everything()).flatten(1)))
+    torch.testing.assert_close(logits, solution.logits(test.batch(test.all_indices()).flatten(1)))
     right = (solution.logits(known).argmax(1) == train.labels).double().mean()
     assert metrics["target_train_accuracy"] == float(right) > 0.9
     assert metrics["target_train_loss"] == solution.loss < metrics["probe_objective"] == solution.objective
@@ -83,9 +83,9 @@ def test_fine_tuning_trains_body_and_head_and_evaluates_without_its_batches():
     body, head = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(0.5)), nn.Linear(64, 3)
     before = head.weight.detach().clone()
     recipe = Recipe("fine-tuning", 3, 16, 0.1, TrainSection())
-    logits, metrics = transfer.finetune(body, head, train, test, recipe, HOW, 4, generator(0))
+    logits, metrics = transfer.finetune(body, head, train, test, recipe, HOW, 4, seeded_generator(0))
     assert not torch.equal(before, head.weight)
     with torch.no_grad():
-        expected = head(body.eval()(test.batch(test.everything())))
+        expected = head(body.eval()(test.batch(test.all_indices())))
     torch.testing.assert_close(logits, expected)
     assert set(metrics) == {"target_train_loss", "target_train_accuracy"}

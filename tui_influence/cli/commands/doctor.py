@@ -60,9 +60,9 @@ def _pillow() -> tuple[str, bool, str]:
 
 def _devices() -> Iterator[tuple[str, bool, str]]:
     from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
-    from tui_influence.training.precision import choose
+    from tui_influence.training.precision import choose_numerics
 
-    yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose('cpu', 'auto', 1)}"
+    yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose_numerics('cpu', 'auto', 1)}"
     probe = probe_cuda()
     for index, device in enumerate(probe.devices):
         room = f"{device.free / 2**30:.0f} of {device.total / 2**30:.0f} GiB free"

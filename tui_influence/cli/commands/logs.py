@@ -13,7 +13,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import event_sentence, event_time
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.store.events import EventTail
-from tui_influence.store.files import open_file, refusal
+from tui_influence.store.files import open_file, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
@@ -82,4 +82,4 @@ def _worker_lines(path: Path) -> Iterator[str | None]:
                 line = file.readline(1 << 16)
                 yield printable(line.decode(errors="replace").rstrip("\r\n")) if line else None
     except OSError as error:
-        raise refusal(error, "read", path) from error
+        raise to_results_error(error, "read", path) from error

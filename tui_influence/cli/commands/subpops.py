@@ -138,19 +138,19 @@ def _write_list(reading: "RunSnapshot", examples: "Sequence[DrivenExample]", pat
 def _write_lists(reading: "RunSnapshot", found: "ClassSubpopulations", folder: Path) -> None:
     """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
     from tui_influence.export.subpopulations import list_names
-    from tui_influence.store.files import make_directory, refusal
-    from tui_influence.store.results_directory import refuse_links_on_the_way
+    from tui_influence.store.files import make_directory, to_results_error
+    from tui_influence.store.results_directory import refuse_links_in_path
     from tui_influence.text import printable
 
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(f"--export {printable(str(folder))}: exists; with --class it is a folder of its own")
     except OSError as error:
-        raise refusal(error, "use", folder) from error
+        raise to_results_error(error, "use", folder) from error
     if not found.subpopulations:
         diagnostics.warn("no part of the class is told: there is no list to write")
         return
-    refuse_links_on_the_way(folder)
+    refuse_links_in_path(folder)
     make_directory(folder)
     groups = reading.info.source.groups
     for part, name in zip(

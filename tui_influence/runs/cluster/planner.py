@@ -28,7 +28,7 @@ from tui_influence.runs.supervisor import PlanExtender, Request
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
 from tui_influence.store.listing import (
-    completed,
+    list_completed,
     list_failures,
 )
 from tui_influence.store.matrix import compact
@@ -192,7 +192,7 @@ class Planner:
         """Return the positions in the plan that have neither records nor a failure."""
         assert self._info is not None
         over = {
-            role: completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
+            role: list_completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
             for role in Role
         }
         return [position for position, row in enumerate(self._rows) if row.index not in over[row.role]]

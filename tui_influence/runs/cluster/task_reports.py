@@ -76,7 +76,7 @@ def collect_reports(paths: Paths, planned: Round, handed: int, log: EventLog) ->
         told.last_words = _last_words(paths, planned.number)
     if seconds:
         told.timing = TaskTiming(fmean(seconds), median(starts) if starts else 0.0, max(1, round(median(workers))))
-    log.take_in(sorted(everything, key=lambda event: float(event["time"])))
+    log.append(sorted(everything, key=lambda event: float(event["time"])))
     return told
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ProbeKind
 from tui_influence.influence.types import (
-    describe,
+    reliability_grade,
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
@@ -110,7 +110,7 @@ def _one(report: "RankReport", style: Style) -> Text:
         return Text("NOISE, not a result", style=style.warning)
     if found is None:
         return Text("reliability unknown", style=style.quiet)
-    word = describe(found)
+    word = reliability_grade(found)
     word = "uncertain" if word == "noise" else word
     return Text(f"reliability {found.value:z.2f}, {word}")
 

@@ -9,7 +9,7 @@ from tui_influence.analysis.types import (
     ReliabilityCurve,
 )
 from tui_influence.influence.types import (
-    describe,
+    reliability_grade,
 )
 from tui_influence.render.format import plain
 from tui_influence.render.ranking import with_interval
@@ -34,7 +34,7 @@ def models(growth: ReliabilityCurve, style: Style, width: int, height: int, abou
         lines = [title, Text(why, style=style.quiet)]
     else:
         last = growth.measured[-1][1]
-        word = describe(last)
+        word = reliability_grade(last)
         word = "uncertain" if word == "noise" else word
         title.append(f"  {with_interval(last.value, last.low, last.high)}, {word}", style="not bold")
         lines = [title, *reliability_chart(growth, width, height, style)]

@@ -36,9 +36,9 @@ from tui_influence.roles import (
     ArmKind,
 )
 from tui_influence.store.pruning_plan import (
-    Forecast,
+    ArmRanking,
     Gain,
-    RankingUsed,
+    GainForecast,
 )
 from tui_influence.text import pluralize
 from tui_influence.tui.widgets.facts import LABEL, fact
@@ -48,7 +48,7 @@ _DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
 """Arms whose repeats each drop groups of their own."""
 
 
-def ranked_by(used: RankingUsed) -> str:
+def ranked_by(used: ArmRanking) -> str:
     """Return what a pruning's groups are ranked by."""
     targets = ", ".join(
         name if len(used.targets) == 1 else f"{name} {weight:g}" for name, weight in used.targets.items()
@@ -73,7 +73,7 @@ def verdict(measured: Measured, name: str, style: Style) -> Text | None:
         name: of the pruning: one that verifies an example says what it is for.
         style: colours and signs.
     """
-    if measured.pruning.drops_numbers:
+    if measured.pruning.drops_lowest:
         return recommended(measured_best(measured), style, "recommended" if measured.is_complete else "so far")
     example = example_of(name)
     if example is None:
@@ -112,7 +112,7 @@ def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> 
         for result in measured.results
         if result.arm.kind is ArmKind.LOWEST and (forecast := measured.forecast(result.arm.k)) is not None
     ]
-    if not measured.pruning.drops_numbers:
+    if not measured.pruning.drops_lowest:
         return [Text("nothing is predicted of lists of classes", style=style.quiet)]
     if not found:
         return [Text("nothing was predicted, from so few models or of so many groups", style=style.quiet)]
@@ -130,7 +130,7 @@ def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> 
     return lines
 
 
-def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, style: Style) -> list[Text]:
+def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
     header = ["drop", "over as many at random", "over everything (errs low)"]
     rows = [
@@ -145,7 +145,7 @@ def predicted_gains(forecasts: Sequence[Forecast], quantity: Quantity, style: St
     return [title, *_table([Text(cell, style=style.quiet) for cell in header], rows)]
 
 
-def forecast_of(forecast: Forecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
+def forecast_of(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
     """Return one of the gains that were predicted."""
     if quantity == "accuracy":
         return forecast.accuracy_over_random if over_random else forecast.accuracy

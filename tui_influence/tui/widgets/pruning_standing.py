@@ -169,14 +169,14 @@ def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     stages = found.stages
     done = pruning.overview.finished if pruning.overview else 0
     arms = pluralize(len(found.arms), "arm")
-    lines = [f"{pluralize(found.size - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    lines = [f"{pluralize(found.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
     if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
         lines.append("then the baselines")
     if stages.within and stages.most > stages.seeds:
         lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
-    if found.at_most > found.size:
-        lines.append(f"{found.at_most - done:,} at most")
+    if found.max_rows > found.n_rows:
+        lines.append(f"{found.max_rows - done:,} at most")
     return lines
 
 
@@ -186,12 +186,14 @@ def time_of(state: RunState) -> str:
     if pruning.outline is None:
         return ""
     plan, done = pruning.outline.pruning, pruning.overview.finished if pruning.overview else 0
-    left = plan.size - done
-    longer = (plan.at_most - done) / max(left, 1)
+    left = plan.n_rows - done
+    longer = (plan.max_rows - done) / max(left, 1)
 
     def most(seconds: float) -> str:
         return (
-            f" for the first {left:,}, {format_duration(seconds * longer)} at most" if plan.at_most > plan.size else ""
+            f" for the first {left:,}, {format_duration(seconds * longer)} at most"
+            if plan.max_rows > plan.n_rows
+            else ""
         )
 
     if pruning.cost is not None and pruning.costed == pruning.outlined:

@@ -92,8 +92,8 @@ def proposed_lines(proposed: CounterfactualPreview, state: RunState) -> list[str
     if not proposed.wanted.told:
         lines.append("None of these can be told from chance: it may well change nothing.")
     takes = f": about {format_duration(proposed.seconds)}, at the sweep's rate" if proposed.seconds is not None else ""
-    cost = f"{pluralize(proposed.pruning.size, 'retraining')}, {proposed.pruning.stages.seeds} of each"
-    lines.append(f"Cost: {cost}, {info.place}{takes}")
+    cost = f"{pluralize(proposed.pruning.n_rows, 'retraining')}, {proposed.pruning.stages.seeds} of each"
+    lines.append(f"Cost: {cost}, {info.location}{takes}")
     if state.overview is not None and state.overview.is_active:
         lines.append("The sweep is being trained too: each will slow the other down.")
     return lines

@@ -92,7 +92,7 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
-    monkeypatch.setattr("tui_influence.store.matrix.WORTH_COMPACTING", 3)
+    monkeypatch.setattr("tui_influence.store.matrix.MIN_RECORDS_TO_COMPACT", 3)
     run_task(paths, 1, 0)
     (generation,) = paths.matrix(Role.ESTIMATE, 0).iterdir()
     assert generation.name.startswith(f"{MODELS:08d}-")
