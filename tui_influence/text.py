@@ -1,7 +1,9 @@
 """Text from outside, made safe to show: names of classes, files and runs are data, never instructions."""
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian locales
 _COMPARED = 60  # characters of a name that may be mistyped
@@ -41,6 +43,11 @@ def pluralize(count: int, noun: str, plural: str = "") -> str:
         plural: of another number; the noun with an s, if it is not given.
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def quote_path(path: Path) -> str:
+    """Return a path as one word of a shell command."""
+    return shlex.quote(str(path))
 
 
 def spreadsheet_safe(text: str) -> str:

@@ -34,12 +34,12 @@ def test_doctor_says_how_images_are_shown_and_why(monkeypatch, environment, ok, 
     images = finding("images")
 
     assert images["ok"] is ok
-    assert found in images["found"]
+    assert found in images["detail"]
 
 
 def finding(what: str) -> dict:
     """Return the line of `tinfl doctor` on one thing."""
-    (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["what"] == what]
+    (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["check"] == what]
     return line
 
 
@@ -50,8 +50,8 @@ def test_doctor_says_that_a_terminals_own_graphics_need_term_image(monkeypatch):
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setattr(graphics, "library_problem", lambda: "term-image is not installed")
 
-    assert "half blocks; the kitty protocol (TERM is xterm-kitty) needs term-image" in finding("images")["found"]
-    assert graphics.LIBRARY_REMEDY in finding("term-image")["found"]
+    assert "half blocks; the kitty protocol (TERM is xterm-kitty) needs term-image" in finding("images")["detail"]
+    assert graphics.LIBRARY_REMEDY in finding("term-image")["detail"]
 
 
 @pytest.mark.parametrize(("version", "ok"), [("10.4.0", False), ("12.3.0", False), ("13.0.0", True), ("14.0.1", True)])
@@ -61,5 +61,5 @@ def test_doctor_warns_of_a_pillow_with_a_known_hole(monkeypatch, version, ok):
     pillow = finding("pillow")
 
     assert pillow["ok"] is ok
-    assert version in pillow["found"]
-    assert ("remedy: pip install 'pillow>=13'" in pillow["found"]) is not ok
+    assert version in pillow["detail"]
+    assert ("remedy: pip install 'pillow>=13'" in pillow["detail"]) is not ok

@@ -142,10 +142,10 @@ def _callback(command: Command) -> Callable[..., None]:
         except TinflError as error:
             raise typer.Exit(diagnostics.report(error)) from error
         except KeyboardInterrupt as error:
-            diagnostics.say("interrupted")
+            diagnostics.info("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
         except BrokenPipeError as error:
-            output.give_up_on_closed_pipe()
+            output.discard_further_output()
             raise typer.Exit(ExitCode.OK) from error
         except OSError as error:
             raise typer.Exit(diagnostics.report(to_results_error(error))) from error
@@ -159,7 +159,7 @@ def _callback(command: Command) -> Callable[..., None]:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        output.line(f"tinfl {__version__}")
+        output.write_line(f"tinfl {__version__}")
         raise typer.Exit
 
 

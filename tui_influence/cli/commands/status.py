@@ -1,11 +1,11 @@
-"""`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
+"""`tinfl status`: the progress of a run. Loads neither numpy nor pydantic, so that it answers at once."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import Json, Results
+from tui_influence.cli.options.runs import StatusOptions
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import (
     SILENT_SIGN,
@@ -28,47 +28,44 @@ from tui_influence.runs.control import record_stopped
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State
 from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.paths import Paths
-from tui_influence.text import (
-    format_duration,
-    printable,
-)
+from tui_influence.text import format_duration, printable
 
 
-def status(results: Results, json: Json = False) -> None:
-    """Say how a run is going."""
-    paths = Paths(results)
-    if os.access(results, os.W_OK):  # the run of somebody else is only looked at
+def status(options: StatusOptions) -> None:
+    """Show the progress of a run."""
+    paths = Paths(options.results)
+    if os.access(options.results, os.W_OK):  # the run of another user is only read
         try:
             record_stopped(paths)
-        except TinflError as error:  # a full disk, say: how the run stands can be shown all the same
-            diagnostics.warn(f"that it has stopped is not written down: {error}")
-    seen = overview(paths)
-    found = _found(seen)
-    if seen.owner and seen.is_active:
-        found["pid"], found["host"] = seen.owner.pid, seen.owner.host
-    if json:
-        output.write_json(found)
+        except TinflError as error:  # such as a full disk: the progress can still be shown
+            diagnostics.warn(f"could not record that the run stopped: {error}")
+    run = overview(paths)
+    summary = _summary(run)
+    if run.owner and run.is_active:
+        summary["pid"], summary["host"] = run.owner.pid, run.owner.host
+    if options.json:
+        output.write_json(summary)
     else:
-        for line in _lines(found, seen, results):
-            output.line(line)
+        for line in _lines(summary, run, options.results):
+            output.write_line(line)
 
 
-def _found(seen: Overview) -> dict[str, Any]:
-    """What there is to say, from the records themselves where they can tell."""
-    info, heartbeat = seen.info, seen.heartbeat
-    active = heartbeat is not None and seen.is_active
+def _summary(run: Overview) -> dict[str, Any]:
+    """Return the progress as JSON values; counts of models come from the records."""
+    info, heartbeat = run.info, run.heartbeat
+    active = heartbeat is not None and run.is_active
     return {
         "run": info.name if info else None,
-        "state": seen.state.value,
-        "reason": heartbeat.reason if heartbeat and seen.state in (State.FAILED, State.LOST) else "",
+        "state": run.state.value,
+        "reason": heartbeat.reason if heartbeat and run.state in (State.FAILED, State.LOST) else "",
         "stage": heartbeat.stage if active and heartbeat else "",
         "design": info.design_label if info else "",
         "targets": [target.name for target in info.targets] if info else [],
-        "planned": _by_name(seen.planned),
-        "done": _by_name(seen.done),
-        "failed": _by_name(seen.failed),
+        "planned": _by_name(run.planned),
+        "done": _by_name(run.done),
+        "failed": _by_name(run.failed),
         "failures": [
-            {"role": failure.role.value, "index": failure.index, "reason": failure.reason} for failure in seen.failures
+            {"role": failure.role.value, "index": failure.index, "reason": failure.reason} for failure in run.failures
         ],
         "models_per_hour": heartbeat.models_per_hour if heartbeat else 0.0,
         "eta_seconds": list(heartbeat.eta) if active and heartbeat and heartbeat.eta else None,
@@ -79,8 +76,8 @@ def _found(seen: Overview) -> dict[str, Any]:
         "workers": [vars(worker) for worker in heartbeat.workers] if active and heartbeat else [],
         "devices": [vars(device) for device in heartbeat.devices] if active and heartbeat else [],
         "tasks": [vars(task) for task in heartbeat.tasks] if active and heartbeat else [],
-        "silent": seen.is_silent,
-        "heartbeat_age": round(seen.heartbeat_age, 1) if seen.heartbeat_age is not None else None,
+        "silent": run.is_silent,
+        "heartbeat_age": round(run.heartbeat_age, 1) if run.heartbeat_age is not None else None,
     }
 
 
@@ -88,59 +85,59 @@ def _by_name(counts: dict[Role, int]) -> dict[str, int]:
     return {role.value: count for role, count in counts.items()}
 
 
-def _lines(found: dict[str, Any], seen: Overview, root: Path) -> list[str]:
-    state = seen.state
-    name = printable(found["run"] or "run", 60)
-    mark = SILENT_SIGN if seen.is_silent else STATE_SIGNS[state]
-    stage = f", {printable(found['stage'], 80)}" if found["stage"] else ""
-    lines = [f"{mark} {name}: {state_word(state, silent=seen.is_silent)}{stage}"]
-    if seen.is_silent and seen.heartbeat_age is not None:
-        lines.append(f"  silent    for {format_duration(seen.heartbeat_age)}; {silent_reason(seen.owner)}")
+def _lines(summary: dict[str, Any], run: Overview, root: Path) -> list[str]:
+    state = run.state
+    name = printable(summary["run"] or "run", 60)
+    sign = SILENT_SIGN if run.is_silent else STATE_SIGNS[state]
+    stage = f", {printable(summary['stage'], 80)}" if summary["stage"] else ""
+    lines = [f"{sign} {name}: {state_word(state, silent=run.is_silent)}{stage}"]
+    if run.is_silent and run.heartbeat_age is not None:
+        lines.append(f"  silent    for {format_duration(run.heartbeat_age)}; {silent_reason(run.owner)}")
     if state is State.LOST:
-        lines.append(f"  why       {lost_reason(seen.heartbeat)}")
-    elif found["reason"]:
-        lines.append(f"  why       {printable(found['reason'])}")
-    if found["planned"]:
-        done, total = sum(found["done"].values()), sum(found["planned"].values())
-        failed = sum(found["failed"].values())
+        lines.append(f"  why       {lost_reason(run.heartbeat)}")
+    elif summary["reason"]:
+        lines.append(f"  why       {printable(summary['reason'])}")
+    if summary["planned"]:
+        done, total = sum(summary["done"].values()), sum(summary["planned"].values())
+        failed = sum(summary["failed"].values())
         bar = _bar(done / total if total else 1.0)
         lines.append(f"  models    {bar} {done} of {total}" + (f", {failed} failed" if failed else ""))
-        lines.append(f"            {_purposes(found, seen)}")
-    if found["models_per_hour"] and state in ACTIVE:
-        lines.append(f"  rate      {found['models_per_hour']:,.0f} models an hour{_eta(found['eta_seconds'])}")
-    if found["source_accuracy"] is not None:
-        targets = zip(found["targets"], found["target_accuracy"], strict=False)
+        lines.append(f"            {_purposes(summary, run)}")
+    if summary["models_per_hour"] and state in ACTIVE:
+        lines.append(f"  rate      {summary['models_per_hour']:,.0f} models an hour{_eta(summary['eta_seconds'])}")
+    if summary["source_accuracy"] is not None:
+        targets = zip(summary["targets"], summary["target_accuracy"], strict=False)
         accuracies = "".join(f", {printable(target, 30)} {value:.1%}" for target, value in targets)
-        lines.append(f"  accuracy  source {found['source_accuracy']:.1%}{accuracies}")
-    if seen.heartbeat and seen.is_active:
-        lines += _crew(seen.heartbeat)
-        lines += _tasks(seen.heartbeat.tasks)
-    if found["skipped_images"]:
-        lines.append(f"  skipped   {found['skipped_images']} unreadable images")
+        lines.append(f"  accuracy  source {summary['source_accuracy']:.1%}{accuracies}")
+    if run.heartbeat and run.is_active:
+        lines += _devices_and_workers(run.heartbeat)
+        lines += _tasks(run.heartbeat.tasks)
+    if summary["skipped_images"]:
+        lines.append(f"  skipped   {summary['skipped_images']} unreadable images")
     lines += [
         f"  failed    {failure['role']} {failure['index']}: {printable(failure['reason'], 200)}"
-        for failure in found["failures"]
+        for failure in summary["failures"]
     ]
-    more = sum(found["failed"].values()) - len(found["failures"])
-    if found["failures"] and more > 0:
+    more = sum(summary["failed"].values()) - len(summary["failures"])
+    if summary["failures"] and more > 0:
         lines.append(f"            and {more} more")
     if state is State.DONE_WITH_FAILURES:
-        model = seen.info.config.get("model") if seen.info else None
+        model = run.info.config.get("model") if run.info else None
         is_code = isinstance(model, dict) and ":" in str(model.get("arch"))
-        lines.append(f"            to try again: {retry_command(root, is_code=is_code)}")
-    lines += [f"  warning   {printable(warning)}" for warning in found["warnings"]]
+        lines.append(f"            to retry: {retry_command(root, is_code=is_code)}")
+    lines += [f"  warning   {printable(warning)}" for warning in summary["warnings"]]
     return lines
 
 
-def _purposes(found: dict[str, Any], seen: Overview) -> str:
-    done = found["done"]
-    if Role.ARM in seen.planned:
-        return "retrainings of a pruning; `tinfl prune` of its sweep shows what they gain"
-    return f"{done['estimate']} to estimate from, {done['heldout']} held out; design {found['design']}"
+def _purposes(summary: dict[str, Any], run: Overview) -> str:
+    done = summary["done"]
+    if Role.ARM in run.planned:
+        return "retrainings of a pruning; `tinfl prune` of its sweep reports the gain"
+    return f"{done['estimate']} to estimate from, {done['heldout']} held out; design {summary['design']}"
 
 
-def _crew(heartbeat: Heartbeat) -> list[str]:
-    """A line a device, then a line a worker."""
+def _devices_and_workers(heartbeat: Heartbeat) -> list[str]:
+    """Return a line per device, then a line per worker."""
     devices, workers = heartbeat.devices, heartbeat.workers
     gauges = columns([device_cells(device) for device in devices])
     labels = [printable(device.device, 12) for device in devices] + [f"worker {worker.worker}" for worker in workers]
@@ -150,7 +147,7 @@ def _crew(heartbeat: Heartbeat) -> list[str]:
 
 
 def _tasks(tasks: list[SlurmTask]) -> list[str]:
-    """What the engine says of a run's tasks: how many run and where, how many wait and why, and the job numbers."""
+    """Return the state of a run's tasks: how many run and where, how many wait and why, and the job numbers."""
     running, waiting = by_state(tasks)
     lines = [f"  tasks     {where(running)}"] if running else []
     lines += [f"  waiting   {why_waiting(task)} (job {task.job})" for task in waiting[:4]]

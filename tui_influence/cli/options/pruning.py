@@ -20,7 +20,8 @@ class PruneOptions:
     drop_counts: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help='Numbers of lowest-ranked classes to drop, such as "10,20,40"; default: chosen by size.'
+            metavar="LIST",
+            help='Numbers of lowest-ranked classes to drop, such as "10,20,40"; default: chosen by size.',
         ),
     ] = None
     seeds: Annotated[
@@ -33,12 +34,13 @@ class PruneOptions:
             min=0,
             max=50,
             metavar="POINTS",
-            help="Add seeds until the 95% interval of an arm's accuracy is at most +-POINTS wide; 0: never.",
+            help="Add seeds until the 95% interval of an arm's accuracy is at most +-POINTS wide; default: 1, or 0 "
+            "(add none) with --seeds.",
         ),
     ] = None
     max_seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, metavar="COUNT", help="Retrainings of an arm, at most; default: 4 times --seeds."),
+        typer.Option(min=1, max=1000, metavar="COUNT", help="Retrainings of an arm, at most; default: 4 x --seeds."),
     ] = None
     keep: Annotated[
         list[Path] | None,
@@ -80,9 +82,7 @@ class PruneOptions:
         int | None,
         typer.Option(min=1, metavar="COUNT", help="Retrain for COUNT epochs on the source; default: as in the sweep."),
     ] = None
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the pruning; a sweep can have several.")
-    ] = "main"
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the pruning; a sweep can have several.")] = "main"
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be trained and for how long, and exit.")
     ] = False
@@ -117,3 +117,31 @@ class PruneOptions:
         ),
     ] = None
     ascii_only: Ascii = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether results are written to a file."""
+        files = (self.csv, self.classes_csv, self.figure, self.export_classes, self.export_config)
+        return any(file is not None for file in files)
+
+    @property
+    def retraining(self) -> dict[str, object]:
+        """The options that start a retraining or change one, by name, with their values; None where not given."""
+        return {
+            "--seeds": self.seeds,
+            "--ci-width": self.ci_width,
+            "--max-seeds": self.max_seeds,
+            "--baselines": self.baselines,
+            "--keep": self.keep,
+            "--drop": self.drop,
+            "--target": self.target,
+            "--estimator": self.estimator,
+            "--output-kind": self.output_kind,
+            "--transfer": self.transfer,
+            "--arch": self.arch,
+            "--epochs": self.epochs,
+            "--devices": self.devices,
+            "--foreground": self.foreground or None,
+            "--retry-failed": self.retry_failed or None,
+            "--dry-run": self.dry_run or None,
+        }

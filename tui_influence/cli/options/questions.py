@@ -35,7 +35,8 @@ class RankOptions(QuestionOptions):
     """Rank source classes by their influence on a target, or on two targets or target classes side by side."""
 
     compare_target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Compare with the ranking for this target; default: no comparison.")
+        str | None,
+        typer.Option(metavar="NAME", help="Compare with the ranking for this target; default: none."),
     ] = None
     compare_class: Annotated[
         str | None,
@@ -58,7 +59,7 @@ class RankOptions(QuestionOptions):
         """The question to compare with; None for a single ranking."""
         if self.compare_target is None and self.compare_class is None:
             return None
-        return self.question.against(self.compare_target, self.compare_class)
+        return self.question.compared_with(self.compare_target, self.compare_class)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,8 @@ class SubpopsOptions:
 
     results: Results
     source: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Show only the subpopulations of this source class; default: all.")
+        str | None,
+        typer.Option(metavar="CLASS", help="Only examples that this source class drives; default: all."),
     ] = None
     target_class: TargetClass = None
     target: Target = None
@@ -151,9 +153,9 @@ class FailuresOptions(QuestionOptions):
             min=2, max=1000, metavar="COUNT", help="With --verify: number of retrainings of each arm; default: 10."
         ),
     ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --verify: show what would be trained, and exit.")
-    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --verify: show what would be trained, and exit.")] = (
+        False
+    )
     foreground: Foreground = False
     devices: Devices = None
     retry_failed: RetryFailed = False
@@ -163,6 +165,11 @@ class FailuresOptions(QuestionOptions):
     color: Color = "auto"
     ascii_only: Ascii = False
     theme: Theme = "dark"
+
+    @property
+    def trains(self) -> bool:
+        """Whether an option asks for a retraining, so that existing results are not enough."""
+        return any((self.drop, self.seeds, self.dry_run, self.foreground, self.retry_failed))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,11 +193,11 @@ class LeaksOptions:
     ] = False
     init: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the config of a sweep over single images of the most helpful classes."),
+        typer.Option(metavar="FILE", help="Write the config of a sweep over single images of the best classes."),
     ] = None
     models: Annotated[
         int | None,
-        typer.Option(min=1, metavar="COUNT", help="With --init: number of models to train; default: as many as needed."),
+        typer.Option(min=1, metavar="COUNT", help="With --init: number of models to train; default: as needed."),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="With --init: replace existing files.")] = False
     top: Annotated[

@@ -23,9 +23,9 @@ from tui_influence.cli.options.shared import (
 class DemoOptions:
     """Run an experiment that needs no data: which printed characters help to read handwritten digits?"""
 
-    results: Annotated[
-        Path, typer.Argument(metavar="RESULTS", help="Results directory to write.", readable=False)
-    ] = Path("results/demo")
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results directory to write.", readable=False)] = (
+        Path("results/demo")
+    )
     models: Annotated[
         int | None, typer.Option(min=2, metavar="COUNT", help="Number of models to train; default: 256.")
     ] = None
@@ -82,9 +82,9 @@ class LogsOptions:
     """Show the events of a run, one per line, or the log of one worker."""
 
     results: Results
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Continue to print new lines until the run ends.")
-    ] = False
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue to print new lines until the run ends.")] = (
+        False
+    )
     worker: Annotated[
         int | None,
         typer.Option(min=0, metavar="NUMBER", help="Show the log of this worker; default: the events of the run."),
@@ -158,9 +158,7 @@ class ImportOptions:
     ]
     masks: Annotated[
         Path,
-        typer.Option(
-            metavar="FILE", help="(m, K) .npy, bool or 0/1: the groups that each model was trained on."
-        ),
+        typer.Option(metavar="FILE", help="(m, K) .npy, bool or 0/1: the groups that each model was trained on."),
     ]
     outputs: Annotated[
         Path,

@@ -83,6 +83,4 @@ class QuestionOptions:
     @property
     def question(self) -> Question:
         """The question that the options state."""
-        return Question(
-            self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind
-        )
+        return Question(self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind)
