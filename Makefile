@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 MUTANTS := $(VENV)/.installed-mutants
+DOCS   := $(VENV)/.installed-docs
 PIP    := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts
 # Beside a Pillow that its metadata do not allow: pyproject.toml says why.
 TERM_IMAGE := $(PIP) --no-deps term-image
@@ -15,14 +16,16 @@ GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/py
 GPU_PYTHON_VERSION ?= 3.12
 GPU_PACKAGES       := build/gpu-packages
 
-.PHONY: demo test test-tools lint types imports unit mutants tour soak cluster bench gpu-wheels gpu-check constraints clean help
+.PHONY: demo test test-tools lint types imports unit mutants tour cli-reference docs soak cluster bench gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
 	@echo "make test       lint, types, import contracts and the whole test suite"
 	@echo "make test-tools install the tools of 'make mutants', whose own tests are left out without them"
 	@echo "make mutants    do the tests notice changed code? A sample (MUTANTS_SEED=1 MUTANTS_SAMPLE=24), most of an hour"
-	@echo "make tour       the README's pictures, from the demo's run"
+	@echo "make tour       the pictures of README and guide, from the demo's run"
+	@echo "make cli-reference  docs/cli.md, from the help texts"
+	@echo "make docs       the documentation as a site, in build/site"
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
@@ -41,6 +44,10 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[dev,term-image]'
 	$(TERM_IMAGE)
 	@touch $@ $(STAMP)
+
+$(DOCS): docs/requirements.txt $(STAMP)
+	$(PIP) -r docs/requirements.txt
+	@touch $@
 
 $(MUTANTS): benchmarks/mutants/requirements.txt $(DEV)
 	$(PIP) -r benchmarks/mutants/requirements.txt
@@ -81,6 +88,13 @@ results/demo-images: | results/demo
 
 tour: $(STAMP) | results/demo results/demo-images
 	$(BIN)/python docs/tour.py results/demo docs/tour --images results/demo-images
+
+cli-reference: $(STAMP)
+	$(BIN)/python docs/cli_reference.py docs/cli.md
+
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	@echo "build/site/index.html"
 
 soak: $(DEV)
 	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600) --seed $(or $(SOAK_SEED),1)

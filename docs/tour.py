@@ -1,4 +1,4 @@
-"""The README's pictures: opens the app on a finished run and writes what is to be seen in it as SVG.
+"""The pictures of the README and the guide: opens the app on a finished run and writes what is to be seen in it as SVG.
 
 Of the commands that answer with pictures, what they print is written likewise.
 
@@ -141,7 +141,7 @@ async def _until_complete(app: ExploreApp, pilot: Pilot[str], words: tuple[str, 
 
 def main() -> None:
     """Make the pictures."""
-    parser = argparse.ArgumentParser(description="Write the README's pictures of the app.")
+    parser = argparse.ArgumentParser(description="Write the pictures of the README and the guide.")
     parser.add_argument("run", type=Path, help="results directory of a finished run, such as the demo's")
     parser.add_argument("folder", type=Path, help="where to write them")
     parser.add_argument("--images", type=Path, help="results directory of a sweep over single images")

@@ -1,4 +1,4 @@
-"""The README's pictures: they are there, and what makes them works."""
+"""The pictures of the README and the guide: they are there, and what makes them works."""
 
 import os
 import re
@@ -16,7 +16,14 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.tui.theme import LIGHT
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = sorted(re.findall(r"!\[[^]]+\]\((docs/tour/[^)]+)\)", (ROOT / "README.md").read_text()))
+PAGES = (ROOT / "README.md", ROOT / "docs/guide.md")
+SHOWN = sorted(
+    {
+        str((page.parent / picture).relative_to(ROOT))
+        for page in PAGES
+        for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text())
+    }
+)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -39,13 +46,13 @@ def check(picture: Path) -> list[str]:
     return written
 
 
-def test_the_readme_shows_every_picture_of_the_tour():
+def test_every_picture_of_the_tour_is_shown():
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs/tour").iterdir()} == set(SHOWN)
     assert len(SHOWN) >= 4
 
 
 @pytest.mark.parametrize("picture", SHOWN)
-def test_a_picture_of_the_readme_is_self_contained(picture):
+def test_a_picture_is_self_contained(picture):
     assert re.search(r"\bdemo\b", " ".join(check(ROOT / picture))) or picture.endswith("image.svg")
 
 

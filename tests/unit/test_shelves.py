@@ -2,7 +2,7 @@
 
 import pytest
 
-from tui_influence.tui.widgets.shelves import GAP, SIZES, Layout
+from tui_influence.render.image_layout import GAP, SIZES, Layout
 
 
 @pytest.mark.parametrize("width", [1, 14, 38, 78, 92, 140, 300])

@@ -3,7 +3,6 @@
 All there is to say about one test example: what models predict for it, and which source groups move it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,16 +36,6 @@ def summarise_with_and_without(
     """Return what the models that were trained on a group say about a test example, and what the others say."""
     has = np.asarray(reading.outputs.masks[:, group])
     return _said(reading, example, has), _said(reading, example, ~has)
-
-
-def label_name(classes: Sequence[str], label: int) -> str:
-    """Return the name of a predicted label, which a record may hold beyond the classes there are.
-
-    The first beyond them stands for any other than the right one, where an import does not say which.
-    """
-    if label < len(classes):
-        return classes[label]
-    return "another class" if label == len(classes) else f"label {label}"
 
 
 def majority_predictions(reading: RunSnapshot, examples: NDArray[np.intp]) -> NDArray[np.intp]:

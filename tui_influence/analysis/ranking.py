@@ -10,12 +10,14 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.analysis.names import (
+    group_noun,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.types import (
     ComparisonReport,
     ComparisonResult,
-    Noun,
     RankingResult,
     RankReport,
 )
@@ -128,18 +130,6 @@ def select_examples(described: TargetInfo, examples: Examples, question: Questio
     if not len(columns):
         raise ConfigError(f"no test examples to rank on in the {question.split} half")
     return columns
-
-
-def group_noun(info: RunInfo) -> Noun:
-    """Return what a group of a run is."""
-    source = info.config.get("source")
-    match source.get("groups") if isinstance(source, dict) else "class":
-        case "class":
-            return "class"
-        case "example":
-            return "example"
-        case _:
-            return "example" if all(size == 1 for size in info.source.sizes) else "group"
 
 
 def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:

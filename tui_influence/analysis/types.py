@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from tui_influence.analysis.names import PLURAL, Noun
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
     Comparison,
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.snapshot import RunSnapshot
-
-
-Noun = Literal["class", "example", "group"]
-
-
-PLURAL: dict[Noun, str] = {"class": "classes", "example": "examples", "group": "groups"}
-"""What several of a noun are called."""
 
 
 @dataclass(frozen=True)

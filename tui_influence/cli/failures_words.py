@@ -6,9 +6,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    group_noun,
+    label_name,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     Failure,
@@ -19,7 +21,8 @@ from tui_influence.errors import ResultsError
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.format import cut, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.snapshot import RunSnapshot
@@ -19,7 +19,8 @@ from tui_influence.cli.images import Canvas, pictures_of
 from tui_influence.cli.show_words import context_lines, ends, fact
 from tui_influence.export.json import rank_document
 from tui_influence.render.format import cut
-from tui_influence.render.ranking import finite, scope
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import scope
 from tui_influence.render.ranking_table import height_of
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize

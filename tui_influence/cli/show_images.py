@@ -18,7 +18,8 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
     RankedGroup,
 )
-from tui_influence.render.format import cut, plain, value_format
+from tui_influence.render.format import cut, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.ranking import circumstances, meaning, scope, trust
 from tui_influence.render.ranking_table import noise_warning, packed, paragraph
 from tui_influence.render.style import Style

@@ -11,8 +11,10 @@ from tui_influence.analysis.leakage import (
     groups_are_images,
     source_class_of,
 )
+from tui_influence.analysis.names import (
+    group_noun,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     Duplicates,

@@ -5,7 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     ExampleEffect,
@@ -18,11 +20,9 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import Lines
-from tui_influence.render.ranking import (
-    finite,
-    scope,
-)
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import scope
+from tui_influence.render.ranking_table import ranking_rows
 from tui_influence.render.style import Style
 
 _CLASSES = 24
@@ -35,7 +35,7 @@ def print_moved(canvas: Canvas, reading: RunSnapshot, report: RankReport, moved:
     console = canvas.console
     style = canvas.style
     console.print(Text(), style.line("effect on each class of the target", "bold"), sep="\n")
-    table, rows = Lines(moved.classes, "class", console.width, style), len(moved.classes)
+    table, rows = ranking_rows(moved.classes, "class", style, console.width), len(moved.classes)
     console.print(table.header())
     shown = range(rows) if rows <= _CLASSES else [*range(_CLASSES // 2), *range(rows - _CLASSES // 2, rows)]
     for place in shown:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tui_influence.analysis.ranking import group_noun
+from tui_influence.analysis.names import (
+    group_noun,
+)
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     RankReport,

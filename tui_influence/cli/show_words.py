@@ -9,9 +9,17 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.interval_table import ShownRows, choose_rows
 from tui_influence.render.ranking import circumstances, meaning, trust
-from tui_influence.render.ranking_table import body, height_of, noise_warning, packed, paragraph, signs_explained
+from tui_influence.render.ranking_table import (
+    RowChoice,
+    choice_lines,
+    choose_rows,
+    height_of,
+    noise_warning,
+    packed,
+    paragraph,
+    signs_explained,
+)
 from tui_influence.render.style import Style
 
 _MOST_ROWS = 11
@@ -37,13 +45,16 @@ def ends(report: RankReport, style: Style, width: int, room: int | None) -> list
     """
     warning, key = noise_warning(report, style, "this order"), packed(signs_explained(report, style), style, width)
     left = _MOST_ROWS if room is None else room - height_of([*warning, *key], width) - bool(warning) - 1
-    rows = choose_rows(report, style, None, min(left, _MOST_ROWS))
-    return [*warning, *([Text()] if warning else []), *body(report, style, rows, width), *key]
+    rows = choose_rows(report.ranking.rows, style, None, min(left, _MOST_ROWS))
+    return [*warning, *([Text()] if warning else []), *choice_lines(rows, report.noun, style, width), *key]
 
 
 def one(report: RankReport, row: RankedGroup, style: Style, width: int) -> list[Text]:
     """Return the line of one group of a ranking."""
-    return [*body(report, style, ShownRows([row]), width), *packed(signs_explained(report, style), style, width)]
+    return [
+        *choice_lines(RowChoice([row]), report.noun, style, width),
+        *packed(signs_explained(report, style), style, width),
+    ]
 
 
 def context_lines(report: RankReport, style: Style, width: int) -> list[Text]:

@@ -6,21 +6,24 @@ from pathlib import Path
 
 from rich.text import Text
 
+from tui_influence.analysis.names import (
+    Noun,
+    group_noun,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
-    Noun,
 )
 from tui_influence.cli.images import Canvas, per_row, pictures_of, print_pictures
 from tui_influence.errors import ResultsError
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 

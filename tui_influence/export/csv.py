@@ -22,12 +22,8 @@ from tui_influence.influence.types import (
     ComparedGroup,
     RankedGroup,
 )
-from tui_influence.render.ranking import (
-    finite,
-    first,
-    meaning,
-    verdict,
-)
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import first, meaning, verdict
 from tui_influence.text import printable, spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "n_with", "n_without")

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
@@ -12,7 +14,7 @@ from tui_influence.analysis.types import (
 )
 from tui_influence.export.csv import csv_text, number
 from tui_influence.export.metadata import about, comments
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q")

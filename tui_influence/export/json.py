@@ -23,12 +23,8 @@ from tui_influence.influence.types import (
     Reliability,
     ReliabilityForecast,
 )
-from tui_influence.render.ranking import (
-    finite,
-    first,
-    meaning,
-    verdict,
-)
+from tui_influence.render.numbers import finite
+from tui_influence.render.ranking import first, meaning, verdict
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -8,8 +8,10 @@ from tui_influence.analysis.leakage import (
     groups_are_images,
     source_class_of,
 )
+from tui_influence.analysis.names import (
+    group_noun,
+)
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import group_noun
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
     Duplicates,
@@ -21,7 +23,7 @@ from tui_influence.export.metadata import about, comments, comments_on_images
 from tui_influence.influence.types import (
     RankedGroup,
 )
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "on_example")

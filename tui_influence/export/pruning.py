@@ -19,7 +19,7 @@ from tui_influence.pruning.types import (
     Recommendation,
     Score,
 )
-from tui_influence.render.ranking import finite
+from tui_influence.render.numbers import finite
 from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
 from tui_influence.text import spreadsheet_safe
 

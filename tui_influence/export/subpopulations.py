@@ -21,9 +21,7 @@ from tui_influence.export.csv import csv_text, number
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.ranking import (
-    finite,
-)
+from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "class_relative_influence", "se", "low", "high", "q")

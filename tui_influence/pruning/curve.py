@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from tui_influence.analysis.ranking import group_noun
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
 )
 from tui_influence.pruning.types import (
     ArmResult,

@@ -23,9 +23,7 @@ from tui_influence.pruning.types import (
     Verified,
 )
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import (
-    finite,
-)
+from tui_influence.render.numbers import finite
 from tui_influence.roles import (
     ArmKind,
 )

@@ -1,149 +1,215 @@
-"""Which rows of a ranking a table shows, and what it says of the others.
+"""A table whose rows have a name and one or more estimates, each with its interval drawn as a whisker.
 
-With `top`, the first so many and a line that names the other end; else all of them where they fit, or as many from
-both ends. Groups without an influence come last, and are the first to make room. No widths and no colours here.
-
-A ranking's rows as lines of styled text, one at a time: what the printed table and the app's table share.
-
-`Lines` fixes the columns, the numbers' digits and the whiskers' scale once for a set of rows; a line then costs the
-same whether there are ten of them or ten thousand. Nothing is said by colour alone: sign is ▲ or ▼ and the side of
-zero, significance is `*`. Colours are Okabe-Ito; noise has none.
-
-A comparison's rows as lines of styled text, one at a time: the counterpart of `lines`.
-
-Each ranking has a column of influences and, where there is room for two, a column of whiskers on a scale of its own:
-outputs of different targets need not be of the same size. A ranking that is noise has no colour.
+Columns, digits and the whiskers' scales are fixed once for all rows; a line then costs the same in a table of ten rows
+or of ten thousand. Columns give way by priority where the table is narrow. Sign is the arrow and the side of zero,
+significance is `*`: no meaning rests on colour alone.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
+from typing import Protocol
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.types import (
-    ComparisonReport,
-    RankReport,
-)
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-    ComparedGroup,
-    RankedGroup,
-)
-from tui_influence.render.format import Column, choose, cut, fit, plain, value_format
-from tui_influence.render.ranking import (
-    comparison_labels,
-    first,
-    shown,
-)
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.render.format import cut, fit, plain, unbroken
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
-from tui_influence.render.whisker import Interval, common_scale, draw
+from tui_influence.render.whisker import PointEstimate, common_scale, draw
 
-FEWEST = 4
-"""Rows that are shown however low the terminal is."""
-OTHER_END = 3
-"""How many groups the line after `top` names."""
+NAME = (8, 48)
+"""Cells of the names' column, at least and at most (less if no name needs as much)."""
+ROOMY_NAME = 20
+"""Cells that names have before columns that can be done without, unless a table says otherwise."""
+WHISKER = (11, 61)
+"""Cells of a column of whiskers, at least and at most."""
+_LABEL = 12
+"""Cells that a column of estimates may take for the sake of its header."""
+_WIDE = 60
+"""Cells from which on there are two blanks between columns."""
+
+
+class Influence(Protocol):
+    """The influence of a group, as every result has it."""
+
+    @property
+    def influence(self) -> float:
+        """The estimate."""
+
+    @property
+    def se(self) -> float:
+        """Its standard error."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95% interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95% interval."""
+
+    @property
+    def q(self) -> float:
+        """False discovery rate."""
+
+
+def point_estimate(row: Influence) -> PointEstimate:
+    """Return an influence as an estimate of a table."""
+    return PointEstimate(row.influence, row.low, row.high, row.se, row.q < SIGNIFICANCE_LEVEL)
 
 
 @dataclass(frozen=True)
-class ShownRows:
-    """The rows of a table, and what is said of those it leaves out.
+class Column:
+    """A column whose cells are text already.
 
     Attributes:
-        head: from the best on.
-        between: the line after them, if any were left out there.
-        tail: to the worst.
-        below: the line after all; empty if there is nothing to say.
+        header: above it.
+        cells: one a row.
+        right: aligned to the right.
+        keep: 0 always; else it is left out when it does not fit, the highest number first.
     """
 
-    head: Sequence[RankedGroup]
-    between: str = ""
-    tail: Sequence[RankedGroup] = ()
-    below: str = ""
+    header: str
+    cells: tuple[str | Text, ...]
+    right: bool = True
+    keep: int = 0
 
-    @property
-    def rows(self) -> tuple[RankedGroup, ...]:
-        """All rows that are shown."""
-        return (*self.head, *self.tail)
+    @cached_property
+    def width(self) -> int:
+        """Cells that it needs."""
+        return max(text.cell_len if isinstance(text, Text) else cell_len(text) for text in (self.header, *self.cells))
 
 
-def choose_rows(report: RankReport, style: Style, top: int | None, room: int | None) -> ShownRows:
-    """Choose the rows of a table.
+@dataclass(frozen=True)
+class Estimates:
+    """A column of estimates, with digits and a scale of its own.
+
+    Attributes:
+        header: above it.
+        values: one a row.
+        digits: format of the numbers; None for digits that suit all.
+        unknown: what stands for an unknown estimate.
+        colour_all: colour every estimate by its sign, not only significant ones.
+        is_noise: colour none.
+    """
+
+    header: str
+    values: Sequence[PointEstimate]
+    digits: str | None = None
+    unknown: str = ""
+    colour_all: bool = False
+    is_noise: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Cells of a table's columns.
+
+    Attributes:
+        columns: those that fit.
+        name: cells of the names.
+        whisker: cells of a whisker; 0 leaves them out.
+        gap: blanks between columns.
+    """
+
+    columns: tuple[Column, ...]
+    name: int
+    whisker: int
+    gap: int
+
+
+def lay_out(
+    columns: Sequence[Column], longest_name: int, width: int, whiskers: int = 1, min_name: int = NAME[0]
+) -> Layout:
+    """Share the cells of a line between names, whiskers and the other columns.
 
     Args:
-        report: the ranking.
-        style: colours and style.
-        top: the first so many; None for as many as there is room for.
-        room: lines for rows and what is said of the others; None if there is no limit. Ignored with `top`.
+        columns: all but names and whiskers.
+        longest_name: cells of the longest name.
+        width: of the table.
+        whiskers: columns of whiskers, all alike.
+        min_name: cells that names are given before columns that can be done without.
     """
-    rows = report.ranking.rows
-    if top is not None:
-        return _first_rows(rows, style, top)
-    known = [row for row in rows if isfinite(row.influence)]
-    note = _undefined([row for row in rows if not isfinite(row.influence)])
-    if room is None or len(rows) + bool(note) <= room:
-        return ShownRows(rows, below=note)
-    room = max(room - bool(note), FEWEST + 1)
-    if len(known) <= room:
-        return ShownRows(known, below=note)
-    tail = (room - 1) // 2
-    head = room - 1 - tail
-    between = f"{style.ellipsis} {len(known) - head - tail:,} more {style.ellipsis}"
-    return ShownRows(known[:head], between, known[len(known) - tail :], note)
+    kept = list(columns)
+    while True:
+        layout = _share(kept, longest_name, width, whiskers)
+        optional = [column for column in kept if column.keep]
+        if not optional or (layout.name >= min(longest_name, min_name) and (layout.whisker or not whiskers)):
+            return layout
+        kept.remove(max(optional, key=lambda column: column.keep))
 
 
-def _first_rows(rows: Sequence[RankedGroup], style: Style, top: int) -> ShownRows:
-    head = first(rows, top)
-    rest = rows[len(head) :]
-    if not rest:
-        return ShownRows(head, below=_undefined([row for row in rows if not isfinite(row.influence)]))
-    ends = [row for row in rest if isfinite(row.influence)][-OTHER_END:]
-    names = ", ".join(f"{shown(row.group)} ({_signed(row.influence, style)})" for row in ends[::-1])
-    other = f"; at the other end: {names}" if names else f": {_undefined(rest)}"
-    return ShownRows(head, below=f"{style.ellipsis} {len(rest):,} more{other}")
+def _share(columns: Sequence[Column], longest_name: int, width: int, whiskers: int) -> Layout:
+    gap = 2 if width >= _WIDE else 1
+    narrow_name = min(longest_name, NAME[0])
+    narrow, wide = (whiskers * cells for cells in WHISKER)
+    free = width - sum(column.width + gap for column in columns) - whiskers * gap
+    if not whiskers or free < narrow_name + narrow:
+        return Layout(tuple(columns), max(min(longest_name, free + whiskers * gap), 1), 0, gap)
+    name = min(longest_name, max(narrow_name, min(free * 2 // 5, free - narrow), free - wide), NAME[1])
+    return Layout(tuple(columns), name, min((free - name) // whiskers, WHISKER[1]), gap)
 
 
-def _signed(value: float, style: Style) -> str:
-    return f"{style.before(value) if value else ''}{value:+.3g}"
+def estimate_text(estimate: PointEstimate, digits: str, style: Style, unknown: str = "") -> str:
+    """Return an estimate after its arrow, and `*` where it is significant; `unknown` where it is unknown."""
+    if not isfinite(estimate.value):
+        return unknown
+    mark = "*" if estimate.is_significant else " "
+    return f"{style.before(estimate.value)}{estimate.value:{digits}}{mark}"
 
 
-def _undefined(rows: Sequence[RankedGroup]) -> str:
-    if not rows:
-        return ""
-    constant = all(not row.n_with or not row.n_without for row in rows)
-    return f"{len(rows):,} undefined ({'in every model or none' if constant else 'too few models to tell'})"
+def digits_of(estimates: Sequence[PointEstimate]) -> str:
+    """Return the format of numbers that suits all."""
+    return value_format([estimate.value for estimate in estimates], [estimate.se for estimate in estimates])
 
 
-class Whiskers:
-    """A column of intervals, drawn on one scale."""
+class _EstimateColumns:
+    """Estimates as a column of numbers and one of whiskers."""
 
-    def __init__(self, rows: Sequence[RankedGroup], style: Style) -> None:
-        """Fix the scale for these rows."""
-        self._style = style
-        self._scale = common_scale(Interval(row.influence, row.low, row.high) for row in rows)
+    def __init__(self, estimates: Estimates, style: Style, *, is_only: bool) -> None:
+        self._estimates, self._style, self._is_only = estimates, style.muted(estimates.is_noise), is_only
+        self._header = plain(estimates.header, style.ascii)
+        values = estimates.values
+        digits = estimates.digits or digits_of(values)
+        blank = " " * min(cell_len(self._header), _LABEL)
+        cells = tuple(estimate_text(value, digits, style, estimates.unknown) for value in values)
+        self.numbers = Column(self._header if is_only else blank, cells)
+        self._scale = common_scale(values)
 
-    def cell(self, row: RankedGroup, cells: int) -> Text:
-        """Return the whisker of a row in so many cells; nothing in none."""
-        if not cells:
-            return Text()
-        whisker = draw(Interval(row.influence, row.low, row.high), self._scale, cells, self._style.whisker)
-        text = Text(whisker, style=self._style.effect(row.influence))
-        text.highlight_regex(re.escape(self._style.whisker.zero), self._style.zero)
-        return text
+    def header(self, whisker: int, gap: int) -> Text:
+        """Return the header over the numbers, and the axis; one that is long goes on over the axis, up to its zero."""
+        width, ellipsis = self.numbers.width, self._style.ellipsis
+        if not whisker:
+            return Text(fit(self._header, width, ellipsis=ellipsis, right=self._is_only))
+        axis = " " * gap + self._axis(whisker)
+        if self._is_only:
+            return Text(fit(self._header, width, right=True) + axis)
+        zero = gap + self._scale.zero(whisker)
+        label = cut(self._header, width + zero - 1, ellipsis)
+        over = cell_len(label) - width  # cells over the axis
+        return Text(fit(label, width) + axis if over <= 0 else label + " " * (zero - over) + axis[zero:])
 
-    def zero(self, cells: int) -> int:
-        """Return the cell of zero."""
-        return self._scale.zero(cells)
+    def cells(self, row: int, whisker: int) -> list[Text]:
+        """Return the number and, where there is room, the whisker of a row."""
+        value, glyphs, number = self._estimates.values[row], self._style.whisker, self.numbers.cells[row]
+        significant = value.is_significant or self._estimates.colour_all
+        colour = self._style.effect(value.value, significant=significant)
+        cells = [Text(fit(str(number), self.numbers.width, right=True), colour)]
+        if whisker:
+            line = Text(draw(value, self._scale, whisker, glyphs), colour)
+            line.highlight_regex(re.escape(glyphs.zero), self._style.zero)
+            cells.append(line)
+        return cells
 
-    def axis(self, cells: int) -> str:
-        """Return what stands above: both ends of the scale where there is room, and its zero."""
+    def _axis(self, cells: int) -> str:
+        """Return both ends of the scale where there is room, and its zero."""
         axis = [" "] * cells
-        if not cells:
-            return ""
-        zero = self.zero(cells)
-        low, high = (f"{end:+.2g}" if end else "" for end in (self._scale.low, self._scale.high))
+        zero = self._scale.zero(cells)
+        low, high = (_end_text(end) for end in (self._scale.low, self._scale.high))
         if len(low) < max(zero, 1) and len(high) < max(cells - 1 - zero, 1):
             axis[: len(low)] = low
             axis[cells - len(high) :] = high
@@ -151,195 +217,90 @@ class Whiskers:
         return "".join(axis)
 
 
-class Lines:
-    """Rows of a ranking as lines of one width, with a header."""
-
-    def __init__(self, rows: Sequence[RankedGroup], noun: str, width: int, style: Style) -> None:
-        """Fix columns, digits and scale.
-
-        Args:
-            rows: those that the lines are for.
-            noun: what a group is called.
-            width: of a line, in cells.
-            style: colours and style.
-        """
-        self._rows, self._noun, self._style = rows, noun, style
-        self._names = [plain(row.group, style.ascii) for row in rows]
-        longest = max(cell_len(name) for name in (noun, *self._names))
-        self._layout = choose(_columns(rows, style), longest, width)
-        self._whiskers = Whiskers(rows, style)
-
-    @property
-    def indent(self) -> int:
-        """Cells before a name."""
-        return self._layout.kept[0].width + self._layout.gap
-
-    def header(self) -> Text:
-        """Return the line above the rows."""
-        axis = Text(self._whiskers.axis(self._layout.whisker))
-        line = self._line([column.header for column in self._layout.kept], self._noun, axis)
-        line.stylize(self._style.quiet)
-        return line
-
-    def line(self, place: int) -> Text:
-        """Return the line of the row at `place`: rank, name, influence, whisker, and what else fits."""
-        row = self._rows[place]
-        colour = self._style.effect(row.influence)
-        whisker = self._whiskers.cell(row, self._layout.whisker)
-        return self._line([column.cells[place] for column in self._layout.kept], self._names[place], whisker, colour)
-
-    def _line(self, cells: Sequence[str], name: str, whisker: Text, colour: str = "") -> Text:
-        layout, style = self._layout, self._style
-        texts = [fit(text, column.width, right=True) for text, column in zip(cells, layout.kept, strict=True)]
-        parts = [
-            Text(texts[0], style=style.quiet),
-            Text(fit(name, layout.name, ellipsis=style.ellipsis)),
-            Text(texts[1], style=colour),
-            *([whisker] if layout.whisker else []),
-            *(Text(text, style=style.quiet) for text in texts[2:]),
-        ]
-        return one_line(parts, layout.gap)
+def _end_text(end: float) -> str:
+    if not end:
+        return ""
+    return f"{end:+.0f}" if 100 <= abs(end) < 1e5 else f"{end:+.2g}"
 
 
-def one_line(parts: Sequence[Text], gap: int) -> Text:
-    """Return cells with blanks between, as a line that is never broken."""
-    line = Text(" " * gap).join(parts)
-    line.no_wrap, line.overflow = True, "crop"
-    return line
+class IntervalTable:
+    """Rows with a name and estimates, as lines of one width."""
 
-
-def influence_cells(rows: Sequence[RankedGroup], style: Style) -> tuple[str, ...]:
-    """Return the influence of each row with its sign, in digits that suit all, and `*` where it is significant."""
-    number = value_format((row.influence for row in rows), (row.se for row in rows))
-
-    def cell(row: RankedGroup) -> str:
-        if not isfinite(row.influence):
-            return f"{style.unknown} "
-        return f"{style.before(row.influence)}{row.influence:{number}}{'*' if row.q < SIGNIFICANCE_LEVEL else ' '}"
-
-    return tuple(cell(row) for row in rows)
-
-
-def _columns(rows: Sequence[RankedGroup], style: Style) -> list[Column]:
-    unknown = style.unknown
-    return [
-        Column("#", tuple(f"{row.rank}" if isfinite(row.influence) else unknown for row in rows)),
-        Column("influence ", influence_cells(rows, style)),
-        Column("q", tuple(q_text(row.q, unknown) for row in rows), keep=1),
-        Column("with/without", tuple(f"{row.n_with:,}/{row.n_without:,}" for row in rows), keep=2),
-    ]
-
-
-def q_text(q: float, unknown: str) -> str:
-    """Return a false discovery rate in the digits that matter, or what is said of one that is unknown."""
-    if not isfinite(q):
-        return unknown
-    return "<0.001" if q < 0.001 else f"{q:.3f}" if q < 0.1 else f"{q:.2f}"
-
-
-_LABEL = 12
-"""Cells that a column of influences may take for the sake of the name above it."""
-
-
-class ComparisonLines:
-    """Rows of a comparison as lines of one width, with a header."""
-
-    def __init__(self, rows: Sequence[ComparedGroup], report: ComparisonReport, width: int, style: Style) -> None:
+    def __init__(
+        self,
+        header: str,
+        names: Sequence[str],
+        estimates: Sequence[Estimates],
+        style: Style,
+        width: int,
+        *,
+        rank: Column | None = None,
+        before: Sequence[Column] = (),
+        after: Sequence[Column] = (),
+        min_name: int = ROOMY_NAME,
+    ) -> None:
         """Fix columns, digits and scales.
 
         Args:
-            rows: those that the lines are for.
-            report: what they are about.
-            width: of a line, in cells.
-            style: colours and style.
+            header: above the names.
+            names: one a row.
+            estimates: none, one or several columns of them; all whiskers are equally wide.
+            style: colours and signs.
+            width: of a line.
+            rank: column left of the names.
+            before: columns between names and estimates; those of words are not quiet.
+            after: columns right of the estimates. Without estimates, the last takes the cells that are left.
+            min_name: cells that names are given before columns that can be done without.
         """
-        self._rows, self._style, self._noun = rows, style, report.first.noun
-        self._names = [plain(row.group, style.ascii) for row in rows]
-        self._sides = (
-            _Side([row.first for row in rows], report.first, comparison_labels(report)[0], style),
-            _Side([row.second for row in rows], report.second, comparison_labels(report)[1], style),
-        )
-        longest = max(cell_len(name) for name in (self._noun, *self._names))
-        columns = [_places(rows, style), *(side.numbers for side in self._sides), *_further(rows, style)]
-        self._layout = choose(columns, longest, width, whiskers=2)
+        self._style, self._header = style, header
+        plain_names = {name: plain(name, style.ascii) for name in set(names)}
+        self._names = [plain_names[name] for name in names]
+        self._estimates = [_EstimateColumns(column, style, is_only=len(estimates) == 1) for column in estimates]
+        self._rest = None if estimates or not after else after[-1]
+        after = after[:-1] if self._rest is not None else after
+        first = [rank] if rank is not None else []
+        numbers = [column.numbers for column in self._estimates]
+        longest = max(cell_len(name) for name in (header, *self._names))
+        layout = lay_out([*first, *before, *numbers, *after], longest, width, len(estimates), min_name)
+        fitting = {id(column) for column in layout.columns}
+        self._rank, self._layout, self._width = rank, layout, width
+        self._before = [column for column in before if id(column) in fitting]
+        self._after = [column for column in after if id(column) in fitting]
 
     @property
     def indent(self) -> int:
         """Cells before a name."""
-        return self._layout.kept[0].width + self._layout.gap
+        return 0 if self._rank is None else self._rank.width + self._layout.gap
 
     def header(self) -> Text:
         """Return the line above the rows."""
         layout = self._layout
-        parts = [
-            Text(fit(layout.kept[0].header, layout.kept[0].width, right=True)),
-            Text(fit(self._noun, layout.name)),
-            *(Text(side.header(layout.whisker, layout.gap)) for side in self._sides),
-            *(Text(fit(column.header, column.width, right=column.right)) for column in layout.kept[3:]),
-        ]
-        line = one_line(parts, layout.gap)
+        estimates = [column.header(layout.whisker, layout.gap) for column in self._estimates]
+        line = self._line(None, self._header, estimates)
         line.stylize(self._style.quiet)
         return line
 
-    def line(self, place: int) -> Text:
-        """Return the line of the row at `place`: place, name, influence and whisker in both, and what else fits."""
+    def line(self, row: int) -> Text:
+        """Return the line of a row."""
+        estimates = [cell for column in self._estimates for cell in column.cells(row, self._layout.whisker)]
+        return self._line(row, self._names[row], estimates)
+
+    def _line(self, row: int | None, name: str, estimates: Sequence[Text]) -> Text:
         layout, style = self._layout, self._style
-        number, *_ = layout.kept
-        sides = [part for side in self._sides for part in side.cells(place, layout.whisker)]
-        parts = [
-            Text(fit(number.cells[place], number.width, right=True), style=style.quiet),
-            Text(fit(self._names[place], layout.name, ellipsis=style.ellipsis)),
-            *sides,
-            *(
-                Text(fit(column.cells[place], column.width, right=column.right), style=style.quiet)
-                for column in layout.kept[3:]
-            ),
-        ]
-        return one_line(parts, layout.gap)
+        rank = [] if self._rank is None else [_cell(self._rank, row, style.quiet)]
+        before = [_cell(column, row, style.quiet if column.right else "") for column in self._before]
+        after = [_cell(column, row, style.quiet) for column in self._after]
+        name = fit(name, layout.name, ellipsis=style.ellipsis)
+        line = unbroken([*rank, Text(name), *before, *estimates, *after], layout.gap)
+        if self._rest is not None:
+            rest = str(self._rest.header if row is None else self._rest.cells[row])
+            room = max(self._width - line.cell_len - layout.gap, 0)
+            line.append(" " * layout.gap + cut(rest, room, style.ellipsis))
+        return line
 
 
-class _Side:
-    """One of the two rankings: its column of numbers and its whiskers."""
-
-    def __init__(self, rows: Sequence[RankedGroup], report: RankReport, label: str, style: Style) -> None:
-        self._rows, self._style = rows, style.muted(report.is_noise())
-        self._label = plain(label, style.ascii)
-        self._whiskers = Whiskers(rows, self._style)
-        cells = influence_cells(rows, self._style)
-        needed = min(cell_len(self._label), _LABEL)
-        self.numbers = Column(" " * needed, tuple(cells))
-
-    def header(self, whisker: int, gap: int) -> str:
-        """The label; a long one goes on over the whiskers, up to their zero."""
-        width, ellipsis = self.numbers.width, self._style.ellipsis
-        if not whisker:
-            return fit(self._label, width, ellipsis=ellipsis)
-        axis = " " * (width + gap) + self._whiskers.axis(whisker)
-        zero = width + gap + self._whiskers.zero(whisker)
-        label = cut(self._label, zero - 1, ellipsis)
-        taken = cell_len(label)
-        return label + (axis[taken:] if taken <= width else " " * (zero - taken) + axis[zero:])
-
-    def cells(self, place: int, whisker: int) -> list[Text]:
-        """The number and, where there is room, the whisker of a row."""
-        row, numbers = self._rows[place], self.numbers
-        colour = self._style.effect(row.influence)
-        number = Text(fit(numbers.cells[place], numbers.width, right=True), style=colour)
-        return [number, self._whiskers.cell(row, whisker)] if whisker else [number]
-
-
-def _places(rows: Sequence[ComparedGroup], style: Style) -> Column:
-    known = [isfinite(row.difference) for row in rows]
-    return Column(
-        "#", tuple(f"{row.rank}" if is_known else style.unknown for row, is_known in zip(rows, known, strict=True))
-    )
-
-
-def _further(rows: Sequence[ComparedGroup], style: Style) -> list[Column]:
-    number = value_format((row.difference for row in rows), ((row.high - row.low) / 4 for row in rows))
-    number = number.replace("+", "+z")  # no minus before a zero
-    differences = (f"{row.difference:{number}}" if isfinite(row.difference) else style.unknown for row in rows)
-    return [
-        Column("difference", tuple(differences), keep=1),
-        Column("shown", tuple(str(row.kind) for row in rows), right=False, keep=2),
-    ]
+def _cell(column: Column, row: int | None, style: str) -> Text:
+    cell = column.header if row is None else column.cells[row]
+    if isinstance(cell, Text):
+        return cell
+    return Text(fit(cell, column.width, right=column.right), style)

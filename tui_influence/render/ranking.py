@@ -22,6 +22,7 @@ from tui_influence.influence.types import (
     ReliabilityForecast,
     reliability_grade,
 )
+from tui_influence.render.numbers import with_interval
 from tui_influence.text import printable
 
 NAME_LIMIT = 60
@@ -44,19 +45,6 @@ def shown(name: str) -> str:
 def first(rows: Sequence[Row], top: int | None) -> Sequence[Row]:
     """The rows that `--top` leaves, in every format: the first of them; all when it is None."""
     return rows if top is None else rows[: max(top, 0)]
-
-
-def finite(value: float) -> float | None:
-    """Return a plain float, or None for what no file format can hold: NaN and the infinities."""
-    number = float(value)
-    return number if isfinite(number) else None
-
-
-def with_interval(value: float, low: float, high: float) -> str:
-    """Return "0.83 [0.76, 0.88]", or the value alone when its interval is unknown."""
-    if isfinite(low) and isfinite(high):
-        return f"{value:z.2f} [{low:z.2f}, {high:z.2f}]"
-    return f"{value:z.2f}"
 
 
 def _lds(lds: LDS | None) -> str:

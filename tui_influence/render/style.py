@@ -19,6 +19,11 @@ from tui_influence.render.run_words import (
 )
 from tui_influence.runs.heartbeat import State
 
+LABEL = 12
+"""Cells of a fact's label."""
+NARROW = 50
+"""Cells from which on there is room for more than a compact summary."""
+
 _DARK_STATES = {
     State.QUEUED: "#8A94A0",
     State.PREPARING: "#F0E442",
@@ -175,6 +180,10 @@ class Style:
     def muted(self, noise: bool) -> "Style":
         """Return the style of a result: without colours of effects where it is noise."""
         return replace(self, effect_colours=self.effect_colours and not noise)
+
+    def fact(self, label: str, text: Text | str, style: str = "", *, label_cells: int = LABEL) -> Text:
+        """Return a labelled fact: a quiet label, then the text."""
+        return Text.assemble((f"{label:<{label_cells}}", self.quiet), text if isinstance(text, Text) else (text, style))
 
     def line(self, text: str, style: str = "") -> Text:
         """Return text as it may be shown."""

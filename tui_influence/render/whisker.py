@@ -1,4 +1,4 @@
-"""An interval drawn in one line of text, around zero, on a scale that all lines share.
+"""An estimate with its interval, drawn in one line of text, around zero, on a scale that all lines share.
 
     ──●──│            below zero
        ──┼──●──       its interval contains zero
@@ -10,7 +10,7 @@ interval that excludes zero never touches it, however small the distance.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from statistics import median
 
 from tui_influence.render.style import UNICODE_WHISKER, WhiskerGlyphs
@@ -20,17 +20,30 @@ WIDE = 4.0
 
 
 @dataclass(frozen=True)
-class Interval:
-    """An estimate and its 95% interval; any of them may be NaN."""
+class PointEstimate:
+    """A number that may be chance; any of its numbers may be NaN.
+
+    Attributes:
+        value: the estimate.
+        low: lower end of the 95% interval.
+        high: upper end.
+        se: standard error.
+        is_significant: whether it is more than chance.
+    """
 
     value: float
     low: float
     high: float
+    se: float = nan
+    is_significant: bool = False
 
     @property
     def width(self) -> float:
-        """From end to end; NaN or infinite where an end is."""
+        """From end to end of the interval; NaN or infinite where an end is."""
         return self.high - self.low
+
+
+NO_ESTIMATE = PointEstimate(nan, nan, nan)
 
 
 @dataclass(frozen=True)
@@ -52,35 +65,35 @@ class Scale:
         return min(max(self.column(0.0, cells), first), last)
 
 
-def common_scale(intervals: Iterable[Interval]) -> Scale:
+def common_scale(estimates: Iterable[PointEstimate]) -> Scale:
     """The scale that holds zero, every estimate, and every interval but the extremely wide ones."""
-    known = [interval for interval in intervals if isfinite(interval.value)]
-    widths = [interval.width for interval in known if isfinite(interval.width)]
+    finite = [estimate for estimate in estimates if isfinite(estimate.value)]
+    widths = [estimate.width for estimate in finite if isfinite(estimate.width)]
     limit = WIDE * median(widths) if widths else 0.0
-    shown = [end for i in known if isfinite(i.width) and i.width <= limit for end in (i.low, i.high)]
-    points = [0.0, *(interval.value for interval in known), *shown]
+    ends = [end for e in finite if isfinite(e.width) and e.width <= limit for end in (e.low, e.high)]
+    points = [0.0, *(estimate.value for estimate in finite), *ends]
     low, high = min(points), max(points)
     return Scale(low, high) if low < high else Scale(-1.0, 1.0)
 
 
-def draw(interval: Interval, scale: Scale, cells: int, glyphs: WhiskerGlyphs = UNICODE_WHISKER) -> str:
+def draw(estimate: PointEstimate, scale: Scale, cells: int, glyphs: WhiskerGlyphs = UNICODE_WHISKER) -> str:
     """Return the whisker as exactly `cells` characters; only the zero line when the estimate is NaN."""
     zero = scale.zero(cells)
     line = [" "] * cells
     line[zero] = glyphs.zero
-    if not isfinite(interval.value):
+    if not isfinite(estimate.value):
         return "".join(line)
 
-    def place(value: float) -> int:
+    def cell(value: float) -> int:
         column = scale.column(value, cells)
         if value > 0:
             return min(max(column, zero + 1), cells - 1)
         return max(min(column, zero - 1), 0) if value < 0 else zero
 
     # An unknown end is drawn at the estimate, an infinite one at the edge.
-    low = interval.low if interval.low == interval.low else interval.value
-    high = interval.high if interval.high == interval.high else interval.value
-    first, last, dot = place(low), place(high), place(interval.value)
+    low = estimate.low if estimate.low == estimate.low else estimate.value
+    high = estimate.high if estimate.high == estimate.high else estimate.value
+    first, last, dot = cell(low), cell(high), cell(estimate.value)
     for column in range(first, last + 1):
         line[column] = glyphs.cross if column == zero else glyphs.line
     if low < scale.low:

@@ -18,11 +18,15 @@ from tui_influence.analysis.types import (
     ComparisonReport,
     RankReport,
 )
-from tui_influence.render.interval_table import ComparisonLines, Lines
 from tui_influence.render.ranking import agreement
+from tui_influence.render.ranking_table import (
+    compared_group_detail,
+    comparison_rows,
+    group_detail,
+    ranking_rows,
+)
 from tui_influence.render.style import Style
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.detail import detail, pair_detail
 
 
 class Row(Protocol):
@@ -104,8 +108,8 @@ def ranking_sheet(report: RankReport) -> Sheet:
         agreement="",
         orders=orders,
         chosen=lambda text, order: filter_ranking(rows, text, orders[order]),
-        written=lambda width, style: Lines(rows, report.noun, width, style.muted(report.is_noise())),
-        detail=lambda place, images, style: detail(report, None if place is None else rows[place], images, style),
+        written=lambda width, style: ranking_rows(rows, report.noun, style.muted(report.is_noise()), width),
+        detail=lambda place, images, style: group_detail(report, None if place is None else rows[place], images, style),
         part=lambda groups: replace(
             report, ranking=replace(report.ranking, rows=tuple(row for row in rows if row.index in groups))
         ),
@@ -126,8 +130,10 @@ def comparison_sheet(report: ComparisonReport) -> Sheet:
         agreement=agreement(report),
         orders=orders,
         chosen=lambda text, order: filter_comparison(rows, text, orders[order]),
-        written=lambda width, style: ComparisonLines(rows, report, width, style),
-        detail=lambda place, images, style: pair_detail(report, None if place is None else rows[place], images, style),
+        written=lambda width, style: comparison_rows(rows, report, style, width),
+        detail=lambda place, images, style: compared_group_detail(
+            report, None if place is None else rows[place], images, style
+        ),
         part=lambda groups: replace(
             report, comparison=replace(report.comparison, rows=tuple(row for row in rows if row.index in groups))
         ),

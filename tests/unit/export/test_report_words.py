@@ -11,7 +11,8 @@ from tui_influence.influence.types import (
     Reliability,
     ReliabilityForecast,
 )
-from tui_influence.render.ranking import meaning, unit, verdict, with_interval
+from tui_influence.render.numbers import with_interval
+from tui_influence.render.ranking import meaning, unit, verdict
 
 
 def test_verdict_gives_reliability_lds_and_forecast_with_intervals():

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_influence.render.style import ASCII_WHISKER, UNICODE_WHISKER
-from tui_influence.render.whisker import Interval, Scale, common_scale, draw
+from tui_influence.render.whisker import PointEstimate, Scale, common_scale, draw
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 plain = st.floats(-10, 10)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.builds(Interval, numbers, numbers, numbers), max_size=6), st.integers(5, 60))
+@given(st.lists(st.builds(PointEstimate, numbers, numbers, numbers), max_size=6), st.integers(5, 60))
 def test_any_interval_takes_exactly_its_cells(intervals, cells):
     scale = common_scale(intervals)
     assert scale.low <= 0 <= scale.high
@@ -25,7 +25,7 @@ def test_any_interval_takes_exactly_its_cells(intervals, cells):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(plain, st.floats(0, 5), st.floats(0, 5)), min_size=1, max_size=6), st.integers(5, 60))
 def test_dot_and_ends_are_on_their_side_of_zero(values, cells):
-    intervals = [Interval(value, value - below, value + above) for value, below, above in values]
+    intervals = [PointEstimate(value, value - below, value + above) for value, below, above in values]
     scale = common_scale(intervals)
     zero = scale.zero(cells)
     for interval in intervals:
@@ -44,13 +44,13 @@ def test_dot_and_ends_are_on_their_side_of_zero(values, cells):
 @pytest.mark.parametrize(
     ("interval", "text"),
     [
-        (Interval(0.5, 0.25, 0.75), "     |--o- "),
-        (Interval(-0.5, -0.75, -0.25), " -o--|     "),
-        (Interval(0.0, -0.5, 0.5), "  ---o---  "),
-        (Interval(0.25, -0.25, 0.5), "    -+o--  "),
-        (Interval(math.nan, math.nan, math.nan), "     |     "),
-        (Interval(0.5, math.nan, math.nan), "     |  o  "),
-        (Interval(0.5, -3.0, 3.0), "<----+--o->"),
+        (PointEstimate(0.5, 0.25, 0.75), "     |--o- "),
+        (PointEstimate(-0.5, -0.75, -0.25), " -o--|     "),
+        (PointEstimate(0.0, -0.5, 0.5), "  ---o---  "),
+        (PointEstimate(0.25, -0.25, 0.5), "    -+o--  "),
+        (PointEstimate(math.nan, math.nan, math.nan), "     |     "),
+        (PointEstimate(0.5, math.nan, math.nan), "     |  o  "),
+        (PointEstimate(0.5, -3.0, 3.0), "<----+--o->"),
     ],
 )
 def test_a_whisker_looks_like_this(interval, text):
@@ -58,5 +58,5 @@ def test_a_whisker_looks_like_this(interval, text):
 
 
 def test_one_endless_interval_does_not_flatten_the_others():
-    usual = [Interval(0.5, 0.4, 0.6), Interval(-0.2, -0.3, -0.1)]
-    assert common_scale([*usual, Interval(0.1, -50.0, 50.0)]) == common_scale(usual)
+    usual = [PointEstimate(0.5, 0.4, 0.6), PointEstimate(-0.2, -0.3, -0.1)]
+    assert common_scale([*usual, PointEstimate(0.1, -50.0, 50.0)]) == common_scale(usual)

@@ -21,6 +21,7 @@ from textual.widgets import Static
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import Choice, numbers
 from tui_influence.render.format import plain
+from tui_influence.render.style import NARROW
 from tui_influence.runs.heartbeat import State
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
@@ -28,7 +29,6 @@ from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.screens.base import AskingScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.facts import NARROW
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing

@@ -9,7 +9,9 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
+from tui_influence.analysis.names import (
+    label_name,
+)
 from tui_influence.analysis.types import (
     ExampleEffect,
     GroupEffects,
@@ -20,10 +22,10 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
+from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.both_ends import both_ends
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 8
 """Cells that a name keeps, however narrow the screen."""
@@ -106,7 +108,7 @@ def class_effects(moved: GroupEffects, style: Style, width: int, height: int) ->
         (f"effect on {'the class' if len(moved.classes) == 1 else 'each class'} of the target", "bold"),
         (f"  {pluralize(moved.models, 'model')}", style.quiet),
     )
-    return [title, *both_ends(moved.classes, "class", style, width, height - 1)]
+    return [title, *head_and_tail(moved.classes, "class", style, width, height - 1)]
 
 
 def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.run_words import columns, device_cells, device_name, worker_cells
-from tui_influence.render.style import Style
+from tui_influence.render.style import LABEL, NARROW, Style
 from tui_influence.runs.heartbeat import DeviceState, Heartbeat, WorkerState
-from tui_influence.tui.widgets.charts import progress_bar
-from tui_influence.tui.widgets.facts import LABEL, NARROW, fact
 
 MOST = 8
 """Lines that devices take at most, and workers."""
@@ -33,13 +32,13 @@ def crew_lines(heartbeat: Heartbeat, style: Style, width: int, *, fresh: bool) -
     devices, workers = heartbeat.devices, heartbeat.workers
     yield from _devices(devices[:MOST], style, width, text_style)
     if len(devices) > MOST:
-        yield fact("", f"and {len(devices) - MOST} more devices", style, text_style)
+        yield style.fact("", f"and {len(devices) - MOST} more devices", text_style)
     shown = workers if len(workers) <= MOST else workers[: MOST - 1]
     yield from _workers(shown, style, width, text_style, named=len(devices) != 1)
     if left := workers[len(shown) :]:
         busy = sum(1 for worker in left if worker.row)
         done = sum(worker.models for worker in left)
-        yield fact("", f"and {len(left)} more: {busy} at work, {done:,} done", style, text_style)
+        yield style.fact("", f"and {len(left)} more: {busy} at work, {done:,} done", text_style)
 
 
 def _devices(devices: Sequence[DeviceState], style: Style, width: int, text_style: str) -> Iterator[Text]:
@@ -55,7 +54,7 @@ def _devices(devices: Sequence[DeviceState], style: Style, width: int, text_styl
         if not narrow and (left := room - len(line) - 2) >= _FEWEST_NAME:
             text.append("  " + cut(plain(device_name(device), style.ascii), left, ellipsis))
         text.rstrip()
-        yield fact(fit(plain(device.device, style.ascii), LABEL - 1, ellipsis=ellipsis), text, style)
+        yield style.fact(fit(plain(device.device, style.ascii), LABEL - 1, ellipsis=ellipsis), text)
 
 
 def _bar(share: float | None, style: Style, text_style: str) -> Text:
@@ -68,4 +67,4 @@ def _workers(
     cells = [worker_cells(worker)[0 if named else 1 :] for worker in workers]
     for worker, line in zip(workers, columns(cells, width - LABEL), strict=True):
         doubtful = style.warning if worker.silence is not None and not text_style else text_style
-        yield fact(f"worker {worker.worker}"[: LABEL - 1], plain(line, style.ascii).rstrip(), style, doubtful)
+        yield style.fact(f"worker {worker.worker}"[: LABEL - 1], plain(line, style.ascii).rstrip(), doubtful)

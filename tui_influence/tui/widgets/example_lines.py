@@ -5,7 +5,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import (
+from tui_influence.analysis.names import (
     label_name,
 )
 from tui_influence.analysis.types import (
@@ -13,9 +13,9 @@ from tui_influence.analysis.types import (
     PredictionSummary,
 )
 from tui_influence.render.format import fit, plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
+from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
-from tui_influence.tui.widgets.both_ends import both_ends
 
 _LABEL = 12
 _VOTES = 3
@@ -95,7 +95,7 @@ def _drivers(about: ExampleReport, style: Style, width: int, height: int) -> lis
     elif found is not None and isfinite(found.value):
         trust = f"reliability {with_interval(found.value, found.low, found.high)}"
     title = Text.assemble((f"{report.nouns} that drive it", "bold"), (f"  {trust}", style.quiet))
-    return [title, *both_ends(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
+    return [title, *head_and_tail(rows, report.noun, style.muted(report.is_noise()), width, height - 1)]
 
 
 def _votes(said: PredictionSummary, names: Sequence[str], most: int = _VOTES) -> str:

@@ -10,13 +10,15 @@ from math import inf
 
 from rich.text import Text
 
-from tui_influence.analysis.examples import label_name
 from tui_influence.analysis.failures import (
     DEFAULT_GROUPS,
 )
-from tui_influence.analysis.ranking import group_noun
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
+    label_name,
+)
+from tui_influence.analysis.types import (
     Failure,
     Failures,
     HarmfulGroup,
@@ -27,11 +29,12 @@ from tui_influence.export.failures import failures_csv
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import Column, cut, plain
-from tui_influence.render.interval_table import q_text
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import Column, Estimates, IntervalTable, point_estimate
+from tui_influence.render.numbers import format_q
 from tui_influence.render.style import Style
+from tui_influence.render.whisker import NO_ESTIMATE
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.interval_lines import NONE, Effect, IntervalLines
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
@@ -81,9 +84,9 @@ def _summary(found: ProbeResult, failures: Failures) -> str:
 def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
     groups, classes = found.reading.info.source.groups, found.reading.target_info.classes
     worst = [one.harmful_groups[0] if one.harmful_groups else None for one in failures.examples]
-    effects = [NONE if one is None else _effect(one) for one in worst]
+    effects = [NO_ESTIMATE if one is None else point_estimate(one) for one in worst]
 
-    def written(width: int, style: Style) -> IntervalLines:
+    def written(width: int, style: Style) -> IntervalTable:
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
@@ -91,20 +94,20 @@ def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
 
         predicted = tuple(name(label_name(classes, one.predicted)) for one in failures.examples)
         blamed = tuple("nothing" if one is None else name(groups[one.group]) for one in worst)
-        return IntervalLines(
+        return IntervalTable(
             "class",
             [classes[one.label] for one in failures.examples],
-            effects,
-            [
+            [Estimates("influence ", effects)],
+            style,
+            width,
+            before=[
                 Column("predicted", predicted, right=False),
                 Column("right", tuple(f"{one.right:.0%}" for one in failures.examples), keep=3),
                 Column("margin", tuple(f"{one.margin:+.2f}" for one in failures.examples), keep=1),
                 Column("to blame", blamed, right=False),
             ],
-            [Column("q", tuple("" if one is None else q_text(one.q, style.unknown) for one in worst), keep=2)],
-            width,
-            style,
-            least=_FEWEST,
+            after=[Column("q", tuple("" if one is None else format_q(one.q, style.unknown) for one in worst), keep=2)],
+            min_name=_FEWEST,
         )
 
     return ProbeSheet(
@@ -118,10 +121,6 @@ def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
         written=written,
         about=lambda place, width, style: _about(found, failures, failures.examples[place], width, style),
     )
-
-
-def _effect(one: HarmfulGroup) -> Effect:
-    return Effect(one.influence, one.low, one.high, one.is_significant, one.se)
 
 
 def _names(one: Failure, classes: Sequence[str], groups: Sequence[str]) -> str:
@@ -143,14 +142,13 @@ def _about(found: ProbeResult, failures: Failures, one: Failure, width: int, sty
 
     label, usual = name(classes[one.label]), name(label_name(classes, one.predicted))
     instead = f", mostly predicted {usual}" if one.predicted != one.label else ""
-    lines = IntervalLines(
+    lines = IntervalTable(
         "to blame",
         [groups[blame.group] for blame in one.harmful_groups],
-        [_effect(blame) for blame in one.harmful_groups],
-        [],
-        [Column("q", tuple(q_text(blame.q, style.unknown) for blame in one.harmful_groups), keep=1)],
-        width,
+        [Estimates("influence ", [point_estimate(blame) for blame in one.harmful_groups])],
         style,
+        width,
+        after=[Column("q", tuple(format_q(blame.q, style.unknown) for blame in one.harmful_groups), keep=1)],
     )
     blamed = [lines.header(), *(lines.line(place) for place in range(len(one.harmful_groups)))]
     nothing = [Text(f"no {noun} lowers its {found.question.question.output_kind}", style.quiet)]

@@ -16,13 +16,13 @@ from tui_influence.pruning.types import (
     Interval,
     Measured,
 )
-from tui_influence.render.format import Column
-from tui_influence.render.interval_table import q_text
+from tui_influence.render.interval_table import Column, Estimates, IntervalTable
+from tui_influence.render.numbers import format_q
 from tui_influence.render.style import Style
+from tui_influence.render.whisker import PointEstimate
 from tui_influence.roles import (
     ArmKind,
 )
-from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,20 @@ class GainSheet:
     after: tuple[Column, ...]
 
     @property
-    def written(self) -> "Callable[[int, Style], IntervalLines]":
+    def written(self) -> "Callable[[int, Style], IntervalTable]":
         """All rows as lines of a width."""
         ends = Column("95% interval", tuple(_ends(row.gain, self.digits) for row in self.rows), keep=1)
-        return lambda width, style: IntervalLines(
+        gains = [
+            PointEstimate(row.gain.value, row.gain.low, row.gain.high, is_significant=row.told) for row in self.rows
+        ]
+        return lambda width, style: IntervalTable(
             self.noun,
             [row.group for row in self.rows],
-            [Effect(row.gain.value, row.gain.low, row.gain.high, row.told) for row in self.rows],
-            self.before,
-            [ends, *self.after],
-            width,
+            [Estimates(self.unit, gains, digits=f"+.{self.digits}f")],
             style,
-            title=self.unit,
-            digits=f"+.{self.digits}f",
+            width,
+            before=self.before,
+            after=[ends, *self.after],
         )
 
 
@@ -127,7 +128,7 @@ def class_sheet(measured: Measured, result: ArmResult, quantity: Quantity) -> Ga
             for place, one, gain in found
         ),
         before=(),
-        after=(Column("q", tuple(q_text(one.q, "-") for _, one, _ in found)),) if percent else (),
+        after=(Column("q", tuple(format_q(one.q, "-") for _, one, _ in found)),) if percent else (),
     )
 
 

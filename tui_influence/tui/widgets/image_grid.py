@@ -16,10 +16,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_influence.render.format import cut
+from tui_influence.render.image_layout import GAP, Layout, Shelf, Tile
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.image_cache import ImageCache, ImageKey, ImageStrips
-from tui_influence.tui.widgets.shelves import GAP, Layout, Shelf, Tile
 
 
 class ImageGrid(Widget, can_focus=True):

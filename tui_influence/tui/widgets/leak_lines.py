@@ -13,14 +13,18 @@ from tui_influence.analysis.types import (
     ProbeResult,
 )
 from tui_influence.export.leakage import leaks_csv
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
+from tui_influence.render.format import cut, plain
+from tui_influence.render.interval_table import (
+    Column,
+    Estimates,
+    IntervalTable,
+    digits_of,
+    estimate_text,
+    point_estimate,
 )
-from tui_influence.render.format import Column, cut, plain
-from tui_influence.render.interval_table import q_text
+from tui_influence.render.numbers import format_interval, format_q
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.interval_lines import Effect, IntervalLines, digits_of, effect_text, interval_text
 from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
@@ -63,29 +67,25 @@ def _index(found: ProbeResult, leak: Leak) -> int:
     return leak.group * len(found.reading.examples.labels) + leak.example
 
 
-def _effect(leak: Leak) -> Effect:
-    return Effect(leak.influence, leak.low, leak.high, leak.q < SIGNIFICANCE_LEVEL, leak.se)
-
-
 def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
     reading, groups = found.reading, found.reading.info.source.groups
     labels = [reading.target_info.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
-    effects = [_effect(leak) for leak in pairs]
+    effects = [point_estimate(leak) for leak in pairs]
 
-    def written(width: int, style: Style) -> IntervalLines:
+    def written(width: int, style: Style) -> IntervalTable:
 
         tests = tuple(
             f"{leak.example:,} {cut(plain(label, style.ascii), _NAME, style.ellipsis)}"
             for leak, label in zip(pairs, labels, strict=True)
         )
-        return IntervalLines(
+        return IntervalTable(
             "source image",
             [groups[leak.group] for leak in pairs],
-            effects,
-            [Column("test image", tests, right=False)],
-            [Column("q", tuple(q_text(leak.q, style.unknown) for leak in pairs), keep=1)],
-            width,
+            [Estimates("influence ", effects)],
             style,
+            width,
+            before=[Column("test image", tests, right=False)],
+            after=[Column("q", tuple(format_q(leak.q, style.unknown) for leak in pairs), keep=1)],
         )
 
     return ProbeSheet(
@@ -109,7 +109,7 @@ def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSh
 
 def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int, style: Style) -> list[Text]:
     reading, style = found.reading, style
-    group, effect = reading.info.source.groups[leak.group], _effect(leak)
+    group, effect = reading.info.source.groups[leak.group], point_estimate(leak)
     source_class, digits = source_class_of(reading.info, group), digits_of([effect])
     gone = found.samples_error or (
         "" if leak.group in found.samples else "The run keeps no picture of this source image."
@@ -126,10 +126,10 @@ def _about(found: ProbeResult, leaks: Leaks, leak: Leak, label: str, width: int,
         fact("test", f"image {leak.example:,}, {reading.examples.names[leak.example]}, class {label}"),
         Text.assemble(
             (f"{'influence':<{_LABEL}}", style.quiet),
-            (effect_text(effect, digits, style), style.effect(effect.value) if effect.told else style.quiet),
-            (f" {interval_text(effect, digits)}  q {q_text(leak.q, style.unknown)}", style.quiet),
+            (estimate_text(effect, digits, style), style.effect(effect.value, significant=effect.is_significant)),
+            (f" {format_interval(effect.low, effect.high, digits)}  q {format_q(leak.q, style.unknown)}", style.quiet),
         ),
-        Text(word if effect.told else "no effect beyond chance has been shown"),
+        Text(word if effect.is_significant else "no effect beyond chance has been shown"),
         Text(),
         Text(
             "Influence: on the test image beyond that on the others of its class, over models trained with the source "

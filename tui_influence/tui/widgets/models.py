@@ -11,10 +11,10 @@ from tui_influence.analysis.types import (
 from tui_influence.influence.types import (
     reliability_grade,
 )
+from tui_influence.render.charts import histogram, reliability_chart
 from tui_influence.render.format import plain
-from tui_influence.render.ranking import with_interval
+from tui_influence.render.numbers import with_interval
 from tui_influence.render.style import Style
-from tui_influence.tui.widgets.charts import histogram, reliability_chart
 
 
 def models(growth: ReliabilityCurve, style: Style, width: int, height: int, about: str = "") -> list[Text]:

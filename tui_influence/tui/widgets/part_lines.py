@@ -9,9 +9,11 @@ from math import isfinite
 from rich.cells import cell_len
 from rich.text import Text
 
-from tui_influence.analysis.ranking import group_noun
-from tui_influence.analysis.types import (
+from tui_influence.analysis.names import (
     PLURAL,
+    group_noun,
+)
+from tui_influence.analysis.types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
@@ -22,12 +24,14 @@ from tui_influence.export.subpopulations import driven_csv, in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.render.format import cut, fit, plain, value_format
+from tui_influence.render.charts import progress_bar
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.interval_table import Column, IntervalTable
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
-from tui_influence.tui.widgets.shelves import Shelf, Tile
 
 _NAME = 24
 """Cells of a name at most."""
@@ -102,7 +106,7 @@ def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> Pro
             "in the target's order": lambda row: (row.index,),
             "most told first": lambda row: (-row.numbers[""], row.index),
         },
-        written=lambda width, style: _OverviewLines(found, classes, width, style),
+        written=lambda width, style: _overview_table(found, classes, width, style),
         about=lambda place, width, style: [
             Text.assemble((_name(names[classes[place].label], style), "bold")),
             *_parts(found, classes[place], None, width, _TALL, style),
@@ -110,34 +114,26 @@ def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> Pro
     )
 
 
-class _OverviewLines:
+def _overview_table(
+    found: ProbeResult, classes: Sequence[ClassSubpopulations], width: int, style: Style
+) -> IntervalTable:
     """A line a class: how many of its images are told, and what drives most of them."""
-
-    def __init__(self, found: ProbeResult, classes: Sequence[ClassSubpopulations], width: int, style: Style) -> None:
-        self._classes, self._width, self._style = classes, width, style
-        self._groups = found.reading.info.source.groups
-        self._names = [_name(found.reading.target_info.classes[one.label], style) for one in classes]
-        self._cells = max(cell_len(name) for name in ("class", *self._names))
-        self._told = [f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes]
-
-    def header(self) -> Text:
-        return self._line("class", "told", Text(" " * _BAR), "driven by", self._style.quiet)
-
-    def line(self, place: int) -> Text:
-        found, style = self._classes[place], self._style
-        parts = [f"{_name(self._groups[part.group], style)} {len(part.members)}" for part in found.subpopulations]
-        bar = progress_bar(found.n_assigned / found.n_examples, 0.0, _BAR, style, style.good)
-        return self._line(self._names[place], self._told[place], bar, style.separator.join(parts) or "-", "")
-
-    def _line(self, name: str, told: str, bar: Text, parts: str, style: str) -> Text:
-        column = max(map(len, ("told", *self._told)))
-        line = Text.assemble(fit(name, self._cells), "  ", told.rjust(column), "  ", style=style)
-        if self._width >= _WITH_BAR:
-            line = Text.assemble(line, bar, "  ")
-        left = max(self._width - line.cell_len, 0)
-        line.append(cut(parts, left, _ellipsis(self._style)))
-        line.no_wrap, line.overflow = True, "crop"
-        return line
+    names, groups = found.reading.target_info.classes, found.reading.info.source.groups
+    bars = tuple(progress_bar(one.n_assigned / one.n_examples, 0.0, _BAR, style, style.good) for one in classes)
+    driven_by = tuple(
+        style.separator.join(f"{_name(groups[part.group], style)} {len(part.members)}" for part in one.subpopulations)
+        or "-"
+        for one in classes
+    )
+    return IntervalTable(
+        "class",
+        [_name(names[one.label], style) for one in classes],
+        [],
+        style,
+        width,
+        before=[Column("told", tuple(f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes))],
+        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_by)],
+    )
 
 
 def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from tui_influence.analysis.filtering import filter_rows
 from tui_influence.analysis.types import ImageSeries
+from tui_influence.render.image_layout import Shelf
 from tui_influence.render.style import Style
-from tui_influence.tui.widgets.shelves import Shelf
 
 if TYPE_CHECKING:
     from tui_influence.tui.table_models import Written

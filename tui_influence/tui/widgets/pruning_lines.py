@@ -30,7 +30,7 @@ from tui_influence.pruning.types import (
 )
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.removal_curve import removal_curve
-from tui_influence.render.style import Style
+from tui_influence.render.style import LABEL, Style
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -41,7 +41,6 @@ from tui_influence.store.pruning_plan import (
     GainForecast,
 )
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.facts import LABEL, fact
 from tui_influence.tui.widgets.gain_lines import scaled, shown_gain
 
 _DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
@@ -181,7 +180,7 @@ def arm_detail(measured: Measured, result: ArmResult, style: Style, width: int) 
     if arm.kind not in _DRAWN_ANEW and arm.rows:
         order = order_of(measured.pruning.ranking.influence).tolist()
         names = [measured.pruning.groups[group] for group in sorted(arm.rows[0].dropped, key=order.index)]
-        lines.append(fact("without", _listed(names, style, width), style))
+        lines.append(style.fact("without", _listed(names, style, width)))
     return lines
 
 
@@ -196,7 +195,7 @@ def _changed(result: ArmResult, style: Style, width: int) -> Iterator[Text]:
         if gains:
             text = _listed([f"{one.name[:24]} {100 * one.accuracy.value:+.1f}" for one in gains], style, width)
             text.stylize(colour)
-            yield fact(word, text, style)
+            yield style.fact(word, text)
 
 
 def class_heading(result: ArmResult, style: Style) -> Text:
@@ -223,10 +222,10 @@ def class_detail(gain: ClassGain, style: Style) -> list[Text]:
             (plain(gain.name, style.ascii)[:60], "bold"), (f"  {plain(gain.target, style.ascii)[:40]}", style.quiet)
         ),
         *(
-            fact(name, f"{shown_gain(one, digits[name])} {'points' if name == 'accuracy' else 'nats'}", style)
+            style.fact(name, f"{shown_gain(one, digits[name])} {'points' if name == 'accuracy' else 'nats'}")
             for name, one in shown.items()
         ),
-        fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", style, style.quiet),
+        style.fact("", f"{told} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell", style.quiet),
     ]
 
 

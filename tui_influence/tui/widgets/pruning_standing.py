@@ -6,6 +6,7 @@ from rich.text import Text
 
 from tui_influence.pruning.options import Choice
 from tui_influence.pruning.types import PlanPreview
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import (
     lost_reason,
@@ -21,7 +22,6 @@ from tui_influence.text import (
 from tui_influence.tui.keymap import Keys
 from tui_influence.tui.pruning_state import PruningState
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.charts import progress_bar
 
 _LABEL = 14
 

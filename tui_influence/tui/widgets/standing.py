@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import plain
 from tui_influence.render.run_words import (
     lost_reason,
     silent_reason,
 )
-from tui_influence.render.style import Style
+from tui_influence.render.style import NARROW, Style
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
 from tui_influence.runs.overview import Overview
@@ -23,9 +24,7 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.state import RunState
-from tui_influence.tui.widgets.charts import progress_bar
 from tui_influence.tui.widgets.crew import crew_lines
-from tui_influence.tui.widgets.facts import NARROW, fact
 from tui_influence.tui.widgets.tasks import task_lines
 
 
@@ -92,11 +91,11 @@ def _progress(overview: Overview, style: Style, width: int) -> Iterator[Text]:
 
 def _pace(heartbeat: Heartbeat, left: int, style: Style, text_style: str) -> Iterator[Text]:
     rate = f"{heartbeat.models_per_hour:,.0f} models an hour" if heartbeat.models_per_hour else "not known yet"
-    yield fact("rate", rate, style, text_style)
+    yield style.fact("rate", rate, text_style)
     if heartbeat.eta and left:
         expected, low, high = (format_duration(max(seconds, 0.0)) for seconds in heartbeat.eta)
         between = f"  ({low} to {high})" if low != high else ""
-        yield fact("time left", f"{expected}{between}", style, text_style)
+        yield style.fact("time left", f"{expected}{between}", text_style)
 
 
 def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
@@ -107,15 +106,15 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
             f", {plain(name, style.ascii)[:30]} {value:.1%}"
             for name, value in zip(names, heartbeat.target_accuracy, strict=False)
         )
-        yield fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}", style)
+        yield style.fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}")
     for warning in heartbeat.warnings if heartbeat else []:
-        yield fact("warning", printable(warning, 400), style, style.warning)
+        yield style.fact("warning", printable(warning, 400), style.warning)
     if overview.given_up:
         count = f"{pluralize(overview.given_up, 'model')} given up; the last:"
-        yield fact("failed", count if overview.failures else count[: -len("; the last:")], style, style.error)
+        yield style.fact("failed", count if overview.failures else count[: -len("; the last:")], style.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
-        yield fact("", text, style, style.error)
+        yield style.fact("", text, style.error)
     if overview.is_active and heartbeat:
         yield from crew_lines(heartbeat, style, width, fresh=not overview.is_silent)
         yield from task_lines(heartbeat, style, width)
@@ -127,20 +126,18 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
         parts = f"{done[purpose]:,} of {planned[purpose]:,} {what}"
         if planned[Role.HELDOUT]:
             parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
-        yield fact("models", parts, style)
-        yield fact(
+        yield style.fact("models", parts)
+        yield style.fact(
             "source",
             f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}; "
             f"{info.design_label}",
-            style,
         )
         for target in info.targets:
             name = printable(target.name, 24)
-            yield fact(
+            yield style.fact(
                 "target",
                 f"{name}: {pluralize(len(target.classes), 'class', 'classes')}, {pluralize(target.test, 'test image')}",
-                style,
             )
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)
         if skipped:
-            yield fact("skipped", f"{skipped:,} unreadable images", style, style.warning)
+            yield style.fact("skipped", f"{skipped:,} unreadable images", style.warning)

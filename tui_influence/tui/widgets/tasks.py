@@ -6,10 +6,9 @@ from rich.text import Text
 
 from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import by_state, where, why_waiting
-from tui_influence.render.style import Style
+from tui_influence.render.style import LABEL, Style
 from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import Heartbeat
-from tui_influence.tui.widgets.facts import LABEL, fact
 
 MOST = 8
 """Lines that running tasks take at most."""
@@ -26,14 +25,14 @@ def task_lines(heartbeat: Heartbeat, style: Style, width: int) -> Iterator[Text]
     """
     running, waiting = by_state(heartbeat.tasks)
     if running:
-        yield fact("tasks", _cut(where(running, 3), style, width), style)
+        yield style.fact("tasks", _cut(where(running, 3), style, width))
     shown = running if len(running) <= MOST else running[: MOST - 1]
     yield from _each(shown, [_on(task) for task in shown], style, width)
     if left := running[len(shown) :]:
-        yield fact("", f"and {len(left):,} more", style)
+        yield style.fact("", f"and {len(left):,} more")
     yield from _each(waiting[:MOST_WAITING], [why_waiting(task) for task in waiting], style, width, style.quiet)
     if left := waiting[MOST_WAITING:]:
-        yield fact("", f"and {sum(task.count for task in left):,} more wait", style, style.quiet)
+        yield style.fact("", f"and {sum(task.count for task in left):,} more wait", style.quiet)
 
 
 def _each(
@@ -42,7 +41,7 @@ def _each(
     room = max((len(task.job) for task in tasks), default=0)
     for task, words in zip(tasks, said, strict=False):
         state = cut(task.state.lower(), LABEL - 1, "")
-        yield fact(state, _cut(f"{task.job:<{room}}  {words}", style, width), style, text_style)
+        yield style.fact(state, _cut(f"{task.job:<{room}}  {words}", style, width), text_style)
 
 
 def _on(task: SlurmTask) -> str:

@@ -19,7 +19,8 @@ from tui_influence.pruning.types import (
     Verified,
 )
 from tui_influence.render.counterfactual import conclusion, elsewhere, left_out, method, shown_margin
-from tui_influence.render.format import fit, plain, value_format
+from tui_influence.render.format import fit, plain
+from tui_influence.render.numbers import value_format
 from tui_influence.render.style import Style
 from tui_influence.roles import (
     ArmKind,
