@@ -134,7 +134,7 @@ def test_groups_that_never_vary_are_named(tmp_path):
     given = ("--masks", save(tmp_path, "masks", masks), "--outputs", save(tmp_path, "outputs", SWEEP.outputs))
     said = run("import", *given, tmp_path / "out")
     assert said.code == 0
-    assert "2 groups every model has, or none" in said.err
+    assert "2 groups in all models or in none" in said.err
     assert "group 2, group 4" in said.err
     assert run("rank", tmp_path / "out").code == 0
 

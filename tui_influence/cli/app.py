@@ -122,7 +122,6 @@ app = typer.Typer(
     cls=LazyGroup,
     help="Find out which parts of a pretraining dataset help or hurt a downstream task.",
     no_args_is_help=True,
-    add_completion=False,
     **_STYLE,
 )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tui_influence.cli.completion import complete_pruning, complete_target
 from tui_influence.cli.options.shared import Ascii, Devices, Foreground, Json, Results, RetryFailed
 
 
@@ -55,6 +56,7 @@ class PruneOptions:
         typer.Option(
             metavar="NAME[=WEIGHT]",
             help="Target to optimise for; repeat to average several, optionally weighted; default: the first target.",
+            autocompletion=complete_target,
         ),
     ] = None
     estimator: Annotated[
@@ -82,7 +84,12 @@ class PruneOptions:
         int | None,
         typer.Option(min=1, metavar="COUNT", help="Retrain for COUNT epochs on the source; default: as in the sweep."),
     ] = None
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the pruning; a sweep can have several.")] = "main"
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Name of the pruning; a sweep can have several.", autocompletion=complete_pruning
+        ),
+    ] = "main"
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be trained and for how long, and exit.")
     ] = False

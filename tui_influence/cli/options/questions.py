@@ -7,6 +7,12 @@ from typing import Annotated
 import typer
 
 from tui_influence.analysis.question import Question
+from tui_influence.cli.completion import (
+    complete_compared_class,
+    complete_source_class,
+    complete_source_group,
+    complete_target,
+)
 from tui_influence.cli.options.shared import (
     Ascii,
     Color,
@@ -22,7 +28,6 @@ from tui_influence.cli.options.shared import (
     QuestionOptions,
     Results,
     RetryFailed,
-    SourceClass,
     Split,
     Target,
     TargetClass,
@@ -36,13 +41,18 @@ class RankOptions(QuestionOptions):
 
     compare_target: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Compare with the ranking for this target; default: none."),
+        typer.Option(
+            metavar="NAME",
+            help="Compare with the ranking for this target; default: none.",
+            autocompletion=complete_target,
+        ),
     ] = None
     compare_class: Annotated[
         str | None,
         typer.Option(
             metavar="CLASS",
             help="Compare with the ranking for this class, of --compare-target if given, else of the same target.",
+            autocompletion=complete_compared_class,
         ),
     ] = None
     top: Annotated[
@@ -66,7 +76,9 @@ class RankOptions(QuestionOptions):
 class ShowOptions(QuestionOptions):
     """Show a test example with what drives it, or a source class with what it influences; with images."""
 
-    source: SourceClass = None
+    source: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Source class, by name.", autocompletion=complete_source_group)
+    ] = None
     columns: Columns = None
     protocol: Protocol = "auto"
     color: Color = "auto"
@@ -83,7 +95,11 @@ class SubpopsOptions:
     results: Results
     source: Annotated[
         str | None,
-        typer.Option(metavar="CLASS", help="Only examples that this source class drives; default: all."),
+        typer.Option(
+            metavar="CLASS",
+            help="Only examples that this source class drives; default: all.",
+            autocompletion=complete_source_group,
+        ),
     ] = None
     target_class: TargetClass = None
     target: Target = None
@@ -183,7 +199,9 @@ class LeaksOptions:
     source: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CLASS", help="Only images of this source class; with --init, repeat to name several; default: all."
+            metavar="CLASS",
+            help="Only images of this source class; with --init, repeat to name several; default: all.",
+            autocompletion=complete_source_class,
         ),
     ] = None
     output_kind: OutputKind = "margin"

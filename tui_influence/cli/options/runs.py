@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tui_influence.cli.completion import complete_results
 from tui_influence.cli.options.shared import (
     Ascii,
     Color,
@@ -106,6 +107,7 @@ class ExploreOptions:
             help="Results directory of a run, or a folder of results directories.",
             show_default=False,
             readable=False,
+            autocompletion=complete_results,
         ),
     ]
     readonly: Annotated[

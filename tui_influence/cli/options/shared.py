@@ -7,11 +7,18 @@ from typing import Annotated, Literal
 import typer
 
 from tui_influence.analysis.question import Question
+from tui_influence.cli.completion import complete_results, complete_target, complete_target_class
 
 # Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
 Results = Annotated[
     Path,
-    typer.Argument(metavar="RESULTS", help="Results directory of a run.", show_default=False, readable=False),
+    typer.Argument(
+        metavar="RESULTS",
+        help="Results directory of a run.",
+        show_default=False,
+        readable=False,
+        autocompletion=complete_results,
+    ),
 ]
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Config file (TOML).", show_default=False, readable=False)
@@ -31,16 +38,25 @@ Devices = Annotated[
     ),
 ]
 Target = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Target, by name; default: the first target of the run.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Target, by name; default: the first target of the run.",
+        autocompletion=complete_target,
+    ),
 ]
 TargetClass = Annotated[
     str | None,
-    typer.Option("--class", metavar="CLASS", help="Class of the target, by name; default: all its classes."),
+    typer.Option(
+        "--class",
+        metavar="CLASS",
+        help="Class of the target, by name; default: all its classes.",
+        autocompletion=complete_target_class,
+    ),
 ]
 Example = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Test example of the target, by number from 0; default: all.")
 ]
-SourceClass = Annotated[str | None, typer.Option("--source", metavar="CLASS", help="Source class, by name.")]
 Estimator = Annotated[
     Literal["difference", "ridge"],
     typer.Option(help="Estimator of influence: difference of means, or ridge regression."),
