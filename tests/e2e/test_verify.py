@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, tinfl, wait_for
 from tests.tui.runs import exploring, until, words
-from tui_influence.render.counterfactual import verification_document
+from tui_influence.export.counterfactual import counterfactual_document
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 QUICK = ("--verify", "--example", 3, "--drop", 4, "--seeds", 2)
@@ -53,7 +53,7 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
         await pilot.press("3")
         await until(pilot, lambda: app.state.seen is not None and app.screen.query_one("#moved", ImageGrid).tiles)
         await pilot.press("enter")
-        await until(pilot, lambda: app.state.verifying.own is not None and app.state.image is not None)
+        await until(pilot, lambda: app.state.verifying.pruning_paths is not None and app.state.image is not None)
         await pilot.press("v")
         await until(pilot, lambda: "6 retrainings, 2 of each" in words(app))
         await pilot.press("y")
@@ -62,7 +62,7 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
         await until(pilot, lambda: "DONE" in words(app) and "6 of 6 retrainings" in words(app))
         said = words(app)
     read = json.loads(tinfl("failures", sweep, "--verify", "--example", verifying.found.example, "--json").stdout)
-    assert read == verification_document(verifying.found)
+    assert read == counterfactual_document(verifying.found)
     assert [f"{arm['right']} of 2" in said for arm in read["arms"]] == [True] * 3
 
 

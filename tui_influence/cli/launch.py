@@ -6,7 +6,7 @@ from pathlib import Path
 from tui_influence.cli import diagnostics
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.errors import RunFailedError
-from tui_influence.pruning.options import MAIN
+from tui_influence.pruning.options import DEFAULT_NAME
 from tui_influence.render.run_words import retry_command
 from tui_influence.runs.cluster.slurm import submit
 from tui_influence.runs.heartbeat import ACTIVE, FINISHED, Heartbeat, State, observe
@@ -145,4 +145,4 @@ def pruning_command(root: Path, *, relative: bool = True) -> str:
     sweep, name = root.absolute().parent.parent, root.absolute().name
     if relative and sweep.is_relative_to(Path.cwd()):
         sweep = sweep.relative_to(Path.cwd())
-    return f"tinfl prune {quote_path(sweep)}" + ("" if name == MAIN else f" --name {quote_path(Path(name))}")
+    return f"tinfl prune {quote_path(sweep)}" + ("" if name == DEFAULT_NAME else f" --name {quote_path(Path(name))}")

@@ -1,40 +1,44 @@
-"""What a verification has found, for readers and for programs: sentences, lines of text, JSON values.
+"""A counterfactual as text: what is to be retrained for an example, and what the retrainings show.
 
-The command line and the app say the same sentences. Plain text, safe to show, made of a `Verified`, or of
-what is planned.
+The command line prints these lines, and the app has them beside the image.
 """
 
-from collections.abc import Sequence
-from math import isfinite
-from typing import Any
+from __future__ import annotations
 
-from tui_influence import __version__
-from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
-from tui_influence.pruning.types import (
-    Against,
-    ArmOnExample,
-    Flipped,
-    Interval,
-    Outcome,
-    Verified,
-)
-from tui_influence.render.format import plain
-from tui_influence.render.numbers import finite
-from tui_influence.roles import (
-    ArmKind,
-)
-from tui_influence.store.pruning_plan import (
-    Arm,
-    Pruning,
-)
+from collections.abc import Iterator
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.pruning.types import Outcome
+from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.numbers import format_interval, value_format, with_interval
+from tui_influence.roles import ArmKind
 from tui_influence.text import pluralize
 
-_LABEL = 32
-_OUTCOMES = {
+if TYPE_CHECKING:
+    from tui_influence.pruning.types import (
+        ArmOnExample,
+        ControlComparison,
+        CounterfactualPreview,
+        CounterfactualResult,
+        FlipCounts,
+        Interval,
+    )
+    from tui_influence.render.style import Style
+    from tui_influence.store.pruning_plan import Pruning
+
+_NAME = 40
+"""Cells of a name at most."""
+_EXCLUDED, _CORRECT = 12, 8
+"""Cells of the columns of what is left out, and of how many models are right."""
+_WIDE = _EXCLUDED + _CORRECT + 24
+"""Cells from which on counts are spelt out."""
+_CHANGE = _WIDE + 30
+"""Cells from which on a comparison with a control ends in words."""
+_CONCLUSIONS = {
     Outcome.OPEN: "not enough is retrained to say",
     Outcome.HOLDS: "the prediction flips without them, more than without as many at random: the blame holds",
     Outcome.OFTENER: "the prediction is right more often without them, but the usual one stays: it holds in part",
@@ -46,156 +50,161 @@ _OUTCOMES = {
 }
 
 
-def conclusion(found: Verified, one: ArmOnExample) -> str:
-    """Return what follows from an arm that leaves out what is to blame, in a sentence."""
-    outcome = found.outcome(one)
-    so_far = "" if found.is_complete or outcome is Outcome.OPEN else "so far, "
-    return so_far + _OUTCOMES[outcome]
+def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_correct: bool = False) -> list[str]:
+    """Return what is to be retrained and why: the example, the groups that hurt it, and the controls.
+
+    Args:
+        preview: the counterfactual.
+        style: colours and signs.
+        is_correct: most of the sweep's models are right about the example.
+    """
+    question, pruning, harmful = preview.question, preview.pruning, preview.plan.harmful_groups
+    (target,) = pruning.ranking.targets
+    digits = value_format([group.influence for group in harmful], [group.se for group in harmful])
+    by = (
+        f"influence on its {question.output_kind}, by {question.estimator}, "
+        f"{pluralize(pruning.ranking.models, 'model')}; * q < {SIGNIFICANCE_LEVEL:g}"
+    )
+    return [
+        f"example {question.example} of {_name(target, style)}, a {_name(preview.label, style)}",
+        "Without what hurts it most:",
+        *(
+            f"  {style.before(group.influence)}{group.influence:{digits}}{'*' if group.is_significant else ' '} "
+            f"{format_interval(group.low, group.high, digits)}  {_name(pruning.groups[group.group], style)}"
+            for group in harmful
+        ),
+        f"  {by}",
+        f"Beside it: without {len(harmful)} at random, and with everything.",
+        *(["Most models are right about it already: there may be nothing to flip."] if is_correct else []),
+        *(
+            []
+            if preview.plan.is_significant
+            else ["None of these can be told from chance: it may well change nothing."]
+        ),
+    ]
 
 
-def left_out(found: Verified, one: ArmOnExample, *, ascii_only: bool) -> str:
+def plan_size(pruning: Pruning) -> str:
+    """Return how many models a counterfactual retrains."""
+    return f"{pluralize(pruning.n_rows, 'retraining')}, {len(pruning.arms[0].rows)} of each"
+
+
+def counterfactual_title(result: CounterfactualResult, style: Style) -> Text:
+    """Return the line above a counterfactual: its example, and the example's class."""
+    return style.line(f'example {result.example} (class "{result.info.targets[0].classes[result.label]}"), retrained:')
+
+
+def counterfactual_lines(result: CounterfactualResult, style: Style, width: int) -> Iterator[Text]:
+    """Yield what follows for each list of harmful groups, and the numbers behind that; sentences are to be wrapped.
+
+    The lists share one table of arms, as their controls do.
+    """
+    gap = [Text()] if width >= _WIDE else []
+    for arm in result.drop_arms:
+        yield Text.assemble(("without ", style.quiet), excluded_names(result, arm, style))
+        holds = result.outcome(arm) is Outcome.HOLDS
+        yield Text(conclusion(result, arm), style=f"bold {style.good}" if holds else "bold")
+    yield from gap
+    yield _row("left out", "right", "margin, nats", width, style.quiet)
+    for arm in result.arms:
+        yield _row(_excluded(arm), _correct(arm, width), _margin(arm.margin) if arm.models else "", width)
+    for arm in result.drop_arms:
+        for part in (_comparisons(result, arm, style, width), _flips_elsewhere(result, arm)):
+            yield from [*gap, *part] if part and arm.models else []
+    if result.damaged:
+        yield Text(f"{pluralize(len(result.damaged), 'damaged record')} left out", style=style.warning)
+    if any(arm.models for arm in result.drop_arms):
+        yield Text(_method(result), style=style.quiet)
+
+
+def conclusion(result: CounterfactualResult, arm: ArmOnExample) -> str:
+    """Return what follows from an arm that leaves out harmful groups, in a sentence."""
+    outcome = result.outcome(arm)
+    so_far = "" if result.is_complete or outcome is Outcome.OPEN else "so far, "
+    return so_far + _CONCLUSIONS[outcome]
+
+
+def excluded_names(result: CounterfactualResult, arm: ArmOnExample, style: Style) -> str:
     """Return the names of the groups that an arm leaves out."""
-    return ", ".join(plain(found.pruning.groups[group], ascii_only) for group in one.arm.rows[0].dropped)
+    return ", ".join(plain(result.pruning.groups[group], style.ascii) for group in arm.arm.rows[0].dropped)
 
 
-def elsewhere(found: Verified, one: ArmOnExample) -> list[str]:
-    """Return what an arm turns on the evaluate half, and what as many at random turn, a sentence each."""
-    if one.flipped is None:
+def _comparisons(result: CounterfactualResult, arm: ArmOnExample, style: Style, width: int) -> list[Text]:
+    """Return a table of what an arm changes against each control: p, and the change of the margin."""
+    controls = (
+        ("vs nothing", result.arm_of(ArmKind.ALL, 0), arm.over_all),
+        ("vs random", result.arm_of(ArmKind.RANDOM, arm.arm.k), arm.over_random),
+    )
+    lines = [
+        _comparison(name, arm, control, against, style, width)
+        for name, control, against in controls
+        if control is not None and against is not None
+    ]
+    return [_row(_excluded(arm), "p", "change, nats", width, style.quiet), *lines] if lines else []
+
+
+def _comparison(
+    name: str, arm: ArmOnExample, control: ArmOnExample, against: ControlComparison, style: Style, width: int
+) -> Text:
+    if not isfinite(against.p):
+        return _row(name, "-", "", width)
+    p = f"{against.p:.3f}" if against.p >= 0.001 else "<.001"
+    change = f"  {_change(arm, control, against)}" if width >= _CHANGE else ""
+    colour = {1: style.good, -1: style.bad, 0: ""}[against.margin.sign]
+    return _row(name, p, f"{_margin(against.margin)}{change}", width, colour)
+
+
+def _change(arm: ArmOnExample, control: ArmOnExample, against: ControlComparison) -> str:
+    if against.p >= SIGNIFICANCE_LEVEL:
+        return "no significant change"
+    return f"right {'more' if arm.right * control.models > control.right * arm.models else 'less'} often"
+
+
+def _flips_elsewhere(result: CounterfactualResult, arm: ArmOnExample) -> list[Text]:
+    """Return which predictions of the evaluate half an arm flips, and which as many groups at random do."""
+    if arm.flips is None or result.outcome(arm) is Outcome.OPEN:
         return []
-    of = f"of {pluralize(one.flipped.size, 'example')} of the evaluate half"
-    lines = [f"elsewhere, {of} {_turned(one.flipped)}"]
-    control = found.of(ArmKind.RANDOM, one.arm.k)
-    if control is not None and control.flipped is not None:
-        lines.append(f"with {one.arm.k} at random left out instead, {_turned(control.flipped)}")
-    return lines
+    lines = [f"elsewhere, of {pluralize(arm.flips.size, 'example')} of the evaluate half {_flips(arm.flips)}"]
+    control = result.arm_of(ArmKind.RANDOM, arm.arm.k)
+    if control is not None and control.flips is not None:
+        lines.append(f"with {arm.arm.k} at random left out instead, {_flips(control.flips)}")
+    return [Text(line) for line in lines]
 
 
-def verification_lines(found: Verified, *, ascii_only: bool) -> list[str]:
-    """Return all that a verification has found, a line each."""
-    name = plain(found.info.targets[0].classes[found.label], ascii_only)
-    lines = [f'example {found.example} (class "{name}"), retrained:']
-    for one in found.arms:
-        margin = f"margin {shown_margin(one.margin)}" if one.models else ""
-        label = plain(one.arm.label, ascii_only)
-        lines.append(f"  {label:<{_LABEL}} right in {one.right} of {one.models}  {margin}".rstrip())
-    for one in found.blamed:
-        if one.models:
-            said = [conclusion(found, one), *_comparisons(found, one), *elsewhere(found, one)]
-            lines += ["", f"without {left_out(found, one, ascii_only=ascii_only)}:", *(f"  {text}" for text in said)]
-    return [*lines, "", method(found)]
+def _flips(flipped: FlipCounts) -> str:
+    return f"{flipped.to_right:,} turn right and {flipped.to_wrong:,} wrong"
 
 
-def method(found: Verified) -> str:
-    """Return how the blame was found, and what the numbers are."""
-    used = found.pruning.ranking
+def _method(result: CounterfactualResult) -> str:
+    ranking = result.pruning.ranking
     return (
-        f"blamed by influence on its {used.output}, {used.estimator}; p: Fisher's exact test; "
+        f"blamed by influence on its {ranking.output}, {ranking.estimator}; p: Fisher's exact test; "
         "intervals: Welch's t over retrainings, 95%"
     )
 
 
-def planned_lines(reading: RunSnapshot, question: Question, pruning: Pruning, *, ascii_only: bool) -> list[str]:
-    """Return what is to be retrained for the question's example and how that was chosen, a line each."""
-    label = plain(_label(reading, question), ascii_only)
-    chosen = (
-        f"chosen by influence on its {question.output_kind}, {question.estimator}, "
-        f"{pluralize(pruning.ranking.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
-        f"({plain(pruning.ranking.design, ascii_only)})"
-    )
-    arms = ", ".join(plain(arm.label, ascii_only) for arm in pruning.arms)
-    return [
-        f'example {question.example} of target "{plain(reading.target_info.name, ascii_only)}" (class "{label}")',
-        chosen,
-        f"{pluralize(pruning.n_rows, 'retraining')}, {len(pruning.arms[0].rows)} of each arm: {arms}",
-    ]
+def _excluded(arm: ArmOnExample) -> str:
+    if arm.arm.kind is ArmKind.ALL:
+        return "nothing"
+    return f"{arm.arm.k} at random" if arm.arm.kind is ArmKind.RANDOM else f"{arm.arm.k} blamed"
 
 
-def planned_document(reading: RunSnapshot, question: Question, pruning: Pruning) -> dict[str, Any]:
-    """Return what is to be retrained for the question's example as JSON values."""
-    return {
-        "sweep": pruning.sweep,
-        "target": reading.target_info.name,
-        "example": question.example,
-        "label": _label(reading, question),
-        "estimator": question.estimator,
-        "output": question.output_kind,
-        "n_models": pruning.ranking.models,
-        "planned": pruning.n_rows,
-        "arms": [{**_arm(pruning.groups, arm), "seeds": len(arm.rows)} for arm in pruning.arms],
-        "config_hash": reading.info.identity,
-        "version": __version__,
-    }
+def _correct(arm: ArmOnExample, width: int) -> str:
+    if not arm.models:
+        return "-"
+    return f"{arm.right} of {arm.models}" if width >= _WIDE else f"{arm.right}/{arm.models}"
 
 
-def verification_document(found: Verified) -> dict[str, Any]:
-    """Return what a verification has found as JSON values."""
-    groups = found.pruning.groups
-    return {
-        "run": found.info.name,
-        "example": found.example,
-        "label": found.info.targets[0].classes[found.label],
-        "complete": found.is_complete,
-        "arms": [
-            {
-                **_arm(groups, one.arm),
-                "models": one.models,
-                "right": one.right,
-                "margin": _interval(one.margin),
-                "over_everything": _against(one.over_all),
-                "over_random": _against(one.over_random),
-                "flipped": None if one.flipped is None else vars(one.flipped),
-                "outcome": found.outcome(one).value if one.arm.kind is ArmKind.DROP else None,
-            }
-            for one in found.arms
-        ],
-        "config_hash": found.info.identity,
-        "version": __version__,
-    }
+def _margin(margin: Interval) -> str:
+    return with_interval(margin.value, margin.low, margin.high, "+.2f")
 
 
-def shown_margin(found: Interval) -> str:
-    """Return a margin, or its change, with its interval: nats."""
-    between = f" [{found.low:+.2f}, {found.high:+.2f}]" if isfinite(found.low) else ""
-    return f"{found.value:+.2f}{between}"
+def _row(excluded: str, correct: str, margin: str, width: int, style: str = "") -> Text:
+    cells, gap = (_CORRECT, "   ") if width >= _WIDE else (5, " ")
+    line = Text(f"{fit(excluded, _EXCLUDED)}{fit(correct, cells, right=True)}{gap}{margin}", style)
+    line.no_wrap, line.overflow = True, "crop"
+    return line
 
 
-def _comparisons(found: Verified, one: ArmOnExample) -> list[str]:
-    """What an arm did to the example against each control."""
-    lines = []
-    controls = (
-        ("keeping everything", found.of(ArmKind.ALL, 0), one.over_all),
-        (f"{one.arm.k} at random", found.of(ArmKind.RANDOM, one.arm.k), one.over_random),
-    )
-    for words, control, against in controls:
-        if control is not None and against is not None and isfinite(against.p):
-            more = one.right * control.models > control.right * one.models
-            told = (
-                f"right {'more' if more else 'less'} often"
-                if against.p < SIGNIFICANCE_LEVEL
-                else "no change can be told"
-            )
-            lines.append(f"against {words}: {told} (p = {against.p:.2g}), margin {shown_margin(against.margin)}")
-    return lines
-
-
-def _arm(groups: Sequence[str], arm: Arm) -> dict[str, Any]:
-    """What an arm leaves out: names where all of its models leave out the same, else their number alone."""
-    names = [groups[group] for group in arm.rows[0].dropped] if arm.kind is ArmKind.DROP else []
-    return {"arm": arm.label, "kind": arm.kind.value, "dropped": names, "n_dropped": arm.k}
-
-
-def _label(reading: RunSnapshot, question: Question) -> str:
-    assert question.example is not None
-    return reading.target_info.classes[int(reading.examples.labels[question.example])]
-
-
-def _turned(flipped: Flipped) -> str:
-    return f"{flipped.to_right:,} turn right and {flipped.to_wrong:,} wrong"
-
-
-def _against(found: Against | None) -> dict[str, Any] | None:
-    return None if found is None else {"p": finite(found.p), "margin": _interval(found.margin)}
-
-
-def _interval(found: Interval) -> dict[str, float | None]:
-    return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
+def _name(name: str, style: Style) -> str:
+    return cut(plain(name, style.ascii), _NAME, style.ellipsis)

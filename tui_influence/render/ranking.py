@@ -16,6 +16,7 @@ from math import isfinite
 from typing import TypeVar
 
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.types import (
     LDS,
     SIGNIFICANCE_LEVEL,
@@ -80,6 +81,11 @@ def _label(report: RankReport, same_target: bool) -> str:
     return f"{shown(report.target)}, {part}" if part else shown(report.target)
 
 
+def split_label(split: str) -> str:
+    """Return which half of the test examples is meant."""
+    return "all test examples" if split == "all" else f"{split} half"
+
+
 def unit(report: RankReport) -> str:
     """The output kind and its unit, in a few words."""
     return _UNIT[report.ranking.output]
@@ -89,14 +95,13 @@ def circumstances(report: RankReport) -> list[str]:
     """What it was made from and how, a part each."""
     count = report.ranking.n_models
     failed = f" ({report.n_failed:,} failed)" if report.n_failed else ""
-    half = "all test examples" if report.split == "all" else f"{report.split} half"
     return [
         f"run {shown(report.run)}",
         f"{count:,} model{'' if count == 1 else 's'}{failed}",
         shown(report.design),
         unit(report),
         f"by {report.ranking.estimator}",
-        f"example {report.example}" if report.example is not None else half,
+        f"example {report.example}" if report.example is not None else split_label(report.split),
     ]
 
 
@@ -116,13 +121,9 @@ def meaning(report: AnyReport) -> str:
         return _comparison_meaning(report)
     quantity, noun = _QUANTITY[report.ranking.output], report.noun
     examples = scope(report)
-    if report.ranking.estimator == "difference":
-        what = f"{quantity} of {examples} over models trained with the {noun} minus over models trained without it"
-    else:
-        what = (
-            f"change of the {quantity} of {examples} when the {noun} joins the training set, "
-            f"by {shown(report.ranking.estimator)} regression on all {report.nouns} at once"
-        )
+    what = find_estimator(report.ranking.estimator).meaning.format(
+        quantity=quantity, examples=examples, noun=noun, nouns=report.nouns
+    )
     if report.is_relative:
         frame = f"relative to an average {noun} (every model has equally many, so influences add up to about zero)"
     else:

@@ -11,9 +11,9 @@ from tui_influence.cli.launch import device_list, refuse_failed_models, run_here
 from tui_influence.cli.options.runs import DemoOptions
 from tui_influence.config.loader import parse_config
 from tui_influence.config.schema import Config
-from tui_influence.pruning.options import MAIN
-from tui_influence.pruning.planning import Wanted, directory_of, planned
-from tui_influence.pruning.results import measure_arms
+from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
+from tui_influence.pruning.planning import plan_pruning, pruning_directory
+from tui_influence.pruning.results import load_results
 from tui_influence.render.pruning import summary_lines
 from tui_influence.roles import ArmKind
 from tui_influence.runs.devices import with_devices
@@ -88,9 +88,11 @@ def demo(options: DemoOptions) -> None:
 
 def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Heartbeat]:
     """Retrain without some characters, chosen in several ways, and print the gains."""
-    pruning_paths = directory_of(paths, MAIN)
-    request = Wanted(ks=_DROP_COUNTS, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices))
-    plan = planned(paths, info, pruning_paths, request)
+    pruning_paths = pruning_directory(paths, DEFAULT_NAME)
+    request = PruningRequest(
+        drop_counts=_DROP_COUNTS, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices)
+    )
+    plan = plan_pruning(paths, info, pruning_paths, request)
     diagnostics.info(
         f"\nRetraining without {' and '.join(map(str, _DROP_COUNTS))} of {len(info.source.groups)} characters: the "
         "least helpful, as many at random,\nthe most helpful, and those that a single network does not use; "
@@ -98,7 +100,7 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
-    for line in summary_lines(measure_arms(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
+    for line in summary_lines(load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
         output.write_line(line)
     return pruning_paths.root, last
 

@@ -3,26 +3,39 @@
 from math import inf, isnan
 
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
+from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
+from tui_influence.analysis.types import Failures
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.prune import show_with_cost, warn_of_missing_models
-from tui_influence.cli.failures_words import print_failures
-from tui_influence.cli.images import canvas, say_why_no_pictures
+from tui_influence.cli.images import (
+    Canvas,
+    canvas,
+    pictures_of,
+    print_beside,
+    room_beside,
+    say_why_no_pictures,
+)
 from tui_influence.cli.launch import device_list, start
 from tui_influence.cli.options.questions import FailuresOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.export.failures import failures_csv, failures_document
-from tui_influence.pruning.counterfactual import DROP, FEWEST_SEEDS, verification, verified
-from tui_influence.pruning.options import kept_at, verify_command
-from tui_influence.pruning.planning import OtherSettingsError, planned
+from tui_influence.pruning.counterfactual import DEFAULT_DROPPED, MIN_SEEDS, load_counterfactual, plan_counterfactual
+from tui_influence.pruning.options import counterfactual_command, counterfactual_paths
+from tui_influence.pruning.planning import OtherSettingsError, plan_pruning
+from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.render.counterfactual import (
-    planned_document,
-    planned_lines,
-    verification_document,
-    verification_lines,
+    counterfactual_lines,
+    counterfactual_plan,
+    counterfactual_title,
+    plan_size,
 )
+from tui_influence.render.failures import failure_lines, failures_explained, failures_summary
+from tui_influence.render.ranking import split_label
+from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
@@ -32,6 +45,8 @@ from tui_influence.text import pluralize, printable, quote_path
 
 _FAILURES = 8
 """Failures that are shown by default."""
+_NAME_WIDTH = 40
+"""Characters of a name in a title."""
 
 
 def failures(options: FailuresOptions) -> None:
@@ -62,8 +77,35 @@ def failures(options: FailuresOptions) -> None:
         output.write_json(failures_document(snapshot, question, result))
     elif options.csv is None:
         screen = canvas(options.color, "blocks", options.theme, ascii_only=options.ascii_only)
-        problem = print_failures(screen, snapshot, question, result, options.columns)
+        problem = _print_failures(screen, snapshot, question, result, options.columns)
         say_why_no_pictures(snapshot, problem)
+
+
+def _print_failures(
+    screen: Canvas, snapshot: RunSnapshot, question: Question, failures: Failures, columns: int | None
+) -> str:
+    """Print failures, each beside its image; return why there are no images, if so."""
+    style, console = screen.style, screen.console
+    if question.example is None:
+        one_class = f' of class "{printable(question.target_class, _NAME_WIDTH)}"' if question.target_class else ""
+        scope = f'{one_class} of target "{printable(snapshot.target_info.name, _NAME_WIDTH)}"'
+        console.print(style.line(failures_summary(failures, scope), "bold"))
+    problem, images = "", None
+    try:
+        images = pictures_of(snapshot, [failure.example for failure in failures.examples])
+    except ResultsError as error:
+        problem = str(error)
+    console.print()
+    for row, failure in enumerate(failures.examples):
+        beside = [] if images is None else [images[row]]
+        _, width = room_beside(screen, len(beside), columns)
+        about, harmful = failure_lines(snapshot, question, failure, style, width)
+        print_beside(screen, beside, [*about, *harmful], columns)
+    run = f"run {printable(snapshot.info.name, _NAME_WIDTH)}, {snapshot.info.design_label}"
+    half = "" if question.example is not None else f", {split_label(question.split)}"
+    sentences = f"{failures_explained(snapshot, question, failures)} {run}{half}"
+    console.print(style.line(sentences, style.quiet))
+    return problem
 
 
 def _verify(snapshot: RunSnapshot, options: FailuresOptions) -> None:
@@ -82,59 +124,61 @@ def _verify(snapshot: RunSnapshot, options: FailuresOptions) -> None:
         )
     sweep = snapshot.paths
     refuse_if_imported(sweep.root, snapshot.info)
-    counterfactual_paths = kept_at(sweep, snapshot.target, example)
-    if counterfactual_paths.run.exists() and not options.trains:
-        _show_counterfactual(counterfactual_paths, example, options)
+    pruning_paths = counterfactual_paths(sweep, snapshot.target, example)
+    if pruning_paths.run.exists() and not options.trains:
+        _show_counterfactual(pruning_paths, example, options)
         return
-    count = options.drop or DROP
-    request = verification(snapshot, question, drop=count, seeds=options.seeds, devices=device_list(options.devices))
-    if len(request.blamed) < count:
-        fewer = pluralize(len(request.blamed), "class", "classes")
+    count = options.drop or DEFAULT_DROPPED
+    request = plan_counterfactual(
+        snapshot, question, drop=count, seeds=options.seeds, devices=device_list(options.devices)
+    )
+    if len(request.harmful_groups) < count:
+        fewer = pluralize(len(request.harmful_groups), "class", "classes")
         diagnostics.warn(f"only {fewer} lower the margin of example {example}")
-    if len(request.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
-        diagnostics.warn(f"fewer than {FEWEST_SEEDS} retrainings of each arm cannot show a significant change")
+    if len(request.harmful_groups) and (options.seeds or MIN_SEEDS) < MIN_SEEDS:
+        diagnostics.warn(f"fewer than {MIN_SEEDS} retrainings of each arm cannot show a significant change")
     with ProgressLine() as line:
         try:
-            plan = planned(sweep, snapshot.info, counterfactual_paths, request.wanted, line.stage)
+            plan = plan_pruning(sweep, snapshot.info, pruning_paths, request.request, line.stage)
         except OtherSettingsError as error:
-            raise _settings_error(counterfactual_paths, example, error) from error
+            raise _settings_error(pruning_paths, example, error) from error
     groups = snapshot.info.source.groups
-    diagnostics.info(f"drops {', '.join(printable(groups[harmful.group], 60) for harmful in request.blamed)}")
-    if not request.told:
+    diagnostics.info(f"drops {', '.join(printable(groups[harmful.group], 60) for harmful in request.harmful_groups)}")
+    if not request.is_significant:
         diagnostics.warn("none of these classes is significant: dropping them may well change nothing")
-    run = Request(plan.config, counterfactual_paths.root, retry_failed=options.retry_failed, pruning=plan.pruning)
+    run = Request(plan.config, pruning_paths.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     if options.dry_run:
-        document = planned_document(snapshot, question, plan.pruning)
-        lines = planned_lines(snapshot, question, plan.pruning, ascii_only=options.ascii_only)
-        show_with_cost(plan, run, document, lines, json=options.json)
+        label = snapshot.target_info.classes[int(snapshot.examples.labels[example])]
+        preview = CounterfactualPreview(question, label, request, plan.pruning, None)
+        lines = [*counterfactual_plan(preview, Style(options.ascii_only)), plan_size(plan.pruning)]
+        show_with_cost(plan, run, plan_document(preview, snapshot.info), lines, json=options.json)
         return
     warn_of_missing_models(sweep, snapshot.info, plan.pruning)
-    start(run, foreground=options.foreground, results_command=verify_command(question, sweep.root))
+    start(run, foreground=options.foreground, results_command=counterfactual_command(question, sweep.root))
     if options.foreground:
-        _show_counterfactual(counterfactual_paths, example, options)
+        _show_counterfactual(pruning_paths, example, options)
 
 
-def _settings_error(counterfactual_paths: Paths, example: int, error: OtherSettingsError) -> ConfigError:
+def _settings_error(pruning_paths: Paths, example: int, error: OtherSettingsError) -> ConfigError:
     explained = ConfigError(
-        f"{printable(str(counterfactual_paths.root))} holds a counterfactual of example {example} with other settings: "
+        f"{printable(str(pruning_paths.root))} holds a counterfactual of example {example} with other settings: "
         "use those, or move it away"
     )
     explained.details = error.details
     return explained
 
 
-def _show_counterfactual(counterfactual_paths: Paths, example: int, options: FailuresOptions) -> None:
-    result = verified(
-        counterfactual_paths, read_run_info(counterfactual_paths.root), read_arms(counterfactual_paths), example
-    )
+def _show_counterfactual(pruning_paths: Paths, example: int, options: FailuresOptions) -> None:
+    result = load_counterfactual(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths), example)
     if result.damaged:
         diagnostics.warn(f"skipped {len(result.damaged)} damaged records: {printable(result.damaged[0])}")
     if options.json:
-        output.write_json(verification_document(result))
+        output.write_json(counterfactual_document(result))
     else:
-        for line in verification_lines(result, ascii_only=options.ascii_only):
-            output.write_line(line)
-    state = observe(counterfactual_paths)[0]
+        console, style = output.console(), Style(options.ascii_only, dims=True)
+        lines = [counterfactual_title(result, style), *counterfactual_lines(result, style, console.width)]
+        console.print(*lines, sep="\n")
+    state = observe(pruning_paths)[0]
     if not result.is_complete:
         verb = "status" if state in ACTIVE else "resume"
-        diagnostics.info(f"{state.value}; next: tinfl {verb} {quote_path(counterfactual_paths.root)}")
+        diagnostics.info(f"{state.value}; next: tinfl {verb} {quote_path(pruning_paths.root)}")

@@ -2,7 +2,7 @@
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options.runs import InitOptions
-from tui_influence.config.template import template
+from tui_influence.config.template import make_template
 from tui_influence.errors import ConfigError
 from tui_influence.export.files import write_text_atomically
 from tui_influence.text import quote_path
@@ -10,7 +10,7 @@ from tui_influence.text import quote_path
 
 def init(options: InitOptions) -> None:
     """Write the template of a config for a kind of dataset."""
-    text = template(options.kind)
+    text = make_template(options.kind)
     if str(options.path) == "-":
         output.write(text)
         return

@@ -3,26 +3,30 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
 
 from tui_influence.analysis.duplicates import find_run_duplicates
 from tui_influence.analysis.image_sweep import plan_image_sweep
-from tui_influence.analysis.leakage import (
-    MAX_PAIRS,
-    find_leaks,
-    groups_are_images,
-    groups_of_class,
-    rows_of_groups,
-)
+from tui_influence.analysis.leakage import MAX_PAIRS, find_leaks, groups_of_class, rows_of_groups
+from tui_influence.analysis.names import groups_are_images
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings, rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.types import Duplicates
+from tui_influence.analysis.types import Duplicates, Leaks
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.images import canvas
+from tui_influence.cli.images import (
+    COLUMNS,
+    Canvas,
+    StoredImages,
+    canvas,
+    per_row,
+    print_beside,
+    print_captioned,
+    room_beside,
+)
 from tui_influence.cli.options.questions import LeaksOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.cli.show_images import print_images
-from tui_influence.cli.show_leaks import print_copies, print_leaks
 from tui_influence.cli.show_source import group_of
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.messages import as_toml
@@ -31,9 +35,22 @@ from tui_influence.config.template import config_to_toml
 from tui_influence.datasets.groups import read_image_list_text
 from tui_influence.errors import ConfigError, DatasetError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
-from tui_influence.export.leakage import copies_csv, document, leaks_csv
+from tui_influence.export.leakage import duplicate_kinds, duplicates_csv, leaks_csv, leaks_document
 from tui_influence.pruning.planning import open_sweep_data
 from tui_influence.regular_files import expand_home
+from tui_influence.render.leakage import (
+    duplicate_line,
+    duplicate_lines,
+    duplicates_title,
+    image_caption,
+    leak_lines,
+    leaks_explained,
+    leaks_heading,
+    leaks_title,
+)
+from tui_influence.render.numbers import value_format
+from tui_influence.render.ranking import circumstances, meaning, scope, trust
+from tui_influence.render.ranking_table import noise_warning, packed, paragraph
 from tui_influence.runs.datasets import Datasets
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
@@ -41,6 +58,8 @@ from tui_influence.text import pluralize, printable, quote_path
 
 _PAIRS = 8
 """Pairs that are shown by default."""
+_IMAGE_ROWS = 2
+"""Rows of images of a source class: the most helpful, and the most harmful."""
 _CLASSES = 3
 """Source classes whose images are swept by default."""
 _MAX_SPREAD_EXAMPLES = 256
@@ -116,11 +135,11 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
     if options.csv is not None and pairs is not None:
         output.write_file(options.csv, leaks_csv(snapshot, question, pairs, duplicates))
     elif options.csv is not None and duplicates is not None:
-        output.write_file(options.csv, copies_csv(snapshot, duplicates))
+        output.write_file(options.csv, duplicates_csv(snapshot, duplicates))
     if options.json:
         images = rows_of_groups(rank(snapshot, question).report.ranking, groups) if groups is not None else None
         output.write_json(
-            document(snapshot, question, pairs, duplicates, problem=problem, images=images, top=options.top)
+            leaks_document(snapshot, question, pairs, duplicates, problem=problem, images=images, top=options.top)
         )
     if options.json or options.csv is not None:
         if pairs is not None and pairs.n_excluded:
@@ -133,17 +152,99 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
         return
     screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
     if source is not None and groups is not None:
-        print_images(screen, snapshot, question, groups, source, options.columns)
+        _print_images(screen, snapshot, question, groups, source, options.columns)
     run, top = quote_path(options.results), options.top or _PAIRS
     if pairs is not None:
-        print_leaks(screen, snapshot, question, pairs, duplicates, top, options.columns)
+        _print_leaks(screen, snapshot, question, pairs, duplicates, top, options.columns)
         if not is_image_sweep and not info.is_imported:
             diagnostics.info(f"next: tinfl leaks {run} --init images.toml     single images of the best classes")
             diagnostics.info(f"      tinfl leaks {run} --duplicates           duplicates of test images")
     if duplicates is not None:
-        print_copies(screen, snapshot, duplicates, top, options.columns, pictures=pairs is None)
+        _print_duplicates(screen, snapshot, duplicates, top, options.columns, with_images=pairs is None)
         if duplicates.pairs and removal is None:
             diagnostics.info(f"next: tinfl leaks {run} --duplicates --export-remove remove.txt")
+
+
+def _print_leaks(
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    question: Question,
+    leaks: Leaks,
+    duplicates: Duplicates | None,
+    top: int,
+    columns: int | None,
+) -> None:
+    """Print the pairs that help most surely, and those that hurt, beside their images."""
+    style, console, single = screen.style, screen.console, groups_are_images(snapshot.info)
+    images, kinds = StoredImages(snapshot), duplicate_kinds(duplicates) if single else {}
+    console.print(*leaks_heading(snapshot, question, leaks, style, console.width), sep="\n")
+    for helped, pairs, count in ((True, leaks.helped, leaks.n_helped), (False, leaks.hurt, leaks.n_hurt)):
+        console.print(Text(), leaks_title(snapshot, leaks, helped=helped, style=style), sep="\n")
+        for leak in pairs[: min(top, max(count, 1))]:
+            kind = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
+            pair = (images.of_group(leak.group) if single else None, images.of_example(leak.example))
+            beside = [pixels for pixels in pair if pixels is not None]
+            _, width = room_beside(screen, len(beside), columns)
+            lines = leak_lines(snapshot, leak, style, width, "" if kind is None else kind[0])
+            print_beside(screen, beside, lines, columns)
+    console.print(Text(), *(paragraph(text, style) for text in leaks_explained(snapshot, leaks)), sep="\n")
+
+
+def _print_duplicates(
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    duplicates: Duplicates,
+    top: int,
+    columns: int | None,
+    *,
+    with_images: bool,
+) -> None:
+    """Print the copies of test images among the source images, beside their images or as lines only."""
+    style, console, groups = screen.style, screen.console, snapshot.info.source.groups
+    if not with_images:
+        console.print()
+    console.print(duplicates_title(duplicates, style))
+    images = StoredImages(snapshot) if with_images and duplicates.pairs else None
+    for pair in duplicates.pairs[:top]:
+        if images is None:
+            console.print(duplicate_line(snapshot, duplicates, pair, style, console.width))
+            continue
+        name = duplicates.names[pair.source]
+        group = groups.index(name) if groups_are_images(snapshot.info) and name in groups else None
+        source = None if group is None else images.of_group(group)
+        beside = [pixels for pixels in (source, images.of_example(pair.target)) if pixels is not None]
+        _, width = room_beside(screen, len(beside), columns)
+        print_beside(screen, beside, duplicate_lines(snapshot, duplicates, pair, style, width), columns)
+    more = len(duplicates.pairs) - top
+    if more > 0:
+        console.print(style.line(f"{style.ellipsis} {more:,} more (--top, --csv)", style.quiet))
+
+
+def _print_images(
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    question: Question,
+    groups: NDArray[np.intp],
+    name: str,
+    wanted: int | None,
+) -> None:
+    """Print the images of a source class that help a target most, and those that hurt it most."""
+    console, report = screen.console, rank(snapshot, question).report
+    style = screen.style.muted(report.is_noise())
+    rows = rows_of_groups(report.ranking, groups)
+    columns, count = min(wanted or COLUMNS, console.width), _IMAGE_ROWS * per_row(screen, wanted)
+    images, digits = StoredImages(snapshot), value_format([row.influence for row in rows], [row.se for row in rows])
+    title = f'Images of source class "{name}" by their influence on {scope(report)}'
+    console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
+    if report.is_noise():
+        console.print(*noise_warning(report, style, "this order"), sep="\n")
+    helpful = [row for row in rows if row.influence > 0][:count]
+    harmful = [row for row in rows[::-1] if row.influence < 0][:count]
+    for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
+        console.print(Text(), style.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
+        captions = [image_caption(row, digits, style, columns) for row in chosen]
+        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions, wanted)
+    console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", style), Text(), sep="\n")
 
 
 def _find_duplicates(snapshot: RunSnapshot, *, grouped: bool) -> Duplicates:

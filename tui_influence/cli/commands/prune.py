@@ -16,13 +16,13 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.export.files import write_bytes_atomically
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
-from tui_influence.pruning.arms import Chosen, check_grid, choice, order_of
-from tui_influence.pruning.options import listed_text, numbers
-from tui_influence.pruning.planning import Planned, Wanted, cost_of, directory_of, names_of, planned
+from tui_influence.pruning.arms import ascending_order, check_drop_counts
+from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
+from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, pruning_directory, pruning_names
 from tui_influence.pruning.recommendation import measured_best
-from tui_influence.pruning.results import measure_arms
+from tui_influence.pruning.results import load_results
 from tui_influence.pruning.target_mix import parse_weights
-from tui_influence.pruning.types import Measured
+from tui_influence.pruning.types import PruningResults
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.cluster.slurm import describe_submission
@@ -42,7 +42,7 @@ def prune(options: PruneOptions) -> None:
         command = printable(pruning_command(options.results, relative=False), 1000)
         raise ConfigError(f"{printable(str(options.results))} is a pruning; name its sweep instead: {command}")
     refuse_if_imported(options.results, info)
-    pruning_paths = directory_of(paths, options.name)
+    pruning_paths = pruning_directory(paths, options.name)
     retraining = [option for option, value in options.retraining.items() if value is not None]
     if options.report or options.writes or (options.json and not options.dry_run):
         if options.drop_counts is not None and options.export_classes is None:
@@ -62,21 +62,21 @@ def prune(options: PruneOptions) -> None:
 def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOptions) -> None:
     """Plan the retrainings, then start them or show the plan."""
     settings = {"transfer": options.transfer, "model.arch": options.arch, "train.epochs": options.epochs}
-    request = Wanted(
-        ks=numbers(options.drop_counts) if options.drop_counts is not None else (),
-        chosen=_listed_arms(info, options.keep or [], options.drop or []),
+    request = PruningRequest(
+        drop_counts=parse_drop_counts(options.drop_counts) if options.drop_counts is not None else (),
+        lists=_class_lists(info, options.keep or [], options.drop or []),
         seeds=options.seeds,
         weights=parse_weights(options.target, info) if options.target else {},
-        estimator=options.estimator,
-        output=options.output_kind,
+        estimator=options.estimator or "",
+        output=options.output_kind or "",
         baselines=None if options.baselines is None else _baselines(options.baselines),
-        within=None if options.ci_width is None else options.ci_width / 100,
-        most=options.max_seeds,
+        ci_half_width=None if options.ci_width is None else options.ci_width / 100,
+        max_seeds=options.max_seeds,
         settings={key: value for key, value in settings.items() if value is not None},
         devices=device_list(options.devices),
     )
     with ProgressLine() as line:
-        plan = planned(paths, info, pruning_paths, request, line.stage)
+        plan = plan_pruning(paths, info, pruning_paths, request, line.stage)
     run = Request(
         plan.config,
         pruning_paths.root,
@@ -111,22 +111,24 @@ def _baselines(text: str) -> tuple[ArmKind, ...]:
     return tuple(ArmKind(part) for part in parts)
 
 
-def _listed_arms(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> list[Chosen]:
-    """Return the arms of `--keep` and `--drop`.
+def _class_lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> tuple[ClassList, ...]:
+    """Return the lists of `--keep` and `--drop`.
 
     Raises:
-        ConfigError: a list cannot be read, names an unknown class, or leaves too few.
+        ConfigError: a list cannot be read, or names an unknown class.
     """
     groups = info.source.groups
     files = [*((path, ArmKind.KEEP) for path in keep), *((path, ArmKind.DROP) for path in drop)]
     names = [path.name for path, _ in files]
-    return [
-        choice(read_class_list(path, groups), groups, kind, path.name if names.count(path.name) == 1 else str(path))
+    return tuple(
+        ClassList(kind, tuple(read_class_list(path, groups)), path.name if names.count(path.name) == 1 else str(path))
         for path, kind in files
-    ]
+    )
 
 
-def show_with_cost(plan: Planned, request: Request, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
+def show_with_cost(
+    plan: PruningPlan, request: Request, document: dict[str, Any], lines: list[str], *, json: bool
+) -> None:
     """Show a plan as a document or as lines, with its cost, which is measured by timing a few training steps.
 
     Where another machine would train, nothing is timed; the submission to Slurm is shown instead.
@@ -136,7 +138,7 @@ def show_with_cost(plan: Planned, request: Request, document: dict[str, Any], li
         return
     with ProgressLine() as line:
         line.stage("timing a few training steps", 0, 0)
-        cost = cost_of(plan)
+        cost = plan_cost(plan)
     if json:
         seconds = {"seconds_per_model": cost.seconds_per_model, "seconds": cost.seconds}
         output.write_json({**document, **seconds, "disk_bytes": cost.disk})
@@ -181,13 +183,13 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     format_of_figure = None if options.figure is None else figure_format(options.figure)
     _check_export(info, options)
     if not pruning_paths.run.exists():
-        names, sweep = ", ".join(names_of(paths)), printable(str(paths.root))
+        names, sweep = ", ".join(pruning_names(paths)), printable(str(paths.root))
         raise ResultsError(
             f'{sweep}: there is no pruning "{pruning_paths.root.name}"; '
             + (f"there are: {printable(names)}" if names else f"tinfl prune {sweep} starts one")
         )
     pruning_info = read_run_info(pruning_paths.root)
-    results = measure_arms(pruning_paths, pruning_info, read_arms(pruning_paths))
+    results = load_results(pruning_paths, pruning_info, read_arms(pruning_paths))
     if results.damaged:
         diagnostics.warn(f"skipped {len(results.damaged)} damaged records: {printable(results.damaged[0])}")
     if options.export_classes is not None:
@@ -235,19 +237,19 @@ def _config_of(info: RunInfo, classes: Path) -> Config:
     return config.model_copy(update={"run": run, "source": source})
 
 
-def _remaining_classes(results: Measured, drop_counts: str | None) -> str:
+def _remaining_classes(results: PruningResults, drop_counts: str | None) -> str:
     """Return the classes that remain, one per line, after the recommended or given number of the lowest is dropped.
 
     Raises:
         ConfigError: several numbers are given, or none is given and none is recommended.
     """
     groups = results.pruning.groups
-    counts = check_grid(numbers(drop_counts), len(groups)) if drop_counts is not None else ()
+    counts = check_drop_counts(parse_drop_counts(drop_counts), len(groups)) if drop_counts is not None else ()
     if len(counts) > 1:
         raise ConfigError("--export-classes writes one list: give one number as --drop-counts")
     recommendation = measured_best(results)
     count = counts[0] if counts else recommendation.k
     if count is None:
         raise ConfigError(f"no drop is recommended ({recommendation.why}): give a number as --drop-counts")
-    dropped = set(order_of(results.pruning.ranking.influence)[:count].tolist())
-    return listed_text([name for group, name in enumerate(groups) if group not in dropped])
+    dropped = set(ascending_order(results.pruning.ranking.influence)[:count].tolist())
+    return class_list_text([name for group, name in enumerate(groups) if group not in dropped])

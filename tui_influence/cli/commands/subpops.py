@@ -16,11 +16,11 @@ from tui_influence.errors import ConfigError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
 from tui_influence.export.subpopulations import (
     classes_document,
-    driven_csv,
+    examples_in_order,
     image_names,
-    in_order,
-    list_names,
+    list_file_names,
     source_document,
+    subpopulations_csv,
 )
 from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
@@ -48,7 +48,7 @@ def subpops(options: SubpopsOptions) -> None:
     if options.source is not None:
         by_source = driven_examples(snapshot, question, group_of(snapshot, options.source))
     by_class = find_subpopulations(snapshot, question) if by_source is None else ()
-    examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else in_order(by_class)
+    examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else examples_in_order(by_class)
     others: Sequence[DrivenExample] = by_source.not_helped if by_source is not None else ()
     for warning in data_warnings(snapshot):
         diagnostics.warn(warning)
@@ -57,7 +57,7 @@ def subpops(options: SubpopsOptions) -> None:
     elif options.export is not None:
         _write_lists(snapshot, by_class[0], options.export)
     if options.csv is not None:
-        output.write_file(options.csv, driven_csv(snapshot, question, [*examples, *others]))
+        output.write_file(options.csv, subpopulations_csv(snapshot, question, [*examples, *others]))
     if options.json:
         if by_source is not None:
             output.write_json(source_document(snapshot, question, by_source, options.top))
@@ -100,6 +100,6 @@ def _write_lists(snapshot: RunSnapshot, classes: ClassSubpopulations, folder: Pa
     refuse_links_in_path(folder)
     make_directory(folder)
     groups = snapshot.info.source.groups
-    names = list_names([groups[subpopulation.group] for subpopulation in classes.subpopulations])
+    names = list_file_names([groups[subpopulation.group] for subpopulation in classes.subpopulations])
     for subpopulation, name in zip(classes.subpopulations, names, strict=True):
         _write_list(snapshot, subpopulation.members, folder / name)

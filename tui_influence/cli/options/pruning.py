@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 import typer
 
 from tui_influence.cli.completion import complete_pruning, complete_target
-from tui_influence.cli.options.shared import Ascii, Devices, Foreground, Json, Results, RetryFailed
+from tui_influence.cli.options.shared import (
+    ESTIMATOR_HELP,
+    Ascii,
+    Devices,
+    EstimatorName,
+    Foreground,
+    Json,
+    Results,
+    RetryFailed,
+)
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +70,8 @@ class PruneOptions:
         ),
     ] = None
     estimator: Annotated[
-        Literal["difference", "ridge"] | None,
-        typer.Option(help="Estimator that ranks the classes; default: difference."),
+        EstimatorName | None,
+        typer.Option(help=f"Estimator that ranks the classes; default: {DEFAULT_ESTIMATOR}. {ESTIMATOR_HELP}."),
     ] = None
     output_kind: Annotated[
         Literal["margin", "probability", "correct"] | None,

@@ -33,6 +33,7 @@ from tui_influence.cli.options.shared import (
     TargetClass,
     Theme,
 )
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class SubpopsOptions:
     ] = None
     target_class: TargetClass = None
     target: Target = None
-    estimator: Estimator = "difference"
+    estimator: Estimator = DEFAULT_ESTIMATOR
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
     top: Annotated[

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tui_influence.analysis.question import Question
 from tui_influence.cli.completion import complete_results, complete_target, complete_target_class
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, ESTIMATORS
 
 # Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
 Results = Annotated[
@@ -57,10 +58,12 @@ TargetClass = Annotated[
 Example = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Test example of the target, by number from 0; default: all.")
 ]
-Estimator = Annotated[
-    Literal["difference", "ridge"],
-    typer.Option(help="Estimator of influence: difference of means, or ridge regression."),
-]
+if TYPE_CHECKING:
+    EstimatorName = str
+else:  # typer reads the choices from the type, and mypy reads no table
+    EstimatorName = Literal[tuple(ESTIMATORS)]
+ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
+Estimator = Annotated[EstimatorName, typer.Option(help=f"Estimator of influences. {ESTIMATOR_HELP}.")]
 OutputKind = Annotated[
     Literal["margin", "probability", "correct"],
     typer.Option(help="Output that influence is measured on: margin in nats, probability, or correctness."),
@@ -92,7 +95,7 @@ class QuestionOptions:
     target: Target = None
     target_class: TargetClass = None
     example: Example = None
-    estimator: Estimator = "difference"
+    estimator: Estimator = DEFAULT_ESTIMATOR
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
 

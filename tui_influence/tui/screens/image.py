@@ -12,7 +12,10 @@ from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ExampleQuestion, ImageSeries
+from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.format import cut, plain
+from tui_influence.runs.heartbeat import State
+from tui_influence.runs.overview import Overview
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.large import has_graphics
@@ -20,6 +23,7 @@ from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.state import RunState
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
+from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 if TYPE_CHECKING:
     from tui_influence.analysis.snapshot import RunSnapshot
@@ -112,15 +116,35 @@ class ImageScreen(Screen[int]):
 
         reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
-        lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._verified(width))
+        lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._counterfactual(width))
         problem = self._state.image_problems.get(reading.target)
         return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines
 
-    def _verified(self, width: int) -> list[Text]:
-        """How putting the blame for it to the test stands."""
-        from tui_influence.tui.widgets.verification_lines import verifying_lines
+    def _counterfactual(self, width: int) -> list[Text]:
+        """Return the state of its counterfactual, and what that shows; nothing if there is none."""
+        verifying, style = self._state.verifying, self._state.style
+        lines = starting(verifying.preparing.get(verifying.pruning_paths, "") if verifying.pruning_paths else "", style)
+        if verifying.problem:
+            lines.append(Text(f"its verification: {plain(verifying.problem, style.ascii)}", style=style.error))
+        overview = verifying.overview
+        if overview is None or not verifying.exists:
+            return lines
+        lines += [retrainings(overview, style, width), *troubles(overview, style)]
+        if verifying.unread:
+            lines.append(Text(plain(verifying.unread, style.ascii), style=style.error))
+        if verifying.found is not None:
+            lines += counterfactual_lines(verifying.found, style, width)
+        hint = self._counterfactual_hint(overview)
+        return [*lines, Text(keys_of(self.app).put_into(hint), style=style.quiet)] if hint else lines
 
-        return verifying_lines(self._state, keys_of(self.app), width)
+    def _counterfactual_hint(self, overview: Overview) -> str:
+        """Return the keys that stop it or resume it."""
+        paths = self._state.verifying.pruning_paths
+        if self._state.readonly or paths is None:
+            return ""
+        if overview.is_active:
+            return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {paths.root.name}, <prune.stop>"
+        return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
 
     def _group(self) -> str | None:
         group = self._series.groups[self._place]
