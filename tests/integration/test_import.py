@@ -258,7 +258,7 @@ def test_outputs_that_cannot_be_kept_as_they_are_are_counted(given, tmp_path):
     outputs[3, 4:6] = -1e6, 1e5
     said = run("import", *given, "--outputs", save(tmp_path, "large", outputs), tmp_path / "out")
     assert said.code == 0
-    assert "2 outputs beyond +-60,000" in said.err
+    assert "2 outputs clipped to +-60,000" in said.err
 
 
 def test_the_design_of_an_import_is_that_of_all_its_models(tmp_path):

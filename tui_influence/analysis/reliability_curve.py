@@ -8,7 +8,7 @@ import numpy as np
 
 from tui_influence.analysis.ranking import Question, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import ReliabilityCurve
+from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import (
@@ -20,8 +20,6 @@ from tui_influence.influence.types import (
 
 N_POINTS = 8
 """Numbers of models at which reliability is measured."""
-MIN_MODELS = 8
-"""Models below which a reliability is meaningless."""
 
 
 def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityCurve:

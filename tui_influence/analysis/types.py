@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.snapshot import RunSnapshot
 
+MIN_MODELS = 8
+"""Models below which a reliability is meaningless."""
+
 
 @dataclass(frozen=True)
 class RankReport:

@@ -135,14 +135,9 @@ def device_list(devices: str | None) -> list[str] | str | None:
     return [device.strip() for device in devices.split(",") if device.strip()]
 
 
-def pruning_command(root: Path, *, relative: bool = True) -> str:
-    """Return the command that reports a pruning, whether it has started or not.
-
-    Args:
-        root: results directory of the pruning.
-        relative: name the sweep relative to the working directory if it lies there.
-    """
+def pruning_command(root: Path) -> str:
+    """Return the command that reports the pruning of a results directory, whether it has started or not."""
     sweep, name = root.absolute().parent.parent, root.absolute().name
-    if relative and sweep.is_relative_to(Path.cwd()):
+    if sweep.is_relative_to(Path.cwd()):
         sweep = sweep.relative_to(Path.cwd())
     return f"tinfl prune {quote_path(sweep)}" + ("" if name == DEFAULT_NAME else f" --name {quote_path(Path(name))}")

@@ -127,13 +127,13 @@ def _info(checked: CheckedImport, paths: Paths, name: str, target: str) -> RunIn
 
 def _records(checked: CheckedImport) -> Iterator[Record]:
     labels = checked.labels.astype(np.uint16)
-    other = np.uint16(len(checked.classes))
+    other_class = np.uint16(len(checked.classes))
     for (start, masks), (_, outputs) in zip(row_blocks(checked.masks), row_blocks(checked.outputs), strict=True):
         if checked.predicted is None:
-            predicted = np.where(outputs > 0, labels, other).astype(np.uint16)
+            predicted = np.where(outputs > 0, labels, other_class).astype(np.uint16)
         else:
             predicted = np.asarray(checked.predicted[start : start + len(masks)]).astype(np.uint16)
-        margins, right = as_margins(outputs), (predicted == labels).mean(axis=1)
+        margins, accuracies = as_margins(outputs), (predicted == labels).mean(axis=1)
         for row in range(len(masks)):
             heldout = start + row >= checked.models
             index = start + row - (checked.models if heldout else 0)
@@ -148,7 +148,7 @@ def _records(checked: CheckedImport) -> Iterator[Record]:
                 mask=masks[row].astype(np.bool_),
                 margins=margins[row],
                 predicted=predicted[row],
-                metrics={"target_accuracy": float(right[row])},
+                metrics={"target_accuracy": float(accuracies[row])},
             )
 
 

@@ -139,7 +139,9 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
     if options.json:
         images = rows_of_groups(rank(snapshot, question).report.ranking, groups) if groups is not None else None
         output.write_json(
-            leaks_document(snapshot, question, pairs, duplicates, problem=problem, images=images, top=options.top)
+            leaks_document(
+                snapshot, question, pairs, duplicates, duplicates_error=problem, images=images, top=options.top
+            )
         )
     if options.json or options.csv is not None:
         if pairs is not None and pairs.n_excluded:

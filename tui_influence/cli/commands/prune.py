@@ -39,8 +39,11 @@ def prune(options: PruneOptions) -> None:
     """Start or extend a pruning, or report its results: whatever the options ask for."""
     paths, info = Paths(options.results), read_run_info(options.results)
     if info.arms:
-        command = printable(pruning_command(options.results, relative=False), 1000)
-        raise ConfigError(f"{printable(str(options.results))} is a pruning; name its sweep instead: {command}")
+        root = options.results.absolute()
+        command = f"tinfl prune {quote_path(root.parent.parent)} --name {quote_path(Path(root.name))}"
+        raise ConfigError(
+            f"{printable(str(options.results))} is a pruning; name its sweep instead: {printable(command, 1000)}"
+        )
     refuse_if_imported(options.results, info)
     pruning_paths = pruning_directory(paths, options.name)
     retraining = [option for option, value in options.retraining.items() if value is not None]
