@@ -153,7 +153,7 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
 @pytest.fixture
 def as_nobody(monkeypatch):
     """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
-    for module in ("ranking", "export.csv", "export.json", "export.table", "cli.starting", "runs.launch", "cli.live"):
+    for module in ("analysis.ranking", "export.csv", "export.json", "cli.launch", "runs.launch", "cli.commands.prune"):
         importlib.import_module(f"tui_influence.{module}")
     if os.geteuid() == 0:
         access = os.access  # asks for the real user, who is still root
