@@ -565,11 +565,13 @@ class ExampleQuestion:
     """A question about one example.
 
     Attributes:
+        reading: the snapshot that it is answered from; not compared.
         question: estimator and output.
         example: its number.
         group: the group that models are compared with and without; None compares nothing.
     """
 
+    reading: RunSnapshot = field(compare=False)
     question: Question
     example: int
     group: int | None
@@ -597,4 +599,4 @@ class ImageSeries:
 
     def question_at(self, index: int) -> ExampleQuestion:
         """Return the question about one of them."""
-        return ExampleQuestion(self.question, self.examples[index], self.groups[index])
+        return ExampleQuestion(self.reading, self.question, self.examples[index], self.groups[index])

@@ -45,17 +45,17 @@ def explore(
     from tui_influence.tui.keymap import user_keys
     from tui_influence.tui.run_list import is_run, list_runs
 
-    keys, seen = user_keys(), None
+    keys, latest = user_keys(), None
     if is_run(results):
         from tui_influence.runs.overview import overview
         from tui_influence.store.paths import Paths
 
-        seen = overview(Paths(results))  # says what is wrong, before the screen is taken
+        latest = overview(Paths(results))  # says what is wrong, before the screen is taken
     else:
         list_runs(results)
     app = ExploreApp(
         results,
-        seen=seen,
+        overview=latest,
         readonly=readonly,
         ascii=ascii_only,
         dark=theme == "dark",
