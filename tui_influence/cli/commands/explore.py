@@ -41,7 +41,7 @@ def explore(options: ExploreOptions) -> None:
         list_runs(options.results)
     app = ExploreApp(
         options.results,
-        seen=run,
+        overview=run,
         readonly=options.readonly,
         ascii=options.ascii_only,
         dark=options.theme == "dark",
