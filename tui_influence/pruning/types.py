@@ -62,7 +62,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ClassGain:
-    """What an arm changed for one target class.
+    """The gain of an arm on one target class.
 
     Attributes:
         target: the class is of.
@@ -268,7 +268,7 @@ class CounterfactualResult:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """How many groups to drop.
+    """A recommended number of groups to drop.
 
     Attributes:
         k: how many of the lowest; None for none.
@@ -343,7 +343,7 @@ class PruningProposal:
 
 @dataclass(frozen=True)
 class PlanPreview:
-    """What a proposal comes to.
+    """The plan and the expected duration of a proposal.
 
     Attributes:
         pruning: with all its arms, those that are trained already included.
