@@ -60,12 +60,12 @@ def run_command(name: str, root: Path) -> str:
 
 
 def has_graphics() -> bool:
-    """Whether this terminal is known to draw images of its own, and what writes them is installed."""
+    """Return whether this terminal is known to draw images, and the library that writes them is installed."""
     return detect_protocol(os.environ).protocol is not None and not library_problem()
 
 
 class RunOperations:
-    """What changes a run, or leaves the app."""
+    """Operations on one run: those that change it, or leave the app."""
 
     def __init__(
         self, app: App[str], state: RunState, runner: QueryRunner, refresh_run: Callable[[RunHandle], None]
@@ -217,7 +217,7 @@ class RunOperations:
     # Counterfactuals
 
     def start_counterfactual(self, snapshot: "RunSnapshot", question: Question) -> None:
-        """Start the counterfactual of an example, resume it, or say how it stands."""
+        """Start the counterfactual of an example, resume it, or show a message where neither is possible."""
         state, counterfactual = self._state, self._state.counterfactual
         run = counterfactual.run
         if run is None or run.root in state.preparing:

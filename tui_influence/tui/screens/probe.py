@@ -1,7 +1,6 @@
 """Mode 6, Probe: what models get wrong and what is to blame, what drives which images of a class, and leaks.
 
-What is found is the core's business: this screen holds a view and shows what was found for the run's question; while
-another one is being worked out the old answer stays, and the line above says so.
+While another question is being answered, the earlier answer stays, and the line above says so.
 """
 
 import shlex
@@ -77,7 +76,7 @@ class ProbeScreen(QueryScreen):
         with Horizontal(id="probed"):
             yield ProbeTable(style)
             yield ImageGrid(images, style, id="parts")
-            yield ProbeDetail(images, id="probe-beside")
+            yield ProbeDetail(images, id="probe-detail")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -89,7 +88,7 @@ class ProbeScreen(QueryScreen):
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
-        """Show what was found, or why nothing was."""
+        """Show the result, or why there is none."""
         self._update_view()
         view, style = self._view, self.state.style
         reason = self._empty_reason()
@@ -124,7 +123,7 @@ class ProbeScreen(QueryScreen):
         return False
 
     def allows(self, action: str) -> bool:
-        """What needs something found only where it is, and what a view does not heed not there."""
+        """Return whether the state allows an action; some need a result, and a kind of probe may not use some."""
         kind = self.state.probe.kind
         if action in ("filter", "sort"):
             return self._table is not None and not self._empty_reason()
@@ -142,7 +141,7 @@ class ProbeScreen(QueryScreen):
         self.changed()
 
     def action_driver(self) -> None:
-        """Choose a source group whose images are looked at, or none."""
+        """Choose a source group to show the images that it drives, or none."""
         groups = self.info().source.groups
         none = ["none: the classes of the target"] if self.state.probe.source is not None else []
         self.choose(
@@ -232,7 +231,7 @@ class ProbeScreen(QueryScreen):
         self._show_heading()
 
     def _empty_reason(self) -> str:
-        """Why there is nothing to show; empty if there is something."""
+        """Return why there is nothing to show; empty if there is something."""
         state = self.state
         if state.info is None:
             return state.sweep.error or "reading the run..."
@@ -241,7 +240,7 @@ class ProbeScreen(QueryScreen):
         return self._view.empty
 
     def _update_view(self) -> None:
-        """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
+        """Update the view of the result; a table of the same kind keeps its filter and order."""
         result = self.state.probe.query.value
         if result is self._result:
             return
@@ -302,7 +301,7 @@ class ProbeScreen(QueryScreen):
         width, height = detail.room
         if result is None or self._view is None or not width:
             return
-        index, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
+        index, tile = self.query_one(ProbeTable).current_index, self.query_one("#parts", ImageGrid).current
         sources = (self._view, index if model is not None else tile, style, detail.room)
         if self._detail_sources == sources:
             return
