@@ -21,7 +21,7 @@ from textual.app import App, SuspendNotSupported
 from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.export.files import write_text_atomically
-from tui_influence.images.graphics import detect_protocol, library_problem
+from tui_influence.images import graphics
 from tui_influence.pruning.options import class_list_text, counterfactual_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
@@ -61,7 +61,7 @@ def run_command(name: str, root: Path) -> str:
 
 def has_graphics() -> bool:
     """Return whether this terminal is known to draw images, and the library that writes them is installed."""
-    return detect_protocol(os.environ).protocol is not None and not library_problem()
+    return graphics.detect_protocol(os.environ).protocol is not None and not graphics.library_problem()
 
 
 class RunOperations:

@@ -214,6 +214,29 @@ class GroupDetail:
     samples_error: str = ""
 
 
+@dataclass(frozen=True)
+class ProbeTraits:
+    """The properties of a kind of probe that a screen needs before there is a result.
+
+    Attributes:
+        title: its name.
+        uses_estimator: it is possible by either estimator, not by the default alone.
+        takes_source: it can be limited to one source group.
+    """
+
+    title: str
+    uses_estimator: bool = True
+    takes_source: bool = False
+
+
+PROBE_TRAITS = {
+    ProbeKind.FAILURES: ProbeTraits("Failures"),
+    ProbeKind.PARTS: ProbeTraits("Subpopulations", takes_source=True),
+    ProbeKind.LEAKS: ProbeTraits("Leaks", uses_estimator=False),
+}
+"""The properties of each kind of probe; `probes.PROBES` has its functions."""
+
+
 class ProbeState:
     """The probe on the screen, and the latest result of each kind.
 
@@ -243,10 +266,10 @@ class ProbeState:
     def update(self, question: Question) -> None:
         """Ask each kind the question of the run, as far as the kind uses it."""
         for kind, query in self.queries.items():
-            probe_question = question
-            if kind is ProbeKind.LEAKS:
-                probe_question = replace(question, estimator=Question().estimator)  # the only one that is possible
-            query.ask(ProbeQuestion(kind, probe_question, self.source if kind is ProbeKind.PARTS else None))
+            traits = PROBE_TRAITS[kind]
+            estimator = question.estimator if traits.uses_estimator else Question().estimator
+            source = self.source if traits.takes_source else None
+            query.ask(ProbeQuestion(kind, replace(question, estimator=estimator), source))
 
 
 class PruningState:

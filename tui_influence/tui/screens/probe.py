@@ -18,7 +18,7 @@ from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
-from tui_influence.tui.state import AnyQuery, RunState
+from tui_influence.tui.state import PROBE_TRAITS, AnyQuery, RunState
 from tui_influence.tui.widgets.headers import probe_heading
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.incremental_text import IncrementalText
@@ -129,7 +129,7 @@ class ProbeScreen(QueryScreen):
             return self._table is not None and not self._empty_reason()
         if action == "export":
             return self._view is not None and not self._empty_reason()
-        if action == "estimator" and kind is ProbeKind.LEAKS:
+        if action == "estimator" and not PROBE_TRAITS[kind].uses_estimator:
             return False
         if action in ("driver", "command"):
             return self.state.info is not None
@@ -164,7 +164,7 @@ class ProbeScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write what is shown to a file."""
-        from tui_influence.tui.probe_results import probe_export  # here, because it loads numpy
+        from tui_influence.tui.probes import PROBES  # here, because it loads numpy
 
         result = self.state.probe.query.value
         if self._view is None or result is None:
@@ -172,7 +172,7 @@ class ProbeScreen(QueryScreen):
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
         parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
-        export = probe_export(result)
+        export = PROBES[result.question.kind].export(result)
         note = f"{export.note} A file of that name is replaced."
         self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
 
@@ -248,9 +248,9 @@ class ProbeScreen(QueryScreen):
         model_before = self._table
         self._view = self._table = self._images = None
         if result is not None:
-            from tui_influence.tui.probe_results import probe_view  # here, because it loads numpy
+            from tui_influence.tui.probes import PROBES  # here, because it loads numpy
 
-            self._view = probe_view(result)
+            self._view = PROBES[result.question.kind].view(result)
             self._table, self._images = self._view.table, self._view.images
         keeps_order = model_before is not None and self._table is not None and model_before.noun == self._table.noun
         if before is not None and not keeps_order and (result is None or before.question != result.question):
