@@ -18,7 +18,6 @@ from tui_influence.influence.outputs import (
     mean_outputs_by_label,
 )
 from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
     OutputKind,
 )
 from tui_influence.pruning.arms import arm_key
@@ -203,12 +202,6 @@ def _steps(side: TargetOutputs, count: int) -> list[float]:
     """What one example of the evaluate half is of the accuracy of its class; none where there is no example."""
     examples = np.bincount(side.examples.labels[~side.examples.estimate], minlength=count)
     return [1 / number if number else 0.0 for number in examples.tolist()]
-
-
-def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
-    """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
-    told = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
-    return [gain for gain in told if gain.accuracy.value < 0], [gain for gain in told[::-1] if gain.accuracy.value > 0]
 
 
 def _with_q(gains: Sequence[ClassGain]) -> tuple[ClassGain, ...]:

@@ -1,11 +1,12 @@
-"""What the retrainings of a pruning or a counterfactual show, as plain data: importing it loads no numpy."""
+"""Results of the retrainings of a pruning or a counterfactual, as plain data: importing it loads no numpy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
+
+Quantity = Literal["accuracy", "margin"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ class ClassGain:
     margin: Interval
     q: float = nan
 
+    def of(self, quantity: Quantity) -> Interval:
+        """Return the gain of accuracy or of margin."""
+        return self.accuracy if quantity == "accuracy" else self.margin
+
 
 @dataclass(frozen=True)
 class ArmResult:
@@ -97,6 +104,10 @@ class ArmResult:
     margin: Score
     by_target: dict[str, dict[str, Score]]
     by_class: tuple[ClassGain, ...]
+
+    def score(self, quantity: Quantity) -> Score:
+        """Return accuracy or margin on the targets together."""
+        return self.accuracy if quantity == "accuracy" else self.margin
 
 
 @dataclass(frozen=True)
@@ -372,3 +383,9 @@ class CounterfactualPreview:
     plan: CounterfactualPlan
     pruning: Pruning
     seconds: float | None
+
+
+def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
+    """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
+    told = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
+    return [gain for gain in told if gain.accuracy.value < 0], [gain for gain in told[::-1] if gain.accuracy.value > 0]

@@ -93,6 +93,7 @@ def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Pat
     from tui_influence.pruning.planning import plan_pruning, pruning_directory
     from tui_influence.pruning.results import load_results
     from tui_influence.render.pruning import summary_lines
+    from tui_influence.render.style import Style
     from tui_influence.roles import (
         ArmKind,
     )
@@ -114,7 +115,9 @@ def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Pat
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.line("")
-    for line in summary_lines(load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
+    for line in summary_lines(
+        load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths)), Style()
+    ):
         output.line(line)
     return pruning_paths.root, last
 

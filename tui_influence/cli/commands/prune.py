@@ -30,7 +30,9 @@ from tui_influence.export.pruning import plan_document
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.planning import PruningPlan, plan_cost
+from tui_influence.pruning.recommendation import predicted_best
 from tui_influence.render.pruning import cost_line, plan_lines
+from tui_influence.render.style import Style
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -180,7 +182,6 @@ def prune(
     from tui_influence.pruning.options import PruningRequest, parse_drop_counts
     from tui_influence.pruning.planning import plan_pruning
     from tui_influence.pruning.target_mix import parse_weights
-    from tui_influence.render.pruning import plan_lines
     from tui_influence.runs.supervisor import Request
 
     pruning_request = PruningRequest(
@@ -205,7 +206,7 @@ def prune(
         show_plan(plan, request, json=json, ascii_only=ascii_only)
         return
     say_how_many(paths, info, plan.pruning)
-    for text in plan_lines(plan.pruning, ascii_only=ascii_only):
+    for text in plan_lines(plan.pruning, predicted_best(plan.pruning), Style(ascii_only)):
         diagnostics.say(text)
     start(request, foreground=foreground, reading=command_of_pruning(pruning_paths.root))
     if foreground:
@@ -244,7 +245,7 @@ def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> tuple[Cl
 
 def show_plan(found: PruningPlan, request: Request, *, json: bool, ascii_only: bool) -> None:
     """Show what would be trained and what it would cost; see `show_with_cost`."""
-    lines = plan_lines(found.pruning, ascii_only=ascii_only)
+    lines = plan_lines(found.pruning, predicted_best(found.pruning), Style(ascii_only))
     show_with_cost(found, request, plan_document(found.pruning), lines, json=json)
 
 
@@ -365,6 +366,7 @@ def read(paths: "Paths", info: "RunInfo", pruning_paths: "Paths", asked: Reading
     from tui_influence.export.files import write_bytes_atomically, write_text_atomically
     from tui_influence.export.pruning import classes_csv, pruning_csv, pruning_document
     from tui_influence.pruning.planning import pruning_names
+    from tui_influence.pruning.recommendation import measured_best
     from tui_influence.pruning.results import load_results
     from tui_influence.render.pruning import report_lines
     from tui_influence.runs.heartbeat import ACTIVE, observe
@@ -403,7 +405,7 @@ def read(paths: "Paths", info: "RunInfo", pruning_paths: "Paths", asked: Reading
     if asked.json:
         output.write_json(pruning_document(measured))
     elif not asked.writes:
-        for line in report_lines(measured, output.console().width, ascii_only=asked.ascii_only):
+        for line in report_lines(measured, measured_best(measured), Style(asked.ascii_only), output.console().width):
             output.line(line)
     if asked.config is not None:
         diagnostics.say(f"next: tinfl check {printable(str(asked.config))}")

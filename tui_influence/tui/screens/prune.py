@@ -21,6 +21,17 @@ from textual.widgets import Static
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import ClassList, PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
+from tui_influence.render.gains import (
+    GainTable,
+    arm_detail,
+    arm_gains,
+    class_detail,
+    class_gains,
+    class_heading,
+    predicted_and_measured,
+    predicted_gains,
+)
+from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
@@ -36,11 +47,10 @@ from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_s
 from tui_influence.tui.widgets.table import ArmTable, Table
 
 if TYPE_CHECKING:
-    from tui_influence.pruning.curve import Quantity
     from tui_influence.pruning.types import (
         ArmResult,
+        Quantity,
     )
-    from tui_influence.render.gains import GainSheet
 
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
@@ -255,7 +265,7 @@ class PruneScreen(PruneAsking):
         self._quantity: Quantity = "accuracy"
         self._view = 0
         self._opened: int | None = None
-        self._sheet: GainSheet | None = None
+        self._sheet: GainTable | None = None
         self._made_of: tuple[object, ...] = ()
         self._detailed: tuple[object, ...] = ()
         self._beside: tuple[object, ...] = ()
@@ -362,12 +372,10 @@ class PruneScreen(PruneAsking):
         lines = proposal_lines(state, keys_of(self.app), width)
         outline = state.pruning.outline
         if outline is not None and not state.pruning.refused:
-            from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
-
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
             if planned:
-                lines += [Text(), recommended(outline.recommendation, state.style, "predicted")]
+                lines += [Text(), recommendation_line(outline.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)
@@ -381,13 +389,13 @@ class PruneScreen(PruneAsking):
         if pruning.unmeasured:
             lines.append(Text(plain(pruning.unmeasured, style.ascii), style=style.error))
         if measured is not None:
-            from tui_influence.render.pruning import class_heading, ranked_by, verdict
+            from tui_influence.pruning.recommendation import measured_best  # here, because it loads numpy
 
             result = self._result()
             if result is not None:
                 lines.append(class_heading(result, style))
             else:
-                said = verdict(measured, pruning.name, style)
+                said = results_verdict(measured, measured_best(measured), pruning.name, style)
                 if said is not None and self.size.width < NARROW:
                     said.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [said] if said is not None else []
@@ -414,8 +422,6 @@ class PruneScreen(PruneAsking):
         self._show_beside(view)
 
     def _show_table(self) -> None:
-        from tui_influence.render.gains import arm_sheet, class_sheet
-
         measured, style = self.state.pruning.measured, self.state.style
         made_of = (measured, self._quantity, self._opened, style)
         if measured is None or made_of == self._made_of:
@@ -424,7 +430,7 @@ class PruneScreen(PruneAsking):
         self._made_of = made_of
         result = self._result()
         self._sheet = (
-            arm_sheet(measured, self._quantity) if result is None else class_sheet(measured, result, self._quantity)
+            arm_gains(measured, self._quantity) if result is None else class_gains(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
         table.styles.max_height = len(self._sheet.rows) + 1  # what is said of the line stands right below
@@ -435,8 +441,6 @@ class PruneScreen(PruneAsking):
         measured, current = self.state.pruning.measured, self.query_one(ArmTable).current
         if measured is None or current is None or self._sheet is None:
             return
-        from tui_influence.render.pruning import arm_detail, class_detail
-
         width = self.query_one("#arms").size.width - 2
         detailed = (measured, self._opened, current.index, self.state.style, width)
         if detailed == self._detailed:
@@ -459,12 +463,10 @@ class PruneScreen(PruneAsking):
         if drawn == self._beside or width < 12:
             return
         self._beside = drawn
-        from tui_influence.render.pruning import against_prediction, curve
-
         lines: list[Text] = []
-        prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []
+        prediction = predicted_and_measured(measured, self._quantity, style) if view != "curve" else []
         if view != "prediction":
-            lines += curve(measured, self._quantity, style, width, height - len(prediction) - 1)
+            lines += curve_lines(measured, self._quantity, style, width, height - len(prediction) - 1)
         if prediction:
             lines += [*([Text()] if lines else []), *prediction]
         self.query_one("#curve", IncrementalText).show(lines)
