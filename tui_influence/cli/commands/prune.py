@@ -195,7 +195,7 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     pruning_info = read_run_info(pruning_paths.root)
     results = load_results(pruning_paths, pruning_info, read_arms(pruning_paths))
     if results.damaged:
-        diagnostics.warn(f"skipped {len(results.damaged)} damaged records: {printable(results.damaged[0])}")
+        diagnostics.warn(f"{len(results.damaged)} damaged records were left out: {printable(results.damaged[0])}")
     if options.export_classes is not None:
         output.write_file(options.export_classes, _remaining_classes(results, options.drop_counts))
         if options.export_config is not None:
