@@ -29,6 +29,7 @@ from tui_influence.tui.widgets.table import ProbeTable, Table
 if TYPE_CHECKING:
     from tui_influence.analysis.types import ProbeResult
     from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
+    from tui_influence.tui.probes import Probe
 
 
 class ProbeScreen(QueryScreen):
@@ -54,6 +55,7 @@ class ProbeScreen(QueryScreen):
         self._filter = ""
         self._order = 0
         self._result: ProbeResult | None = None
+        self._probe: Probe | None = None
         self._view: ProbeView | None = None
         self._table: TableView | None = None
         self._images: ImageRowsView | None = None
@@ -164,15 +166,13 @@ class ProbeScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write what is shown to a file."""
-        from tui_influence.tui.probes import PROBES  # here, because it loads numpy
-
         result = self.state.probe.query.value
-        if self._view is None or result is None:
+        if self._probe is None or result is None:
             return
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
         parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
-        export = PROBES[result.question.kind].export(result)
+        export = self._probe.export(result)
         note = f"{export.note} A file of that name is replaced."
         self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
 
@@ -246,11 +246,12 @@ class ProbeScreen(QueryScreen):
             return
         before, self._result = self._result, result
         model_before = self._table
-        self._view = self._table = self._images = None
+        self._probe = self._view = self._table = self._images = None
         if result is not None:
             from tui_influence.tui.probes import PROBES  # here, because it loads numpy
 
-            self._view = PROBES[result.question.kind].view(result)
+            self._probe = PROBES[result.question.kind]
+            self._view = self._probe.view(result)
             self._table, self._images = self._view.table, self._view.images
         keeps_order = model_before is not None and self._table is not None and model_before.noun == self._table.noun
         if before is not None and not keeps_order and (result is None or before.question != result.question):

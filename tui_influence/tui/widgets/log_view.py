@@ -47,7 +47,7 @@ class LogView(ScrollView, can_focus=True):
         return len(self._line_indices), self._read
 
     @property
-    def found(self) -> tuple[int, int]:
+    def hits(self) -> tuple[int, int]:
         """The number of the current hit, from 1, and of all hits."""
         return self._hit + 1, len(self._hits)
 
