@@ -292,7 +292,7 @@ class _Check:
         for directory in list_generations(self._paths, role, target):
             self._progress("checking the compacted matrix", 0, 0)
             try:
-                newest = open_generation(directory, generation_spec(self._info, role, target), again=True)
+                newest = open_generation(directory, generation_spec(self._info, role, target), recheck=True)
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have grown since
                 if self._info.planned_rows == info.planned_rows:

@@ -17,9 +17,9 @@ import platformdirs
 from tui_influence.errors import ResultsError
 from tui_influence.store.files import read_bytes, write_atomically
 
-_SETTLED = 3.0
+_SETTLING_SECONDS = 3.0
 """Seconds after which a file system gives a changed file other times than before."""
-_MOST = 1000
+_MAX_DIRECTORIES = 1000
 """Directories that are remembered, at most; then the oldest tenth is forgotten."""
 
 
@@ -30,14 +30,14 @@ def compute_stamp(digest: str, files: dict[str, os.stat_result]) -> str:
         digest: of what the files were checked against.
         files: the status of each open file, by name.
     """
-    signs = [(name, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns) for name, file in files.items()]
-    return hashlib.blake2b(repr((digest, signs)).encode(), digest_size=16).hexdigest()
+    statuses = [(name, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns) for name, file in files.items()]
+    return hashlib.blake2b(repr((digest, statuses)).encode(), digest_size=16).hexdigest()
 
 
 def is_remembered(directory: Path, stamp: str) -> bool:
     """Whether a directory was checked when it had this stamp."""
     try:
-        return _is_private(_folder()) and read_bytes(_note(directory), limit=1024) == stamp.encode()
+        return _is_private(_folder()) and read_bytes(_stamp_path(directory), limit=1024) == stamp.encode()
     except (OSError, ResultsError):
         return False
 
@@ -52,13 +52,13 @@ def remember(directory: Path, stamp: str, files: dict[str, os.stat_result]) -> N
     """
     changed = max(max(file.st_mtime, file.st_ctime) for file in files.values())
     folder = _folder()
-    if not (time.time() - changed > _SETTLED and folder.is_absolute()):
+    if not (time.time() - changed > _SETTLING_SECONDS and folder.is_absolute()):
         return
     with suppress(OSError, ResultsError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         if _is_private(folder):
-            write_atomically(_note(directory), stamp.encode(), durable=False)
+            write_atomically(_stamp_path(directory), stamp.encode(), durable=False)
             _forget_oldest(folder)
 
 
@@ -66,7 +66,7 @@ def _folder() -> Path:
     return platformdirs.user_state_path("tinfl") / "digests"
 
 
-def _note(directory: Path) -> Path:
+def _stamp_path(directory: Path) -> Path:
     return _folder() / hashlib.blake2b(os.fsencode(directory.absolute()), digest_size=16).hexdigest()
 
 
@@ -79,5 +79,5 @@ def _is_private(folder: Path) -> bool:
 def _forget_oldest(folder: Path) -> None:
     with os.scandir(folder) as entries:
         notes = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
-    for _, path in notes[: len(notes) - _MOST * 9 // 10] if len(notes) > _MOST else []:
+    for _, path in notes[: len(notes) - _MAX_DIRECTORIES * 9 // 10] if len(notes) > _MAX_DIRECTORIES else []:
         Path(path).unlink(missing_ok=True)

@@ -18,25 +18,25 @@ from tui_influence.store.json_values import array, finite, number, numbers, pars
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-_LONGEST_LINE = 1 << 20
-_LONGEST_DAMAGE = 64 << 20
-_LATEST = 253402300800.0  # the year 10000, where calendars end
+_MAX_LINE_BYTES = 1 << 20
+_MAX_DAMAGE_BYTES = 64 << 20
+_MAX_TIME = 253402300800.0  # the year 10000, where calendars end
 
 
 class EventLog:
     """The writer: one line at a time, each in a single write, never torn by a crash in the middle of another."""
 
-    def __init__(self, path: Path, **always: Any) -> None:
+    def __init__(self, path: Path, **common_fields: Any) -> None:
         """Open the file at its end.
 
         Args:
             path: of the file.
-            always: fields that every event gets.
+            common_fields: fields that every event gets.
 
         Raises:
             ResultsError: it cannot be written.
         """
-        self._path, self._always = path, always
+        self._path, self._common_fields = path, common_fields
         try:
             self._file = _open_at_end(path)
             if self._file.tell() and not _ends_with_newline(path):
@@ -50,7 +50,7 @@ class EventLog:
         Raises:
             DiskFullError: no space left; what was written before stands.
         """
-        line = _line({"time": round(time.time(), 3), "event": event, **self._always, **fields})
+        line = _line({"time": round(time.time(), 3), "event": event, **self._common_fields, **fields})
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -111,15 +111,15 @@ def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
     try:
         with open_file(path) as file:
             file.seek(start)
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(_MAX_LINE_BYTES):
                 start += len(line)
-                begun = start - len(line)
-                while line and not line.endswith(b"\n") and start - begun < _LONGEST_DAMAGE:
-                    line = file.readline(_LONGEST_LINE)  # longer than any event, or not written to its end yet
+                line_start = start - len(line)
+                while line and not line.endswith(b"\n") and start - line_start < _MAX_DAMAGE_BYTES:
+                    line = file.readline(_MAX_LINE_BYTES)  # longer than any event, or not written to its end yet
                     start += len(line)
                 if not line:
                     return
-                yield line if start - begun == len(line) else b"", start
+                yield line if start - line_start == len(line) else b"", start
                 if not line.endswith(b"\n"):
                     return
     except OSError as error:
@@ -144,7 +144,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     try:
         event = table(parse(line))
         text(event["event"])
-        number(event["time"], 0, _LATEST)
+        number(event["time"], 0, _MAX_TIME)
         for metrics in array(event.get("metrics", [])):
             numbers(metrics)
     except (ValueError, TypeError, KeyError):
@@ -165,32 +165,32 @@ class EventTail:
         self._paths = paths
         self._offset = 0
         self._offsets: dict[Path, int] = {}
-        self._early: set[tuple[Any, ...]] = set()
+        self._task_keys: set[tuple[Any, ...]] = set()
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yield what has happened since the last call."""
         for event, after in read_events(self._paths.events, self._offset):
             self._offset = after
-            if self._early and _key(event) in self._early:
-                self._early.discard(_key(event))
+            if self._task_keys and _key(event) in self._task_keys:
+                self._task_keys.discard(_key(event))
                 continue
             yield event
-        fresh = sorted(self._of_tasks(), key=lambda event: float(event["time"]))
-        self._early.update(_key(event) for event in fresh)
-        yield from fresh
+        new_events = sorted(self._task_events(), key=lambda event: float(event["time"]))
+        self._task_keys.update(_key(event) for event in new_events)
+        yield from new_events
 
-    def _of_tasks(self) -> Iterator[dict[str, Any]]:
+    def _task_events(self) -> Iterator[dict[str, Any]]:
         """Yield what tasks said into files of their own; only those that have grown are opened."""
         for file in list(self._paths.cluster.glob("round-*/*/*.jsonl")):
-            known = self._offsets.get(file, 0)
+            offset = self._offsets.get(file, 0)
             try:
-                has_grown = file.stat().st_size > known
+                has_grown = file.stat().st_size > offset
             except OSError as error:
                 if not is_gone(error):  # taken in a moment ago
                     raise to_results_error(error, "read", file) from error
                 continue
             if has_grown:
-                for event, after in read_events(file, known):
+                for event, after in read_events(file, offset):
                     self._offsets[file] = after
                     yield event
 

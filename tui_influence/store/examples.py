@@ -28,7 +28,7 @@ _SPLIT = "estimate.npy"
 _NAMES = "names.json"
 _THUMBNAILS = "thumbnails.npy"
 _GROUPS = "groups.npy"
-_LARGEST = 1024
+_MAX_SIDE = 1024
 """Pixels of a thumbnail's side, at most: many times what is ever written."""
 
 
@@ -120,7 +120,7 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     if (
         not sound
         or thumbnails.shape[-1] not in (1, 3)
-        or not 1 <= thumbnails.shape[1] == thumbnails.shape[2] <= _LARGEST
+        or not 1 <= thumbnails.shape[1] == thumbnails.shape[2] <= _MAX_SIDE
     ):
         raise ResultsError(f"{printable(str(path))}: damaged: no thumbnails")
     return thumbnails
@@ -145,7 +145,7 @@ def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
             _content(path, digests[path.name])
     for path in paths:
         if path.name == _GROUPS:
-            _plain(path, read_bytes(path), np.int32)
+            _decode(path, read_bytes(path), np.int32)
         else:
             read_thumbnails(directory)
     return bool(paths)
@@ -159,7 +159,7 @@ def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.
     """
     thumbnails = read_thumbnails(paths.source)
     path = paths.source / _GROUPS
-    groups = _plain(path, read_bytes(path), np.int32)
+    groups = _decode(path, read_bytes(path), np.int32)
     if len(groups) != len(thumbnails):
         raise ResultsError(f"{printable(str(path))}: damaged: it does not describe {len(thumbnails)} images")
     return thumbnails, groups
@@ -192,10 +192,10 @@ def _content(path: Path, digest: str) -> bytes:
 
 
 def _array(path: Path, digest: str, dtype: Any) -> NDArray[Any]:
-    return _plain(path, _content(path, digest), dtype)
+    return _decode(path, _content(path, digest), dtype)
 
 
-def _plain(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
+def _decode(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
     try:
         array = decode_array(content)
         if array.dtype != dtype or array.ndim != 1:

@@ -14,7 +14,7 @@ from tui_influence.store.json_values import matches_digest, parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
 
-_TROUBLE_OF_MACHINE = {
+_MACHINE_ERRORS = {
     errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE,
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN,
     errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN,
@@ -140,7 +140,7 @@ def is_gone(error: OSError) -> bool:
 
 def is_machine_error(error: BaseException | None) -> bool:
     """Whether an error says something about this machine or its network, and nothing about the file."""
-    return isinstance(error, OSError) and error.errno in _TROUBLE_OF_MACHINE
+    return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
 def last_line(path: Path, start: int = 0) -> str:

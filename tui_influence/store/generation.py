@@ -39,8 +39,8 @@ from tui_influence.text import printable
 
 ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 _MANIFEST = "manifest.json"
-_ROWS = 256
-_CHUNK = 1 << 20
+_ROWS_PER_WRITE = 256
+_CHUNK_BYTES = 1 << 20
 
 
 class DamagedGenerationError(ResultsError):
@@ -79,7 +79,7 @@ class GenerationSpec:
     identity: str
     role: Role
     target: int
-    planned: int
+    planned_rows: int
     groups: int
     examples: int
 
@@ -103,13 +103,13 @@ class Generation:
         return len(self.indices)
 
 
-def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: GenerationSpec) -> int:
+def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: GenerationSpec) -> int:
     """Write a generation into a new directory.
 
     Args:
         directory: does not exist yet.
         entries: ascending by index; each is asked for once, and let go.
-        fit: of the (role, target) that it is to belong to.
+        spec: of the (role, target) that it is to belong to.
 
     Returns:
         m, how many models it holds.
@@ -123,9 +123,11 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
     clusters: list[int] = []
     metrics: list[dict[str, float]] = []
     with ExitStack() as files:
-        margins = _Rows(files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), fit.examples)
-        predicted = _Rows(
-            files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), fit.examples
+        margins = _ArrayWriter(
+            files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), spec.examples
+        )
+        predicted = _ArrayWriter(
+            files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), spec.examples
         )
         for entry in entries:
             margins.append(entry.margins)
@@ -136,21 +138,21 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
             metrics.append(entry.metrics)
         margins.finish()
         predicted.finish()
-    small = {
-        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), fit.groups),
+    small_arrays = {
+        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), spec.groups),
         "indices": np.array(indices, dtype=np.int64),
         "clusters": np.array(clusters, dtype=np.int64),
     }
-    for name, values in small.items():
+    for name, values in small_arrays.items():
         with (directory / f"{name}.npy").open("wb") as file:
-            rows = _Rows(file, values.dtype, *values.shape[1:])
+            rows = _ArrayWriter(file, values.dtype, *values.shape[1:])
             for row in values:
                 rows.append(row)
             rows.finish()
     manifest = {
-        "identity": fit.identity,
-        "role": fit.role.value,
-        "target": fit.target,
+        "identity": spec.identity,
+        "role": spec.role.value,
+        "target": spec.target,
         "count": len(indices),
         "digests": _digests(directory),
         "metrics": metrics,
@@ -159,13 +161,13 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
     return len(indices)
 
 
-def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False) -> Generation:
+def open_generation(directory: Path, spec: GenerationSpec, *, recheck: bool = False) -> Generation:
     """Open a generation that matches its digests; that is checked once, and remembered.
 
     Args:
         directory: of the generation.
-        fit: what it must be.
-        again: check it even if it was sound before: a disk may have lost what it held.
+        spec: what it must be.
+        recheck: check it even if it was sound before: a disk may have lost what it held.
 
     Raises:
         DamagedGenerationError: it cannot be read, does not match its digests, or is of another run, role or target.
@@ -174,22 +176,22 @@ def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False
     where = printable(str(directory))
     try:
         content = read_bytes(directory / _MANIFEST, limit=1 << 28)
-        manifest = _manifest(content, fit)
-        _check_plan(where, manifest.count, fit)
+        manifest = _manifest(content, spec)
+        _check_plan(where, manifest.count, spec)
         with ExitStack() as opened:
             files = {name: opened.enter_context(open_file(directory / f"{name}.npy")) for name in ARRAYS}
             stats = {name: os.fstat(file.fileno()) for name, file in files.items()}
             headers = {name: read_plain_header(file, stats[name].st_size) for name, file in files.items()}
-            _check_headers(headers, manifest.count, fit)
+            _check_headers(headers, manifest.count, spec)
             stamp = compute_stamp(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
-            if again or not is_remembered(directory, stamp):
+            if recheck or not is_remembered(directory, stamp):
                 _check_content(files, headers, manifest)
                 remember(directory, stamp, stats)
             arrays = {name: map_open_file(file, headers[name]) for name, file in files.items()}
         indices, clusters = (np.array(arrays[name]) for name in ("indices", "clusters"))
         if np.any(np.diff(indices) <= 0) or np.any(indices < 0):
             raise ValueError("a model is in it twice, or out of its place")
-        _check_plan(where, int(indices[-1]) + 1 if len(indices) else 0, fit)
+        _check_plan(where, int(indices[-1]) + 1 if len(indices) else 0, spec)
         masks = as_mask(np.array(arrays["masks"]))
     except LargerPlanError:
         raise
@@ -216,31 +218,31 @@ class _Manifest:
     values: dict[str, Any]
 
 
-def _manifest(content: bytes, fit: GenerationSpec) -> _Manifest:
+def _manifest(content: bytes, spec: GenerationSpec) -> _Manifest:
     values = table(parse(content))
     metrics = [numbers(model) for model in array(values["metrics"])]
     models = count(values["count"])
     if len(metrics) != models:
         raise ValueError(f"{len(metrics):,} models are described, not {models:,}")
-    if text(values["identity"]) != fit.identity:
+    if text(values["identity"]) != spec.identity:
         raise ValueError("it is of another config")
     is_labelled = "role" in values or "target" in values
-    if is_labelled and (values["role"], values["target"]) != (fit.role.value, fit.target):
+    if is_labelled and (values["role"], values["target"]) != (spec.role.value, spec.target):
         raise ValueError("it is of another role or target")
     digests = {name: text(table(values["digests"])[name]) for name in ARRAYS}
     return _Manifest(models, digests, metrics, is_labelled, values)
 
 
-def _check_plan(where: str, rows: int, fit: GenerationSpec) -> None:
-    if rows > fit.planned:
-        raise LargerPlanError(f"{where}: it holds models beyond the {fit.planned:,} of the plan")
+def _check_plan(where: str, rows: int, spec: GenerationSpec) -> None:
+    if rows > spec.planned_rows:
+        raise LargerPlanError(f"{where}: it holds models beyond the {spec.planned_rows:,} of the plan")
 
 
-def _check_headers(headers: dict[str, Header], models: int, fit: GenerationSpec) -> None:
+def _check_headers(headers: dict[str, Header], models: int, spec: GenerationSpec) -> None:
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        "margins": ((models, fit.examples), np.float16),
-        "predicted": ((models, fit.examples), np.uint16),
-        "masks": ((models, fit.groups), np.bool_),
+        "margins": ((models, spec.examples), np.float16),
+        "predicted": ((models, spec.examples), np.uint16),
+        "masks": ((models, spec.groups), np.bool_),
         "indices": ((models,), np.int64),
         "clusters": ((models,), np.int64),
     }
@@ -273,20 +275,20 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
         ValueError: it holds half floats, which are margins here, that are not finite.
     """
     digest = hashlib.blake2b(f"{header.dtype.str}{header.shape}".encode(), digest_size=16)
-    left, room = header.nbytes, memoryview(bytearray(_CHUNK))
+    remaining, buffer = header.nbytes, memoryview(bytearray(_CHUNK_BYTES))
     file.seek(header.offset)
-    while left:
-        got = file.readinto(room[: min(left, _CHUNK)])
-        if not got:
+    while remaining:
+        n_read = file.readinto(buffer[: min(remaining, _CHUNK_BYTES)])
+        if not n_read:
             raise ValueError("the file is too short")
-        digest.update(room[:got])
+        digest.update(buffer[:n_read])
         if header.dtype == np.float16:
-            as_finite(np.frombuffer(room[:got], np.float16))
-        left -= got
+            as_finite(np.frombuffer(buffer[:n_read], np.float16))
+        remaining -= n_read
     return digest.hexdigest()
 
 
-class _Rows:
+class _ArrayWriter:
     """An array written by plain writes: a full disk is then an error, where a memory map would end the process."""
 
     def __init__(self, file: BinaryIO, dtype: np.dtype[Any], *shape: int) -> None:
@@ -298,7 +300,7 @@ class _Rows:
     def append(self, row: NDArray[Any]) -> None:
         self._waiting.append(np.array(row, dtype=self._dtype))
         self._count += 1
-        if len(self._waiting) >= _ROWS:
+        if len(self._waiting) >= _ROWS_PER_WRITE:
             self._flush()
 
     def finish(self) -> None:

@@ -50,11 +50,11 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
 
 def list_completed(paths: Paths, role: Role, targets: int, planned: int | None = None) -> set[int]:
     """Return the rows of a role that have a record for every target; with `planned`, the first so many rows only."""
-    found: dict[int, int] = {}
+    n_records: dict[int, int] = {}
     for index, target in list_records(paths, role):
         if target < targets and (planned is None or index < planned):
-            found[index] = found.get(index, 0) + 1
-    return {index for index, count in found.items() if count == targets}
+            n_records[index] = n_records.get(index, 0) + 1
+    return {index for index, count in n_records.items() if count == targets}
 
 
 def list_failures(paths: Paths, role: Role) -> set[int]:

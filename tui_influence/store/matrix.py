@@ -53,9 +53,9 @@ from tui_influence.text import printable
 MIN_RECORDS_TO_COMPACT = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
 """Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
 
-_KEPT = 2
+_MAX_GENERATIONS = 2
 """Generations that compacting leaves: the newest, and the one that readers may be at."""
-_COMPARED = 3
+_RECORDS_COMPARED = 3
 """Records that tell whether a generation of an older version is of the role and target whose directory it is in."""
 _GENERATION = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
@@ -132,7 +132,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     temporary = parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         try:
-            entries = _entries(paths, info, role, target, base, missing)
+            entries = _next_rows(paths, info, role, target, base, missing)
             count = write_generation(temporary, entries, generation_spec(info, role, target))
             final = parent / f"{count:08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
@@ -142,7 +142,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             raise
     except OSError as error:
         raise to_results_error(error, "write", parent) from error
-    for old in list_generations(paths, role, target)[:-_KEPT]:
+    for old in list_generations(paths, role, target)[:-_MAX_GENERATIONS]:
         _remove(old)
     return True
 
@@ -153,18 +153,18 @@ def remove_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, with
     Returns:
         what was wrong, one line each.
     """
-    dropped = []
+    reasons = []
     for directory in list_generations(paths, role, target):
         is_stale = False
         try:
-            generation = _open(paths, info, role, target, directory, again=True)
+            generation = _open(paths, info, role, target, directory, recheck=True)
             is_stale = bool(np.isin(generation.indices, list(without)).any())
         except (DamagedGenerationError, LargerPlanError) as error:
-            dropped.append(f"{error}; it is made again from the records")
+            reasons.append(f"{error}; it is made again from the records")
             is_stale = True
         if is_stale:
             _remove(directory)
-    return dropped
+    return reasons
 
 
 def generation_spec(info: RunInfo, role: Role, target: int) -> GenerationSpec:
@@ -187,14 +187,16 @@ def matches_record(generation: Generation, record: Record) -> bool:
     )
 
 
-def _open(paths: Paths, info: RunInfo, role: Role, target: int, directory: Path, *, again: bool = False) -> Generation:
+def _open(
+    paths: Paths, info: RunInfo, role: Role, target: int, directory: Path, *, recheck: bool = False
+) -> Generation:
     """Open a generation; one that does not name its role and target is held against some of the records.
 
     Raises:
         DamagedGenerationError: it is damaged, or of others.
         LargerPlanError: it holds rows beyond the plan.
     """
-    generation = open_generation(directory, generation_spec(info, role, target), again=again)
+    generation = open_generation(directory, generation_spec(info, role, target), recheck=recheck)
     if not generation.is_labelled:
         _check_against_records(paths, role, target, directory, generation)
     return generation
@@ -212,7 +214,7 @@ def _check_against_records(paths: Paths, role: Role, target: int, directory: Pat
                 f"{printable(str(directory))}: damaged (it does not say what the record of row {index} says)"
             )
         compared += 1
-        if compared == _COMPARED:
+        if compared == _RECORDS_COMPARED:
             return
     if not compared and len(generation):
         raise DamagedGenerationError(
@@ -235,21 +237,23 @@ def _missing(paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs
     return sorted(recorded - set(base.indices.tolist() if base else ()))
 
 
-def _entries(
+def _next_rows(
     paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None, missing: list[int]
 ) -> Iterator[MatrixRow]:
     """Yield the rows of the next generation in the order of their indices, each read when it is asked for."""
-    known = base.indices.tolist() if base else []
-    places = heapq.merge(((index, place) for place, index in enumerate(known)), ((index, -1) for index in missing))
-    for count, (index, place) in enumerate(places):
-        if base is not None and place >= 0:
+    base_indices = base.indices.tolist() if base else []
+    positions = heapq.merge(
+        ((index, position) for position, index in enumerate(base_indices)), ((index, -1) for index in missing)
+    )
+    for count, (index, position) in enumerate(positions):
+        if base is not None and position >= 0:
             yield MatrixRow(
-                base.margins[place],
-                base.predicted[place],
-                base.masks[place],
+                base.margins[position],
+                base.predicted[position],
+                base.masks[position],
                 index,
-                int(base.clusters[place]),
-                base.metrics[place],
+                int(base.clusters[position]),
+                base.metrics[position],
             )
             if count % 1024 == 0:
                 base.release()
@@ -265,14 +269,14 @@ def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outpu
     One whose directory is gone by the time it is opened was replaced by a newer one, so they are listed again.
     """
     tried, damaged = set[Path](), list[str]()
-    while left := [directory for directory in list_generations(paths, role, target) if directory not in tried]:
-        tried.add(left[-1])
+    while untried := [directory for directory in list_generations(paths, role, target) if directory not in tried]:
+        tried.add(untried[-1])
         try:
-            generation = _open(paths, info, role, target, left[-1])
+            generation = _open(paths, info, role, target, untried[-1])
         except LargerPlanError:  # `run.json` was read before the plan grew
             continue
         except DamagedGenerationError as error:
-            if not _is_replaced(left[-1], error.__cause__):
+            if not _is_replaced(untried[-1], error.__cause__):
                 damaged.append(str(error))
             continue
         return (

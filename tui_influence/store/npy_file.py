@@ -17,7 +17,7 @@ from tui_influence.npy_header import Header, read_header
 from tui_influence.store.files import open_file
 from tui_influence.text import printable
 
-_DIMENSIONS = 4
+_MAX_DIMENSIONS = 4
 _KINDS = "biuf"
 
 
@@ -34,7 +34,7 @@ def read_plain_header(file: IO[bytes], size: int) -> Header:
     header = read_header(file)
     if header.dtype.kind not in _KINDS or header.dtype.fields is not None or header.dtype.itemsize == 0:
         raise ValueError(f"its elements are no plain numbers, but {printable(str(header.dtype), 40)}")
-    if len(header.shape) > _DIMENSIONS:
+    if len(header.shape) > _MAX_DIMENSIONS:
         raise ValueError(f"a shape that no array of its kind has: {printable(str(header.shape), 60)}")
     if size < header.size:
         raise ValueError(f"{printable(str(header), 80)} needs {header.nbytes:,} bytes, and the file is too short")

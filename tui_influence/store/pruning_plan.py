@@ -19,8 +19,8 @@ from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 _SCHEMA = 2
-_LARGEST = 2**63 - 1
-_MOST_REPEATS = 100_000
+_MAX_SEED = 2**63 - 1
+_MAX_REPEATS = 100_000
 
 Gain = tuple[float, float, float]
 
@@ -167,16 +167,16 @@ class Pruning:
     def max_rows(self) -> int:
         """Rows of all arms together once everything that may follow has followed."""
         stages = self.stages
-        most = max(stages.most, stages.seeds) if stages.within else stages.seeds
-        there = {arm.kind for arm in self.arms}
-        lowest = [max(len(arm.rows), most) for arm in self.arms if arm.kind is ArmKind.LOWEST]
-        kept = [
-            max(len(arm.rows), most if arm.kind in EXTENDABLE_ARMS else 0)
+        max_repeats = max(stages.most, stages.seeds) if stages.within else stages.seeds
+        kinds_present = {arm.kind for arm in self.arms}
+        lowest_rows = [max(len(arm.rows), max_repeats) for arm in self.arms if arm.kind is ArmKind.LOWEST]
+        other_rows = [
+            max(len(arm.rows), max_repeats if arm.kind in EXTENDABLE_ARMS else 0)
             for arm in self.arms
             if arm.kind not in BASELINES
         ]
-        kinds = {*stages.baselines, *(there & set(BASELINES))}
-        return sum(kept) + len(kinds) * sum(lowest)
+        baseline_kinds = {*stages.baselines, *(kinds_present & set(BASELINES))}
+        return sum(other_rows) + len(baseline_kinds) * sum(lowest_rows)
 
     def rows(self) -> list[Row]:
         """Return the plan in the order it is trained: the first repeat of every arm, then the second."""
@@ -237,7 +237,7 @@ def arms_from_json(values: Any, where: str) -> Pruning:
         pruning = Pruning(
             sweep=text(values["sweep"]),
             identity=text(values["identity"]),
-            seed=count(values["seed"], _LARGEST),
+            seed=count(values["seed"], _MAX_SEED),
             groups=tuple(texts(values["groups"])),
             ranking=_ranking(table(values["ranking"])),
             forecast=tuple(_forecast(table(forecast)) for forecast in array(values["forecast"])),
@@ -295,7 +295,7 @@ def _arm(values: dict[str, Any]) -> Arm:
         ArmRow(
             index=count(row["index"]),
             repeat=count(row["repeat"]),
-            seed=count(row["seed"], _LARGEST),
+            seed=count(row["seed"], _MAX_SEED),
             dropped=tuple(count(group) for group in array(row["dropped"])),
         )
         for row in map(table, array(values["rows"]))
@@ -319,7 +319,7 @@ def _stages(values: dict[str, Any]) -> Stages:
     if not set(baselines) <= set(BASELINES):
         raise ValueError("its stages are none")
     within, seeds, most = number(values["within"], 0, 1), values["seeds"], values["most"]
-    return Stages(count(seeds, _MOST_REPEATS), baselines, within, count(most, _MOST_REPEATS))
+    return Stages(count(seeds, _MAX_REPEATS), baselines, within, count(most, _MAX_REPEATS))
 
 
 def _numbers(values: Any) -> tuple[float | None, ...]:
@@ -343,8 +343,8 @@ def _check(pruning: Pruning) -> None:
         raise ValueError("its rows are not numbered from 0")
     for arm in pruning.arms:
         _check_arm(arm, groups)
-    known = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
-    if len(set(known)) < len(known):
+    arm_keys = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
+    if len(set(arm_keys)) < len(arm_keys):
         raise ValueError("an arm is in it twice")
     if any(not 1 <= forecast.k <= groups for forecast in pruning.forecast):
         raise ValueError("what it forecasts cannot be dropped")

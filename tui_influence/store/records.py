@@ -38,8 +38,8 @@ MARGIN_LIMIT = 6e4
 """float16 ends at 65,504; a margin beyond 60,000 nats means nothing more than "certain"."""
 _EXPONENT = np.uint16(0x7C00)
 """The bits of a float16 that are all set in infinities and NaN, and in no other number."""
-_LARGEST_NUMBER = 2**63 - 1
-_LARGEST_FILE = 1 << 28
+_MAX_SEED = 2**63 - 1
+_MAX_FILE_BYTES = 1 << 28
 
 
 class DamagedRecordError(ResultsError):
@@ -128,10 +128,10 @@ def decode(content: bytes) -> Record:
         digest = text(header.pop("digest"))
         record = Record(
             role=Role(header["role"]),
-            index=count(header["index"], _LARGEST_NUMBER),
-            target=count(header["target"], _LARGEST_NUMBER),
-            seed=count(header["seed"], _LARGEST_NUMBER),
-            cluster=count(header["cluster"], _LARGEST_NUMBER),
+            index=count(header["index"], _MAX_SEED),
+            target=count(header["target"], _MAX_SEED),
+            seed=count(header["seed"], _MAX_SEED),
+            cluster=count(header["cluster"], _MAX_SEED),
             identity=text(header["identity"]),
             numerics=text(header["numerics"]),
             mask=as_mask(_array(tensors["mask"], np.bool_)),
@@ -170,7 +170,7 @@ def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
     """
     path = paths.record(role, index, target)
     try:
-        content = read_bytes(path, limit=_LARGEST_FILE)
+        content = read_bytes(path, limit=_MAX_FILE_BYTES)
     except ResultsError as error:
         if is_machine_error(error.__cause__):
             raise

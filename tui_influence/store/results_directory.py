@@ -12,7 +12,7 @@ from tui_influence.store.files import make_directory, sync_directory, to_results
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-_REPLACED = {"records", "quarantine", "matrix"}
+_NEVER_OPENED = {"records", "quarantine", "matrix"}
 """Directories in which nothing is opened to be written: what is in the way there is moved or removed."""
 
 
@@ -59,7 +59,7 @@ def refuse_links(root: Path) -> None:
                         raise _link(Path(entry.path))
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
-                    elif not entry.is_file(follow_symlinks=False) and _REPLACED.isdisjoint(
+                    elif not entry.is_file(follow_symlinks=False) and _NEVER_OPENED.isdisjoint(
                         Path(entry.path).relative_to(root).parts
                     ):
                         raise ResultsError(

@@ -142,8 +142,8 @@ class RunInfo:
             return 0
         names = [target.name for target in self.targets]
         if name not in names:
-            known = ", ".join(printable(known) for known in names)
-            raise ResultsError(f'no target "{printable(name)}" in this run; it has: {known}')
+            available = ", ".join(printable(available) for available in names)
+            raise ResultsError(f'no target "{printable(name)}" in this run; it has: {available}')
         return names.index(name)
 
 
