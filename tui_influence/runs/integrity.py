@@ -22,7 +22,7 @@ from tui_influence.runs.record_check import check_row
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
-from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
+from tui_influence.store.generation import DamagedGenerationError, LargerPlanError, Outputs, open_generation
 from tui_influence.store.listing import (
     list_completed,
     list_failures,
@@ -286,7 +286,7 @@ class _Check:
         except ResultsError as error:
             self._findings.damage(directory, error, _PICTURES)
 
-    def _matrices(self, role: Role, target: int) -> Generation | None:
+    def _matrices(self, role: Role, target: int) -> Outputs | None:
         """Check every generation; return the newest sound one."""
         newest = None
         for directory in list_generations(self._paths, role, target):
@@ -309,7 +309,7 @@ class _Check:
             return "remove it; the records say the same, and are read instead"
         return f"the records are read instead; `tinfl resume {printable(str(self._paths.root))}` makes it again"
 
-    def _records(self, role: Role, rows: _Rows, matrices: list[Generation | None]) -> None:
+    def _records(self, role: Role, rows: _Rows, matrices: list[Outputs | None]) -> None:
         try:
             listed = sorted(list_records(self._paths, role))
         except ResultsError as error:
@@ -344,7 +344,7 @@ class _Check:
                 matrices[target] = None
         self._missing(role, matrices)
 
-    def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
+    def _missing(self, role: Role, matrices: list[Outputs | None]) -> None:
         """Say which models are not there: of a run that is done they are gone, as after half a copy."""
         planned, failed = self._info.planned_rows.get(role, 0), len(list_failures(self._paths, role))
         there = list_completed(self._paths, role, len(matrices), planned)

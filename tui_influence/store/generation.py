@@ -1,10 +1,11 @@
-"""One generation of the compacted matrix: written row by row, and believed only where it matches its digests.
+"""One generation of the compacted matrix, which is written row by row and used only if it matches its digests.
 
-Its memory does not grow with the number of models, written or read: what is large is mapped, and hashed by plain reads
-that leave no page of it in the process.
+Memory does not grow with the number of models: large arrays are mapped, and hashed by plain reads that leave no page of
+them in the process.
 """
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -44,16 +45,16 @@ _CHUNK_BYTES = 1 << 20
 
 
 class DamagedGenerationError(ResultsError):
-    """A generation that is not what its digests say, or not of its run."""
+    """A generation does not match its digests, or is of another run."""
 
 
 class LargerPlanError(ResultsError):
-    """A generation of a plan that has grown since `run.json` was read."""
+    """A generation has rows beyond a plan that has grown since `run.json` was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatrixRow:
-    """What one model says, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
+    """Outputs of one model, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
 
     margins: NDArray[np.float16]
     predicted: NDArray[np.uint16]
@@ -65,13 +66,13 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class GenerationSpec:
-    """What a generation must be to belong to a (role, target) of a run.
+    """Requirements on a generation of a (role, target) of a run.
 
     Attributes:
         identity: of the run.
         role: of its models.
-        target: position in the config.
-        planned: rows of the role: indices are below.
+        target: index in the config.
+        planned_rows: of the role; indices are below.
         groups: K.
         examples: n.
     """
@@ -85,22 +86,41 @@ class GenerationSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class Generation:
-    """The rows of m models, by index: `margins` and `predicted` (m, n) are mapped, `masks` (m, K), the rest (m,).
+class Outputs:
+    """Outputs of the models of one role on one target; rows are in the order of `indices`.
 
-    `is_labelled` is whether it names its role and target; one of an older version does not, and may be of others.
+    Attributes:
+        indices: (m,) int64, ascending.
+        clusters: (m,) int64; models that share a cluster share their training seed.
+        masks: (m, K) bool.
+        margins: (m, n) float16, nats; often memory-mapped.
+        predicted: (m, n) uint16 classes; often memory-mapped.
+        metrics: of each model's training.
+        is_labelled: whether the generation that they are read from names its role and target; one of an older version
+            does not, and may be of others.
+        damaged: errors of records that are left out.
+        damaged_matrices: errors of generations that records were read in place of.
     """
 
-    margins: NDArray[np.float16]
-    predicted: NDArray[np.uint16]
-    masks: Mask
     indices: NDArray[np.int64]
     clusters: NDArray[np.int64]
+    masks: Mask
+    margins: NDArray[np.float16]
+    predicted: NDArray[np.uint16]
     metrics: list[dict[str, float]]
-    is_labelled: bool
+    is_labelled: bool = True
+    damaged: tuple[str, ...] = ()
+    damaged_matrices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def release(self) -> None:
+        """Let the system take back the memory of mapped arrays; they are read again where needed."""
+        for values in (self.margins, self.predicted):
+            mapped = getattr(values, "_mmap", None)
+            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: GenerationSpec) -> int:
@@ -108,14 +128,14 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: Genera
 
     Args:
         directory: does not exist yet.
-        entries: ascending by index; each is asked for once, and let go.
-        spec: of the (role, target) that it is to belong to.
+        entries: ascending by index; one at a time is in memory.
+        spec: of the (role, target) that it belongs to.
 
     Returns:
-        m, how many models it holds.
+        m, the number of its models.
 
     Raises:
-        OSError: the disk is full or refuses.
+        OSError: a file cannot be written.
     """
     directory.mkdir()
     masks: list[Mask] = []
@@ -161,13 +181,13 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: Genera
     return len(indices)
 
 
-def open_generation(directory: Path, spec: GenerationSpec, *, recheck: bool = False) -> Generation:
-    """Open a generation that matches its digests; that is checked once, and remembered.
+def open_generation(directory: Path, spec: GenerationSpec, *, recheck: bool = False) -> Outputs:
+    """Open a generation and check its digests; the check is remembered.
 
     Args:
         directory: of the generation.
-        spec: what it must be.
-        recheck: check it even if it was sound before: a disk may have lost what it held.
+        spec: its requirements.
+        recheck: check it even if an earlier check is remembered: the disk may have lost data since.
 
     Raises:
         DamagedGenerationError: it cannot be read, does not match its digests, or is of another run, role or target.
@@ -202,14 +222,20 @@ def open_generation(directory: Path, spec: GenerationSpec, *, recheck: bool = Fa
         raise DamagedGenerationError(str(to_results_error(error, "read", path))) from error
     except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise DamagedGenerationError(f"{where}: damaged ({printable(str(error), 120)})") from error
-    return Generation(
-        arrays["margins"], arrays["predicted"], masks, indices, clusters, manifest.metrics, manifest.is_labelled
+    return Outputs(
+        indices=indices,
+        clusters=clusters,
+        masks=masks,
+        margins=arrays["margins"],
+        predicted=arrays["predicted"],
+        metrics=manifest.metrics,
+        is_labelled=manifest.is_labelled,
     )
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What `manifest.json` says, and all `values` in it."""
+    """Content of `manifest.json`: parsed, and all `values` in it."""
 
     count: int
     digests: dict[str, str]
@@ -272,7 +298,7 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
     """Return the hash of the array in an open file, with its type and shape.
 
     Raises:
-        ValueError: it holds half floats, which are margins here, that are not finite.
+        ValueError: it is too short, or holds half floats (margins) that are not finite.
     """
     digest = hashlib.blake2b(f"{header.dtype.str}{header.shape}".encode(), digest_size=16)
     remaining, buffer = header.nbytes, memoryview(bytearray(_CHUNK_BYTES))
@@ -289,7 +315,7 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
 
 
 class _ArrayWriter:
-    """An array written by plain writes: a full disk is then an error, where a memory map would end the process."""
+    """Writes an array row by row with plain writes: on a full disk a memory map would end the process."""
 
     def __init__(self, file: BinaryIO, dtype: np.dtype[Any], *shape: int) -> None:
         self._file, self._dtype, self._shape = file, dtype, shape
@@ -306,7 +332,7 @@ class _ArrayWriter:
     def finish(self) -> None:
         self._flush()
         self._file.seek(0)
-        self._header()  # numpy pads it so that its length does not depend on the number of rows
+        self._header()  # numpy pads it: its length does not depend on the number of rows
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -1,7 +1,6 @@
-"""JSON from a file that anybody may have written: parsed with limits, and its values checked one by one.
+"""JSON from untrusted files: parsed with limits, and checked value by value.
 
-No value is infinite, NaN or larger than a number of ours, and nothing is nested deeper or cut into more parts than any
-file of ours: what has been parsed can be computed with and shown.
+No number is infinite, NaN or huge, and nothing is nested deeper or has more parts than any file that tinfl writes.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ _MAX_DEPTH = 100
 """Objects and arrays inside each other, at most."""
 _CONTAINERS = (dict, list)
 _MAX_NUMBER = 1e100
-"""Of any number: many of them can be added and multiplied."""
+"""Of any number, so that sums and products of many are finite."""
 _DIGEST = "digest"
 
 
@@ -27,7 +26,7 @@ def parse(content: bytes) -> Any:
     """Return the value in a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or holds NaN, an infinity, a number of too many digits, or too many parts.
+        ValueError: it is not JSON, or has NaN, an infinity, a number of too many digits, or too many parts.
     """
     parts = content.count(b"{") + content.count(b"[")
     if parts > _MAX_PARTS:
@@ -42,7 +41,7 @@ def parse(content: bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """Return a value that `parse` takes: fields of objects that are NaN, infinite or as good as that are left out."""
+    """Return a value that `parse` accepts, without the fields of objects that are NaN, infinite or huge."""
     if isinstance(value, dict):
         return {
             key: finite(part) for key, part in value.items() if not isinstance(part, float) or abs(part) <= _MAX_NUMBER
@@ -51,12 +50,12 @@ def finite(value: Any) -> Any:
 
 
 def with_digest(values: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with a digest of all else in it."""
+    """Return an object with a digest of all its other fields."""
     return values | {_DIGEST: _digest(values)}
 
 
 def matches_digest(values: dict[str, Any]) -> bool:
-    """Whether an object is what it was when it got its digest; older versions gave it none."""
+    """Whether an object matches its digest; older versions wrote none."""
     return _DIGEST not in values or values[_DIGEST] == _digest(
         {key: value for key, value in values.items() if key != _DIGEST}
     )
@@ -70,7 +69,7 @@ def text(value: Any) -> str:
     """Return a text.
 
     Raises:
-        TypeError: it is none; so in every function here.
+        TypeError: it is not a text; so in every function below.
     """
     if not isinstance(value, str):
         raise TypeError(f"a text expected, not {_excerpt(value)}")
@@ -100,7 +99,7 @@ def number(value: Any, minimum: float = float("-inf"), maximum: float = float("i
     """Return a finite number.
 
     Raises:
-        ValueError: it is beyond `least` or `most`, or not finite.
+        ValueError: it is below `minimum`, above `maximum`, or not finite.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"a number expected, not {_excerpt(value)}")
@@ -118,7 +117,7 @@ def numbers(value: Any) -> dict[str, float]:
 
 
 def count(value: Any, maximum: int = 100_000_000) -> int:
-    """Return a whole number from 0 to `most`.
+    """Return a whole number from 0 to `maximum`.
 
     Raises:
         ValueError: it is another number.
@@ -131,7 +130,7 @@ def count(value: Any, maximum: int = 100_000_000) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Refuse what `json.dumps`, called deeper in a program than `json.loads` was, could not write."""
+    """Refuse nesting that `json.dumps` could not write when it is called deeper in the program."""
     level, depth = [value], 0
     while level:
         depth += 1
