@@ -20,18 +20,18 @@ from tui_influence.analysis.types import (
     ImageSeries,
     ProbeResult,
 )
-from tui_influence.export.subpopulations import driven_csv, in_order
+from tui_influence.export.subpopulations import examples_in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
 from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain
-from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import Column, IntervalTable
 from tui_influence.render.numbers import value_format
+from tui_influence.render.probe_views import ImageRowsView, ProbeRow, ProbeView, TableView
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
 
 _NAME = 24
 """Cells of a name at most."""
@@ -44,32 +44,26 @@ _TALL = 32
 """Lines beside a table of classes."""
 
 
-def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
+def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> ProbeView:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
-    examples = in_order(classes)
+    examples = examples_in_order(classes)
     one = classes[0] if found.question.question.target_class is not None else None
-    return Shown(
+    return ProbeView(
         summary=lambda style: _summary(found, classes, style),
-        sheet=_overview(found, classes) if one is None else None,
-        shelved=None if one is None else _class_shelves(found, one),
+        table=_overview(found, classes) if one is None else None,
+        images=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
-        csv=lambda: driven_csv(found.reading, found.question.question, examples),
-        what=pluralize(len(examples), "test image"),
-        note="All test images, those that nothing can be told to drive too.",
     )
 
 
-def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
+def driven_shown(found: ProbeResult, driven: DrivenExamples) -> ProbeView:
     """Return what there is to show of what one group drives: its images, by their class."""
     told = any(example.is_significant for example in driven.examples)
-    return Shown(
+    return ProbeView(
         summary=lambda style: _driven_summary(found, driven, style),
-        shelved=_driven_shelves(found, driven),
+        images=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
-        what=pluralize(driven.n_examples, "test image"),
-        note="All test images, those that it does not help beyond their class too.",
     )
 
 
@@ -96,9 +90,9 @@ def _driven_summary(found: ProbeResult, driven: DrivenExamples, style: Style) ->
     return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
 
-def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:
+def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> TableView:
     names = found.reading.target_info.classes
-    return ProbeSheet(
+    return TableView(
         rows=[ProbeRow(one.label, names[one.label], {"": one.n_assigned / one.n_examples}) for one in classes],
         noun="class",
         nouns="classes",
@@ -107,7 +101,7 @@ def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> Pro
             "most told first": lambda row: (-row.numbers[""], row.index),
         },
         written=lambda width, style: _overview_table(found, classes, width, style),
-        about=lambda place, width, style: [
+        detail=lambda place, width, style: [
             Text.assemble((_name(names[classes[place].label], style), "bold")),
             *_parts(found, classes[place], None, width, _TALL, style),
         ],
@@ -120,7 +114,7 @@ def _overview_table(
     """A line a class: how many of its images are told, and what drives most of them."""
     names, groups = found.reading.target_info.classes, found.reading.info.source.groups
     bars = tuple(progress_bar(one.n_assigned / one.n_examples, 0.0, _BAR, style, style.good) for one in classes)
-    driven_by = tuple(
+    driven_examples = tuple(
         style.separator.join(f"{_name(groups[part.group], style)} {len(part.members)}" for part in one.subpopulations)
         or "-"
         for one in classes
@@ -132,19 +126,19 @@ def _overview_table(
         style,
         width,
         before=[Column("told", tuple(f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes))],
-        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_by)],
+        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_examples)],
     )
 
 
-def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
+def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> ImageRowsView:
     target, groups = found.reading.target, found.reading.info.source.groups
     at = {member.example: member for part in one.subpopulations for member in part.members} | {
         e.example: e for e in one.unassigned
     }
 
-    def shelves(style: Style) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[ImageRow, ...]:
         found_parts = [
-            Shelf(
+            ImageRow(
                 _title(_name(groups[part.group], style), f"drives {len(part.members):,}", part.members, style),
                 tuple(_tile(target, member, "", style) for member in part.members),
             )
@@ -155,9 +149,9 @@ def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
             _tile(target, member, "" if member.group is None else _name(groups[member.group], style), style)
             for member in one.unassigned
         )
-        return (*found_parts, *([Shelf(title, rest)] if rest else []))
+        return (*found_parts, *([ImageRow(title, rest)] if rest else []))
 
-    return Shelved(
+    return ImageRowsView(
         shelves,
         lambda example, width, height, style: _parts(
             found, one, at.get(example) if example is not None else None, width, height, style
@@ -165,20 +159,20 @@ def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
     )
 
 
-def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
+def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> ImageRowsView:
     target, classes = found.reading.target, found.reading.target_info.classes
     told = [example for example in driven.examples if example.is_significant]
     at = {example.example: example for example in driven.examples}
 
-    def shelves(style: Style) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[ImageRow, ...]:
         if not told:
             title = Text.assemble(("none is told from its class; these come nearest", "bold"))
-            return (Shelf(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
+            return (ImageRow(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
         made = []
         for label, count in driven.significant_by_class():
             members = [example for example in told if example.label == label]
             title = _title(_name(classes[label], style), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
-            made.append(Shelf(title, tuple(_tile(target, member, "", style) for member in members)))
+            made.append(ImageRow(title, tuple(_tile(target, member, "", style) for member in members)))
         return tuple(made)
 
     def about(example: int | None, width: int, height: int, style: Style) -> list[Text]:
@@ -192,7 +186,7 @@ def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
             *_said(found, chosen, style),
         ]
 
-    return Shelved(shelves, about)
+    return ImageRowsView(shelves, about)
 
 
 def _parts(
@@ -263,12 +257,12 @@ def _title(name: str, words: str, members: Sequence[DrivenExample], style: Style
     return Text.assemble((name, "bold"), f" {words}", (f"  {' to '.join(ends)} beyond the class", style.quiet))
 
 
-def _tile(target: int, one: DrivenExample, name: str, style: Style) -> Tile:
+def _tile(target: int, one: DrivenExample, name: str, style: Style) -> CaptionedImage:
     if one.group is None:
-        return Tile(target, one.example, (Text("not helped", style.quiet),))
+        return CaptionedImage(target, one.example, (Text("not helped", style.quiet),))
     sign = style.arrow(one.class_relative_influence)
     number = (f"{sign}{abs(one.class_relative_influence):#.2g}{'*' if one.is_significant else ''}", _colour(one, style))
-    return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
+    return CaptionedImage(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
 
 
 def _colour(one: DrivenExample, style: Style) -> str:

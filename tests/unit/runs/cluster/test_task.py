@@ -16,7 +16,7 @@ from tui_influence.runs.cluster.slurm_client import SlurmTask, SubmittedJobs, wr
 from tui_influence.runs.cluster.task import run_task
 from tui_influence.runs.control import StopLevel
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
-from tui_influence.runs.prepare import versions
+from tui_influence.runs.prepare import package_versions
 from tui_influence.store.events import EventTail
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
@@ -31,7 +31,7 @@ MODELS = 16
 def paths(tmp_path, monkeypatch) -> Paths:
     """A run all of whose rows are recorded, cut into blocks of two."""
     paths = make_run(tmp_path / "run", models=MODELS, planned=MODELS, state=None)
-    write_run_info(paths, replace(read_run_info(paths.root), versions=versions()))
+    write_run_info(paths, replace(read_run_info(paths.root), versions=package_versions()))
     write_plan(paths, schedule(Design("fixed", 0.5, 30, 0), MODELS, 0))
     write_round(paths, Round(1, tuple((row, row + 1) for row in range(0, MODELS, 2)), 0))
     return paths
@@ -43,13 +43,13 @@ def said(paths: Paths, kind: str) -> list[dict]:
 
 def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeypatch):
     info = read_run_info(paths.root)
-    write_run_info(paths, replace(info, versions=versions() | {"numpy": "0.1", "python": "3.0"}))
+    write_run_info(paths, replace(info, versions=package_versions() | {"numpy": "0.1", "python": "3.0"}))
     for block, node in enumerate(["n1", "n2", "n3"]):
         monkeypatch.setattr(module, "node_name", lambda node=node: node)
         run_task(paths, 1, block)
     (event,) = said(paths, "warning")
     assert event["node"] == "n1"
-    assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {versions()['numpy']}"
+    assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {package_versions()['numpy']}"
     write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), warnings=["another"]))
     write_jobs(paths, SubmittedJobs("tinfl-a", time.time()))
     monkeypatch.setattr(
@@ -88,7 +88,7 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
     with pytest.raises(DeviceError):
         run_task(paths, 1, 0)
     (failed,) = said(paths, "task-failed")
-    assert failed["reason"] == "2 GPUs a task were asked for, torch can use 1 on n7"
+    assert failed["reason"] == "the config requests 2 GPUs per task, but torch can use 1 on n7"
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
@@ -101,7 +101,7 @@ def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch)
 
 def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
     with module.stop_signals() as asked:
-        task = module._Task(paths, asked, warn=print)
+        task = module._TaskHost(paths, asked, warn=print)
         assert task.stop_level() is StopLevel.NO
         monkeypatch.setattr(module.os, "getppid", lambda: 1)
         assert task.stop_level() is StopLevel.AT_ONCE

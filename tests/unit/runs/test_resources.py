@@ -255,7 +255,7 @@ def test_devices_and_workers_are_shown_at_once_and_their_gauges_when_they_are_re
 def test_a_driver_that_no_longer_answers_costs_the_gauges_and_not_the_run(driver, monkeypatch):
     hang = threading.Event()
     driver().nvmlDeviceGetPowerUsage = lambda handle: hang.wait(20)
-    monkeypatch.setattr(resources, "_PATIENCE", 0.05)
+    monkeypatch.setattr(resources, "_JOIN_TIMEOUT", 0.05)
     shown = ResourceMonitor()
     crew = [worker(os.getpid(), "cuda:0")]
     for _ in range(3):
@@ -269,7 +269,7 @@ def test_a_reading_that_is_old_is_not_shown(monkeypatch):
     shown = ResourceMonitor()
     shown._thread = threading.Thread()  # none of its own
     warm = DeviceState("cuda:0", temperature=60.0)
-    shown._reading = ResourceSample(time.monotonic(), {"cuda:0": warm}, {1: ProcessUsage(0.5, 10, 0)})
+    shown._sample = ResourceSample(time.monotonic(), {"cuda:0": warm}, {1: ProcessUsage(0.5, 10, 0)})
     assert shown.with_usage(crew) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
-    shown._reading = ResourceSample(time.monotonic() - resources.SAMPLE_EXPIRY - 1, {"cuda:0": warm})
+    shown._sample = ResourceSample(time.monotonic() - resources.SAMPLE_EXPIRY - 1, {"cuda:0": warm})
     assert shown.with_usage(crew) == ([DeviceState("cuda:0")], crew)

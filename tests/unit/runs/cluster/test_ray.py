@@ -122,8 +122,8 @@ def ray(monkeypatch):
     """A Ray to connect to, and no time to wait."""
     made = FakeRay()
     monkeypatch.setattr(ray_tasks, "connect", lambda section: made)
-    monkeypatch.setattr(ray_tasks, "_BEAT", 0.0)
-    monkeypatch.setattr(ray_tasks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_tasks, "_HEARTBEAT_INTERVAL", 0.0)
+    monkeypatch.setattr(ray_tasks, "_WAITING_WARNING", 0.0)
     return made
 
 
@@ -160,10 +160,10 @@ def test_a_head_node_that_is_gone_ends_the_run_once_it_has_been_looked_for_sever
         if not next(answers):
             raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(ray_tasks, "_knock", knock)
-    monkeypatch.setattr(ray_tasks, "_KNOCK", 0.0)
+    monkeypatch.setattr(ray_tasks, "_check_reachable", knock)
+    monkeypatch.setattr(ray_tasks, "_HEAD_CHECK_INTERVAL", 0.0)
     request = request_on_ray(tmp_path)
-    gone = "Ray's head node at head:6379 is gone; `tinfl resume` goes on from the records"
+    gone = "Ray's head node at head:6379 is gone; run `tinfl resume` to continue"
     with pytest.raises(RunFailedError, match=f"^{gone}$"):
         ray_tasks.supervise(request, Watcher(lambda heartbeat: None), no_extension)
     assert list(answers) == []

@@ -93,7 +93,7 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
     assert state is State.LOST
     assert lost_reason(heartbeat) == (
         "the planner (job 13): failed on n7 with exit code 127; its planner's log ends with: slurm_script: line 16: "
-        "/opt/py\\x1b[2J: No such file; the same command starts it again"
+        "/opt/py\\x1b[2J: No such file; run the same command to start it again"
     )
 
 
@@ -129,7 +129,7 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     assert (tmp_path / "asked").read_text().endswith("\n12\n")
     assert (read_heartbeat(paths).state, paths.events.exists()) == (State.RUNNING, False)
     programs(squeue=says())
-    module._seen.clear()
+    module._answers.clear()
     os.utime(paths.stop, (2e9, 2e9))
     assert observe(paths)[0] is State.STOPPED
     paths.events.mkdir()
@@ -172,7 +172,7 @@ def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> N
     refused("resume", root, code=4, reason="it is on the cluster (jobs 12, 13)")
     refused("logs", root, "--worker", 0, code=3, reason="whose tasks keep their logs in ")
     write_heartbeat(paths, Heartbeat(State.STOPPED, time.time(), time.time()))
-    refused("resume", root, code=3, reason="before anything was prepared; `tinfl sweep CONFIG` starts it again")
+    refused("resume", root, code=3, reason="the run ended before it was prepared; run `tinfl sweep CONFIG` again")
     assert run("logs", "-f", root).err == "nothing is written there yet: stopped\n"
 
 
