@@ -167,7 +167,7 @@ def obvious(loaders: int) -> Model:
         steps = EPOCHS * len(loader)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(min(1.0, (step + 0.5) / steps)))
         for _ in range(EPOCHS):
-            hits = images = 0
+            hits = train_images = 0
             for x, y in loader:
                 logits = network(x)
                 loss = nn.functional.cross_entropy(logits, y)
@@ -175,12 +175,12 @@ def obvious(loaders: int) -> Model:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
-                hits, images = hits + int((logits.argmax(1) == y).sum()), images + len(y)
+                hits, train_images = hits + int((logits.argmax(1) == y).sum()), train_images + len(y)
         network.head = nn.Identity()  # type: ignore[assignment]
         network.eval()
         solution = solve(features(network, *data.train), torch.from_numpy(data.train[1]), DIGITS, L2)
         right = solution.logits(features(network, *data.test)).argmax(1).numpy() == data.test[1]
-        return hits / images, float(right.mean())
+        return hits / train_images, float(right.mean())
 
     return model
 

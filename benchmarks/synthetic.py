@@ -262,9 +262,9 @@ def main() -> None:
     if options.root.exists():
         parser.error(f"{options.root} exists")
     base = SMALL if options.small else PAPER
-    options = {name: getattr(options, name) for name in vars(base) if getattr(options, name) is not None}
+    sizes = {name: getattr(options, name) for name in vars(base) if getattr(options, name) is not None}
     started = time.perf_counter()
-    sweep = write_run(options.root, Size(**{**vars(base), **options}), options.recorded)
+    sweep = write_run(options.root, Size(**{**vars(base), **sizes}), options.recorded)
     print(f"{sweep.paths.root}: {sweep.size}, written in {time.perf_counter() - started:.1f} s")
 
 

@@ -8,9 +8,9 @@ from tui_influence.influence import outputs as module
 from tui_influence.influence.outputs import (
     NonFiniteOutputsError,
     OutputMatrix,
+    example_columns,
     mean_output,
     mean_outputs_by_label,
-    example_columns,
 )
 from tui_influence.influence.types import (
     OutputKind,

@@ -365,9 +365,9 @@ def test_a_generation_of_nothing_is_none(tmp_path):
 def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
     _, info, directory = compacted
     fit = matrix.generation_spec(info, Role.ESTIMATE, 0)
-    assert len(generation.open_generation(directory, replace(fit, planned=4))) == 4
+    assert len(generation.open_generation(directory, replace(fit, planned_rows=4))) == 4
     with pytest.raises(generation.LargerPlanError, match="beyond the 3 of the plan"):
-        generation.open_generation(directory, replace(fit, planned=3))
+        generation.open_generation(directory, replace(fit, planned_rows=3))
 
 
 @pytest.mark.parametrize(
