@@ -19,15 +19,12 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.runs.cluster.slurm import submit
 from tui_influence.runs.heartbeat import FINISHED, Heartbeat, State
-from tui_influence.runs.supervisor import Observer, Request
+from tui_influence.runs.supervisor import SERVICE, Observer, Request
 from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import arms_from_json, arms_to_json
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import printable
-
-_SERVICE = "tui_influence.service"
-"""The supervisor's program: it knows how prunings are extended, which this layer must not."""
 
 
 def start(request: Request, observer: Observer) -> int:
@@ -54,7 +51,7 @@ def start(request: Request, observer: Observer) -> int:
     try:
         with log_path.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _SERVICE],
+                [sys.executable, "-P", "-m", SERVICE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

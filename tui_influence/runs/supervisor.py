@@ -34,6 +34,8 @@ from tui_influence.store.pruning_plan import Pruning
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.store.run_info import RunInfo
 
+SERVICE = "tui_influence.service"
+"""The program of supervisors and planners: it knows how prunings are extended, which this package must not."""
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between heartbeats."""
 RESERVE_BYTES = 64 << 10

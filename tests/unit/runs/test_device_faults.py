@@ -164,12 +164,12 @@ def test_a_diverging_model_does_not_count_against_a_device_on_trial(run_session)
 
 
 def test_a_device_on_trial_is_described(run_session):
-    said = []
+    pauses = []
 
     def script(worker):
-        said.append(run_session.session.pauses())
+        pauses.append(run_session.session.pauses())
         return OUT_OF_MEMORY(worker) if worker.row and worker.row.index >= 4 else good(worker)
 
     run_session(script, devices=["cpu"], models=60)
-    assert said[0] == ""
-    assert any("cpu is tried with one model after 4 failures in a row (out of memory)" in text for text in said)
+    assert pauses[0] == ""
+    assert any("cpu is tried with one model after 4 failures in a row (out of memory)" in text for text in pauses)

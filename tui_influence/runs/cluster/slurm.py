@@ -41,14 +41,12 @@ from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import PlanExtender, Request
+from tui_influence.runs.supervisor import SERVICE, PlanExtender, Request
 from tui_influence.store.files import make_directory, read_json, write_atomically, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.text import printable
 
-SERVICE = "tui_influence.service"
-"""The planner's program: it knows how prunings are extended, which this layer must not."""
 _WAITING = "waiting for Slurm"
 
 

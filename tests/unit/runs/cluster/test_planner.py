@@ -42,7 +42,7 @@ class Engine:
     def play(
         self,
         planned: Round,
-        block: int,
+        task: int,
         *,
         models: int | None = None,
         ended: bool = True,
@@ -52,11 +52,11 @@ class Engine:
         """A task that trains so many models, all if None, and then ends, perhaps told to, or dies or fails."""
         rows, events = (
             read_plan(self.paths),
-            EventLog(self.paths.task_events(planned.number, block), task=f"{planned.number}.{block}"),
+            EventLog(self.paths.task_events(planned.number, task), task=f"{planned.number}.{task}"),
         )
-        events.write("task-started", node="n1", rows=len(planned.tasks[block]))
+        events.write("task-started", node="n1", rows=len(planned.tasks[task]))
         events.write("worker-ready", worker=0, numerics="cpu fp32 1 thread")
-        for position in planned.tasks[block][:models]:
+        for position in planned.tasks[task][:models]:
             row = rows[position]
             record = self.paths.record(row.role, row.index, 0)
             record.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class Engine:
         elif ended:
             events.write("task-ended", left=0)
         events.close()
-        self.paths.task_log(planned.number, block).write_text("what it said")
+        self.paths.task_log(planned.number, task).write_text("what it said")
 
     def piloted(self) -> Round:
         """The second round, after a pilot that went well."""
@@ -87,13 +87,13 @@ def engine(tmp_path) -> Engine:
 
 def test_a_run_goes_from_a_pilot_over_all_the_rest_to_its_end(engine):
     following = engine.plan(first=True)
-    assert [len(block) for block in following.round.tasks] == [PILOT_ROWS]
+    assert [len(task) for task in following.round.tasks] == [PILOT_ROWS]
     engine.play(following.round, 0)
     following = engine.plan()
     assert following.round.timing.seconds == SECONDS
     assert sorted(sum(following.round.tasks, ())) == list(range(PILOT_ROWS, MODELS + HELDOUT))
-    for block in range(len(following.round.tasks)):
-        engine.play(following.round, block)
+    for task in range(len(following.round.tasks)):
+        engine.play(following.round, task)
     last = engine.plan()
     assert (last.round, last.heartbeat.state, last.heartbeat.done) == (None, State.DONE, MODELS + HELDOUT)
     assert not list(engine.paths.cluster.glob("round-*/*/*")), "logs of tasks that ended well are kept"
@@ -114,15 +114,15 @@ def test_what_a_round_leaves_is_in_the_next_and_a_row_that_a_task_died_of_is_alo
 
 def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
     planned = engine.piloted()
-    deadly = next(place for place, row in enumerate(read_plan(engine.paths)) if (row.role, row.index) == TOXIC)
+    deadly = next(position for position, row in enumerate(read_plan(engine.paths)) if (row.role, row.index) == TOXIC)
     deaths = Counter()
     for _ in range(12):
-        for block, rows in enumerate(planned.tasks):
+        for task, rows in enumerate(planned.tasks):
             if deadly in rows:
                 deaths[deadly] += 1
-                engine.play(planned, block, models=rows.index(deadly), ended=False)
+                engine.play(planned, task, models=rows.index(deadly), ended=False)
             else:
-                engine.play(planned, block)
+                engine.play(planned, task)
         following = engine.plan()
         if following.round is None:
             break
@@ -136,8 +136,8 @@ def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
 
 def test_a_round_that_trains_nothing_ends_the_run_with_the_reason_its_tasks_gave(engine):
     planned = engine.piloted()
-    for block in range(len(planned.tasks)):
-        engine.play(planned, block, models=0, reason="no CUDA device on n1")
+    for task in range(len(planned.tasks)):
+        engine.play(planned, task, models=0, reason="no CUDA device on n1")
     with pytest.raises(RunFailedError, match=r"a round of \d+ tasks? trained nothing: no CUDA device on n1"):
         engine.plan()
     kinds = [event["event"] for event, _ in read_events(engine.paths.events)]
@@ -194,8 +194,8 @@ def test_rows_that_were_given_up_are_tried_anew_where_that_is_asked(engine):
     planned = engine.piloted()
     row = planned.tasks[0][0]
     for _ in range(2):
-        (block,) = [block for block, rows in enumerate(planned.tasks) if rows[0] == row]
-        engine.play(planned, block, models=0, ended=False)
+        (task,) = [task for task, rows in enumerate(planned.tasks) if rows[0] == row]
+        engine.play(planned, task, models=0, ended=False)
         planned = engine.plan().round
     assert not [rows for rows in planned.tasks if row in rows]
     engine._planner._request = replace(engine._planner._request, retry_failed=True)

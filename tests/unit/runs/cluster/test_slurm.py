@@ -110,11 +110,11 @@ def test_a_planner_that_was_taken_without_its_number_written_down_is_not_doubled
 @pytest.mark.parametrize("change", [{"token": "another"}, {"allow_code": True}, {"trusted": False}])
 def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd, change):
     paths, scripts = submitted
-    found = json.loads(paths.request.read_text())
-    paths.request.write_text(json.dumps(found | change))
+    fields = json.loads(paths.request.read_text())
+    paths.request.write_text(json.dumps(fields | change))
     assert run(scripts[0]) == 3
-    found["config"]["compute"]["slurm"]["setup"] = ["touch owned"]
-    paths.request.write_text(json.dumps(found))
+    fields["config"]["compute"]["slurm"]["setup"] = ["touch owned"]
+    paths.request.write_text(json.dumps(fields))
     assert run(scripts[0]) == 3
     assert "has changed since this job was submitted" in capfd.readouterr().err
     assert len(scripts) == 1

@@ -53,12 +53,12 @@ def test_running_waiting_and_ended_tasks_are_told_apart(programs) -> None:
         ([f"13|{NAME}-plan|COMPLETED|n2|None"], State.RUNNING, ""),
         ([], State.LOST, ""),
     ],
-    ids=["trains", "waits", "plans", "ended badly", "its last word is not seen yet", "forgotten"],
+    ids=["trains", "waits", "plans", "ended badly", "its last word is not observed yet", "forgotten"],
 )
 def test_the_state_of_a_run_follows_from_its_jobs(programs, paths, tasks, state, stage) -> None:
     programs(squeue=says(*tasks), scontrol="exit 1")
-    seen, heartbeat, owner = observe(paths)
-    assert (seen, owner) == (state, None)
+    observed, heartbeat, owner = observe(paths)
+    assert (observed, owner) == (state, None)
     assert heartbeat is not None
     assert heartbeat.stage == stage
 
@@ -98,7 +98,7 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "said"),
+    ("tasks", "text"),
     [
         ([f"13|{NAME}-plan|CANCELLED||None"], "the planner (job 13): cancelled before it began;"),
         ([f"13|{NAME}-plan|TIMEOUT|n2|None"], "the planner (job 13): ended by the time limit (raise [compute.slurm] "),
@@ -108,7 +108,7 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
     ],
     ids=["taken back", "time limit", "memory"],
 )  # fmt: skip
-def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
+def test_ends_of_slurm_jobs_are_described(programs, paths, tasks, text) -> None:
     programs(squeue=says(*tasks), scontrol="echo '   ExitCode=0:15'")
     (paths.cluster / "planner.log").unlink()
     before = time.time() - 500
@@ -116,7 +116,7 @@ def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
     state, heartbeat, _ = observe(paths)
     assert heartbeat is not None
     assert (state, heartbeat.time) == (State.LOST, before)
-    assert said in lost_reason(heartbeat)
+    assert text in lost_reason(heartbeat)
     assert "n9" not in heartbeat.reason
 
 

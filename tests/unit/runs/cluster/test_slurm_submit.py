@@ -37,24 +37,24 @@ def site(tmp_path, programs):
     return make
 
 
-def handed(script, blocks: int, together: int | None = None) -> tuple[list[str], list[str]]:
+def submit_tasks(script, blocks: int, together: int | None = None) -> tuple[list[str], list[str]]:
     """Hand out a round; return the options of its arrays, and the job numbers that its planner comes after."""
-    found = []
+    submissions = []
 
-    def followed(arrays) -> None:
+    def submit_planner(arrays) -> None:
         numbers = [array.job for array in arrays]
         sbatch(NAME, script, f"--dependency=afterany:{':'.join(numbers)}", planner=True)
-        found.append((arrays, numbers))
+        submissions.append((arrays, numbers))
 
-    submit_round(NAME, script, blocks, together, followed)
-    ((arrays, numbers),) = found
-    said = [(script.parent / "jobs" / number).read_text() for number in numbers]
-    assert [array.count for array in arrays] == [int(re.search(r"=0-(\d+)", text)[1]) + 1 for text in said]
-    return [text.partition(" --export")[0].partition("--array=")[2] for text in said], numbers
+    submit_round(NAME, script, blocks, together, submit_planner)
+    ((arrays, numbers),) = submissions
+    texts = [(script.parent / "jobs" / number).read_text() for number in numbers]
+    assert [array.count for array in arrays] == [int(re.search(r"=0-(\d+)", text)[1]) + 1 for text in texts]
+    return [text.partition(" --export")[0].partition("--array=")[2] for text in texts], numbers
 
 
 def test_a_round_is_split_at_the_limit_that_the_site_states(site):
-    arrays, numbers = handed(site(), 25)
+    arrays, numbers = submit_tasks(site(), 25)
     assert arrays == ["0-9", "0-9", "0-4"]
     assert len(set(numbers)) == 3
     site(says="MaxArraySize = 1001\nSchedulerParameters = bf_continue,max_array_tasks=7")
@@ -64,13 +64,13 @@ def test_a_round_is_split_at_the_limit_that_the_site_states(site):
 @pytest.mark.parametrize(("together", "limits"), [(50, [20, 20, 10]), (4, [2, 2]), (2, [1, 1]), (1, [1])])
 def test_tasks_at_a_time_are_those_of_all_arrays_together(site, together, limits):
     """What would be more arrays than tasks at a time is left to the next round."""
-    arrays, _ = handed(site(), 25, together)
+    arrays, _ = submit_tasks(site(), 25, together)
     assert [int(array.partition("%")[2]) for array in arrays] == limits
     assert sum(limits) == together
 
 
 def test_a_limit_that_is_not_stated_is_found_by_halves(site, capfd):
-    arrays, _ = handed(site(tasks=3), 8)
+    arrays, _ = submit_tasks(site(tasks=3), 8)
     assert arrays == ["0-1", "0-1", "0-1", "0-1"]
     assert (
         "not accepted: an array of 8 tasks: Slurm refuses: sbatch: error: Invalid job array" in capfd.readouterr().err
@@ -79,7 +79,7 @@ def test_a_limit_that_is_not_stated_is_found_by_halves(site, capfd):
 
 def test_where_jobs_are_limited_there_is_always_one_left_for_the_planner(site):
     script = site(jobs=3)
-    arrays, numbers = handed(script, 25)
+    arrays, numbers = submit_tasks(script, 25)
     assert (len(arrays), len(numbers)) in [(1, 1), (2, 2)]
     left = [path for path in (script.parent / "jobs").iterdir() if "cancelled" not in path.name]
     assert len(left) == len(numbers) + 1, "tasks with nobody to take in what they say"
@@ -88,7 +88,7 @@ def test_where_jobs_are_limited_there_is_always_one_left_for_the_planner(site):
 def test_where_nothing_is_taken_nothing_is_left_behind(site):
     script = site(jobs=1)
     with pytest.raises(ConfigError, match="QOSMaxSubmitJob"):
-        handed(script, 25)
+        submit_tasks(script, 25)
     assert all("cancelled" in path.name for path in (script.parent / "jobs").iterdir())
 
 
@@ -120,11 +120,11 @@ def run_script(tmp_path: Path, setup: str) -> tuple[int, str]:
 
 
 def test_a_line_of_setup_that_fails_ends_the_task_and_is_named(tmp_path):
-    code, said = run_script(
+    code, texts = run_script(
         tmp_path, """["export A='x y'  # a comment", "no-such-program --of 'mine'", "export A=z"]"""
     )
     assert code == 127
-    assert said.splitlines()[-1] == ("failed in [compute.slurm] setup: no-such-program --of 'mine' (exit code 127)")
+    assert texts.splitlines()[-1] == ("failed in [compute.slurm] setup: no-such-program --of 'mine' (exit code 127)")
 
 
 def test_setup_that_works_leaves_what_it_set(tmp_path):

@@ -37,7 +37,7 @@ def paths(tmp_path, monkeypatch) -> Paths:
     return paths
 
 
-def said(paths: Paths, kind: str) -> list[dict]:
+def events_of(paths: Paths, kind: str) -> list[dict]:
     return [event for event in EventTail(paths).read() if event["event"] == kind]
 
 
@@ -47,7 +47,7 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
     for block, node in enumerate(["n1", "n2", "n3"]):
         monkeypatch.setattr(module, "node_name", lambda node=node: node)
         run_task(paths, 1, block)
-    (event,) = said(paths, "warning")
+    (event,) = events_of(paths, "warning")
     assert event["node"] == "n1"
     assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {package_versions()['numpy']}"
     write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), warnings=["another"]))
@@ -63,7 +63,12 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
 def test_a_task_with_nothing_left_says_so_and_starts_no_worker(paths):
     run_task(paths, 1, 0, label="12_0")
     assert [event["event"] for event in EventTail(paths).read()] == ["task-started", "task-ended"]
-    assert said(paths, "task-ended")[0] | {"time": 0} == {"time": 0, "event": "task-ended", "task": "12_0", "left": 0}
+    assert events_of(paths, "task-ended")[0] | {"time": 0} == {
+        "time": 0,
+        "event": "task-ended",
+        "task": "12_0",
+        "left": 0,
+    }
 
 
 def test_a_task_that_begins_after_a_stop_was_asked_for_does_nothing(paths):
@@ -87,7 +92,7 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
     monkeypatch.setenv("SLURMD_NODENAME", "n7")
     with pytest.raises(DeviceError):
         run_task(paths, 1, 0)
-    (failed,) = said(paths, "task-failed")
+    (failed,) = events_of(paths, "task-failed")
     assert failed["reason"] == "the config requests 2 GPUs per task, but torch can use 1 on n7"
 
 
@@ -100,8 +105,8 @@ def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch)
 
 
 def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
-    with module.stop_signals() as asked:
-        task = module._TaskHost(paths, asked, warn=print)
+    with module.stop_signals() as signals:
+        task = module._TaskHost(paths, signals, warn=print)
         assert task.stop_level() is StopLevel.NO
         monkeypatch.setattr(module.os, "getppid", lambda: 1)
         assert task.stop_level() is StopLevel.AT_ONCE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
+from tests.unit.pruning.test_results import ESTIMATE, N, flat, pruned
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
@@ -77,5 +77,5 @@ def test_records_that_do_not_say_what_an_example_is_taken_for_are_refused(record
     row = pruning.arms[0].rows[2]
     rewrite(paths, pruning, row, 0, mapped=taken(row, 0))
     assert len(class_usage(paths, pruning, ArmKind.LABELS)) == SEEDS
-    with pytest.raises(ResultsError, match="do not say which class each example is taken for"):
+    with pytest.raises(ResultsError, match="do not name the class that each example is mapped to"):
         class_usage(paths, pruning, ArmKind.FEATURES)

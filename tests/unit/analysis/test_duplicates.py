@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.probes.test_likeness import smooth
+from tests.unit.analysis.test_image_similarity import smooth
 from tests.unit.store.conftest import make_info
 from tui_influence.analysis import duplicates
 from tui_influence.analysis import duplicates as copies_module

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis.ranking import Question
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import dropped_groups
