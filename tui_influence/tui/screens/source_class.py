@@ -140,7 +140,7 @@ class ClassScreen(AskingScreen):
             return
         effects, examples = shown.effects, [tile.index for tile in tiles]
         series = ImageSeries(
-            effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
+            effects.snapshot, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
         )
         grid = self.query_one("#moved", ImageGrid)
         self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
@@ -207,9 +207,9 @@ class ClassScreen(AskingScreen):
             self.query_one("#class-effects", Static).update("")
             return
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
-        target = seen.effects.reading.target
+        target = seen.effects.snapshot.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions)
+        images = shelves(seen.moved, target, seen.effects.snapshot.target_info.classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
         samples.show((sample_shelf(seen.samples, style),), style, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
