@@ -103,9 +103,7 @@ def classes_document(
     """Return subpopulations as JSON values, with the first `top` of each class."""
     groups, names = snapshot.info.source.groups, snapshot.target_info.classes
     return {
-        **_metadata(
-            snapshot, question, max((result.models for result in classes), default=0)
-        ),
+        **_metadata(snapshot, question, max((result.models for result in classes), default=0)),
         "classes": [
             {
                 "class": names[class_subpopulations.label],
