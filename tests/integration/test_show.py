@@ -206,7 +206,7 @@ def test_a_terminal_that_is_known_gets_its_graphics_if_term_image_is_there_and_h
     paths, monkeypatch, installed
 ):
     require("term-image")
-    monkeypatch.setattr("tui_influence.cli.canvas.output.is_terminal", lambda: True)
+    monkeypatch.setattr("tui_influence.cli.images.output.is_terminal", lambda: True)
     monkeypatch.setenv("TERM", "xterm-kitty")
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.delenv("STY", raising=False)

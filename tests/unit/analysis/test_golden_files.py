@@ -44,11 +44,11 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.counterfactual import CounterfactualPlan
 from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.types import (
     ArmOnExample,
     ControlComparison,
+    CounterfactualPlan,
     CounterfactualPreview,
     CounterfactualResult,
     FlipCounts,

@@ -1,135 +1,99 @@
-"""`tinfl show`: the picture of one test example, or of one source class, large, and what the run says about it."""
+"""`tinfl show`: one test example or one source class, with images and influences."""
 
 import os
 import sys
+import termios
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TypeVar
 
 import typer
 
+from tui_influence.analysis.class_effects import estimate_effects
+from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank, select_examples
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import (
-    Ascii,
-    Color,
-    Columns,
-    Estimator,
-    Json,
-    OutputKind,
-    Protocol,
-    Results,
-    Split,
-    Target,
-    TargetClass,
-    Theme,
-)
+from tui_influence.cli.images import Canvas, canvas, say_why_no_pictures
+from tui_influence.cli.options.questions import ShowOptions
+from tui_influence.cli.show_example import example_document, pixels_of, print_example
+from tui_influence.cli.show_moved import moved_document, print_moved
+from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
 from tui_influence.errors import ConfigError, ResultsError, TinflError
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import read_run_info
 
-if TYPE_CHECKING:
-    from tui_influence.analysis.ranking import Question
-    from tui_influence.analysis.snapshot import RunSnapshot
-    from tui_influence.cli.images import Canvas
+Images = TypeVar("Images")
 
-Found = TypeVar("Found")
-
-_MOVED = 8
-"""Test examples that are named of those a source class helps, and of those it hurts, most."""
+_EFFECTS = 8
+"""Test examples listed at each end: those that a source class helps most, and those that it hurts most."""
 
 
-def show(
-    results: Results,
-    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
-    source: Annotated[str | None, typer.Option(help="One class of the source, by name.")] = None,
-    target: Target = None,
-    target_class: TargetClass = None,
-    estimator: Estimator = DEFAULT_ESTIMATOR,
-    output_kind: OutputKind = "margin",
-    split: Split = "estimate",
-    columns: Columns = None,
-    protocol: Protocol = "auto",
-    color: Color = "auto",
-    ascii_only: Ascii = False,
-    theme: Theme = "dark",
-    json: Json = False,
-    wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Wait for a key at the end.")] = False,
-) -> None:
-    """Show the picture of a test example, or of a source class, and what the run says about it."""
-    with _until_read(wait):
-        if (example is None) == (source is None):
-            raise ConfigError("say what to show: either --example NUMBER or --source CLASS")
-        from tui_influence.analysis.ranking import Question
-        from tui_influence.analysis.snapshot import read_snapshot
-        from tui_influence.cli.images import canvas
-        from tui_influence.store.paths import Paths
-        from tui_influence.store.run_info import read_run_info
-
-        question = Question(target, target_class, example, split, estimator, output_kind)
-        reading = read_snapshot(Paths(results), read_run_info(results), target)
-        # For JSON nothing is drawn.
-        found = None if json else canvas(color, protocol, theme, ascii_only=ascii_only)
-        if source is not None:
-            _show_source(found, reading, question, source, columns)
+def show(options: ShowOptions) -> None:
+    """Show the example or the source class that the options name."""
+    with _wait_at_end(options.wait):
+        if (options.example is None) == (options.source is None):
+            raise ConfigError("give either --example NUMBER or --source CLASS")
+        question = options.question
+        snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
+        screen = None
+        if not options.json:
+            screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+        if options.source is not None:
+            _show_source(screen, snapshot, question, options.source, options.columns)
         else:
-            _show_example(found, reading, question, columns)
+            _show_example(screen, snapshot, question, options.columns)
 
 
-def _show_example(canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", columns: int | None) -> None:
-    from tui_influence.analysis.examples import explain_example
-    from tui_influence.analysis.ranking import select_examples
-    from tui_influence.cli.show_example import example_document, pixels_of, print_example
-
-    (example,) = select_examples(reading.target_info, reading.examples, question).tolist()
-    about = explain_example(reading, question, example)
-    pixels, problem = _or_reason(lambda: pixels_of(reading, example))
-    _warn(reading, about.drivers.warnings, problem)
-    if canvas is None:
-        output.write_json(example_document(reading, about, pixels, problem))
+def _show_example(screen: Canvas | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+    """Show an example; without a screen, write JSON."""
+    (example,) = select_examples(snapshot.target_info, snapshot.examples, question).tolist()
+    explanation = explain_example(snapshot, question, example)
+    image, problem = _images_or_problem(lambda: pixels_of(snapshot, example))
+    _warn(snapshot, explanation.drivers.warnings, problem)
+    if screen is None:
+        output.write_json(example_document(snapshot, explanation, image, problem))
     else:
-        print_example(canvas, reading, about, pixels, columns)
+        print_example(screen, snapshot, explanation, image, columns)
 
 
 def _show_source(
-    canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", name: str, columns: int | None
+    screen: Canvas | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
 ) -> None:
-    from tui_influence.analysis.class_effects import estimate_effects
-    from tui_influence.analysis.ranking import rank
-    from tui_influence.cli.show_moved import moved_document, print_moved
-    from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
-
-    group = group_of(reading, name)
-    answer = rank(reading, question)
-    row = next(row for row in answer.report.ranking.rows if row.index == group)
-    moved = estimate_effects(reading, question, at_once=False).of_group(group, _MOVED)
-    samples, problem = _or_reason(lambda: samples_of(reading, group))
-    _warn(reading, answer.warnings, problem)
-    if canvas is None:
-        document = source_document(reading, answer.report, row, samples, problem)
-        output.write_json(document | moved_document(reading, moved))
+    """Show a source class; without a screen, write JSON."""
+    group = group_of(snapshot, name)
+    ranking = rank(snapshot, question)
+    row = next(row for row in ranking.report.ranking.rows if row.index == group)
+    effects = estimate_effects(snapshot, question, at_once=False).of_group(group, _EFFECTS)
+    samples, problem = _images_or_problem(lambda: samples_of(snapshot, group))
+    _warn(snapshot, ranking.warnings, problem)
+    if screen is None:
+        document = source_document(snapshot, ranking.report, row, samples, problem)
+        output.write_json(document | moved_document(snapshot, effects))
     else:
-        print_source(canvas, reading, answer.report, row, samples, columns)
-        print_moved(canvas, reading, answer.report, moved)
+        print_source(screen, snapshot, ranking.report, row, samples, columns)
+        print_moved(screen, snapshot, ranking.report, effects)
 
 
-def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:
-    """Return pictures, or None and why there are none: words can be shown without them."""
+def _images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:
+    """Return images, or None and the reason why there are none: the text can be shown without them."""
     try:
         return read(), ""
     except ResultsError as error:
         return None, str(error)
 
 
-def _warn(reading: "RunSnapshot", notes: tuple[str, ...], problem: str) -> None:
-    from tui_influence.cli.images import say_why_no_pictures
-
-    for note in notes:
-        diagnostics.warn(note)
-    say_why_no_pictures(reading, problem)
+def _warn(snapshot: RunSnapshot, warnings: tuple[str, ...], problem: str) -> None:
+    for warning in warnings:
+        diagnostics.warn(warning)
+    say_why_no_pictures(snapshot, problem)
 
 
 @contextmanager
-def _until_read(wait: bool) -> Iterator[None]:
-    """Keep what was shown, an error too, on the screen until a key is pressed: an app takes the screen back then."""
+def _wait_at_end(wait: bool) -> Iterator[None]:
+    """Leave the output, or an error, on the screen until a key is pressed: the app then takes the screen back."""
     try:
         yield
     except TinflError as error:
@@ -145,10 +109,7 @@ def _until_read(wait: bool) -> Iterator[None]:
 def _wait_for_key() -> None:
     if not sys.stdin.isatty():
         return
-    import termios
-    import tty
-
-    diagnostics.dim("press any key to go on")
+    diagnostics.note("press any key to continue")
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:
