@@ -84,14 +84,6 @@ class TargetMix:
         return np.searchsorted(side.outputs.indices, self.indices)
 
 
-def describe_weights(weights: Mapping[str, float]) -> str:
-    """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
-    total = sum(weights.values())
-    if len(weights) == 1:
-        return printable(next(iter(weights)))
-    return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))
-
-
 def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:
     """Return the weight of each target that is named as NAME or NAME=WEIGHT; of the first if none is.
 

@@ -6,7 +6,7 @@ is a run of its own, shown as its arms fill in.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 from textual import on
@@ -16,8 +16,19 @@ from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import PruningRequest, parse_drop_counts
+from tui_influence.pruning.types import ArmResult, Quantity
 from tui_influence.render.format import plain
-from tui_influence.render.gains import GainSheet, arm_sheet, class_sheet
+from tui_influence.render.gains import (
+    GainTable,
+    arm_detail,
+    arm_gains,
+    class_detail,
+    class_gains,
+    class_heading,
+    predicted_and_measured,
+    predicted_gains,
+)
+from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
@@ -34,12 +45,6 @@ from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
 from tui_influence.tui.widgets.table import ArmTable, Table
-
-if TYPE_CHECKING:
-    from tui_influence.pruning.curve import Quantity
-    from tui_influence.pruning.types import (
-        ArmResult,
-    )
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
 _SEEDS = (3, 5, 10, 20, 50)
@@ -72,7 +77,7 @@ class PruneScreen(QueryScreen):
         self._quantity: Quantity = "accuracy"
         self._view = 0
         self._opened_arm: int | None = None
-        self._table_model: GainSheet | None = None
+        self._table_model: GainTable | None = None
         self._table_sources: tuple[object, ...] = ()
         self._detail_sources: tuple[object, ...] = ()
         self._chart_sources: tuple[object, ...] = ()
@@ -338,7 +343,7 @@ class PruneScreen(QueryScreen):
         pruning = self.state.pruning
         return pruning.arms.value is not None and not pruning.is_proposed and not self._empty_reason()
 
-    def _result(self) -> "ArmResult | None":
+    def _result(self) -> ArmResult | None:
         """The arm whose target classes are shown."""
         measured = self.state.pruning.arms.value
         if measured is None or self._opened_arm is None or self._opened_arm >= len(measured.results):
@@ -352,12 +357,10 @@ class PruneScreen(QueryScreen):
         plan = state.pruning.plan
         preview = plan.value
         if preview is not None and not plan.error:
-            from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
-
             planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
             forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
             if planned:
-                lines += [Text(), recommended(preview.recommendation, state.style, "predicted")]
+                lines += [Text(), recommendation_line(preview.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)
@@ -371,13 +374,13 @@ class PruneScreen(QueryScreen):
         if pruning.arms.error:
             lines.append(Text(plain(pruning.arms.error, style.ascii), style=style.error))
         if measured is not None:
-            from tui_influence.render.pruning import class_heading, ranked_by, verdict
+            from tui_influence.pruning.recommendation import measured_best  # here, because it loads numpy
 
             result = self._result()
             if result is not None:
                 lines.append(class_heading(result, style))
             else:
-                sentence = verdict(measured, pruning.name, style)
+                sentence = results_verdict(measured, measured_best(measured), pruning.name, style)
                 if sentence is not None and self.size.width < NARROW:
                     sentence.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [sentence] if sentence is not None else []
@@ -412,7 +415,7 @@ class PruneScreen(QueryScreen):
         self._table_sources = sources
         result = self._result()
         self._table_model = (
-            arm_sheet(measured, self._quantity) if result is None else class_sheet(measured, result, self._quantity)
+            arm_gains(measured, self._quantity) if result is None else class_gains(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
         table.styles.max_height = len(self._table_model.rows) + 1  # what is said of the line stands right below
@@ -423,8 +426,6 @@ class PruneScreen(QueryScreen):
         measured, current = self.state.pruning.arms.value, self.query_one(ArmTable).current
         if measured is None or current is None or self._table_model is None:
             return
-        from tui_influence.render.pruning import arm_detail, class_detail
-
         width = self.query_one("#arms").size.width - 2
         sources = (measured, self._opened_arm, current.index, self.state.style, width)
         if sources == self._detail_sources:
@@ -447,12 +448,10 @@ class PruneScreen(QueryScreen):
         if sources == self._chart_sources or width < 12:
             return
         self._chart_sources = sources
-        from tui_influence.render.pruning import against_prediction, curve
-
         lines: list[Text] = []
-        prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []
+        prediction = predicted_and_measured(measured, self._quantity, style) if view != "curve" else []
         if view != "prediction":
-            lines += curve(measured, self._quantity, style, width, height - len(prediction) - 1)
+            lines += curve_lines(measured, self._quantity, style, width, height - len(prediction) - 1)
         if prediction:
             lines += [*([Text()] if lines else []), *prediction]
         self.query_one("#curve", IncrementalText).show(lines)
