@@ -107,13 +107,13 @@ def add_agreement(monkeypatch) -> None:
 def test_an_estimator_is_a_function_and_an_entry(tmp_path, monkeypatch, capsys):
     add_agreement(monkeypatch)
     paths = make_run(tmp_path / "run", models=60, groups=6)
-    rank(RankOptions(paths.root, estimator="agreement", json=True))
+    rank(RankOptions(results=paths.root, estimator="agreement", json=True))
     answer = json.loads(capsys.readouterr().out)
     groups = [row["group"] for row in answer["rows"]]
     assert groups[0] == "class 00"
     assert groups[-1] == "class 05"
     assert answer["reliability"]["value"] > 0.3
-    rank(RankOptions(paths.root, estimator="agreement"))
+    rank(RankOptions(results=paths.root, estimator="agreement"))
     text = " ".join(capsys.readouterr().out.split())
     assert "agreement of the mean margin (nats) of examples" in text
     assert "presence of the class among all classes" in text
