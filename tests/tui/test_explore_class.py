@@ -45,7 +45,7 @@ async def test_it_shows_what_the_best_class_helps_with_pictures_labels_and_the_c
         assert "effect on each class of the target" in text
         assert "images of the class itself" in text
         assert is_lit(app)
-        shown = {tile.place for tile in grid.tiles}
+        shown = {tile.index for tile in grid.tiles}
         assert shown == set(range(0, 12, 2))  # the half to estimate from, and nothing of the other
 
 
@@ -83,31 +83,31 @@ async def test_an_image_opens_large_with_predictions_with_and_without_the_class(
         await until(pilot, lambda: "without it" in screen_text(app))
         assert isinstance(app.screen, ImageScreen)
         text = words(app)
-        assert f"example {first.place}, x" in text
+        assert f"example {first.index}, x" in text
         assert f"with {app.state.answer.report.ranking.rows[0].group}" in text
         assert "classes that drive it" in text
         await until(pilot, lambda: is_lit(app))
         await pilot.press("right")
-        await until(pilot, lambda: f"example {second.place}, x" in words(app))
+        await until(pilot, lambda: f"example {second.index}, x" in words(app))
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(app.screen, ImageScreen))
         assert app.current_mode == "class"
-        assert grid.current.place == second.place
+        assert grid.current.index == second.index
 
 
 async def test_arrows_go_over_both_shelves_and_turn_pages(tmp_path):
     make_run(tmp_path / "run", noise=0.05)
     async with exploring(tmp_path / "run", (40, 24)) as (app, pilot):
         grid = await opened(app, pilot)
-        helped = [tile.place for tile in grid.tiles]
+        helped = [tile.index for tile in grid.tiles]
         places = []
         for _ in helped:
-            places.append(grid.current.place)
+            places.append(grid.current.index)
             await pilot.press("right")
         assert set(places) <= set(helped)
         assert len(set(places)) > 2  # more than a page of them
         await pilot.press("home")
-        assert grid.current.place == helped[0]
+        assert grid.current.index == helped[0]
 
 
 async def test_images_are_told_apart_by_size_keys_and_stay_whole(tmp_path):
@@ -139,7 +139,7 @@ async def test_one_class_of_the_target_narrows_the_images(tmp_path):
         grid = await opened(app, pilot)
         await pilot.press("c", "y", "enter")
         await until(pilot, lambda: app.state.effects.question.target_class == "y" and app.state.seen.moved)
-        await until(pilot, lambda: {tile.place for tile in grid.tiles} == {4, 10})
+        await until(pilot, lambda: {tile.index for tile in grid.tiles} == {4, 10})
         assert "digits, y" in screen_text(app)
 
 
@@ -201,13 +201,13 @@ async def test_new_models_leave_the_cursor_on_its_image(tmp_path):
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
         await pilot.press("right", "right")
-        held, before = grid.current.place, app.state.seen
+        held, before = grid.current.index, app.state.seen
         for pace in (app._jobs.ranking, app._jobs.moving):
             pace.due = 0
         add_models(paths, app.state.overview.info, range(40, 44))
         say(paths, State.RUNNING, done=44)
         await until(pilot, lambda: app.state.seen is not before)
-        assert grid.current.place == held
+        assert grid.current.index == held
 
 
 @pytest.mark.parametrize("options", [{"ascii": True}, {"coloured": False}, {"dark": False}])
@@ -257,7 +257,7 @@ async def test_an_image_that_is_opened_while_the_estimates_change_under_it_is_th
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
         opening = ImageGrid.Opened(grid.tiles, 1)
-        wanted = grid.tiles[1].place
+        wanted = grid.tiles[1].index
         await pilot.press("n")
         await until(pilot, lambda: app.state.seen.group == app.state.group)
         grid.post_message(opening)

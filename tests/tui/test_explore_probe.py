@@ -119,7 +119,7 @@ async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by
         await until(pilot, lambda: grid.tiles and not grid.missing() and app.focused is grid)
         titles = [line for line in screen_text(app).splitlines() if " drives " in line]
         assert {title.split()[0] for title in titles} == {"ostrich", "swift"}
-        shown = grid.current.place
+        shown = grid.current.index
         await until(pilot, lambda: f"image {shown}, bird/{shown}.png" in beside(app))
         second = titles[1].split()[0]
         await pilot.press("down", "enter")
@@ -137,7 +137,7 @@ async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by
         await answered(app, pilot)
         await until(pilot, lambda: "swift drives" in words(app))
         driven = {place for place in range(0, EXAMPLES, 4) if place % 8}
-        assert {tile.place for tile in grid.tiles} >= driven
+        assert {tile.index for tile in grid.tiles} >= driven
         await pilot.press("escape")
         await until(pilot, lambda: app.state.probe.source is None)
         await answered(app, pilot)

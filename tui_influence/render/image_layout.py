@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-SIZES = (12, 16, 20, 24, 32)
+IMAGE_WIDTHS = (12, 16, 20, 24, 32)
 """Widths of a picture, in cells."""
-GAP = 2
+IMAGE_GAP = 2
 """Cells between two pictures."""
 _SIDE_BY_SIDE = (4, 3, 2)
 """Pictures that are shown side by side, unless a size was chosen: fewer where they would be hard to recognise."""
-_LEAST_ROWS = 7
+_MIN_ROW_HEIGHT = 7
 """Lines below which a picture is no picture: then there are fewer shelves at a time."""
 
 
 @dataclass(frozen=True)
-class Tile:
+class CaptionedImage:
     """An image in a row.
 
     Attributes:
@@ -28,12 +28,12 @@ class Tile:
     """
 
     target: int | None
-    place: int
+    index: int
     caption: tuple[Text, ...]
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ImageRow:
     """A row of images.
 
     Attributes:
@@ -43,7 +43,7 @@ class Shelf:
     """
 
     title: Text
-    tiles: tuple[Tile, ...]
+    images: tuple[CaptionedImage, ...]
     empty: str = "none"
 
 
@@ -61,68 +61,68 @@ class Layout:
 
     width: int
     height: int
-    shelves: int
+    rows: int
     captions: int
-    chosen: int | None = None
+    chosen_columns: int | None = None
 
     @property
-    def is_whole(self) -> bool:
+    def shows_all(self) -> bool:
         """Whether all shelves are seen at once."""
-        return self.seen == self.shelves
+        return self.visible_rows == self.rows
 
     @property
-    def seen(self) -> int:
+    def visible_rows(self) -> int:
         """Shelves that are seen at once."""
-        return min(max(self.height // (1 + _LEAST_ROWS + self.captions), 1), self.shelves)
+        return min(max(self.height // (1 + _MIN_ROW_HEIGHT + self.captions), 1), self.rows)
 
     @property
     def columns(self) -> int:
         """Width of a picture, in cells."""
-        tall = 2 * (self.height // max(self.seen, 1) - 1 - self.captions)
+        tall = 2 * (self.height // max(self.visible_rows, 1) - 1 - self.captions)
         fits = max(min(self.width, tall), 2)
-        if self.chosen is not None:
-            return min(self.chosen, fits)
+        if self.chosen_columns is not None:
+            return min(self.chosen_columns, fits)
         for count in _SIDE_BY_SIDE:
-            enough = [size for size in SIZES[1:] if size <= (self.width + GAP) // count - GAP]
+            enough = [size for size in IMAGE_WIDTHS[1:] if size <= (self.width + IMAGE_GAP) // count - IMAGE_GAP]
             if enough:
                 return min(enough[-1], fits)
-        return min(SIZES[0], fits)
+        return min(IMAGE_WIDTHS[0], fits)
 
     @property
-    def picture_rows(self) -> int:
+    def image_height(self) -> int:
         """Height of a picture, in lines."""
         return -(-self.columns // 2)
 
     @property
-    def tile_rows(self) -> int:
+    def tile_height(self) -> int:
         """Height of a picture with its caption."""
-        return self.picture_rows + self.captions
+        return self.image_height + self.captions
 
     @property
     def across(self) -> int:
         """Pictures side by side."""
-        return max((self.width + GAP) // (self.columns + GAP), 1)
+        return max((self.width + IMAGE_GAP) // (self.columns + IMAGE_GAP), 1)
 
     @property
     def down(self) -> int:
         """Rows of pictures on a shelf."""
-        return max((self.height // max(self.seen, 1) - 1) // self.tile_rows, 1)
+        return max((self.height // max(self.visible_rows, 1) - 1) // self.tile_height, 1)
 
     @property
-    def page(self) -> int:
+    def per_page(self) -> int:
         """Pictures of a shelf that are seen at once."""
         return self.across * self.down
 
     @property
-    def shelf_rows(self) -> int:
+    def row_height(self) -> int:
         """Height of a shelf with its title."""
-        return 1 + self.down * self.tile_rows
+        return 1 + self.down * self.tile_height
 
     def start(self, cursor: int) -> int:
         """Return the first picture of the page that holds the one at `cursor`."""
-        return cursor - cursor % self.page
+        return cursor - cursor % self.per_page
 
-    def sized(self, by: int) -> int:
+    def next_size(self, by: int) -> int:
         """Return the next larger (1) or smaller (-1) width of a picture."""
-        now = max(place for place, size in enumerate(SIZES) if size <= max(self.columns, SIZES[0]))
-        return SIZES[min(max(now + by, 0), len(SIZES) - 1)]
+        now = max(place for place, size in enumerate(IMAGE_WIDTHS) if size <= max(self.columns, IMAGE_WIDTHS[0]))
+        return IMAGE_WIDTHS[min(max(now + by, 0), len(IMAGE_WIDTHS) - 1)]

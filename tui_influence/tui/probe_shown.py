@@ -6,10 +6,10 @@ from tui_influence.analysis.types import (
     Leaks,
     ProbeResult,
 )
+from tui_influence.render.probe_views import Shown
 from tui_influence.tui.widgets.failure_lines import failures_shown
 from tui_influence.tui.widgets.leak_lines import leaks_shown
 from tui_influence.tui.widgets.part_lines import classes_shown, driven_shown
-from tui_influence.tui.widgets.probe_shown import Shown
 
 
 def shown(found: ProbeResult) -> Shown:

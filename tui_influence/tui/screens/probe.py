@@ -29,7 +29,7 @@ from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import ProbeResult
-    from tui_influence.tui.widgets.probe_shown import ProbeSheet, Shelved, Shown
+    from tui_influence.render.probe_views import ImageRowsView, Shown, TableView
 
 
 class ProbeScreen(AskingScreen):
@@ -69,8 +69,8 @@ class ProbeScreen(AskingScreen):
         self._order = 0
         self._found: ProbeResult | None = None
         self._shown: Shown | None = None
-        self._sheet: ProbeSheet | None = None
-        self._shelved: Shelved | None = None
+        self._sheet: TableView | None = None
+        self._shelved: ImageRowsView | None = None
         self._drawn: tuple[object, ...] = ()
         self._detailed: tuple[object, ...] = ()
         self._part = ""
@@ -211,7 +211,7 @@ class ProbeScreen(AskingScreen):
     def _opened(self, message: ImageGrid.Opened) -> None:
         if self._shown is not None:
             grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
-            series = self._shown.series([tile.place for tile in tiles])
+            series = self._shown.series([tile.index for tile in tiles])
             self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
     @on(Table.CursorMoved)
@@ -269,7 +269,7 @@ class ProbeScreen(AskingScreen):
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
             if self._shelved is not None:
-                grid.show(self._shelved.shelves(self.state.style), self.state.style, captions=1, follow=follow)
+                grid.show(self._shelved.rows(self.state.style), self.state.style, captions=1, follow=follow)
             self._show_rows(follow=follow)
         if self._pictures != self.state.album.changes:
             self._pictures = self.state.album.changes
@@ -309,6 +309,6 @@ class ProbeScreen(AskingScreen):
         if sheet is not None and place is not None:
             row, lines = sheet.rows[place], sheet.about(place, width, style)
         elif self._shelved is not None:
-            lines = self._shelved.about(None if tile is None else tile.place, width, height, style)
+            lines = self._shelved.about(None if tile is None else tile.index, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
         beside.show(found.reading.target, example, sample, lines, style)

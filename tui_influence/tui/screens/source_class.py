@@ -138,7 +138,7 @@ class ClassScreen(AskingScreen):
         shown, tiles = self._shown[0] if self._shown else None, message.tiles
         if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
             return
-        effects, examples = shown.effects, [tile.place for tile in tiles]
+        effects, examples = shown.effects, [tile.index for tile in tiles]
         series = ImageSeries(
             effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
         )

@@ -22,7 +22,7 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.render.format import cut, plain
-from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
@@ -66,7 +66,7 @@ def heading(report: RankReport, row: RankedGroup, images: int | None, style: Sty
 
 def shelves(
     moved: GroupEffects, target: int, classes: Sequence[str], style: Style, *, captions: int = 2
-) -> tuple[Shelf, Shelf]:
+) -> tuple[ImageRow, ImageRow]:
     """Return the images that a group helps and hurts most.
 
     Args:
@@ -77,10 +77,10 @@ def shelves(
         captions: lines below an image, 1 or 2.
     """
 
-    def shelf(words: str, text_style: str, examples: Sequence[ExampleEffect], beyond: int) -> Shelf:
+    def shelf(words: str, text_style: str, examples: Sequence[ExampleEffect], beyond: int) -> ImageRow:
         count = f"  {beyond:,} of {moved.n_examples:,} beyond chance" if beyond else "  none beyond chance"
         tiles = tuple(_tile(example, target, classes, style, captions) for example in examples)
-        return Shelf(Text.assemble((words, f"bold {text_style}"), (count, style.quiet)), tiles, "none")
+        return ImageRow(Text.assemble((words, f"bold {text_style}"), (count, style.quiet)), tiles, "none")
 
     helped, hurt = style.glyph("▲ helped most", "+ helped most"), style.glyph("▼ hurt most", "- hurt most")
     return (
@@ -89,10 +89,10 @@ def shelves(
     )
 
 
-def sample_shelf(samples: Sequence[int], style: Style) -> Shelf:
+def sample_shelf(samples: Sequence[int], style: Style) -> ImageRow:
     """Return the stored images of the group itself, by their position among the samples."""
-    tiles = tuple(Tile(None, place, (Text(""),)) for place in samples)
-    return Shelf(Text("images of the class itself", style="bold"), tiles, "none is kept")
+    tiles = tuple(CaptionedImage(None, place, (Text(""),)) for place in samples)
+    return ImageRow(Text("images of the class itself", style="bold"), tiles, "none is kept")
 
 
 def class_effects(moved: GroupEffects, style: Style, width: int, height: int) -> list[Text]:
@@ -111,7 +111,7 @@ def class_effects(moved: GroupEffects, style: Style, width: int, height: int) ->
     return [title, *head_and_tail(moved.classes, "class", style, width, height - 1)]
 
 
-def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> Tile:
+def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: Style, captions: int) -> CaptionedImage:
     label, usual = (plain(label_name(classes, place), style.ascii)[:60] for place in (example.label, example.predicted))
     right = example.label == example.predicted
     sign = style.arrow(example.influence)
@@ -125,7 +125,7 @@ def _tile(example: ExampleEffect, target: int, classes: Sequence[str], style: St
     lines: tuple[Text, ...] = (number, verdict)
     if captions == 1:
         lines = (Text.assemble((f"{sign}{abs(example.influence):.2g}{mark} ", colour), verdict),)
-    return Tile(target, example.example, lines)
+    return CaptionedImage(target, example.example, lines)
 
 
 def _ellipsis(style: Style) -> str:

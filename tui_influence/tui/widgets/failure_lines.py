@@ -32,10 +32,10 @@ from tui_influence.influence.types import (
 from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable, point_estimate
 from tui_influence.render.numbers import format_q
+from tui_influence.render.probe_views import Order, ProbeRow, Shown, TableView
 from tui_influence.render.style import Style
 from tui_influence.render.whisker import NO_ESTIMATE
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
 """Cells of a name that stands beside others."""
@@ -81,7 +81,7 @@ def _summary(found: ProbeResult, failures: Failures) -> str:
     return f"{failures.n_wrong:,} of {of} {verb} wrong by most of {models}{shown}"
 
 
-def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
+def _sheet(found: ProbeResult, failures: Failures) -> TableView:
     groups, classes = found.reading.info.source.groups, found.reading.target_info.classes
     worst = [one.harmful_groups[0] if one.harmful_groups else None for one in failures.examples]
     effects = [NO_ESTIMATE if one is None else point_estimate(one) for one in worst]
@@ -110,7 +110,7 @@ def _sheet(found: ProbeResult, failures: Failures) -> ProbeSheet:
             min_name=_FEWEST,
         )
 
-    return ProbeSheet(
+    return TableView(
         rows=[
             ProbeRow(one.example, _names(one, classes, groups), _numbers(one, blame), one.example)
             for one, blame in zip(failures.examples, worst, strict=True)

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_influence.render.format import cut
-from tui_influence.render.image_layout import GAP, Layout, Shelf, Tile
+from tui_influence.render.image_layout import IMAGE_GAP, CaptionedImage, ImageRow, Layout
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.image_cache import ImageCache, ImageKey, ImageStrips
@@ -36,7 +36,7 @@ class ImageGrid(Widget, can_focus=True):
     class Opened(Message):
         """An image is to be looked at closely: the one at `place` of all that are shown now."""
 
-        def __init__(self, tiles: Sequence[Tile], place: int) -> None:
+        def __init__(self, tiles: Sequence[CaptionedImage], place: int) -> None:
             self.tiles, self.place = tiles, place
             super().__init__()
 
@@ -53,25 +53,25 @@ class ImageGrid(Widget, can_focus=True):
         """
         super().__init__(id=id)
         self._album, self._style, self._captions = album, style, 0
-        self._shelves: Sequence[Shelf] = ()
+        self._shelves: Sequence[ImageRow] = ()
         self._shelf = 0
         self._cursors: list[int] = []
         self._chosen_size: int | None = None
         self._drawn: list[ImageStrips | None] = []
 
     @property
-    def current(self) -> Tile | None:
+    def current(self) -> CaptionedImage | None:
         """The image under the cursor."""
-        if not self._shelves or not self._shelves[self._shelf].tiles:
+        if not self._shelves or not self._shelves[self._shelf].images:
             return None
-        return self._shelves[self._shelf].tiles[self._cursors[self._shelf]]
+        return self._shelves[self._shelf].images[self._cursors[self._shelf]]
 
     @property
-    def tiles(self) -> list[Tile]:
+    def tiles(self) -> list[CaptionedImage]:
         """All images, shelf after shelf."""
-        return [tile for shelf in self._shelves for tile in shelf.tiles]
+        return [tile for shelf in self._shelves for tile in shelf.images]
 
-    def show(self, shelves: Sequence[Shelf], style: Style, *, captions: int = 0, follow: bool) -> None:
+    def show(self, shelves: Sequence[ImageRow], style: Style, *, captions: int = 0, follow: bool) -> None:
         """Show these images.
 
         Args:
@@ -83,13 +83,13 @@ class ImageGrid(Widget, can_focus=True):
         held = self.current if follow else None
         self._shelves, self._style, self._captions = shelves, style, captions
         self._cursors = [0] * len(shelves)
-        self._shelf = next((place for place, shelf in enumerate(shelves) if shelf.tiles), 0)
+        self._shelf = next((place for place, shelf in enumerate(shelves) if shelf.images), 0)
         if held is not None:
             self._find(held)
         self.refresh()
         self.post_message(self.Turned())
 
-    def select(self, tile: Tile) -> None:
+    def select(self, tile: CaptionedImage) -> None:
         """Put the cursor on an image."""
         self._find(tile)
         self._moved()
@@ -119,7 +119,7 @@ class ImageGrid(Widget, can_focus=True):
 
     def action_step(self, by: int) -> None:
         """Go along the shelf."""
-        if self._shelves and (tiles := self._shelves[self._shelf].tiles):
+        if self._shelves and (tiles := self._shelves[self._shelf].images):
             self._cursors[self._shelf] = min(max(self._cursors[self._shelf] + by, 0), len(tiles) - 1)
             self._moved()
 
@@ -128,7 +128,7 @@ class ImageGrid(Widget, can_focus=True):
         room = self._room()
         if not self._shelves:
             return
-        cursor, tiles = self._cursors[self._shelf], self._shelves[self._shelf].tiles
+        cursor, tiles = self._cursors[self._shelf], self._shelves[self._shelf].images
         start = room.start(cursor)
         row = (cursor - start) // room.across + by
         if 0 <= row < room.down and start + row * room.across < len(tiles):
@@ -144,12 +144,12 @@ class ImageGrid(Widget, can_focus=True):
     def action_open(self) -> None:
         """Open the image under the cursor."""
         if self.current is not None:
-            before = sum(len(shelf.tiles) for shelf in self._shelves[: self._shelf])
+            before = sum(len(shelf.images) for shelf in self._shelves[: self._shelf])
             self.post_message(self.Opened(self.tiles, before + self._cursors[self._shelf]))
 
     def action_size(self, by: int) -> None:
         """Take the next size of pictures."""
-        self._chosen_size = self._room().sized(by)
+        self._chosen_size = self._room().next_size(by)
         self._moved()
 
     def render_line(self, y: int) -> Strip:
@@ -159,27 +159,27 @@ class ImageGrid(Widget, can_focus=True):
         if not self._shelves:
             return blank
         room, seen = self._room(), self._seen()
-        at, line = divmod(y, room.shelf_rows)
+        at, line = divmod(y, room.row_height)
         if at >= len(seen):
             return blank
         number = seen[at]
         shelf, cursor = self._shelves[number], self._cursors[number]
         if line == 0:
             return self._line(self._title(number, room), width)
-        if not shelf.tiles:
+        if not shelf.images:
             return self._line(Text.assemble((f"  {shelf.empty}" if line == 1 else "", self._style.quiet)), width)
-        row, inside = divmod(line - 1, room.tile_rows)
+        row, inside = divmod(line - 1, room.tile_height)
         start = room.start(cursor) + row * room.across
         cells: list[Segment] = []
-        for place in range(start, min(start + room.across, len(shelf.tiles))):
+        for place in range(start, min(start + room.across, len(shelf.images))):
             current = number == self._shelf and place == cursor
-            cells += self._cells(shelf.tiles[place], inside, room, current=current)
+            cells += self._cells(shelf.images[place], inside, room, current=current)
         return Strip(cells).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
-    def _cells(self, tile: Tile, inside: int, room: Layout, *, current: bool) -> list[Segment]:
+    def _cells(self, tile: CaptionedImage, inside: int, room: Layout, *, current: bool) -> list[Segment]:
         """One line of one image, with the gap after it."""
-        columns, rows = room.columns, room.picture_rows
-        gap = Segment(" " * GAP)
+        columns, rows = room.columns, room.image_height
+        gap = Segment(" " * IMAGE_GAP)
         if inside < rows:
             key = self._key(tile, room)
             drawn = self._album.get(key)
@@ -198,11 +198,11 @@ class ImageGrid(Widget, can_focus=True):
     def _title(self, number: int, room: Layout) -> Text:
         shelf = self._shelves[number]
         title = shelf.title.copy()
-        if len(shelf.tiles) > room.page:
+        if len(shelf.images) > room.per_page:
             start = room.start(self._cursors[number])
-            last = min(start + room.page, len(shelf.tiles))
-            title.append(f"  {start + 1} to {last} of {len(shelf.tiles)}", style=self._style.quiet)
-        if not room.is_whole:
+            last = min(start + room.per_page, len(shelf.images))
+            title.append(f"  {start + 1} to {last} of {len(shelf.images)}", style=self._style.quiet)
+        if not room.shows_all:
             title.append(f"  {self._style.glyph('↕', 'up, down:')} {number + 1}/{len(self._shelves)}")
         return title
 
@@ -211,20 +211,20 @@ class ImageGrid(Widget, can_focus=True):
         segments = [segment for segment in text.render(self.app.console) if segment.text != "\n"]
         return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
-    def _find(self, held: Tile) -> None:
+    def _find(self, held: CaptionedImage) -> None:
         for number, shelf in enumerate(self._shelves):
-            for place, tile in enumerate(shelf.tiles):
-                if (tile.target, tile.place) == (held.target, held.place):
+            for place, tile in enumerate(shelf.images):
+                if (tile.target, tile.index) == (held.target, held.index):
                     self._shelf, self._cursors[number] = number, place
                     return
 
     def _to_shelf(self, by: int, column: int, room: Layout) -> None:
         number = self._shelf + by
         while 0 <= number < len(self._shelves):
-            tiles = self._shelves[number].tiles
+            tiles = self._shelves[number].images
             if tiles:
                 start = room.start(self._cursors[number])
-                on_page = min(room.page, len(tiles) - start)
+                on_page = min(room.per_page, len(tiles) - start)
                 row = 0 if by > 0 else (on_page - 1) // room.across
                 self._shelf = number
                 self._cursors[number] = start + min(row * room.across + column, on_page - 1)
@@ -233,14 +233,14 @@ class ImageGrid(Widget, can_focus=True):
 
     def _at(self, x: int, y: int) -> tuple[int, int] | None:
         room, seen = self._room(), self._seen()
-        at, line = divmod(y, room.shelf_rows)
-        across, inside = divmod(x, room.columns + GAP)
+        at, line = divmod(y, room.row_height)
+        across, inside = divmod(x, room.columns + IMAGE_GAP)
         if at >= len(seen) or line == 0 or across >= room.across or inside >= room.columns:
             return None
         number = seen[at]
         start = room.start(self._cursors[number])
-        place = start + (line - 1) // room.tile_rows * room.across + across
-        return (number, place) if place < len(self._shelves[number].tiles) else None
+        place = start + (line - 1) // room.tile_height * room.across + across
+        return (number, place) if place < len(self._shelves[number].images) else None
 
     def _moved(self) -> None:
         self.refresh()
@@ -251,18 +251,18 @@ class ImageGrid(Widget, can_focus=True):
         room = self._room()
         keys = []
         for number in self._seen():
-            start = room.start(self._cursors[number]) + pages * room.page
-            keys += [self._key(tile, room) for tile in self._shelves[number].tiles[start : start + room.page]]
+            start = room.start(self._cursors[number]) + pages * room.per_page
+            keys += [self._key(tile, room) for tile in self._shelves[number].images[start : start + room.per_page]]
         return keys
 
     def _seen(self) -> range:
         """Which shelves are on the screen: all, or the screenful of them that holds the cursor's."""
-        count, seen = len(self._shelves), self._room().seen
+        count, seen = len(self._shelves), self._room().visible_rows
         first = min(self._shelf // max(seen, 1) * seen, count - seen)
         return range(first, first + seen)
 
-    def _key(self, tile: Tile, layout: Layout) -> ImageKey:
-        return ImageKey(tile.target, tile.place, layout.columns, self._style)
+    def _key(self, tile: CaptionedImage, layout: Layout) -> ImageKey:
+        return ImageKey(tile.target, tile.index, layout.columns, self._style)
 
     def _room(self) -> Layout:
         return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._chosen_size)

@@ -23,9 +23,9 @@ from tui_influence.render.interval_table import (
     point_estimate,
 )
 from tui_influence.render.numbers import format_interval, format_q
+from tui_influence.render.probe_views import Order, ProbeRow, Shown, TableView
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.probe_shown import Order, ProbeRow, ProbeSheet, Shown
 
 _NAME = 16
 _LABEL = 11
@@ -67,7 +67,7 @@ def _index(found: ProbeResult, leak: Leak) -> int:
     return leak.group * len(found.reading.examples.labels) + leak.example
 
 
-def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSheet:
+def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> TableView:
     reading, groups = found.reading, found.reading.info.source.groups
     labels = [reading.target_info.classes[int(reading.examples.labels[leak.example])] for leak in pairs]
     effects = [point_estimate(leak) for leak in pairs]
@@ -88,7 +88,7 @@ def _sheet(found: ProbeResult, leaks: Leaks, pairs: tuple[Leak, ...]) -> ProbeSh
             after=[Column("q", tuple(format_q(leak.q, style.unknown) for leak in pairs), keep=1)],
         )
 
-    return ProbeSheet(
+    return TableView(
         rows=[
             ProbeRow(
                 _index(found, leak),

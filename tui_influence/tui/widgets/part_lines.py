@@ -26,12 +26,12 @@ from tui_influence.influence.types import (
 )
 from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain
-from tui_influence.render.image_layout import Shelf, Tile
+from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import Column, IntervalTable
 from tui_influence.render.numbers import value_format
+from tui_influence.render.probe_views import ImageRowsView, ProbeRow, Shown, TableView
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.widgets.probe_shown import ProbeRow, ProbeSheet, Shelved, Shown
 
 _NAME = 24
 """Cells of a name at most."""
@@ -96,9 +96,9 @@ def _driven_summary(found: ProbeResult, driven: DrivenExamples, style: Style) ->
     return f"{group} drives {told:,} of {of} beyond their class, {pluralize(driven.models, 'model')}"
 
 
-def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> ProbeSheet:
+def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> TableView:
     names = found.reading.target_info.classes
-    return ProbeSheet(
+    return TableView(
         rows=[ProbeRow(one.label, names[one.label], {"": one.n_assigned / one.n_examples}) for one in classes],
         noun="class",
         nouns="classes",
@@ -136,15 +136,15 @@ def _overview_table(
     )
 
 
-def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
+def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> ImageRowsView:
     target, groups = found.reading.target, found.reading.info.source.groups
     at = {member.example: member for part in one.subpopulations for member in part.members} | {
         e.example: e for e in one.unassigned
     }
 
-    def shelves(style: Style) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[ImageRow, ...]:
         found_parts = [
-            Shelf(
+            ImageRow(
                 _title(_name(groups[part.group], style), f"drives {len(part.members):,}", part.members, style),
                 tuple(_tile(target, member, "", style) for member in part.members),
             )
@@ -155,9 +155,9 @@ def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
             _tile(target, member, "" if member.group is None else _name(groups[member.group], style), style)
             for member in one.unassigned
         )
-        return (*found_parts, *([Shelf(title, rest)] if rest else []))
+        return (*found_parts, *([ImageRow(title, rest)] if rest else []))
 
-    return Shelved(
+    return ImageRowsView(
         shelves,
         lambda example, width, height, style: _parts(
             found, one, at.get(example) if example is not None else None, width, height, style
@@ -165,20 +165,20 @@ def _class_shelves(found: ProbeResult, one: ClassSubpopulations) -> Shelved:
     )
 
 
-def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
+def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> ImageRowsView:
     target, classes = found.reading.target, found.reading.target_info.classes
     told = [example for example in driven.examples if example.is_significant]
     at = {example.example: example for example in driven.examples}
 
-    def shelves(style: Style) -> tuple[Shelf, ...]:
+    def shelves(style: Style) -> tuple[ImageRow, ...]:
         if not told:
             title = Text.assemble(("none is told from its class; these come nearest", "bold"))
-            return (Shelf(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
+            return (ImageRow(title, tuple(_tile(target, e, classes[e.label], style) for e in driven.examples)),)
         made = []
         for label, count in driven.significant_by_class():
             members = [example for example in told if example.label == label]
             title = _title(_name(classes[label], style), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
-            made.append(Shelf(title, tuple(_tile(target, member, "", style) for member in members)))
+            made.append(ImageRow(title, tuple(_tile(target, member, "", style) for member in members)))
         return tuple(made)
 
     def about(example: int | None, width: int, height: int, style: Style) -> list[Text]:
@@ -192,7 +192,7 @@ def _driven_shelves(found: ProbeResult, driven: DrivenExamples) -> Shelved:
             *_said(found, chosen, style),
         ]
 
-    return Shelved(shelves, about)
+    return ImageRowsView(shelves, about)
 
 
 def _parts(
@@ -263,12 +263,12 @@ def _title(name: str, words: str, members: Sequence[DrivenExample], style: Style
     return Text.assemble((name, "bold"), f" {words}", (f"  {' to '.join(ends)} beyond the class", style.quiet))
 
 
-def _tile(target: int, one: DrivenExample, name: str, style: Style) -> Tile:
+def _tile(target: int, one: DrivenExample, name: str, style: Style) -> CaptionedImage:
     if one.group is None:
-        return Tile(target, one.example, (Text("not helped", style.quiet),))
+        return CaptionedImage(target, one.example, (Text("not helped", style.quiet),))
     sign = style.arrow(one.class_relative_influence)
     number = (f"{sign}{abs(one.class_relative_influence):#.2g}{'*' if one.is_significant else ''}", _colour(one, style))
-    return Tile(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
+    return CaptionedImage(target, one.example, (Text.assemble(number, (f" {name}" if name else "", style.quiet)),))
 
 
 def _colour(one: DrivenExample, style: Style) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tui_influence.analysis.filtering import filter_rows
 from tui_influence.analysis.types import ImageSeries
-from tui_influence.render.image_layout import Shelf
+from tui_influence.render.image_layout import ImageRow
 from tui_influence.render.style import Style
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ProbeRow:
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeSheet:
+class TableView:
     """A table.
 
     Attributes:
@@ -71,7 +71,7 @@ class ProbeSheet:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelved:
+class ImageRowsView:
     """Rows of images.
 
     Attributes:
@@ -80,12 +80,12 @@ class Shelved:
             a width.
     """
 
-    shelves: Callable[[Style], tuple[Shelf, ...]]
+    rows: Callable[[Style], tuple[ImageRow, ...]]
     about: Callable[[int | None, int, int, Style], list[Text]]
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ProbeView:
     """What there is to show of a probe.
 
     Attributes:
@@ -104,8 +104,8 @@ class Shown:
     csv: Callable[[], str]
     what: str
     note: str
-    sheet: ProbeSheet | None = None
-    shelved: Shelved | None = None
+    table: TableView | None = None
+    images: ImageRowsView | None = None
     empty: str = ""
 
 
