@@ -12,7 +12,7 @@ from tests.integration.command_line import refused, run
 from tests.tui.runs import exploring, ranked, screen_text
 from tests.unit.influence.simulated_sweeps import simulate
 from tests.unit.store.npy_contents import claiming, content_of
-from tui_influence.influence.estimators import difference
+from tui_influence.influence.difference import difference
 from tui_influence.roles import Role
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths

@@ -22,8 +22,9 @@ from tui_influence.influence.estimate import (
     p_values,
 )
 from tui_influence.influence.estimators import (
+    ESTIMATORS,
     estimate,
-    parse_estimator,
+    find_estimator,
 )
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.ranking import (
@@ -34,7 +35,6 @@ from tui_influence.influence.ranking import (
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
     Estimate,
-    Estimator,
     RankedGroup,
 )
 
@@ -116,6 +116,7 @@ class TargetEffects:
             margins=outputs.margins,
             predicted=outputs.predicted,
             labels=self.reading.examples.labels,
+            estimator=self.question.estimator,
             kind=self.question.output_kind,
             clusters=self.reading.clusters,
             examples=self.columns,
@@ -129,10 +130,10 @@ def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool 
         reading: of the question's target.
         question: its estimator, output and split; its class narrows the examples, its example is not looked at.
         at_once: estimate the examples of all groups now, if that fits in memory. Who asks about a single group saves
-            most of the time without; `ridge` estimates all groups in any case.
+            most of the time without, where the estimator supports that.
 
     Raises:
-        ConfigError: the question does not fit the run, or all examples at once are too many for `ridge`.
+        ConfigError: the question does not fit the run, or all examples at once are too many for the estimator.
         ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
     """
     outputs, labels, described = reading.outputs, reading.examples.labels, reading.target_info
@@ -143,11 +144,12 @@ def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool 
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
     by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
     few = len(reading.info.source.groups) * len(columns) <= MAX_VALUES
-    needed = parse_estimator(question.estimator) is not Estimator.DIFFERENCE
+    needed = not find_estimator(question.estimator).supports_only
     if not few and needed:
+        others = ", ".join(f"`{name}`" for name, estimator in ESTIMATORS.items() if estimator.supports_only)
         raise ConfigError(
-            f"{len(reading.info.source.groups):,} groups times {len(columns):,} examples are too many for ridge; "
-            "`difference` estimates one group at a time"
+            f"{len(reading.info.source.groups):,} groups times {len(columns):,} examples are too many for "
+            f"{question.estimator}; use {others}, which estimates one group at a time"
         )
     return TargetEffects(
         reading=reading,

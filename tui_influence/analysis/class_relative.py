@@ -17,15 +17,10 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.estimators import (
-    difference,
-    estimate,
-    parse_estimator,
-)
+from tui_influence.influence.estimators import ESTIMATORS, find_estimator
 from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.types import (
     Estimate,
-    Estimator,
 )
 from tui_influence.text import pluralize, printable
 
@@ -122,15 +117,15 @@ def _on_examples(
 ) -> Floats:
     """Return the influence on the examples themselves, (K', c).
 
-    `difference` is linear in the outputs, so it is what is beyond the class and what is on it. `ridge` is not: it
-    chooses a penalty for every output, and two of them make no third.
+    With a linear estimator, it is the class-relative influence plus that on the class. With another, such as `ridge`,
+    which chooses a penalty for every output, it is estimated from the outputs themselves.
     """
     masks, clusters = reading.outputs.masks, reading.clusters
     assert matrix.averages is not None
     assert matrix.scale is not None
     assert matrix.labels is not None
     assert matrix.examples is not None
-    if parse_estimator(estimator) is not Estimator.DIFFERENCE:
+    if not find_estimator(estimator).is_linear:
         plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.examples)
         return _estimate(estimator, masks, plain, clusters, alone).influence
     of = matrix.labels[matrix.examples]
@@ -183,21 +178,12 @@ def _estimate(
     clusters: NDArray[Any] | None,
     only: NDArray[np.intp] | None,
 ) -> Estimate:
-    """Return an estimate of all groups, or of some: only `difference` can save the time of the others."""
-    by_difference = parse_estimator(estimator) is Estimator.DIFFERENCE
-    if only is not None and by_difference:
-        return difference(masks, outputs, clusters, only=only, pooled=True)
-    if masks.shape[1] * outputs.shape[1] > MAX_VALUES:
+    """Return an estimate of all groups, or of some, which saves time where the estimator supports it."""
+    method = find_estimator(estimator)
+    if not (only is not None and method.supports_only) and masks.shape[1] * outputs.shape[1] > MAX_VALUES:
+        names = " or ".join(f"`{name}`" for name, other in ESTIMATORS.items() if other.supports_only)
         raise ConfigError(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
-            "--class, or about one --source with the estimator `difference`"
+            f"--class, or about one --source with the estimator {names}"
         )
-    if by_difference:
-        return difference(masks, outputs, clusters, pooled=True)
-    found = estimate(estimator, masks, outputs, clusters)
-    if only is None:
-        return found
-    return Estimate(
-        found.influence[only], found.se[only], found.df, found.n_with[only], found.n_without[only], found.estimator,
-        found.is_relative, found.penalty,
-    )  # fmt: skip
+    return method.estimate(masks, outputs, clusters, only=only, pooled=True)

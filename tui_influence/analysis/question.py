@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.store.run_info import RunInfo
 
 
@@ -19,7 +20,7 @@ class Question:
         target_class: name of one of its classes; None is all of them.
         example: number of one test example, counted over all of them from 0; the split does not apply to it.
         split: `estimate`, `evaluate` or `all` test examples.
-        estimator: `difference` or `ridge`.
+        estimator: a name in `ESTIMATORS`.
         output_kind: `margin`, `probability` or `correct`.
     """
 
@@ -27,7 +28,7 @@ class Question:
     target_class: str | None = None
     example: int | None = None
     split: str = "estimate"
-    estimator: str = "difference"
+    estimator: str = DEFAULT_ESTIMATOR
     output_kind: str = "margin"
 
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":

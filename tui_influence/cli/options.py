@@ -1,9 +1,11 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from tui_influence.influence.estimators import ESTIMATORS
 
 # Not `readable`: what reads a path says in one line why it cannot, with the exit code for it.
 Results = Annotated[
@@ -21,7 +23,12 @@ Devices = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(help="Target, by name; the first by default.")]
 TargetClass = Annotated[str | None, typer.Option("--class", help="One class of the target.")]
-Estimator = Annotated[Literal["difference", "ridge"], typer.Option(help="How to estimate.")]
+if TYPE_CHECKING:
+    EstimatorName = str
+else:  # typer reads the choices from the type, mypy reads no table
+    EstimatorName = Literal[tuple(ESTIMATORS)]
+ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
+Estimator = Annotated[EstimatorName, typer.Option(help=f"How to estimate. {ESTIMATOR_HELP}.")]
 OutputKind = Annotated[Literal["margin", "probability", "correct"], typer.Option(help="Which output is influenced.")]
 Split = Annotated[Literal["estimate", "evaluate", "all"], typer.Option(help="Which half of the test examples.")]
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")]

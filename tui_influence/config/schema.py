@@ -33,6 +33,7 @@ from tui_influence.config.types import (
     parse_minutes,
     predicate,
 )
+from tui_influence.networks import NETWORKS
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
@@ -212,7 +213,7 @@ class ModelSection(Section):
 
     arch: Arch = Field(
         "small-cnn",
-        description="small-cnn | resnet9 | a classifier of torchvision.models | your own module:callable",
+        description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | your own module:callable",
     )
     resolution: int | None = Field(
         None,
@@ -221,7 +222,7 @@ class ModelSection(Section):
         description="side in pixels that images are scaled to; by default that of the first source image, at most 64",
         examples=[32],
     )
-    width: float = Field(1.0, gt=0, le=16, description="multiplies the channels of small-cnn and resnet9")
+    width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {' and '.join(NETWORKS)}")
 
     @property
     def is_user_code(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from tui_influence.networks import NETWORKS
 from tui_influence.text import printable
 
 PREDICATE = "predicate"
@@ -30,7 +31,6 @@ _SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
 _SBATCH_OURS = ("--array", "--job-name", "--output", "--parsable", "--test-only", "--wait", "--wrap")
 _SBATCH_SHORT = ("-a", "-J", "-o", "-W")
 _WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
-_OWN_ARCHS = ("small-cnn", "resnet9")
 _GROUP_WORDS = ("class", "example")
 
 
@@ -81,16 +81,15 @@ def _device(value: str) -> str:
 
 
 def _arch(value: str) -> str:
-    if value in _OWN_ARCHS:
+    if value in NETWORKS:
         return value
     plain = re.sub(r"[-_ ]", "", value.lower())
-    for own in _OWN_ARCHS:
-        if plain == own.replace("-", ""):
-            raise predicate(f'must be spelt "{own}"')
+    for name in NETWORKS:
+        if plain == name.replace("-", ""):
+            raise predicate(f'must be spelt "{name}"')
     if not _ARCH.fullmatch(value):
-        raise predicate(
-            'must be "small-cnn", "resnet9", the name of a torchvision.models classifier, or "module:callable"'
-        )
+        names = ", ".join(f'"{name}"' for name in NETWORKS)
+        raise predicate(f'must be {names}, the name of a torchvision.models classifier, or "module:callable"')
     return value
 
 

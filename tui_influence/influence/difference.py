@@ -94,6 +94,23 @@ def difference(
     return Estimate(influence, se, found.df, found.n_with, found.n_without, "difference", same_size_masks(masks))
 
 
+def difference_halves(
+    masks: Mask, outputs: NDArray[np.float64], _clusters: NDArray[Any] | None, in_first: Mask, _penalty: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Differences of means in both halves of every split, each (K, splits), from two products."""
+    design = masks.astype(np.float32).T
+    centred = (outputs - outputs.mean()).astype(np.float32)
+    result = []
+    for half in (in_first.T, ~in_first.T):
+        weight = half.astype(np.float32)
+        count = design @ weight
+        total = design @ (weight * centred[:, None])
+        others = (centred @ weight) - total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result.append((total / count - others / (weight.sum(axis=0) - count)).astype(np.float64))
+    return result[0], result[1]
+
+
 class Differences:
     """Differences of means, a block of examples at a time: for who cannot keep (K, n) of them. See `difference`.
 

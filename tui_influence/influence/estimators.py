@@ -1,35 +1,125 @@
-"""The estimators by name: the one place that says which there are."""
+"""The estimators: a table that loads no array code, so that help texts and the app can list them.
 
-from typing import Any
+An estimator `name` is the function `name` in the module `tui_influence.influence.name`, with the signature
+`(masks (m, K), outputs (m, n), clusters (m,) or None) -> Estimate`. Everything else in the program that depends on the
+estimator reads its entry in `ESTIMATORS`.
+"""
 
-from numpy.typing import NDArray
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tui_influence.errors import ConfigError
-from tui_influence.influence.difference import ConstantGroupError, difference
-from tui_influence.influence.outputs import Floats, Mask, OutputMatrix
-from tui_influence.influence.ridge import ridge
-from tui_influence.influence.types import (
-    Estimate,
-    Estimator,
-)
 
-__all__ = ["ConstantGroupError", "Estimate", "Estimator", "difference", "estimate", "parse_estimator", "ridge"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tui_influence.influence.outputs import Floats, Mask, OutputMatrix
+    from tui_influence.influence.types import Estimate
 
 
-def parse_estimator(name: Estimator | str) -> Estimator:
-    """Return the estimator of that name, or raise `ConfigError` naming the ones there are."""
-    try:
-        return Estimator(name)
-    except ValueError:
-        raise ConfigError(f"unknown estimator {name!r}: one of {', '.join(Estimator)}") from None
+@dataclass(frozen=True)
+class Estimator:
+    """One way of computing influences from masks and outputs.
+
+    Attributes:
+        name: as in `--estimator`; also of its module and of the function in it.
+        description: one line for help texts.
+        meaning: what an influence is, as a noun phrase with the fields `quantity`, `examples`, `noun` and `nouns`.
+        supports_only: its function takes `only`, the groups to estimate, and is faster for fewer; and `pooled`, for
+            cheaper standard errors.
+        is_linear: the influence on a sum of outputs is the sum of the influences on each.
+        needs_penalty: its function takes `penalty`; its halves share the one that all models lead to.
+        halves: function of its module that estimates both halves of all splits at once, `(masks (m, K), outputs (m,),
+            clusters, in_first (splits, m), penalty) -> two (K, splits)`. Empty: its function is called for each half.
+    """
+
+    name: str
+    description: str
+    meaning: str
+    supports_only: bool = False
+    is_linear: bool = False
+    needs_penalty: bool = False
+    halves: str = ""
+
+    def estimate(
+        self,
+        masks: Mask,
+        outputs: Floats | OutputMatrix,
+        clusters: NDArray[Any] | None = None,
+        *,
+        only: NDArray[np.intp] | None = None,
+        pooled: bool = False,
+    ) -> Estimate:
+        """Estimate the influence of all groups, or of some.
+
+        Args:
+            masks: (m, K) bool.
+            outputs: (m, n) float, (m,) for one example, or an `OutputMatrix`.
+            clusters: (m,) int, equal for models that share a training seed; None if no two do.
+            only: (K',) indices of groups; the result has these rows alone. None for all.
+            pooled: cheaper standard errors, where the estimator has them (see `Differences`).
+        """
+        function: Callable[..., Estimate] = self.load(self.name)
+        if self.supports_only:
+            return function(masks, outputs, clusters, only=only, pooled=pooled)
+        estimate = function(masks, outputs, clusters)
+        return estimate if only is None else estimate.of_groups(only)
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """Return a function of the estimator's module."""
+        function: Callable[..., Any] = getattr(import_module(f"tui_influence.influence.{self.name}"), name)
+        return function
+
+
+DEFAULT_ESTIMATOR = "difference"
+
+ESTIMATORS = {
+    estimator.name: estimator
+    for estimator in (
+        Estimator(
+            "difference",
+            description="mean output with the group minus without it",
+            meaning="{quantity} of {examples} over models trained with the {noun} minus over models trained without it",
+            supports_only=True,
+            is_linear=True,
+            halves="difference_halves",
+        ),
+        Estimator(
+            "ridge",
+            description="regression on all groups at once",
+            meaning=(
+                "change of the {quantity} of {examples} when the {noun} joins the training set, "
+                "by ridge regression on all {nouns} at once"
+            ),
+            needs_penalty=True,
+            halves="ridge_halves",
+        ),
+    )
+}
+"""By name, in the order of help texts and of the app's key."""
+
+
+def find_estimator(name: str) -> Estimator:
+    """Return the estimator of a name.
+
+    Raises:
+        ConfigError: there is none; the message lists those there are.
+    """
+    if name not in ESTIMATORS:
+        raise ConfigError(f"unknown estimator {name!r}: one of {', '.join(ESTIMATORS)}")
+    return ESTIMATORS[name]
 
 
 def estimate(
-    estimator: Estimator | str,
+    estimator: str,
     masks: Mask,
     outputs: Floats | OutputMatrix,
     clusters: NDArray[Any] | None = None,
 ) -> Estimate:
-    """Estimate by name: masks (m, K), outputs (m, n) or (m,); see the estimators for the rest."""
-    method = difference if parse_estimator(estimator) is Estimator.DIFFERENCE else ridge
-    return method(masks, outputs, clusters)
+    """Estimate by the name of an estimator; see `Estimator.estimate`."""
+    return find_estimator(estimator).estimate(masks, outputs, clusters)

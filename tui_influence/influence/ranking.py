@@ -16,11 +16,7 @@ from tui_influence.influence.estimate import (
     interval,
     p_values,
 )
-from tui_influence.influence.estimators import (
-    difference,
-    estimate,
-    parse_estimator,
-)
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate, find_estimator
 from tui_influence.influence.forecast import (
     forecast_models,
 )
@@ -40,7 +36,6 @@ from tui_influence.influence.reliability import (
 )
 from tui_influence.influence.types import (
     Estimate,
-    Estimator,
     OutputKind,
     RankedGroup,
     Ranking,
@@ -76,7 +71,7 @@ def rank_groups(
     labels: Integers | None,
     group_names: Sequence[str],
     examples: NDArray[Any],
-    estimator: Estimator | str = "difference",
+    estimator: str = DEFAULT_ESTIMATOR,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     heldout: Heldout | None = None,
@@ -91,7 +86,7 @@ def rank_groups(
         labels: (n,) int, true labels; None unless the kind is `correct`.
         group_names: K names.
         examples: to average over, (n,) bool or indices: the whole target, a class, or one example.
-        estimator: "difference" or "ridge".
+        estimator: a name in `ESTIMATORS`.
         kind: "margin", "probability" or "correct".
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
         heldout: further models, for the LDS.
@@ -104,12 +99,12 @@ def rank_groups(
         ConfigError: unknown estimator or kind, or a selection that does not fit.
         ResultsError: NaN or infinite margins.
     """
-    estimator, kind = parse_estimator(estimator), parse_output_kind(kind)
+    method, kind = find_estimator(estimator), parse_output_kind(kind)
     m, groups = masks.shape
     if len(group_names) != groups or margins.shape[0] != m:
         raise ValueError(f"{len(group_names)} names and margins {margins.shape} do not fit masks {masks.shape}")
     mean = mean_output(OutputMatrix(margins, predicted, labels, kind), examples)
-    found = estimate(estimator, masks, mean, clusters)
+    found = method.estimate(masks, mean, clusters)
     penalty = None if found.penalty is None or not np.isfinite(found.penalty).all() else float(found.penalty[0])
     reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
     score = None
@@ -138,7 +133,7 @@ def influence_matrix(
     margins: Floats,
     predicted: Integers | None = None,
     labels: Integers | None = None,
-    estimator: Estimator | str = "difference",
+    estimator: str = DEFAULT_ESTIMATOR,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     examples: NDArray[np.integer[Any]] | None = None,
@@ -158,11 +153,12 @@ def influence_row(
     margins: Floats,
     predicted: Integers | None = None,
     labels: Integers | None = None,
+    estimator: str = DEFAULT_ESTIMATOR,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     examples: NDArray[np.integer[Any]] | None = None,
 ) -> Estimate:
-    """Influence of one group on every target example, (1, n), by `difference`: that row of `influence_matrix`.
+    """Influence of one group on every target example, (1, n): that row of `influence_matrix`.
 
     Args:
         group: its column in the masks.
@@ -170,12 +166,13 @@ def influence_row(
         margins: (m, n), as the others in `rank_groups`.
         predicted: (m, n) or None.
         labels: (n,) or None.
+        estimator: a name in `ESTIMATORS`.
         kind: of output.
         clusters: (m,) int or None.
         examples: (c,) indices of target examples; None for all.
     """
     outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
-    return difference(masks, outputs, clusters, only=np.array([group]))
+    return find_estimator(estimator).estimate(masks, outputs, clusters, only=np.array([group]))
 
 
 def ranked_rows(

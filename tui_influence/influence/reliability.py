@@ -8,18 +8,11 @@ from numpy.typing import NDArray
 
 from tui_influence.influence.design_effect import better_than_random, halving_factor
 from tui_influence.influence.estimate import group_counts
-from tui_influence.influence.estimators import (
-    parse_estimator,
-    ridge,
-)
+from tui_influence.influence.estimators import ESTIMATORS, Estimator, find_estimator
 from tui_influence.influence.lds import spearman
 from tui_influence.influence.outputs import Mask
-from tui_influence.influence.ridge import ridge_coefficients
 from tui_influence.influence.strata import cluster_labels, seed_strata
-from tui_influence.influence.types import (
-    Estimator,
-    Reliability,
-)
+from tui_influence.influence.types import Reliability
 
 _NORMAL_95 = 1.959963984540054
 _ENOUGH_RANKS = 4000  # groups x splits after which more ridge splits say little that is new
@@ -30,7 +23,7 @@ _WIDER = 1.5
 def split_half(
     masks: Mask,
     outputs: NDArray[Any],
-    estimator: Estimator | str,
+    estimator: str,
     clusters: NDArray[Any] | None = None,
     splits: int = 20,
     seed: int = 0,
@@ -67,7 +60,7 @@ def split_half(
     Returns:
         None where there is nothing to correlate: fewer than 4 clusters, or fewer than 3 groups that vary.
     """
-    estimator = parse_estimator(estimator)
+    method = find_estimator(estimator)
     m = masks.shape[0]
     labels = cluster_labels(clusters, m)
     labels = np.arange(m) if labels is None else labels
@@ -80,18 +73,19 @@ def split_half(
         return None
     outputs = np.asarray(outputs, dtype=np.float64)
     orthogonal = better_than_random(masks, seed_strata(clusters, m))
-    by_ridge = orthogonal or estimator is Estimator.RIDGE
-    if by_ridge:
+    if orthogonal:
+        method = ESTIMATORS["ridge"]
+    if method.needs_penalty:
         splits = min(splits, max(_FEWEST_SPLITS, math.ceil(_ENOUGH_RANKS / groups)))
     rng = np.random.default_rng(seed)
     in_first = np.stack([rng.permutation(count) < count // 2 for _ in range(splits)])[:, labels]
+    if method.needs_penalty and penalty is None:
+        penalty = _penalty_of(method, masks, outputs, clusters)
+    first, second = _estimate_halves(method, masks, outputs, clusters, in_first, penalty)
     factor = 2.0
-    if by_ridge:
-        penalty = _penalty_of(masks, outputs, clusters) if penalty is None else penalty
-        first, second = _ridge_halves(masks, outputs, clusters, in_first, penalty)
-        factor = halving_factor(masks, clusters, in_first[0], penalty) if orthogonal else 2.0
-    else:
-        first, second = _difference_halves(masks, outputs, in_first)
+    if orthogonal:
+        assert penalty is not None
+        factor = halving_factor(masks, clusters, in_first[0], penalty)
     each = _spearman_of_finite(first, second)
     each = each[np.isfinite(each)]
     if each.size == 0:
@@ -116,43 +110,42 @@ def _lengthened(reliability: float, factor: float) -> float:
     return float(np.clip(factor * reliability / divisor, -1, 1)) if divisor > 0 else -1.0
 
 
-def _difference_halves(
-    masks: Mask, outputs: NDArray[np.float64], in_first: Mask
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Differences of means in both halves of every split, each (K, splits), from two products."""
-    design = masks.astype(np.float32).T
-    centred = (outputs - outputs.mean()).astype(np.float32)
-    result = []
-    for half in (in_first.T, ~in_first.T):
-        weight = half.astype(np.float32)
-        count = design @ weight
-        total = design @ (weight * centred[:, None])
-        others = (centred @ weight) - total
-        with np.errstate(divide="ignore", invalid="ignore"):
-            result.append((total / count - others / (weight.sum(axis=0) - count)).astype(np.float64))
-    return result[0], result[1]
+def _penalty_of(method: Estimator, masks: Mask, outputs: NDArray[np.float64], clusters: NDArray[Any] | None) -> float:
+    """Penalty that all models lead to; 1 where they lead to none."""
+    penalty = method.estimate(masks, outputs, clusters).penalty
+    assert penalty is not None
+    return float(penalty[0]) if np.isfinite(penalty[0]) else 1.0
 
 
-def _penalty_of(masks: Mask, outputs: NDArray[np.float64], clusters: NDArray[Any] | None) -> float:
-    used = ridge(masks, outputs, clusters).penalty
-    assert used is not None
-    return float(used[0]) if np.isfinite(used[0]) else 1.0
-
-
-def _ridge_halves(
+def _estimate_halves(
+    method: Estimator,
     masks: Mask,
     outputs: NDArray[np.float64],
     clusters: NDArray[Any] | None,
     in_first: Mask,
-    penalty: float,
+    penalty: float | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge coefficients in both halves of every split, each (K, splits)."""
-    result: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
-    for split in in_first:
-        for half, estimates in zip((split, ~split), result, strict=True):
-            own = None if clusters is None else clusters[half]
-            estimates.append(ridge_coefficients(masks[half], outputs[half], own, penalty))
-    return np.stack(result[0], axis=1), np.stack(result[1], axis=1)
+    """Influences from both halves of every split, each (K, splits)."""
+    if method.halves:
+        halves: tuple[NDArray[np.float64], NDArray[np.float64]] = method.load(method.halves)(
+            masks, outputs, clusters, in_first, penalty
+        )
+        return halves
+    function = method.load(method.name)
+    options = {"penalty": penalty} if method.needs_penalty else {}
+    first, second = (
+        np.stack(
+            [
+                function(masks[half], outputs[half], None if clusters is None else clusters[half], **options).influence[
+                    :, 0
+                ]
+                for half in side
+            ],
+            axis=1,
+        ).astype(np.float64)
+        for side in (in_first, ~in_first)
+    )
+    return first, second
 
 
 def _spearman_of_finite(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

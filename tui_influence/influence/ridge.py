@@ -122,6 +122,22 @@ def ridge_coefficients(
     return dual[:, 0]
 
 
+def ridge_halves(
+    masks: Mask,
+    outputs: NDArray[np.float64],
+    clusters: NDArray[Any] | None,
+    in_first: Mask,
+    penalty: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ridge coefficients in both halves of every split, each (K, splits)."""
+    result: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for split in in_first:
+        for half, estimates in zip((split, ~split), result, strict=True):
+            seeds = None if clusters is None else clusters[half]
+            estimates.append(ridge_coefficients(masks[half], outputs[half], seeds, penalty))
+    return np.stack(result[0], axis=1), np.stack(result[1], axis=1)
+
+
 @dataclass(frozen=True)
 class _Fit:
     """Coefficients and their variance, (K', n), and the index into the grid of each output's λ, (n,)."""

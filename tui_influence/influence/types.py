@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,8 @@ class Estimate:
         df: degrees of freedom of the t interval influence ± t(df) · se; 0 when there is none.
         n_with: (K,) number of models that were trained on the group.
         n_without: (K,) number that were not. One of the two is 0 for a constant group: influence undefined.
-        kind: "difference" or "ridge".
-        relative: True where every model has the same number of groups, so that the influences sum to zero and
+        estimator: its name.
+        is_relative: True where every model has the same number of groups, so that the influences sum to zero and
             each says "better or worse than an average other group in its place". False: the effect of having the
             group, the others as they may be.
         penalty: (n,) the ridge penalty that was used, None for other estimators.
@@ -38,6 +38,16 @@ class Estimate:
     estimator: str
     is_relative: bool = False
     penalty: Floats | None = None
+
+    def of_groups(self, groups: NDArray[np.intp]) -> Estimate:
+        """Return the rows of some groups, (K',) indices."""
+        return replace(
+            self,
+            influence=self.influence[groups],
+            se=self.se[groups],
+            n_with=self.n_with[groups],
+            n_without=self.n_without[groups],
+        )
 
 
 @dataclass(frozen=True)
@@ -109,13 +119,6 @@ def reliability_grade(reliability: Reliability | None) -> str:
     return "strong"
 
 
-class Estimator(StrEnum):
-    """How influences are computed from masks and outputs."""
-
-    DIFFERENCE = "difference"
-    RIDGE = "ridge"
-
-
 class OutputKind(StrEnum):
     """The number that is compared between models."""
 
@@ -174,7 +177,7 @@ class Ranking:
     """
 
     rows: tuple[RankedGroup, ...]
-    estimator: Estimator
+    estimator: str
     output: OutputKind
     n_models: int
     n_examples: int

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import interval, same_size_masks
-from tui_influence.influence.estimators import estimate, ridge
+from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import Floats, Mask
+from tui_influence.influence.ridge import ridge
 from tui_influence.influence.strata import cluster_labels
 
 FEWEST = 32

@@ -25,7 +25,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import (
     interval,
 )
-from tui_influence.influence.estimators import estimate
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate
 from tui_influence.influence.outputs import (
     Floats,
     parse_output_kind,
@@ -350,7 +350,7 @@ def outlined(
     used = before.ranking if before else None
     asked = Asked(
         wanted.weights or (used.targets if used else {info.targets[0].name: 1.0}),
-        wanted.estimator or (used.estimator if used else "difference"),
+        wanted.estimator or (used.estimator if used else DEFAULT_ESTIMATOR),
         wanted.output or (used.output if used else "margin"),
         wanted.settings,
     )

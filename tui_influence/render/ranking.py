@@ -16,6 +16,7 @@ from math import isfinite
 from typing import TypeVar
 
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.types import (
     LDS,
     SIGNIFICANCE_LEVEL,
@@ -116,13 +117,9 @@ def meaning(report: AnyReport) -> str:
         return _comparison_meaning(report)
     quantity, noun = _QUANTITY[report.ranking.output], report.noun
     examples = scope(report)
-    if report.ranking.estimator == "difference":
-        what = f"{quantity} of {examples} over models trained with the {noun} minus over models trained without it"
-    else:
-        what = (
-            f"change of the {quantity} of {examples} when the {noun} joins the training set, "
-            f"by {shown(report.ranking.estimator)} regression on all {report.nouns} at once"
-        )
+    what = find_estimator(report.ranking.estimator).meaning.format(
+        quantity=quantity, examples=examples, noun=noun, nouns=report.nouns
+    )
     if report.is_relative:
         frame = f"relative to an average {noun} (every model has equally many, so influences add up to about zero)"
     else:

@@ -1,4 +1,4 @@
-"""Networks: a small CNN, a ResNet-9 kind, torchvision's classifiers by name, the user's own.
+"""Networks: those of `NETWORKS`, torchvision's classifiers by name, the user's `module:callable`.
 
 Every network ends in an `nn.Linear` whose output is the network's output. `split_head` takes it off: what is left
 maps images to features, and features are what is transferred.
@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from tui_influence.config.schema import ModelSection
 from tui_influence.errors import ConfigError
+from tui_influence.networks import NETWORKS
 
 
 class Block(nn.Module):
@@ -96,7 +97,7 @@ def build_network(
     """Return a freshly initialised network on the CPU, drawn from torch's global generator.
 
     Torchvision's networks keep their stems, which are made for 224 px: at small sizes they reduce a 32 px image to
-    a single pixel. They work, but `small-cnn` and `resnet9` are the ones made for small images.
+    a single pixel. They work, but those in `NETWORKS` are made for small images.
 
     Args:
         model: `arch` and `width`.
@@ -109,15 +110,16 @@ def build_network(
         ConfigError: no such network, or one that cannot take such images or be transferred.
     """
     arch = model.arch
-    if arch == "small-cnn":
-        return SmallCNN(classes, channels, model.width)
-    if arch == "resnet9":
-        return ResNet9(classes, channels, model.width)
-    network = (
-        _own(arch, classes, channels, resolution) if ":" in arch else _torchvision(arch, classes, channels, resolution)
-    )
+    if arch in NETWORKS:
+        network = _imported(NETWORKS[arch].location)(classes, channels, model.width)
+        assert isinstance(network, nn.Module)
+        return network
+    if ":" in arch:
+        network = _build_users_network(arch, classes, channels, resolution)
+    else:
+        network = _build_torchvision_network(arch, classes, channels, resolution)
     if trial or _is_lazy(network):
-        _try(network, arch, classes, channels, resolution)
+        _try_network(network, arch, classes, channels, resolution)
     return network
 
 
@@ -138,12 +140,12 @@ def split_head(network: nn.Module) -> tuple[nn.Module, nn.Linear]:
     return network, head
 
 
-def _torchvision(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+def _build_torchvision_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
     import torchvision  # seconds to import, and most runs do without
 
     names = torchvision.models.list_models(module=torchvision.models)
     if arch not in names:
-        near = difflib.get_close_matches(arch, ["small-cnn", "resnet9", *names], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(arch, [*NETWORKS, *names], n=3, cutoff=0.5)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise ConfigError(f'there is no network "{arch}"{hint}')
     if channels not in (1, 3):
@@ -160,11 +162,17 @@ def _torchvision(arch: str, classes: int, channels: int, resolution: int) -> nn.
     return GreyAsColour(network) if channels == 1 else network
 
 
-def _own(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
-    """Import and call the user's own; whoever starts a process decides what it can import."""
-    module_name, _, attribute = arch.partition(":")
+def _imported(location: str) -> Callable[..., object]:
+    """Return what a `module:callable` names."""
+    module_name, _, attribute = location.partition(":")
+    factory: Callable[..., object] = getattr(importlib.import_module(module_name), attribute)
+    return factory
+
+
+def _build_users_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    """Import and call the user's `module:callable`; whoever starts a process decides what it can import."""
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        factory = _imported(arch)
     except Exception as error:  # whatever the user's module raises
         raise ConfigError(f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}') from error
     return _call(arch, factory, classes, channels, resolution)
@@ -188,13 +196,13 @@ def _is_lazy(network: nn.Module) -> bool:
     return any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers()))
 
 
-def _try(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:
+def _try_network(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:
     """Run two empty images through, to find out now what would fail at the first step of every model."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise ConfigError(f'arch "{arch}" has no nn.Linear: features are the input of the last one')
-    seen: list[Tensor] = []
-    hook = linear[-1].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    linear_outputs: list[Tensor] = []
+    hook = linear[-1].register_forward_hook(lambda _module, _inputs, output: linear_outputs.append(output))
     training = network.training
     try:
         with torch.no_grad():
@@ -207,7 +215,7 @@ def _try(network: nn.Module, arch: str, classes: int, channels: int, resolution:
     if not isinstance(logits, Tensor) or logits.shape != (2, classes):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ConfigError(f'arch "{arch}" gives {shape} for two images, not (2, {classes})')
-    if not seen or seen[-1].shape != logits.shape or not torch.equal(seen[-1], logits):
+    if not linear_outputs or not torch.equal(linear_outputs[-1], logits):
         raise ConfigError(f'arch "{arch}" does not end in an nn.Linear: its output must be that of its last one')
 
 

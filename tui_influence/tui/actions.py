@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
+from tui_influence.influence.estimators import ESTIMATORS
+
 MODES = ("sweep", "rank", "class", "prune", "log", "probe")
 """The modes, in the order of their keys."""
 _PLACES = {
@@ -23,6 +25,8 @@ _ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
 """What of the app is possible without a run, in the list of runs."""
 _FIELDS = ("choose", "path")
 """Scopes of screens on which a field always has the keys."""
+
+_NEXT_ESTIMATOR = f"Estimate by another method: {' or '.join(ESTIMATORS)}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ ACTIONS = (
     Action("rank.target", "t", "Target", "Choose the target that is influenced"),
     Action("rank.target-class", "c", "Class", "Choose one class of the target, or all of them"),
     Action("rank.versus", "v", "Vs", "Compare with another target or class, side by side"),
-    Action("rank.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
+    Action("rank.estimator", "m", "Method", _NEXT_ESTIMATOR, False),
     Action("rank.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("rank.prune", "p", "Prune", "Retrain without the marked classes, and compare: to Prune", False),
     Action("rank.export", "e", "CSV", "Export as CSV, the same bytes as `tinfl rank --csv`"),
@@ -115,7 +119,7 @@ ACTIONS = (
     Action("class.view", "v", "View", "Turn from the images to the target classes, and back"),
     Action("class.target", "t", "Target", "Choose the target that is influenced", False),
     Action("class.target-class", "c", "Only", "Show images of one class of the target, or of all"),
-    Action("class.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
+    Action("class.estimator", "m", "Method", _NEXT_ESTIMATOR, False),
     Action("class.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("class.command", "Y", "Command", "Copy the command line that shows this class", False),
     Action("image.close", "escape,q", "Back", "Go back to where the image was opened"),
@@ -150,7 +154,7 @@ ACTIONS = (
     Action("probe.target", "t", "Target", "Choose the target that is probed", False),
     Action("probe.target-class", "c", "Class", "Choose one class of the target, or all of them"),
     Action("probe.driver", "d", "Driver", "Choose a source class: which images it drives"),
-    Action("probe.estimator", "m", "Method", "Estimate by the other method: difference or ridge", False),
+    Action("probe.estimator", "m", "Method", _NEXT_ESTIMATOR, False),
     Action("probe.output", "o", "Output", "Next output: margin, probability, correct", False),
     Action("probe.export", "e", "CSV", "Export as CSV, the same bytes as the command's --csv"),
     Action("probe.command", "Y", "Command", "Copy the command line that finds the same", False),

@@ -16,7 +16,6 @@ from tui_influence.analysis.types import (
 from tui_influence.influence.forecast import forecast_models
 from tui_influence.influence.types import (
     LDS,
-    Estimator,
     OutputKind,
     RankedGroup,
     Ranking,
@@ -56,7 +55,7 @@ def constant(rank: int, group: str, *, everywhere: bool = True) -> RankedGroup:
 def ranking_of(rows: tuple[RankedGroup, ...], reliability: Reliability | None = GOOD, **changes) -> Ranking:
     made = Ranking(
         rows=rows,
-        estimator=Estimator.DIFFERENCE,
+        estimator="difference",
         output=OutputKind.MARGIN,
         n_models=200,
         n_examples=500,

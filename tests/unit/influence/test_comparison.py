@@ -11,7 +11,6 @@ from tui_influence.influence.comparison import (
 )
 from tui_influence.influence.types import (
     ComparisonKind,
-    Estimator,
     OutputKind,
     RankedGroup,
     Ranking,
@@ -27,7 +26,7 @@ def ranking(*groups: tuple[float, float]) -> Ranking:
         RankedGroup(rank, f"g{k}", k, groups[k][0], 0.1, groups[k][0] - 0.2, groups[k][0] + 0.2, groups[k][1], 9, 9)
         for rank, k in enumerate(order, start=1)
     )
-    return Ranking(rows, Estimator.DIFFERENCE, OutputKind.MARGIN, 18, 5, None, None, None, (), True)
+    return Ranking(rows, "difference", OutputKind.MARGIN, 18, 5, None, None, None, (), True)
 
 
 SURE, UNSURE = 0.01, 0.4
@@ -105,7 +104,7 @@ def test_a_difference_s_interval_holds_whatever_the_errors_have_in_common(shared
     for a, b in errors:
         pair = [
             Ranking((RankedGroup(1, "g", 0, x, se, x - 1.96 * se, x + 1.96 * se, 1, 9, 9),),
-                    Estimator.RIDGE, OutputKind.MARGIN, 18, 5, None, None, None, (), False)
+                    "ridge", OutputKind.MARGIN, 18, 5, None, None, None, (), False)
             for x, se in ((0.7 + a, 0.1), (-0.3 + b, 0.2))
         ]  # fmt: skip
         (row,) = compare(*pair, level=LEVEL).rows

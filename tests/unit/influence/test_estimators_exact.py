@@ -9,9 +9,9 @@ from slow_reference import slow_difference, slow_ridge, within_clusters
 from tui_influence.influence import design_effect
 from tui_influence.influence import difference as difference_module
 from tui_influence.influence import ridge as ridge_module
-from tui_influence.influence.estimators import ConstantGroupError, difference, ridge
+from tui_influence.influence.difference import ConstantGroupError, difference
 from tui_influence.influence.outputs import OutputMatrix
-from tui_influence.influence.ridge import ridge_coefficients
+from tui_influence.influence.ridge import ridge, ridge_coefficients
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 SINGLE = 2e-5  # of the largest value, in float32

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from simulated_sweeps import Sweep, simulate
 
+from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.estimators import difference, ridge
+from tui_influence.influence.ridge import ridge
 
 SWEEPS = 120
 STANDARD_ERRORS = 4  # a right implementation fails once in 16,000 times; the seeds are fixed besides

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from simulated_sweeps import draw_masks, simulate
 from slow_reference import slow_lds
 
-from tui_influence.influence.estimators import difference
+from tui_influence.influence.difference import difference
 from tui_influence.influence.lds import lds
 
 

@@ -1,6 +1,7 @@
 """Split-half reliability, its interval, its words, and the forecast, against sweeps that are really run again."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from scipy.stats import spearmanr
 from simulated_sweeps import Sweep, draw_masks, simulate
 
 from tui_influence.influence import design_effect
+from tui_influence.influence import difference as difference_module
 from tui_influence.influence import reliability as reliability_module
-from tui_influence.influence.estimators import difference, ridge
+from tui_influence.influence.difference import difference
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.lds import average_ranks, spearman
 from tui_influence.influence.reliability import (
     split_half,
 )
+from tui_influence.influence.ridge import ridge
 from tui_influence.influence.types import (
     Reliability,
     reliability_grade,
@@ -79,8 +82,8 @@ def test_a_pair_is_never_split_so_its_shared_error_is_in_one_half_only(estimator
     masks = np.repeat(rng.random((60, 20)) < 0.5, 2, axis=0)
     outputs = np.repeat(rng.standard_normal(60), 2)
     seen = []
-    original = reliability_module._difference_halves
-    monkeypatch.setattr(reliability_module, "_difference_halves", lambda *all_: seen.append(all_[2]) or original(*all_))
+    original = difference_module.difference_halves
+    monkeypatch.setattr(difference_module, "difference_halves", lambda *all_: seen.append(all_[3]) or original(*all_))
     together = split_half(masks, outputs, "difference", np.arange(120) // 2)
     apart = split_half(masks, outputs, "difference")
     assert (seen[0][:, ::2] == seen[0][:, 1::2]).all()
@@ -92,7 +95,7 @@ def test_both_halves_are_rankings_of_their_own_models():
     sweep = simulate("bernoulli", 60, 10, 1, seed=3)
     half = np.zeros((1, 60), dtype=bool)
     half[0, ::2] = True
-    first, second = reliability_module._difference_halves(sweep.masks, sweep.outputs[:, 0], half)
+    first, second = difference_module.difference_halves(sweep.masks, sweep.outputs[:, 0], None, half, None)
     np.testing.assert_allclose(first, difference(sweep.masks[::2], sweep.outputs[::2]).influence, atol=1e-4)
     np.testing.assert_allclose(second, difference(sweep.masks[1::2], sweep.outputs[1::2]).influence, atol=1e-4)
 
@@ -100,15 +103,14 @@ def test_both_halves_are_rankings_of_their_own_models():
 def halves_of(split, monkeypatch, estimator):
     """Run `split` and return with its result which models were in the first half of each halving, and the estimates."""
     seen = []
-    name = f"_{estimator}_halves"
-    original = getattr(reliability_module, name)
-    place = 2 if estimator == "difference" else 3
+    module, name = import_module(f"tui_influence.influence.{estimator}"), f"{estimator}_halves"
+    original = getattr(module, name)
 
     def spy(*arguments):
-        seen.append((arguments[place], original(*arguments)))
+        seen.append((arguments[3], original(*arguments)))
         return seen[-1][1]
 
-    monkeypatch.setattr(reliability_module, name, spy)
+    monkeypatch.setattr(module, name, spy)
     return split(), *seen[0]
 
 

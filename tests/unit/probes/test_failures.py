@@ -16,8 +16,9 @@ from tui_influence.analysis.types import (
     HarmfulGroup,
 )
 from tui_influence.errors import ResultsError
+from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.estimators import difference, ridge
+from tui_influence.influence.ridge import ridge
 
 GROUPS, EXAMPLES, MODELS = 8, 60, 300
 LABELS = np.arange(EXAMPLES) % 3

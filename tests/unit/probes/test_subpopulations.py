@@ -20,7 +20,7 @@ from tui_influence.analysis.types import (
     DrivenExamples,
 )
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.estimators import difference
+from tui_influence.influence.difference import difference
 from tui_influence.influence.outputs import (
     OutputMatrix,
 )

@@ -8,7 +8,9 @@ import pytest
 from scipy.stats import t
 
 from tests.unit.influence.simulated_sweeps import simulate
-from tui_influence.influence.estimators import difference, estimate, ridge
+from tui_influence.influence.difference import difference
+from tui_influence.influence.estimators import estimate
+from tui_influence.influence.ridge import ridge
 from tui_influence.pruning import forecast
 from tui_influence.pruning.forecast import FEWEST, predict_gain
 

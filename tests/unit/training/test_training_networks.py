@@ -143,7 +143,7 @@ def test_torchvisions_networks_are_built_for_the_images_without_weights(monkeypa
 
 def test_a_network_that_is_not_made_yet_is_made_before_every_model(monkeypatch):
     tried = []
-    monkeypatch.setattr(networks, "_try", lambda *those: tried.append(those[1]))
+    monkeypatch.setattr(networks, "_try_network", lambda *those: tried.append(those[1]))
     for arch, times in ((OWN + "lazy", 1), (OWN + "good", 0)):
         networks.build_network(ModelSection(arch=arch), 5, 3, 32, trial=False)
         assert tried.count(arch) == times
@@ -155,7 +155,7 @@ def test_a_network_that_is_not_made_yet_is_made_before_every_model(monkeypatch):
 def test_a_trial_leaves_the_network_as_it_was(training):
     network = build(OWN + "good").train(training)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    networks._try(network, "x", 5, 3, 32)
+    networks._try_network(network, "x", 5, 3, 32)
     assert network.training == training
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
     assert not any(module._forward_hooks for module in network.modules())
@@ -173,8 +173,8 @@ def test_every_kind_trains_and_repeats(arch):
 @pytest.mark.parametrize("arch", ["mobilenet_v3_small", OWN + "good"])
 def test_a_network_is_tried_once_and_not_before_every_model(arch, monkeypatch):
     tried = []
-    attempt = networks._try
-    monkeypatch.setattr(networks, "_try", lambda *those: tried.append(those[1]) or attempt(*those))
+    attempt = networks._try_network
+    monkeypatch.setattr(networks, "_try_network", lambda *those: tried.append(those[1]) or attempt(*those))
     one = trainer(source(per_class=8), arch=arch, epochs=1, batch_size=24)
     one.run(mask(2), 3)
     one.run(mask(2), 4)

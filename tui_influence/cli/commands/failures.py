@@ -33,6 +33,7 @@ from tui_influence.cli.options import (
 )
 from tui_influence.errors import ConfigError
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.counterfactual import (
     DROP,
     FEWEST_SEEDS,
@@ -68,7 +69,7 @@ def failures(
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
     target_class: TargetClass = None,
     target: Target = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     below: Annotated[

@@ -14,10 +14,20 @@ import typer
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import StageLine
-from tui_influence.cli.options import Ascii, Devices, Foreground, Json, Results, RetryFailed
+from tui_influence.cli.options import (
+    ESTIMATOR_HELP,
+    Ascii,
+    Devices,
+    EstimatorName,
+    Foreground,
+    Json,
+    Results,
+    RetryFailed,
+)
 from tui_influence.datasets.groups import read_class_list
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.pruning import plan_document
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.arms import Chosen, choice
 from tui_influence.pruning.planning import Planned, cost_of
 from tui_influence.render.pruning import cost_line, plan_lines
@@ -72,7 +82,7 @@ def prune(
         typer.Option(metavar="NAME[=WEIGHT]", help="Target that counts; several make a weighted mix."),
     ] = None,
     estimator: Annotated[
-        Literal["difference", "ridge"] | None, typer.Option(help="How to rank; difference by default.")
+        EstimatorName | None, typer.Option(help=f"How to rank; {DEFAULT_ESTIMATOR} by default. {ESTIMATOR_HELP}.")
     ] = None,
     output_kind: Annotated[
         Literal["margin", "probability", "correct"] | None, typer.Option(help="What to rank by; margin by default.")

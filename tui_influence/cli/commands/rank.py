@@ -7,6 +7,7 @@ import typer
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options import Ascii, Estimator, Json, OutputKind, Results, Split, Target, TargetClass
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
@@ -21,7 +22,7 @@ def rank(
     target: Target = None,
     target_class: TargetClass = None,
     example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     compare_target: Annotated[str | None, typer.Option(help="Compare with another target, by name.")] = None,

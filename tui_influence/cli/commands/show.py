@@ -24,6 +24,7 @@ from tui_influence.cli.options import (
     Theme,
 )
 from tui_influence.errors import ConfigError, ResultsError, TinflError
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 if TYPE_CHECKING:
     from tui_influence.analysis.ranking import Question
@@ -42,7 +43,7 @@ def show(
     source: Annotated[str | None, typer.Option(help="One class of the source, by name.")] = None,
     target: Target = None,
     target_class: TargetClass = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     columns: Columns = None,

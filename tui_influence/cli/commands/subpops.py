@@ -21,6 +21,7 @@ from tui_influence.cli.options import (
     Theme,
 )
 from tui_influence.errors import ConfigError
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def subpops(
     source: Annotated[str | None, typer.Option(help="Only what this class of the source drives.")] = None,
     target_class: TargetClass = None,
     target: Target = None,
-    estimator: Estimator = "difference",
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     output_kind: OutputKind = "margin",
     split: Split = "estimate",
     top: Annotated[int | None, typer.Option(min=1, help="Show this many examples, or parts of a class, only.")] = None,

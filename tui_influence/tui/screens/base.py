@@ -15,6 +15,7 @@ from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
 from tui_influence.analysis.types import ImageSeries
+from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
@@ -112,7 +113,6 @@ class ModeScreen(Screen[None]):
         return False
 
 
-_ESTIMATORS = ("difference", "ridge")
 _OUTPUTS = ("margin", "probability", "correct")
 _QUESTIONS = ("target", "target_class", "versus", "estimator", "output")
 
@@ -158,8 +158,8 @@ class AskingScreen(ModeScreen):
         return action not in _QUESTIONS or (self.state.overview is not None and self.state.overview.info is not None)
 
     def action_estimator(self) -> None:
-        """Estimate by the other method."""
-        self.ask(replace(self.state.question, estimator=_next(_ESTIMATORS, self.state.question.estimator)))
+        """Estimate by the next method."""
+        self.ask(replace(self.state.question, estimator=_next(tuple(ESTIMATORS), self.state.question.estimator)))
 
     def action_output(self) -> None:
         """Ask for the next output kind."""
