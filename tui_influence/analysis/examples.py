@@ -82,6 +82,7 @@ def explain_example(reading: RunSnapshot, question: Question, example: int, grou
         example=example,
         name=reading.examples.names[example],
         label=int(reading.examples.labels[example]),
+        split="estimate" if reading.examples.estimate[example] else "evaluate",
         overall=summarise_predictions(reading, example),
         with_and_without=None if group is None else summarise_with_and_without(reading, example, group),
         drivers=drivers,

@@ -206,14 +206,16 @@ class ExampleReport:
         example: its number among all test examples.
         name: where it came from.
         label: its class, by position.
-        overall: what all models say.
-        split: what those with a group say, and those without it; None if no group was asked about.
+        split: the half of the test examples that it is in: estimate or evaluate.
+        overall: predictions of all models.
+        with_and_without: predictions of models with a group, and of those without it; None if no group was given.
         drivers: the ranking of all groups by their influence on this example.
     """
 
     example: int
     name: str
     label: int
+    split: str
     overall: PredictionSummary
     with_and_without: tuple[PredictionSummary, PredictionSummary] | None
     drivers: RankingResult

@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ExampleQuestion, ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
+from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
@@ -112,11 +113,17 @@ class ImageScreen(Screen[int]):
             return [Text("looking...", style=style.quiet)]
         if seen.found is None:
             return [Text(plain(seen.reason, style.ascii), style=style.warning)]
-        from tui_influence.tui.widgets.example_lines import example_lines  # here, because it loads numpy
-
         reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
-        lines = example_lines(seen.found, classes, self._group(), style, width, box.height, self._counterfactual(width))
+        lines = example_lines(
+            seen.found,
+            classes,
+            style,
+            width,
+            box.height,
+            group=self._group(),
+            counterfactual=self._counterfactual(width),
+        )
         problem = self._state.image_problems.get(reading.target)
         return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines
 

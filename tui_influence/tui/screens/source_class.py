@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
+from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.messages import CopyAsked, GroupSeen
 from tui_influence.tui.screens.base import AskingScreen
@@ -163,8 +164,6 @@ class ClassScreen(AskingScreen):
         return ""
 
     def _show_heading(self) -> None:
-        from tui_influence.tui.widgets.class_lines import heading  # here, because it loads numpy
-
         state = self.state
         answer, overview, seen = state.answer, state.overview, self._seen()
         group = seen.group if seen is not None else state.group
@@ -174,7 +173,7 @@ class ClassScreen(AskingScreen):
         if row is None:
             return
         sizes, width = overview.info.source.sizes, self.size.width - 2
-        lines = [heading(answer.report, row, sizes[row.index], state.style, width)]
+        lines = [group_heading(answer.report, row, sizes[row.index], state.style, width)]
         if seen is None:
             working = state.effects_problem or state.rank_problem or "working it out..."
             lines.append(Text.assemble((plain(working, state.style.ascii), state.style.warning)))
@@ -187,8 +186,6 @@ class ClassScreen(AskingScreen):
             self.query_one("#heading", Static).update(text)
 
     def _show_seen(self) -> None:
-        from tui_influence.tui.widgets.class_lines import class_effects, sample_shelf, shelves
-
         seen, style = self._seen(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
         beside = self.query_one("#beside")
@@ -209,11 +206,13 @@ class ClassScreen(AskingScreen):
         follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
         target = seen.effects.reading.target
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions)
+        images = example_effect_rows(
+            seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions
+        )
         moved.show(images, style, captions=captions, follow=follow)
-        samples.show((sample_shelf(seen.samples, style),), style, captions=0, follow=follow)
+        samples.show((sample_row(seen.samples, style),), style, captions=0, follow=follow)
         room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
-        lines = class_effects(seen.moved, style, max(size[0] - 3, 20), room)
+        lines = class_effect_lines(seen.moved, style, max(size[0] - 3, 20), room)
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _seen(self) -> GroupSeen | None:
