@@ -216,8 +216,8 @@ def _verify(reading: RunSnapshot, candidates: Sequence[Any]) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for arm in document["arms"]:
         cells = [_p(arm["over_everything"]), _p(arm["over_random"])]
-        flipped = arm["flipped"]
-        cells.append("" if flipped is None else f"{flipped['to_right']}, {flipped['to_wrong']} of {flipped['size']}")
+        flips = arm["flips"]
+        cells.append("" if flips is None else f"{flips['to_right']}, {flips['to_wrong']} of {flips['size']}")
         right, margin = f"{arm['right']} of {arm['models']}", f"{arm['margin']['value']:+.2f}"
         print(f"| {arm['arm']} | {right} | {margin} | {' | '.join(cells)} |")
 

@@ -89,9 +89,9 @@ def arrays() -> Arrays:
 def packed(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """(N, side, side, 1) as tinfl packs grey images, once for all models."""
     from tui_influence.datasets.base import Sample
-    from tui_influence.datasets.images import render
+    from tui_influence.datasets.images import render_sample
 
-    return np.stack([render(Sample("", 0, image), side, 1) for image in images])
+    return np.stack([render_sample(Sample("", 0, image), side, 1) for image in images])
 
 
 def kept_classes(i: int) -> NDArray[np.bool_]:

@@ -1,17 +1,17 @@
-"""Which groups each model is trained on, and with which seed.
+"""Designs: the groups that each model is trained on, and its seed.
 
 A design is a pure function: row (role, i) of a run depends on the run's seed, the role and i alone. A sweep can
-therefore be extended, split over machines or resumed without changing a row that exists.
+therefore be extended, split over machines or resumed without changing an existing row.
 
-Three kinds:
+There are three kinds:
 
-- `fixed` (Jain et al. 2022, section 2): exactly round(alpha K) of the K groups, uniformly at random. Every model
-  sees as many groups as every other, so the influences of a `fixed` design sum to zero: each says "better or worse
-  than an average group", not "better or worse than nothing".
-- `bernoulli`: each group on its own, with probability alpha.
+- `fixed` (Jain et al. 2022, section 2): exactly round(alpha K) of the K groups, uniformly at random. All
+  models are trained on equally many groups, so the influences of a `fixed` design sum to zero: each compares a group
+  with the average group, not with no group.
+- `bernoulli`: each group independently, with probability alpha.
 - `balanced`: columns of a Hadamard matrix with foldover (Plackett & Burman 1946; Box & Wilson 1951). Main effects
-  are orthogonal, each mask is followed by its complement, and the two share their training seed, so that what the
-  seed does to both cancels from the difference.
+  are orthogonal, each mask is followed by its complement, and the two share their training seed, so that its
+  effect cancels from the difference.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from tui_influence.roles import Role
 Mask = NDArray[np.bool_]
 
 MIN_GROUPS = 2
-"""A classifier needs two classes, and an influence something to compare with."""
+"""A classifier needs two classes, and an influence needs another group to compare with."""
 
 
 MAX_PLAN_BYTES = 1 << 30
-"""Memory that the rows of a plan may take, and more than its file does: as much as a file of a run may have."""
+"""Limit of the memory of a plan's rows, which take more than its file; the limit of a file of a run is the same."""
 
 _ROW_BYTES = 400
-"""Of a row besides its mask, of a byte a group."""
+"""Memory of a row besides its mask, which takes a byte a group."""
 
 _STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}
 _SPLIT_STREAM = 3
@@ -47,10 +47,10 @@ class Row:
     """One model to train.
 
     Attributes:
-        role: what the model is for.
+        role: role of the model.
         index: i, counted from 0 within the role.
         mask: (K,) bool, the groups it is trained on.
-        seed: of everything random in its training.
+        seed: seed of everything random in its training.
         cluster: rows of one role that share a cluster share their seed.
     """
 
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Design:
-    """How masks are drawn for K groups from one seed.
+    """The rule that draws masks and seeds for K groups from one seed.
 
     Raises:
         ConfigError: fewer than two groups, or an alpha that keeps fewer than two groups or leaves none out.
@@ -92,13 +92,13 @@ class Design:
 
     @property
     def possible_masks(self) -> int:
-        """How many different masks the design can draw."""
+        """Number of different masks that the design can draw."""
         if self.kind == "fixed":
             return comb(self.groups, self.mask_size)
         return (1 << self.groups) - 2 - self.groups  # not: none, all, a single one
 
     def row(self, role: Role, index: int) -> Row:
-        """Row `index` of `role`."""
+        """Return row `index` of `role`."""
         if self.kind == "balanced" and role is Role.ESTIMATE:
             pair, second = divmod(index, 2)
             mask = self._balanced_mask(pair)
@@ -108,7 +108,7 @@ class Design:
         return Row(role, index, mask, self._seed(role, index), index)
 
     def rows(self, role: Role, count: int) -> list[Row]:
-        """The first `count` rows of `role`."""
+        """Return the first `count` rows of `role`."""
         return [self.row(role, index) for index in range(count)]
 
     def _rng(self, role: Role, index: int) -> np.random.Generator:
@@ -124,9 +124,9 @@ class Design:
                 return mask
 
     def _balanced_mask(self, pair: int) -> Mask:
-        """The first mask of a pair: a row of a Hadamard block whose columns and rows are shuffled for each block.
+        """Return the first mask of a pair: a row of a Hadamard block whose columns and rows are shuffled per block.
 
-        A block of order N >= K has N pairs. Each group gets a column of its own, each column and row a random sign.
+        A block of order N >= K has N pairs. Each group gets another column, each column and row a random sign.
         """
         order = _hadamard_order(self.groups)
         block, position = divmod(pair, order)
@@ -137,8 +137,8 @@ class Design:
         # Sylvester's matrix, one row: H[r, c] = (-1) ** popcount(r & c).
         odd = np.array([int(row & column).bit_count() % 2 == 1 for column in columns])
         mask: Mask = odd ^ signs
-        kept = int(mask.sum())
-        if MIN_GROUPS <= kept <= self.groups - MIN_GROUPS:
+        mask_size = int(mask.sum())
+        if MIN_GROUPS <= mask_size <= self.groups - MIN_GROUPS:
             return mask
         # A degenerate pair (its complement keeps almost nothing) is replaced by a random half; only tiny K has any.
         return _fixed_mask(
@@ -147,44 +147,46 @@ class Design:
 
 
 def make_design(section: DesignSection, groups: int, seed: int) -> Design:
-    """Return the design a config asks for, checked against the number of groups.
+    """Return the design of a config, checked against the number of groups.
 
     Raises:
-        ConfigError: the design is impossible for this many groups, or has more models than there are masks, or than
+        ConfigError: the design is impossible for this number of groups, or has more models than masks, or more than
             can be planned.
     """
     design = Design(section.kind, section.alpha, groups, seed)
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
     models = section.models + section.heldout
-    most = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
-    if models > most:
-        raise ConfigError(f"{models:,} models of {groups:,} groups are more than can be planned: at most {most:,}")
+    max_models = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
+    if models > max_models:
+        raise ConfigError(
+            f"{models:,} models of {groups:,} groups are more than can be planned: at most {max_models:,}"
+        )
     if models > design.possible_masks:
         raise ConfigError(
-            f"{models} models are asked for, but only {design.possible_masks} different masks "
+            f"{models} models are requested, but only {design.possible_masks} different masks "
             f"of {groups} groups exist at alpha = {section.alpha:g}"
         )
     return design
 
 
 def schedule(design: Design, models: int, heldout: int) -> list[Row]:
-    """All rows of a sweep in the order they are trained: held-out rows spread evenly among the others.
+    """Return all rows of a sweep in training order: held-out rows are spread evenly among the others.
 
-    So that a run that is stopped early can already be checked.
+    So the influences of a run that is stopped early can be checked, too.
     """
     rows: list[Row] = []
-    drawn = 0
+    n_heldout = 0
     for index in range(models):
         rows.append(design.row(Role.ESTIMATE, index))
-        while drawn < (index + 1) * heldout // models:
-            rows.append(design.row(Role.HELDOUT, drawn))
-            drawn += 1
+        while n_heldout < (index + 1) * heldout // models:
+            rows.append(design.row(Role.HELDOUT, n_heldout))
+            n_heldout += 1
     return rows
 
 
 def split_examples(labels: NDArray[np.int64], seed: int) -> Mask:
-    """Split a target's test examples into halves: influences come from one, gains are reported on the other.
+    """Split a target's test examples into halves: influences come from the first, gains are reported on the second.
 
     Args:
         labels: (n,) class of each example.
@@ -203,41 +205,41 @@ def split_examples(labels: NDArray[np.int64], seed: int) -> Mask:
 
 
 def arm_seed(seed: int, arm: str, repeat: int) -> int:
-    """Return the training seed of one repeat of a pruning's arm: it depends on the run's seed and these two alone."""
+    """Return the training seed of one repeat of an arm: it depends on the run's seed, the arm and the repeat alone."""
     return int(np.random.SeedSequence((seed, _ARM_STREAM, *arm.encode(), repeat)).generate_state(1, np.uint32)[0])
 
 
 def draw_dropped_groups(seed: int, groups: int, k: int, repeat: int) -> NDArray[np.int64]:
-    """Return which k of so many groups a repeat drops at random, ascending; another draw for every k and repeat."""
+    """Return the k groups that a repeat drops at random, ascending; another draw for every k and repeat."""
     rng = np.random.default_rng((seed, _DROP_STREAM, k, repeat))
     return np.sort(rng.choice(groups, k, replace=False))
 
 
 def shuffle_groups(seed: int, groups: int, repeat: int) -> NDArray[np.int64]:
-    """Return so many groups in the random order in which a repeat breaks ties."""
+    """Return all groups in the random order in which a repeat breaks ties."""
     return np.random.default_rng((seed, _TIE_STREAM, repeat)).permutation(groups)
 
 
 def choose_per_class(labels: NDArray[np.int64], count: int, seed: int, stream: int = 0) -> NDArray[np.int64]:
-    """At most `count` examples of each class, drawn by `seed`, in their old order.
+    """Return at most `count` examples of each class, drawn with `seed`, in their original order.
 
     Args:
         labels: (N,) class of each example.
-        count: examples a class; a class with fewer keeps all it has.
-        seed: of the run.
-        stream: tells draws of the same run apart.
+        count: examples of each class; a class with fewer keeps all.
+        seed: seed of the run.
+        stream: number of the draw within a run.
 
     Returns:
-        sorted positions.
+        sorted indices.
     """
     rng = np.random.default_rng((seed, _SUBSET_STREAM, stream))
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, dtype=np.int64)
 
 
-def _fixed_mask(rng: np.random.Generator, groups: int, kept: int) -> Mask:
+def _fixed_mask(rng: np.random.Generator, groups: int, mask_size: int) -> Mask:
     mask = np.zeros(groups, dtype=bool)
-    mask[rng.choice(groups, kept, replace=False)] = True
+    mask[rng.choice(groups, mask_size, replace=False)] = True
     return mask
 
 

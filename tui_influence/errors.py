@@ -1,33 +1,33 @@
-"""The errors a user can cause, and the exit code each one means.
+"""Errors that a user can correct, and their exit codes.
 
-Every module raises these for what is the user's to mend: a path, a key, a disk that is full.
-`cli.diagnostics` turns them into one line on stderr and an exit code; anything else that escapes is a bug.
+Every module raises these for problems such as a wrong path, a wrong key or a full disk. `cli.diagnostics` turns them
+into one line on stderr and an exit code; any other exception that escapes is a bug.
 """
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `tinfl` tells the shell."""
+    """Exit codes of `tinfl`."""
 
     OK = 0
     RUN_FAILED = 1
     USAGE = 2
     """A wrong option or a wrong config; nothing was started."""
     RESULTS = 3
-    """A results directory that is missing, damaged, unwritable or from a newer version."""
+    """The results directory is missing, damaged, unwritable or from a newer version."""
     ALREADY_RUNNING = 4
     DEVICE = 5
-    """A device that was asked for is not here."""
+    """A requested device is not available."""
     INTERRUPTED = 130
 
 
 class TinflError(Exception):
-    """A problem with a one-line reason that its user can act on.
+    """A problem with a one-line reason that the user can act on.
 
     Attributes:
-        exit_code: what the shell is told.
-        details: further lines, where one line cannot name everything.
+        exit_code: exit code of the command.
+        details: further lines, if one line cannot name everything.
     """
 
     exit_code = ExitCode.RUN_FAILED
@@ -35,7 +35,7 @@ class TinflError(Exception):
 
 
 class ConfigError(TinflError):
-    """The config, or the command line, asks for something impossible."""
+    """The config or the command line requests something impossible."""
 
     exit_code = ExitCode.USAGE
 
@@ -47,7 +47,7 @@ class DatasetError(TinflError):
 
 
 class ResultsError(TinflError):
-    """A results directory is missing, damaged, unwritable, or not ours."""
+    """A results directory is missing, damaged, unwritable, or not one of tinfl."""
 
     exit_code = ExitCode.RESULTS
 
@@ -65,6 +65,6 @@ class DeviceError(TinflError):
 
 
 class RunFailedError(TinflError):
-    """The run could not do its work."""
+    """The run failed."""
 
     exit_code = ExitCode.RUN_FAILED

@@ -1,4 +1,4 @@
-"""The header of a .npy file: what it declares, before a byte of the array is believed."""
+"""The header of a .npy file, checked before the array is read."""
 
 import math
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from numpy.lib import format as npy
 from tui_influence.text import printable
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_DAMAGE = (
+_HEADER_ERRORS = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError, TokenError, EOFError, OverflowError,
     MemoryError, RecursionError,
 )  # fmt: skip
-"""What numpy's reading of a header that somebody made up may raise."""
+"""Exceptions of numpy for an invalid header."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Header:
     """An array as its header declares it.
 
     Attributes:
-        dtype: of its elements.
-        shape: of the array; no side is negative.
-        order: whether the last axis or the first varies fastest, in numpy's letters.
-        offset: of the first element, in bytes.
+        dtype: type of its elements.
+        shape: shape of the array; no side is negative.
+        order: "C" if the last axis varies fastest, "F" if the first does.
+        offset: offset of the first element, in bytes.
     """
 
     dtype: np.dtype[Any]
@@ -41,7 +41,7 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Bytes of header and elements together."""
+        """Bytes of the header and the elements."""
         return self.offset + self.nbytes
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ def read_header(file: IO[bytes]) -> Header:
     """Read the header at the start of a file, up to the first element.
 
     Raises:
-        ValueError: it is none, or of a version that is not read here.
+        ValueError: it is invalid, or of an unsupported version.
         OSError: the file cannot be read.
     """
     try:
@@ -61,7 +61,7 @@ def read_header(file: IO[bytes]) -> Header:
         if version not in _READERS:
             raise ValueError(f"written in version {version[0]}.{version[1]} of the npy format")
         shape, is_fortran, dtype = _READERS[version](file)
-    except _DAMAGE as error:
+    except _HEADER_ERRORS as error:
         reason = printable(" ".join(str(error).split()), 60) or type(error).__name__
         raise ValueError(f"no .npy header: {reason}") from error
     if any(side < 0 or isinstance(side, bool) for side in shape):

@@ -1,26 +1,26 @@
-"""How many pixels of each channel have each of the 256 values: all that a mean and a deviation need of the images.
+"""Counts of pixel values per channel, from which mean and standard deviation of the images are computed.
 
-Counts are whole numbers, so what is derived from them does not depend on the order in which images are counted.
+Counts are whole numbers, so the results do not depend on the order in which images are counted.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 VALUES = 256
-"""Values of a uint8 pixel."""
+"""Number of values of a uint8 pixel."""
 
 _SLICE_PIXELS = 1 << 18
-"""Pixels that are counted at a time: numpy widens what it counts to 8 bytes a value."""
+"""Pixels that are counted at a time: numpy converts them to 8 bytes a value."""
 
 
 def pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Count the values of images, in memory that does not grow with their number.
+    """Count the pixel values of images, in memory that does not grow with the number of images.
 
     Args:
         images: (N, H, W, C) uint8.
 
     Returns:
-        (C, 256) how many pixels of a channel have a value.
+        (C, 256) number of pixels of each channel that have each value.
     """
     height, width, channels = images.shape[1:]
     counts = np.zeros((channels, VALUES), dtype=np.int64)

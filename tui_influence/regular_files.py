@@ -12,20 +12,20 @@ class NotRegularError(OSError):
 
 
 def open_regular(path: str | Path, *, links: bool = True) -> BufferedReader:
-    """Open a file to be read; to open a pipe would be to wait for someone who writes to it.
+    """Open a file for reading, unless it is a pipe, which would wait for a writer, or no regular file otherwise.
 
     Args:
-        path: of the file.
-        links: whether it may be reached through a symbolic link.
+        path: path of the file.
+        links: whether it may be a symbolic link.
 
     Raises:
         NotRegularError: it is no regular file.
         OSError: it cannot be opened.
     """
-    more = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    extra_flags = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
 
     def opener(name: str, flags: int) -> int:
-        descriptor = os.open(name, flags | more)
+        descriptor = os.open(name, flags | extra_flags)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
             return descriptor
@@ -40,17 +40,17 @@ def read_regular(path: str | Path, limit: int, *, links: bool = True) -> bytes:
     """Return the content of a file.
 
     Args:
-        path: of the file.
-        limit: the largest that it may be, in bytes.
-        links: whether it may be reached through a symbolic link.
+        path: path of the file.
+        limit: largest size of the file, in bytes.
+        links: whether it may be a symbolic link.
 
     Raises:
         OSError: it cannot be read, is no regular file, or is larger.
     """
     with open_regular(path, links=links) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(min(size, limit) + 1)  # as much is allocated as is asked for, whatever there is
-        if size < len(content) <= limit:  # it has grown
+        content = file.read(min(size, limit) + 1)  # memory is allocated for the whole request
+        if size < len(content) <= limit:  # the file has grown
             content += file.read(limit + 1 - len(content))
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
@@ -58,5 +58,5 @@ def read_regular(path: str | Path, limit: int, *, links: bool = True) -> bytes:
 
 
 def expand_home(path: str) -> Path:
-    """Return a path with `~` at its start replaced by a home directory; with the `~` where there is no such user."""
+    """Return a path with `~` at its start replaced by a home directory, if there is such a user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - `Path.expanduser` raises for a user that does not exist

@@ -1,24 +1,24 @@
-"""What a trained model is for."""
+"""Roles of models and kinds of arms."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a model is for. The value names its directory of records."""
+    """The purpose of a model. The value is the name of its directory of records."""
 
     ESTIMATE = "estimate"
     """Influences are estimated from it."""
     HELDOUT = "heldout"
-    """Predicted from the influences, to check them (LDS)."""
+    """Its outputs are compared with those computed from the influences (LDS)."""
     ARM = "arm"
-    """A retraining on classes that were chosen, not drawn: what a pruning is measured by."""
+    """A retraining of a pruning, on groups that were chosen, not drawn."""
 
 
 class ArmKind(StrEnum):
-    """How the groups that an arm drops were chosen."""
+    """The rule that chose the groups which an arm drops."""
 
     ALL = "all"
-    """None is dropped: what every other arm is compared with."""
+    """None is dropped: every other arm is compared with it."""
     LOWEST = "lowest"
     """Those of lowest influence."""
     RANDOM = "random"
@@ -30,10 +30,10 @@ class ArmKind(StrEnum):
     FEATURES = "feature-mapping"
     """Those whose mean feature is nearest to fewest target examples, in a model trained on everything."""
     KEEP = "keep"
-    """All but those in a list of the user's."""
+    """All except those in a list of the user."""
     DROP = "drop"
-    """Those in a list of the user's."""
+    """Those in a list of the user."""
 
 
 BASELINES = (ArmKind.LABELS, ArmKind.FEATURES)
-"""Rankings that one model trained on everything gives, which thousands of models have to beat."""
+"""Rankings from one model that is trained on everything, to compare with influences from many models."""

@@ -1,10 +1,10 @@
-"""Text from outside, made safe to show: names of classes, files and runs are data, never instructions."""
+"""Text that is safe to show, and numbers in words. Names of classes, files and runs come from outside."""
 
 import unicodedata
 from collections.abc import Sequence
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian locales
-_COMPARED = 60  # characters of a name that may be mistyped
+_MAX_COMPARED = 60  # characters of a mistyped name
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -12,11 +12,11 @@ def printable(text: str, limit: int | None = None) -> str:
     r"""Return `text` with every control, format and unassigned character shown as an escape.
 
     Terminal escapes, line breaks, bidirectional overrides and zero-width characters become `\x1b`-style text,
-    so a class name cannot move the cursor, retitle the window or hide part of itself.
+    so that a class name cannot move the cursor, change the title of the window or hide part of itself.
 
     Args:
-        text: anything.
-        limit: the longest result in characters; a longer one ends in an ellipsis.
+        text: any text.
+        limit: characters of the result; longer text is cut and ends in an ellipsis.
     """
     safe = "".join(char if unicodedata.category(char) not in _UNSAFE_CATEGORIES else _escape(char) for char in text)
     if limit is not None and len(safe) > limit:
@@ -25,20 +25,20 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Return `; did you mean "…"?` for the name that is most like a mistyped one; nothing if none is."""
+    """Return `; did you mean "…"?` for the name that is most similar to a mistyped one; "" if none is similar."""
     import difflib
 
-    near = difflib.get_close_matches(name[:_COMPARED], names, 1)
-    return f'; did you mean "{printable(near[0], _COMPARED)}"?' if near else ""
+    matches = difflib.get_close_matches(name[:_MAX_COMPARED], names, 1)
+    return f'; did you mean "{printable(matches[0], _MAX_COMPARED)}"?' if matches else ""
 
 
 def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Return "1 class" or "2,000 classes".
 
     Args:
-        count: how many.
-        noun: of one.
-        plural: of another number; the noun with an s, if it is not given.
+        count: number of things.
+        noun: their name in the singular.
+        plural: their name in the plural; by default the noun with an s.
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
@@ -60,13 +60,13 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-_AGES = 1e11
+_MAX_SECONDS = 1e11
 """Seconds, some thousand years."""
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time span in its two largest units; what no clock can show is "unknown"."""
-    if not abs(seconds) < _AGES:
+    """Return a time span in its two largest units, or "unknown" if it is out of range."""
+    if not abs(seconds) < _MAX_SECONDS:
         return "unknown"
     whole = round(seconds)
     days, rest = divmod(whole, 86400)

@@ -16,7 +16,7 @@ class Why(StrEnum):
     """Nothing: no input makes a difference."""
     SPEED = "speed"
     """Time or memory."""
-    LOOKS = "looks"
+    ARM_STYLES = "looks"
     """Words, or how something is drawn."""
     CHOICE = "choice"
     """Another value that would do as well: a seed's stream, the length of a grid, a bound against rounding."""

@@ -53,7 +53,7 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
         await pilot.press("3")
         await until(pilot, lambda: app.state.seen is not None and app.screen.query_one("#moved", ImageGrid).tiles)
         await pilot.press("enter")
-        await until(pilot, lambda: app.state.verifying.own is not None and app.state.image is not None)
+        await until(pilot, lambda: app.state.verifying.pruning_paths is not None and app.state.image is not None)
         await pilot.press("v")
         await until(pilot, lambda: "6 retrainings, 2 of each" in words(app))
         await pilot.press("y")

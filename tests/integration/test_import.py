@@ -161,7 +161,7 @@ OBJECTS = np.array([[{}, {}]] * MODELS, dtype=object)
         ("outputs", with_value(SWEEP.outputs, np.nan), "nan at [5, 3]; outputs must be finite"),
         ("outputs", with_value(SWEEP.outputs, -np.inf), "-inf at [5, 3]"),
         ("outputs", SWEEP.outputs.astype(int), "floating-point margins"),
-        ("outputs", SWEEP.outputs[:, 0], "outputs (m, n) are wanted"),
+        ("outputs", SWEEP.outputs[:, 0], "expected outputs (m, n)"),
         ("outputs", SWEEP.outputs[:, :0], "none of them 0"),
         ("outputs", OBJECTS, "not a .npy file of plain numbers"),
         ("masks", SWEEP.masks.astype(float), "masks must be bool"),
@@ -175,7 +175,7 @@ OBJECTS = np.array([[{}, {}]] * MODELS, dtype=object)
         ("labels", LABELS - 1, "a label of -1"),
         ("labels", LABELS.astype(float), "labels must be (n,) integers"),
         ("predicted", np.full((MODELS, EXAMPLES), 3), "3 at [0, 0]; there are 3 classes"),
-        ("predicted", LABELS, "(120, 30) integers are wanted"),
+        ("predicted", LABELS, "expected (120, 30) integers"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_and_leave_nothing_behind(given, tmp_path, name, array, reason):
@@ -227,7 +227,7 @@ def test_a_pipe_is_refused_and_not_waited_for(given, tmp_path, option):
     [
         (claiming((EXAMPLES, 10**6, 10**6), "|u1"), "too short"),
         (claiming((EXAMPLES + 1, 10**6, 10**6), "|u1"), "too short"),
-        (content_of(np.zeros((EXAMPLES, 8, 8), np.float32)), "uint8 are wanted"),
+        (content_of(np.zeros((EXAMPLES, 8, 8), np.float32)), "or (n, H, W, 3) uint8"),
         (b"\x93NUMPY", "not an .npz file of plain numbers"),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_missing_file_a_taken_place_and_too_few_models_are_refused(given, tmp_
     refused("import", *given, "--heldout", 119, tmp_path / "out", code=2, reason="at least 2 others")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
-    refused("import", *given, tmp_path / "taken", code=2, reason="makes a directory of its own")
+    refused("import", *given, tmp_path / "taken", code=2, reason="makes a new directory")
     np.savez(tmp_path / "images.npz", x=np.zeros((3, 8, 8), np.uint8))
     refused("import", *given, "--images", tmp_path / "images.npz", tmp_path / "out", code=2, reason="3 images, but")
 

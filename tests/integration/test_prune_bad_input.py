@@ -117,7 +117,7 @@ def test_data_that_changed_since_the_sweep(sweep):
     found = json.loads((sweep / "run.json").read_text())
     found["source"]["fingerprint"] = "0" * 32
     write_with_digest(sweep / "run.json", found)
-    refused("prune", sweep, code=2, reason="changed since the sweep: the source")
+    refused("prune", sweep, code=2, reason="changed since the sweep (the source)")
 
 
 def test_data_that_moved_since_the_sweep(sweep):
@@ -173,15 +173,18 @@ def test_a_plan_that_never_began_is_planned_anew(finished, tmp_path):
 
 
 def test_a_mix_of_targets_is_ranked_by_their_weighted_mean(tmp_path):
-    from tui_influence.pruning.arms import order_of
-    from tui_influence.pruning.planning import Asked, plan
+    from tui_influence.pruning.arms import ascending_order
+    from tui_influence.pruning.options import PruningRequest
+    from tui_influence.pruning.planning import rank_for_pruning
 
     paths = make_run(tmp_path / "run", targets=("digits", "opposite"), models=60)
     info = read_run_info(paths.root)
 
     def lowest(**weights):
-        pruning = plan(paths, info, Asked(weights, "difference", "margin", {}), [1])
-        return order_of(pruning.ranking.influence)[0]
+        pruning = rank_for_pruning(
+            paths, info, PruningRequest(weights=weights, estimator="difference", output="margin"), [1]
+        )
+        return ascending_order(pruning.ranking.influence)[0]
 
     assert lowest(digits=1.0) > 20
     assert lowest(opposite=1.0) < 10
@@ -190,12 +193,18 @@ def test_a_mix_of_targets_is_ranked_by_their_weighted_mean(tmp_path):
 
 
 def test_models_that_lack_a_target_do_not_count_for_a_mix(tmp_path):
-    from tui_influence.pruning.planning import Asked, plan
+    from tui_influence.pruning.options import PruningRequest
+    from tui_influence.pruning.planning import rank_for_pruning
 
     paths = make_run(tmp_path / "run", targets=("digits", "opposite"), models=20)
     info = read_run_info(paths.root)
     add_models(paths, info, range(20, 24))
     for index in (3, 22):
         paths.record(Role.ESTIMATE, index, 1).unlink()
-    pruning = plan(paths, info, Asked({"digits": 1.0, "opposite": 1.0}, "difference", "margin", {}), [1])
+    pruning = rank_for_pruning(
+        paths,
+        info,
+        PruningRequest(weights={"digits": 1.0, "opposite": 1.0}, estimator="difference", output="margin"),
+        [1],
+    )
     assert pruning.ranking.models == 22

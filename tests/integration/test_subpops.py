@@ -14,7 +14,7 @@ from tests.unit.store.digested import write_with_digest
 from tui_influence.analysis.types import (
     DrivenExample,
 )
-from tui_influence.export.subpopulations import image_names, list_names
+from tui_influence.export.subpopulations import image_names, list_file_names
 
 EVERYTHING = ("--split", "all")
 
@@ -83,7 +83,7 @@ def test_the_parts_of_a_class_are_written_as_lists_into_a_folder_that_held_nothi
 
 
 def test_no_name_of_a_source_class_leads_out_of_the_folder_or_takes_the_place_of_another():
-    names = list_names(["../a", "A", "a", "..", "b/c\n\x1b", "x" * 300])
+    names = list_file_names(["../a", "A", "a", "..", "b/c\n\x1b", "x" * 300])
     assert names == ["a.txt", "A-2.txt", "a-3.txt", "group.txt", "b_c.txt", "x" * 60 + ".txt"]
 
 

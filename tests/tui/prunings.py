@@ -9,8 +9,9 @@ from tests.tui.runs import EXAMPLES, say, until
 from tests.unit.store.conftest import make_record
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import read_snapshot
-from tui_influence.pruning.counterfactual import verification
-from tui_influence.pruning.planning import Wanted, outlined
+from tui_influence.pruning.counterfactual import plan_counterfactual
+from tui_influence.pruning.options import PruningRequest
+from tui_influence.pruning.planning import preview_plan
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -38,14 +39,14 @@ def make_pruning(
     ks: tuple[int, ...] = (3, 6),
     trained: int | None = None,
     state: State | None = State.DONE,
-    wanted: Wanted | None = None,
+    request: PruningRequest | None = None,
     better: Mapping[ArmKind, float] = BETTER,
     **said,
 ) -> Paths:
     """A pruning whose classes x and y gain from dropping the lowest, while class z loses by it; or as is wanted."""
     own = Paths(sweep.prunings / name)
     info = read_run_info(sweep.root)
-    pruning, _ = outlined(sweep, info, own, wanted or Wanted(ks=ks, seeds=SEEDS, baselines=()))
+    pruning, _ = preview_plan(sweep, info, own, request or PruningRequest(drop_counts=ks, seeds=SEEDS, baselines=()))
     write_arms(own, pruning)
     labels = read_examples(sweep, info, 0).labels
     pictures = np.zeros((EXAMPLES, 8, 8, 1), np.uint8)
@@ -67,7 +68,7 @@ def make_verification(
 ) -> Paths:
     """A verification of an example that is right without what is to blame, and wrong otherwise."""
     reading = read_snapshot(sweep, read_run_info(sweep.root))
-    wanted = verification(reading, Question(example=example), seeds=seeds).wanted
+    wanted = plan_counterfactual(reading, Question(example=example), seeds=seeds).request
     return make_pruning(sweep, f"example-{example}", wanted=wanted, better=FLIPS, trained=trained, state=state)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tui.prunings import make_pruning, measured, proposed, train
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
-from tui_influence.pruning.planning import begin
+from tui_influence.pruning.planning import start_pruning
 from tui_influence.roles import (
     ArmKind,
 )
@@ -135,7 +135,7 @@ async def test_without_marks_p_goes_to_prune_and_a_list_says_how_to_mark(sweep):
         await ranked(app, pilot)
         await pilot.press("p")
         await proposed(app, pilot)
-        assert app.state.pruning.choice.is_empty
+        assert not app.state.pruning.request.chooses_arms
         await pilot.press("l")
         await until(pilot, lambda: any("with space" in found.message for found in app._notifications))
 
@@ -178,7 +178,7 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         await pilot.press("T", "y")
         await until(pilot, lambda: begun and not app.state.pruning.preparing)
         assert any("go on in the background" in found.message for found in app._notifications)
-        assert app.state.pruning.choice.is_empty
+        assert not app.state.pruning.request.chooses_arms
     own = sweep.prunings / "main"
     ((root, place, wanted),) = asked
     assert (root, place) == (sweep.root, own)
@@ -189,14 +189,17 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
 
 
 async def test_a_plan_is_begun_with_its_arms_and_the_config_that_it_is_trained_by(sweep, monkeypatch):
-    from tui_influence.pruning.planning import Planned, Wanted, outlined
+    from tui_influence.pruning.options import PruningRequest
+    from tui_influence.pruning.planning import PruningPlan, preview_plan
     from tui_influence.store.paths import Paths
 
     requests = []
     monkeypatch.setattr("tui_influence.pruning.planning.start", lambda request, observer: requests.append(request) or 7)
     own = Paths(sweep.prunings / "main")
-    pruning, config = outlined(sweep, read_run_info(sweep.root), own, Wanted(ks=(4,), seeds=1, baselines=()))
-    assert begin(Planned(pruning, config, None), own, None) == 7
+    pruning, config = preview_plan(
+        sweep, read_run_info(sweep.root), own, PruningRequest(drop_counts=(4,), seeds=1, baselines=())
+    )
+    assert start_pruning(PruningPlan(pruning, config, None), own, None) == 7
     assert [(request.config, request.root, request.pruning) for request in requests] == [(config, own.root, pruning)]
     assert not own.arms.exists()  # it is written by who owns the run
 

@@ -12,11 +12,11 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import DatasetError
 from tui_influence.pruning.counterfactual import (
-    DROP,
-    SEEDS,
+    DEFAULT_DROPPED,
+    DEFAULT_SEEDS,
 )
 from tui_influence.pruning.options import (
-    kept_at,
+    counterfactual_paths,
 )
 from tui_influence.roles import (
     ArmKind,
@@ -66,7 +66,7 @@ async def at_example(app, pilot, example: int) -> None:
 def to_blame(sweep, example: int, estimator: str = "difference") -> list[str]:
     """Names of the groups that are most to blame, in the order of the plan."""
     reading = read_snapshot(sweep, read_run_info(sweep.root))
-    found = harmful_groups(reading, Question(example=example, estimator=estimator), DROP)
+    found = harmful_groups(reading, Question(example=example, estimator=estimator), DEFAULT_DROPPED)
     return sorted(reading.info.source.groups[one.group] for one in found)
 
 
@@ -88,13 +88,13 @@ async def test_verifying_states_what_is_left_out_cost_and_command_and_anything_b
         for part in (
             f"Run: small, example {example} of digits, a x",
             *to_blame(sweep, example),
-            f"without {DROP} at random, and with everything",
-            f"Cost: {3 * SEEDS} retrainings, {SEEDS} of each, on this machine: about ",
+            f"without {DEFAULT_DROPPED} at random, and with everything",
+            f"Cost: {3 * DEFAULT_SEEDS} retrainings, {DEFAULT_SEEDS} of each, on this machine: about ",
             "sweep's rate",
             f"Command: tinfl failures --verify --example={example} -- ",
         ):
             assert part in text
-        assert len(re.findall(r"▼ -[\d.]+\*? +\[", text)) == DROP  # each with its influence
+        assert len(re.findall(r"▼ -[\d.]+\*? +\[", text)) == DEFAULT_DROPPED  # each with its influence
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ImageScreen))
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
@@ -130,7 +130,7 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
     (chosen,) = wanted.chosen
     names = [f"class {group:02d}" for group in chosen.dropped]
     assert (chosen.kind, names) == (ArmKind.DROP, to_blame(sweep, example, "ridge"))
-    assert (wanted.seeds, wanted.weights, wanted.estimator) == (SEEDS, {"digits": 1.0}, "ridge")
+    assert (wanted.seeds, wanted.weights, wanted.estimator) == (DEFAULT_SEEDS, {"digits": 1.0}, "ridge")
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
 
@@ -139,7 +139,7 @@ async def test_where_nothing_is_to_blame_that_is_all_it_says(tmp_path):
     async with exploring(sweep.root) as (app, pilot):
         await opened(app, pilot)
         await pilot.press("v")
-        await until(pilot, lambda: "there is nothing to leave out" in said(app))
+        await until(pilot, lambda: "there is nothing to drop" in said(app))
         assert isinstance(app.screen, ImageScreen)
         assert all(found.severity == "information" for found in app._notifications)
 
@@ -187,15 +187,15 @@ async def test_the_verification_of_one_image_is_never_said_of_another_nor_is_a_d
         await until(pilot, lambda: "drive it" in words(app) and "the blame holds" not in words(app))
         await pilot.press("left")
         await until(pilot, lambda: "the blame holds" in words(app))
-        while app.state.verifying.own != damaged:
+        while app.state.verifying.pruning_paths != damaged:
             await pilot.press("right")
         await until(pilot, lambda: "arms.json" in screen_text(app) and "the blame holds" not in words(app))
-        while app.state.verifying.own != kept_at(sweep, 0, 0):
+        while app.state.verifying.pruning_paths != counterfactual_paths(sweep, 0, 0):
             await pilot.press("left")
         await until(pilot, lambda: "the blame holds" in words(app))
         await pilot.press("escape")
         await until(pilot, lambda: app._verifying._watcher is None)  # nobody looks any more
-        assert app.state.verifying.own is None
+        assert app.state.verifying.pruning_paths is None
 
 
 async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch):
@@ -249,7 +249,7 @@ async def test_prune_shows_it_among_the_prunings_and_says_what_it_is_for(sweep):
         await until(pilot, lambda: "Which pruning?" in screen_text(app))
         await pilot.press(*"example", "enter")
         await until(pilot, lambda: "drop 3 blamed" in screen_text(app))
-        assert app.state.pruning.name == kept_at(sweep, 0, 0).root.name
+        assert app.state.pruning.name == counterfactual_paths(sweep, 0, 0).root.name
         await until(pilot, lambda: "verifies example 0" in words(app))
         assert "recommended" not in words(app)
         assert "nothing is predicted of lists" in words(app)

@@ -168,7 +168,7 @@ def test_held_out_rows_are_spread_over_the_schedule():
         ({"kind": "fixed", "alpha": 0.01, "models": 5}, 20, "keeps 0 of 20"),
         ({"kind": "fixed", "alpha": 0.99, "models": 5}, 20, "leave at least one out"),
         ({"kind": "fixed", "models": 7}, 4, "only 6 different masks"),
-        ({"kind": "fixed", "models": 4, "heldout": 3}, 4, "7 models are asked for"),
+        ({"kind": "fixed", "models": 4, "heldout": 3}, 4, "7 models are requested"),
         ({"kind": "bernoulli", "models": 20}, 4, "only 10 different masks"),
         ({"kind": "balanced", "models": 4}, 3, "at least 4 groups"),
         ({"kind": "bernoulli", "models": 4}, 1, "at least 2 groups"),

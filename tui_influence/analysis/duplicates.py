@@ -32,7 +32,7 @@ from tui_influence.analysis.image_similarity import (
 from tui_influence.analysis.types import Duplicate, DuplicateKind, Duplicates
 from tui_influence.config.schema import Config, Source, Target
 from tui_influence.datasets import ImageSet, UntrustedDatasetError, native_shape, thumbnails
-from tui_influence.datasets.load import Part
+from tui_influence.datasets.base import Part
 from tui_influence.errors import ConfigError
 from tui_influence.runs.datasets import Datasets
 from tui_influence.store.run_info import RunInfo

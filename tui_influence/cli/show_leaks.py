@@ -24,7 +24,7 @@ from tui_influence.analysis.types import (
 from tui_influence.cli import diagnostics
 from tui_influence.cli.images import Canvas
 from tui_influence.errors import ResultsError
-from tui_influence.export.leakage import kinds_of
+from tui_influence.export.leakage import duplicate_kinds
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -85,7 +85,7 @@ def print_leaks(
     """Show on stdout the pairs that help most surely, and those that hurt; and how much could have been found."""
     console, style = canvas.console, canvas.style
     what = "image" if groups_are_images(reading.info) else group_noun(reading.info)
-    album, kinds = Album(reading), kinds_of(copies) if what == "image" else {}
+    album, kinds = Album(reading), duplicate_kinds(copies) if what == "image" else {}
     console.print(
         style.line(f'Source {_PLURAL[what]} and single test images of target "{reading.target_info.name}"', "bold")
     )

@@ -1,10 +1,8 @@
-"""What makes two runs the same: which settings decide a record, and how two configs differ in them.
+"""The identity of a run, the differences between two configs that change it, and absolute paths of the data.
 
-A run may be resumed with another name, other devices or more models; with anything else changed its records would
-no longer be of one experiment. Where data lie does not count either, what they hold does: paths are left out, and
-the fingerprints of the datasets are part of it.
-
-Where the data of a config lie: as paths that mean the same from every directory.
+The identity is a hash of all settings that decide a record. A run may be resumed with another name, other devices or
+more models; with other settings changed, its records would no longer belong to one experiment. Paths of the data do
+not count, but their content does: the fingerprints of the datasets are part of the identity.
 """
 
 import hashlib
@@ -17,22 +15,22 @@ from pydantic import BaseModel
 
 from tui_influence.config.messages import as_toml
 from tui_influence.config.schema import Config, Section
-from tui_influence.config.types import Location
+from tui_influence.config.types import DataPath
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 _VERSION = 1
-"""Of what is hashed. A new number makes every older run a different one."""
+"""Version of the hashed content. A new number gives every older run another identity."""
 
 _UNSET = "not set"
 
 
 def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
-    """Return the SHA-256, in hex, of all that decides a record.
+    """Return the SHA-256, in hex, of all settings and data that decide a record.
 
     Args:
-        config: of the run.
-        fingerprints: of the contents of its datasets, by any stable name.
+        config: config of the run.
+        fingerprints: fingerprints of its datasets, by any stable name.
     """
     decided = {
         "version": _VERSION,
@@ -46,30 +44,30 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
 def differences(old: Config, new: Config) -> list[str]:
     """Return a line such as `train.epochs: 8 -> 4` for each setting that counts and differs, safe to print.
 
-    Where the kind of a dataset differs, the keys that only one of the two kinds has go without saying.
+    If the kind of a dataset differs, keys that only one of the two kinds has are omitted.
     """
-    lines = _changed("", _settings(old), _settings(new))
+    lines = _changed_lines("", _settings(old), _settings(new))
     before = {target["name"]: target for target in _targets(old)}
     after = {target["name"]: target for target in _targets(new)}
     if list(before) != list(after):
         lines.append(printable(f"targets: {', '.join(before)} -> {', '.join(after)}"))
     for name in before:
         if name in after:
-            lines += _changed(f"target {name}: ", before[name], after[name])
+            lines += _changed_lines(f"target {name}: ", before[name], after[name])
     return lines
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return what counts, apart from the targets, by its dotted name."""
+    """Return the settings that count, apart from the targets, by their dotted names."""
     sections = {"source": config.source, "model": config.model, "train": config.train}
-    found = {
+    settings = {
         "run.seed": config.run.seed,
         "design.kind": config.design.kind,
         "design.alpha": config.design.alpha,
     }
     for section, model in sections.items():
-        found |= {f"{section}.{key}": value for key, value in _without_locations(model).items()}
-    return found
+        settings |= {f"{section}.{key}": value for key, value in _without_locations(model).items()}
+    return settings
 
 
 def _targets(config: Config) -> list[dict[str, Any]]:
@@ -77,30 +75,30 @@ def _targets(config: Config) -> list[dict[str, Any]]:
 
 
 def _without_locations(model: BaseModel) -> dict[str, Any]:
-    found = model.model_dump(mode="json")
+    settings = model.model_dump(mode="json")
     for key, field in type(model).model_fields.items():
-        for location in (mark for mark in field.metadata if isinstance(mark, Location)):
-            if location.instead is None:
-                del found[key]
-            elif found[key] not in location.words:
-                found[key] = location.instead
-    return found
+        for location in (mark for mark in field.metadata if isinstance(mark, DataPath)):
+            if location.placeholder is None:
+                del settings[key]
+            elif settings[key] not in location.keywords:
+                settings[key] = location.placeholder
+    return settings
 
 
-def _changed(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _changed_lines(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
-        printable(f"{prefix}{key}: {_shown(old[key])} -> {_shown(new[key])}")
+        printable(f"{prefix}{key}: {_format_setting(old[key])} -> {_format_setting(new[key])}")
         for key in old
         if key in new and _canonical(old[key]) != _canonical(new[key])
     ]
 
 
-def _shown(value: object) -> str:
+def _format_setting(value: object) -> str:
     return _UNSET if value is None else as_toml(value)
 
 
 def _canonical(value: object) -> str:
-    """Return the one JSON text of a value; unlike `==`, it tells 1 from 1.0 and from true."""
+    """Return the JSON text of a value; unlike `==`, it distinguishes 1 from 1.0 and from true."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -108,8 +106,8 @@ def with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the config with its data paths made absolute, so that a run can be resumed from anywhere.
 
     Args:
-        config: as its user wrote it.
-        directory: what relative paths in it are relative to.
+        config: config as its user wrote it.
+        directory: directory at which its relative paths start.
     """
     return config.model_copy(
         update={
@@ -124,7 +122,7 @@ def _absolute(section: Any, directory: Path) -> Section:
     paths = [
         key
         for key, field in type(section).model_fields.items()
-        if any(isinstance(mark, Location) for mark in field.metadata)
+        if any(isinstance(mark, DataPath) for mark in field.metadata)
         and getattr(section, key) is not None
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]

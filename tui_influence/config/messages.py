@@ -1,10 +1,7 @@
-"""Which keys and values the schema knows, and where: what the messages and the template say about it.
+"""The schema and the values of a config in words, for messages and for the template.
 
-Everything here is read from the pydantic models, so it cannot disagree with them.
-
-What a value must be and what was found instead, in plain words.
-
-Ranges and choices are read from pydantic's errors and from the schema. All text returned is safe to print.
+The first half lists sections, kinds and keys; the second describes allowed values and invalid ones. Everything is read
+from the pydantic models and errors, so it cannot disagree with them. All text returned is safe to print.
 """
 
 import difflib
@@ -25,13 +22,13 @@ from tui_influence.config.types import PREDICATE
 from tui_influence.text import printable
 
 
-def _by_kind(union: Any) -> dict[str, type[BaseModel]]:
+def _models_by_kind(union: Any) -> dict[str, type[BaseModel]]:
     models: tuple[type[BaseModel], ...] = get_args(get_args(union)[0])
     return {get_args(model.model_fields["kind"].annotation)[0]: model for model in models}
 
 
-KINDS: dict[str, dict[str, type[BaseModel]]] = {"source": _by_kind(Source), "target": _by_kind(Target)}
-"""For the sections whose keys depend on `kind`: the model of each kind."""
+KINDS: dict[str, dict[str, type[BaseModel]]] = {"source": _models_by_kind(Source), "target": _models_by_kind(Target)}
+"""The models of each kind, for the sections whose keys depend on `kind`."""
 
 SECTIONS: tuple[str, ...] = tuple(Config.model_fields)
 
@@ -40,7 +37,7 @@ def inner_tables(section: str) -> list[str]:
     """Return the keys of a section that are tables of their own, such as `slurm` of `compute`."""
     if section in KINDS or section not in SECTIONS:
         return []
-    return [key for key, field in keys(section).items() if _is_model(field.annotation)]
+    return [key for key, field in section_keys(section).items() if _is_model(field.annotation)]
 
 
 def _is_model(annotation: Any) -> bool:
@@ -48,18 +45,18 @@ def _is_model(annotation: Any) -> bool:
 
 
 def all_tables() -> list[str]:
-    """Return every table there may be, dotted: the sections, each followed by its inner tables."""
+    """Return the dotted name of every table: the sections, each followed by its inner tables."""
     return [name for section in SECTIONS for name in (section, *(f"{section}.{key}" for key in inner_tables(section)))]
 
 
-def header(section: str) -> str:
-    """Return how a section begins in the file."""
+def section_header(section: str) -> str:
+    """Return the header of a section in the file."""
     return f"[[{section}]]" if section == "target" else f"[{section}]"
 
 
 @cache
-def models(section: str, kind: str | None = None) -> tuple[type[BaseModel], ...]:
-    """Return the models a section may have: one, unless it is of an unknown kind."""
+def section_models(section: str, kind: str | None = None) -> tuple[type[BaseModel], ...]:
+    """Return the models of a section: one, unless it is of an unknown kind."""
     if section in KINDS:
         kinds = KINDS[section]
         return (kinds[kind],) if kind in kinds else tuple(kinds.values())
@@ -74,12 +71,12 @@ def models(section: str, kind: str | None = None) -> tuple[type[BaseModel], ...]
     return (annotation,)
 
 
-def keys(section: str, kind: str | None = None) -> dict[str, FieldInfo]:
+def section_keys(section: str, kind: str | None = None) -> dict[str, FieldInfo]:
     """Return the keys valid in a section, `kind` first; of any of its kinds when `kind` is None or unknown."""
-    found: dict[str, FieldInfo] = {}
-    for model in models(section, kind):
-        found = {**model.model_fields, **found}
-    return dict(sorted(found.items(), key=lambda item: item[0] != "kind"))
+    fields: dict[str, FieldInfo] = {}
+    for model in section_models(section, kind):
+        fields = {**model.model_fields, **fields}
+    return dict(sorted(fields.items(), key=lambda item: item[0] != "kind"))
 
 
 def kinds_with(section: str, key: str) -> list[str]:
@@ -87,13 +84,13 @@ def kinds_with(section: str, key: str) -> list[str]:
     return [kind for kind, model in KINDS.get(section, {}).items() if key in model.model_fields]
 
 
-def homes(key: str) -> list[str]:
+def tables_with_key(key: str) -> list[str]:
     """Return the tables in which this key is valid."""
-    return [name for name in all_tables() if key in keys(name)]
+    return [name for name in all_tables() if key in section_keys(name)]
 
 
 def choices(field: FieldInfo) -> list[str]:
-    """Return the texts a key may be, where they are few: the members of its Literal types."""
+    """Return the texts that a key allows: the members of its Literal types."""
     return list(_literals(field.annotation))
 
 
@@ -109,8 +106,8 @@ def _literals(annotation: Any) -> Iterable[str]:
                 yield from _literals(part)
 
 
-def example(field: FieldInfo) -> object:
-    """Return a value to show for a key: its example, or its default, or its first choice."""
+def example_value(field: FieldInfo) -> object:
+    """Return the example of a key, or its default, or its first choice."""
     if field.examples:
         return field.examples[0]
     if field.is_required():
@@ -118,16 +115,15 @@ def example(field: FieldInfo) -> object:
     return field.get_default(call_default_factory=True, validated_data={})
 
 
-def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that was probably meant, if one is near."""
-    known = list(candidates)
-    plain = {re.sub(r"[-_. ]", "", candidate.casefold()): candidate for candidate in known}
-    close = difflib.get_close_matches(re.sub(r"[-_. ]", "", word[:60].casefold()), list(plain), n=1, cutoff=0.65)
-    return plain[close[0]] if close else None
+def closest_match(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that was probably meant, if there is a similar one."""
+    plain = {re.sub(r"[-_. ]", "", candidate.casefold()): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(re.sub(r"[-_. ]", "", word[:60].casefold()), list(plain), n=1, cutoff=0.65)
+    return plain[matches[0]] if matches else None
 
 
-def any_of(values: Iterable[str]) -> str:
-    """Return a list in words: `a`, `a or b`, `a, b or c`."""
+def join_with_or(values: Iterable[str]) -> str:
+    """Return alternatives in words: `a`, `a or b`, `a, b or c`."""
     *others, last = list(values)
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -151,8 +147,8 @@ def as_toml_key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else as_toml(key)
 
 
-SHOWN_CHARACTERS = 60
-"""The most that is repeated of a value from the file."""
+MAX_QUOTED = 60
+"""Characters of a value from the file that a message repeats."""
 
 _RANGES = {
     "greater_than": ("above", "gt"),
@@ -163,30 +159,34 @@ _RANGES = {
 _TYPES: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "text", dict: "a table"}
 
 
-def quoted(text: str) -> str:
-    """Return text in double quotes, cut and safe."""
-    return f'"{printable(text, SHOWN_CHARACTERS)}"'
+def quote(text: str) -> str:
+    """Return text in double quotes, shortened and safe."""
+    return f'"{printable(text, MAX_QUOTED)}"'
 
 
-def got(value: object) -> str:
-    """Return a value as it would be written, cut and safe."""
+def format_value(value: object) -> str:
+    """Return a value as TOML, shortened and safe."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {int(value.bit_length() * 0.30103) + 1} digits"
     if isinstance(value, str):
-        return quoted(value)
+        return quote(value)
     if isinstance(value, bool | int | float):
         return as_toml(value)
-    return found(value)
+    return describe_value(value)
 
 
-def found(value: object) -> str:
-    """Return what a value is, with its type: `the text "eight"`, `a list`."""
+def describe_value(value: object) -> str:
+    """Return a value with its type: `the text "eight"`, `a list`."""
     if isinstance(value, str):
-        return f"the text {quoted(value)}"
+        return f"the text {quote(value)}"
     if isinstance(value, bool):
         return as_toml(value)
     if isinstance(value, int | float):
-        return got(value) if isinstance(value, int) and value.bit_length() > 200 else f"the number {got(value)}"
+        return (
+            format_value(value)
+            if isinstance(value, int) and value.bit_length() > 200
+            else f"the number {format_value(value)}"
+        )
     if isinstance(value, date | datetime | time):
         return "a date or a time"
     if value is None:
@@ -196,14 +196,14 @@ def found(value: object) -> str:
     return "a table" if isinstance(value, dict) else "something else"
 
 
-def wanted(annotation: Any, marks: Iterable[object] = ()) -> list[str]:
-    """Return what a type allows: `["an integer of at least 1", '"auto"']`."""
+def describe_type(annotation: Any, marks: Iterable[object] = ()) -> list[str]:
+    """Return the values that a type allows: `["an integer of at least 1", '"auto"']`."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *more = get_args(annotation)
-        return wanted(inner, [*marks, *more])
+        return describe_type(inner, [*marks, *more])
     if origin in (Union, types.UnionType):
-        return [text for part in get_args(annotation) if part is not type(None) for text in wanted(part)]
+        return [text for part in get_args(annotation) if part is not type(None) for text in describe_type(part)]
     if origin is Literal:
         return [f'"{choice}"' for choice in get_args(annotation)]
     if origin is list:
@@ -215,63 +215,63 @@ def wanted(annotation: Any, marks: Iterable[object] = ()) -> list[str]:
 
 def is_union(field: FieldInfo) -> bool:
     """Whether values of several types are allowed, so that pydantic complains once for each."""
-    return len({text[0] == '"' for text in wanted(field.annotation)}) == 2
+    return len({text[0] == '"' for text in describe_type(field.annotation)}) == 2
 
 
-def sentence(field: FieldInfo, error: ErrorDetails, value: object, *, is_item: bool = False) -> str:
-    """Return what is wrong with a value, to be put after the name of its key: `must be an integer, not ...`.
+def describe_error(field: FieldInfo, error: ErrorDetails, value: object, *, is_item: bool = False) -> str:
+    """Return why a value is invalid, as a predicate to the name of its key: `must be an integer, not ...`.
 
     Args:
-        field: of the key.
-        error: what pydantic says.
-        value: what is there.
-        is_item: whether it is an item of the list that the key may be; there are only lists of texts.
+        field: field of the key.
+        error: error of pydantic.
+        value: the invalid value.
+        is_item: whether it is an item of a list; all lists are lists of texts.
     """
     kind, context = error["type"], error.get("ctx", {})
     if is_item and kind == "string_type":
-        return f"must be text, not {found(value)}"
+        return f"must be text, not {describe_value(value)}"
     if is_union(field) and kind != PREDICATE:
-        return f"must be {any_of(wanted(field.annotation))}, not {found(value)}"
+        return f"must be {join_with_or(describe_type(field.annotation))}, not {describe_value(value)}"
     if kind == PREDICATE:
-        return f"{context['text']} (got {got(value)})"
+        return f"{context['text']} (got {format_value(value)})"
     if kind in _RANGES:
         words, bound = _RANGES[kind]
         limit = context[bound]
         plain = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
-        return f"must be {words} {plain} (got {got(value)})"
+        return f"must be {words} {plain} (got {format_value(value)})"
     if kind == "literal_error":
-        options = any_of(wanted(field.annotation))
-        return f"must be {options}, not {got(value) if isinstance(value, str) else found(value)}"
+        options = join_with_or(describe_type(field.annotation))
+        return f"must be {options}, not {format_value(value) if isinstance(value, str) else describe_value(value)}"
     if kind == "finite_number":
-        return f"must be a finite number (got {got(value)})"
+        return f"must be a finite number (got {format_value(value)})"
     if kind == "too_short":
         return "must not be empty"
     if kind == "string_unicode":
         return "must be text that can be written as UTF-8"
     if kind.endswith("_type"):
-        return f"must be {any_of(wanted(field.annotation))}, not {found(value)}"
-    return f"is not valid: {printable(error['msg'])} (got {got(value)})"
+        return f"must be {join_with_or(describe_type(field.annotation))}, not {describe_value(value)}"
+    return f"is not valid: {printable(error['msg'])} (got {format_value(value)})"
 
 
-def way_out(field: FieldInfo, value: object) -> str | None:
-    """Return a hint for a value that is not allowed, where one is likely to help."""
-    kinds = wanted(field.annotation)
+def hint_for_value(field: FieldInfo, value: object) -> str | None:
+    """Return a hint for an invalid value, if one is likely to help."""
+    kinds = describe_type(field.annotation)
     if isinstance(value, str):
-        near = nearest(value, choices(field))
+        near = closest_match(value, choices(field))
         if near is not None:
             return f'did you mean "{near}"?'
         if "a list" in kinds:
-            return f"a list stands in brackets: [{as_toml(printable(value, SHOWN_CHARACTERS))}]"
-        if _reads_as_number(value) and any(kind.startswith(("an integer", "a number")) for kind in kinds):
+            return f"a list stands in brackets: [{as_toml(printable(value, MAX_QUOTED))}]"
+        if _is_number(value) and any(kind.startswith(("an integer", "a number")) for kind in kinds):
             return f"without quotes: {value.strip()}"
         if value.lower() in ("true", "false") and "true or false" in kinds:
             return f"without quotes: {value.lower()}"
     elif isinstance(value, bool | int | float) and kinds == ["text"]:
-        return f'text stands in quotes: "{got(value)}"'
+        return f'text stands in quotes: "{format_value(value)}"'
     return None
 
 
-def _reads_as_number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:

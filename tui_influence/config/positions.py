@@ -1,8 +1,8 @@
-"""Where each key and value of a TOML document stands.
+"""Positions of the keys and values of a TOML document.
 
-`tomllib` says what a document holds but not where. `locate` walks the same text a second time and remembers spans.
-It is only given text that `tomllib` has accepted, with `\\n` line ends, so it never judges: it needs to know where
-strings, comments, brackets and keys begin and end, and nothing about what the values mean.
+`tomllib` returns the values of a document without their positions. `locate_keys` walks the same text a second time and
+records spans. It gets only text that `tomllib` has accepted, with `\\n` line ends, so it validates nothing: it has to
+recognize strings, comments, brackets and keys, and need not interpret values.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 Span = tuple[int, int]
-"""Offsets of the first character and of the one after the last."""
+"""Offsets of the first character and of the character after the last."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BASIC = re.compile(r'"(?:[^"\\\n]|\\.)*"')
@@ -25,10 +25,10 @@ _BLANK_LINES = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 
 @dataclass
 class Node:
-    """One place in the document: what a key, or an index of a list, leads to.
+    """The position of a key, or of an item of a list, and of everything in it.
 
-    `key` is the span of the name that introduced it (in a header, the name within the brackets); `value` that of
-    what is right of the equals sign. A table that has a header has no `value`; an item of a list has no `key`.
+    `key` is the span of its name (in a header, the name within the brackets), `value` the span of its value, to the
+    right of the equals sign. A table that has a header has no `value`; an item of a list has no `key`.
     """
 
     key: Span | None = None
@@ -62,11 +62,11 @@ class Node:
         return node
 
 
-def locate(text: str) -> Node:
+def locate_keys(text: str) -> Node:
     """Return the tree of positions of a valid TOML document.
 
     Args:
-        text: what `tomllib.loads` accepts, with line ends already made `\\n`.
+        text: text that `tomllib.loads` accepts, with `\\n` line ends.
     """
     return _Scanner(text).document()
 
@@ -79,25 +79,25 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.at = 0
+        self.offset = 0
 
     def document(self) -> Node:
         root = table = Node()
-        self.skip(_BLANK_LINES)
-        while self.at < len(self.text):
+        self.skip_match(_BLANK_LINES)
+        while self.offset < len(self.text):
             if self.next_is("["):
                 table = self.header(root)
             else:
                 self.pair(table)
-            self.skip(_BLANK_LINES)
+            self.skip_match(_BLANK_LINES)
         return root
 
     def header(self, root: Node) -> Node:
         is_list = self.next_is("[[")
-        self.at += 2 if is_list else 1
+        self.offset += 2 if is_list else 1
         *parents, (name, span) = self.dotted_key()
-        self.skip(_BLANK)
-        self.at += 2 if is_list else 1
+        self.skip_match(_BLANK)
+        self.offset += 2 if is_list else 1
         node = self.descend(root, parents)
         node = node.children.setdefault(name, Node())
         if is_list:
@@ -109,9 +109,9 @@ class _Scanner:
 
     def pair(self, table: Node) -> None:
         *parents, (name, span) = self.dotted_key()
-        self.skip(_BLANK)
-        self.at += 1
-        self.skip(_BLANK)
+        self.skip_match(_BLANK)
+        self.offset += 1
+        self.skip_match(_BLANK)
         node = self.value()
         node.key = span
         self.descend(table, parents).children[name] = node
@@ -126,59 +126,59 @@ class _Scanner:
     def dotted_key(self) -> list[tuple[str, Span]]:
         parts = []
         while True:
-            self.skip(_BLANK)
-            start = self.at
+            self.skip_match(_BLANK)
+            start = self.offset
             pattern = {'"': _BASIC, "'": _LITERAL}.get(self.text[start : start + 1], _BARE)
-            self.skip(pattern)
-            raw = self.text[start : self.at]
+            self.skip_match(pattern)
+            raw = self.text[start : self.offset]
             name = raw if pattern is _BARE else next(iter(tomllib.loads(f"{raw} = 0")))
-            parts.append((name, (start, self.at)))
-            self.skip(_BLANK)
+            parts.append((name, (start, self.offset)))
+            self.skip_match(_BLANK)
             if not self.next_is("."):
                 return parts
-            self.at += 1
+            self.offset += 1
 
     def value(self) -> Node:
-        start = self.at
+        start = self.offset
         node = Node()
         if self.next_is("["):
-            self.inside("]", lambda: node.items.append(self.value()))
+            self.read_bracketed("]", lambda: node.items.append(self.value()))
         elif self.next_is("{"):
-            self.inside("}", lambda: self.pair(node))
+            self.read_bracketed("}", lambda: self.pair(node))
         else:
             self.scalar()
-        node.value = (start, self.at)
+        node.value = (start, self.offset)
         return node
 
-    def inside(self, closing: str, read_one: Callable[[], None]) -> None:
-        """Read what brackets hold: `read_one` after `read_one`, commas between, blank lines and comments anywhere."""
-        self.at += 1
-        self.skip(_BLANK_LINES)
+    def read_bracketed(self, closing: str, read_item: Callable[[], None]) -> None:
+        """Read the items between brackets, with commas between them and blank lines and comments anywhere."""
+        self.offset += 1
+        self.skip_match(_BLANK_LINES)
         while not self.next_is(closing):
-            if self.at >= len(self.text):
+            if self.offset >= len(self.text):
                 raise ValueError(f"no {closing} at the end")
-            read_one()
-            self.skip(_BLANK_LINES)
+            read_item()
+            self.skip_match(_BLANK_LINES)
             if self.next_is(","):
-                self.at += 1
-                self.skip(_BLANK_LINES)
-        self.at += 1
+                self.offset += 1
+                self.skip_match(_BLANK_LINES)
+        self.offset += 1
 
     def next_is(self, text: str) -> bool:
-        return self.text.startswith(text, self.at)
+        return self.text.startswith(text, self.offset)
 
-    def skip(self, pattern: re.Pattern[str]) -> None:
-        """Move past what the pattern matches here. Text that `tomllib` accepted always matches."""
-        match = pattern.match(self.text, self.at)
+    def skip_match(self, pattern: re.Pattern[str]) -> None:
+        """Move past the match of a pattern. Text that `tomllib` accepted always matches."""
+        match = pattern.match(self.text, self.offset)
         if match is None:
-            raise ValueError(f"not TOML at offset {self.at}")
-        self.at = match.end()
+            raise ValueError(f"not TOML at offset {self.offset}")
+        self.offset = match.end()
 
     def scalar(self) -> None:
         for opening, pattern in (('"""', _LONG_BASIC), ("'''", _LONG_LITERAL), ('"', _BASIC), ("'", _LITERAL)):
             if self.next_is(opening):
-                self.skip(pattern)
+                self.skip_match(pattern)
                 return
-        start = self.at
-        self.skip(_SCALAR)
-        self.at = start + len(self.text[start : self.at].rstrip(" \t"))
+        start = self.offset
+        self.skip_match(_SCALAR)
+        self.offset = start + len(self.text[start : self.offset].rstrip(" \t"))

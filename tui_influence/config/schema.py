@@ -1,7 +1,7 @@
-"""The config: what a run is. Every key, its type, its default and its meaning are here and nowhere else.
+"""The schema of a config: every key with its type, default and meaning.
 
-The models are frozen: a config is a value. `config.loader` makes one from TOML and turns what pydantic
-complains about into file, line and column. Nothing here touches the file system.
+The models are frozen: a config is a value. `config.loader` makes one from TOML, and `config.validation` turns the
+errors of pydantic into problems with line and column. Nothing here touches the file system.
 
 Descriptions, defaults and examples are read by the messages and by the template that `tinfl init` writes.
 """
@@ -20,7 +20,7 @@ from tui_influence.config.types import (
     Device,
     DirectoryPath,
     FilePath,
-    Groups,
+    GroupsText,
     Line,
     Name,
     OptionalFilePath,
@@ -31,7 +31,7 @@ from tui_influence.config.types import (
     TimeLimit,
     Word,
     parse_minutes,
-    predicate,
+    value_error,
 )
 from tui_influence.networks import NETWORKS
 
@@ -43,13 +43,13 @@ BALANCED_ALPHA = "balanced_alpha"
 SAME_NAME = "same_name"
 
 
-def balance_is_possible(kind: object, alpha: float) -> bool:
-    """Whether this kind of design can keep this fraction: a mask and its complement keep half each."""
+def is_balance_possible(kind: object, alpha: float) -> bool:
+    """Whether a kind of design can keep a fraction: a mask and its complement keep half each."""
     return kind != "balanced" or alpha == 0.5
 
 
-def repeated(names: Sequence[str]) -> list[int]:
-    """Return the indices of names that came before; case does not tell names apart, as in some file systems."""
+def repeated_names(names: Sequence[str]) -> list[int]:
+    """Return the indices of repeated names; case does not distinguish names, as in some file systems."""
     folded = [name.casefold() for name in names]
     return [index for index, name in enumerate(folded) if name in folded[:index]]
 
@@ -61,25 +61,27 @@ class Section(BaseModel):
 
 
 class RunSection(Section):
-    """`[run]`: what the run is called and where its results go."""
+    """`[run]`: name, seed and results directory of the run."""
 
     name: Name = Field(description="name of the run, shown everywhere", examples=["my-run"])
-    seed: int = Field(0, ge=0, lt=2**63, description="the one seed everything random is drawn from")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of everything that is random")
     output: PathText | None = Field(
         None, description="results directory (default: results/<name>)", examples=["results/my-run"]
     )
 
 
-class _Images(Section):
-    """What every dataset kind has in common."""
+class DatasetSection(Section):
+    """The keys of every dataset, whatever its kind."""
 
     on_bad_image: OnBadImage = Field("error", description="skip: leave unreadable images out and count them")
 
 
-class _SourceImages(_Images):
-    groups: Groups = Field(
+class SourceSection(DatasetSection):
+    """The keys of every source."""
+
+    groups: GroupsText = Field(
         "class",
-        description='what is kept or left out as one: "class", "example", or a CSV file with columns path,group',
+        description='unit to keep or leave out: "class", "example", or a CSV file with columns path,group',
     )
     per_class: Count | None = Field(
         None,
@@ -99,7 +101,9 @@ class _SourceImages(_Images):
     )
 
 
-class _TargetImages(_Images):
+class TargetSection(DatasetSection):
+    """The keys of every target."""
+
     name: Name = Field(description="name of the target", examples=["my-target"])
     transfer: Transfer = Field(
         "fixed-feature", description="fixed-feature (linear probe) or full-network (fine-tuning)"
@@ -118,28 +122,28 @@ class _TargetImages(_Images):
     )
 
 
-class BuiltinSource(_SourceImages):
+class BuiltinSource(SourceSection):
     """`kind = "builtin"`: printed characters, shipped with the package."""
 
     kind: Literal["builtin"]
     name: Literal["glyphs"] = Field("glyphs", description="the built-in dataset")
 
 
-class FolderSource(_SourceImages):
+class FolderSource(SourceSection):
     """`kind = "folder"`: one directory a class (ImageFolder layout)."""
 
     kind: Literal["folder"]
     path: DirectoryPath = Field(description="directory with one sub-directory a class", examples=["data/source/train"])
 
 
-class NpzSource(_SourceImages):
+class NpzSource(SourceSection):
     """`kind = "npz"`: arrays `x` (N, H, W[, C]) uint8, `y` (N,) integers and optionally `classes` (K,) text."""
 
     kind: Literal["npz"]
     path: FilePath = Field(description=".npz file with x, y and optionally classes", examples=["data/source.npz"])
 
 
-class TorchvisionSource(_SourceImages):
+class TorchvisionSource(SourceSection):
     """`kind = "torchvision"`: a class of `torchvision.datasets`, already downloaded."""
 
     kind: Literal["torchvision"]
@@ -150,14 +154,14 @@ class TorchvisionSource(_SourceImages):
     )
 
 
-class BuiltinTarget(_TargetImages):
+class BuiltinTarget(TargetSection):
     """`kind = "builtin"`: handwritten digits, shipped with the package."""
 
     kind: Literal["builtin"]
     name: Literal["digits"] = Field("digits", description="the built-in dataset")
 
 
-class FolderTarget(_TargetImages):
+class FolderTarget(TargetSection):
     """`kind = "folder"`: a training and a test directory in ImageFolder layout."""
 
     kind: Literal["folder"]
@@ -167,7 +171,7 @@ class FolderTarget(_TargetImages):
     )
 
 
-class NpzTarget(_TargetImages):
+class NpzTarget(TargetSection):
     """`kind = "npz"`: a training and a test file."""
 
     kind: Literal["npz"]
@@ -177,7 +181,7 @@ class NpzTarget(_TargetImages):
     )
 
 
-class TorchvisionTarget(_TargetImages):
+class TorchvisionTarget(TargetSection):
     """`kind = "torchvision"`: a class of `torchvision.datasets`, already downloaded."""
 
     kind: Literal["torchvision"]
@@ -203,7 +207,7 @@ class DesignSection(Section):
 
     @model_validator(mode="after")
     def _balanced_keeps_half(self) -> "DesignSection":
-        if not balance_is_possible(self.kind, self.alpha):
+        if not is_balance_possible(self.kind, self.alpha):
             raise PydanticCustomError(BALANCED_ALPHA, "must be 0.5: a balanced design keeps half of the groups")
         return self
 
@@ -251,23 +255,23 @@ class TrainSection(Section):
 
 
 class SlurmSection(Section):
-    """`[compute.slurm]`: what is asked of Slurm, where it is the executor."""
+    """`[compute.slurm]`: what to request from Slurm, if it is the executor."""
 
     partition: Word | None = Field(None, description="partition; the site's default if none", examples=["gpu"])
     account: Word | None = Field(None, description="account that is charged", examples=["my-group"])
-    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs a task; each is kept busy by workers of its own")
+    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs a task; each has its own workers")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="cores a task")
     mem: Word | None = Field(None, description="memory a task; the site's default if none", examples=["16G"])
     warn_seconds: int = Field(
-        120, ge=5, le=3600, description="seconds before a task's end at which no more models are begun"
+        120, ge=5, le=3600, description="seconds before a task's end from which no more models are started"
     )
     time_limit: TimeLimit = Field("4:00:00", description="longest time of a task, longer than warn_seconds")
     array_concurrency: Positive | None = Field(
-        None, description="at most this many tasks at a time; no limit of ours if none", examples=[50]
+        None, description="at most this many tasks at a time; unlimited if none", examples=[50]
     )
     planner_partition: Word | None = Field(
         None,
-        description="partition, without a GPU, for the short task that packs data and hands out the rest",
+        description="partition, without a GPU, for the short task that packs data and hands out the rows",
         examples=["cpu"],
     )
     stage: PathText | None = Field(
@@ -278,7 +282,7 @@ class SlurmSection(Section):
     )
     setup: list[Line] = Field(
         default_factory=list,
-        description="shell lines that run first in a task; each has to succeed",
+        description="shell lines that run first in a task; each must succeed",
         examples=[["module load cuda"]],
     )
 
@@ -287,12 +291,12 @@ class SlurmSection(Section):
     def _leaves_time_to_train(cls, value: str, info: ValidationInfo) -> str:
         warn = info.data.get("warn_seconds", 0)
         if 60 * parse_minutes(value) <= warn:
-            raise predicate(f"must be longer than warn_seconds, {warn} s, or no model is begun")
+            raise value_error(f"must be longer than warn_seconds, {warn} s, or no model is started")
         return value
 
 
 class RaySection(Section):
-    """`[compute.ray]`: what is asked of Ray, where it is the executor."""
+    """`[compute.ray]`: what to request from Ray, if it is the executor."""
 
     address: Word = Field("auto", description='the head node, host:port; "auto": the cluster of this machine')
     num_gpus: float = Field(0, ge=0, le=64, description="GPUs a task")
@@ -301,7 +305,7 @@ class RaySection(Section):
 
 
 class ComputeSection(Section):
-    """`[compute]`: where it runs. It changes nothing but the last bits, so any of it may change between resumes."""
+    """`[compute]`: where it runs. Any of it may change between resumes, as results differ in the last bits only."""
 
     devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
         "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'
@@ -310,16 +314,19 @@ class ComputeSection(Section):
         "auto", description="processes a device; auto: one a CPU core"
     )
     threads: int = Field(1, ge=1, le=256, description="threads a CPU worker")
-    attempts: Count = Field(3, ge=1, description="tries a model gets when its worker dies")
+    attempts: Count = Field(3, ge=1, description="attempts to train a model whose worker dies")
     model_deadline: float = Field(
-        20.0, ge=0, le=1e6, description="times the median model after which a worker is hung and restarted; 0: never"
+        20.0,
+        ge=0,
+        le=1e6,
+        description="multiple of the median time a model after which a worker is restarted; 0: never",
     )
     executor: Literal["local", "slurm", "ray"] = Field("local", description="who runs the workers")
     block_minutes: float = Field(
         30, gt=0, le=10_000, description="slurm, ray: length of a task, whose start takes seconds"
     )
-    slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what is asked of Slurm")
-    ray: RaySection = Field(default_factory=lambda: RaySection(), description="what is asked of Ray")
+    slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what to request from Slurm")
+    ray: RaySection = Field(default_factory=lambda: RaySection(), description="what to request from Ray")
 
 
 class Config(Section):
@@ -335,7 +342,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _targets_have_different_names(self) -> "Config":
-        if repeated([target.name for target in self.target]):
+        if repeated_names([target.name for target in self.target]):
             raise PydanticCustomError(SAME_NAME, "must differ from the names of the other targets")
         return self
 

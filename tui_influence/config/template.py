@@ -1,9 +1,7 @@
-"""The config that `tinfl init` writes: every key the schema knows, with its meaning and its default.
+"""Configs as TOML text: the template of `tinfl init`, and any config with all of its values.
 
-It is made from the schema, so the two cannot disagree. Keys that are needed are given; the others stand there as
-comments with their defaults.
-
-A config as the text of a TOML file; `loader.parse_config` gives back an equal one.
+The template is made from the schema, so the two cannot disagree. It has every key with its meaning: required keys with
+an example, the others as comments with their defaults.
 """
 
 from typing import Any
@@ -15,15 +13,15 @@ from tui_influence.config.loader import config_to_json
 from tui_influence.config.messages import (
     KINDS,
     all_tables,
-    any_of,
     as_toml,
     as_toml_key,
     choices,
-    example,
-    header,
+    example_value,
     inner_tables,
-    keys,
-    models,
+    join_with_or,
+    section_header,
+    section_keys,
+    section_models,
 )
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
@@ -37,56 +35,71 @@ _OPENING = """\
 _COMMENT_COLUMN = 34
 
 
-def template(kind: str = "builtin") -> str:
+def make_template(kind: str = "builtin") -> str:
     """Return a valid, commented config.
 
     Args:
-        kind: of its datasets.
+        kind: dataset kind of its source and target.
 
     Raises:
         ConfigError: there is no such kind.
     """
     if kind not in KINDS["source"]:
-        options = any_of(KINDS["source"])
+        options = join_with_or(KINDS["source"])
         raise ConfigError(f'no dataset kind is called "{printable(kind, 60)}"; it must be {options}')
-    return "\n\n".join([_OPENING, *(_section(name, kind) for name in all_tables())]) + "\n"
+    return "\n\n".join([_OPENING, *(_section_lines(name, kind) for name in all_tables())]) + "\n"
 
 
-def _section(section: str, kind: str) -> str:
-    (model,) = models(section, kind)
+def _section_lines(section: str, kind: str) -> str:
+    (model,) = section_models(section, kind)
     inner = inner_tables(section)
-    known = {key: field for key, field in keys(section, kind if section in KINDS else None).items() if key not in inner}
-    needed_first = sorted(known.items(), key=lambda item: not item[1].is_required())
-    return "\n".join([_about(section, model), header(section), *(_line(key, field) for key, field in needed_first)])
+    fields = {
+        key: field
+        for key, field in section_keys(section, kind if section in KINDS else None).items()
+        if key not in inner
+    }
+    required_first = sorted(fields.items(), key=lambda item: not item[1].is_required())
+    return "\n".join(
+        [
+            _section_comment(section, model),
+            section_header(section),
+            *(_key_line(key, field) for key, field in required_first),
+        ]
+    )
 
 
-def _about(section: str, model: type[BaseModel]) -> str:
-    """Return what a section is, from its docstring, as a comment."""
-    _, _, about = (model.__doc__ or "").partition(": ")
-    role = {"source": "What is trained on: ", "target": "What is predicted; one such section or more: "}.get(section)
-    text = about.strip().rstrip(".")
+def _section_comment(section: str, model: type[BaseModel]) -> str:
+    """Return the description of a section, from its docstring, as a comment."""
+    _, _, description = (model.__doc__ or "").partition(": ")
+    role = {"source": "Dataset to train on: ", "target": "Dataset to transfer to; one such section or more: "}.get(
+        section
+    )
+    text = description.strip().rstrip(".")
     return f"# {role}{text}" if role else f"# {text[:1].upper()}{text[1:]}"
 
 
-def _line(key: str, field: FieldInfo) -> str:
-    pair = f"{key} = {as_toml(example(field))}"
+def _key_line(key: str, field: FieldInfo) -> str:
+    pair = f"{key} = {as_toml(example_value(field))}"
     if not field.is_required():
         default = field.get_default(call_default_factory=True, validated_data={})
         pair = f"# {pair}" if default is None else f"# {key} = {as_toml(default)}"
-    return f"{pair:<{_COMMENT_COLUMN}}  # {_meaning(key, field)}"
+    return f"{pair:<{_COMMENT_COLUMN}}  # {_key_comment(key, field)}"
 
 
-def _meaning(key: str, field: FieldInfo) -> str:
+def _key_comment(key: str, field: FieldInfo) -> str:
     if key == "kind" and not field.description:
         return " | ".join(KINDS["source"])
     options = [choice for choice in choices(field) if len(choices(field)) > 1]
-    said = field.description or ""
-    listed = "" if all(choice in said for choice in options) else f"{' | '.join(options)}; "
-    return f"{listed}{said}"
+    description = field.description or ""
+    prefix = "" if all(choice in description for choice in options) else f"{' | '.join(options)}; "
+    return f"{prefix}{description}"
 
 
 def config_to_toml(config: Config) -> str:
-    """Return a config with every default written out; keys that are not set are left out."""
+    """Return a config with every default written out, without the keys that are not set.
+
+    `loader.parse_config` returns an equal config for it.
+    """
     parts: list[str] = []
     for section, content in config_to_json(config).items():
         inner = inner_tables(section)
@@ -98,4 +111,4 @@ def config_to_toml(config: Config) -> str:
 
 def _table(name: str, table: dict[str, Any]) -> str:
     pairs = (f"{as_toml_key(key)} = {as_toml(value)}" for key, value in table.items() if value is not None)
-    return "\n".join([header(name), *pairs])
+    return "\n".join([section_header(name), *pairs])

@@ -1,6 +1,6 @@
-"""The types of single config values that need more than a range: names, paths, devices, networks, arguments.
+"""Types of config values that need more than a range: names, paths, devices, networks, arguments.
 
-Each check raises a `PydanticCustomError` whose text is a predicate ("must be ..."), which `explain` puts after the
+Each check raises a `PydanticCustomError` whose text is a predicate ("must be ..."), which `validation` puts after the
 name of the key. Nothing here touches the file system.
 """
 
@@ -17,10 +17,10 @@ from tui_influence.networks import NETWORKS
 from tui_influence.text import printable
 
 PREDICATE = "predicate"
-"""The type of the errors raised here."""
+"""Type of the errors that are raised here."""
 
-ARGUMENT_LEVELS = 8
-"""How deep tables and lists of arguments may be nested."""
+MAX_ARGUMENT_LEVELS = 8
+"""Levels to which tables and lists of arguments may be nested."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICE = re.compile(r"(cpu|cuda)(:[0-9]{1,3})?")
@@ -28,55 +28,55 @@ _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _TIME_LIMIT = re.compile(r"\d{1,6}(:\d{1,2}){0,2}|\d{1,3}-\d{1,2}(:\d{1,2}){0,2}")
 _SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
-_SBATCH_OURS = ("--array", "--job-name", "--output", "--parsable", "--test-only", "--wait", "--wrap")
-_SBATCH_SHORT = ("-a", "-J", "-o", "-W")
+_RESERVED_SBATCH_OPTIONS = ("--array", "--job-name", "--output", "--parsable", "--test-only", "--wait", "--wrap")
+_RESERVED_SHORT_OPTIONS = ("-a", "-J", "-o", "-W")
 _WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
-_GROUP_WORDS = ("class", "example")
+_GROUP_UNITS = ("class", "example")
 
 
 @dataclass(frozen=True)
-class Location:
-    """Marks a field as saying where data lie, not what they are: `identity` leaves it out beside a fingerprint.
+class DataPath:
+    """Mark of a field that holds the path of data. `identity` omits it, as fingerprints represent the data themselves.
 
     Attributes:
-        words: values that are no places, and count as they are.
-        instead: what counts in place of any other value; None is nothing at all.
-        is_directory: whether it leads to a directory, not to a file.
+        keywords: values that are no paths, and count as they are.
+        placeholder: value that counts in place of any path; None if the field does not count at all.
+        is_directory: whether it is the path of a directory, not of a file.
     """
 
-    words: tuple[str, ...] = ()
-    instead: str | None = None
+    keywords: tuple[str, ...] = ()
+    placeholder: str | None = None
     is_directory: bool = False
 
 
-def predicate(text: str) -> PydanticCustomError:
-    """Return the refusal of a value, in words that follow the name of its key."""
+def value_error(text: str) -> PydanticCustomError:
+    """Return the error for an invalid value; its text is a predicate to the name of the key."""
     return PydanticCustomError(PREDICATE, "{text}", {"text": text})
 
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise predicate('must be 1 to 100 letters, digits, ".", "_" or "-", and begin with a letter or a digit')
+        raise value_error('must be 1 to 100 letters, digits, ".", "_" or "-", and begin with a letter or a digit')
     return value
 
 
 def _path(value: str) -> str:
     if not value.strip():
-        raise predicate("must not be empty")
+        raise value_error("must not be empty")
     if printable(value) != value:
-        raise predicate("must be a path without control characters or invisible ones")
+        raise value_error("must be a path without control characters or invisible ones")
     return value
 
 
 def _groups(value: str) -> str:
-    if value in _GROUP_WORDS or value.lower().endswith(".csv"):
+    if value in _GROUP_UNITS or value.lower().endswith(".csv"):
         return _path(value)
-    raise predicate('must be "class", "example", or a path that ends in .csv')
+    raise value_error('must be "class", "example", or a path that ends in .csv')
 
 
 def _device(value: str) -> str:
     if not _DEVICE.fullmatch(value):
-        raise predicate('must be "cpu", "cuda", or a numbered device such as "cuda:0"')
+        raise value_error('must be "cpu", "cuda", or a numbered device such as "cuda:0"')
     return value
 
 
@@ -86,41 +86,47 @@ def _arch(value: str) -> str:
     plain = re.sub(r"[-_ ]", "", value.lower())
     for name in NETWORKS:
         if plain == name.replace("-", ""):
-            raise predicate(f'must be spelt "{name}"')
+            raise value_error(f'must be spelt "{name}"')
     if not _ARCH.fullmatch(value):
         names = ", ".join(f'"{name}"' for name in NETWORKS)
-        raise predicate(f'must be {names}, the name of a torchvision.models classifier, or "module:callable"')
+        raise value_error(f'must be {names}, the name of a torchvision.models classifier, or "module:callable"')
     return value
 
 
 def _time_limit(value: str) -> str:
     if not _TIME_LIMIT.fullmatch(value):
-        raise predicate('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
+        raise value_error('must be a time as Slurm writes it, such as "90" (minutes), "4:00:00" or "2-12:00:00"')
     if not parse_minutes(value):
-        raise predicate("must be longer than nothing")
+        raise value_error("must be longer than 0 minutes")
     return value
 
 
 def _line(value: str) -> str:
     if not value.strip() or printable(value) != value:
-        raise predicate("must be one line of text, without control characters")
+        raise value_error("must be one line of text, without control characters")
     return value
 
 
 def _sbatch_option(value: str) -> str:
     if not _SBATCH_OPTION.fullmatch(value) or printable(value) != value:
-        raise predicate('must be an option of sbatch such as "--qos=low"')
+        raise value_error('must be an option of sbatch such as "--qos=low"')
     name = re.split(r"[=\s]", value, maxsplit=1)[0]
-    # Slurm takes a long option by its first letters too.
-    given = any(own.startswith(name) for own in _SBATCH_OURS) if name[:2] == "--" else name[:2] in _SBATCH_SHORT
-    if given:
-        raise predicate(f"must not be {name}: jobs are named, cut into arrays, sent to files and not waited for by us")
+    # Slurm also accepts the first letters of a long option.
+    is_reserved = (
+        any(option.startswith(name) for option in _RESERVED_SBATCH_OPTIONS)
+        if name[:2] == "--"
+        else name[:2] in _RESERVED_SHORT_OPTIONS
+    )
+    if is_reserved:
+        raise value_error(
+            f"must not be {name}: jobs are named, cut into arrays, sent to files and not waited for by us"
+        )
     return value
 
 
 def _word(value: str) -> str:
     if not _WORD.fullmatch(value):
-        raise predicate("must be one word of letters, digits and any of . _ - , : @ / =")
+        raise value_error("must be one word of letters, digits and any of . _ - , : @ / =")
     return value
 
 
@@ -137,44 +143,44 @@ def parse_minutes(time_limit: str) -> float:
 
 def _python_name(value: str) -> str:
     if not _PYTHON_NAME.fullmatch(value):
-        raise predicate("must be the name of a class, such as CIFAR10")
+        raise value_error("must be the name of a class, such as CIFAR10")
     return value
 
 
 def _arguments(value: dict[str, Any]) -> dict[str, Any]:
     for level, item in _walk(value):
-        if level > ARGUMENT_LEVELS:
-            raise predicate(f"must not be nested more than {ARGUMENT_LEVELS} levels deep")
+        if level > MAX_ARGUMENT_LEVELS:
+            raise value_error(f"must not be nested more than {MAX_ARGUMENT_LEVELS} levels deep")
         if isinstance(item, bool | str | list | dict):
             continue
         if isinstance(item, int) and -(2**63) <= item < 2**63:
             continue
         if isinstance(item, float) and math.isfinite(item):
             continue
-        raise predicate(
+        raise value_error(
             "must hold only text, finite numbers of at most 64 bits, true, false, lists and tables of these"
         )
     return value
 
 
 def _walk(value: object) -> Iterator[tuple[int, object]]:
-    """Yield every value inside `value` with its depth, without recursion and no deeper than is allowed."""
-    waiting: list[tuple[int, object]] = [(0, value)]
-    while waiting:
-        level, item = waiting.pop()
+    """Yield every value inside `value` with its level, without recursion."""
+    stack: list[tuple[int, object]] = [(0, value)]
+    while stack:
+        level, item = stack.pop()
         yield level, item
         inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        waiting.extend((level + 1, child) for child in inner)
+        stack.extend((level + 1, child) for child in inner)
 
 
 Name = Annotated[str, AfterValidator(_name)]
-"""A run's or a target's name: also a file name, everywhere."""
+"""Name of a run or a target; it is a valid file name on every system."""
 
 PathText = Annotated[str, AfterValidator(_path)]
-DirectoryPath = Annotated[PathText, Location(is_directory=True)]
-FilePath = Annotated[PathText, Location()]
-OptionalFilePath = Annotated[PathText | None, Location()]
-Groups = Annotated[str, AfterValidator(_groups), Location(words=_GROUP_WORDS, instead="csv")]
+DirectoryPath = Annotated[PathText, DataPath(is_directory=True)]
+FilePath = Annotated[PathText, DataPath()]
+OptionalFilePath = Annotated[PathText | None, DataPath()]
+GroupsText = Annotated[str, AfterValidator(_groups), DataPath(keywords=_GROUP_UNITS, placeholder="csv")]
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]
 PythonName = Annotated[str, AfterValidator(_python_name)]
@@ -183,9 +189,9 @@ Line = Annotated[str, AfterValidator(_line)]
 SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
 Word = Annotated[str, AfterValidator(_word)]
 Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
-"""Keyword arguments for somebody else's constructor: JSON values, so that a saved config holds them exactly."""
+"""Keyword arguments of a constructor: JSON values, so that a saved config holds them exactly."""
 
 Count = Annotated[int, Field(le=10**9)]
-"""How many of something; more would be a slip of the pen, and is no number that a saved config could hold."""
+"""A number of things, with a limit that only a typing error exceeds."""
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]

@@ -1,7 +1,7 @@
-"""The user's own config: what holds for the program and not for one run. There need not be one.
+"""The user's own config: settings of the program rather than of a run. It is optional.
 
-It lies where this system keeps a user's configs, or where TINFL_CONFIG says; set but empty, that says that there is
-none. Light to load, as the app reads it before it paints.
+Its path is that of the operating system for a user's configs, or TINFL_CONFIG; if that is set but empty, there is no
+config. Light to load, as the app reads it before its first paint.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_influence.config.errors import Document, InvalidConfigError
+from tui_influence.config.toml_file import TomlSyntaxError, read_config_text, read_toml
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
@@ -19,12 +20,12 @@ ENVIRONMENT = "TINFL_CONFIG"
 
 @dataclass(frozen=True)
 class KeyLine:
-    """A line of `[keys]`, before anything in it is looked up.
+    """A line of `[keys]`, before it is checked.
 
     Attributes:
-        action: id of an action, or what is meant to be one.
-        keys: that do it, with commas between.
-        place: path in the document.
+        action: id of an action, if there is one.
+        keys: keys for it, separated by commas.
+        path: path in the document.
     """
 
     action: str
@@ -34,12 +35,12 @@ class KeyLine:
 
 @dataclass(frozen=True)
 class UserConfig:
-    """What a user's config says.
+    """The content of a user's config.
 
     Attributes:
-        path: of the file; None if there is to be none.
+        path: path of the file; None if there is no config.
         keys: lines of `[keys]`.
-        document: where everything stands, and what is wrong; None if there is no file.
+        document: positions and problems; None if there is no file.
     """
 
     path: Path | None
@@ -47,12 +48,12 @@ class UserConfig:
     document: Document | None = None
 
     def add(self, message: str, line: KeyLine) -> None:
-        """Note a problem with a line."""
+        """Add a problem with a line."""
         assert self.document is not None
         self.document.add(message, line.path)
 
     def raise_problems(self) -> None:
-        """Refuse a config in which there are problems.
+        """Raise an error if there are problems.
 
         Raises:
             InvalidConfigError: all of them, in the order of the file.
@@ -62,11 +63,11 @@ class UserConfig:
 
 
 def user_config_path() -> Path | None:
-    """Return where the user's config is, or would be; None if there is to be none."""
-    named = os.environ.get(ENVIRONMENT)
-    if named is not None:
-        return expand_home(named) if named else None
-    import platformdirs
+    """Return the path of the user's config, which need not exist; None if TINFL_CONFIG is empty."""
+    environment_path = os.environ.get(ENVIRONMENT)
+    if environment_path is not None:
+        return expand_home(environment_path) if environment_path else None
+    import platformdirs  # here, as few commands need it
 
     return platformdirs.user_config_path("tinfl") / "config.toml"
 
@@ -81,19 +82,17 @@ def read_user_config() -> UserConfig:
     path = user_config_path()
     if path is None or (ENVIRONMENT not in os.environ and not path.exists()):
         return UserConfig(path)
-    from tui_influence.config.loader import TomlSyntaxError, read_config_text, read_toml
-
     text = read_config_text(path, missing=f" ({ENVIRONMENT} names it)")
     try:
         data, positions = read_toml(text)
     except TomlSyntaxError as error:
         raise InvalidConfigError(str(path), [error.problem]) from None
     document = Document(data, positions, text)
-    return UserConfig(path, _keys(document), document)
+    return UserConfig(path, _key_lines(document), document)
 
 
-def _keys(document: Document) -> tuple[KeyLine, ...]:
-    """Return the lines of `[keys]`, and note what else there is."""
+def _key_lines(document: Document) -> tuple[KeyLine, ...]:
+    """Return the lines of `[keys]`; anything else is a problem."""
     for name in document.data:
         if name != "keys":
             document.add(f'unknown section "{printable(name, 60)}"; the user\'s config has [keys]', [name])
@@ -102,22 +101,22 @@ def _keys(document: Document) -> tuple[KeyLine, ...]:
         document.add('[keys] is a section with lines such as "rank.filter" = "f"', ["keys"])
         return ()
     lines: dict[str, KeyLine] = {}
-    for place, value in _leaves(table, ("keys",)):
-        action = ".".join(place[1:])
+    for path, value in _leaves(table, ("keys",)):
+        action = ".".join(path[1:])
         if not isinstance(value, str):
-            shown = printable(action, 60)
-            document.add(f'the keys of {shown} are a text: "f", or "f,slash" for two', place, at_value=True)
+            action_name = printable(action, 60)
+            document.add(f'the keys of {action_name} must be text: "f", or "f,slash" for two', path, at_value=True)
         elif action in lines:
-            document.add(f"{printable(action, 60)} stands here twice", place)
+            document.add(f"{printable(action, 60)} is set twice", path)
         else:
-            lines[action] = KeyLine(action, value, place)
+            lines[action] = KeyLine(action, value, path)
     return tuple(lines.values())
 
 
-def _leaves(table: dict[str, Any], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Return what a table holds, also without quotes around an id: `rank.filter = "f"` is a table in a table."""
+def _leaves(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield path and value of each key. Without quotes, `rank.filter = "f"` is a table in a table."""
     for name, value in table.items():
         if isinstance(value, dict):
-            yield from _leaves(value, (*place, name))
+            yield from _leaves(value, (*path, name))
         else:
-            yield (*place, name), value
+            yield (*path, name), value

@@ -7,18 +7,21 @@ one kind of input (a folder, a file, a class of torchvision) to the packer, each
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tui_influence.datasets.errors import BadImageError
+from tui_influence.datasets.errors import BadImageError, abbreviate_list
 from tui_influence.errors import DatasetError
-from tui_influence.text import pluralize
+from tui_influence.text import pluralize, printable
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+
+Part = Literal["source", "train", "test"]
+"""A source has one part, a target has a training and a test part."""
 
 MIN_CLASSES = 2
 
@@ -31,10 +34,10 @@ class ImageSet:
         images: (N, H, W, C) uint8, C is 1 or 3; memory-mapped, read-only.
         labels: (N,) class of each image.
         classes: names of the classes.
-        names: (N,) what to call each image: its path below the dataset's directory, or "class/index" (the index
+        names: (N,) name of each image: its path below the dataset's directory, or "class/index" (the index
             counts the images of the file or dataset it comes from), or "class/font family" for the built-in glyphs.
         fingerprint: hash of pixels, labels, classes and names; it changes if and only if they do.
-        skipped: names of the unreadable images that were left out.
+        skipped: names of unreadable images, which are not part of the set.
         counts: (C, 256) pixels of each channel that have each value; None in entries of older versions.
     """
 
@@ -52,7 +55,10 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class TargetSet:
-    """A target's labelled training images, and the test images whose predictions are explained: same classes."""
+    """The labelled training images of a target and its test images, whose predictions are explained.
+
+    Both have the same classes.
+    """
 
     train: ImageSet
     test: ImageSet
@@ -60,7 +66,7 @@ class TargetSet:
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What a dataset's images look like: the shorter side in pixels, and 1 (grey) or 3 (colour) channels."""
+    """The shorter side of an image in pixels, and its channels: 1 (grey) or 3 (colour)."""
 
     side: int
     channels: int
@@ -68,11 +74,11 @@ class ImageShape:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The units that are kept or left out.
+    """The units of the source that models are trained with or without.
 
     Attributes:
         names: (K,) names of the groups.
-        of: (N,) int32, group of each image; -1: in no group, so in every model.
+        group_of_image: (N,) int32, index of the group of each image; -1: no group, so every model is trained on it.
     """
 
     names: tuple[str, ...]
@@ -80,13 +86,13 @@ class Groups:
 
     @property
     def n_ungrouped(self) -> int:
-        """How many images are in no group."""
+        """Number of images in no group."""
         return int((self.group_of_image < 0).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image as its origin has it: a file to decode, pixels, a decoded image, or the reason there is none."""
+    """One image as a reader returns it: a file to decode, pixels, a decoded image, or why it cannot be read."""
 
     name: str
     label: int
@@ -94,44 +100,58 @@ class Sample:
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pixels take while it waits to be packed; none if they are still in a file."""
+        """Memory that its pixels take until it is packed; 0 if they are still in a file."""
         if isinstance(self.content, Image.Image):
             return self.content.width * self.content.height * len(self.content.getbands())
         return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
 
 
 class DatasetReader(Protocol):
-    """Where images come from. Making one is free; what is wrong with it is said by the first method that looks."""
+    """Reader of one part of a dataset. Its constructor reads nothing: the methods do, and report what is wrong.
+
+    The readers of a dataset kind are made by `open_reader` in the module of this package that is named like the kind.
+    """
 
     @property
     def display_name(self) -> str:
-        """What messages call it, safe to print."""
+        """Name of the data in messages, safe to print."""
+
+    @property
+    def declared_classes(self) -> tuple[str, ...] | None:
+        """Classes that the data name before an image is read; None if the classes are those of the labels.
+
+        Raises:
+            DatasetError: the data are not there, or not laid out as they must be.
+        """
 
     def stamp(self) -> str:
-        """Something cheap that changes when the data do, such as a hash of file sizes and times.
+        """Text that is cheap to compute and changes when the data do, such as a hash of file sizes and times.
 
         Raises:
             DatasetError: the data are not there, or not laid out as they must be.
         """
 
     def shape(self) -> ImageShape:
-        """The shape of the first image, without reading the others."""
+        """Shape of the first image, without reading the others."""
 
     def count(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
 
     def samples(self) -> Iterator[Sample]:
-        """All of them, in a fixed order."""
+        """All samples, in a fixed order."""
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
-        """Classes, and the labels in terms of them, of the samples that could be read.
+        """Return the classes of the samples that could be read, and their labels in terms of these classes.
+
+        Args:
+            labels: (n,) `Sample.label` of each sample that could be read.
 
         Raises:
             DatasetError: a class has no image, or there are too few classes.
         """
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
-        """The samples of these names (as `samples` gave them), in this order; their labels mean nothing."""
+        """The samples with these names, in this order, as `samples` names them; their labels mean nothing."""
 
 
 def check_classes(where: str, classes: tuple[str, ...]) -> None:
@@ -143,3 +163,27 @@ def check_classes(where: str, classes: tuple[str, ...]) -> None:
     if len(classes) < MIN_CLASSES:
         has = pluralize(len(classes), "class", "classes")
         raise DatasetError(f"{where} has {has}: at least {MIN_CLASSES} are needed")
+
+
+def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
+    """Refuse a dataset that declares a class without images.
+
+    Raises:
+        DatasetError: naming the classes.
+    """
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(missing):
+        names = [printable(classes[label]) for label in missing]
+        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
+
+
+def parse_index(name: str, count: int, where: str) -> int:
+    """Return the index in a "class/index" name.
+
+    Raises:
+        DatasetError: there is none, or it is out of range.
+    """
+    digits = name.rpartition("/")[2]
+    if digits.isascii() and digits.isdigit() and int(digits) < count:
+        return int(digits)
+    raise DatasetError(f"{printable(name)} is not an image of {where}")

@@ -14,25 +14,31 @@ from typing import Literal
 
 import numpy as np
 
-from tui_influence.datasets.base import Images, ImageShape, Labels, Sample
-from tui_influence.datasets.npz import index_of
+from tui_influence.config.schema import BuiltinSource, BuiltinTarget
+from tui_influence.datasets.base import Images, ImageShape, Labels, Part, Sample, parse_index
 
 TRAINING_POOL = 100
-"""Handwritten digits a class that are labelled training images; the rest are test images."""
+"""Handwritten digits of each class that are labelled training images; the others are test images."""
 
-Part = Literal["all", "train", "test"]
+
+def open_reader(section: BuiltinSource | BuiltinTarget, part: Part, *, trusted: bool) -> "BuiltinReader":
+    """Return the reader of one part of a built-in dataset."""
+    return BuiltinReader(section.name, part)
 
 
 class BuiltinReader:
-    """One of the built-in datasets, or one of its pools."""
+    """Reader of a built-in dataset: all of it as a source, one of its pools as part of a target."""
 
-    def __init__(self, name: Literal["glyphs", "digits"], part: Part = "all") -> None:
+    declared_classes = None
+    """They are the same in every part."""
+
+    def __init__(self, name: Literal["glyphs", "digits"], part: Part = "source") -> None:
         self.name = name
         self.part = part
         self.display_name = f"the built-in {name}"
 
     def stamp(self) -> str:
-        """Hash of the file itself: it is small."""
+        """Hash of the file, which is small."""
         return f"{hashlib.sha256(self._file).hexdigest()} {self.part}"
 
     def shape(self) -> ImageShape:
@@ -40,7 +46,7 @@ class BuiltinReader:
         return ImageShape(min(self._arrays["x"].shape[1:3]), 1)
 
     def count(self) -> int:
-        """How many images the part has."""
+        """Number of images of the part."""
         return len(self._positions)
 
     def samples(self) -> Iterator[Sample]:
@@ -48,26 +54,26 @@ class BuiltinReader:
         return (self._sample(position) for position in self._positions)
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
-        """The classes are what they are."""
+        """Return the classes of the dataset, all of which have images."""
         return tuple(self._arrays["classes"].tolist()), labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Glyphs by "character/family", digits by "class/index"."""
         if "group" not in self._arrays:
-            return (self._sample(index_of(name, len(self._arrays["y"]), self.display_name)) for name in names)
+            return (self._sample(parse_index(name, len(self._arrays["y"]), self.display_name)) for name in names)
         position_of = {self._sample(position).name: position for position in self._positions}
         return (self._sample(position_of[name]) for name in names)
 
     def _sample(self, position: int) -> Sample:
         label = int(self._arrays["y"][position])
-        identity = str(self._arrays["group"][position]) if "group" in self._arrays else str(position)
+        image_name = str(self._arrays["group"][position]) if "group" in self._arrays else str(position)
         pixels: Images = self._arrays["x"][position]
-        return Sample(f"{self._arrays['classes'][label]}/{identity}", label, pixels)
+        return Sample(f"{self._arrays['classes'][label]}/{image_name}", label, pixels)
 
     @cached_property
     def _positions(self) -> list[int]:
         labels = self._arrays["y"]
-        if self.part == "all":
+        if self.part == "source":
             return list(range(len(labels)))
         first = np.zeros(len(labels), dtype=bool)
         for label in np.unique(labels):

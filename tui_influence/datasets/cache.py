@@ -1,18 +1,16 @@
-"""The cache of packed datasets: raw arrays, found by what the data looked like, kept by what they are.
+"""The cache of packed datasets, and its copy on the disk of a node.
 
     <cache>/CACHEDIR.TAG
     <cache>/keys/<key>.json          key: hash of sizes, times and settings -> fingerprint, unreadable images
     <cache>/packed/<fingerprint>/    an entry: see `entry`
-    <cache>/tmp/<random>/            an entry being written
+    <cache>/tmp/<random>/            an entry that is being written
 
-An entry is written under `tmp` and renamed, so it is whole or not there; two processes that pack the same data at
-once leave one entry. A damaged entry is as good as none. Pixels are written with plain writes, not through a memory
-map: a full disk is then an error instead of a signal that kills the process.
+A key depends on how the data look from outside, a fingerprint on their content. An entry is written under `tmp` and
+renamed, so it is complete or does not exist; two processes that pack the same data at once leave one entry. A damaged
+entry counts as missing. Pixels are written with plain writes, not through a memory map: a full disk is then an error
+instead of a signal that kills the process.
 
-A cache that does not exist yet is made for its user alone; one that exists, such as one that several users share,
-keeps its modes.
-
-Packed datasets copied to a node's own disk, so that many tasks do not read one file system at once.
+A new cache is accessible to its user alone; an existing one, which several users may share, keeps its modes.
 """
 
 import errno
@@ -38,11 +36,11 @@ from tui_influence.datasets.entry import (
     IMAGES,
     MANIFEST,
     DamagedEntryError,
-    Measurement,
+    PixelMeter,
     Verification,
-    fingerprint_of,
+    compute_fingerprint,
     read_entry,
-    sync,
+    sync_file,
     write_labels,
     write_manifest,
 )
@@ -50,28 +48,28 @@ from tui_influence.datasets.errors import printable_path, reason_of
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home, read_regular
 
-TAG = "CACHEDIR.TAG"
+CACHE_TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Packed datasets of tinfl; safe to delete.\n"
 _STALE_SECONDS = 24 * 3600
-_MOST_KEY_BYTES = 1 << 30
+_MAX_KEY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
 class CachedImages:
-    """An entry, and the (name, reason) of each image that could not be read when it was packed."""
+    """An entry, and the (name, reason) of each image that could not be read when the data were packed."""
 
     images: ImageSet
     unreadable: tuple[tuple[str, str], ...]
 
 
 def default_cache() -> Path:
-    """Return where packed datasets are kept: `$TINFL_CACHE`, else the user's cache directory."""
-    chosen = os.environ.get("TINFL_CACHE")
-    return expand_home(chosen) if chosen else platformdirs.user_cache_path("tinfl")
+    """Return the directory of packed datasets: `$TINFL_CACHE`, else the user's cache directory."""
+    directory = os.environ.get("TINFL_CACHE")
+    return expand_home(directory) if directory else platformdirs.user_cache_path("tinfl")
 
 
-def key_of(*parts: object) -> str:
-    """Return the name under which an entry is looked up."""
+def make_key(*parts: object) -> str:
+    """Return the key of an entry."""
     return hashlib.sha256(json.dumps([FORMAT, *parts], default=str).encode()).hexdigest()
 
 
@@ -82,13 +80,13 @@ class Cache:
         self.root = root if root is not None else default_cache()
 
     def find(self, key: str) -> CachedImages | None:
-        """Return the sound entry under a key, or None.
+        """Return the intact entry under a key, or None.
 
         Raises:
             DatasetError: the machine is at fault.
         """
         try:
-            record = json.loads(read_regular(self.root / "keys" / f"{key}.json", _MOST_KEY_BYTES))
+            record = json.loads(read_regular(self.root / "keys" / f"{key}.json", _MAX_KEY_BYTES))
             bad = tuple((str(name), str(reason)) for name, reason in record["bad"])
             fingerprint = str(record["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -97,10 +95,10 @@ class Cache:
         return CachedImages(images, bad) if images is not None else None
 
     def open(self, fingerprint: str, *, verify: bool = True) -> ImageSet | None:
-        """Return the entry with this fingerprint if it is there and sound, else None.
+        """Return the entry with this fingerprint if it exists and is intact, else None.
 
         Args:
-            fingerprint: of an `ImageSet` that was loaded through this cache.
+            fingerprint: fingerprint of an `ImageSet` that was loaded through this cache.
             verify: compare pixels with their hash: all of them up to `entry.VERIFIED_BYTES`, of a larger entry a
                 sample. Sizes, labels and names are compared in any case.
 
@@ -113,7 +111,7 @@ class Cache:
             return None
 
     def check(self, fingerprint: str) -> str | None:
-        """Read all of an entry; return why it is not what was packed, safe to print, or None if it is.
+        """Read all of an entry; return how it differs from the packed data, safe to print, or None if it is intact.
 
         Raises:
             DatasetError: the machine is at fault.
@@ -136,27 +134,27 @@ class Cache:
         return entry.images
 
     def _replace_manifest(self, folder: Path, content: bytes) -> None:
-        """Write an entry's manifest anew, unless the cache cannot be written to.
+        """Replace the manifest of an entry, if the cache can be written.
 
-        Whoever does it at the same time writes the same.
+        Processes that do it at the same time write the same content.
         """
         temporary = self.root / "tmp" / f"{secrets.token_hex(8)}.json"
         with suppress(OSError):
             try:
                 with temporary.open("xb") as file:
                     file.write(content)
-                    sync(file)
+                    sync_file(file)
                 temporary.replace(folder / MANIFEST)
             finally:
                 temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def writing(self, shape: tuple[int, int, int, int], what: str) -> Iterator["Writer"]:
-        """Write a new entry; whatever goes wrong, nothing of it stays behind.
+    def write_entry(self, shape: tuple[int, int, int, int], name: str) -> Iterator["EntryWriter"]:
+        """Write a new entry; after an error nothing of it remains.
 
         Args:
-            shape: (N, H, W, C), where N is the most images there will be.
-            what: the dataset, for messages.
+            shape: (N, H, W, C), where N is the largest possible number of images.
+            name: name of the dataset in messages.
 
         Raises:
             DatasetError: the disk is full, or the cache cannot be written.
@@ -170,25 +168,27 @@ class Cache:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             folder.mkdir()
             with (folder / IMAGES).open("wb") as file:
-                yield Writer(self, folder, file, shape)
+                yield EntryWriter(self, folder, file, shape)
         except OSError as error:
             where = f"the dataset cache {printable_path(self.root)}"
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise DatasetError(
-                    f"{where} is full: packing {what} needs {size / 1e6:,.0f} MB (TINFL_CACHE names another place)"
+                    f"{where} is full: packing {name} needs {size / 1e6:,.0f} MB (TINFL_CACHE sets another directory)"
                 ) from error
-            raise DatasetError(f"cannot write {where}: {reason_of(error)} (TINFL_CACHE names another place)") from error
+            raise DatasetError(
+                f"cannot write {where}: {reason_of(error)} (TINFL_CACHE sets another directory)"
+            ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def remember(self, key: str, fingerprint: str, bad: Sequence[tuple[str, str]]) -> None:
-        """Let `find` find an entry."""
+    def save_key(self, key: str, fingerprint: str, unreadable: Sequence[tuple[str, str]]) -> None:
+        """Save the key of an entry."""
         temporary = self.root / "tmp" / f"{secrets.token_hex(8)}.json"
-        temporary.write_text(json.dumps({"fingerprint": fingerprint, "bad": list(bad)}))
+        temporary.write_text(json.dumps({"fingerprint": fingerprint, "bad": list(unreadable)}))
         temporary.replace(self.root / "keys" / f"{key}.json")
 
     def install(self, folder: Path, fingerprint: str) -> None:
-        """Move a finished entry to its place, where a sound one may stand already."""
+        """Move a complete entry into the cache, which may have an intact one already."""
         final = self.root / "packed" / fingerprint
         for _ in range(3):
             try:
@@ -198,7 +198,7 @@ class Cache:
                     raise
                 if self.open(fingerprint) is not None:
                     return
-                with suppress(FileNotFoundError):  # another process may be mending it too
+                with suppress(FileNotFoundError):  # another process may be replacing it too
                     aside = self.root / "tmp" / secrets.token_hex(8)
                     final.rename(aside)
                     _remove(aside)
@@ -206,11 +206,11 @@ class Cache:
                 return
 
     def _prepare(self) -> None:
-        """Make the directories; remove what processes that died long ago left behind."""
+        """Make the directories; remove entries that processes left unfinished long ago."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("keys", "packed", "tmp"):
             (self.root / name).mkdir(exist_ok=True)
-        with suppress(FileExistsError), (self.root / TAG).open("x") as tag:
+        with suppress(FileExistsError), (self.root / CACHE_TAG).open("x") as tag:
             tag.write(_TAG_TEXT)
         for leftover in (self.root / "tmp").iterdir():
             pixels = leftover / IMAGES
@@ -220,8 +220,8 @@ class Cache:
                     _remove(leftover)
 
 
-class Writer:
-    """An entry being written: `append` images, then `finish`."""
+class EntryWriter:
+    """A new entry: `append` images, then `finish`."""
 
     def __init__(self, cache: Cache, folder: Path, file: BinaryIO, shape: tuple[int, int, int, int]) -> None:
         self._cache = cache
@@ -229,7 +229,7 @@ class Writer:
         self._file = file
         self._shape = shape
         self._count = 0
-        self._measurement = Measurement(shape[3])
+        self._measurement = PixelMeter(shape[3])
         self._write_header(shape[0])
 
     def append(self, images: Images) -> None:
@@ -247,30 +247,32 @@ class Writer:
         labels: Labels,
         classes: tuple[str, ...],
         names: tuple[str, ...],
-        bad: Sequence[tuple[str, str]] = (),
+        unreadable: Sequence[tuple[str, str]] = (),
     ) -> ImageSet:
-        """Close the entry and put it in its place.
+        """Complete the entry and add it to the cache.
 
         Args:
-            key: the name under which it will be found.
-            labels: (n,) of the images appended.
-            classes: their names.
-            names: (n,) of the images.
-            bad: (name, reason) of those that could not be read.
+            key: its key.
+            labels: (n,) labels of the appended images.
+            classes: names of the classes.
+            names: (n,) names of the images.
+            unreadable: (name, reason) of the images that could not be read.
         """
         shape = (self._count, *self._shape[1:])
         self._file.seek(0)
         self._write_header(self._count)
-        sync(self._file)
+        sync_file(self._file)
         digest = self._measurement.digest()
-        fingerprint = fingerprint_of(digest, shape, labels, classes, names)
+        fingerprint = compute_fingerprint(digest, shape, labels, classes, names)
         write_labels(self._folder, labels)
-        write_manifest(self._folder, fingerprint, digest, classes, names, self._measurement.measured())
+        write_manifest(self._folder, fingerprint, digest, classes, names, self._measurement.measurements())
         self._cache.install(self._folder, fingerprint)
-        self._cache.remember(key, fingerprint, bad)
+        self._cache.save_key(key, fingerprint, unreadable)
         images = self._cache.open(fingerprint, verify=False)
         if images is None:
-            raise DatasetError(f"the dataset cache {printable_path(self._cache.root)} lost what was just written to it")
+            raise DatasetError(
+                f"the dataset cache {printable_path(self._cache.root)} lost an entry that was just written"
+            )
         return images
 
     def _write_header(self, count: int) -> None:
@@ -280,7 +282,7 @@ class Writer:
 
 
 def _remove(path: Path) -> None:
-    """Remove what should be an entry, and may be anything."""
+    """Remove an entry, or whatever has its name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -288,18 +290,18 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def staged(stage: str | None, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Iterator[None]:
-    """Let this process and those it starts find packed datasets in a directory of this node while the context lasts.
+def use_stage(stage: str | None, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Iterator[None]:
+    """Copy packed datasets to a directory of this node, so that this process and its children read them from there.
 
-    What is copied stays there for the tasks that come after; entries are found by what they hold, so an old copy is
-    never a wrong one. Where nothing can be copied, the cache that all nodes share serves as well, if more slowly.
+    The copies remain for later tasks; entries are identified by their content, so an old copy is never wrong. If they
+    cannot be copied, the shared cache is used, more slowly.
 
     Args:
-        stage: the directory, in which `$NAME` stands for a variable of the environment; nothing is done for None.
-        fingerprints: of the datasets; one that the cache does not have is left to who looks for it.
-        warn: is told why nothing could be copied.
+        stage: the directory, in which `$NAME` stands for an environment variable; nothing is copied for None.
+        fingerprints: fingerprints of the datasets; those that the shared cache lacks are ignored.
+        warn: called with the reason if the datasets cannot be copied.
     """
-    near = _filled(stage, fingerprints, warn) if stage is not None else None
+    near = _fill_stage(stage, fingerprints, warn) if stage is not None else None
     if near is None:
         yield
         return
@@ -314,19 +316,19 @@ def staged(stage: str | None, fingerprints: Sequence[str], warn: Callable[[str],
             os.environ["TINFL_CACHE"] = before
 
 
-def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Path | None:
-    """Return a cache on this node that holds the datasets; None if there can be none."""
-    there = os.path.expandvars(stage)
-    if "$" in there:
+def _fill_stage(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]) -> Path | None:
+    """Return the root of a cache on this node that has the datasets; None if it cannot be made."""
+    directory = os.path.expandvars(stage)
+    if "$" in directory:
         warn(f"compute.slurm.stage: {printable_path(stage)} names a variable that is not set on this node")
         return None
-    near, far = Cache(Path(there) / f"tinfl-{os.getuid()}"), default_cache()
+    near, far = Cache(Path(directory) / f"tinfl-{os.getuid()}"), default_cache()
     try:
         near.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if near.root.lstat().st_uid != os.getuid():  # in a directory that all users write to, anybody may be first
-            raise PermissionError(errno.EPERM, "it belongs to somebody else")
+        if near.root.lstat().st_uid != os.getuid():  # any user may have made it in a shared directory
+            raise PermissionError(errno.EPERM, "it belongs to another user")
         for fingerprint in fingerprints:
-            _copy(near, far, fingerprint)
+            _copy_entry(near, far, fingerprint)
     except OSError as error:
         warn(
             f"cannot copy packed data to {printable_path(near.root)}: {reason_of(error)}; "
@@ -336,8 +338,8 @@ def _filled(stage: str, fingerprints: Sequence[str], warn: Callable[[str], None]
     return near.root
 
 
-def _copy(near: Cache, far: Path, fingerprint: str) -> None:
-    """Copy a dataset, unless it is there; of tasks that begin at once on a node, one copy stays."""
+def _copy_entry(near: Cache, far: Path, fingerprint: str) -> None:
+    """Copy a dataset, unless it is there; of tasks that start together on a node, one copy remains."""
     if near.open(fingerprint) is not None or Cache(far).open(fingerprint, verify=False) is None:
         return
     for name in ("packed", "tmp"):

@@ -1,12 +1,12 @@
-"""One entry of the cache: a packed dataset as three files, and how damage to them is noticed.
+"""An entry of the cache: a packed dataset as three files, and the detection of damage to them.
 
     images.npy      (N, H, W, C) uint8
     labels.npy      (N,) int64
     manifest.json   names of classes and images, hash of the pixels; hash of each block of them, and their counts
 
-The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. What
-the manifest says besides has a checksum of its own. Entries that older versions wrote say nothing besides; of a large
-one it is measured when it is first opened, which compares all of its pixels.
+The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. The
+hashes of blocks and the counts have a checksum of their own. Entries of older versions lack them; for a large one they
+are measured when it is first opened, which compares all of its pixels.
 """
 
 import errno
@@ -34,40 +34,40 @@ FORMAT = 1
 IMAGES, LABELS, MANIFEST = "images.npy", "labels.npy", "manifest.json"
 
 VERIFIED_BYTES = 128 << 20
-"""The pixels of an entry up to this size are compared with their hash each time it is opened: a tenth of a second."""
+"""Entries up to this size are compared with their hash each time they are opened: a tenth of a second."""
 
 BLOCK_BYTES = 1 << 18
 SAMPLED_BLOCKS = VERIFIED_BYTES // BLOCK_BYTES
-"""Blocks of a larger entry, drawn anew each time, that are compared with theirs instead: as many bytes.
+"""Number of blocks of a larger entry, drawn anew each time, that are compared with their hashes: as many bytes.
 
-Damage to a fraction f of the blocks is noticed with probability 1 - (1 - f)^512: to 1% with 99.4%, to 0.1% with 40%.
-Blocks that the file system does not hold at all (holes) are compared besides, whatever their number.
+Damage to a fraction f of the blocks is detected with probability 1 - (1 - f)^512: to 1% with 99.4%, to 0.1% with 40%.
+Blocks that the file system does not store (holes) are always compared, whatever their number.
 """
 
 _OTHER_PIXELS = f"the pixels in {IMAGES} are not those that were packed"
 _OUT_OF_RESOURCES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _SLICE_BYTES = 1 << 24
 _DIGEST_BYTES = 8
-_MOST_MANIFEST_BYTES = 2 << 30
-_MOST_LABEL_BYTES = 1 << 30
+_MAX_MANIFEST_BYTES = 2 << 30
+_MAX_LABEL_BYTES = 1 << 30
 
 
 class Verification(Enum):
-    """How much of an entry's pixels is read before it is believed; all else is always compared."""
+    """How many of an entry's pixels are compared with their hashes; all else is always compared."""
 
     NONE = "none"
     SAMPLE = "sample"
-    """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks; all where no hashes of blocks are known."""
+    """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks; all if there are no hashes of blocks."""
     WHOLE = "whole"
 
 
 class DamagedEntryError(Exception):
-    """An entry is not what was packed; the message is the reason, in a few words, safe to print."""
+    """An entry differs from the packed data; the message is the reason, in a few words, safe to print."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """What is known of an entry's pixels besides their hash.
+class PixelMeasurements:
+    """Hashes of the blocks of an entry's pixels, and counts of their values.
 
     Attributes:
         blocks: hashes of the blocks of `BLOCK_BYTES`, in hex, one after the other.
@@ -78,26 +78,26 @@ class Measured:
     counts: NDArray[np.int64]
 
     def to_json(self, fingerprint: str) -> dict[str, Any]:
-        """Return the keys of a manifest that hold it."""
+        """Return them as keys of a manifest."""
         content = {"block_bytes": BLOCK_BYTES, "blocks": self.blocks, "counts": self.counts.tolist()}
         return {"measured": content, "measured_hash": _hash_of_json([fingerprint, content])}
 
 
 @dataclass(frozen=True, eq=False)
 class VerifiedEntry:
-    """An entry that is what was packed, as far as it was compared.
+    """An entry that is intact, as far as it was compared.
 
     Attributes:
         images: the dataset.
-        new_manifest: to be written in place of the manifest, which lacks what was measured; None if it lacks nothing.
+        new_manifest: manifest with the measurements that the file lacks; None if it lacks none.
     """
 
     images: ImageSet
     new_manifest: bytes | None
 
 
-class Measurement:
-    """Hash, hashes of the blocks and counts of pixels that come a few images at a time."""
+class PixelMeter:
+    """Meter of the hash, the hashes of blocks and the counts of pixels that come a few images at a time."""
 
     def __init__(self, channels: int) -> None:
         self._whole = hashlib.sha256()
@@ -122,21 +122,21 @@ class Measurement:
         """Return the hash of all pixels so far."""
         return self._whole.hexdigest()
 
-    def measured(self) -> Measured:
-        """Return what else is known of the pixels so far."""
+    def measurements(self) -> PixelMeasurements:
+        """Return the other measurements of the pixels so far."""
         last = [self._block.hexdigest()] if self._block_filled else []
-        return Measured("".join(self._blocks + last), self._counts.copy())
+        return PixelMeasurements("".join(self._blocks + last), self._counts.copy())
 
 
 def read_entry(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
     """Return the dataset that is packed in a directory.
 
     Raises:
-        DamagedEntryError: it is not there, or is not what was packed.
-        DatasetError: the machine is at fault, so that nothing is known of the entry.
+        DamagedEntryError: it is missing, or differs from the packed data.
+        DatasetError: the machine is at fault, so the entry could not be compared.
     """
     try:
-        return _read(folder, fingerprint, verification)
+        return _read_entry(folder, fingerprint, verification)
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedEntryError(f"{MANIFEST} is no manifest") from error
     except FileNotFoundError as error:
@@ -151,7 +151,7 @@ def write_labels(folder: Path, labels: Labels) -> None:
     """Write the labels of an entry."""
     with (folder / LABELS).open("wb") as file:
         np.save(file, labels.astype(np.int64), allow_pickle=False)
-        sync(file)
+        sync_file(file)
 
 
 def write_manifest(
@@ -160,19 +160,19 @@ def write_manifest(
     digest: str,
     classes: Sequence[str],
     names: Sequence[str],
-    measured: Measured,
+    measured: PixelMeasurements,
 ) -> None:
     """Write the manifest of an entry, whose pixels hash to `digest`."""
     manifest = {"format": FORMAT, "fingerprint": fingerprint, "pixels": digest, "classes": classes, "names": names}
     with (folder / MANIFEST).open("wb") as file:
         file.write(json.dumps(manifest | measured.to_json(fingerprint)).encode())
-        sync(file)
+        sync_file(file)
 
 
-def fingerprint_of(
+def compute_fingerprint(
     digest: str, shape: Sequence[int], labels: Labels, classes: Sequence[str], names: Sequence[str]
 ) -> str:
-    """Return the hash of everything a dataset is; `digest` is the hash of its pixels."""
+    """Return the hash of a whole dataset; `digest` is the hash of its pixels."""
     numbers = hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
     return _hash_of_json([FORMAT, digest, list(shape), numbers, list(classes), list(names)])
 
@@ -182,15 +182,15 @@ def block_hash(block: bytes | memoryview = b"") -> "hashlib.blake2b":
     return hashlib.blake2b(block, digest_size=_DIGEST_BYTES)
 
 
-def sync(file: BinaryIO) -> None:
-    """Wait until what was written to a file is on the disk."""
+def sync_file(file: BinaryIO) -> None:
+    """Wait until the content of a file is on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _read(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
+def _read_entry(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
     try:
-        manifest = json.loads(read_regular(folder / MANIFEST, _MOST_MANIFEST_BYTES, links=False))
+        manifest = json.loads(read_regular(folder / MANIFEST, _MAX_MANIFEST_BYTES, links=False))
     except (ValueError, RecursionError):
         raise DamagedEntryError(f"{MANIFEST} is not JSON") from None
     classes, names = tuple(manifest["classes"]), tuple(manifest["names"])
@@ -200,9 +200,9 @@ def _read(folder: Path, fingerprint: str, verification: Verification) -> Verifie
         if len(header.shape) != 4 or labels.shape != header.shape[:1] or len(names) != len(labels):
             raise DamagedEntryError("images, labels and names are not equally many")
         digest = str(manifest["pixels"])
-        if fingerprint != fingerprint_of(digest, header.shape, labels, classes, names):
+        if fingerprint != compute_fingerprint(digest, header.shape, labels, classes, names):
             raise DamagedEntryError("labels or names are not those that were packed")
-        measured = _measured(manifest, fingerprint, header)
+        measured = _saved_measurements(manifest, fingerprint, header)
         new_manifest = None
         is_large = header.nbytes > VERIFIED_BYTES
         if verification is Verification.WHOLE or (verification is Verification.SAMPLE and not is_large):
@@ -211,7 +211,7 @@ def _read(folder: Path, fingerprint: str, verification: Verification) -> Verifie
             chosen = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
             _verify_blocks(file, header, measured.blocks, sorted(chosen | _blocks_in_holes(file, header)))
         elif verification is Verification.SAMPLE:
-            measured = _measured_whole(file, header, digest)
+            measured = _measure_whole(file, header, digest)
             new_manifest = json.dumps(manifest | measured.to_json(fingerprint)).encode()
         images: Images = np.memmap(file, np.uint8, "r", header.offset, header.shape)
     counts = measured.counts if measured else None
@@ -221,7 +221,7 @@ def _read(folder: Path, fingerprint: str, verification: Verification) -> Verifie
 def _labels(folder: Path) -> Labels:
     with open_regular(folder / LABELS, links=False) as file:
         header = _header(file, LABELS, np.dtype(np.int64))
-        if header.size > _MOST_LABEL_BYTES or len(header.shape) != 1:
+        if header.size > _MAX_LABEL_BYTES or len(header.shape) != 1:
             raise DamagedEntryError(f"{LABELS} are no labels")
         return np.frombuffer(file.read(), np.int64).copy()
 
@@ -236,16 +236,16 @@ def _header(file: BinaryIO, name: str, dtype: np.dtype[Any]) -> Header:
     return header
 
 
-def _measured(manifest: dict[str, Any], fingerprint: str, header: Header) -> Measured | None:
-    """Return what a manifest says of the pixels besides their hash; None where an older version wrote it."""
+def _saved_measurements(manifest: dict[str, Any], fingerprint: str, header: Header) -> PixelMeasurements | None:
+    """Return the measurements in a manifest; None if an older version wrote it."""
     if "measured" not in manifest:
         return None
     content = manifest["measured"]
     if manifest["measured_hash"] != _hash_of_json([fingerprint, content]):
         raise DamagedEntryError(f"{MANIFEST} is not what was written")
-    if content["block_bytes"] != BLOCK_BYTES:  # of a version that cuts otherwise: its counts hold all the same
+    if content["block_bytes"] != BLOCK_BYTES:  # a version with blocks of another size
         return None
-    measured = Measured(str(content["blocks"]), np.array(content["counts"], dtype=np.int64))
+    measured = PixelMeasurements(str(content["blocks"]), np.array(content["counts"], dtype=np.int64))
     blocks = len(measured.blocks) // (2 * _DIGEST_BYTES)
     if measured.counts.shape != (header.shape[3], VALUES) or blocks != _block_count(header):
         raise DamagedEntryError(f"{MANIFEST} is of other pixels")
@@ -253,7 +253,7 @@ def _measured(manifest: dict[str, Any], fingerprint: str, header: Header) -> Mea
 
 
 def _verify_whole(file: BinaryIO, header: Header, digest: str) -> None:
-    """Compare all pixels with what was packed; they are read, not mapped, so that a broken disk is an error."""
+    """Compare all pixels with their hash; they are read, not mapped, so that a broken disk is an error."""
     whole = hashlib.sha256()
     for start in range(0, header.nbytes, _SLICE_BYTES):
         whole.update(os.pread(file.fileno(), min(_SLICE_BYTES, header.nbytes - start), header.offset + start))
@@ -261,9 +261,9 @@ def _verify_whole(file: BinaryIO, header: Header, digest: str) -> None:
         raise DamagedEntryError(_OTHER_PIXELS)
 
 
-def _measured_whole(file: BinaryIO, header: Header, digest: str) -> Measured:
-    """Compare all pixels with what was packed, and measure them on the way."""
-    measurement = Measurement(header.shape[3])
+def _measure_whole(file: BinaryIO, header: Header, digest: str) -> PixelMeasurements:
+    """Compare all pixels with their hash, and measure them."""
+    measurement = PixelMeter(header.shape[3])
     image_bytes = header.nbytes // header.shape[0]
     step = max(1, _SLICE_BYTES // image_bytes)
     for first in range(0, header.shape[0], step):
@@ -272,7 +272,7 @@ def _measured_whole(file: BinaryIO, header: Header, digest: str) -> Measured:
         measurement.add(np.frombuffer(content, np.uint8).reshape(count, *header.shape[1:]))
     if measurement.digest() != digest:
         raise DamagedEntryError(_OTHER_PIXELS)
-    return measurement.measured()
+    return measurement.measurements()
 
 
 def _verify_blocks(file: BinaryIO, header: Header, blocks: str, positions: Iterable[int]) -> None:
@@ -285,7 +285,7 @@ def _verify_blocks(file: BinaryIO, header: Header, blocks: str, positions: Itera
 
 
 def _blocks_in_holes(file: BinaryIO, header: Header) -> set[int]:
-    """Return the blocks that lie in holes of a sparse file, at least in part: such as a crash leaves."""
+    """Return the blocks that are at least partly in holes of a sparse file, such as a crash leaves."""
     blocks: set[int] = set()
     if not hasattr(os, "SEEK_HOLE"):
         return blocks
@@ -298,7 +298,7 @@ def _blocks_in_holes(file: BinaryIO, header: Header) -> set[int]:
                 end = header.size
             start = max(start, header.offset)
             blocks.update(range((start - header.offset) // BLOCK_BYTES, -(-(end - header.offset) // BLOCK_BYTES)))
-    except OSError:  # a file system that does not know of holes
+    except OSError:  # a file system without holes
         return blocks
     return blocks
 

@@ -1,4 +1,4 @@
-"""How the data can be wrong, and how that is said: one line that names the thing, with the full list behind it."""
+"""Errors of datasets and the wording of their messages: one line, and a list of details where there are several."""
 
 import errno
 from collections.abc import Sequence
@@ -6,17 +6,23 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from tui_influence.errors import DatasetError
+from tui_influence.errors import DatasetError, ExitCode
 from tui_influence.text import pluralize, printable
 
-_SHOWN = 3
-_REASON_LIMIT = 100
-_PATH_LIMIT = 1000
-_MACHINE_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+_MAX_LISTED = 3
+_MAX_REASON = 100
+_MAX_PATH = 1000
+_MACHINE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 class BadImageError(Exception):
     """One image cannot be read; the message is the reason, in a few words."""
+
+
+class UntrustedDatasetError(DatasetError):
+    """A dataset that only its user's own config may name, as opening it may run code."""
+
+    exit_code = ExitCode.RESULTS
 
 
 class DatasetProblemsError(DatasetError):
@@ -28,25 +34,25 @@ class DatasetProblemsError(DatasetError):
 
 
 def printable_path(path: str | Path) -> str:
-    """Return a path as messages print it."""
-    return printable(str(path), _PATH_LIMIT)
+    """Return a path for messages."""
+    return printable(str(path), _MAX_PATH)
 
 
-def abbreviate_list(items: Sequence[str], limit: int = _SHOWN) -> str:
+def abbreviate_list(items: Sequence[str], limit: int = _MAX_LISTED) -> str:
     """Return "a, b, c and 5 more"."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
-def unreadable_images(where: str, bad: Sequence[tuple[str, str]]) -> DatasetProblemsError:
+def unreadable_images(display_name: str, unreadable: Sequence[tuple[str, str]]) -> DatasetProblemsError:
     """Return the error that names every unreadable image.
 
     Args:
-        where: the dataset.
-        bad: (name, reason) of each.
+        display_name: name of the dataset.
+        unreadable: (name, reason) of each image.
     """
-    lines = [f"{printable(name)} ({reason})" for name, reason in bad]
-    head = f"{pluralize(len(bad), 'unreadable image')} in {where}: {abbreviate_list(lines)}"
+    lines = [f"{printable(name)} ({reason})" for name, reason in unreadable]
+    head = f"{pluralize(len(unreadable), 'unreadable image')} in {display_name}: {abbreviate_list(lines)}"
     return DatasetProblemsError(f'{head} (set on_bad_image = "skip" to leave them out)', lines)
 
 
@@ -67,7 +73,7 @@ def image_reason(error: BaseException) -> str:
     """
     if isinstance(error, BadImageError):
         return str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE_TROUBLE):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE_ERRORS):
         raise DatasetError(f"cannot read the images: {reason_of(error)}") from error
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return "decompression bomb"
@@ -81,9 +87,9 @@ def image_reason(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return an exception's own words: one printable line, not too long."""
+    """Return the message of an exception as one printable line, shortened."""
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = next(iter(text.strip().splitlines()), "")
-    return printable(line, _REASON_LIMIT) or type(error).__name__
+    return printable(line, _MAX_REASON) or type(error).__name__

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
+from tui_influence.config.schema import FolderSource, FolderTarget
+from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, require_every_class
 from tui_influence.datasets.errors import BadImageError, abbreviate_list, directory_problem, printable_path
 from tui_influence.datasets.images import EXTENSIONS, read_shape
 from tui_influence.errors import DatasetError
@@ -21,20 +20,27 @@ from tui_influence.regular_files import expand_home
 from tui_influence.text import pluralize, printable
 
 _IGNORED_DIRECTORIES = frozenset({"__MACOSX"})
-_Identity = tuple[int, int]
+_DirectoryId = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class _File:
-    """An image file: its path below the root, with `/`; size and time tell whether it has changed."""
+class _ImageFile:
+    """An image file: its path below the root, with `/`, and its size and time, which change when it does."""
 
     name: str
     size: int
     mtime_ns: int
 
 
+def open_reader(section: FolderSource | FolderTarget, part: Part, *, trusted: bool) -> "FolderReader":
+    """Return the reader of the directory of one part."""
+    if isinstance(section, FolderSource):
+        return FolderReader(section.path)
+    return FolderReader(section.train if part == "train" else section.test)
+
+
 class FolderReader:
-    """The images below one directory."""
+    """Reader of the images below one directory."""
 
     def __init__(self, path: str) -> None:
         self.root = expand_home(path)
@@ -49,14 +55,14 @@ class FolderReader:
         return digest.hexdigest()
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def declared_classes(self) -> tuple[str, ...]:
         """Names of the class directories."""
         return tuple(self._listing)
 
     def shape(self) -> ImageShape:
-        """The shape of the first image that can be read; the rest of the directory is not looked at."""
+        """Shape of the first image that can be read; the rest of the directory is not read."""
         for folder in _class_folders(self.root):
-            for file in _images(self.root, folder):
+            for file in _image_files(self.root, folder):
                 try:
                     return read_shape(Sample(file.name, 0, self.root / file.name))
                 except BadImageError:
@@ -64,7 +70,7 @@ class FolderReader:
         raise DatasetError(f"{self.display_name} has no readable image")
 
     def count(self) -> int:
-        """How many images there are."""
+        """Number of image files."""
         return sum(map(len, self._listing.values()))
 
     def samples(self) -> Iterator[Sample]:
@@ -74,9 +80,9 @@ class FolderReader:
                 yield Sample(file.name, label, self.root / file.name)
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
-        """Every class must have kept an image."""
-        require_every_class(self.display_name, self.classes, labels)
-        return self.classes, labels
+        """Return the class directories, each of which must have a readable image."""
+        require_every_class(self.display_name, self.declared_classes, labels)
+        return self.declared_classes, labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Images by their path below the root."""
@@ -87,14 +93,14 @@ class FolderReader:
             yield Sample(name, 0, self.root / path)
 
     @cached_property
-    def _listing(self) -> dict[str, list[_File]]:
+    def _listing(self) -> dict[str, list[_ImageFile]]:
         folders = _class_folders(self.root)
         if not folders:
-            loose = sum(1 for _ in _images(self.root, self.root))
+            loose = sum(1 for _ in _image_files(self.root, self.root))
             hint = f"; it has {pluralize(loose, 'image')} itself" if loose else ""
             raise DatasetError(f"{self.display_name} has no class folders (one sub-directory a class){hint}")
         check_classes(self.display_name, tuple(folder.name for folder in folders))
-        listing = {folder.name: list(_images(self.root, folder)) for folder in folders}
+        listing = {folder.name: list(_image_files(self.root, folder)) for folder in folders}
         empty = [printable(name) for name, files in listing.items() if not files]
         if empty:
             what = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
@@ -102,22 +108,10 @@ class FolderReader:
         return listing
 
 
-def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
-    """Refuse a dataset that declares a class and has no image of it.
-
-    Raises:
-        DatasetError: naming the classes.
-    """
-    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
-    if len(missing):
-        names = [printable(classes[label]) for label in missing]
-        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
-
-
 def tree_stamp(root: Path, marker: str) -> str:
-    """Hash of path, size and time of every file below `root`, leaving out directories that hold a file `marker`."""
+    """Hash of path, size and time of every file below `root`, except in directories that have a file `marker`."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(root)))
-    for path, stat in sorted(_files(root, set(), marker), key=lambda found: os.fsencode(found[0])):
+    for path, stat in sorted(_files(root, set(), marker), key=lambda entry: os.fsencode(entry[0])):
         digest.update(b"\0%s\0%d %d" % (os.fsencode(path), stat[0], stat[1]))
     return digest.hexdigest()
 
@@ -126,37 +120,39 @@ def _class_folders(root: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(root) if _is_directory(entry)]
 
 
-def _images(root: Path, folder: Path) -> Iterator[_File]:
+def _image_files(root: Path, folder: Path) -> Iterator[_ImageFile]:
     """Image files below a class directory, in order."""
     start = len(str(root).rstrip("/")) + 1
-    seen = {_identity(root)} if folder != root else set()
-    for path, (size, mtime_ns) in _files(folder, seen, None, descend=folder != root):
+    visited = {_directory_id(root)} if folder != root else set()
+    for path, (size, mtime_ns) in _files(folder, visited, None, descend=folder != root):
         if os.path.splitext(path)[1].lower() in EXTENSIONS:  # noqa: PTH122 - a million paths need no objects
-            yield _File(path[start:], size, mtime_ns)
+            yield _ImageFile(path[start:], size, mtime_ns)
 
 
 def _files(
-    folder: Path, seen: set[_Identity], marker: str | None, *, descend: bool = True
+    folder: Path, visited: set[_DirectoryId], marker: str | None, *, descend: bool = True
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Path, size and time (in ns) of the files below a directory, each directory once, hidden ones left out."""
-    pending = [iter(_unseen(folder, seen, marker))]  # a stack of its own: directories may lie a thousand deep
+    """Path, size and time (in ns) of the files below a directory, each directory once, without hidden files."""
+    pending = [
+        iter(_unvisited_entries(folder, visited, marker))
+    ]  # a stack, as directories may be a thousand levels deep
     while pending:
         entry = next(pending[-1], None)
         if entry is None:
             pending.pop()
         elif _is_directory(entry):
             if descend:
-                pending.append(iter(_unseen(Path(entry.path), seen, marker)))
+                pending.append(iter(_unvisited_entries(Path(entry.path), visited, marker)))
         else:
             yield entry.path, _size_and_time(entry)
 
 
-def _unseen(folder: Path, seen: set[_Identity], marker: str | None) -> list[os.DirEntry[str]]:
-    """What a directory holds; nothing if it was seen before, or holds a file `marker`."""
-    identity = _identity(folder)
-    if identity in seen:
+def _unvisited_entries(folder: Path, visited: set[_DirectoryId], marker: str | None) -> list[os.DirEntry[str]]:
+    """Entries of a directory; none if it was visited before, or has a file `marker`."""
+    identity = _directory_id(folder)
+    if identity in visited:
         return []
-    seen.add(identity)
+    visited.add(identity)
     entries = _entries(folder)
     if marker is not None and any(entry.name == marker for entry in entries):
         return []
@@ -167,12 +163,12 @@ def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
     try:
         stat = entry.stat()
     except OSError:
-        return -1, -1  # a link to nothing: reading it will say so
+        return -1, -1  # a broken link: reading it gives the error
     return stat.st_size, stat.st_mtime_ns
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a directory holds that is not hidden, in the order of the names."""
+    """Entries of a directory that are not hidden, in the order of their names."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
@@ -187,7 +183,7 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(folder: Path) -> _Identity:
+def _directory_id(folder: Path) -> _DirectoryId:
     try:
         stat = folder.stat()
     except OSError as error:

@@ -23,12 +23,12 @@ from tui_influence.datasets.base import Images, ImageShape, Sample
 from tui_influence.datasets.errors import BadImageError, image_reason
 from tui_influence.regular_files import open_regular
 
-PIXELS_IN_FLIGHT = 1 << 25
-"""Pixels that all threads together decode at a time.
+MAX_PIXELS_IN_FLIGHT = 1 << 25
+"""Limit of the pixels that all threads together decode at a time.
 
 Decoding takes up to 16 bytes a pixel (WebP; most formats 4 to 9): 0.6 GB in all. Photographs have 1 to 24 million
 pixels, and a JPEG is decoded at a fraction of its size, so threads rarely wait for each other. A larger image is no
-error: it is decoded when nothing else is.
+error: it is decoded when no other is.
 """
 
 
@@ -42,7 +42,7 @@ class PixelBudget:
 
     @contextmanager
     def take(self, pixels: int) -> Iterator[None]:
-        """Wait until so many more pixels are within the budget, or nothing else is decoded; give them back after."""
+        """Take pixels from the budget while the context lasts; wait for them unless no other image is decoded."""
         with self._changed:
             self._changed.wait_for(lambda: not self._in_flight or self._in_flight + pixels <= self._pixels)
             self._in_flight += pixels
@@ -54,40 +54,40 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
-BUDGET = PixelBudget(PIXELS_IN_FLIGHT)
-"""Of this process."""
+PIXEL_BUDGET = PixelBudget(MAX_PIXELS_IN_FLIGHT)
+"""The budget of this process."""
 
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
-"""The decoders in use. A file's name does not choose among them; its content does. Images come from strangers, so a
-decoder must earn its place. TIFF does not: it is a container of a dozen codecs, libtiff has the longest list of memory
+"""The decoders in use. The content of a file chooses among them, not its name. Images come from strangers, so only
+necessary decoders are used. TIFF is not: it is a container of a dozen codecs, libtiff has the longest list of memory
 errors of all decoders, hardly any dataset is published in it, and PNG holds the same pixels."""
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 _OTHERS = {".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
 _NOT_READ = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".ico", ".tga", ".tif", ".tiff", ".psd", ".svg"}
 EXTENSIONS = frozenset(_JPEG | _OTHERS | _NOT_READ)
-"""A file with another extension is not an image and is ignored. Images of a kind that cannot be read are listed all
-the same, and reported: leaving them out silently would change the data."""
+"""Files with other extensions are ignored. Images of formats that are not read are listed and reported: leaving them
+out silently would change the data."""
 
 MAX_PIXELS = 89_478_485
-"""Pillow's limit for one image: a quarter of a gigabyte in RGB. The largest of ImageNet's has two thirds of it."""
+"""Pillow's limit for one image: a quarter of a gigabyte in RGB. ImageNet's largest image has two thirds of it."""
 
 MAX_COSTLY_PIXELS = 40_000_000
-"""The limit for one WebP, whose decoder takes 16 bytes a pixel and the file besides, and for one PPM that is decoded in
-Python, which takes up to 12; the others take up to 9. So no image takes more than 0.9 GB."""
+"""The limit for one WebP, whose decoder takes 16 bytes a pixel plus the size of the file, and for one PPM that is
+decoded in Python, which takes up to 12; the others take up to 9. So no image takes more than 0.9 GB."""
 
 _MAX_BYTES = 1 << 30
-"""Of a file: more than any image of `MAX_PIXELS` takes."""
+"""Limit of a file: more than any image of `MAX_PIXELS` takes."""
 
 _MAX_COMPRESSED_BYTES = 192 << 20
-"""Of a file that may have metadata of any size, which a decoder keeps when it is opened, in part twice."""
+"""Limit of a file with metadata of any size, which a decoder stores when it opens the file, in part twice."""
 
 _MAX_WEBP_BYTES = 96 << 20
-"""Of a WebP, which is read whole."""
+"""Limit of a WebP, which is read as a whole."""
 
 _WEBP_BYTES_AS_A_PIXEL = 8
-"""Bytes of a WebP that take as much memory as a pixel: metadata are held twice, and a pixel takes 16 bytes."""
+"""Bytes of a WebP that take as much memory as a pixel: metadata are stored twice, and a pixel takes 16 bytes."""
 
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _GREY = frozenset({"1", "L", "LA", "La", "F"}) | _DEEP
@@ -111,14 +111,14 @@ _EXIF_KEYS = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
 @contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """No chatter about odd metadata on the terminal; a decompression bomb is an error, whoever opens the image."""
+    """Suppress warnings about odd metadata; a decompression bomb is an error, whichever code opens the image."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
 
-def render(sample: Sample, side: int, channels: int) -> Images:
+def render_sample(sample: Sample, side: int, channels: int) -> Images:
     """Return a sample as (side, side, channels) uint8.
 
     Raises:
@@ -126,22 +126,22 @@ def render(sample: Sample, side: int, channels: int) -> Images:
         DatasetError: the machine is at fault.
     """
     try:
-        with _opened(sample) as image:
-            return square(image, side, channels)
-    except Exception as error:  # decoders of foreign data raise anything, and all of it means one thing
+        with _open_sample(sample) as image:
+            return to_square(image, side, channels)
+    except Exception as error:  # decoders of foreign data raise any exception
         raise BadImageError(image_reason(error)) from error
 
 
 def thumbnail(sample: Sample, side: int) -> Images:
-    """Return a sample as (s, s, C) uint8, where s is its own shorter side, at most `side`, and C is its own.
+    """Return a sample as (s, s, C) uint8: s is its shorter side, at most `side`, and C its number of channels.
 
     Raises:
         BadImageError: it cannot be read.
         DatasetError: the machine is at fault.
     """
     try:
-        with _opened(sample) as image:
-            return square(image, min(side, *image.size), shape_of(image).channels)
+        with _open_sample(sample) as image:
+            return to_square(image, min(side, *image.size), shape_of(image).channels)
     except Exception as error:
         raise BadImageError(image_reason(error)) from error
 
@@ -154,15 +154,15 @@ def read_shape(sample: Sample) -> ImageShape:
         DatasetError: the machine is at fault.
     """
     try:
-        with _opened(sample) as image:
+        with _open_sample(sample) as image:
             return shape_of(image)
     except Exception as error:
         raise BadImageError(image_reason(error)) from error
 
 
 def read_colour(path: str | Path) -> Image.Image:
-    """Return an image file in RGB, as torchvision's own reader of images does, by the decoders in use here."""
-    with _opened_image(Path(path)) as image, _budget_of(image, image.width * image.height):
+    """Return an image file in RGB, as torchvision's reader of images does, with the decoders in use here."""
+    with _open_image(Path(path)) as image, _budget_of(image, image.width * image.height):
         colour: Image.Image = image.convert("RGB")
         return colour
 
@@ -172,7 +172,7 @@ def shape_of(image: Image.Image) -> ImageShape:
     return ImageShape(min(image.size), 1 if image.mode in _GREY else 3)
 
 
-def square(image: Image.Image, side: int, channels: int) -> Images:
+def to_square(image: Image.Image, side: int, channels: int) -> Images:
     """Scale the shorter side to `side`, keep the middle, turn as EXIF says, put transparency on white.
 
     The middle is cut and scaled in one step, before turning: a centred square stays where it is.
@@ -181,9 +181,9 @@ def square(image: Image.Image, side: int, channels: int) -> Images:
         (side, side, channels) uint8.
     """
     mode = "L" if channels == 1 else "RGB"
-    # The coefficients of a progressive JPEG are all kept until the last has come, whatever size is asked for.
+    # All coefficients of a progressive JPEG are held until the last is read, whatever the size of the result.
     held = image.width * image.height // 2 if "progressive" in image.info else 0
-    if image.format in {"JPEG", "MPO"}:  # the decoder itself can halve, quarter, ... for next to nothing
+    if image.format in {"JPEG", "MPO"}:  # the decoder can halve, quarter, ... at almost no cost
         scale = _JPEG_GAP * side / min(image.size)
         if scale < 1:
             image.draft(mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
@@ -213,39 +213,43 @@ def _scaled(image: Image.Image, side: int, channels: int, mode: str) -> Images:
 
 
 @contextmanager
-def _opened(sample: Sample) -> Iterator[Image.Image]:
+def _open_sample(sample: Sample) -> Iterator[Image.Image]:
     """The image of a sample, not yet decoded if it is a file."""
     content = sample.content
     if isinstance(content, BadImageError):
         raise content
     if isinstance(content, Path):
-        with _opened_image(content) as image:
+        with _open_image(content) as image:
             yield image
     elif isinstance(content, Image.Image):
-        yield _checked(content)
+        yield _check_image(content)
     else:
         yield Image.fromarray(content[..., 0] if content.ndim == 3 and content.shape[-1] == 1 else content)
 
 
 @contextmanager
-def _opened_image(path: Path) -> Iterator[Image.Image]:
-    """An image file, not yet decoded. What its decoder takes for opening it alone is taken from the budget."""
-    with _opened_file(path) as file, BUDGET.take(_pixels_at_once(file)), Image.open(file, formats=FORMATS) as image:
-        yield _checked(image)
+def _open_image(path: Path) -> Iterator[Image.Image]:
+    """An image file, not yet decoded. The memory to open it is taken from the budget."""
+    with (
+        _open_image_file(path) as file,
+        PIXEL_BUDGET.take(_pixels_at_once(file)),
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        yield _check_image(image)
 
 
 def _budget_of(image: Image.Image, pixels: int) -> AbstractContextManager[None]:
-    """Take what decoding an image takes, unless it was taken when it was opened."""
-    return nullcontext() if image.format == "WEBP" else BUDGET.take(pixels)
+    """Take the pixels to decode an image from the budget, unless that was done when it was opened."""
+    return nullcontext() if image.format == "WEBP" else PIXEL_BUDGET.take(pixels)
 
 
 def _pixels_at_once(file: BinaryIO) -> int:
-    """Return the pixels for which a decoder takes memory as soon as it is given a file: those of a WebP's canvas.
+    """Return the pixels for which a decoder takes memory when it opens a file: those of a WebP's canvas.
 
     The bytes of the file count as pixels, too.
 
     Raises:
-        BadImageError: it may not be given to its decoder.
+        BadImageError: it is too large for its decoder.
     """
     head = file.read(30)
     file.seek(0)
@@ -267,8 +271,8 @@ def _pixels_at_once(file: BinaryIO) -> int:
     return width * height + size // _WEBP_BYTES_AS_A_PIXEL
 
 
-def _opened_file(path: Path) -> BufferedReader:
-    """A regular file that is not empty."""
+def _open_image_file(path: Path) -> BufferedReader:
+    """Open a regular file that is neither empty nor too large."""
     file = open_regular(path)
     size = os.fstat(file.fileno()).st_size
     is_plain = file.peek(2)[:2] in _PLAIN_MAGIC
@@ -279,7 +283,7 @@ def _opened_file(path: Path) -> BufferedReader:
     raise BadImageError(f"larger than {limit >> 20} MiB" if size else "empty file")
 
 
-def _checked(image: Image.Image) -> Image.Image:
+def _check_image(image: Image.Image) -> Image.Image:
     _check_size(image.width, image.height, _costly_format(image))
     if not image.width or not image.height:
         raise BadImageError("no pixels")
@@ -295,7 +299,7 @@ def _check_size(width: int, height: int, costly_format: str | None) -> None:
 
 
 def _costly_format(image: Image.Image) -> str | None:
-    """Return the format of an image whose decoder takes more memory than others, as messages name it."""
+    """Return the format of an image whose decoder takes more memory than others, in words."""
     if image.format == "WEBP":
         return _WEBP
     decoders = {tile[0] for tile in getattr(image, "tile", ())}  # those that have not run yet
@@ -303,12 +307,12 @@ def _costly_format(image: Image.Image) -> str | None:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How to turn the image upright. Broken metadata are no reason to refuse the pixels."""
+    """Return the transposition that turns the image upright. Broken metadata are ignored."""
     if image.format == "TIFF" or not any(key in image.info for key in _EXIF_KEYS):
-        return None  # Pillow turns a TIFF itself, and one that torchvision has opened may come here
+        return None  # Pillow turns a TIFF itself, and torchvision may have opened one
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # noqa: BLE001 - whatever is wrong, there is no orientation to follow
+    except Exception:  # noqa: BLE001 - then there is no orientation
         return None
     return _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
 
@@ -325,7 +329,7 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:
-    """Return a grey image of 16 bits a pixel in 8: 65535 is white, whatever range is used."""
+    """Return a grey image of 16 bits a pixel with 8 bits: 65535 is white, whatever range is used."""
     eight_bit = np.empty((image.height, image.width), np.uint8)
     rows = max(1, _BAND_PIXELS // image.width)  # Pillow copies twice what it gives to numpy
     for top in range(0, image.height, rows):

@@ -1,89 +1,41 @@
-"""From a section of the config to where its images are.
+"""Sources and targets as packed images: the reader of a section, the seeded choice per class, and matching classes."""
 
-Loading a source and a target: packed images, the seeded choice of so many a class, classes that agree.
-"""
-
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from tui_influence.config.schema import (
-    BuiltinSource,
-    BuiltinTarget,
-    FolderSource,
-    FolderTarget,
-    NpzSource,
-    NpzTarget,
-    Source,
-    Target,
-    TorchvisionSource,
-    TorchvisionTarget,
-)
-from tui_influence.datasets.base import MIN_CLASSES, DatasetReader, ImageSet, ImageShape, TargetSet
-from tui_influence.datasets.builtin import BuiltinReader
+from tui_influence.config.schema import Source, SourceSection, Target
+from tui_influence.datasets.base import MIN_CLASSES, DatasetReader, ImageSet, ImageShape, Part, TargetSet
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.errors import abbreviate_list
-from tui_influence.datasets.folder import FolderReader
 from tui_influence.datasets.groups import read_class_list, read_image_list
 from tui_influence.datasets.images import quiet_decoding
-from tui_influence.datasets.npz import NpzReader
 from tui_influence.datasets.packing import Progress, pack, select
-from tui_influence.datasets.torchvision import TorchvisionReader
 from tui_influence.designs import choose_per_class
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
-Part = Literal["source", "train", "test"]
 
-
-def source_origin(section: Source, *, trusted: bool) -> DatasetReader:
-    """Where the images of a source are; see `origin_of`."""
-    match section:
-        case BuiltinSource():
-            return BuiltinReader(section.name)
-        case FolderSource():
-            return FolderReader(section.path)
-        case NpzSource():
-            return NpzReader(section.path)
-        case TorchvisionSource():
-            return TorchvisionReader(section.dataset, section.root, section.arguments, trusted=trusted)
-
-
-def target_origin(section: Target, part: Literal["train", "test"], *, trusted: bool) -> DatasetReader:
-    """Where a target's training or test images are; see `origin_of`."""
-    match section:
-        case BuiltinTarget():
-            return BuiltinReader(section.name, part)
-        case FolderTarget():
-            return FolderReader(section.train if part == "train" else section.test)
-        case NpzTarget():
-            return NpzReader(section.train if part == "train" else section.test, every_class=part == "train")
-        case TorchvisionTarget():
-            arguments = section.train if part == "train" else section.test
-            return TorchvisionReader(section.dataset, section.root, arguments, trusted=trusted)
-
-
-def origin_of(section: Source | Target, part: Part, *, trusted: bool) -> DatasetReader:
-    """Where one part of a section's images is.
+def open_reader(section: Source | Target, part: Part, *, trusted: bool) -> DatasetReader:
+    """Return the reader of one part of a section: `open_reader` in the module that is named like the section's kind.
 
     Args:
-        section: of the config.
-        part: of its images.
+        section: section of the config.
+        part: part of its images.
         trusted: the config is read from the user's own file, not from a results directory, so a dataset in it may be
             opened even if that could run code.
 
     Raises:
         ValueError: a source has no training or test part, a target no source part.
     """
-    if isinstance(section, BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget):
-        if part == "source":
-            raise ValueError("a target has a train and a test part")
-        return target_origin(section, part, trusted=trusted)
-    if part != "source":
-        raise ValueError("a source has one part: source")
-    return source_origin(section, trusted=trusted)
+    is_source = isinstance(section, SourceSection)
+    if is_source != (part == "source"):
+        raise ValueError("a source has one part: source" if is_source else "a target has a train and a test part")
+    module = import_module(f"tui_influence.datasets.{section.kind}")
+    reader: DatasetReader = module.open_reader(section, part, trusted=trusted)
+    return reader
 
 
 MAX_NATIVE_SIDE = 64
@@ -94,15 +46,15 @@ def native_shape(section: Source | Target, *, trusted: bool = False) -> ImageSha
     """Return the shape of a section's first image (of a target: its first training image), at most 64 pixels a side.
 
     Args:
-        section: of the config.
-        trusted: whether the config is the user's own: see `origin_of`.
+        section: section of the config.
+        trusted: whether the config is the user's own: see `open_reader`.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: no image can be read.
     """
-    part: Part = "train" if hasattr(section, "transfer") else "source"
+    part: Part = "source" if isinstance(section, SourceSection) else "train"
     with quiet_decoding():
-        shape = origin_of(section, part, trusted=trusted).shape()
+        shape = open_reader(section, part, trusted=trusted).shape()
     return ImageShape(min(shape.side, MAX_NATIVE_SIDE), shape.channels)
 
 
@@ -120,33 +72,33 @@ def load_source(
 
     Args:
         section: `[source]` of the config.
-        seed: of the run; chooses the images if `per_class` limits them.
+        seed: seed of the run; it chooses the images if `per_class` limits them.
         resolution: side that images are scaled to, in pixels.
         channels: 1 (grey) or 3 (colour).
-        cache: where packed datasets are kept; `default_cache()` if left out.
+        cache: directory of packed datasets; `default_cache()` by default.
         progress: called with (images done, images in all) while packing.
-        trusted: whether the config is the user's own: see `origin_of`.
+        trusted: whether the config is the user's own: see `open_reader`.
 
     Raises:
-        DatasetError: one line that says what is wrong with the data, or with the cache; with `details` where several
-            things are (`problems.DatasetProblemsError`).
+        DatasetError: the data cannot be read, or the cache cannot be written; a `DatasetProblemsError` with `details`
+            if there are several problems.
     """
     store = Cache(cache)
     images = pack(
-        source_origin(section, trusted=trusted),
+        open_reader(section, "source", trusted=trusted),
         resolution=resolution,
         channels=channels,
         on_bad_image=section.on_bad_image,
         cache=store,
         progress=progress,
     )
-    chosen = _chosen(images, section.per_class, seed, _SOURCE_STREAM, store)
+    chosen = _choose_per_class(images, section.per_class, seed, _SOURCE_STREAM, store)
     if section.keep is not None:
-        chosen = _kept(chosen, expand_home(section.keep), store)
+        chosen = _keep_classes(chosen, expand_home(section.keep), store)
     if section.exclude is None:
         return chosen
     partial = section.per_class is not None or section.keep is not None
-    return _without(chosen, expand_home(section.exclude), store, partial=partial)
+    return _exclude_images(chosen, expand_home(section.exclude), store, partial=partial)
 
 
 def load_target(
@@ -167,37 +119,37 @@ def load_target(
         DatasetError: as `load_source`, or the classes of the two differ.
     """
     store = Cache(cache)
-    origins = target_origin(section, "train", trusted=trusted), target_origin(section, "test", trusted=trusted)
-    _check_declared(section.name, *origins)
+    readers = open_reader(section, "train", trusted=trusted), open_reader(section, "test", trusted=trusted)
+    _check_declared_classes(section.name, *readers)
     train, test = (
         pack(
-            origin,
+            reader,
             resolution=resolution,
             channels=channels,
             on_bad_image=section.on_bad_image,
             cache=store,
             progress=progress,
         )
-        for origin in origins
+        for reader in readers
     )
-    test = _relabelled(section.name, test, train.classes, store)
+    test = _relabel(section.name, test, train.classes, store)
     return TargetSet(
-        train=_chosen(train, section.train_per_class, seed, _TRAIN_STREAM, store),
-        test=_chosen(test, section.test_per_class, seed, _TEST_STREAM, store),
+        train=_choose_per_class(train, section.train_per_class, seed, _TRAIN_STREAM, store),
+        test=_choose_per_class(test, section.test_per_class, seed, _TEST_STREAM, store),
     )
 
 
 def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
-    """Return a set that was loaded before, by its fingerprint, without looking at the data it was made from.
+    """Return a set that was loaded before, by its fingerprint, without reading the original data.
 
-    For worker processes: the supervisor loads once, its workers map the same pages. `skipped` is empty here.
-    None if the cache no longer has it, or what it has is damaged.
+    For worker processes: the supervisor loads once, and its workers map the same pages. `skipped` is empty here.
+    None if the entry is no longer in the cache, or is damaged.
     """
     return Cache(cache).open(fingerprint)
 
 
-def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:
-    """At most so many images of each class."""
+def _choose_per_class(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:
+    """Return at most `per_class` images of each class."""
     if per_class is None:
         return images
     positions = choose_per_class(images.labels, per_class, seed, stream)
@@ -206,57 +158,55 @@ def _chosen(images: ImageSet, per_class: int | None, seed: int, stream: int, cac
     return select(images, positions, images.labels[positions], images.classes, cache)
 
 
-def _kept(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
-    """The images of the classes that a file lists, chosen as if all classes were used."""
-    listed_there = set(read_class_list(path, images.classes))
-    classes = tuple(name for name in images.classes if name in listed_there)
+def _keep_classes(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
+    """Return the images of the classes that a file lists, chosen as if all classes were used."""
+    listed_classes = set(read_class_list(path, images.classes))
+    classes = tuple(name for name in images.classes if name in listed_classes)
     if len(classes) < MIN_CLASSES:
         raise DatasetError(f"{printable(str(path))} keeps {len(classes)} classes: at least {MIN_CLASSES} must stay")
     if classes == images.classes:
         return images
-    number = np.array([classes.index(name) if name in listed_there else -1 for name in images.classes], dtype=np.int64)
+    number = np.array(
+        [classes.index(name) if name in listed_classes else -1 for name in images.classes], dtype=np.int64
+    )
     labels = number[images.labels]
     positions = np.flatnonzero(labels >= 0)
     return select(images, positions, labels[positions], classes, cache)
 
 
-def _without(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> ImageSet:
-    """The images that a file does not list, chosen as if none were left out."""
-    left_out = set(read_image_list(path, [*images.names, *images.skipped], partial=partial))
-    stays = np.array([name not in left_out for name in images.names])
-    emptied = np.flatnonzero(np.bincount(images.labels[stays], minlength=len(images.classes)) == 0)
-    if emptied.size:
-        names = abbreviate_list([printable(images.classes[label], 60) for label in emptied])
+def _exclude_images(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> ImageSet:
+    """Return the images that a file does not list, chosen as if none were left out."""
+    excluded = set(read_image_list(path, [*images.names, *images.skipped], partial=partial))
+    is_included = np.array([name not in excluded for name in images.names])
+    empty_classes = np.flatnonzero(np.bincount(images.labels[is_included], minlength=len(images.classes)) == 0)
+    if empty_classes.size:
+        names = abbreviate_list([printable(images.classes[label], 60) for label in empty_classes])
         raise DatasetError(f"{printable(str(path))} leaves no image of {names}; `keep` leaves classes out")
-    if stays.all():
+    if is_included.all():
         return images
-    positions = np.flatnonzero(stays)
+    positions = np.flatnonzero(is_included)
     return select(images, positions, images.labels[positions], images.classes, cache)
 
 
-def _check_declared(target: str, train: DatasetReader, test: DatasetReader) -> None:
-    """Compare what both say their classes are, before the work of packing them."""
-    declared = [
-        origin.classes
-        for origin in (train, test)
-        if isinstance(origin, FolderReader) or (isinstance(origin, NpzReader) and origin.named)
-    ]
-    if len(declared) == 2:
-        _check_same(target, *declared)
+def _check_declared_classes(target: str, train: DatasetReader, test: DatasetReader) -> None:
+    """Compare the classes that both parts declare, before the work of packing them."""
+    train_classes, test_classes = train.declared_classes, test.declared_classes
+    if train_classes is not None and test_classes is not None:
+        _check_same_classes(target, train_classes, test_classes)
 
 
-def _relabelled(target: str, test: ImageSet, classes: tuple[str, ...], cache: Cache) -> ImageSet:
-    """Test images with labels in terms of the training images' classes, some of which they may lack."""
+def _relabel(target: str, test: ImageSet, classes: tuple[str, ...], cache: Cache) -> ImageSet:
+    """Return test images with labels in terms of the training images' classes, some of which they may lack."""
     if test.classes == classes:
         return test
     number = {name: label for label, name in enumerate(classes)}
     if not set(test.classes) <= set(number):
-        _check_same(target, classes, test.classes)
+        _check_same_classes(target, classes, test.classes)
     labels = np.array([number[name] for name in test.classes], dtype=np.int64)[test.labels]
     return select(test, np.arange(len(test), dtype=np.int64), labels, classes, cache)
 
 
-def _check_same(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+def _check_same_classes(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:
     if train == test:
         return
     parts = [

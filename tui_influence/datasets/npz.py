@@ -19,20 +19,28 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
+from tui_influence.config.schema import NpzSource, NpzTarget
+from tui_influence.datasets.base import (
+    ImageShape,
+    Labels,
+    Part,
+    Sample,
+    check_classes,
+    parse_index,
+    require_every_class,
+)
 from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path, reason_of
-from tui_influence.datasets.folder import require_every_class
 from tui_influence.datasets.images import MAX_PIXELS
 from tui_influence.errors import DatasetError
 from tui_influence.npy_header import Header, read_header
 from tui_influence.regular_files import expand_home, open_regular
 from tui_influence.text import pluralize, printable
 
-_MAX_SMALL = 1 << 28
-"""`y` and `classes` larger than this many bytes are no labels."""
+_MAX_SMALL_BYTES = 1 << 28
+"""Limit of `y` and `classes`."""
 
-_MAX_FORTRAN = 1 << 30
-"""Bytes of `x` up to which it is read whole, as it has to be in Fortran order."""
+_MAX_FORTRAN_BYTES = 1 << 30
+"""Limit of `x` in Fortran order, which has to be read as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +48,18 @@ class _Contents:
     pixels: Header
     labels: Labels
     classes: tuple[str, ...]
-    named: bool
+    has_names: bool
+
+
+def open_reader(section: NpzSource | NpzTarget, part: Part, *, trusted: bool) -> "NpzReader":
+    """Return the reader of the file of one part; the test file may lack images of a class."""
+    if isinstance(section, NpzSource):
+        return NpzReader(section.path)
+    return NpzReader(section.train) if part == "train" else NpzReader(section.test, every_class=False)
 
 
 class NpzReader:
-    """The images of one `.npz` file.
+    """Reader of the images in one `.npz` file.
 
     Args:
         path: the file.
@@ -57,28 +72,23 @@ class NpzReader:
         self.every_class = every_class
 
     def stamp(self) -> str:
-        """The file's size and time, once its labels have been found sound."""
-        self._contents  # noqa: B018 - raises what is wrong with the file
+        """Path, size and time of the file, whose labels are checked first."""
+        self._contents  # noqa: B018 - raises an error if the file is invalid
         stat = self.path.stat()
         return f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._contents.classes
-
-    @property
-    def named(self) -> bool:
-        """Whether the file itself names its classes."""
-        return self._contents.named
+    def declared_classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, if the file has an array of them."""
+        return self._contents.classes if self._contents.has_names else None
 
     def shape(self) -> ImageShape:
-        """The shape that the header declares."""
+        """Shape that the header declares."""
         shape = self._contents.pixels.shape
         return ImageShape(min(shape[1:3]), shape[3] if len(shape) == 4 else 1)
 
     def count(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self._contents.labels)
 
     def samples(self) -> Iterator[Sample]:
@@ -86,18 +96,18 @@ class NpzReader:
         return self._read(range(self.count()))
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
-        """The classes as the file names them."""
-        return self.classes, labels
+        """Return the classes of the file."""
+        return self._contents.classes, labels
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Images by their index."""
-        return self._read([index_of(name, self.count(), self.display_name) for name in names])
+        return self._read([parse_index(name, self.count(), self.display_name) for name in names])
 
     def _read(self, positions: Iterable[int]) -> Iterator[Sample]:
         contents = self._contents
         member = contents.pixels
         size = int(np.prod(member.shape[1:]))
-        with self._archive() as archive, self._open(archive, "x") as file:
+        with self._open_archive() as archive, self._open_member(archive, "x") as file:
             whole = npy.read_array(file, allow_pickle=False) if member.order == "F" else None
             for position in positions:
                 if whole is None:
@@ -111,7 +121,7 @@ class NpzReader:
 
     @cached_property
     def _contents(self) -> _Contents:
-        with self._archive() as archive:
+        with self._open_archive() as archive:
             missing = [name for name in ("x", "y") if f"{name}.npy" not in archive.namelist()]
             if missing:
                 has = (
@@ -121,23 +131,25 @@ class NpzReader:
                 raise DatasetError(f"{self.display_name} has no array {' and no array '.join(missing)} (it has: {has})")
             pixels = self._header(archive, "x")
             self._check_pixels(pixels)
-            labels = self._small(archive, "y")
+            labels = self._read_small(archive, "y")
             named = "classes.npy" in archive.namelist()
-            classes = self._small(archive, "classes") if named else None
+            classes = self._read_small(archive, "classes") if named else None
         if labels.dtype.kind not in "iu" or labels.ndim != 1:
-            raise self._wrong("y", f"{_described(labels.shape, labels.dtype)}; it must be (N,) whole numbers")
+            raise self._array_error(
+                "y", f"{_describe_array(labels.shape, labels.dtype)}; it must be (N,) whole numbers"
+            )
         if len(labels) != pixels.shape[0]:
-            raise self._wrong("y", f"{len(labels)} long, but x has {pluralize(pixels.shape[0], 'image')}")
-        return self._labelled(pixels, labels, classes)
+            raise self._array_error("y", f"{len(labels)} long, but x has {pluralize(pixels.shape[0], 'image')}")
+        return self._with_classes(pixels, labels, classes)
 
-    def _labelled(self, pixels: Header, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
+    def _with_classes(self, pixels: Header, labels: NDArray[Any], classes: NDArray[Any] | None) -> _Contents:
         if classes is None:
             values, numbers = np.unique(labels, return_inverse=True)
             names = tuple(str(value) for value in values)
             check_classes(self.display_name, names)
-            return _Contents(pixels, numbers.astype(np.int64).reshape(-1), names, named=False)
+            return _Contents(pixels, numbers.astype(np.int64).reshape(-1), names, has_names=False)
         if classes.dtype.kind != "U" or classes.ndim != 1:
-            raise self._wrong("classes", f"{_described(classes.shape, classes.dtype)}; it must be (K,) text")
+            raise self._array_error("classes", f"{_describe_array(classes.shape, classes.dtype)}; it must be (K,) text")
         names = tuple(classes.tolist())
         twice = [printable(name) for name, times in Counter(names).items() if times > 1]
         if twice:
@@ -153,49 +165,53 @@ class NpzReader:
         numbers = labels.astype(np.int64)
         if self.every_class:
             require_every_class(self.display_name, names, numbers)
-        return _Contents(pixels, numbers, names, named=True)
+        return _Contents(pixels, numbers, names, has_names=True)
 
     def _check_pixels(self, member: Header) -> None:
-        described = _described(member.shape, member.dtype)
+        described = _describe_array(member.shape, member.dtype)
         if member.dtype != np.uint8:
-            raise self._wrong("x", f"{described}; it must be uint8, 0 to 255")
+            raise self._array_error("x", f"{described}; it must be uint8, 0 to 255")
         shape = member.shape
         if len(shape) not in {3, 4} or (len(shape) == 4 and shape[3] not in {1, 3}):
             hint = " (channels come last)" if len(shape) == 4 and shape[1] in {1, 3} else ""
-            raise self._wrong("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
+            raise self._array_error("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
         if 0 in shape:
             raise DatasetError(f"{self.display_name} has no images: x is {described}")
         if shape[1] * shape[2] > MAX_PIXELS:
-            raise self._wrong("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
-        if member.order == "F" and member.size > _MAX_FORTRAN:
-            raise self._wrong("x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)")
+            raise self._array_error("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
+        if member.order == "F" and member.size > _MAX_FORTRAN_BYTES:
+            raise self._array_error(
+                "x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)"
+            )
 
-    def _small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    def _read_small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         member = self._header(archive, name)
-        if member.size > _MAX_SMALL:
-            raise self._wrong(name, f"{_described(member.shape, member.dtype)}: too large")
-        with self._open(archive, name) as file:
+        if member.size > _MAX_SMALL_BYTES:
+            raise self._array_error(name, f"{_describe_array(member.shape, member.dtype)}: too large")
+        with self._open_member(archive, name) as file:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
             return array
 
     def _header(self, archive: zipfile.ZipFile, name: str) -> Header:
-        with self._open(archive, name) as file:
+        with self._open_member(archive, name) as file:
             try:
                 header = read_header(file)
             except ValueError as error:
-                raise self._wrong(name, f"no array that can be read: {reason_of(error)}") from error
+                raise self._array_error(name, f"no array that can be read: {reason_of(error)}") from error
         if header.dtype.hasobject:
-            raise self._wrong(name, "an array of Python objects, which are never loaded: save plain numbers or text")
+            raise self._array_error(
+                name, "an array of Python objects, which are never loaded: save plain numbers or text"
+            )
         if archive.getinfo(f"{name}.npy").file_size != header.size:
-            raise self._wrong(name, "truncated")
+            raise self._array_error(name, "truncated")
         return header
 
-    def _wrong(self, name: str, what: str) -> DatasetError:
+    def _array_error(self, name: str, what: str) -> DatasetError:
         return DatasetError(f"{self.display_name}: {name} is {what}")
 
     @contextmanager
-    def _archive(self) -> Iterator[zipfile.ZipFile]:
-        """The open file; whatever it turns out to be instead is said in one line."""
+    def _open_archive(self) -> Iterator[zipfile.ZipFile]:
+        """Open the file; any damage is reported in one line."""
         try:
             with open_regular(self.path) as file, zipfile.ZipFile(file) as archive:
                 yield archive
@@ -205,26 +221,14 @@ class NpzReader:
             raise directory_problem(self.path, error) from error
         except (ValueError, EOFError, zlib.error, lzma.LZMAError, struct.error, OverflowError) as error:
             raise DatasetError(f"{self.display_name} is damaged: {reason_of(error)}") from error
-        except (RuntimeError, MemoryError) as error:  # encrypted, or packed in a way that is not read here
+        except (RuntimeError, MemoryError) as error:  # encrypted, or an unsupported compression
             raise DatasetError(f"cannot read {self.display_name}: {reason_of(error)}") from error
 
     @contextmanager
-    def _open(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+    def _open_member(self, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
         with archive.open(f"{name}.npy") as file:
             yield file
 
 
-def index_of(name: str, count: int, where: str) -> int:
-    """Return the index in a "class/index" name.
-
-    Raises:
-        DatasetError: there is none, or it is out of range.
-    """
-    digits = name.rpartition("/")[2]
-    if digits.isascii() and digits.isdigit() and int(digits) < count:
-        return int(digits)
-    raise DatasetError(f"{printable(name)} is not an image of {where}")
-
-
-def _described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+def _describe_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}) {printable(str(dtype), 40)}"

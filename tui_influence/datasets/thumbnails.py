@@ -1,4 +1,4 @@
-"""Thumbnails: a few images at their own quality, for people to look at. Models never see these."""
+"""Thumbnails: a few images at their original quality, to be shown. Models are never trained on these."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tui_influence.config.schema import Source, Target
-from tui_influence.datasets.base import Images, ImageSet, Sample
-from tui_influence.datasets.errors import BadImageError
+from tui_influence.datasets.base import Images, ImageSet, Part, Sample
+from tui_influence.datasets.errors import BadImageError, UntrustedDatasetError
 from tui_influence.datasets.images import quiet_decoding, thumbnail
-from tui_influence.datasets.load import Part, origin_of
-from tui_influence.datasets.packing import in_threads
-from tui_influence.datasets.torchvision_trust import UntrustedDatasetError
+from tui_influence.datasets.load import open_reader
+from tui_influence.datasets.packing import map_in_threads
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 
@@ -34,12 +33,12 @@ def thumbnails(
     enlarged beyond the largest of them.
 
     Args:
-        section: of the config, that `images` was loaded from.
+        section: section of the config that `images` was loaded from.
         part: "source", or "train" or "test" of a target.
-        images: what was loaded.
-        positions: (n,) which of `images`.
-        side: wanted, in pixels.
-        trusted: whether the config is the user's own: see `origin_of`.
+        images: the loaded images.
+        positions: (n,) indices of the images to return.
+        side: largest side, in pixels.
+        trusted: whether the config is the user's own: see `open_reader`.
 
     Returns:
         (n, s, s, C) uint8: s is `side`, or the largest shorter side among the originals if that is less; C is 3 if
@@ -60,7 +59,7 @@ def thumbnails(
 
     with quiet_decoding():
         try:
-            made = list(in_threads(work, origin_of(section, part, trusted=trusted).find(names)))
+            made = list(map_in_threads(work, open_reader(section, part, trusted=trusted).find(names)))
         except UntrustedDatasetError:
             pixels = images.images[np.asarray(positions, dtype=np.int64)]
             made = [work(Sample(name, 0, image)) for name, image in zip(names, pixels, strict=True)]

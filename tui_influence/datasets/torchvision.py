@@ -1,9 +1,9 @@
 """Classification datasets of torchvision that are already on disk.
 
-Loading a dataset that is in the cache imports no torch; `native_shape` and `thumbnails` look at the originals, so they
-construct the dataset and need it all the same. Nothing is ever downloaded. The dataset's own code reads its files (for
+Loading a dataset that is in the cache imports no torch; `native_shape` and `thumbnails` read the original images, so
+they construct the dataset and import it. Nothing is ever downloaded. The dataset's own code reads its files (for
 a few, such as CIFAR-10, that includes unpickling, after torchvision has checked their MD5); those made of image files
-(ImageFolder, ImageNet, ...) are decoded by ours.
+(ImageFolder, ImageNet, ...) are decoded by `images`.
 """
 
 import difflib
@@ -19,32 +19,44 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tui_influence.datasets.base import ImageShape, Labels, Sample, check_classes
-from tui_influence.datasets.cache import TAG
+from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
+from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, parse_index
+from tui_influence.datasets.cache import CACHE_TAG
 from tui_influence.datasets.errors import BadImageError, image_reason, printable_path, reason_of
 from tui_influence.datasets.folder import tree_stamp
 from tui_influence.datasets.images import read_colour, read_shape
-from tui_influence.datasets.npz import index_of
-from tui_influence.datasets.torchvision_trust import refuse_untrusted
+from tui_influence.datasets.torchvision_trust import require_trusted
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
-_UNPICKLES_HERE = frozenset({"LSUN", "LSUNClass"})
-_NOT_SETTINGS = frozenset(
+_UNPICKLE_CURRENT_DIRECTORY = frozenset({"LSUN", "LSUNClass"})
+_RESERVED_ARGUMENTS = frozenset(
     {"download", "loader", "is_valid_file", "root", "target_transform", "transform", "transforms"}
 )
 
 
+def open_reader(section: TorchvisionSource | TorchvisionTarget, part: Part, *, trusted: bool) -> "TorchvisionReader":
+    """Return the reader of the split of one part."""
+    if isinstance(section, TorchvisionSource):
+        arguments = section.arguments
+    else:
+        arguments = section.train if part == "train" else section.test
+    return TorchvisionReader(section.dataset, section.root, arguments, trusted=trusted)
+
+
 class TorchvisionReader:
-    """One split of a dataset: `torchvision.datasets.<name>(root, **arguments)`.
+    """Reader of one split of a dataset: `torchvision.datasets.<name>(root, **arguments)`.
 
     Args:
-        name: of the class.
+        name: name of the class.
         root: its root directory.
-        arguments: for its constructor.
-        trusted: the user's own config names it; else it is opened only if that cannot run code.
+        arguments: arguments of its constructor.
+        trusted: whether the user's own config names it; if not, it is opened only if that cannot run code.
     """
+
+    declared_classes = None
+    """Some datasets declare classes that have no image."""
 
     def __init__(self, name: str, root: str, arguments: Mapping[str, Any], *, trusted: bool) -> None:
         self.name = name
@@ -55,12 +67,12 @@ class TorchvisionReader:
 
     def stamp(self) -> str:
         """The class, its arguments, torchvision's version, and the size and time of every file below the root."""
-        files = tree_stamp(self.root, TAG) if self.root.is_dir() else "none"
+        files = tree_stamp(self.root, CACHE_TAG) if self.root.is_dir() else "none"
         arguments = json.dumps(self.arguments, sort_keys=True, default=str)
         return f"{self.name} {arguments} {metadata.version('torchvision')} {files}"
 
     def shape(self) -> ImageShape:
-        """The shape of the first image."""
+        """Shape of the first image."""
         try:
             return read_shape(next(self.samples()))
         except StopIteration:
@@ -69,7 +81,7 @@ class TorchvisionReader:
             raise DatasetError(f"cannot read the first image of {self.display_name}: {error}") from error
 
     def count(self) -> int:
-        """How many samples the split has."""
+        """Number of samples of the split."""
         return len(self._dataset)
 
     def samples(self) -> Iterator[Sample]:
@@ -79,7 +91,7 @@ class TorchvisionReader:
         return (self._sample(index) for index in range(len(self._dataset)))
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
-        """The classes that occur: some datasets declare one that has no image (EMNIST's letters)."""
+        """Return the classes that occur: some datasets declare one that has no image (EMNIST's letters)."""
         present, numbers = np.unique(labels, return_inverse=True)
         declared = self._declared
         if declared is None:
@@ -95,7 +107,7 @@ class TorchvisionReader:
         """Samples by path, if the dataset is made of image files, else by index."""
         for name in names:
             if self._files is None:
-                yield self._sample(index_of(name, len(self._dataset), self.display_name))
+                yield self._sample(parse_index(name, len(self._dataset), self.display_name))
             elif name in self._files:
                 yield Sample(name, 0, self._files[name][0])
             else:
@@ -104,7 +116,7 @@ class TorchvisionReader:
     def _sample(self, index: int) -> Sample:
         try:
             item = self._dataset[index]
-        except Exception as error:  # noqa: BLE001 - someone else's reader of foreign data
+        except Exception as error:  # noqa: BLE001 - foreign code may raise any exception
             return Sample(f"?/{index}", 0, BadImageError(image_reason(error)))
         if not isinstance(item, tuple) or len(item) != 2:
             raise self._unsuitable("its items are not pairs of image and label")
@@ -117,12 +129,12 @@ class TorchvisionReader:
         declared = self._declared or ()
         return Sample(f"{declared[number] if 0 <= number < len(declared) else number}/{index}", number, image)
 
-    def _unsuitable(self, why: str) -> DatasetError:
-        return DatasetError(f"{self.display_name} cannot be used for classification: {why}")
+    def _unsuitable(self, reason: str) -> DatasetError:
+        return DatasetError(f"{self.display_name} cannot be used for classification: {reason}")
 
     @cached_property
     def _declared(self) -> tuple[str, ...] | None:
-        """The dataset's own names of its classes. ImageNet has a tuple of synonyms for each."""
+        """Class names of the dataset. ImageNet has a tuple of synonyms for each."""
         declared = getattr(self._dataset, "classes", None) or getattr(self._dataset, "categories", None)
         if not isinstance(declared, list | tuple) or not all(isinstance(name, str | tuple) for name in declared):
             return None
@@ -135,58 +147,58 @@ class TorchvisionReader:
 
     @cached_property
     def _files(self) -> dict[str, tuple[Path, int]] | None:
-        """Path and label of each image by name, if the dataset is nothing but image files."""
+        """Path and label of each image by name, if the dataset consists of image files."""
         from torchvision.datasets import DatasetFolder
 
         if not isinstance(self._dataset, DatasetFolder):
             return None
         start = Path(self._dataset.root)
-        found = ((Path(path), int(label)) for path, label in self._dataset.samples)
-        return {path.relative_to(start).as_posix(): (path, label) for path, label in found}
+        samples = ((Path(path), int(label)) for path, label in self._dataset.samples)
+        return {path.relative_to(start).as_posix(): (path, label) for path, label in samples}
 
     @cached_property
     def _dataset(self) -> Any:
-        """The dataset itself."""
+        """The dataset of torchvision."""
         if not self.trusted:
-            refuse_untrusted(self.name, self.root, self.arguments)
+            require_trusted(self.name, self.root, self.arguments)
         import inspect
 
         from torchvision import datasets
 
-        known = [
+        names = [
             name
             for name in datasets.__all__
             if isinstance(kind := getattr(datasets, name), type)
             and issubclass(kind, datasets.VisionDataset)
             and kind is not datasets.VisionDataset
         ]
-        if self.name not in known:
-            near = difflib.get_close_matches(self.name, known, 1, 0.5) or [
-                name for name in known if name.lower() == self.name.lower()
+        if self.name not in names:
+            near = difflib.get_close_matches(self.name, names, 1, 0.5) or [
+                name for name in names if name.lower() == self.name.lower()
             ]
             hint = f"; did you mean {near[0]}?" if near else ""
             raise DatasetError(f"torchvision.datasets has no dataset {printable(self.name)}{hint}")
-        if self.name in _UNPICKLES_HERE:
+        if self.name in _UNPICKLE_CURRENT_DIRECTORY:
             raise DatasetError(
                 f"{self.display_name}: torchvision unpickles a file of the current directory to read it; "
                 'extract its images, and use kind = "folder"'
             )
-        for name in sorted(_NOT_SETTINGS & set(self.arguments)):
+        for name in sorted(_RESERVED_ARGUMENTS & set(self.arguments)):
             if name != "download" or self.arguments[name]:
                 reason = "tinfl never downloads a dataset" if name == "download" else "it is not a setting"
                 raise DatasetError(f"{self.display_name}: the argument {name} is not allowed: {reason}")
         kind = getattr(datasets, self.name)
-        takes = inspect.signature(kind).parameters
-        if "root" in takes and not self.root.is_dir():
+        parameters = inspect.signature(kind).parameters
+        if "root" in parameters and not self.root.is_dir():
             raise DatasetError(f"{self.display_name} is not there: no such directory")
         arguments = {name: value for name, value in self.arguments.items() if name != "download"}
-        if "download" in takes:
+        if "download" in parameters:
             arguments["download"] = False  # SEMEION's default is another
-        if "loader" in takes:
+        if "loader" in parameters:
             arguments["loader"] = read_colour
-        return self._made(kind, (str(self.root),) if "root" in takes else (), arguments)
+        return self._construct(kind, (str(self.root),) if "root" in parameters else (), arguments)
 
-    def _made(self, kind: type[Any], positional: tuple[str, ...], arguments: Mapping[str, Any]) -> Any:
+    def _construct(self, kind: type[Any], positional: tuple[str, ...], arguments: Mapping[str, Any]) -> Any:
         try:
             return kind(*positional, **arguments)
         except (FileNotFoundError, RuntimeError) as error:
@@ -194,7 +206,7 @@ class TorchvisionReader:
             raise DatasetError(f"{self.display_name} {what}: {_reason(error)}") from error
         except TypeError as error:
             raise DatasetError(f"{self.display_name} does not take these arguments: {_reason(error)}") from error
-        except Exception as error:  # someone else's constructor; its own words are the best reason
+        except Exception as error:  # foreign code: its message is the best reason
             raise DatasetError(f"cannot open {self.display_name}: {_reason(error)}") from error
 
 

@@ -1,31 +1,31 @@
-"""Which classes of torchvision are opened because a results directory names them, and with which arguments.
+"""Classes of torchvision that are opened because a results directory names them, and their arguments.
 
-A config in a results directory may be anybody's, and so may the files that it points to: what reads them must not run
-code from them. That is for each class to show, in torchvision 0.22 to 0.29, and only what is listed here has shown it:
+A config in a results directory may come from anyone, and so may the files that it points to: reading them must not run
+code from them. Only the classes listed here have been checked for that, in torchvision 0.22 to 0.29:
 
-- ImageFolder, Country211 and EuroSAT list files below their root, which our own decoders read. Imagenette and
-  RenderedSST2 list likewise; they take a reader of images, and are given ours.
+- ImageFolder, Country211 and EuroSAT list files below their root, which `images` decodes. Imagenette and
+  RenderedSST2 do the same; they accept a reader of images, and get that of `images`.
 - CIFAR10 and CIFAR100 unpickle, and SVHN and Flowers102 read MATLAB files, once the MD5 of each is that of the
   original. STL10, FER2013, SEMEION and the lists of Places365 are read after the same check.
 - MNIST and its likes read raw bytes, unless there is a directory `processed`: then they unpickle, with no check.
 
-What the others do: LSUN unpickles a file of the current directory and writes it; ImageNet and PhotoTour load and write
-files of torch, and ImageNet unpacks archives; StanfordCars and SBDataset read MATLAB files that nothing checks, PCAM
-HDF5, MovingMNIST numpy's format, USPS an archive that may unpack to any size. Caltech101, Caltech256, CelebA, GTSRB,
-Omniglot and WIDERFace open images with all of Pillow's decoders, one of which starts Ghostscript. CLEVRClassification,
-DTD, FGVCAircraft, Food101, LFWPeople, OxfordIIITPet and SUN397 read whatever paths a text file names, inside the root
-or not. INaturalist and the two Caltechs make directories. FakeData takes as much memory as it is told to. The rest
-(videos, captions, boxes, pairs, flow, stereo) is no classification.
+The others are not safe, or were not checked: LSUN unpickles a file of the current directory and writes it; ImageNet and
+PhotoTour load and write files of torch, and ImageNet unpacks archives; StanfordCars and SBDataset read MATLAB files
+that nothing checks, PCAM HDF5, MovingMNIST numpy's format, USPS an archive that may unpack to any size. Caltech101,
+Caltech256, CelebA, GTSRB, Omniglot and WIDERFace open images with all of Pillow's decoders, one of which starts
+Ghostscript. CLEVRClassification, DTD, FGVCAircraft, Food101, LFWPeople, OxfordIIITPet and SUN397 read whatever paths a
+text file names, inside the root or not. INaturalist and the two Caltechs make directories. FakeData takes as much
+memory as it is told to. The rest (videos, captions, boxes, pairs, flow, stereo) is no classification.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui_influence.errors import DatasetError, ExitCode
+from tui_influence.datasets.errors import UntrustedDatasetError
 from tui_influence.text import printable
 
-_ARGUMENTS: dict[str, frozenset[str]] = {
+_TRUSTED_ARGUMENTS: dict[str, frozenset[str]] = {
     "CIFAR10": frozenset({"train"}),
     "CIFAR100": frozenset({"train"}),
     "Country211": frozenset({"split"}),
@@ -45,33 +45,29 @@ _ARGUMENTS: dict[str, frozenset[str]] = {
     "STL10": frozenset({"split", "folds"}),
     "SVHN": frozenset({"split"}),
 }
-"""Arguments by class; their values are text, whole numbers, true or false."""
+"""Accepted arguments by class; their values are text, whole numbers, true or false."""
 
 _UNPICKLE_PROCESSED = frozenset({"EMNIST", "FashionMNIST", "KMNIST", "MNIST", "QMNIST"})
 
 
-class UntrustedDatasetError(DatasetError):
-    """A dataset that only its user's own config may name."""
-
-    exit_code = ExitCode.RESULTS
-
-
-def refuse_untrusted(name: str, root: Path, arguments: Mapping[str, Any]) -> None:
-    """Refuse a dataset that is not opened because a results directory names it.
+def require_trusted(name: str, root: Path, arguments: Mapping[str, Any]) -> None:
+    """Refuse to open a dataset that only the user's own config may name.
 
     Args:
-        name: of a class of `torchvision.datasets`, or what is meant to be one.
+        name: name of a class of `torchvision.datasets`; it may not exist.
         root: its root directory.
-        arguments: for its constructor.
+        arguments: arguments of its constructor.
 
     Raises:
-        UntrustedDatasetError: it could run code, or nobody has made sure that it does not.
+        UntrustedDatasetError: it could run code, or has not been checked.
     """
-    known = _ARGUMENTS.get(name)
-    if known is None:
+    trusted_arguments = _TRUSTED_ARGUMENTS.get(name)
+    if trusted_arguments is None:
         what = f"torchvision's {printable(name, 60)}"
-    elif strange := [key for key, value in arguments.items() if key not in known or not isinstance(value, str | int)]:
-        what = f"torchvision's {name} with the argument {printable(strange[0], 60)}"
+    elif untrusted_arguments := [
+        key for key, value in arguments.items() if key not in trusted_arguments or not isinstance(value, str | int)
+    ]:
+        what = f"torchvision's {name} with the argument {printable(untrusted_arguments[0], 60)}"
     elif name in _UNPICKLE_PROCESSED and (root / name / "processed").exists():
         what = f"torchvision's {name} with a directory {printable(str(root / name / 'processed'))}"
     else:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.pruning.types import Against, CounterfactualPreview, Interval, Verified
+from tui_influence.pruning.types import ControlComparison, CounterfactualPreview, CounterfactualResult, Interval
 from tui_influence.render.numbers import finite
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import Arm
@@ -30,7 +30,7 @@ def plan_document(preview: CounterfactualPreview, sweep: RunInfo) -> dict[str, A
     }
 
 
-def counterfactual_document(result: Verified) -> dict[str, Any]:
+def counterfactual_document(result: CounterfactualResult) -> dict[str, Any]:
     """Return what the retrainings of a counterfactual show as JSON values."""
     groups = result.pruning.groups
     return {
@@ -46,7 +46,7 @@ def counterfactual_document(result: Verified) -> dict[str, Any]:
                 "margin": _interval(arm.margin),
                 "over_everything": _comparison(arm.over_all),
                 "over_random": _comparison(arm.over_random),
-                "flipped": None if arm.flipped is None else vars(arm.flipped),
+                "flips": None if arm.flips is None else vars(arm.flips),
                 "outcome": result.outcome(arm).value if arm.arm.kind is ArmKind.DROP else None,
             }
             for arm in result.arms
@@ -62,7 +62,7 @@ def _arm(groups: Sequence[str], arm: Arm) -> dict[str, Any]:
     return {"arm": arm.label, "kind": arm.kind.value, "dropped": names, "n_dropped": arm.k}
 
 
-def _comparison(against: Against | None) -> dict[str, Any] | None:
+def _comparison(against: ControlComparison | None) -> dict[str, Any] | None:
     return None if against is None else {"p": finite(against.p), "margin": _interval(against.margin)}
 
 

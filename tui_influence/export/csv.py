@@ -73,12 +73,12 @@ def _cells(row: RankedGroup) -> list[str]:
 
 
 def _numbers(row: RankedGroup) -> list[str]:
-    numbers = (number(value) for value in (row.influence, row.se, row.low, row.high, row.q))
+    numbers = (csv_number(value) for value in (row.influence, row.se, row.low, row.high, row.q))
     return [*numbers, str(row.n_with), str(row.n_without)]
 
 
 def _compared_cells(row: ComparedGroup) -> list[str]:
-    differences = [number(value) for value in (row.difference, row.low, row.high)]
+    differences = [csv_number(value) for value in (row.difference, row.low, row.high)]
     sides = [cell for side in (row.first, row.second) for cell in (str(side.rank), *_numbers(side))]
     return [str(row.rank), spreadsheet_safe(row.group), str(row.kind), *differences, *sides]
 
@@ -89,7 +89,7 @@ def _commented(text: str) -> str:
     return _LIVE_CELL.sub(r"\1'", printable(text))
 
 
-def number(value: float) -> str:
+def csv_number(value: float) -> str:
     """Return a number's cell: the shortest decimal that reads back as the same float; NaN is an empty one."""
     known = finite(value)
     return "" if known is None else repr(known)

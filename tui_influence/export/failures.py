@@ -12,8 +12,8 @@ from tui_influence.analysis.types import (
     Failures,
     HarmfulGroup,
 )
-from tui_influence.export.csv import csv_text, number
-from tui_influence.export.metadata import about, comments
+from tui_influence.export.csv import csv_number, csv_text
+from tui_influence.export.metadata import csv_comments, json_metadata
 from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
@@ -32,13 +32,13 @@ def failures_csv(reading: RunSnapshot, question: Question, failures: Failures) -
         ("failing", f"{failures.n_wrong} by most models, {failures.n_low_margin} more by a low mean margin"),
         ("influence", "on the example, with 95% interval; q over the groups for this example"),
     )
-    return csv_text(comments(reading, question, failures.models, *more), COLUMNS, rows)
+    return csv_text(csv_comments(reading, question, failures.models, *more), COLUMNS, rows)
 
 
 def failures_document(reading: RunSnapshot, question: Question, failures: Failures) -> dict[str, Any]:
     """Return failures as JSON values."""
     return {
-        **about(reading, question, failures.models),
+        **json_metadata(reading, question, failures.models),
         "relative": failures.relative,
         "n_examples": failures.n_examples,
         "n_wrong": failures.n_wrong,
@@ -71,13 +71,14 @@ def _example_cells(reading: RunSnapshot, found: Failure) -> list[str]:
     classes = reading.target_info.classes
     names = (reading.examples.names[found.example], classes[found.label], label_name(classes, found.predicted))
     return [
-        str(found.example), *(spreadsheet_safe(name) for name in names), number(found.right), number(found.margin),
+        str(found.example), *(spreadsheet_safe(name) for name in names),
+        csv_number(found.right), csv_number(found.margin),
     ]  # fmt: skip
 
 
 def _blame_cells(reading: RunSnapshot, found: Failure) -> list[list[str]]:
     def cells(place: int, one: HarmfulGroup) -> list[str]:
         name = spreadsheet_safe(reading.info.source.groups[one.group])
-        return [str(place), name, *(number(getattr(one, column)) for column in _NUMBERS)]
+        return [str(place), name, *(csv_number(getattr(one, column)) for column in _NUMBERS)]
 
     return [cells(place, one) for place, one in enumerate(found.harmful_groups, start=1)]

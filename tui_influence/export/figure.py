@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.pruning.curve import (
-    EVERYTHING,
-    LOOKS,
-    Look,
+    ARM_STYLES,
+    KEEP_EVERYTHING,
+    ArmStyle,
     Quantity,
-    dropped_words,
+    drop_axis_label,
     removal_curves,
 )
 from tui_influence.pruning.types import (
-    Curves,
-    Measured,
     Point,
+    PruningResults,
+    RemovalCurves,
 )
 from tui_influence.render.format import cut
 from tui_influence.text import pluralize, printable
@@ -93,7 +93,7 @@ def figure_format(path: Path) -> str:
     return suffix
 
 
-def removal_figure(measured: Measured, form: str) -> bytes:
+def removal_figure(measured: PruningResults, form: str) -> bytes:
     """Return the figure as the content of a file.
 
     Args:
@@ -123,7 +123,7 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def _drawn(measured: Measured, curves: Sequence[Curves]) -> "Figure":
+def _drawn(measured: PruningResults, curves: Sequence[RemovalCurves]) -> "Figure":
     from matplotlib.figure import Figure
 
     entries = 1 + len(curves[0].by_kind) + len(curves[0].lists)
@@ -134,7 +134,7 @@ def _drawn(measured: Measured, curves: Sequence[Curves]) -> "Figure":
         handles = _panel(axes, shown, quantity, unit)
         axes.set_ylabel(words)
     panels[0].set_title(_title(measured))
-    panels[-1].set_xlabel(dropped_words(measured))
+    panels[-1].set_xlabel(drop_axis_label(measured))
     _number(panels[-1], curves[0].ks())
     figure.align_ylabels(panels)
     figure.legend(
@@ -151,7 +151,7 @@ def _drawn(measured: Measured, curves: Sequence[Curves]) -> "Figure":
     return figure
 
 
-def _panel(axes: "Axes", curves: Curves, quantity: Quantity, unit: float) -> "dict[str, Artist]":
+def _panel(axes: "Axes", curves: RemovalCurves, quantity: Quantity, unit: float) -> "dict[str, Artist]":
     """Draw a quantity; return what the key shows, by label.
 
     What is drawn has a name in an SVG (`accuracy-lowest`, `margin-random-band`), for who edits it.
@@ -160,10 +160,14 @@ def _panel(axes: "Axes", curves: Curves, quantity: Quantity, unit: float) -> "di
     begin = curves.everything
     if begin is not None:
         axes.axhline(unit * begin.mean.value, color=_GREY, linewidth=0.5, dashes=(1, 2), zorder=1)
-        handles[EVERYTHING.words] = _alone(axes, begin, unit, EVERYTHING.color, EVERYTHING.marker, f"{quantity}-all")
+        handles[KEEP_EVERYTHING.label] = _alone(
+            axes, begin, unit, KEEP_EVERYTHING.color, KEEP_EVERYTHING.marker, f"{quantity}-all"
+        )
     for order, (kind, points) in enumerate(curves.by_kind.items()):
         whole = [*([begin] if begin is not None else []), *points]
-        handles[LOOKS[kind].words] = _curve(axes, whole, unit, LOOKS[kind], f"{quantity}-{kind}", 3 - order / 10)
+        handles[ARM_STYLES[kind].label] = _curve(
+            axes, whole, unit, ARM_STYLES[kind], f"{quantity}-{kind}", 3 - order / 10
+        )
     for number, (label, point) in enumerate(curves.lists):
         marker = _LIST_MARKERS[number % len(_LIST_MARKERS)]
         found = _alone(axes, point, unit, _GREY, marker, f"{quantity}-list-{number + 1}")
@@ -171,7 +175,7 @@ def _panel(axes: "Axes", curves: Curves, quantity: Quantity, unit: float) -> "di
     return handles
 
 
-def _curve(axes: "Axes", points: Sequence[Point], unit: float, look: Look, name: str, order: float) -> "Artist":
+def _curve(axes: "Axes", points: Sequence[Point], unit: float, look: ArmStyle, name: str, order: float) -> "Artist":
     """Draw a band and a line; the marker of keeping everything is left to that."""
     ks = [point.k for point in points]
     axes.fill_between(
@@ -228,7 +232,7 @@ def _number(axes: "Axes", ks: Sequence[int]) -> None:
     axes.set_xticks([k for k in ks if k not in shown], minor=True)
 
 
-def _title(measured: Measured) -> str:
+def _title(measured: PruningResults) -> str:
     names = ", ".join(f"{_drawable(target.name)} ({_drawable(target.transfer)})" for target in measured.info.targets)
     half = "; evaluate half"
     return cut(names, _TITLE - len(half)) + half

@@ -18,8 +18,8 @@ from tui_influence.analysis.types import (
     Leak,
     Leaks,
 )
-from tui_influence.export.csv import csv_text, number
-from tui_influence.export.metadata import about, comments, comments_on_images
+from tui_influence.export.csv import csv_number, csv_text
+from tui_influence.export.metadata import csv_comments, csv_image_comments, json_metadata
 from tui_influence.influence.types import (
     RankedGroup,
 )
@@ -35,7 +35,7 @@ INFLUENCE = "on one test example beyond that on the others of its class"
 ON_EXAMPLE = "influence on the example itself, of the same sign in every pair"
 
 
-def document(
+def leaks_document(
     reading: RunSnapshot,
     question: Question,
     found: Leaks | None,
@@ -57,7 +57,7 @@ def document(
         top: limits each list.
     """
     made: dict[str, Any] = {
-        **about(reading, question, len(reading.outputs)),
+        **json_metadata(reading, question, len(reading.outputs)),
         "groups": "image" if groups_are_images(reading.info) else group_noun(reading.info),
     }
     if found is not None:
@@ -96,21 +96,21 @@ def leaks_csv(reading: RunSnapshot, question: Question, found: Leaks, copies: Du
         ("influence", f"{INFLUENCE}, with 95% interval; q over all pairs tested"),
         ("on_example", ON_EXAMPLE),
     )
-    lines = comments(reading, question, found.models, *more)
+    lines = csv_comments(reading, question, found.models, *more)
     return csv_text(lines, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
 
 
-def copies_csv(reading: RunSnapshot, copies: Duplicates) -> str:
+def duplicates_csv(reading: RunSnapshot, copies: Duplicates) -> str:
     """Return all copies that were found."""
     rows = [_copy(reading, copies, place) for place in range(len(copies.pairs))]
     more = (
         ("compared", f"{copies.n_compared} source images with {copies.n_examples} test images"),
         ("distance", "0 for equal pixels; relative: to that of unrelated images"),
     )
-    return csv_text(comments_on_images(reading, *more), _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
+    return csv_text(csv_image_comments(reading, *more), _COPY_COLUMNS, [_cells(row, _COPY_COLUMNS) for row in rows])
 
 
-def kinds_of(copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]]:
+def duplicate_kinds(copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]]:
     """Return kind and distance of each copy, by the name of the source image and the number of the test image."""
     if copies is None:
         return {}
@@ -118,7 +118,7 @@ def kinds_of(copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, floa
 
 
 def _kinds(reading: RunSnapshot, copies: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]] | None:
-    return kinds_of(copies) if copies is not None and groups_are_images(reading.info) else None
+    return duplicate_kinds(copies) if copies is not None and groups_are_images(reading.info) else None
 
 
 def _pair(reading: RunSnapshot, leak: Leak, kinds: dict[tuple[str, int], tuple[str, float]] | None) -> dict[str, Any]:
@@ -166,5 +166,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "no" if not value else "yes"
     if isinstance(value, float):
-        return number(value)
+        return csv_number(value)
     return str(value) if isinstance(value, int) else spreadsheet_safe(str(value))

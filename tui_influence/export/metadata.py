@@ -7,7 +7,7 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 
 
-def about(reading: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
+def json_metadata(reading: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
     """Return the keys that a JSON document begins with.
 
     Args:
@@ -30,7 +30,9 @@ def about(reading: RunSnapshot, question: Question, models: int) -> dict[str, An
     }
 
 
-def comments(reading: RunSnapshot, question: Question, models: int, *more: tuple[str, str]) -> list[tuple[str, str]]:
+def csv_comments(
+    reading: RunSnapshot, question: Question, models: int, *more: tuple[str, str]
+) -> list[tuple[str, str]]:
     """Return the comment lines that a CSV file begins with, as `csv_text` takes them.
 
     Args:
@@ -53,7 +55,7 @@ def comments(reading: RunSnapshot, question: Question, models: int, *more: tuple
     ]
 
 
-def comments_on_images(reading: RunSnapshot, *more: tuple[str, str]) -> list[tuple[str, str]]:
+def csv_image_comments(reading: RunSnapshot, *more: tuple[str, str]) -> list[tuple[str, str]]:
     """Return those of a file that is about the images of a run, whatever its models say; as `comments`."""
     return [*_run(reading), *more, _writer()]
 

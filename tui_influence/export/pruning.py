@@ -5,17 +5,17 @@ from math import nan
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.export.csv import csv_text, number
+from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.pruning.recommendation import (
     measured_best,
     predicted_best,
 )
 from tui_influence.pruning.results import (
-    RIVALS,
+    CONTROL_KINDS,
 )
 from tui_influence.pruning.types import (
     Interval,
-    Measured,
+    PruningResults,
     Recommendation,
     Score,
 )
@@ -30,7 +30,7 @@ COLUMNS = (
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
     *(
         f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
-        for kind in RIVALS for name in ("accuracy", "margin") for part in _PARTS
+        for kind in CONTROL_KINDS for name in ("accuracy", "margin") for part in _PARTS
     ),
     *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
@@ -41,7 +41,7 @@ CLASS_COLUMNS = (
 )  # fmt: skip
 
 
-def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
+def pruning_csv(measured: PruningResults, *, comments: bool = True) -> str:
     """Return the arms as the text of a CSV file; the numbers are fractions and nats, of the evaluate half.
 
     Args:
@@ -52,26 +52,28 @@ def pruning_csv(measured: Measured, *, comments: bool = True) -> str:
     for result in measured.results:
         found = measured.forecast(result.arm.k) if result.arm.kind == "lowest" else None
         intervals = [interval for score in (result.accuracy, result.margin) for interval in (score.mean, score.gain)]
-        cells = [number(value) for one in intervals for value in (one.value, one.low, one.high)]
+        cells = [csv_number(value) for one in intervals for value in (one.value, one.low, one.high)]
         none = Interval(nan, nan, nan)
-        over = [score.over.get(kind, none) for kind in RIVALS for score in (result.accuracy, result.margin)]
-        cells += [number(value) for one in over for value in (one.value, one.low, one.high)]
+        over = [score.over.get(kind, none) for kind in CONTROL_KINDS for score in (result.accuracy, result.margin)]
+        cells += [csv_number(value) for one in over for value in (one.value, one.low, one.high)]
         predicted = [
-            number(value) for gain in (_gains(found) if found else [None] * 4) for value in (gain or (nan, nan, nan))
+            csv_number(value)
+            for gain in (_gains(found) if found else [None] * 4)
+            for value in (gain or (nan, nan, nan))
         ]
         arm = result.arm
         rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *predicted])
     return csv_text(_comments(measured) if comments else [], COLUMNS, rows)
 
 
-def classes_csv(measured: Measured) -> str:
+def classes_csv(measured: PruningResults) -> str:
     """Return what each target class gained by each arm as the text of a CSV file; fractions and nats."""
     rows = [
         [
             *(spreadsheet_safe(text) for text in (result.arm.label, result.arm.kind, str(result.arm.k))),
             *(spreadsheet_safe(text) for text in (gain.target, gain.name)),
-            *(number(value) for one in (gain.accuracy, gain.margin) for value in (one.value, one.low, one.high)),
-            number(gain.q),
+            *(csv_number(value) for one in (gain.accuracy, gain.margin) for value in (one.value, one.low, one.high)),
+            csv_number(gain.q),
         ]
         for result in measured.results
         for gain in result.by_class
@@ -79,7 +81,7 @@ def classes_csv(measured: Measured) -> str:
     return csv_text(_comments(measured), CLASS_COLUMNS, rows)
 
 
-def pruning_document(measured: Measured) -> dict[str, Any]:
+def pruning_document(measured: PruningResults) -> dict[str, Any]:
     """Return all that is known of a pruning as JSON values."""
     return {
         **plan_document(measured.pruning),
@@ -140,7 +142,7 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
     }
 
 
-def _comments(measured: Measured) -> Iterable[tuple[str, str]]:
+def _comments(measured: PruningResults) -> Iterable[tuple[str, str]]:
     used = measured.pruning.ranking
     return [
         ("run", measured.info.name),

@@ -17,7 +17,7 @@ from tui_influence.analysis.types import (
     DrivenExample,
     DrivenExamples,
 )
-from tui_influence.export.csv import csv_text, number
+from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -32,7 +32,7 @@ _LONGEST = 60
 COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
 
 
-def driven_csv(
+def subpopulations_csv(
     reading: RunSnapshot, question: Question, examples: Sequence[DrivenExample], *, comments: bool = True
 ) -> str:
     """Return examples, a line each, as the text of a CSV file.
@@ -46,7 +46,7 @@ def driven_csv(
     return csv_text(_comments(reading, question) if comments else [], COLUMNS, (_cells(reading, e) for e in examples))
 
 
-def in_order(classes: Sequence[ClassSubpopulations]) -> list[DrivenExample]:
+def examples_in_order(classes: Sequence[ClassSubpopulations]) -> list[DrivenExample]:
     """Return the examples of classes, class by class and part by part, those that are not told last of each class."""
     return [
         example
@@ -63,7 +63,7 @@ def image_names(reading: RunSnapshot, examples: Iterable[DrivenExample]) -> tupl
     return listed, len(names) - len(listed)
 
 
-def list_names(sources: Sequence[str]) -> list[str]:
+def list_file_names(sources: Sequence[str]) -> list[str]:
     """Return a file name for the list of each source group: safe, like its name, and no two alike in any file system.
 
     Args:
@@ -158,7 +158,7 @@ def _cells(reading: RunSnapshot, found: DrivenExample) -> list[str]:
     return [
         str(found.example),
         *(spreadsheet_safe(name) for name in names),
-        *(number(getattr(found, name)) for name in _NUMBERS),
+        *(csv_number(getattr(found, name)) for name in _NUMBERS),
     ]
 
 

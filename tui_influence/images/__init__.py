@@ -1,4 +1,4 @@
-"""Pictures in a terminal: arrays of pixels become rows of styled text, or a terminal's own graphics.
+"""Images in a terminal: arrays of pixels as rows of styled text, or in the graphics protocol of a terminal.
 
-Knows no screen and no files; pixels come as checked arrays, and nothing here decodes an image format.
+Nothing here depends on a screen or on files. Pixels come as checked arrays; no image format is decoded.
 """

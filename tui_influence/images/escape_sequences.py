@@ -1,10 +1,10 @@
-"""The escape sequences of an image in a terminal's own graphics, as term-image writes them.
+"""Escape sequences of an image in the graphics protocol of a terminal, as term-image writes them.
 
-The only module that imports term_image, which is an extra (`graphics.library_problem` tells whether it can be). On
-import it opens the terminal and replaces `multiprocessing.Process.start`, so no process that trains may load this
-module. It asks the terminal things and reads the answers from the keyboard's stream, so its queries are switched off
-before any of its classes is loaded, and it is told here what it would ask for: that the terminal has the protocol
-(`graphics.detect` knows that), and how many pixels an image needs. Without that it takes a cell for one pixel by two.
+The only module that imports term_image, which is an extra (`graphics.library_problem` checks for it). On import it
+opens the terminal and replaces `multiprocessing.Process.start`, so no process that trains may load this module. It
+queries the terminal and reads the answers from the user's keys, so its queries are disabled before any of its classes
+is loaded. The classes below supply the answers: that the terminal supports the protocol (`graphics.detect_protocol`),
+and the size of an image in pixels, without which term-image assumes a cell of one pixel by two.
 """
 
 import warnings
@@ -27,15 +27,15 @@ from term_image.image import ITerm2Image, KittyImage  # noqa: E402 - not before 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CELL = 20
-"""Pixels of a cell's width on a dense screen: small images are enlarged to about this, or a terminal blurs them."""
+_PIXELS_PER_CELL = 20
+"""Width of a cell in pixels on a dense screen: small images are enlarged to about this, or terminals blur them."""
 _FORMAT = "1.1+Wc6"
-"""Padded to no more than a cell; the image as a whole; compressed to a third of what the usual level makes of pixels
-that are enlarged, in no more time."""
+"""Padding of at most a cell; the image as a whole; a compression level that makes enlarged pixels a third as large as
+the default does, in the same time."""
 
 
-class _Whole:
-    """What makes an image of term-image be written without a question to the terminal, with all the pixels it has."""
+class _FixedSizeImage:
+    """An image of term-image that queries no terminal and is written with all of its pixels."""
 
     @classmethod
     def is_supported(cls) -> bool:
@@ -46,11 +46,11 @@ class _Whole:
         return width, height
 
 
-class _Kitty(_Whole, KittyImage):  # type: ignore[misc]
+class _Kitty(_FixedSizeImage, KittyImage):  # type: ignore[misc]
     """An image by the kitty protocol."""
 
 
-class _ITerm2(_Whole, ITerm2Image):  # type: ignore[misc]
+class _ITerm2(_FixedSizeImage, ITerm2Image):  # type: ignore[misc]
     """An image by iTerm2's protocol."""
 
 
@@ -58,12 +58,12 @@ _CLASSES: dict[Protocol, Any] = {Protocol.KITTY: _Kitty, Protocol.ITERM2: _ITerm
 
 
 def escape_sequence(pixels: "NDArray[np.uint8]", columns: int, protocol: Protocol) -> str:
-    """Return what shows an image at the cursor; the cursor ends at the right of its last row.
+    """Return the sequence that shows an image at the cursor, which ends at the right of its last row.
 
     Args:
         pixels: (h, w, C) uint8; C is 1 (grey) or 3 (RGB).
-        columns: width on the screen, in cells; the height is `text_rows` it.
-        protocol: the terminal's.
+        columns: width on the screen in cells; `text_rows` is the height.
+        protocol: protocol of the terminal.
     """
     image = _CLASSES[protocol](_enlarged(pixels, columns), width=columns, height=text_rows(pixels.shape, columns))
     return format(image, _FORMAT)
@@ -71,5 +71,5 @@ def escape_sequence(pixels: "NDArray[np.uint8]", columns: int, protocol: Protoco
 
 def _enlarged(pixels: "NDArray[np.uint8]", columns: int) -> Image.Image:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    times = max(1, -(-columns * _CELL // image.width))
+    times = max(1, -(-columns * _PIXELS_PER_CELL // image.width))
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

@@ -1,8 +1,8 @@
-"""Pictures without colour: each cell gets the character whose ink is most like its two pixels.
+"""Images without colour: each cell gets the character whose ink is most similar to its two pixels.
 
-A character's ink is measured in its upper and its lower half, so edges come out finer than a cell. There is no
-absolute brightness without colour: the darkest and the lightest pixel of an image take the ends of the scale
-(an image of one brightness keeps it).
+A character's ink is measured in its upper and its lower half, so edges are finer than a cell. Brightness is relative
+without colour: the darkest and the lightest pixel of an image are the ends of the scale (an image of one brightness
+keeps it).
 """
 
 from collections.abc import Mapping
@@ -43,18 +43,18 @@ ASCII: Mapping[str, tuple[float, float]] = {
     "#": (0.9, 0.9),
     "@": (1.0, 1.0),
 }
-"""The same of DejaVu Sans Mono, relative to its fullest characters (which cover about 27% of half a cell)."""
+"""The ink of DejaVu Sans Mono, relative to its fullest characters (which cover about 27% of half a cell)."""
 
 
 def draw_glyphs(
     image: "Image", glyphs: Mapping[str, tuple[float, float]], *, dark: bool
 ) -> tuple[tuple[Segment, ...], ...]:
-    """Draw a grid of pixels, grey or RGB, with two rows of them a row of text.
+    """Draw a grid of pixels, grey or RGB, with two rows of pixels in each row of text.
 
     Args:
         image: w x 2h pixels, mode L or RGB.
-        glyphs: to draw with, and their ink.
-        dark: whether ink is light on a dark background, or the other way round.
+        glyphs: characters to draw with, and their ink.
+        dark: whether the background is dark and ink is light.
 
     Returns:
         h rows of w cells, one segment each.

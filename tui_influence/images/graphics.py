@@ -1,7 +1,7 @@
-"""A terminal's own graphics: the kitty protocol, or iTerm2's inline images, and whether they can be used.
+"""Detection of a terminal's graphics protocol: that of kitty, or iTerm2's inline images.
 
-Which of them a terminal has is told from its environment alone: asking it would take its answer from the keyboard's
-stream. What an image is sent as is written by term-image (`escape_sequences`), which is an extra.
+The protocol is inferred from the environment alone: the answer to a query of the terminal would be mixed with the
+user's keys. Images are encoded by term-image (`escape_sequences`), which is an extra.
 
 https://sw.kovidgoyal.net/kitty/graphics-protocol/ and https://iterm2.com/documentation-images.html
 """
@@ -13,12 +13,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 LIBRARY_REMEDY = "pip install requests && pip install --no-deps term-image==0.7.2"
-"""What installs term-image beside a newer Pillow than its metadata allow."""
-_LIBRARY_SERIES = "0.7."
+"""Command that installs term-image beside a newer Pillow than its metadata allow."""
+_LIBRARY_VERSION_PREFIX = "0.7."
 
 
 class Protocol(StrEnum):
-    """How a terminal is sent an image."""
+    """A protocol to send images to a terminal."""
 
     KITTY = "kitty"
     ITERM2 = "iterm2"
@@ -26,11 +26,11 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found out about a terminal.
+    """The graphics protocol of a terminal.
 
     Attributes:
-        protocol: what it understands; None if that is not known of any.
-        reason: what tells so, in a few words.
+        protocol: protocol that it supports; None if it supports none, or cannot be identified.
+        reason: basis of this conclusion, in a few words.
     """
 
     protocol: Protocol | None
@@ -38,7 +38,7 @@ class Detection:
 
 
 def detect_protocol(environment: Mapping[str, str]) -> Detection:
-    """Tell from its environment which protocol a terminal understands.
+    """Infer from the environment which protocol the terminal supports.
 
     `TERM` counts first: a terminal sets it itself, while other variables may come from the program that started it.
     """
@@ -55,19 +55,19 @@ def detect_protocol(environment: Mapping[str, str]) -> Detection:
         return Detection(Protocol.KITTY, f"TERM_PROGRAM is {program}")
     if not program and environment.get("KITTY_WINDOW_ID"):
         return Detection(Protocol.KITTY, "KITTY_WINDOW_ID is set")
-    if not program and environment.get("LC_TERMINAL") == "iTerm2":  # what iTerm2 hands on over SSH
+    if not program and environment.get("LC_TERMINAL") == "iTerm2":  # iTerm2 passes it on over SSH
         return Detection(Protocol.ITERM2, "LC_TERMINAL is iTerm2")
-    return Detection(None, "nothing says that this terminal is kitty, Ghostty, iTerm2 or WezTerm")
+    return Detection(None, "this terminal is not identified as kitty, Ghostty, iTerm2 or WezTerm")
 
 
 @cache
 def library_problem() -> str:
-    """Return why term-image cannot be used, or "" if it can. It is not imported."""
+    """Return why term-image cannot be used, or "" if it can, without importing it."""
     try:
         installed = version("term-image")
         version("requests")
     except PackageNotFoundError as error:
         return f"{error.name} is not installed"
-    if not installed.startswith(_LIBRARY_SERIES):
-        return f"term-image is {installed}, not {_LIBRARY_SERIES}x"
+    if not installed.startswith(_LIBRARY_VERSION_PREFIX):
+        return f"term-image is {installed}, not {_LIBRARY_VERSION_PREFIX}x"
     return ""

@@ -1,9 +1,8 @@
 """An image as rows of styled text, in a width that the caller chooses.
 
-A cell is twice as high as it is wide, so it holds two pixels, one above the other. An image is brought to exactly that
-grid here, pixels that grow by nearest neighbour (they stay what they are), pixels that shrink by Lanczos; what draws
-the grid resamples nothing. May be called from any thread; callers keep what they want to show again.
-What it takes to draw is loaded when something is drawn.
+A cell is twice as high as it is wide, so it shows two pixels, one above the other. An image is resized to exactly that
+grid: enlarged by nearest neighbour, so that its pixels keep their values, or reduced by Lanczos. `blocks` and `glyphs`
+draw the grid without resampling. May be called from any thread.
 """
 
 from enum import StrEnum
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TextImage: TypeAlias = tuple[tuple[Segment, ...], ...]
-"""Rows of segments; every row takes the same number of cells."""
+"""Rows of segments, each of the same number of cells."""
 
 
 class Ink(StrEnum):
-    """What a picture is drawn with."""
+    """Characters and colours to draw an image with."""
 
     BLOCKS = "blocks"
     """Half blocks in 24-bit colour."""
@@ -34,11 +33,11 @@ class Ink(StrEnum):
 
 
 def text_rows(shape: tuple[int, ...], columns: int) -> int:
-    """Return how many rows of text an image takes in a width.
+    """Return the number of text rows of an image in a width.
 
     Args:
-        shape: of the image, (h, w, C).
-        columns: the width, in cells.
+        shape: shape of the image, (h, w, C).
+        columns: width in cells.
     """
     height, width = shape[:2]
     # Rounded up, so that an image which grows in width never shrinks in height.
@@ -51,16 +50,16 @@ def draw_image(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: boo
     Args:
         pixels: (h, w, C) uint8; C is 1 (grey) or 3 (RGB); neither h nor w is 0.
         columns: width of the result, in cells; at least 1.
-        ink: what to draw with.
-        dark: whether the background is dark; matters to ink without colour only, where the text's own colour is the
-            light or the dark of the picture.
+        ink: characters and colours to draw with.
+        dark: whether the background is dark; it matters only without colour, where text is lighter or darker than the
+            background.
 
     Returns:
         `text_rows(pixels.shape, columns)` rows, each exactly `columns` cells wide.
     """
     image = _on_grid(pixels, columns)
     if ink in (Ink.BLOCKS, Ink.BLOCKS_256):
-        from tui_influence.images.blocks import draw_blocks
+        from tui_influence.images.blocks import draw_blocks  # here, because it loads numpy
 
         return draw_blocks(image, indexed=ink is Ink.BLOCKS_256)
     from tui_influence.images.glyphs import ASCII, SHADES, draw_glyphs
@@ -69,7 +68,7 @@ def draw_image(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: boo
 
 
 def _on_grid(pixels: "NDArray[np.uint8]", columns: int) -> "Image":
-    """Return the image with `columns` pixels a row and two rows of pixels a row of text."""
+    """Return the image with `columns` pixels a row, and two rows of pixels for each row of text."""
     from PIL import Image
 
     height, width, channels = pixels.shape

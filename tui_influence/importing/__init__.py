@@ -1,4 +1,4 @@
-"""Masks and outputs that another program made, as a results directory: ranked, shown and explored like any other.
+"""Import of masks and outputs of another program as a results directory.
 
-`arrays` opens and checks what was given; `directory` writes it. Nothing is unpickled.
+`arrays` opens and checks the files; `directory` writes the results directory. Nothing is unpickled.
 """

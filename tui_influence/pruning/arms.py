@@ -6,13 +6,14 @@ leave every row that exists as it is.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped_groups, shuffle_groups
 from tui_influence.errors import ConfigError
+from tui_influence.pruning.options import ClassList
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -24,34 +25,19 @@ from tui_influence.store.pruning_plan import (
 )
 from tui_influence.text import printable
 
-SEEDS = 5
+DEFAULT_SEEDS = 5
 """Retrainings of an arm, if nobody says otherwise."""
-_BY_K = (ArmKind.LOWEST, ArmKind.RANDOM, ArmKind.HIGHEST)
+_BY_COUNT = (ArmKind.LOWEST, ArmKind.RANDOM, ArmKind.HIGHEST)
 _GRID = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Groups that the user chose by hand.
-
-    Attributes:
-        kind: `keep` or `drop`: what the list says of its groups.
-        label: what tables call the arm.
-        dropped: groups left out, ascending.
-    """
-
-    kind: ArmKind
-    label: str
-    dropped: tuple[int, ...]
-
-
-def default_grid(groups: int) -> tuple[int, ...]:
+def default_drop_counts(groups: int) -> tuple[int, ...]:
     """Return how many of so many groups are dropped if nobody says otherwise: up to half, closer at the low end."""
     most = groups - MIN_GROUPS
     return tuple(sorted({min(max(1, round(share * groups)), most) for share in _GRID}))
 
 
-def check_grid(ks: Sequence[int], groups: int) -> tuple[int, ...]:
+def check_drop_counts(ks: Sequence[int], groups: int) -> tuple[int, ...]:
     """Return the numbers of groups to drop, ascending and once each.
 
     Raises:
@@ -67,25 +53,29 @@ def check_grid(ks: Sequence[int], groups: int) -> tuple[int, ...]:
     return tuple(sorted(set(ks)))
 
 
-def choice(names: Sequence[str], groups: Sequence[str], kind: ArmKind, label: str) -> Chosen:
-    """Return what a list of groups keeps or drops; `label` is what tables and messages call it.
+def dropped_groups(class_list: ClassList, groups: Sequence[str]) -> tuple[int, ...]:
+    """Return the indices of the groups that the arm of a list drops, ascending.
+
+    Args:
+        class_list: the list.
+        groups: names of all groups.
 
     Raises:
-        ConfigError: it leaves too few groups, or all.
+        ConfigError: the list leaves too few groups, or all of them.
     """
-    place = {name: number for number, name in enumerate(groups)}
-    where = printable(label)
-    listed = {place[name] for name in names}
-    dropped = listed if kind is ArmKind.DROP else set(range(len(groups))) - listed
-    kept = len(groups) - len(dropped)
-    if kept < MIN_GROUPS:
-        raise ConfigError(f"{where}: it leaves {kept} of {len(groups)} groups: at least {MIN_GROUPS} must stay")
+    index_of = {name: index for index, name in enumerate(groups)}
+    where = printable(class_list.name)
+    listed = {index_of[name] for name in class_list.groups}
+    dropped = listed if class_list.kind is ArmKind.DROP else set(range(len(groups))) - listed
+    n_left = len(groups) - len(dropped)
+    if n_left < MIN_GROUPS:
+        raise ConfigError(f"{where} leaves {n_left} of {len(groups)} groups: at least {MIN_GROUPS} must stay")
     if not dropped:
-        raise ConfigError(f"{where}: it drops nothing: that is the arm that keeps everything")
-    return Chosen(kind, f"{kind} {label}", tuple(sorted(dropped)))
+        raise ConfigError(f"{where} drops no group: that is the arm that keeps everything")
+    return tuple(sorted(dropped))
 
 
-def order_of(influence: Sequence[float | None]) -> NDArray[np.int64]:
+def ascending_order(influence: Sequence[float | None]) -> NDArray[np.int64]:
     """Return the groups from lowest to highest influence, those of unknown influence in the middle (at the median)."""
     known = [value for value in influence if value is not None]
     middle = float(np.median(known)) if known else 0.0
@@ -94,81 +84,89 @@ def order_of(influence: Sequence[float | None]) -> NDArray[np.int64]:
 
 def with_arms(
     pruning: Pruning,
-    ks: Sequence[int],
-    chosen: Sequence[Chosen],
+    drop_counts: Sequence[int],
+    lists: Sequence[ClassList],
     seeds: int,
-    uses: Mapping[ArmKind, Sequence[NDArray[np.float64]]] | None = None,
+    usage: Mapping[ArmKind, Sequence[NDArray[np.float64]]] | None = None,
     repeats: Mapping[str, int] | None = None,
 ) -> Pruning:
     """Return a pruning with further arms, and at least `seeds` repeats of every arm; existing rows stay as they are.
 
     Args:
         pruning: with arms or none yet.
-        ks: numbers of groups to drop, lowest first, at random and highest first.
-        chosen: lists of the user's; each is compared with as many dropped at random.
+        drop_counts: numbers of groups to drop, lowest first, at random and highest first.
+        lists: lists of the user's; each arm is compared with one that drops as many groups at random.
         seeds: repeats of each arm.
-        uses: by baseline, for each repeat of keeping everything, (K,) how often target examples are taken for each
-            group. Adds that baseline for every k that is dropped lowest first, with as many repeats as that arm has
-            and these allow: each repeat has its own ranking.
-        repeats: more repeats of some arms, by `identity`.
+        usage: by baseline, for each repeat of keeping everything, (K,) how often target examples are mapped to each
+            group. Adds that baseline for every number of groups that is dropped lowest first, with as many repeats as
+            that arm has and these allow: each repeat has its own ranking.
+        repeats: more repeats of some arms, by `arm_key`.
+
+    Raises:
+        ConfigError: a list leaves too few groups, or all of them.
     """
-    uses, repeats = uses or {}, repeats or {}
-    order = order_of(pruning.ranking.influence)
-    arms = {identity(arm): arm for arm in pruning.arms}
+    usage, repeats = usage or {}, repeats or {}
+    ascending = ascending_order(pruning.ranking.influence)
+    arms = {arm_key(arm): arm for arm in pruning.arms}
+    listed = {arm_key(arm): arm.rows[0].dropped for arm in pruning.arms}
 
     def add(kind: ArmKind, label: str, k: int, dropped: tuple[int, ...] = ()) -> None:
-        arms.setdefault(_identity(kind, k, dropped), Arm(kind, label, k, ()))
+        arms.setdefault(_arm_key(kind, k, dropped), Arm(kind, label, k, ()))
 
     add(ArmKind.ALL, "keep everything", 0)
-    for kind in _BY_K:
-        for k in ks:
+    for kind in _BY_COUNT:
+        for k in drop_counts:
             add(kind, f"{kind} {k}", k)
-    for one in chosen:
-        add(one.kind, one.label, len(one.dropped), one.dropped)
-        add(ArmKind.RANDOM, f"random {len(one.dropped)}", len(one.dropped))
-    for kind in uses:
+    for class_list in lists:
+        dropped = dropped_groups(class_list, pruning.groups)
+        k = len(dropped)
+        listed.setdefault(_arm_key(class_list.kind, k, dropped), dropped)
+        add(class_list.kind, class_list.label, k, dropped)
+        add(ArmKind.RANDOM, f"random {k}", k)
+    for kind in usage:
         for arm in [arm for arm in arms.values() if arm.kind is ArmKind.LOWEST]:
             add(kind, f"{kind.replace('-', ' ')} {arm.k}", arm.k)
-    lists = {_identity(one.kind, len(one.dropped), one.dropped): one.dropped for one in chosen}
-    lists |= {identity(arm): arm.rows[0].dropped for arm in pruning.arms}
 
-    def wanted(key: str, arm: Arm) -> int:
+    def needed(key: str, arm: Arm) -> int:
         if arm.kind not in BASELINES:
             return max(seeds, repeats.get(key, 0))
-        beside = len(arms[_identity(ArmKind.LOWEST, arm.k, ())].rows)
-        return min(len(uses.get(arm.kind, ())), max(seeds, beside))
+        of_lowest = len(arms[_arm_key(ArmKind.LOWEST, arm.k, ())].rows)
+        return min(len(usage.get(arm.kind, ())), max(seeds, of_lowest))
 
-    counts = {key: max(len(arm.rows), wanted(key, arm)) for key, arm in arms.items()}
+    def dropped_by(key: str, arm: Arm, repeat: int) -> tuple[int, ...]:
+        match arm.kind:
+            case ArmKind.LABELS | ArmKind.FEATURES:
+                ties = shuffle_groups(pruning.seed, len(pruning.groups), repeat)
+                dropped = np.lexsort((ties, usage[arm.kind][repeat]))[: arm.k]
+            case ArmKind.LOWEST:
+                dropped = ascending[: arm.k]
+            case ArmKind.HIGHEST:
+                dropped = ascending[::-1][: arm.k]
+            case ArmKind.RANDOM:
+                dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat)
+            case _:
+                return listed.get(key, ())
+        return tuple(sorted(dropped.tolist()))
+
+    counts = {key: max(len(arm.rows), needed(key, arm)) for key, arm in arms.items()}
     index = pruning.n_rows
-    grown: dict[str, tuple[ArmRow, ...]] = dict.fromkeys(arms, ())
+    new_rows: dict[str, tuple[ArmRow, ...]] = dict.fromkeys(arms, ())
     for repeat in range(max(counts.values())):
         for key, arm in arms.items():
             if not len(arm.rows) <= repeat < counts[key]:
                 continue
-            match arm.kind:
-                case ArmKind.LABELS | ArmKind.FEATURES:
-                    ties = shuffle_groups(pruning.seed, len(pruning.groups), repeat)
-                    dropped = np.lexsort((ties, uses[arm.kind][repeat]))[: arm.k]
-                case ArmKind.LOWEST:
-                    dropped = order[: arm.k]
-                case ArmKind.HIGHEST:
-                    dropped = order[::-1][: arm.k]
-                case ArmKind.RANDOM:
-                    dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat)
-                case _:
-                    dropped = np.array(lists.get(key, ()), dtype=np.int64)
-            numbers = tuple(sorted(dropped.tolist()))
-            grown[key] += (ArmRow(index, repeat, arm_seed(pruning.seed, key, repeat), numbers),)
+            seed = arm_seed(pruning.seed, key, repeat)
+            new_rows[key] += (ArmRow(index, repeat, seed, dropped_by(key, arm, repeat)),)
             index += 1
-    return replace(pruning, arms=tuple(replace(arm, rows=arm.rows + grown[key]) for key, arm in arms.items()))
+    return replace(pruning, arms=tuple(replace(arm, rows=arm.rows + new_rows[key]) for key, arm in arms.items()))
 
 
-def identity(arm: Arm) -> str:
+def arm_key(arm: Arm) -> str:
     """Return what tells an arm that has rows from the others of a pruning: how many it drops, or for a list, which."""
-    return _identity(arm.kind, arm.k, arm.rows[0].dropped)
+    return _arm_key(arm.kind, arm.k, arm.rows[0].dropped)
 
 
-def _identity(kind: ArmKind, k: int, dropped: tuple[int, ...]) -> str:
+def _arm_key(kind: ArmKind, k: int, dropped: tuple[int, ...]) -> str:
     if kind not in (ArmKind.KEEP, ArmKind.DROP):
         return f"{kind} {k}"
     return f"list {hashlib.blake2b(repr(dropped).encode(), digest_size=8).hexdigest()}"

@@ -1,19 +1,10 @@
-"""Whether predictions flip where the groups to blame are left out: what the retrainings of a verification show.
+"""Counterfactuals: retrain without the groups that hurt one test example, and see whether its prediction changes.
 
-The retrainings are a pruning with one or several lists, and its controls: models that keep everything, and models that
-drop as many groups at random. The example's influences came from the sweep's models, these retrainings are others, so
-the same example may be asked about. How many of the evaluate half flip says what leaving the groups out costs or gains
-elsewhere; that half had no part in choosing them, and the example asked about is not counted in it.
-
-Where the retrainings that verify an example are kept, and the command line that asks for them.
-
-Loads nothing heavy: an app asks for every image that is opened, and paints meanwhile.
-
-What is retrained to put the blame for one test example to the test.
-
-A pruning with one list: the groups that are most to blame are left out, several seeds; beside it as many are left out
-at random, and everything is kept. So it is planned, trained, stopped and gone on with as any pruning is, and there is
-no second way to train. What its retrainings say of the example is for `flips` to read.
+The retrainings are a pruning: its lists drop the most harmful groups, and its controls keep everything or drop as many
+groups at random. So a counterfactual is planned, trained, stopped and resumed as any pruning is. The influences on the
+example come from the sweep's models and these retrainings are others, so the same example may be examined. The number
+of predictions that change on the evaluate half shows what dropping the groups costs or gains elsewhere: that half had
+no part in choosing them, and the example itself is not counted.
 """
 
 from dataclasses import dataclass
@@ -32,14 +23,12 @@ from tui_influence.analysis.types import (
 )
 from tui_influence.errors import ResultsError
 from tui_influence.influence.outputs import Mask
-from tui_influence.pruning.arms import choice
-from tui_influence.pruning.options import kept_at
-from tui_influence.pruning.planning import Wanted
+from tui_influence.pruning.options import ClassList, PruningRequest, counterfactual_paths
 from tui_influence.pruning.results import (
     difference,
-    mean_of,
+    mean_with_interval,
 )
-from tui_influence.pruning.types import Against, ArmOnExample, Flipped, Verified
+from tui_influence.pruning.types import ArmOnExample, ControlComparison, CounterfactualResult, FlipCounts
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -54,140 +43,139 @@ from tui_influence.store.pruning_plan import (
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
+DEFAULT_SEEDS = 10
+"""Retrainings of each arm: with fewer, hardly any change from wrong to right is significant."""
+MIN_SEEDS = 4
+"""Retrainings of an arm from which a change can be significant: 4 of 4 against 0 of 4 has p = 0.029, 3 of 3 has 0.1."""
+DEFAULT_DROPPED = 3
+"""Groups that are dropped, the most harmful first."""
 
-def verified(paths: Paths, info: RunInfo, pruning: Pruning, example: int) -> Verified:
-    """Read what the retrainings of a verification say by now.
+
+@dataclass(frozen=True)
+class CounterfactualPlan:
+    """The retrainings for one example.
+
+    Attributes:
+        pruning_paths: their results directory.
+        harmful_groups: the groups that are dropped, the most harmful first.
+        request: the pruning that drops them.
+    """
+
+    pruning_paths: Paths
+    harmful_groups: tuple[HarmfulGroup, ...]
+    request: PruningRequest
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether any of the groups hurts the example significantly."""
+        return any(group.is_significant for group in self.harmful_groups)
+
+
+def plan_counterfactual(
+    snapshot: RunSnapshot,
+    question: Question,
+    *,
+    drop: int | None = None,
+    seeds: int | None = None,
+    devices: list[str] | str | None = None,
+) -> CounterfactualPlan:
+    """Choose the groups to drop for an example. Nothing is written.
 
     Args:
-        paths: of the verification.
-        info: of the verification; its first target is the example's.
+        snapshot: of the question's target.
+        question: names the example, and how influences on it are estimated.
+        drop: groups to drop, `DEFAULT_DROPPED` by default; fewer, where fewer lower the margin.
+        seeds: retrainings of each arm, `DEFAULT_SEEDS` by default.
+        devices: instead of the config's.
+
+    Raises:
+        ConfigError: the question does not fit the run.
+        ResultsError: no group hurts the example, or too few models have been recorded.
+    """
+    example = question.example
+    if example is None:
+        raise ValueError("a counterfactual is about one example")
+    harmful = harmful_groups(snapshot, question, drop or DEFAULT_DROPPED)
+    if not harmful:
+        raise ResultsError(f"no group lowers the margin of example {example}: there is nothing to drop")
+    names = tuple(snapshot.info.source.groups[harm.group] for harm in harmful)
+    request = PruningRequest(
+        lists=(ClassList(ArmKind.DROP, names, f"{len(names)} blamed for example {example}"),),
+        seeds=seeds or DEFAULT_SEEDS,
+        weights={snapshot.target_info.name: 1.0},
+        estimator=question.estimator,
+        output=question.output_kind,
+        baselines=(),
+        devices=devices,
+    )
+    return CounterfactualPlan(counterfactual_paths(snapshot.paths, snapshot.target, example), harmful, request)
+
+
+def load_counterfactual(pruning_paths: Paths, info: RunInfo, pruning: Pruning, example: int) -> CounterfactualResult:
+    """Read what the retrainings of a counterfactual show by now.
+
+    Args:
+        pruning_paths: of the counterfactual.
+        info: of the counterfactual; its first target is the example's.
         pruning: its arms.
         example: by number.
 
     Raises:
         ResultsError: it cannot be read, or has no such example.
     """
-    check_arms(paths, pruning, info)
-    examples, outputs = read_examples(paths, info, 0), load_outputs(paths, info, Role.ARM, 0)
+    check_arms(pruning_paths, pruning, info)
+    examples = read_examples(pruning_paths, info, 0)
+    outputs = load_outputs(pruning_paths, info, Role.ARM, 0)
     if not 0 <= example < len(examples.labels):
-        raise ResultsError(f"{printable(str(paths.root))}: no example {example}")
+        raise ResultsError(f"{printable(str(pruning_paths.root))}: no example {example}")
     correct = np.asarray(outputs.predicted) == examples.labels.astype(np.uint16)
     margins = np.asarray(outputs.margins[:, example], dtype=np.float64)
     elsewhere = ~examples.estimate
     elsewhere[example] = False
-    rows = {
-        (arm.kind, arm.k, arm.label): np.flatnonzero(np.isin(outputs.indices, [row.index for row in arm.rows]))
-        for arm in pruning.arms
-    }
-    of_kind = {(kind, k): found for (kind, k, _), found in rows.items()}
+    rows_of_arms = [np.flatnonzero(np.isin(outputs.indices, [row.index for row in arm.rows])) for arm in pruning.arms]
+    rows_by_kind = {(arm.kind, arm.k): rows for arm, rows in zip(pruning.arms, rows_of_arms, strict=True)}
 
-    def against(own: NDArray[np.intp], other: NDArray[np.intp]) -> Against:
-        hits = (int(correct[own, example].sum()), int(correct[other, example].sum()))
-        return Against(fisher_exact(hits[0], len(own), hits[1], len(other)), difference(margins[own], margins[other]))
+    def compare(rows: NDArray[np.intp], control: NDArray[np.intp]) -> ControlComparison:
+        hits, control_hits = (int(correct[of, example].sum()) for of in (rows, control))
+        p = fisher_exact(hits, len(rows), control_hits, len(control))
+        return ControlComparison(p, difference(margins[rows], margins[control]))
 
-    everything = of_kind[ArmKind.ALL, 0]
+    everything = rows_by_kind[ArmKind.ALL, 0]
     arms = []
-    for arm in pruning.arms:
-        own = rows[arm.kind, arm.k, arm.label]
-        others = of_kind.get((ArmKind.RANDOM, arm.k))
+    for arm, rows in zip(pruning.arms, rows_of_arms, strict=True):
+        random = None if arm.kind is ArmKind.RANDOM else rows_by_kind.get((ArmKind.RANDOM, arm.k))
+        keeps_all = arm.kind is ArmKind.ALL
         arms.append(
             ArmOnExample(
                 arm=arm,
-                models=len(own),
-                right=int(correct[own, example].sum()),
-                margin=mean_of(margins[own]),
-                over_all=None if arm.kind is ArmKind.ALL else against(own, everything),
-                over_random=None if others is None or arm.kind is ArmKind.RANDOM else against(own, others),
-                flipped=None if arm.kind is ArmKind.ALL else _flipped(correct[:, elsewhere], own, everything),
+                models=len(rows),
+                right=int(correct[rows, example].sum()),
+                margin=mean_with_interval(margins[rows]),
+                over_all=None if keeps_all else compare(rows, everything),
+                over_random=None if random is None else compare(rows, random),
+                flips=None if keeps_all else _count_flips(correct[:, elsewhere], rows, everything),
             )
         )
-    return Verified(info, pruning, example, int(examples.labels[example]), tuple(arms), outputs.damaged)
+    return CounterfactualResult(info, pruning, example, int(examples.labels[example]), tuple(arms), outputs.damaged)
 
 
-def fisher_exact(right: int, models: int, other_right: int, others: int) -> float:
-    """Two-sided p-value that two groups of models are right equally often (Fisher 1935); NaN if either is empty.
+def fisher_exact(right: int, models: int, control_right: int, controls: int) -> float:
+    """Return the two-sided p-value that two groups of models are right equally often; NaN if either is empty.
 
-    The sum of the probabilities, given how many are right in all, of every outcome no more probable than the one seen.
+    The sum of the probabilities, given how many are right in all, of every outcome no more probable than the observed
+    one (Fisher 1935).
     """
-    if not models or not others:
+    if not models or not controls:
         return nan
-    total = right + other_right
-    ways = [comb(models, k) * comb(others, total - k) for k in range(max(0, total - others), min(models, total) + 1)]
-    seen = comb(models, right) * comb(others, other_right)
-    return sum(way for way in ways if way <= seen) / comb(models + others, total)
+    total = right + control_right
+    counts = range(max(0, total - controls), min(models, total) + 1)
+    ways = [comb(models, k) * comb(controls, total - k) for k in counts]
+    observed = comb(models, right) * comb(controls, control_right)
+    return sum(way for way in ways if way <= observed) / comb(models + controls, total)
 
 
-def _flipped(correct: Mask, own: NDArray[np.intp], everything: NDArray[np.intp]) -> Flipped | None:
-    if not len(own) or not len(everything):
+def _count_flips(correct: Mask, rows: NDArray[np.intp], everything: NDArray[np.intp]) -> FlipCounts | None:
+    if not len(rows) or not len(everything):
         return None
-    now, before = (correct[rows].mean(axis=0) > 0.5 for rows in (own, everything))
-    return Flipped(int(np.count_nonzero(now & ~before)), int(np.count_nonzero(before & ~now)), correct.shape[1])
-
-
-SEEDS = 10
-"""Retrainings of each arm: with fewer, hardly any change from wrong to right is more than chance."""
-FEWEST_SEEDS = 4
-"""Retrainings of an arm from which a flip can be told: 4 of 4 against 0 of 4 has p = 0.029, 3 of 3 has 0.1."""
-DROP = 3
-"""Groups that are left out, the most blamed first."""
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What is to be retrained for one example.
-
-    Attributes:
-        own: where it is kept.
-        blamed: groups that are left out, the worst first.
-        wanted: the pruning that leaves them out.
-    """
-
-    own: Paths
-    blamed: tuple[HarmfulGroup, ...]
-    wanted: Wanted
-
-    @property
-    def told(self) -> bool:
-        """Whether any of the groups is to blame by more than chance."""
-        return any(one.is_significant for one in self.blamed)
-
-
-def verification(
-    reading: RunSnapshot,
-    question: Question,
-    *,
-    drop: int | None = None,
-    seeds: int | None = None,
-    devices: list[str] | str | None = None,
-) -> Verification:
-    """Return what is to be retrained. Nothing is written.
-
-    Args:
-        reading: of the question's target.
-        question: names the example, and what its blame is estimated with.
-        drop: groups to leave out, `DROP` if it is not given; fewer are, where fewer lower the margin.
-        seeds: retrainings of each arm, `SEEDS` if it is not given.
-        devices: instead of the config's.
-
-    Raises:
-        ConfigError: the question does not fit the run, or too few groups would stay.
-        ResultsError: nothing is to blame, or too few models have been recorded to say.
-    """
-    example = question.example
-    if example is None:
-        raise ValueError("a verification is of one example")
-    found = harmful_groups(reading, question, drop or DROP)
-    if not found:
-        raise ResultsError(f"nothing lowers the margin of example {example}: there is nothing to leave out")
-    groups = reading.info.source.groups
-    names = [groups[one.group] for one in found]
-    wanted = Wanted(
-        chosen=[choice(names, groups, ArmKind.DROP, f"{len(names)} blamed for example {example}")],
-        seeds=seeds or SEEDS,
-        weights={reading.target_info.name: 1.0},
-        estimator=question.estimator,
-        output=question.output_kind,
-        baselines=(),
-        devices=devices,
-    )
-    return Verification(kept_at(reading.paths, reading.target, example), found, wanted)
+    now, before = (correct[models].mean(axis=0) > 0.5 for models in (rows, everything))
+    return FlipCounts(int(np.count_nonzero(now & ~before)), int(np.count_nonzero(before & ~now)), correct.shape[1])

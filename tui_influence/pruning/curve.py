@@ -16,9 +16,9 @@ from tui_influence.analysis.names import (
 )
 from tui_influence.pruning.types import (
     ArmResult,
-    Curves,
-    Measured,
     Point,
+    PruningResults,
+    RemovalCurves,
 )
 from tui_influence.roles import (
     ArmKind,
@@ -28,7 +28,7 @@ Quantity = Literal["accuracy", "margin"]
 
 
 @dataclass(frozen=True)
-class Look:
+class ArmStyle:
     """How an arm is drawn.
 
     Attributes:
@@ -41,7 +41,7 @@ class Look:
         filled: whether the marker is.
     """
 
-    words: str
+    label: str
     mark: str
     ascii: str
     color: str
@@ -50,33 +50,33 @@ class Look:
     filled: bool = True
 
 
-EVERYTHING = Look("keep everything", "■", "#", "#000000", "s")
-LOOKS: Mapping[str, Look] = {
-    ArmKind.LOWEST: Look("lowest first", "●", "o", "#0072B2", "o"),
-    ArmKind.RANDOM: Look("at random", "◇", "x", "#000000", "D", (4, 2), filled=False),
-    ArmKind.HIGHEST: Look("highest first", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
-    ArmKind.LABELS: Look("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
-    ArmKind.FEATURES: Look("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
+KEEP_EVERYTHING = ArmStyle("keep everything", "■", "#", "#000000", "s")
+ARM_STYLES: Mapping[str, ArmStyle] = {
+    ArmKind.LOWEST: ArmStyle("lowest first", "●", "o", "#0072B2", "o"),
+    ArmKind.RANDOM: ArmStyle("at random", "◇", "x", "#000000", "D", (4, 2), filled=False),
+    ArmKind.HIGHEST: ArmStyle("highest first", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
+    ArmKind.LABELS: ArmStyle("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
+    ArmKind.FEATURES: ArmStyle("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
 }
 """By kind, in the order of the key: every kind of arm that makes a curve over k."""
 
 
-def removal_curves(measured: Measured, quantity: Quantity) -> Curves:
+def removal_curves(measured: PruningResults, quantity: Quantity) -> RemovalCurves:
     """Return a quantity of all arms against k: accuracy as a fraction, or the margin in nats."""
     found = [(one.arm, _point(one, quantity)) for one in measured.results if one.models]
     by_kind = {}
-    for kind in LOOKS:
+    for kind in ARM_STYLES:
         points = sorted((point for arm, point in found if arm.kind == kind), key=lambda point: point.k)
         if points:
             by_kind[ArmKind(kind)] = tuple(points)
-    return Curves(
+    return RemovalCurves(
         everything=next((point for arm, point in found if arm.kind is ArmKind.ALL), None),
         by_kind=by_kind,
         lists=tuple((arm.label, point) for arm, point in found if arm.kind in (ArmKind.KEEP, ArmKind.DROP)),
     )
 
 
-def dropped_words(measured: Measured) -> str:
+def drop_axis_label(measured: PruningResults) -> str:
     """Return what k counts: "source classes dropped, of 36"."""
     return f"source {PLURAL[group_noun(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
 

@@ -31,9 +31,9 @@ from tui_influence.influence.outputs import Floats, Mask
 from tui_influence.influence.ridge import ridge
 from tui_influence.influence.strata import cluster_labels
 
-FEWEST = 32
+MIN_CLUSTERS = 32
 """Independent models, or seed clusters of them, below which nothing is predicted."""
-MOST_GROUPS = 4000
+MAX_GROUPS = 4000
 """Groups above which nothing is predicted: it takes memory as their square and time as their cube."""
 _FOLDS = 10
 _WIDER = 1.2
@@ -78,7 +78,7 @@ def predict_gain(
     labels = cluster_labels(clusters, m)
     labels = np.arange(m, dtype=np.intp) if labels is None else labels
     count = int(labels.max(initial=-1)) + 1
-    if count < FEWEST or groups > MOST_GROUPS:
+    if count < MIN_CLUSTERS or groups > MAX_GROUPS:
         return None
     outputs = outputs.astype(np.float64)
     fold = (np.random.default_rng(0).permutation(count) % _FOLDS)[labels]

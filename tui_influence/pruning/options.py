@@ -1,73 +1,111 @@
-"""What a user chooses of a pruning, as command line and app read it and write it down. Loads nothing heavy."""
+"""Requests for retrainings, as the command line and the app read and write them; importing this loads no numpy.
+
+A counterfactual is a pruning too: its results directory is named after the example.
+"""
 
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tui_influence.analysis.question import Question
 from tui_influence.errors import ConfigError
+from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-MAIN = "main"
-"""Name of a pruning where nobody gives it one."""
+DEFAULT_NAME = "main"
+"""Name of a pruning that is given none."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What is to be retrained; None or empty where nothing is chosen.
+class ClassList:
+    """Groups that the user chose by hand.
 
     Attributes:
-        ks: numbers of groups to drop.
-        seeds: repeats of each arm.
-        baselines: whether one model's rankings are compared with.
-        verb: `keep` or `drop`: what is done with the groups of `listed`.
-        listed: names of groups that were chosen by hand.
+        kind: `keep` or `drop`: what an arm does with the groups.
+        groups: their names.
+        name: of the list, in messages and tables.
     """
 
-    ks: tuple[int, ...] = ()
-    seeds: int | None = None
-    baselines: bool | None = None
-    verb: str = "drop"
-    listed: tuple[str, ...] = ()
+    kind: ArmKind
+    groups: tuple[str, ...]
+    name: str
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is chosen."""
-        return not (self.ks or self.listed) and self.seeds is None and self.baselines is None
+    def label(self) -> str:
+        """The label of its arm in tables."""
+        return f"{self.kind} {self.name}"
 
-    def command(self, results: Path, name: str, *, question: Question | None = None, listed: Path | None = None) -> str:
-        """Return the command line that retrains the same, ready to be pasted into a shell.
+
+@dataclass(frozen=True)
+class PruningRequest:
+    """A user's request for retrainings; None or empty where nothing is chosen.
+
+    Attributes:
+        drop_counts: numbers of groups to drop.
+        lists: lists of groups to keep or to drop.
+        seeds: repeats of each arm.
+        baselines: kinds of arms that a single model ranks for.
+        weights: of the targets that count, by name.
+        estimator: of the influences that groups are ranked by.
+        output: that the influences are on.
+        ci_half_width: half width, as a fraction, that the interval of an accuracy's gain may have; seeds are added
+            until it is reached. 0 adds none, which is also what `seeds` alone means.
+        max_seeds: repeats of an arm at most, however wide its interval is.
+        settings: of the retraining that differ from the sweep's, by dotted keys such as `train.epochs`. `transfer`
+            applies to every target.
+        devices: instead of the config's.
+    """
+
+    drop_counts: tuple[int, ...] = ()
+    lists: tuple[ClassList, ...] = ()
+    seeds: int | None = None
+    baselines: tuple[ArmKind, ...] | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    estimator: str = ""
+    output: str = ""
+    ci_half_width: float | None = None
+    max_seeds: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    devices: list[str] | str | None = None
+
+    @property
+    def chooses_arms(self) -> bool:
+        """Whether it names arms, seeds or baselines."""
+        return bool(self.drop_counts or self.lists) or self.seeds is not None or self.baselines is not None
+
+    def command(
+        self, results: Path, name: str, *, question: Question | None = None, list_file: Path | None = None
+    ) -> str:
+        """Return the command line that retrains the same arms, ready to be pasted into a shell.
 
         Args:
             results: the sweep's results directory.
             name: of the pruning.
             question: that ranks the groups; None where the pruning has a ranking of its own.
-            listed: the file that holds the groups chosen by hand.
+            list_file: the file that holds the groups of the first list.
         """
-        plain = Question()
-        asked = question or plain
+        default = Question()
+        question = question or default
+        class_list = self.lists[0] if self.lists else None
         options = {
-            "--name": name if name != MAIN else None,
-            "--drop-counts": ",".join(map(str, self.ks)) or None,
-            f"--{self.verb}": str(listed) if self.listed and listed is not None else None,
+            "--name": name if name != DEFAULT_NAME else None,
+            "--drop-counts": ",".join(map(str, self.drop_counts)) or None,
+            f"--{class_list.kind if class_list else 'drop'}": str(list_file) if class_list and list_file else None,
             "--seeds": self.seeds,
-            "--baselines": None if self.baselines is None else BOTH if self.baselines else "none",
-            "--target": asked.target,
-            "--estimator": asked.estimator if asked.estimator != plain.estimator else None,
-            "--output-kind": asked.output_kind if asked.output_kind != plain.output_kind else None,
+            "--baselines": None if self.baselines is None else ",".join(self.baselines) or "none",
+            "--target": question.target,
+            "--estimator": question.estimator if question.estimator != default.estimator else None,
+            "--output-kind": question.output_kind if question.output_kind != default.output_kind else None,
         }
         given = [f"{option}={value}" for option, value in options.items() if value is not None]
         return shlex.join(["tinfl", "prune", *given, "--", str(results)])
 
 
-BOTH = "label-mapping,feature-mapping"
-"""The baselines, as `--baselines` lists them."""
-
-
-def numbers(text: str) -> tuple[int, ...]:
+def parse_drop_counts(text: str) -> tuple[int, ...]:
     """Return the numbers that a list such as "10,20,40" names.
 
     Raises:
@@ -79,7 +117,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def listed_text(names: Sequence[str]) -> str:
+def class_list_text(names: Sequence[str]) -> str:
     """Return a list of groups as `--keep` and `--drop` read it."""
     return "".join(f"{name}\n" for name in names)
 
@@ -87,7 +125,7 @@ def listed_text(names: Sequence[str]) -> str:
 _NAME = re.compile(r"(?:target-\d+-)?example-(\d+)")
 
 
-def kept_at(sweep: Paths, target: int, example: int) -> Paths:
+def counterfactual_paths(sweep: Paths, target: int, example: int) -> Paths:
     """Return where the verification of an example is, or would be, kept: it is a pruning, called by its example.
 
     Args:
@@ -99,13 +137,13 @@ def kept_at(sweep: Paths, target: int, example: int) -> Paths:
     return Paths(sweep.prunings / name)
 
 
-def example_of(name: str) -> int | None:
+def counterfactual_example(name: str) -> int | None:
     """Return the example that the pruning of a name verifies; None if it is of another kind."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
-def verify_command(question: Question, results: str | Path, seeds: int | None = None) -> str:
+def counterfactual_command(question: Question, results: str | Path, seeds: int | None = None) -> str:
     """Return the command line that verifies the question's example, or shows what that found; or retrains more."""
     more = [] if seeds is None else [f"--seeds={seeds}"]
     return shlex.join(["tinfl", "failures", "--verify", *more, *question.arguments(results, "failures")[1:]])

@@ -11,7 +11,7 @@ from tui_influence.influence.estimate import t_quantile
 from tui_influence.pruning.types import (
     ArmResult,
     Interval,
-    Measured,
+    PruningResults,
     Recommendation,
 )
 from tui_influence.roles import (
@@ -58,12 +58,12 @@ def predicted_best(pruning: Pruning) -> Recommendation:
     )
 
 
-def measured_best(measured: Measured) -> Recommendation:
+def measured_best(measured: PruningResults) -> Recommendation:
     """Recommend by what was measured: the k of the best margin, if its gain can be told from zero."""
     if not measured.pruning.drops_lowest:
         return _NO_NUMBER
     arms = [one for one in measured.results if one.arm.kind is ArmKind.LOWEST and one.models]
-    control = measured.of(ArmKind.ALL, 0)
+    control = measured.result_of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "not enough is retrained yet")
     gains = [(one, with_level(one.margin.gain, 1 - 0.05 / len(arms))) for one in arms]

@@ -21,9 +21,9 @@ from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
     OutputKind,
 )
-from tui_influence.pruning.arms import identity
-from tui_influence.pruning.target_mix import Mixture, Side
-from tui_influence.pruning.types import ArmResult, ClassGain, Interval, Measured, Score
+from tui_influence.pruning.arms import arm_key
+from tui_influence.pruning.target_mix import TargetMix, TargetOutputs
+from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Score
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -39,22 +39,26 @@ from tui_influence.store.pruning_plan import (
 from tui_influence.store.run_info import RunInfo
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
-RIVALS = (ArmKind.RANDOM, *BASELINES)
+CONTROL_KINDS = (ArmKind.RANDOM, *BASELINES)
 """Ways to drop groups that ask no thousands of models."""
 
 
-def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
+def load_results(paths: Paths, info: RunInfo, pruning: Pruning) -> PruningResults:
     """Read what is recorded of a pruning by now.
 
     Raises:
         ResultsError: it cannot be read.
     """
     mixture, rows = _recorded(paths, info, pruning)
-    sides = mixture.sides
+    sides = mixture.targets
     kinds = [(arm.kind, arm.k) for arm in pruning.arms]
     control = rows[kinds.index((ArmKind.ALL, 0))]
     rivals = [
-        {kind: rows[kinds.index((kind, arm.k))] for kind in RIVALS if kind != arm.kind and (kind, arm.k) in kinds}
+        {
+            kind: rows[kinds.index((kind, arm.k))]
+            for kind in CONTROL_KINDS
+            if kind != arm.kind and (kind, arm.k) in kinds
+        }
         for arm in pruning.arms
     ]
 
@@ -66,11 +70,11 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
         over = {kind: difference(own, values[other], step) for kind, other in rivals[place].items()}
         itself = pruning.arms[place].kind is ArmKind.ALL
         gain = Interval(0.0, nan, nan) if itself else difference(own, values[control], step)
-        return Score(mean_of(own), gain, over)
+        return Score(mean_with_interval(own), gain, over)
 
     together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
     alone = {
-        side.name: {name: mixture.mean_of(side, kind, estimate=False) for name, kind in QUANTITIES.items()}
+        side.name: {name: mixture.target_mean(side, kind, estimate=False) for name, kind in QUANTITIES.items()}
         for side in sides
     }
     classes = [_by_class(mixture, side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
@@ -109,7 +113,7 @@ def measure_arms(paths: Paths, info: RunInfo, pruning: Pruning) -> Measured:
     damaged = [line for side in sides for line in side.outputs.damaged]
     strangers = np.setdiff1d(mixture.indices, mixture.indices[np.concatenate(rows)])
     damaged += [f"arm {index}: it was trained on other groups than its arm keeps" for index in strangers.tolist()]
-    return Measured(info, pruning, tuple(results), tuple(damaged))
+    return PruningResults(info, pruning, tuple(results), tuple(damaged))
 
 
 def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str, NDArray[np.float64]]:
@@ -122,19 +126,19 @@ def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str,
     accuracy = mixture.mean(OutputKind.CORRECT, estimate=False)
     first = {row.index for arm in pruning.arms for row in arm.rows if row.repeat < pruning.stages.seeds}
     return {
-        identity(arm): accuracy[[place for place in own if mixture.indices[place] in first]]
+        arm_key(arm): accuracy[[place for place in own if mixture.indices[place] in first]]
         for arm, own in zip(pruning.arms, rows, strict=True)
     }
 
 
-def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[Mixture, list[NDArray[np.int64]]]:
+def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[TargetMix, list[NDArray[np.int64]]]:
     """Return what is recorded by now, and where in it the retrainings of each arm are."""
     check_arms(paths, pruning, info)
     sides = [
-        Side(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
+        TargetOutputs(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
         for place, target in enumerate(info.targets)
     ]
-    mixture = Mixture.of(sides, pruning.ranking.targets)
+    mixture = TargetMix.from_outputs(sides, pruning.ranking.targets)
     planned = {row.index: row.mask for row in pruning.rows()}
     masks = mixture.masks
     fits = [
@@ -145,7 +149,7 @@ def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[Mixture, l
     return mixture, [np.flatnonzero(np.isin(usable, [row.index for row in arm.rows])) for arm in pruning.arms]
 
 
-def mean_of(values: NDArray[np.float64]) -> Interval:
+def mean_with_interval(values: NDArray[np.float64]) -> Interval:
     """Return the mean of (r,) retrainings with its t interval."""
     if not len(values):
         return Interval(nan, nan, nan)
@@ -183,7 +187,7 @@ def _around(value: float, half: float) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def _by_class(mixture: Mixture, side: Side, count: int) -> dict[str, NDArray[np.float64]]:
+def _by_class(mixture: TargetMix, side: TargetOutputs, count: int) -> dict[str, NDArray[np.float64]]:
     """(m, C) mean of each quantity over the evaluate half of each class."""
     if not len(mixture.indices):
         return {name: np.zeros((0, count)) for name in QUANTITIES}
@@ -195,7 +199,7 @@ def _by_class(mixture: Mixture, side: Side, count: int) -> dict[str, NDArray[np.
     }
 
 
-def _steps(side: Side, count: int) -> list[float]:
+def _steps(side: TargetOutputs, count: int) -> list[float]:
     """What one example of the evaluate half is of the accuracy of its class; none where there is no example."""
     examples = np.bincount(side.examples.labels[~side.examples.estimate], minlength=count)
     return [1 / number if number else 0.0 for number in examples.tolist()]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.influence.estimate import t_quantile
-from tui_influence.pruning.arms import identity, with_arms
+from tui_influence.pruning.arms import arm_key, with_arms
 from tui_influence.pruning.results import first_accuracies
 from tui_influence.roles import (
     ArmKind,
@@ -40,7 +40,7 @@ from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
 
 
-def uses_of_classes(paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArray[np.float64]]:
+def class_usage(paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArray[np.float64]]:
     """Return how often target examples are taken for each class, (K,) for each repeat of keeping everything.
 
     Targets count by their weights. Repeats are counted from the first, up to one that is not recorded.
@@ -84,7 +84,7 @@ def extend_plan(paths: Paths) -> list[Row]:
         return []
     pruning = read_arms(paths)
     grown = with_arms(pruning, [], [], pruning.stages.seeds, repeats=repeats_needed(paths, pruning))
-    uses = {kind: uses_of_classes(paths, pruning, kind) for kind in pruning.stages.baselines}
+    uses = {kind: class_usage(paths, pruning, kind) for kind in pruning.stages.baselines}
     grown = with_arms(grown, [], [], pruning.stages.seeds, {kind: found for kind, found in uses.items() if found})
     if grown != pruning:
         write_arms(paths, grown)
@@ -101,16 +101,16 @@ def repeats_needed(paths: Paths, pruning: Pruning) -> dict[str, int]:
     if not stages.within or stages.most <= stages.seeds or stages.seeds < 2:
         return {}
     first = first_accuracies(paths, read_run_info(paths.root), pruning)
-    control = next(identity(arm) for arm in pruning.arms if arm.kind is ArmKind.ALL)
+    control = next(arm_key(arm) for arm in pruning.arms if arm.kind is ArmKind.ALL)
     needed: dict[str, int] = {}
     for arm in pruning.arms:
-        both = [first[key] for key in (identity(arm), control)]
+        both = [first[key] for key in (arm_key(arm), control)]
         if arm.kind not in EXTENDABLE_ARMS or arm.kind is ArmKind.ALL or min(len(values) for values in both) < 2:
             continue
         spread = sum(float(np.var(values, ddof=1)) for values in both)
         df = sum(len(values) - 1 for values in both)
         count = ceil(spread * (t_quantile(0.975, df) / stages.within) ** 2)
-        needed[identity(arm)] = min(count, stages.most) if isfinite(spread) else stages.seeds
+        needed[arm_key(arm)] = min(count, stages.most) if isfinite(spread) else stages.seeds
     if needed:
         needed[control] = max(needed.values())
     return needed

@@ -24,7 +24,7 @@ from tui_influence.text import printable
 
 
 @dataclass(frozen=True)
-class Side:
+class TargetOutputs:
     """One target: its examples, and what the models say about them."""
 
     name: str
@@ -33,7 +33,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class TargetMix:
     """Targets with weights.
 
     Attributes:
@@ -42,12 +42,12 @@ class Mixture:
         indices: (m,) models that are recorded for every target, ascending.
     """
 
-    sides: tuple[Side, ...]
+    targets: tuple[TargetOutputs, ...]
     weights: tuple[float, ...]
     indices: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sides: Sequence[Side], weights: Mapping[str, float]) -> "Mixture":
+    def from_outputs(cls, sides: Sequence[TargetOutputs], weights: Mapping[str, float]) -> "TargetMix":
         """Put targets together by the weights of their names."""
         total = sum(weights[side.name] for side in sides)
         shared = reduce(np.intersect1d, (side.outputs.indices for side in sides))
@@ -56,35 +56,35 @@ class Mixture:
     @property
     def masks(self) -> Mask:
         """(m, K) groups of each model."""
-        return self.sides[0].outputs.masks[self.rows(self.sides[0])]
+        return self.targets[0].outputs.masks[self.rows(self.targets[0])]
 
     @property
     def clusters(self) -> NDArray[np.int64] | None:
         """(m,) equal for models that share a training seed; None if all are independent."""
-        clusters = self.sides[0].outputs.clusters[self.rows(self.sides[0])]
+        clusters = self.targets[0].outputs.clusters[self.rows(self.targets[0])]
         return clusters if len(np.unique(clusters)) < len(clusters) else None
 
     def mean(self, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
         """(m,) mean output over one half of the test examples: `estimate`, or else `evaluate`."""
         mean = np.zeros(len(self.indices))
-        for side, weight in zip(self.sides, self.weights, strict=True):
-            mean += weight * self.mean_of(side, kind, estimate=estimate)
+        for side, weight in zip(self.targets, self.weights, strict=True):
+            mean += weight * self.target_mean(side, kind, estimate=estimate)
         return mean
 
-    def mean_of(self, side: Side, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
+    def target_mean(self, side: TargetOutputs, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
         """(m,) mean output over one half of one target's test examples."""
         return mean_output(self.matrix(side, kind), side.examples.estimate == estimate)[self.rows(side)]
 
-    def matrix(self, side: Side, kind: OutputKind) -> OutputMatrix:
+    def matrix(self, side: TargetOutputs, kind: OutputKind) -> OutputMatrix:
         """Outputs of all models of one target, in the order of its records."""
         return OutputMatrix(side.outputs.margins, side.outputs.predicted, side.examples.labels, kind)
 
-    def rows(self, side: Side) -> NDArray[np.intp]:
+    def rows(self, side: TargetOutputs) -> NDArray[np.intp]:
         """(m,) where the models are in the records of one target."""
         return np.searchsorted(side.outputs.indices, self.indices)
 
 
-def mix_words(weights: Mapping[str, float]) -> str:
+def describe_weights(weights: Mapping[str, float]) -> str:
     """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
     total = sum(weights.values())
     if len(weights) == 1:
@@ -117,7 +117,7 @@ def parse_weights(asked: Sequence[str], info: RunInfo) -> dict[str, float]:
     return weights
 
 
-def refuse_half_without_examples(side: Side) -> None:
+def refuse_half_without_examples(side: TargetOutputs) -> None:
     """Refuse a target whose test examples cannot both rank and evaluate.
 
     Raises:

@@ -12,8 +12,8 @@ from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
-    from tui_influence.pruning.counterfactual import Verification
-    from tui_influence.pruning.options import Choice
+    from tui_influence.pruning.counterfactual import CounterfactualPlan
+    from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
 
@@ -100,7 +100,7 @@ class ArmResult:
 
 
 @dataclass(frozen=True)
-class Measured:
+class PruningResults:
     """A pruning as measured so far.
 
     Attributes:
@@ -120,7 +120,7 @@ class Measured:
         """Retrainings recorded."""
         return sum(result.models for result in self.results)
 
-    def of(self, kind: ArmKind, k: int) -> ArmResult | None:
+    def result_of(self, kind: ArmKind, k: int) -> ArmResult | None:
         """Return the result of one arm."""
         return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
 
@@ -157,7 +157,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Against:
+class ControlComparison:
     """An arm held against a control, on one example.
 
     Attributes:
@@ -170,7 +170,7 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Flipped:
+class FlipCounts:
     """Examples of the evaluate half whose usual prediction is another than in models that keep everything.
 
     Attributes:
@@ -195,20 +195,20 @@ class ArmOnExample:
         margin: mean margin of the example, nats, with its t interval.
         over_all: against keeping everything; None for that arm itself.
         over_random: against as many dropped at random; None where that is the arm itself, or not retrained.
-        flipped: of the evaluate half, against keeping everything; None where either has no retraining.
+        flips: of the evaluate half, against keeping everything; None where either has no retraining.
     """
 
     arm: Arm
     models: int
     right: int
     margin: Interval
-    over_all: Against | None
-    over_random: Against | None
-    flipped: Flipped | None
+    over_all: ControlComparison | None
+    over_random: ControlComparison | None
+    flips: FlipCounts | None
 
 
 @dataclass(frozen=True)
-class Verified:
+class CounterfactualResult:
     """A verification as far as it is recorded.
 
     Attributes:
@@ -233,17 +233,17 @@ class Verified:
         return all(found.models == len(found.arm.rows) for found in self.arms)
 
     @property
-    def blamed(self) -> tuple[ArmOnExample, ...]:
+    def drop_arms(self) -> tuple[ArmOnExample, ...]:
         """The arms that leave out what is to blame; more than one where different numbers of groups were asked for."""
         return tuple(one for one in self.arms if one.arm.kind is ArmKind.DROP)
 
-    def of(self, kind: ArmKind, k: int) -> ArmOnExample | None:
+    def arm_of(self, kind: ArmKind, k: int) -> ArmOnExample | None:
         """Return the first arm of a kind that leaves out `k` groups."""
         return next((one for one in self.arms if (one.arm.kind, one.arm.k) == (kind, k)), None)
 
     def outcome(self, one: ArmOnExample) -> Outcome:
         """Return what follows from an arm that leaves out what is to blame."""
-        everything, control = self.of(ArmKind.ALL, 0), self.of(ArmKind.RANDOM, one.arm.k)
+        everything, control = self.arm_of(ArmKind.ALL, 0), self.arm_of(ArmKind.RANDOM, one.arm.k)
         if everything is None or control is None or one.over_all is None or one.over_random is None:
             return Outcome.OPEN
         if not all(arm.models > 1 for arm in (one, everything, control)):
@@ -300,12 +300,13 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curves:
+class RemovalCurves:
     """A quantity of every arm that is measured.
 
     Attributes:
         everything: k = 0: where every curve begins; None while nothing of it is recorded.
-        by_kind: the further points of each curve by k, ascending; only kinds that have any, in the order of `LOOKS`.
+        by_kind: the further points of each curve by k, ascending; only kinds that have any, in the order of
+            `ARM_STYLES`.
         lists: label and point of each list of the user's.
     """
 
@@ -329,12 +330,12 @@ class PruningProposal:
 
     Attributes:
         name: of the pruning.
-        choice: the arms.
+        request: the arms.
         question: the ranking of a pruning that does not exist yet; None for one that has its ranking.
     """
 
     name: str
-    choice: Choice
+    request: PruningRequest
     question: Question | None
 
 
@@ -361,13 +362,13 @@ class CounterfactualPreview:
     Attributes:
         question: the example, and how its influences are estimated.
         label: class of the example.
-        wanted: what is to be retrained, and the groups that are left out.
+        plan: what is to be retrained, and the groups that are left out.
         pruning: the plan.
         seconds: expected duration at the sweep's rate; None if that is unknown.
     """
 
     question: Question
     label: str
-    wanted: Verification
+    plan: CounterfactualPlan
     pruning: Pruning
     seconds: float | None

@@ -20,12 +20,12 @@ from tui_influence.text import pluralize
 
 if TYPE_CHECKING:
     from tui_influence.pruning.types import (
-        Against,
         ArmOnExample,
+        ControlComparison,
         CounterfactualPreview,
-        Flipped,
+        CounterfactualResult,
+        FlipCounts,
         Interval,
-        Verified,
     )
     from tui_influence.render.style import Style
     from tui_influence.store.pruning_plan import Pruning
@@ -58,7 +58,7 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         style: colours and signs.
         is_correct: most of the sweep's models are right about the example.
     """
-    question, pruning, harmful = preview.question, preview.pruning, preview.wanted.blamed
+    question, pruning, harmful = preview.question, preview.pruning, preview.plan.harmful_groups
     (target,) = pruning.ranking.targets
     digits = value_format([group.influence for group in harmful], [group.se for group in harmful])
     by = (
@@ -76,7 +76,11 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         f"  {by}",
         f"Beside it: without {len(harmful)} at random, and with everything.",
         *(["Most models are right about it already: there may be nothing to flip."] if is_correct else []),
-        *([] if preview.wanted.told else ["None of these can be told from chance: it may well change nothing."]),
+        *(
+            []
+            if preview.plan.is_significant
+            else ["None of these can be told from chance: it may well change nothing."]
+        ),
     ]
 
 
@@ -85,18 +89,18 @@ def plan_size(pruning: Pruning) -> str:
     return f"{pluralize(pruning.n_rows, 'retraining')}, {len(pruning.arms[0].rows)} of each"
 
 
-def counterfactual_title(result: Verified, style: Style) -> Text:
+def counterfactual_title(result: CounterfactualResult, style: Style) -> Text:
     """Return the line above a counterfactual: its example, and the example's class."""
     return style.line(f'example {result.example} (class "{result.info.targets[0].classes[result.label]}"), retrained:')
 
 
-def counterfactual_lines(result: Verified, style: Style, width: int) -> Iterator[Text]:
+def counterfactual_lines(result: CounterfactualResult, style: Style, width: int) -> Iterator[Text]:
     """Yield what follows for each list of harmful groups, and the numbers behind that; sentences are to be wrapped.
 
     The lists share one table of arms, as their controls do.
     """
     gap = [Text()] if width >= _WIDE else []
-    for arm in result.blamed:
+    for arm in result.drop_arms:
         yield Text.assemble(("without ", style.quiet), excluded_names(result, arm, style))
         holds = result.outcome(arm) is Outcome.HOLDS
         yield Text(conclusion(result, arm), style=f"bold {style.good}" if holds else "bold")
@@ -104,32 +108,32 @@ def counterfactual_lines(result: Verified, style: Style, width: int) -> Iterator
     yield _row("left out", "right", "margin, nats", width, style.quiet)
     for arm in result.arms:
         yield _row(_excluded(arm), _correct(arm, width), _margin(arm.margin) if arm.models else "", width)
-    for arm in result.blamed:
+    for arm in result.drop_arms:
         for part in (_comparisons(result, arm, style, width), _flips_elsewhere(result, arm)):
             yield from [*gap, *part] if part and arm.models else []
     if result.damaged:
         yield Text(f"{pluralize(len(result.damaged), 'damaged record')} left out", style=style.warning)
-    if any(arm.models for arm in result.blamed):
+    if any(arm.models for arm in result.drop_arms):
         yield Text(_method(result), style=style.quiet)
 
 
-def conclusion(result: Verified, arm: ArmOnExample) -> str:
+def conclusion(result: CounterfactualResult, arm: ArmOnExample) -> str:
     """Return what follows from an arm that leaves out harmful groups, in a sentence."""
     outcome = result.outcome(arm)
     so_far = "" if result.is_complete or outcome is Outcome.OPEN else "so far, "
     return so_far + _CONCLUSIONS[outcome]
 
 
-def excluded_names(result: Verified, arm: ArmOnExample, style: Style) -> str:
+def excluded_names(result: CounterfactualResult, arm: ArmOnExample, style: Style) -> str:
     """Return the names of the groups that an arm leaves out."""
     return ", ".join(plain(result.pruning.groups[group], style.ascii) for group in arm.arm.rows[0].dropped)
 
 
-def _comparisons(result: Verified, arm: ArmOnExample, style: Style, width: int) -> list[Text]:
+def _comparisons(result: CounterfactualResult, arm: ArmOnExample, style: Style, width: int) -> list[Text]:
     """Return a table of what an arm changes against each control: p, and the change of the margin."""
     controls = (
-        ("vs nothing", result.of(ArmKind.ALL, 0), arm.over_all),
-        ("vs random", result.of(ArmKind.RANDOM, arm.arm.k), arm.over_random),
+        ("vs nothing", result.arm_of(ArmKind.ALL, 0), arm.over_all),
+        ("vs random", result.arm_of(ArmKind.RANDOM, arm.arm.k), arm.over_random),
     )
     lines = [
         _comparison(name, arm, control, against, style, width)
@@ -140,7 +144,7 @@ def _comparisons(result: Verified, arm: ArmOnExample, style: Style, width: int) 
 
 
 def _comparison(
-    name: str, arm: ArmOnExample, control: ArmOnExample, against: Against, style: Style, width: int
+    name: str, arm: ArmOnExample, control: ArmOnExample, against: ControlComparison, style: Style, width: int
 ) -> Text:
     if not isfinite(against.p):
         return _row(name, "-", "", width)
@@ -150,28 +154,28 @@ def _comparison(
     return _row(name, p, f"{_margin(against.margin)}{change}", width, colour)
 
 
-def _change(arm: ArmOnExample, control: ArmOnExample, against: Against) -> str:
+def _change(arm: ArmOnExample, control: ArmOnExample, against: ControlComparison) -> str:
     if against.p >= SIGNIFICANCE_LEVEL:
         return "no significant change"
     return f"right {'more' if arm.right * control.models > control.right * arm.models else 'less'} often"
 
 
-def _flips_elsewhere(result: Verified, arm: ArmOnExample) -> list[Text]:
+def _flips_elsewhere(result: CounterfactualResult, arm: ArmOnExample) -> list[Text]:
     """Return which predictions of the evaluate half an arm flips, and which as many groups at random do."""
-    if arm.flipped is None or result.outcome(arm) is Outcome.OPEN:
+    if arm.flips is None or result.outcome(arm) is Outcome.OPEN:
         return []
-    lines = [f"elsewhere, of {pluralize(arm.flipped.size, 'example')} of the evaluate half {_flips(arm.flipped)}"]
-    control = result.of(ArmKind.RANDOM, arm.arm.k)
-    if control is not None and control.flipped is not None:
-        lines.append(f"with {arm.arm.k} at random left out instead, {_flips(control.flipped)}")
+    lines = [f"elsewhere, of {pluralize(arm.flips.size, 'example')} of the evaluate half {_flips(arm.flips)}"]
+    control = result.arm_of(ArmKind.RANDOM, arm.arm.k)
+    if control is not None and control.flips is not None:
+        lines.append(f"with {arm.arm.k} at random left out instead, {_flips(control.flips)}")
     return [Text(line) for line in lines]
 
 
-def _flips(flipped: Flipped) -> str:
+def _flips(flipped: FlipCounts) -> str:
     return f"{flipped.to_right:,} turn right and {flipped.to_wrong:,} wrong"
 
 
-def _method(result: Verified) -> str:
+def _method(result: CounterfactualResult) -> str:
     ranking = result.pruning.ranking
     return (
         f"blamed by influence on its {ranking.output}, {ranking.estimator}; p: Fisher's exact test; "

@@ -15,11 +15,11 @@ from tui_influence.pruning.recommendation import (
 from tui_influence.pruning.results import (
     lost_and_gained,
 )
-from tui_influence.pruning.target_mix import mix_words
+from tui_influence.pruning.target_mix import describe_weights
 from tui_influence.pruning.types import (
     ClassGain,
     Interval,
-    Measured,
+    PruningResults,
     Recommendation,
 )
 from tui_influence.render.format import fit, plain
@@ -96,7 +96,7 @@ def _assumptions(pruning: Pruning) -> list[str]:
     ]
 
 
-def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
+def summary_lines(measured: PruningResults, *, ascii_only: bool = False) -> list[str]:
     """Return what the retrainings gained, an arm a line."""
     pruning = measured.pruning
     return [
@@ -113,7 +113,7 @@ def summary_lines(measured: Measured, *, ascii_only: bool = False) -> list[str]:
     ]
 
 
-def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) -> list[str]:
+def report_lines(measured: PruningResults, width: int, *, ascii_only: bool = False) -> list[str]:
     """Return what was measured: a table, the removal curve, predicted against measured, what each class gained."""
     lines = summary_lines(measured, ascii_only=ascii_only)
     curve = removal_curve(measured, width, ascii_only=ascii_only)
@@ -133,7 +133,8 @@ def report_lines(measured: Measured, width: int, *, ascii_only: bool = False) ->
 def _ranked_by(pruning: Pruning, ascii_only: bool) -> str:
     used = pruning.ranking
     return (
-        f"Ranked by influence on the {plain(used.output, ascii_only)} of {plain(mix_words(used.targets), ascii_only)}, "
+        f"Ranked by influence on the {plain(used.output, ascii_only)} of "
+        f"{plain(describe_weights(used.targets), ascii_only)}, "
         f"{plain(used.estimator, ascii_only)}, {pluralize(used.models, 'model')} of {plain(pruning.sweep, ascii_only)} "
         f"({plain(used.design, ascii_only)}), estimate half"
     )
@@ -174,7 +175,7 @@ def cost_line(pruning: Pruning, cost: Cost) -> str:
     return f"{line}; at most {most:,} with what follows: {format_duration(cost.seconds * most / size)}"
 
 
-def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:
+def _arm_table(measured: PruningResults, ascii_only: bool) -> list[str]:
     rows = [
         [
             fit(plain(result.arm.label, ascii_only), min(_LABEL, cell_len(plain(result.arm.label, ascii_only)))),
@@ -189,7 +190,7 @@ def _arm_table(measured: Measured, ascii_only: bool) -> list[str]:
     return _table(["arm", "n", "accuracy", "gain, points", "margin", "gain, nats"], rows, left=1)
 
 
-def _by_target(measured: Measured, ascii_only: bool) -> list[str]:
+def _by_target(measured: PruningResults, ascii_only: bool) -> list[str]:
     """Accuracy and its gain on each target of a mix."""
     if len(measured.info.targets) == 1:
         return []
@@ -209,7 +210,7 @@ def _by_target(measured: Measured, ascii_only: bool) -> list[str]:
     return ["Each target alone, in points:", *_table(header, rows, left=len(header)), ""]
 
 
-def _against_others(measured: Measured) -> list[str]:
+def _against_others(measured: PruningResults) -> list[str]:
     """What the ranking gains over cheaper ways to choose as many groups."""
     lowest = [result for result in measured.results if result.arm.kind is ArmKind.LOWEST]
     kinds = [kind for kind in (ArmKind.RANDOM, *BASELINES) if any(kind in one.accuracy.over for one in lowest)]
@@ -234,7 +235,7 @@ def _against_others(measured: Measured) -> list[str]:
     return lines
 
 
-def _against_prediction(measured: Measured) -> list[str]:
+def _against_prediction(measured: PruningResults) -> list[str]:
     rows = []
     for result in measured.results:
         found = measured.forecast(result.arm.k)
@@ -256,7 +257,7 @@ def _against_prediction(measured: Measured) -> list[str]:
     return ["Gain of the lowest in nats, predicted and measured:", *_table(header, rows)]
 
 
-def _class_lines(measured: Measured, ascii_only: bool) -> list[str]:
+def _class_lines(measured: PruningResults, ascii_only: bool) -> list[str]:
     lines = []
     for result in measured.results:
         lost, gained = lost_and_gained(result.by_class)
@@ -277,7 +278,7 @@ def _class_lines(measured: Measured, ascii_only: bool) -> list[str]:
     ]
 
 
-def _named(gains: Sequence[ClassGain], measured: Measured, ascii_only: bool) -> str:
+def _named(gains: Sequence[ClassGain], measured: PruningResults, ascii_only: bool) -> str:
     several = len(measured.info.targets) > 1
     names = [
         (f"{plain(gain.target, ascii_only)}/" if several else "")

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tui_influence.pruning.curve import (
-    EVERYTHING,
-    LOOKS,
-    Look,
+    ARM_STYLES,
+    KEEP_EVERYTHING,
+    ArmStyle,
     Quantity,
-    dropped_words,
+    drop_axis_label,
     removal_curves,
 )
 from tui_influence.pruning.types import (
-    Curves,
-    Measured,
     Point,
+    PruningResults,
+    RemovalCurves,
 )
 
 _HEIGHT = 12
@@ -30,7 +30,7 @@ _LINE = {False: ("│", "└", "─"), True: ("|", "+", "-")}
 
 
 def removal_curve(
-    measured: Measured,
+    measured: PruningResults,
     width: int,
     *,
     ascii_only: bool = False,
@@ -73,24 +73,24 @@ def removal_curve(
         f"{f'{labels[place]:{number}}' if place in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
         for place, cells in enumerate(grid)
     ]
-    looks = [EVERYTHING] * (curves.everything is not None) + [LOOKS[kind] for kind in curves.by_kind]
-    key = _wrapped([f"{_mark(look, ascii_only)} {look.words}" for look in looks], columns)
+    looks = [KEEP_EVERYTHING] * (curves.everything is not None) + [ARM_STYLES[kind] for kind in curves.by_kind]
+    key = _wrapped([f"{_mark(look, ascii_only)} {look.label}" for look in looks], columns)
     return [
         f"{what} on the evaluate half, with 95% intervals",
         *lines,
         f"{'':>{_AXIS}}{corner}{floor * columns}",
         f"{'':>{_AXIS}} {_ticks(list(by_k), places, columns)}",
-        f"{'':>{_AXIS}} {dropped_words(measured)}",
+        f"{'':>{_AXIS}} {drop_axis_label(measured)}",
         *(f"{'':>{_AXIS}} {line}" for line in key),
     ]
 
 
-def _by_k(curves: Curves) -> dict[int, list[tuple[Look, Point]]]:
+def _by_k(curves: RemovalCurves) -> dict[int, list[tuple[ArmStyle, Point]]]:
     """The arms of each k, ascending, and of one k in the order of the key."""
-    found: dict[int, list[tuple[Look, Point]]] = {}
+    found: dict[int, list[tuple[ArmStyle, Point]]] = {}
     if curves.everything is not None:
-        found[0] = [(EVERYTHING, curves.everything)]
-    points = [(LOOKS[kind], point) for kind, curve in curves.by_kind.items() for point in curve]
+        found[0] = [(KEEP_EVERYTHING, curves.everything)]
+    points = [(ARM_STYLES[kind], point) for kind, curve in curves.by_kind.items() for point in curve]
     for look, point in sorted(points, key=lambda one: one[1].k):
         found.setdefault(point.k, []).append((look, point))
     return found
@@ -133,7 +133,7 @@ def _ticks(ks: Sequence[int], places: Sequence[Sequence[int]], columns: int) -> 
     return "".join(cells).rstrip()
 
 
-def _mark(look: Look, ascii_only: bool) -> str:
+def _mark(look: ArmStyle, ascii_only: bool) -> str:
     return look.ascii if ascii_only else look.mark
 
 

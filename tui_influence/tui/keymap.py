@@ -152,6 +152,6 @@ def _keys(action: Action, changed: dict[str, list[str]]) -> list[str]:
 
 
 def _nearest(word: str, candidates: Iterable[str]) -> str | None:
-    from tui_influence.config.messages import nearest  # here, because it loads pydantic
+    from tui_influence.config.messages import closest_match  # here, because it loads pydantic
 
-    return nearest(word, candidates)
+    return closest_match(word, candidates)

@@ -11,7 +11,7 @@ from textual import on
 from tui_influence.pruning.types import PruningProposal
 from tui_influence.text import printable
 from tui_influence.tui import carry_out
-from tui_influence.tui.pruning_jobs import PruningJobs, own_paths, wanted_of
+from tui_influence.tui.pruning_jobs import PruningJobs, own_paths, request_of
 from tui_influence.tui.pruning_state import PruningFinding, PruningPreparing, PruningStarted, Timed
 from tui_influence.tui.screens.dialogs import ConfirmScreen
 from tui_influence.tui.screens.prune import PruneScreen
@@ -72,11 +72,11 @@ class PruningApp(SweepApp):
     @on(PruneScreen.NameChosen)
     def _name_chosen(self, message: PruneScreen.NameChosen) -> None:
         from tui_influence.errors import ConfigError
-        from tui_influence.pruning.planning import directory_of
+        from tui_influence.pruning.planning import pruning_directory
         from tui_influence.store.paths import Paths
 
         try:
-            directory_of(Paths(self.state.root), message.name)
+            pruning_directory(Paths(self.state.root), message.name)
         except ConfigError as error:
             self.notify(str(error), severity="error", timeout=10, markup=False)
             return
@@ -104,14 +104,18 @@ class PruningApp(SweepApp):
             lines.append("The sweep is being trained too: each will slow the other down.")
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.pruning.planning import begin as begin_pruning
-            from tui_influence.pruning.planning import planned
+            from tui_influence.pruning.planning import plan_pruning
+            from tui_influence.pruning.planning import start_pruning as begin_pruning
             from tui_influence.store.paths import Paths
 
             _keep_list(listed, proposal)
             paths = Paths(state.root)
-            own = Paths(paths.prunings / proposal.name)
-            begin_pruning(planned(paths, info, own, wanted_of(info, proposal), observer.stage), own, observer)
+            pruning_paths = Paths(paths.prunings / proposal.name)
+            begin_pruning(
+                plan_pruning(paths, info, pruning_paths, request_of(info, proposal), observer.stage),
+                pruning_paths,
+                observer,
+            )
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -137,17 +141,17 @@ class PruningApp(SweepApp):
         def begin(observer: "Observer") -> None:
             from tui_influence.config.loader import config_from_json
             from tui_influence.errors import ConfigError
-            from tui_influence.pruning.planning import cost_of, planned
+            from tui_influence.pruning.planning import plan_cost, plan_pruning
             from tui_influence.runs.cost import NOT_TIMED, trains_here
             from tui_influence.store.paths import Paths
 
             if not trains_here(config_from_json(info.config)):
                 raise ConfigError(NOT_TIMED)
             paths = Paths(state.root)
-            own = Paths(paths.prunings / proposal.name)
-            plan = planned(paths, info, own, wanted_of(info, proposal), observer.stage)
+            pruning_paths = Paths(paths.prunings / proposal.name)
+            plan = plan_pruning(paths, info, pruning_paths, request_of(info, proposal), observer.stage)
             observer.stage("timing a few training steps", 0, 0)
-            found.append(cost_of(plan))
+            found.append(plan_cost(plan))
 
         self._say_preparing(state, "what is to be timed")
         carry_out.in_thread(
@@ -217,22 +221,22 @@ def list_file(proposal: PruningProposal) -> Path | None:
 
     from platformdirs import user_state_path
 
-    choice = proposal.choice
-    if not choice.listed:
+    if not proposal.request.lists:
         return None
-    digest = hashlib.blake2b("\n".join(choice.listed).encode(), digest_size=4).hexdigest()
-    return user_state_path("tinfl") / "lists" / f"{len(choice.listed)}-classes-{digest}.txt"
+    groups = proposal.request.lists[0].groups
+    digest = hashlib.blake2b("\n".join(groups).encode(), digest_size=4).hexdigest()
+    return user_state_path("tinfl") / "lists" / f"{len(groups)}-classes-{digest}.txt"
 
 
 def _keep_list(file: Path | None, proposal: PruningProposal) -> None:
     from tui_influence.export.files import write_text_atomically
-    from tui_influence.pruning.options import listed_text
+    from tui_influence.pruning.options import class_list_text
     from tui_influence.store.files import make_directory
 
     if file is not None:
         make_directory(file.parent)
-        write_text_atomically(file, listed_text(proposal.choice.listed))
+        write_text_atomically(file, class_list_text(proposal.request.lists[0].groups))
 
 
 def _command(state: RunState, proposal: PruningProposal, listed: Path | None) -> str:
-    return proposal.choice.command(state.root, proposal.name, question=proposal.question, listed=listed)
+    return proposal.request.command(state.root, proposal.name, question=proposal.question, list_file=listed)

@@ -6,6 +6,7 @@ have come, and what would be retrained is worked out when something else is chos
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from tui_influence.tui.ranking_jobs import Pace
 from tui_influence.tui.state import RunState
 
 if TYPE_CHECKING:
-    from tui_influence.pruning.planning import Wanted
+    from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.pruning_plan import Pruning
 
 Tell = Callable[[RunState, Finding], None]
@@ -87,15 +88,15 @@ class PruningJobs:
         self.list_again()
 
     def _watch(self, state: RunState) -> None:
-        own = own_paths(state)
-        if self._watched == own or not state.pruning.exists:
+        pruning_paths = own_paths(state)
+        if self._watched == pruning_paths or not state.pruning.exists:
             return
         if self._watcher is not None:
             self._watcher.close()
         name = state.pruning.name
-        self._watched = own
+        self._watched = pruning_paths
         self._watcher = Watcher(
-            own.root,
+            pruning_paths.root,
             lambda overview: self._tell(state, PruningSeen(name, overview)),
             lambda reason: self._tell(state, PruningSeen(name, None, reason)),
             lambda lines: None,
@@ -113,26 +114,26 @@ class PruningJobs:
             self._background.submit("outline", job)
 
     def _list(self, state: RunState, wanted: int) -> None:
-        from tui_influence.pruning.planning import names_of  # here, because it loads numpy
+        from tui_influence.pruning.planning import pruning_names  # here, because it loads numpy
 
         names: tuple[str, ...] = ()
         reason = ""
         try:
-            names = tuple(names_of(Paths(state.root)))
+            names = tuple(pruning_names(Paths(state.root)))
         except OSError as error:
             reason = str(to_results_error(error))
         self._listing.finish(0, 0.0, wanted)
         self._tell(state, NamesFound(names, reason))
 
     def _measure(self, state: RunState, info: RunInfo, name: str, models: int) -> None:
-        from tui_influence.pruning.results import measure_arms
+        from tui_influence.pruning.results import load_results
         from tui_influence.store.pruning_plan import read_arms
 
         wanted, started = self._measuring.wanted, time.monotonic()
-        own = Paths(Paths(state.root).prunings / name)
+        pruning_paths = Paths(Paths(state.root).prunings / name)
         measured, reason = None, ""
         try:
-            measured = measure_arms(own, info, read_arms(own))
+            measured = load_results(pruning_paths, info, read_arms(pruning_paths))
         except TinflError as error:
             reason = str(error)
         except OSError as error:
@@ -143,14 +144,14 @@ class PruningJobs:
     def _outline(
         self, state: RunState, info: RunInfo, proposal: PruningProposal, rate: "Rate | None", models: int, wanted: int
     ) -> None:
-        from tui_influence.pruning.planning import outlined
+        from tui_influence.pruning.planning import preview_plan
         from tui_influence.pruning.recommendation import predicted_best
 
         started = time.monotonic()
         outline, reason = None, ""
         try:
             paths = Paths(state.root)
-            pruning, _ = outlined(paths, info, Paths(paths.prunings / proposal.name), wanted_of(info, proposal))
+            pruning, _ = preview_plan(paths, info, Paths(paths.prunings / proposal.name), request_of(info, proposal))
             outline = PlanPreview(pruning, rate.seconds(pruning) if rate else None, predicted_best(pruning))
         except TinflError as error:
             reason = "; ".join([str(error), *error.details[:3]])
@@ -197,32 +198,14 @@ def own_paths(state: RunState) -> Paths:
     return Paths(Paths(state.root).prunings / state.pruning.name)
 
 
-def wanted_of(info: RunInfo, proposal: PruningProposal) -> "Wanted":
-    """Return a proposal as the core is asked.
+def request_of(info: RunInfo, proposal: PruningProposal) -> "PruningRequest":
+    """Return a proposal's request, with the ranking that its question asks for.
 
     Raises:
-        ConfigError: its list of groups cannot be an arm.
         ResultsError: the run has no such target.
     """
-    from tui_influence.pruning.arms import choice
-    from tui_influence.pruning.planning import Wanted
-    from tui_influence.roles import (
-        BASELINES,
-        ArmKind,
-    )
-
-    chosen, question = proposal.choice, proposal.question
-    listed = []
-    if chosen.listed:
-        label = f"{len(chosen.listed):,} marked"
-        listed = [choice(chosen.listed, info.source.groups, ArmKind(chosen.verb), label)]
-    target = info.targets[info.target_index(question.target)].name if question else ""
-    return Wanted(
-        ks=chosen.ks,
-        chosen=listed,
-        seeds=chosen.seeds,
-        weights={target: 1.0} if question else {},
-        estimator=question.estimator if question else None,
-        output=question.output_kind if question else None,
-        baselines=None if chosen.baselines is None else BASELINES if chosen.baselines else (),
-    )
+    question = proposal.question
+    if question is None:
+        return proposal.request
+    target = info.targets[info.target_index(question.target)].name
+    return replace(proposal.request, weights={target: 1.0}, estimator=question.estimator, output=question.output_kind)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from tui_influence.analysis.question import Question
-from tui_influence.pruning.options import MAIN, Choice
+from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
 from tui_influence.pruning.types import PlanPreview, PruningProposal
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.messages import Finding
 
 if TYPE_CHECKING:
     from tui_influence.pruning.types import (
-        Measured,
+        PruningResults,
     )
     from tui_influence.runs.cost import Cost
 
@@ -51,7 +51,7 @@ class PruningSeen(_Replacing):
 class ArmsMeasured(PruningFinding):
     """The arms of a pruning were measured, or cannot be: then `measured` is None and `reason` says why."""
 
-    def __init__(self, name: str, measured: "Measured | None", reason: str = "") -> None:
+    def __init__(self, name: str, measured: "PruningResults | None", reason: str = "") -> None:
         self.name, self.measured, self.reason = name, measured, reason
         super().__init__()
 
@@ -95,7 +95,7 @@ class PruningState:
     Attributes:
         name: of it.
         names: of those that there are; None before that is known.
-        choice: what is to be retrained, as chosen so far.
+        request: what is to be retrained, as chosen so far.
         marked: groups that were marked in the ranking.
         overview: how it stands.
         problem: why it cannot be looked at.
@@ -109,13 +109,13 @@ class PruningState:
         preparing: what one that is being started, or timed, does.
     """
 
-    name: str = MAIN
+    name: str = DEFAULT_NAME
     names: tuple[str, ...] | None = None
-    choice: Choice = field(default_factory=Choice)
+    request: PruningRequest = field(default_factory=PruningRequest)
     marked: tuple[str, ...] = ()
     overview: Overview | None = None
     problem: str = ""
-    measured: "Measured | None" = None
+    measured: "PruningResults | None" = None
     unmeasured: str = ""
     outline: PlanPreview | None = None
     outlined: PruningProposal | None = None
@@ -137,11 +137,11 @@ class PruningState:
     @property
     def proposes(self) -> bool:
         """Whether something is to be retrained: a pruning that is not there yet, or more of one that is."""
-        return self.names is not None and (not self.exists or (not self.choice.is_empty and not self.is_active))
+        return self.names is not None and (not self.exists or (self.request.chooses_arms and not self.is_active))
 
     def proposal(self, question: Question) -> PruningProposal:
         """Return what is proposed; `question` ranks the groups of a pruning that is not there yet."""
-        return PruningProposal(self.name, self.choice, None if self.exists else question)
+        return PruningProposal(self.name, self.request, None if self.exists else question)
 
     def mark(self, groups: tuple[str, ...]) -> None:
         """Take groups that were marked: an arm that drops them is proposed."""
@@ -149,14 +149,14 @@ class PruningState:
         self.choose(verb="drop", listed=groups)
 
     def choose(self, **changes: Any) -> None:
-        """Propose something else: some fields of the choice change."""
-        choice = replace(self.choice, **changes)
-        if choice != self.choice:
-            self.choice, self.refused = choice, ""
+        """Propose something else: some fields of the request change."""
+        request = replace(self.request, **changes)
+        if request != self.request:
+            self.request, self.refused = request, ""
 
     def open(self, name: str) -> None:
         """Look at another pruning, or at the place of a new one."""
-        self.name, self.choice = name, Choice()
+        self.name, self.request = name, PruningRequest()
         self.forget()
 
     def forget(self) -> None:
@@ -173,7 +173,7 @@ class PruningState:
                 self.overview, self.problem = found.overview or self.overview, found.reason
             case ArmsMeasured() if found.name == self.name:
                 self.measured, self.unmeasured = found.measured or self.measured, found.reason
-            case Outlined() if (found.proposal.name, found.proposal.choice) == (self.name, self.choice):
+            case Outlined() if (found.proposal.name, found.proposal.request) == (self.name, self.request):
                 self.outline, self.outlined, self.refused = found.outline, found.proposal, found.reason
             case Timed():
                 self.preparing = ""
@@ -184,4 +184,4 @@ class PruningState:
             case PruningStarted():
                 self.preparing = ""
                 if not found.reason and found.name == self.name:
-                    self.choice, self.names = Choice(), tuple(sorted({*(self.names or ()), found.name}))
+                    self.request, self.names = PruningRequest(), tuple(sorted({*(self.names or ()), found.name}))

@@ -9,8 +9,8 @@ from textual import on
 
 from tui_influence.analysis.question import Question
 from tui_influence.pruning.options import (
-    kept_at,
-    verify_command,
+    counterfactual_command,
+    counterfactual_paths,
 )
 from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
@@ -52,9 +52,9 @@ class VerifyingApp(PruningApp):
     @on(ImageScreen.LookAsked)
     def _follow_verification(self, message: ImageScreen.LookAsked) -> None:
         state, example = self.state, message.asked.example
-        own = kept_at(Paths(state.root), message.reading.target, example)
-        state.verifying.open(own)
-        self._verifying.watch(state, own, example)
+        pruning_paths = counterfactual_paths(Paths(state.root), message.reading.target, example)
+        state.verifying.open(pruning_paths)
+        self._verifying.watch(state, pruning_paths, example)
 
     @on(ImageScreen.Closed)
     def _leave_verification(self) -> None:
@@ -64,41 +64,41 @@ class VerifyingApp(PruningApp):
 
     @on(ImageScreen.VerifyAsked)
     def _verify(self, message: ImageScreen.VerifyAsked) -> None:
-        own = self.state.verifying.own
-        if own is None or own in self.state.verifying.preparing:
+        pruning_paths = self.state.verifying.pruning_paths
+        if pruning_paths is None or pruning_paths in self.state.verifying.preparing:
             return
         if self.state.verifying.exists:
-            self._go_on_verifying(own, message.question)
+            self._go_on_verifying(pruning_paths, message.question)
         else:
-            self._work_out(own, message.reading, message.question)
+            self._work_out(pruning_paths, message.reading, message.question)
 
-    def _go_on_verifying(self, own: Paths, question: Question) -> None:
+    def _go_on_verifying(self, pruning_paths: Paths, question: Question) -> None:
         """Of a verification that is there: resume it, or say how it stands."""
         state, overview = self.state, self.state.verifying.overview
         assert overview is not None
         if overview.is_active:
-            name = own.root.name
+            name = pruning_paths.root.name
             text = (
                 f"It is at work. To stop it: <image.close>, Prune (<app.prune>), {name} (<prune.name>), <prune.stop>."
             )
             self.notify(keys_of(self).put_into(text), markup=False)
         elif overview.state is State.DONE and not overview.left:
-            command = verify_command(question, state.root, seeds=20)
+            command = counterfactual_command(question, state.root, seeds=20)
             text = f"It has been verified: see beside the image. This retrains more: {command}"
             self.notify(printable(text, 400), timeout=15, markup=False)
         else:
-            run = carry_out.Controlled(own.root, overview, "verification", printable(own.root.name))
+            run = carry_out.Controlled(pruning_paths.root, overview, "verification", printable(pruning_paths.root.name))
             carry_out.resume(
                 self,
                 run,
-                lambda what: self._tell(state, VerificationPreparing(own, what)),
-                lambda reason: self._tell(state, VerificationStarted(own, reason)),
+                lambda what: self._tell(state, VerificationPreparing(pruning_paths, what)),
+                lambda reason: self._tell(state, VerificationStarted(pruning_paths, reason)),
             )
 
-    def _work_out(self, own: Paths, reading: "RunSnapshot", question: Question) -> None:
+    def _work_out(self, pruning_paths: Paths, reading: "RunSnapshot", question: Question) -> None:
         """Find what would be retrained, in a thread of its own: it takes a ranking."""
         state = self.state
-        state.verifying.preparing[own] = "what is to blame"
+        state.verifying.preparing[pruning_paths] = "what is to blame"
         self._show()
         found: list[CounterfactualPreview] = []
 
@@ -107,38 +107,38 @@ class VerifyingApp(PruningApp):
 
         carry_out.in_thread(
             work,
-            lambda what: self._tell(state, VerificationPreparing(own, what)),
-            lambda reason: self._tell(state, VerificationProposed(own, found[0] if found else None, reason)),
+            lambda what: self._tell(state, VerificationPreparing(pruning_paths, what)),
+            lambda reason: self._tell(state, VerificationProposed(pruning_paths, found[0] if found else None, reason)),
         )
 
     def _proposed(self, message: VerificationProposed) -> None:
-        state, own, proposed = self.state, message.own, message.proposed
-        if own != state.verifying.own:
+        state, pruning_paths, proposed = self.state, message.pruning_paths, message.proposed
+        if pruning_paths != state.verifying.pruning_paths:
             return  # another image has been gone to meanwhile
         if proposed is None:
             self.notify(printable(message.reason, 400), timeout=10, markup=False)
             return
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.pruning.planning import begin as begin_pruning
-            from tui_influence.pruning.planning import planned
+            from tui_influence.pruning.planning import plan_pruning
+            from tui_influence.pruning.planning import start_pruning as begin_pruning
 
             info = state.overview.info if state.overview else None
             assert info is not None
-            plan = planned(Paths(state.root), info, own, proposed.wanted.wanted, observer.stage)
-            begin_pruning(plan, own, observer)
+            plan = plan_pruning(Paths(state.root), info, pruning_paths, proposed.plan.request, observer.stage)
+            begin_pruning(plan, pruning_paths, observer)
 
         def answered(yes: bool | None) -> None:
             if yes:
-                state.verifying.preparing[own] = "what is to be retrained"
+                state.verifying.preparing[pruning_paths] = "what is to be retrained"
                 self._show()
                 carry_out.in_thread(
                     begin,
-                    lambda what: self._tell(state, VerificationPreparing(own, what)),
-                    lambda reason: self._tell(state, VerificationStarted(own, reason)),
+                    lambda what: self._tell(state, VerificationPreparing(pruning_paths, what)),
+                    lambda reason: self._tell(state, VerificationStarted(pruning_paths, reason)),
                 )
 
-        command = printable(verify_command(proposed.question, state.root))
+        command = printable(counterfactual_command(proposed.question, state.root))
         self.push_screen(ConfirmScreen("Retrain without these?", _confirmation(proposed, state), command), answered)
 
     def _say_verifying(self, reason: str) -> None:

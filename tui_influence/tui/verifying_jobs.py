@@ -42,14 +42,14 @@ class VerifyingJobs:
         self._watcher: Watcher | None = None
         self._watched: Paths | None = None
 
-    def watch(self, state: RunState, own: Paths, example: int) -> None:
+    def watch(self, state: RunState, pruning_paths: Paths, example: int) -> None:
         """Look at the verification of an example, and no more at that of another one."""
-        if self._watched == own:
+        if self._watched == pruning_paths:
             return
         self.rest()
-        self._watched = own
-        found = _Found(state, own, example, self._tell)
-        self._watcher = Watcher(own.root, found.seen, found.failed, lambda lines: None, self._broken)
+        self._watched = pruning_paths
+        found = _Found(state, pruning_paths, example, self._tell)
+        self._watcher = Watcher(pruning_paths.root, found.seen, found.failed, lambda lines: None, self._broken)
 
     def look_now(self) -> None:
         """Look at it at once."""
@@ -66,8 +66,8 @@ class VerifyingJobs:
 class _Found:
     """What a watcher of one verification does with what it sees, in its thread."""
 
-    def __init__(self, state: RunState, own: Paths, example: int, tell: Tell) -> None:
-        self._state, self._own, self._example, self._tell = state, own, example, tell
+    def __init__(self, state: RunState, pruning_paths: Paths, example: int, tell: Tell) -> None:
+        self._state, self._own, self._example, self._tell = state, pruning_paths, example, tell
         self._read_at: tuple[int, int] | None = None
 
     def seen(self, overview: Overview) -> None:
@@ -83,12 +83,12 @@ class _Found:
         self._tell(self._state, VerificationSeen(self._own, None, reason if there else ""))
 
     def _read(self, info: RunInfo) -> None:
-        from tui_influence.pruning.counterfactual import verified  # here, because it loads numpy
+        from tui_influence.pruning.counterfactual import load_counterfactual  # here, because it loads numpy
         from tui_influence.store.pruning_plan import read_arms
 
         found, reason = None, ""
         try:
-            found = verified(self._own, info, read_arms(self._own), self._example)
+            found = load_counterfactual(self._own, info, read_arms(self._own), self._example)
         except TinflError as error:
             reason = str(error)
         except OSError as error:
@@ -102,11 +102,11 @@ def propose(reading: "RunSnapshot", question: Question, sweep: Overview | None) 
     Raises:
         TinflError: nothing can be verified.
     """
-    from tui_influence.pruning.counterfactual import verification
-    from tui_influence.pruning.planning import outlined
+    from tui_influence.pruning.counterfactual import plan_counterfactual
+    from tui_influence.pruning.planning import preview_plan
 
-    wanted = verification(reading, question)
-    pruning, _ = outlined(reading.paths, reading.info, wanted.own, wanted.wanted)
+    wanted = plan_counterfactual(reading, question)
+    pruning, _ = preview_plan(reading.paths, reading.info, wanted.pruning_paths, wanted.request)
     rate = rate_of(sweep)
     label = reading.target_info.classes[int(reading.examples.labels[question.example or 0])]
     return CounterfactualPreview(question, label, wanted, pruning, rate.seconds(pruning) if rate else None)

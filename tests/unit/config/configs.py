@@ -5,7 +5,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tui_influence.config.loader import config_from_json
-from tui_influence.config.messages import KINDS, SECTIONS, as_toml, as_toml_key, choices, header, inner_tables, keys
+from tui_influence.config.messages import (
+    KINDS,
+    SECTIONS,
+    as_toml,
+    as_toml_key,
+    choices,
+    inner_tables,
+    section_header,
+    section_keys,
+)
 from tui_influence.config.schema import Config
 
 VALID = """\
@@ -28,7 +37,7 @@ def written(data: dict[str, Any]) -> str:
     lines: list[str] = []
     for section, content in data.items():
         for table in content if isinstance(content, list) else [content]:
-            lines.append(header(section))
+            lines.append(section_header(section))
             lines += [f"{as_toml_key(key)} = {as_toml(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
 
@@ -88,7 +97,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def _table(draw: st.DrawFn, section: str, kind: str | None) -> dict[str, Any]:
     table: dict[str, Any] = {}
-    for key, field in keys(section, kind).items():
+    for key, field in section_keys(section, kind).items():
         if not field.is_required() and draw(st.booleans()):
             continue
         if key in inner_tables(section):
@@ -110,10 +119,11 @@ def configs() -> st.SearchStrategy[Config]:
     return tables().map(config_from_json)
 
 
-_NAMES = [key for section in SECTIONS for key in keys(section)]
+_NAMES = [key for section in SECTIONS for key in section_keys(section)]
 _wrong_scalars = st.one_of(
     st.none().map(lambda _: "auto"), st.booleans(), st.integers(-5, 5), st.integers(), st.floats(), st.text(max_size=9),
-    st.just(2**10_000), st.sampled_from([value for s in SECTIONS for f in keys(s).values() for value in choices(f)]),
+    st.just(2**10_000),
+    st.sampled_from([value for s in SECTIONS for f in section_keys(s).values() for value in choices(f)]),
 )  # fmt: skip
 _wrong = st.recursive(
     _wrong_scalars,

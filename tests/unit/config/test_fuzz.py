@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.config.configs import VALID, half_valid, tables, written
 from tests.unit.config.toml_documents import documents
 from tui_influence.config.errors import InvalidConfigError
-from tui_influence.config.loader import config_from_json, config_to_json, load_config, normalize_newlines, parse_config
+from tui_influence.config.loader import config_from_json, config_to_json, load_config, parse_config
 from tui_influence.config.messages import as_toml, as_toml_key
 from tui_influence.config.schema import Config
+from tui_influence.config.toml_file import normalize_newlines
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.text import printable
 

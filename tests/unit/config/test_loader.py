@@ -8,9 +8,10 @@ from hypothesis import given, settings
 
 from tests.unit.config.configs import VALID, configs, tables, written
 from tui_influence.config.errors import InvalidConfigError
-from tui_influence.config.loader import MAX_BYTES, config_from_json, config_to_json, load_config, parse_config
+from tui_influence.config.loader import config_from_json, config_to_json, load_config, parse_config
 from tui_influence.config.schema import Config
 from tui_influence.config.template import config_to_toml
+from tui_influence.config.toml_file import MAX_BYTES
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
 
 

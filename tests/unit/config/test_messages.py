@@ -5,7 +5,7 @@ import pytest
 from tests.unit.config.configs import VALID
 from tui_influence.config.errors import InvalidConfigError, Problem
 from tui_influence.config.loader import parse_config
-from tui_influence.config.messages import keys
+from tui_influence.config.messages import section_keys
 
 FOLDER = 'kind = "folder"\npath = "x"\n'
 
@@ -46,12 +46,12 @@ VALUES = [
     ("[compute.slurm]\ngpus_per_task = -1", "compute.slurm.gpus_per_task must be at least 0 (got -1)", None),
     (
         '[compute.slurm]\ntime_limit = "0:00"',
-        'compute.slurm.time_limit must be longer than nothing (got "0:00")',
+        'compute.slurm.time_limit must be longer than 0 minutes (got "0:00")',
         None,
     ),
     (
         '[compute.slurm]\ntime_limit = "2"',
-        'compute.slurm.time_limit must be longer than warn_seconds, 120 s, or no model is begun (got "2")',
+        'compute.slurm.time_limit must be longer than warn_seconds, 120 s, or no model is started (got "2")',
         None,
     ),
     (
@@ -99,7 +99,9 @@ def test_a_wrong_value_is_named_with_what_it_must_be(text: str, message: str, hi
 
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 9000, "1e999", "1" * 4000])
-@pytest.mark.parametrize("key", [key for key, field in keys("train").items() if field.annotation in (int, float)])
+@pytest.mark.parametrize(
+    "key", [key for key, field in section_keys("train").items() if field.annotation in (int, float)]
+)
 def test_no_number_is_too_large_to_be_explained(key: str, value: str) -> None:
     problem = only(VALID + f"[train]\n{key} = {value}")
     assert problem.key == f"train.{key}"

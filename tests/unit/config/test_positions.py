@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.unit.config.toml_documents import documents, paths
-from tui_influence.config.positions import Node, line_and_column, locate
+from tui_influence.config.positions import Node, line_and_column, locate_keys
 
 
 def at(document: object, path: tuple[str | int, ...]) -> object:
@@ -21,7 +21,7 @@ def same(one: object, other: object) -> bool:
 @given(documents())
 def test_every_key_and_value_of_a_document_is_where_the_locator_says(text: str) -> None:
     data = tomllib.loads(text)
-    root = locate(text)
+    root = locate_keys(text)
     for path in paths(data):
         node = root.find(path)
         assert node is not None, path
@@ -42,12 +42,12 @@ def test_the_locator_finds_nothing_that_the_document_does_not_have(text: str) ->
         found = {(*prefix, step) for step, _ in steps}
         return found.union(*(tree(child, (*prefix, step)) for step, child in steps))
 
-    assert tree(locate(text)) == set(paths(tomllib.loads(text)))
+    assert tree(locate_keys(text)) == set(paths(tomllib.loads(text)))
 
 
 def test_a_dotted_key_is_found_at_its_last_part() -> None:
     text = "train.epochs = 8\n"
-    node = locate(text).find(["train", "epochs"])
+    node = locate_keys(text).find(["train", "epochs"])
     assert node is not None
     assert node.key == (6, 12)
     assert node.value == (15, 16)
@@ -55,7 +55,7 @@ def test_a_dotted_key_is_found_at_its_last_part() -> None:
 
 def test_a_second_target_is_found_at_its_own_header() -> None:
     text = '[[target]]\nname = "a"\n[[target]]\nname = "b"\n'
-    second = locate(text).find(["target", 1])
+    second = locate_keys(text).find(["target", 1])
     assert second is not None
     assert second.start is not None
     assert line_and_column(text, second.start) == (3, 3)

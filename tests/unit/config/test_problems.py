@@ -3,7 +3,7 @@
 import pytest
 
 from tui_influence.cli import diagnostics
-from tui_influence.config.errors import SHOWN_COLUMNS, InvalidConfigError, Problem
+from tui_influence.config.errors import EXCERPT_COLUMNS, InvalidConfigError, Problem
 from tui_influence.config.loader import parse_config
 from tui_influence.errors import ExitCode
 
@@ -63,7 +63,7 @@ def test_the_caret_stands_below_wide_characters() -> None:
 def test_a_long_line_is_cut_around_the_caret(column: int) -> None:
     line = "".join(chr(ord("a") + i % 26) for i in range(1000))
     _, excerpt, caret = Problem("x", 1, column, line).render("f").split("\n")
-    assert len(excerpt) <= SHOWN_COLUMNS + 10
+    assert len(excerpt) <= EXCERPT_COLUMNS + 10
     assert caret[-1] == "^"
     if column <= 1000:
         assert excerpt[len(caret) - 1] == line[column - 1]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tui_influence.config.loader import load_config, parse_config
-from tui_influence.config.messages import KINDS, SECTIONS, keys
+from tui_influence.config.messages import KINDS, SECTIONS, section_keys
 from tui_influence.config.schema import Config
-from tui_influence.config.template import template
+from tui_influence.config.template import make_template
 from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
@@ -36,26 +36,26 @@ def test_the_several_targets_are_of_both_transfers() -> None:
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_templates_are_valid_and_of_their_kind(kind: str) -> None:
-    config = parse_config(template(kind), "sweep.toml")
+    config = parse_config(make_template(kind), "sweep.toml")
     assert (config.source.kind, config.target[0].kind) == (kind, kind)
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_a_template_stays_valid_with_every_comment_taken_away(kind: str) -> None:
-    text = re.sub(r"^# (\w+ = )", r"\1", template(kind), flags=re.MULTILINE)
+    text = re.sub(r"^# (\w+ = )", r"\1", make_template(kind), flags=re.MULTILINE)
     found = tomllib.loads(text)
     parse_config(text, "sweep.toml")
-    assert set(found["compute"]["slurm"]) == set(keys("compute.slurm"))
+    assert set(found["compute"]["slurm"]) == set(section_keys("compute.slurm"))
     for section in SECTIONS:
         table = found[section][0] if section == "target" else found[section]
-        assert set(table) == set(keys(section, kind if section in KINDS else None))
+        assert set(table) == set(section_keys(section, kind if section in KINDS else None))
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_the_defaults_a_template_shows_are_the_defaults(kind: str) -> None:
     """Taking the comments away changes nothing, but for the examples of what has no default."""
-    plain = parse_config(template(kind), "")
-    shown = parse_config(re.sub(r"^# (\w+ = )", r"\1", template(kind), flags=re.MULTILINE), "")
+    plain = parse_config(make_template(kind), "")
+    shown = parse_config(re.sub(r"^# (\w+ = )", r"\1", make_template(kind), flags=re.MULTILINE), "")
 
     def flat(config: Config) -> dict[str, object]:
         dumped = config.model_dump()
@@ -67,7 +67,7 @@ def test_the_defaults_a_template_shows_are_the_defaults(kind: str) -> None:
 
 
 def test_a_template_explains_every_key() -> None:
-    for line in template("torchvision").splitlines():
+    for line in make_template("torchvision").splitlines():
         if " = " in line and not line.startswith("# A"):
             assert re.search(r"\S {2,}# \S", line), line
 
@@ -75,5 +75,5 @@ def test_a_template_explains_every_key() -> None:
 @pytest.mark.parametrize("kind", ["", "Folder", "\x1b[31m", "imagenet"], ids=ascii)
 def test_an_unknown_kind_is_refused(kind: str) -> None:
     with pytest.raises(ConfigError, match="builtin, folder, npz or torchvision") as caught:
-        template(kind)
+        make_template(kind)
     assert printable(str(caught.value)) == str(caught.value)

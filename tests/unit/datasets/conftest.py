@@ -21,11 +21,11 @@ def folder(tmp_path: Path) -> Path:
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images decoded so far."""
     names: list[str] = []
-    render: Callable[..., object] = packing.render
+    render: Callable[..., object] = packing.render_sample
 
     def counted(sample: object, *rest: object) -> object:
         names.append(sample.name)  # type: ignore[attr-defined]
         return render(sample, *rest)
 
-    monkeypatch.setattr(packing, "render", counted)
+    monkeypatch.setattr(packing, "render_sample", counted)
     return names

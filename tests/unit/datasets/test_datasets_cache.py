@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         if at == "precheck":
             patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
         else:
-            patch.setattr({"write": "tui_influence.datasets.cache.Writer.append", "sync": "os.fsync"}[at], full)
+            patch.setattr({"write": "tui_influence.datasets.cache.EntryWriter.append", "sync": "os.fsync"}[at], full)
         with pytest.raises(DatasetError, match=r"the dataset cache .*cache is full: packing .*data needs") as caught:
             source(folder, cache)
     assert "\n" not in str(caught.value)
@@ -310,9 +310,9 @@ def test_batches_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             taken += 1
             yield []
 
-    results = packing.in_threads(lambda batch: packing._Batch(), batches())  # type: ignore[arg-type]
+    results = packing.map_in_threads(lambda batch: packing._DecodedBatch(), batches())  # type: ignore[arg-type]
     next(iter(results))
-    assert taken <= 2 * packing.threads() + 1
+    assert taken <= 2 * packing.thread_count() + 1
 
 
 def test_an_entry_knows_the_counts_of_its_pixels(folder: Path, cache: Path) -> None:
@@ -345,7 +345,7 @@ def large(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
     """The pixels of an entry that counts as large: 512 blocks of 96 bytes, of which 128 are compared at a time."""
     for name, value in {"VERIFIED_BYTES": 128 * 96, "BLOCK_BYTES": 96, "SAMPLED_BLOCKS": 128}.items():
         monkeypatch.setattr(entries, name, value)
-    with Cache(cache).writing((512, 8, 4, 3), "noise") as writer:
+    with Cache(cache).write_entry((512, 8, 4, 3), "noise") as writer:
         for start in range(0, 512, 7):
             writer.append(np.stack([noise(index, 8, 4) for index in range(start, min(512, start + 7))]))
         writer.finish("key", np.arange(512) % 2, ("a", "b"), tuple(map(str, range(512))))
@@ -476,7 +476,7 @@ def test_a_hole_in_a_large_entry_is_noticed_at_once(monkeypatch: pytest.MonkeyPa
     for name, value in {"VERIFIED_BYTES": 4096, "BLOCK_BYTES": 4096, "SAMPLED_BLOCKS": 1}.items():
         monkeypatch.setattr(entries, name, value)
     n = 2000
-    with Cache(cache).writing((n, 64, 64, 1), "noise") as writer:
+    with Cache(cache).write_entry((n, 64, 64, 1), "noise") as writer:
         writer.append(np.random.default_rng(0).integers(0, 256, (n, 64, 64, 1), dtype=np.uint8))
         fingerprint = writer.finish("key", np.arange(n) % 2, ("a", "b"), tuple(map(str, range(n)))).fingerprint
     path = entry(cache) / "images.npy"

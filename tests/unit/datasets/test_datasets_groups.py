@@ -54,7 +54,7 @@ def test_a_table_groups_images_and_leaves_the_others_alone(folder: Path, cache: 
         (b"path,group\na/0.png,\xff\n", "is not UTF-8"),
         ('path,group\na/0.png,"x"y\n', "line 2 cannot be read"),
         ("path,group\na/0.png,\n", "puts no image of the source in a group"),
-        ("path,group,group\na/0.png,x,y\n", "line 1 names the column group more than once; which one is meant"),
+        ("path,group,group\na/0.png,x,y\n", "line 1 names the column group more than once"),
         ("group,path, Path \nx,a/0.png,a/1.png\n", "line 1 names the column path more than once"),
         ("path,group\n\0,x\n", r"no image \\x00|cannot be read"),
         ("path,group\n" + "a" * 200_000, "line 2 is longer than 131,072 characters"),
@@ -83,7 +83,7 @@ def test_every_problem_of_a_table_is_listed(folder: Path, cache: Path) -> None:
 def test_after_a_thousand_problems_the_rest_of_a_table_is_not_read(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_influence.datasets.groups._ROWS_PER_IMAGE", 10_000)
+    monkeypatch.setattr("tui_influence.datasets.groups._MAX_ROWS_PER_IMAGE", 10_000)
     path = table(folder, "path,group\n" + "a,b\n" * 5000)
     message = r"line 2: the source has no image a \(1,000 problems up to where reading stopped\)$"
     with pytest.raises(DatasetProblemsError, match=message) as caught:
@@ -105,7 +105,7 @@ def test_a_table_has_at_most_two_rows_for_each_image(folder: Path, cache: Path) 
 def test_a_table_that_may_list_other_images_has_a_limit_all_the_same(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_influence.datasets.groups._MOST_ROWS", 30)
+    monkeypatch.setattr("tui_influence.datasets.groups._MAX_ROWS", 30)
     path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 28)
     assert grouped(folder, cache, path, per_class=3).names == ("x",)
     path = table(folder, "path,group\na/0.png,x\nb/0.png,x\n" + "a,b\n" * 29)

@@ -10,12 +10,12 @@ from PIL import Image
 
 from tui_influence.datasets.base import Sample
 from tui_influence.datasets.errors import BadImageError
-from tui_influence.datasets.images import FORMATS, render, square
+from tui_influence.datasets.images import FORMATS, render_sample, to_square
 from tui_influence.errors import DatasetError
 
 
 def pixels(path: Path, side: int = 8, channels: int = 3) -> np.ndarray:
-    return render(Sample(path.name, 0, path), side, channels)
+    return render_sample(Sample(path.name, 0, path), side, channels)
 
 
 @pytest.mark.parametrize("extension", ["png", "bmp", "ppm", "webp", "gif"])
@@ -42,7 +42,7 @@ def test_a_small_jpeg_of_a_large_image_is_its_average(tmp_path: Path) -> None:
 def test_the_shorter_side_is_scaled_and_the_middle_kept(height: int, width: int) -> None:
     image = np.zeros((height, width), np.uint8)
     image[height // 2 - 4 : height // 2 + 4, width // 2 - 4 : width // 2 + 4] = 255
-    assert (square(Image.fromarray(image), 8, 1) == 255).all()
+    assert (to_square(Image.fromarray(image), 8, 1) == 255).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -184,7 +184,7 @@ def bomb(path: Path, shape: str, fortran: bool = False, size: int = 4_000_000_00
 def test_an_archive_that_unpacks_to_more_than_memory_is_refused_unread(
     tmp_path: Path, cache: Path, shape: str, fortran: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_influence.datasets.npz._MAX_FORTRAN", 1 << 20)
+    monkeypatch.setattr("tui_influence.datasets.npz._MAX_FORTRAN_BYTES", 1 << 20)
     with pytest.raises(DatasetError, match=message):
         source(bomb(tmp_path / "d.npz", shape, fortran, 600_000_000), cache)
 

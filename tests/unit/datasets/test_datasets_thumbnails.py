@@ -13,7 +13,7 @@ from tui_influence.config.schema import BuiltinTarget, FolderSource, NpzSource
 from tui_influence.datasets import load_target, thumbnails
 from tui_influence.datasets.base import Sample
 from tui_influence.datasets.npz import NpzReader
-from tui_influence.datasets.packing import threads
+from tui_influence.datasets.packing import thread_count
 from tui_influence.errors import DatasetError
 
 
@@ -73,7 +73,7 @@ def test_no_more_originals_are_in_memory_than_the_threads_can_use(
     monkeypatch.setattr(NpzReader, "_read", counted)
     monkeypatch.setattr(sys.modules["tui_influence.datasets.thumbnails"], "thumbnail", slow)
     assert len(thumbnails(NpzSource(kind="npz", path=str(path)), "source", images, range(n), 8)) == n
-    assert max(ahead) <= 2 * threads() + 1
+    assert max(ahead) <= 2 * thread_count() + 1
 
 
 def test_thumbnails_of_a_part_of_the_digits(cache: Path) -> None:

@@ -18,7 +18,7 @@ from tui_influence.config.schema import TorchvisionSource, TorchvisionTarget
 from tui_influence.datasets import ImageSet, ImageShape, load_source, load_target, native_shape, thumbnails
 from tui_influence.datasets.cache import Cache
 from tui_influence.datasets.torchvision import TorchvisionReader
-from tui_influence.datasets.torchvision_trust import _ARGUMENTS, UntrustedDatasetError
+from tui_influence.datasets.torchvision_trust import _TRUSTED_ARGUMENTS, UntrustedDatasetError
 from tui_influence.errors import DatasetError
 
 
@@ -145,7 +145,7 @@ def test_a_cache_below_the_root_does_not_count_as_data(tmp_path: Path) -> None:
         return TorchvisionReader("ImageFolder", str(root), {}, trusted=False).stamp()
 
     before = stamp()
-    with Cache(root / "cache").writing((1, 1, 1, 1), "nothing"):
+    with Cache(root / "cache").write_entry((1, 1, 1, 1), "nothing"):
         assert stamp() == before
     save(root / "a" / "new.png", noise(0))
     assert stamp() != before
@@ -214,7 +214,7 @@ def test_classes_and_arguments_that_take_no_trust_are_those_of_torchvision() -> 
 
     from torchvision import datasets
 
-    for name, arguments in _ARGUMENTS.items():
+    for name, arguments in _TRUSTED_ARGUMENTS.items():
         kind = getattr(datasets, name)
         known = {key for base in kind.__mro__ if base is not object for key in inspect.signature(base).parameters}
         assert arguments <= known, name

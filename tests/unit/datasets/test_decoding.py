@@ -16,7 +16,7 @@ from tui_influence.datasets import images as decoding_of_images
 from tui_influence.datasets import load_source, packing
 from tui_influence.datasets.base import Sample
 from tui_influence.datasets.errors import BadImageError
-from tui_influence.datasets.images import PixelBudget, render
+from tui_influence.datasets.images import PixelBudget, render_sample
 
 
 class Watched(PixelBudget):
@@ -72,14 +72,14 @@ def test_an_error_gives_the_pixels_back() -> None:
 @pytest.fixture
 def budget(monkeypatch: pytest.MonkeyPatch) -> Watched:
     watched = Watched(10_000)
-    monkeypatch.setattr(decoding_of_images, "BUDGET", watched)
+    monkeypatch.setattr(decoding_of_images, "PIXEL_BUDGET", watched)
     return watched
 
 
 def test_packing_decodes_large_images_one_at_a_time(
     tmp_path: Path, cache: Path, budget: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "threads", lambda: 8)
+    monkeypatch.setattr(packing, "thread_count", lambda: 8)
     monkeypatch.setattr(packing, "_BATCH", 1)
     for index in range(16):
         save(tmp_path / "data" / "ab"[index % 2] / f"{index}.png", noise(index, 120, 100))
@@ -92,7 +92,7 @@ def test_a_jpeg_counts_as_what_its_decoder_makes_of_it(tmp_path: Path, budget: W
     plain = save(tmp_path / "plain.jpg", noise(0, 512, 512))
     progressive = save(tmp_path / "progressive.jpg", noise(0, 512, 512), progressive=True)
     for path in (plain, progressive):
-        render(Sample("x", 0, path), 16, 3)
+        render_sample(Sample("x", 0, path), 16, 3)
     assert budget.taken == [0, 64 * 64, 0, 512 * 512 // 2]
 
 
@@ -100,7 +100,7 @@ def test_a_jpeg_counts_as_what_its_decoder_makes_of_it(tmp_path: Path, budget: W
 def test_a_webp_counts_from_when_it_is_opened(tmp_path: Path, budget: Watched, options: dict[str, object]) -> None:
     """Its decoder takes memory for the file and the whole canvas then: those that wait their turn must not be open."""
     path = save(tmp_path / "a.webp", noise(0, 120, 100), **options)
-    render(Sample("x", 0, path), 16, 3)
+    render_sample(Sample("x", 0, path), 16, 3)
     assert budget.taken == [12_000 + path.stat().st_size // 8]
 
 
@@ -116,7 +116,7 @@ def test_a_webp_that_declares_a_canvas_beyond_all_bounds_is_not_given_to_its_dec
     path.write_bytes(data)
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(BadImageError, match=r"^decompression bomb: 50000 x 50000 pixels$"):
-        render(Sample("x", 0, path), 16, 3)
+        render_sample(Sample("x", 0, path), 16, 3)
 
 
 def test_pixels_that_wait_to_be_packed_are_few_bytes_not_few_images(

@@ -14,7 +14,7 @@ from tests.requirements import require
 from tui_influence.datasets import images as decoding_of_images
 from tui_influence.datasets.base import Sample
 from tui_influence.datasets.errors import BadImageError
-from tui_influence.datasets.images import MAX_COSTLY_PIXELS, MAX_PIXELS, read_shape, render
+from tui_influence.datasets.images import MAX_COSTLY_PIXELS, MAX_PIXELS, read_shape, render_sample
 
 MOST_BYTES = 10**9
 SIDES = (700, 1400)
@@ -24,7 +24,7 @@ LARGEST_SIDE = int(MAX_PIXELS**0.5)
 PEAKS = """
 import os, sys
 from pathlib import Path
-from tui_influence.datasets.images import render
+from tui_influence.datasets.images import render_sample
 from tui_influence.datasets.base import Sample
 
 def peak():
@@ -32,7 +32,7 @@ def peak():
 
 for path in map(Path, sys.argv[1:]):
     if os.fork() == 0:
-        render(Sample("x", 0, path), 32, 3)
+        render_sample(Sample("x", 0, path), 32, 3)
         print(path.name, peak(), flush=True)
         os._exit(0)
     assert os.wait()[1] == 0
@@ -134,7 +134,7 @@ def test_a_webp_beyond_its_limit_is_refused_before_it_is_decoded(
     path.write_bytes(data)
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(BadImageError) as caught:
-        render(Sample("x", 0, path), 16, 3)
+        render_sample(Sample("x", 0, path), 16, 3)
     limit = "more than 40 million, the limit for a WebP"
     assert str(caught.value) == f"9000 x 9000 pixels, {limit}: save it as PNG or smaller"
 
@@ -142,11 +142,11 @@ def test_a_webp_beyond_its_limit_is_refused_before_it_is_decoded(
 def test_a_webp_file_beyond_its_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.webp", noise(0))
     monkeypatch.setattr(decoding_of_images, "_MAX_WEBP_BYTES", path.stat().st_size)
-    render(Sample("x", 0, path), 16, 3)
+    render_sample(Sample("x", 0, path), 16, 3)
     with path.open("ab") as file:
         file.write(b"\0")
     with pytest.raises(BadImageError, match=r"^larger than 0 MiB, the limit for a WebP: save it as PNG or smaller$"):
-        render(Sample("x", 0, path), 16, 3)
+        render_sample(Sample("x", 0, path), 16, 3)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif"])

@@ -9,7 +9,7 @@ import pytest
 from image_files import source
 
 from tui_influence.datasets import cache as staging
-from tui_influence.datasets import default_cache, reopen, staged
+from tui_influence.datasets import default_cache, reopen, use_stage
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def inodes(disk: Path) -> dict[str, int]:
 
 def test_what_is_read_is_the_copy_and_only_while_it_is_asked_for(packed, cache, tmp_path, monkeypatch, warnings):
     monkeypatch.setenv("DISK", str(tmp_path / "disk"))
-    with staged("$DISK", [packed], warnings.append):
+    with use_stage("$DISK", [packed], warnings.append):
         assert default_cache() == near(tmp_path / "disk")
         images = reopen(packed)
         assert images is not None
@@ -48,9 +48,9 @@ def test_what_is_read_is_the_copy_and_only_while_it_is_asked_for(packed, cache, 
 
 def test_tasks_that_come_later_find_it_there(packed, tmp_path, warnings):
     for _ in range(2):
-        with staged(str(tmp_path / "disk"), [packed, "0" * 64], warnings.append):
+        with use_stage(str(tmp_path / "disk"), [packed, "0" * 64], warnings.append):
             before = inodes(tmp_path / "disk")
-        with staged(str(tmp_path / "disk"), [packed], warnings.append):
+        with use_stage(str(tmp_path / "disk"), [packed], warnings.append):
             assert inodes(tmp_path / "disk") == before
     assert len([name for name in before if name == packed]) == 1
 
@@ -61,7 +61,8 @@ def test_tasks_that_begin_at_once_leave_one_copy(packed, tmp_path, monkeypatch, 
     monkeypatch.setattr(staging.shutil, "copytree", lambda *given: (copy(*given), together.wait()))
     far = default_cache()
     threads = [
-        threading.Thread(target=staging._copy, args=(staging.Cache(near(tmp_path)), far, packed)) for _ in range(4)
+        threading.Thread(target=staging._copy_entry, args=(staging.Cache(near(tmp_path)), far, packed))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -94,7 +95,7 @@ def _of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     mine = os.getuid()
     monkeypatch.setattr(staging.os, "getuid", lambda: mine + 1)
     near(tmp_path).mkdir()
-    return str(tmp_path), "it belongs to somebody else; they are read from"
+    return str(tmp_path), "it belongs to another user; they are read from"
 
 
 @pytest.mark.parametrize("trouble", [_unset, _a_file, _full, _of_somebody_else])
@@ -102,7 +103,7 @@ def test_a_node_without_room_for_it_reads_what_all_share_and_says_so(
     packed, cache, tmp_path, monkeypatch, warnings, trouble
 ):
     stage, reason = trouble(tmp_path, monkeypatch)
-    with staged(stage, [packed], warnings.append):
+    with use_stage(stage, [packed], warnings.append):
         assert default_cache() == cache
         assert reopen(packed) is not None
     (said,) = warnings

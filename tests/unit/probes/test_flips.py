@@ -12,17 +12,18 @@ from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
 from tui_influence.export.counterfactual import counterfactual_document
-from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.counterfactual import (
     fisher_exact,
-    verified,
+    load_counterfactual,
 )
+from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.types import (
-    Against,
     ArmOnExample,
+    ControlComparison,
+    CounterfactualResult,
     Interval,
     Outcome,
-    Verified,
 )
 from tui_influence.render.counterfactual import conclusion, counterfactual_lines
 from tui_influence.render.style import Style
@@ -37,7 +38,14 @@ from tui_influence.store.run_info import read_run_info
 
 EXAMPLE, SEEDS = 7, 8
 ELSEWHERE = np.flatnonzero(~ESTIMATE & (np.arange(N) != EXAMPLE))
-CHOSEN = choice(["class 2", "class 5"], bare().groups, ArmKind.DROP, "blamed")
+CHOSEN = ClassList(
+    ArmKind.DROP,
+    (
+        "class 2",
+        "class 5",
+    ),
+    "blamed",
+)
 PRUNING = with_arms(bare(), [], [CHOSEN], SEEDS)
 
 
@@ -53,7 +61,7 @@ def margins(arm, row, target):
 
 def look(root, margin=margins, only=None):
     pruned(root, PRUNING, margin, only=only)
-    return verified(Paths(root), read_run_info(root), PRUNING, EXAMPLE)
+    return load_counterfactual(Paths(root), read_run_info(root), PRUNING, EXAMPLE)
 
 
 def by_kind(found):
@@ -75,9 +83,9 @@ def test_a_prediction_that_flips_is_told_from_both_controls(tmp_path):
 
 def test_what_flips_elsewhere_is_counted_on_the_evaluate_half_without_the_example(tmp_path):
     arms = by_kind(look(tmp_path))
-    flipped = arms[ArmKind.DROP].flipped
-    assert (flipped.to_right, flipped.to_wrong, flipped.size) == (5, 2, len(ELSEWHERE))
-    assert (arms[ArmKind.RANDOM].flipped.to_right, arms[ArmKind.RANDOM].flipped.to_wrong) == (0, 0)
+    flips = arms[ArmKind.DROP].flips
+    assert (flips.to_right, flips.to_wrong, flips.size) == (5, 2, len(ELSEWHERE))
+    assert (arms[ArmKind.RANDOM].flips.to_right, arms[ArmKind.RANDOM].flips.to_wrong) == (0, 0)
 
 
 def of_the_example(everything, without, random):
@@ -105,16 +113,16 @@ def of_the_example(everything, without, random):
 )
 def test_what_follows_is_judged_by_both_controls(tmp_path, levels, outcome, words):
     found = look(tmp_path, of_the_example(*levels))
-    (one,) = found.blamed
+    (one,) = found.drop_arms
     assert found.outcome(one) is outcome
     assert words in conclusion(found, one)
 
 
 def test_what_follows_from_half_of_the_retrainings_is_said_to_be_so_far(tmp_path):
     found = look(tmp_path, of_the_example(-1, 1, -1), only=set(range(18)))
-    assert conclusion(found, found.blamed[0]).startswith("so far, the prediction flips")
+    assert conclusion(found, found.drop_arms[0]).startswith("so far, the prediction flips")
     first = look(tmp_path / "first", of_the_example(-1, 1, -1), only={0, 1, 2})
-    assert conclusion(first, first.blamed[0]) == "not enough is retrained to say"
+    assert conclusion(first, first.drop_arms[0]) == "not enough is retrained to say"
 
 
 def text_of(found, *, ascii: bool = False) -> str:
@@ -159,7 +167,7 @@ def test_the_exact_test_is_that_of_fisher():
 def test_an_example_that_there_is_not_is_refused(tmp_path):
     pruned(tmp_path, PRUNING, margins)
     with pytest.raises(ResultsError, match="no example 240"):
-        verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N)
+        load_counterfactual(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N)
 
 
 UNSURE = Interval(0.0, -1.0, 1.0, 1.0, 1.0, 9.0)
@@ -172,16 +180,16 @@ def test_a_flip_is_a_change_of_what_most_say_and_no_words_contradict_it(tmp_path
     arms = {
         kind: ArmOnExample(
             arm=Arm(kind, kind.value, 0 if kind is ArmKind.ALL else 2, ()), models=10, right=count,
-            margin=UNSURE, over_all=None, over_random=None, flipped=None,
+            margin=UNSURE, over_all=None, over_random=None, flips=None,
         )
         for kind, count in counts.items()
     }  # fmt: skip
 
     def against(other):
-        return Against(fisher_exact(counts[ArmKind.DROP], 10, counts[other], 10), UNSURE)
+        return ControlComparison(fisher_exact(counts[ArmKind.DROP], 10, counts[other], 10), UNSURE)
 
     one = replace(arms[ArmKind.DROP], over_all=against(ArmKind.ALL), over_random=against(ArmKind.RANDOM))
-    found = Verified(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ())
+    found = CounterfactualResult(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ())
     outcome = found.outcome(one)
     before, after, control = right
     assert (outcome is Outcome.HOLDS) <= (before <= 5 < after and after > control)
@@ -194,12 +202,16 @@ def judged(everything, without, random, *, p_all, p_random, models=10, margins=(
     arms = {
         kind: ArmOnExample(
             arm=Arm(kind, kind.value, 0 if kind is ArmKind.ALL else 2, ()), models=models, right=count,
-            margin=UNSURE, over_all=None, over_random=None, flipped=None,
+            margin=UNSURE, over_all=None, over_random=None, flips=None,
         )
         for kind, count in ((ArmKind.ALL, everything), (ArmKind.DROP, without), (ArmKind.RANDOM, random))
     }  # fmt: skip
-    one = replace(arms[ArmKind.DROP], over_all=Against(p_all, margins[0]), over_random=Against(p_random, margins[1]))
-    return Verified(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ()), one
+    one = replace(
+        arms[ArmKind.DROP],
+        over_all=ControlComparison(p_all, margins[0]),
+        over_random=ControlComparison(p_random, margins[1]),
+    )
+    return CounterfactualResult(None, None, 0, 0, (arms[ArmKind.ALL], one, arms[ArmKind.RANDOM]), ()), one
 
 
 RISES = Interval(1.0, 0.1, 2.0)
@@ -260,35 +272,35 @@ def test_a_usual_prediction_is_that_of_more_than_half(tmp_path):
             found[ELSEWHERE[1]] = 2.0 if row.repeat < 5 else -2.0
         return found
 
-    flipped = by_kind(look(tmp_path, margin))[ArmKind.DROP].flipped
-    assert (flipped.to_right, flipped.to_wrong) == (0, 1)
+    flips = by_kind(look(tmp_path, margin))[ArmKind.DROP].flips
+    assert (flips.to_right, flips.to_wrong) == (0, 1)
 
 
 def test_several_lists_are_held_against_as_many_at_random_each(tmp_path):
     groups = bare().groups
-    lists = [choice(groups[:count], groups, ArmKind.DROP, f"{count}") for count in (1, 2)]
+    lists = [ClassList(ArmKind.DROP, tuple(groups[:count]), f"{count}") for count in (1, 2)]
     pruning = with_arms(bare(), [], lists, 3)
 
     def margin(arm, row, target):
         return flat({ArmKind.ALL: 0.0, ArmKind.DROP: arm.k, ArmKind.RANDOM: -10.0 * arm.k}[arm.kind])
 
     pruned(tmp_path, pruning, margin)
-    found = verified(Paths(tmp_path), read_run_info(tmp_path), pruning, 0)
-    assert [one.arm.k for one in found.blamed] == [1, 2]
-    for one in found.blamed:
+    found = load_counterfactual(Paths(tmp_path), read_run_info(tmp_path), pruning, 0)
+    assert [one.arm.k for one in found.drop_arms] == [1, 2]
+    for one in found.drop_arms:
         assert one.over_all.margin.value == pytest.approx(one.arm.k, abs=0.2)
         assert one.over_random.margin.value == pytest.approx(11 * one.arm.k, abs=0.2)
         assert one.margin.value == pytest.approx(one.arm.k, abs=0.2)
     assert {one.over_random for one in found.arms if one.arm.kind is ArmKind.RANDOM} == {None}
     assert (found.label, found.example) == (0, 0)
-    assert found.of(ArmKind.RANDOM, 2).arm.label == "random 2"
-    assert found.of(ArmKind.RANDOM, 3) is None
+    assert found.arm_of(ArmKind.RANDOM, 2).arm.label == "random 2"
+    assert found.arm_of(ArmKind.RANDOM, 3) is None
 
 
 @pytest.mark.parametrize("example", [-1, N])
 def test_an_example_outside_the_test_examples_is_refused(tmp_path, example):
     pruned(tmp_path, PRUNING, margins, only=set())
     with pytest.raises(ResultsError, match=f"no example {example}"):
-        verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, example)
-    assert verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, 0).example == 0
-    assert verified(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N - 1).label == (N - 1) % 3
+        load_counterfactual(Paths(tmp_path), read_run_info(tmp_path), PRUNING, example)
+    assert load_counterfactual(Paths(tmp_path), read_run_info(tmp_path), PRUNING, 0).example == 0
+    assert load_counterfactual(Paths(tmp_path), read_run_info(tmp_path), PRUNING, N - 1).label == (N - 1) % 3

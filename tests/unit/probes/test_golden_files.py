@@ -31,28 +31,28 @@ from tui_influence.analysis.types import (
 )
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.export.failures import failures_csv, failures_document
-from tui_influence.export.leakage import copies_csv, document, leaks_csv
+from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 from tui_influence.export.subpopulations import (
     classes_document,
-    driven_csv,
+    examples_in_order,
     image_names,
-    in_order,
-    list_names,
+    list_file_names,
     source_document,
+    subpopulations_csv,
 )
 from tui_influence.influence.types import (
     RankedGroup,
 )
-from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.counterfactual import Verification
-from tui_influence.pruning.planning import Wanted
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.counterfactual import CounterfactualPlan
+from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.types import (
-    Against,
     ArmOnExample,
+    ControlComparison,
     CounterfactualPreview,
-    Flipped,
+    CounterfactualResult,
+    FlipCounts,
     Interval,
-    Verified,
 )
 from tui_influence.render.counterfactual import counterfactual_lines, counterfactual_plan, counterfactual_title
 from tui_influence.render.style import Style
@@ -154,12 +154,12 @@ def around(value: float) -> Interval:
     return Interval(value, value - 0.25, value + 0.5, 0.01, 0.1, 6.0)
 
 
-def verification(*, models: int = 4) -> Verified:
+def verification(*, models: int = 4) -> CounterfactualResult:
     """Two lists to blame, of different sizes; of the second nothing is as it is of the first."""
     groups = tuple(GROUPS)
     lists = [
-        choice(groups[1:2], groups, ArmKind.DROP, "1 blamed"),
-        choice(groups[2:5], groups, ArmKind.DROP, "3 blamed"),
+        ClassList(ArmKind.DROP, tuple(groups[1:2]), "1 blamed"),
+        ClassList(ArmKind.DROP, tuple(groups[2:5]), "3 blamed"),
     ]
     plan = replace(bare(len(GROUPS)), groups=groups)
     pruning = with_arms(plan, [], lists, 1 if models == 1 else 4)
@@ -167,7 +167,7 @@ def verification(*, models: int = 4) -> Verified:
     for place, arm in enumerate(pruning.arms):
         control = arm.kind in (ArmKind.ALL, ArmKind.RANDOM)
         recorded = models if place < 3 else min(models, 2)
-        against = Against(0.01 * (place + 1), around(0.125 * place))
+        against = ControlComparison(0.01 * (place + 1), around(0.125 * place))
         arms.append(
             ArmOnExample(
                 arm=arm,
@@ -176,10 +176,10 @@ def verification(*, models: int = 4) -> Verified:
                 margin=around(-0.5 + place) if recorded > 1 else Interval(-0.5 + place, nan, nan),
                 over_all=None if arm.kind is ArmKind.ALL else against,
                 over_random=None if control else replace(against, p=0.04 if place == 1 else 0.05),
-                flipped=None if arm.kind is ArmKind.ALL or not recorded else Flipped(1000 * place, place + 1, 1234),
+                flips=None if arm.kind is ArmKind.ALL or not recorded else FlipCounts(1000 * place, place + 1, 1234),
             )
         )
-    return Verified(reading().info, pruning, 5, 2, tuple(arms), ())
+    return CounterfactualResult(reading().info, pruning, 5, 2, tuple(arms), ())
 
 
 def as_json(values) -> str:
@@ -190,7 +190,7 @@ def lines(found) -> str:
     return "".join(f"{line}\n" for line in found)
 
 
-def retrained(found: Verified, width: int, *, ascii: bool = False) -> list[str]:
+def retrained(found: CounterfactualResult, width: int, *, ascii: bool = False) -> list[str]:
     style = Style(ascii)
     texts = [counterfactual_title(found, style), *counterfactual_lines(found, style, width)]
     return [text.plain.rstrip() for text in texts]
@@ -201,14 +201,16 @@ def preview() -> CounterfactualPreview:
     pruning = verification().pruning
     pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"things": 1.0}))
     hurt = tuple(HarmfulGroup(place, *numbers(place)) for place in (5, 4))
-    return CounterfactualPreview(ONE, "z z", Verification(Paths(Path("x")), hurt, Wanted()), pruning, None)
+    return CounterfactualPreview(
+        ONE, "z z", CounterfactualPlan(Paths(Path("x")), hurt, PruningRequest()), pruning, None
+    )
 
 
-def without_controls() -> Verified:
+def without_controls() -> CounterfactualResult:
     """As far as nothing but the first list has been retrained, and nothing is left out at random."""
     found = verification()
     arms = [
-        replace(one, over_random=None) if one.arm.k == 1 else replace(one, models=0, right=0, flipped=None)
+        replace(one, over_random=None) if one.arm.k == 1 else replace(one, models=0, right=0, flips=None)
         for one in found.arms
         if one.arm.kind is not ArmKind.RANDOM
     ]
@@ -219,17 +221,17 @@ def without_controls() -> Verified:
 CLASS = Question(target_class="x", split="all", estimator="ridge", output_kind="correct")
 ONE = Question(example=5)
 FORMATS = {
-    "leaks.json": lambda: as_json(document(reading(), CLASS, LEAKS, COPIES, images=ROWS, top=2)),
-    "leaks_alone.json": lambda: as_json(document(reading(), ONE, LEAKS, None, problem="moved")),
-    "leaks_of_groups.json": lambda: as_json(document(reading(images=False), ONE, LEAKS, COPIES)),
-    "copies_alone.json": lambda: as_json(document(reading(), CLASS, None, COPIES, top=1)),
+    "leaks.json": lambda: as_json(leaks_document(reading(), CLASS, LEAKS, COPIES, images=ROWS, top=2)),
+    "leaks_alone.json": lambda: as_json(leaks_document(reading(), ONE, LEAKS, None, problem="moved")),
+    "leaks_of_groups.json": lambda: as_json(leaks_document(reading(images=False), ONE, LEAKS, COPIES)),
+    "copies_alone.json": lambda: as_json(leaks_document(reading(), CLASS, None, COPIES, top=1)),
     "leaks.csv": lambda: leaks_csv(reading(), CLASS, LEAKS, COPIES),
     "leaks_alone.csv": lambda: leaks_csv(reading(), ONE, LEAKS, None),
-    "copies.csv": lambda: copies_csv(reading(), COPIES),
+    "copies.csv": lambda: duplicates_csv(reading(), COPIES),
     "failures.csv": lambda: failures_csv(reading(), CLASS, FAILURES),
     "failures.json": lambda: as_json(failures_document(reading(), ONE, FAILURES)),
-    "driven.csv": lambda: driven_csv(reading(), CLASS, in_order(PARTS)),
-    "driven_bare.csv": lambda: driven_csv(reading(), Question(), DRIVEN_BY.examples, comments=False),
+    "driven.csv": lambda: subpopulations_csv(reading(), CLASS, examples_in_order(PARTS)),
+    "driven_bare.csv": lambda: subpopulations_csv(reading(), Question(), DRIVEN_BY.examples, comments=False),
     "classes.json": lambda: as_json(classes_document(reading(), CLASS, PARTS, 1)),
     "no_classes.json": lambda: as_json(classes_document(reading(), Question(), (), None)),
     "source.json": lambda: as_json(source_document(reading(), Question(), DRIVEN_BY, 2)),
@@ -261,6 +263,6 @@ def test_names_that_cannot_stand_on_a_line_of_a_list_are_counted():
 
 
 def test_lists_have_safe_names_and_no_two_are_alike_in_any_file_system():
-    assert list_names(["a", "A", "a", "b/../c", "..", "--x--", "狮子", "n" * 70, "a-2"]) == [
+    assert list_file_names(["a", "A", "a", "b/../c", "..", "--x--", "狮子", "n" * 70, "a-2"]) == [
         "a.txt", "A-2.txt", "a-3.txt", "b_.._c.txt", "group.txt", "x.txt", "狮子.txt", "n" * 60 + ".txt", "a-2-2.txt",
     ]  # fmt: skip

@@ -7,15 +7,16 @@ from math import nan
 
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
-from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.results import (
-    RIVALS,
+    CONTROL_KINDS,
 )
 from tui_influence.pruning.types import (
     ArmResult,
     ClassGain,
     Interval,
-    Measured,
+    PruningResults,
     Score,
 )
 from tui_influence.roles import (
@@ -39,8 +40,8 @@ def planned(*, relative: bool = False, targets: tuple[str, ...] = ("digits",), s
     """Two numbers to drop and two lists, with a forecast for each number and for one that nobody asked for."""
     groups = bare(GROUPS).groups
     lists = [
-        choice(groups[1:2], groups, ArmKind.DROP, "a list whose name is far too long for a column.txt"),
-        choice(groups[2:], groups, ArmKind.KEEP, "mine.txt"),
+        ClassList(ArmKind.DROP, tuple(groups[1:2]), "a list whose name is far too long for a column.txt"),
+        ClassList(ArmKind.KEEP, tuple(groups[2:]), "mine.txt"),
     ]
     stages = Stages(seeds, BASELINES, within=0.015, most=7)
     pruning = with_arms(replace(bare(GROUPS), stages=stages), KS, lists, seeds)
@@ -92,7 +93,7 @@ def _class_gains(info: RunInfo, place: int) -> tuple[ClassGain, ...]:
     return tuple(gains)
 
 
-def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> Measured:
+def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> PruningResults:
     """A pruning of which so many retrainings of each arm are recorded, by label mapping too.
 
     No two numbers of an arm are alike, so that none can stand in the place of another.
@@ -115,7 +116,7 @@ def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> Measur
     results = []
     for place, arm in enumerate(pruning.arms):
         recorded = min(models, len(arm.rows)) - (arm.kind is ArmKind.HIGHEST)
-        rivals = [kind for kind in RIVALS if (kind, arm.k) in kinds]
+        rivals = [kind for kind in CONTROL_KINDS if (kind, arm.k) in kinds]
         numbers = count(place)
         scores = [
             {"accuracy": _score(arm, rivals, numbers, 0.1, 0.6), "margin": _score(arm, rivals, numbers, 1.0, 1.5)}
@@ -135,7 +136,7 @@ def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> Measur
                 by_class=() if arm.kind is ArmKind.ALL else _class_gains(info, place),
             )
         )
-    return Measured(info, pruning, tuple(results), ())
+    return PruningResults(info, pruning, tuple(results), ())
 
 
 def _single(score: Score) -> Score:

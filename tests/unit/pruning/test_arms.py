@@ -8,7 +8,14 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tui_influence.datasets.groups import parse_class_list
 from tui_influence.errors import ConfigError, ResultsError, TinflError
-from tui_influence.pruning.arms import check_grid, choice, default_grid, order_of, with_arms
+from tui_influence.pruning.arms import (
+    ascending_order,
+    check_drop_counts,
+    default_drop_counts,
+    dropped_groups,
+    with_arms,
+)
+from tui_influence.pruning.options import ClassList
 from tui_influence.roles import (
     ArmKind,
 )
@@ -20,7 +27,7 @@ from tui_influence.store.pruning_plan import (
 
 
 def parsed(text, names, kind, label):
-    return choice(parse_class_list(text, names, label), names, kind, label)
+    return ClassList(kind, tuple(parse_class_list(text, names, label)), label)
 
 
 NAMES = tuple(f"class {number}" for number in range(12))
@@ -108,7 +115,7 @@ def test_the_plan_trains_the_first_repeat_of_every_arm_before_the_second():
 
 
 def test_groups_of_unknown_influence_are_neither_lowest_nor_highest():
-    assert order_of([2.0, None, -1.0, 0.5, -0.5]).tolist() == [2, 4, 1, 3, 0]
+    assert ascending_order([2.0, None, -1.0, 0.5, -0.5]).tolist() == [2, 4, 1, 3, 0]
 
 
 def test_a_list_is_compared_with_as_many_dropped_at_random():
@@ -119,7 +126,8 @@ def test_a_list_is_compared_with_as_many_dropped_at_random():
 
 
 def test_a_class_whose_name_begins_like_a_comment_can_be_listed():
-    assert parsed("# 1\n", ("# 1", "b", "c"), ArmKind.DROP, "x").dropped == (0,)
+    names = ("# 1", "b", "c")
+    assert dropped_groups(parsed("# 1\n", names, ArmKind.DROP, "x"), names) == (0,)
 
 
 @pytest.mark.parametrize(
@@ -134,25 +142,25 @@ def test_a_class_whose_name_begins_like_a_comment_can_be_listed():
 )
 def test_a_wrong_list_is_refused(text, kind, reason):
     with pytest.raises(TinflError, match=re.escape(reason)):
-        parsed(text, NAMES, kind, "mine.txt")
+        dropped_groups(parsed(text, NAMES, kind, "mine.txt"), NAMES)
 
 
 @pytest.mark.parametrize("k", [0, 11, 12, 400])
 def test_a_classifier_must_be_left(k):
     with pytest.raises(ConfigError, match="1 to 10 can be dropped"):
-        check_grid([3, k], 12)
+        check_drop_counts([3, k], 12)
 
 
 @pytest.mark.parametrize("groups", [3, 4, 5, 10, 36, 200, 1000])
 def test_the_default_grid_is_possible(groups):
-    grid = default_grid(groups)
-    assert check_grid(grid, groups) == grid
+    grid = default_drop_counts(groups)
+    assert check_drop_counts(grid, groups) == grid
 
 
 def test_the_default_grid_goes_up_to_half_and_is_closer_at_the_low_end():
-    assert default_grid(36) == (3, 6, 12, 18)
-    assert default_grid(12) == (1, 2, 4, 6)
-    assert default_grid(3) == (1,)
+    assert default_drop_counts(36) == (3, 6, 12, 18)
+    assert default_drop_counts(12) == (1, 2, 4, 6)
+    assert default_drop_counts(3) == (1,)
 
 
 def test_what_is_written_is_read_back(tmp_path):

@@ -9,8 +9,9 @@ from rich.cells import cell_len
 
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import flat, pruned
-from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.curve import EVERYTHING, LOOKS, removal_curves
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.curve import ARM_STYLES, KEEP_EVERYTHING, removal_curves
+from tui_influence.pruning.options import ClassList
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.roles import (
     ArmKind,
@@ -28,7 +29,7 @@ def worth(arm, row, target):
 def measured(root, ks=(3, 6), groups=12, seeds=3, **options):
     """A pruning with label mapping and a list of the user's."""
     plan = bare(groups)
-    chosen = [choice(["class 1"], plan.groups, ArmKind.DROP, "mine.txt")]
+    chosen = [ClassList(ArmKind.DROP, ("class 1",), "mine.txt")]
     uses = {ArmKind.LABELS: [np.arange(float(groups))] * seeds}
     return pruned(root, with_arms(plan, ks, chosen, seeds, uses), worth, **options)
 
@@ -39,22 +40,22 @@ def body(lines):
 
 
 def test_every_kind_of_arm_that_makes_a_curve_looks_like_no_other():
-    assert set(BY_K) <= set(LOOKS)
-    looks = [EVERYTHING, *LOOKS.values()]
+    assert set(BY_K) <= set(ARM_STYLES)
+    looks = [KEEP_EVERYTHING, *ARM_STYLES.values()]
     for shape in ("words", "mark", "ascii", "marker"):
         assert max(Counter(getattr(look, shape) for look in looks).values()) == 1
     for line in ("color", "dashes"):
-        assert max(Counter(getattr(look, line) for look in LOOKS.values()).values()) == 1
+        assert max(Counter(getattr(look, line) for look in ARM_STYLES.values()).values()) == 1
     assert all(cell_len(look.mark) == len(look.ascii) == 1 and look.ascii.isascii() for look in looks)
 
 
 def test_curves_hold_each_arm_once_and_where_it_belongs(tmp_path):
     found = measured(tmp_path)
     curves = removal_curves(found, "margin")
-    assert curves.everything.mean == found.of(ArmKind.ALL, 0).margin.mean
+    assert curves.everything.mean == found.result_of(ArmKind.ALL, 0).margin.mean
     assert [point.k for point in curves.by_kind[ArmKind.LOWEST]] == [3, 6]
     assert [point.k for point in curves.by_kind[ArmKind.RANDOM]] == [1, 3, 6]
-    assert curves.by_kind[ArmKind.LABELS][1].mean == found.of(ArmKind.LABELS, 6).margin.mean
+    assert curves.by_kind[ArmKind.LABELS][1].mean == found.result_of(ArmKind.LABELS, 6).margin.mean
     assert [(label, point.k) for label, point in curves.lists] == [("drop mine.txt", 1)]
     assert len(curves.points()) == len(found.results)
 
@@ -84,17 +85,19 @@ def test_arms_stand_side_by_side(tmp_path, width, ks, ascii_only):
     assert not ascii_only or all(line.isascii() for line in lines)
     columns = ["".join(cells).strip() for cells in zip(*(line.ljust(width) for line in body(lines)), strict=True)]
     marks = [cells.strip("│|") for cells in columns if cells]
-    kinds = [kind for kind in LOOKS if kind in BY_K and found.of(ArmKind(kind), ks[0])]
-    by_k = {k: [LOOKS[kind] for kind in kinds if found.of(ArmKind(kind), k)] for k in sorted({1, *ks})}
-    assert marks == [look.ascii if ascii_only else look.mark for look in [EVERYTHING, *chain(*by_k.values())]]
+    kinds = [kind for kind in ARM_STYLES if kind in BY_K and found.result_of(ArmKind(kind), ks[0])]
+    by_k = {k: [ARM_STYLES[kind] for kind in kinds if found.result_of(ArmKind(kind), k)] for k in sorted({1, *ks})}
+    assert marks == [look.ascii if ascii_only else look.mark for look in [KEEP_EVERYTHING, *chain(*by_k.values())]]
     key = " ".join(lines[HEIGHT + 4 :])
-    assert all(look.words in key for look in [EVERYTHING, *(LOOKS[kind] for kind in kinds)])
+    assert all(look.label in key for look in [KEEP_EVERYTHING, *(ARM_STYLES[kind] for kind in kinds)])
 
 
 def test_k_is_under_its_arms(tmp_path):
     lines = removal_curve(measured(tmp_path, (6, 12, 18), groups=36), 80)
     numbers = lines[HEIGHT + 2]
-    lowest = [place for row in body(lines) for place, cell in enumerate(row, 9) if cell == LOOKS[ArmKind.LOWEST].mark]
+    lowest = [
+        place for row in body(lines) for place, cell in enumerate(row, 9) if cell == ARM_STYLES[ArmKind.LOWEST].mark
+    ]
     for k, start in zip((6, 12, 18), sorted(lowest), strict=True):
         assert start <= numbers.index(f" {k}") + 1 <= start + 2 * len(BY_K)
     assert lines[HEIGHT + 3].strip() == "source classes dropped, of 36"

@@ -18,8 +18,9 @@ from tests.unit.pruning.test_curve import measured
 from tests.unit.pruning.test_measured import pruned
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
-from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.curve import removal_curves
+from tui_influence.pruning.options import ClassList
 from tui_influence.roles import (
     ArmKind,
 )
@@ -129,7 +130,7 @@ def test_numbers_on_the_axis_keep_a_distance_and_small_ticks_mark_the_others(tmp
 
 def test_names_are_neither_formulas_nor_control_characters(tmp_path):
     names = {r"$\frac{a}{b}$.txt", "\x1b[2J\u202e.txt", "$x^.txt", "<&>.txt", "狮.txt", "long" * 40}
-    chosen = [choice([f"class {n}"], bare().groups, ArmKind.DROP, name) for n, name in enumerate(sorted(names))]
+    chosen = [ClassList(ArmKind.DROP, (f"class {n}",), name) for n, name in enumerate(sorted(names))]
     pruning = with_arms(replace(bare(), sweep="$x"), [3], chosen, 2)
     pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"$_{\x07": 1.0}))
     found = pruned(tmp_path, pruning, lambda arm, row, target: np.full(240, 0.1 * row.repeat), targets=("$_{\x07",))
@@ -150,7 +151,7 @@ def test_many_lists_of_one_name_are_told_apart_and_leave_the_panels_their_room(t
     def panel(count):
         """The texts, and how high a marker of the curve of random is above another."""
         plan = bare(36)
-        chosen = [choice([f"class {number}"], plan.groups, ArmKind.DROP, "mine.txt") for number in range(count)]
+        chosen = [ClassList(ArmKind.DROP, (f"class {number}",), "mine.txt") for number in range(count)]
         arms = with_arms(plan, [3], chosen, 2)
         found = pruned(tmp_path / str(count), arms, lambda arm, row, target: np.full(240, 0.1 - len(row.dropped)))
         svg = removal_figure(found, "svg")

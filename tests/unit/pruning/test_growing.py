@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_measured import LABELS, flat, pruned
-from tui_influence.pruning.arms import choice, identity, with_arms
+from tui_influence.pruning.arms import arm_key, with_arms
+from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.stages import extend_plan, repeats_needed
 from tui_influence.roles import (
     ArmKind,
@@ -36,12 +37,12 @@ def varying(arm, row, target):
 
 
 def test_an_arm_that_varies_more_is_repeated_more_and_what_it_is_compared_with_as_often(tmp_path):
-    pruning = planned(Stages(4, within=0.1, most=100), (3,), [choice(["class 7"], bare().groups, ArmKind.DROP, "one")])
+    pruning = planned(Stages(4, within=0.1, most=100), (3,), [ClassList(ArmKind.DROP, ("class 7",), "one")])
     pruned(tmp_path, pruning, varying)
     needed = {
         label: count
         for arm in pruning.arms
-        if (count := repeats_needed(Paths(tmp_path), pruning).get(identity(arm)))
+        if (count := repeats_needed(Paths(tmp_path), pruning).get(arm_key(arm)))
         for label in [arm.label]
     }
     # t of 6 df is 2.447; variances of accuracies at 0.5 +- 0.05 and +- 0.1, four each, are 4/3 of their squares.

@@ -10,7 +10,7 @@ from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.stages import uses_of_classes
+from tui_influence.pruning.stages import class_usage
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -52,7 +52,7 @@ def rewrite(paths, pruning, row, place, **predictions):
 @pytest.mark.parametrize("kind", [ArmKind.LABELS, ArmKind.FEATURES])
 def test_targets_count_by_their_weights_and_examples_of_the_estimate_half_alone(recorded, kind):
     paths, pruning = recorded
-    found = uses_of_classes(paths, pruning, kind)
+    found = class_usage(paths, pruning, kind)
     assert len(found) == SEEDS
     for row, uses in zip(pruning.arms[0].rows, found, strict=True):
         expected = np.zeros(12)
@@ -67,15 +67,15 @@ def test_targets_count_by_their_weights_and_examples_of_the_estimate_half_alone(
 def test_repeats_count_up_to_the_first_that_is_not_recorded(recorded):
     paths, pruning = recorded
     paths.record(Role.ARM, pruning.arms[0].rows[1].index, 1).unlink()
-    assert len(uses_of_classes(paths, pruning, ArmKind.LABELS)) == 1
+    assert len(class_usage(paths, pruning, ArmKind.LABELS)) == 1
     paths.record(Role.ARM, pruning.arms[0].rows[0].index, 0).unlink()
-    assert uses_of_classes(paths, pruning, ArmKind.LABELS) == []
+    assert class_usage(paths, pruning, ArmKind.LABELS) == []
 
 
 def test_records_that_do_not_say_what_an_example_is_taken_for_are_refused(recorded):
     paths, pruning = recorded
     row = pruning.arms[0].rows[2]
     rewrite(paths, pruning, row, 0, mapped=taken(row, 0))
-    assert len(uses_of_classes(paths, pruning, ArmKind.LABELS)) == SEEDS
+    assert len(class_usage(paths, pruning, ArmKind.LABELS)) == SEEDS
     with pytest.raises(ResultsError, match="do not say which class each example is taken for"):
-        uses_of_classes(paths, pruning, ArmKind.FEATURES)
+        class_usage(paths, pruning, ArmKind.FEATURES)

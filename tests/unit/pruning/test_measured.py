@@ -8,9 +8,10 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info, make_record
 from tui_influence.export.pruning import COLUMNS, pruning_csv, pruning_document
-from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.results import difference, lost_and_gained, measure_arms
+from tui_influence.pruning.results import difference, load_results, lost_and_gained
 from tui_influence.render.pruning import plan_lines, report_lines
 from tui_influence.roles import (
     ArmKind,
@@ -64,7 +65,7 @@ def pruned(root, pruning, margin, *, only=None, seed=0, targets=("digits",)):
                     row.index, Role.ARM, place, mask=masks[row.index], margins=margins, predicted=predicted
                 )
                 write_record(paths, record)
-    return measure_arms(paths, info, pruning)
+    return load_results(paths, info, pruning)
 
 
 def flat(value):
@@ -105,13 +106,13 @@ def test_gains_are_of_the_evaluate_half_alone(tmp_path):
         return np.where(ESTIMATE, 50.0, worth)
 
     measured = pruned(tmp_path, pruning, margin)
-    lowest = measured.of(ArmKind.LOWEST, 3)
+    lowest = measured.result_of(ArmKind.LOWEST, 3)
     assert lowest.margin.mean.value == pytest.approx(1.5, abs=0.02)
     assert lowest.margin.gain.value == pytest.approx(0.5, abs=0.02)
     assert lowest.margin.gain.sign == 1
     assert lowest.margin.over[ArmKind.RANDOM].value == pytest.approx(0.7, abs=0.02)
-    assert measured.of(ArmKind.HIGHEST, 3).accuracy.mean.value == 0
-    assert measured.of(ArmKind.HIGHEST, 3).accuracy.gain.value == -1
+    assert measured.result_of(ArmKind.HIGHEST, 3).accuracy.mean.value == 0
+    assert measured.result_of(ArmKind.HIGHEST, 3).accuracy.gain.value == -1
 
 
 def test_each_target_class_says_what_it_gained_and_lost(tmp_path):
@@ -122,7 +123,7 @@ def test_each_target_class_says_what_it_gained_and_lost(tmp_path):
             return np.where(LABELS == 2, 0.0, 5.0)
         return np.where(LABELS == 0, -5.0, 5.0)
 
-    gains = {gain.name: gain for gain in pruned(tmp_path, pruning, margin).of(ArmKind.LOWEST, 3).by_class}
+    gains = {gain.name: gain for gain in pruned(tmp_path, pruning, margin).result_of(ArmKind.LOWEST, 3).by_class}
     assert gains["x"].accuracy.value == -1
     assert gains["y"].accuracy.value == 0
     assert gains["z"].accuracy.sign == 1
@@ -138,14 +139,14 @@ def test_classes_that_changed_by_chance_are_not_named(tmp_path):
         def noise(arm, row, target, seed=seed):
             return np.random.default_rng((seed, row.index, 7)).normal(0, 1, 3)[LABELS]
 
-        result = pruned(tmp_path / str(seed), pruning, noise, seed=seed).of(ArmKind.LOWEST, 3)
+        result = pruned(tmp_path / str(seed), pruning, noise, seed=seed).result_of(ArmKind.LOWEST, 3)
         named += any(lost_and_gained(result.by_class))
     assert named <= 7  # binomial, 40 at 5%: p = 0.0007
 
     def changed(arm, row, target):
         return np.where((LABELS == 1) & (arm.kind is ArmKind.LOWEST), -5.0, 5.0)
 
-    lost, gained = lost_and_gained(pruned(tmp_path / "real", pruning, changed).of(ArmKind.LOWEST, 3).by_class)
+    lost, gained = lost_and_gained(pruned(tmp_path / "real", pruning, changed).result_of(ArmKind.LOWEST, 3).by_class)
     assert [gain.name for gain in lost] == ["y"]
     assert gained == []
 
@@ -155,7 +156,7 @@ def test_targets_are_averaged_by_their_weights(tmp_path):
     pruning = replace(pruning, ranking=replace(pruning.ranking, targets={"a": 3.0, "b": 1.0}))
     of_target = {"a": np.where(ESTIMATE, -9.0, 4.0), "b": np.where(ESTIMATE, -9.0, 8.0)}
     measured = pruned(tmp_path, pruning, lambda arm, row, target: of_target[target], targets=("a", "b"))
-    control = measured.of(ArmKind.ALL, 0)
+    control = measured.result_of(ArmKind.ALL, 0)
     assert control.margin.mean.value == pytest.approx(5, abs=0.02)
     assert control.by_target["b"]["margin"].mean.value == pytest.approx(8, abs=0.02)
     assert control.by_target["a"]["accuracy"].mean.value == 1
@@ -190,7 +191,7 @@ def test_a_gain_that_is_there_is_recommended_with_an_interval_for_the_best_of_al
 def test_what_would_tell_a_gain_is_said_where_it_can_be_known(tmp_path):
     for seed in range(9):
         measured = pruned(tmp_path / str(seed), with_arms(bare(), [3], [], 6), noisy({3: 0.12}, seed))
-        gain = measured.of(ArmKind.LOWEST, 3).margin.gain
+        gain = measured.result_of(ArmKind.LOWEST, 3).margin.gain
         if gain.low < 0 < gain.value - 0.5 * gain.se:
             break
     unsure = measured_best(measured)
@@ -218,8 +219,8 @@ def test_a_record_that_was_trained_on_other_groups_does_not_count(tmp_path):
     )
     paths.record(Role.ARM, row.index, 0).unlink()
     write_record(paths, stranger)
-    measured = measure_arms(paths, read_run_info(paths.root), pruning)
-    assert measured.of(ArmKind.LOWEST, 3).models == 2
+    measured = load_results(paths, read_run_info(paths.root), pruning)
+    assert measured.result_of(ArmKind.LOWEST, 3).models == 2
     assert measured.damaged == (f"arm {row.index}: it was trained on other groups than its arm keeps",)
 
 
@@ -249,7 +250,7 @@ def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):
 def test_the_csv_says_what_the_json_says(tmp_path):
     import csv
 
-    pruning = with_arms(bare(), [3], [choice(["class 1"], bare().groups, ArmKind.DROP, "=1.txt")], 3)
+    pruning = with_arms(bare(), [3], [ClassList(ArmKind.DROP, ("class 1",), "=1.txt")], 3)
     measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 + len(row.dropped)))
     rows = list(csv.DictReader(pruning_csv(measured, comments=False).splitlines()))
     document = pruning_document(measured)
@@ -270,7 +271,7 @@ def test_the_csv_says_what_the_json_says(tmp_path):
 def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
     groups = ("\x1b[2Jbell", *bare().groups[1:])
     pruning = replace(bare(), groups=groups, sweep="caf\u00e9\x07")
-    pruning = with_arms(pruning, [3, 5], [choice([groups[1]], groups, ArmKind.DROP, "\x1bliste\u00e9.txt")], 3)
+    pruning = with_arms(pruning, [3, 5], [ClassList(ArmKind.DROP, (groups[1],), "\x1bliste\u00e9.txt")], 3)
     measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 - len(row.dropped) / 9 + row.repeat / 50))
     for text in [*report_lines(measured, 80, ascii_only=True), *plan_lines(pruning, ascii_only=True)]:
         assert text.isascii()
@@ -279,7 +280,7 @@ def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
 
 def test_a_plan_of_lists_alone_says_nothing_of_predictions():
     groups = bare().groups
-    lists = with_arms(bare(), [], [choice(groups[:2], groups, ArmKind.DROP, "two")], 3)
+    lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, tuple(groups[:2]), "two")], 3)
     assert [line for line in plan_lines(lists) if "predict" in line or "recommend" in line] == []
     assert any("drop two, random 2" in line for line in plan_lines(lists))
     assert any("predicted gain: none" in line for line in plan_lines(with_arms(bare(), [2], [], 3)))

@@ -17,23 +17,28 @@ from tui_influence.influence.types import (
     OutputKind,
 )
 from tui_influence.pruning import planning
-from tui_influence.pruning.arms import Chosen, choice, default_grid, with_arms
+from tui_influence.pruning.arms import default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
+from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.planning import (
-    Asked,
     OtherSettingsError,
-    Planned,
-    Wanted,
-    config_of,
-    cost_of,
-    directory_of,
-    names_of,
+    PruningPlan,
     open_sweep_data,
-    outlined,
-    plan,
-    refuse_other_question,
+    plan_cost,
+    preview_plan,
+    pruning_config,
+    pruning_directory,
+    pruning_names,
+    rank_for_pruning,
+    refuse_other_ranking,
 )
-from tui_influence.pruning.target_mix import Mixture, Side, mix_words, parse_weights, refuse_half_without_examples
+from tui_influence.pruning.target_mix import (
+    TargetMix,
+    TargetOutputs,
+    describe_weights,
+    parse_weights,
+    refuse_half_without_examples,
+)
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -48,8 +53,8 @@ from tui_influence.store.pruning_plan import (
 from tui_influence.store.run_info import IMPORTED, SourceInfo, TargetInfo, read_run_info, write_run_info
 
 GROUPS = 30
-PLAIN = Asked({"digits": 1.0}, "difference", "margin", {})
-MINE = choice(["class 03"], [f"class {k:02d}" for k in range(GROUPS)], ArmKind.DROP, "mine.txt")
+PLAIN = PruningRequest(weights={"digits": 1.0}, estimator="difference", output="margin")
+MINE = ClassList(ArmKind.DROP, ("class 03",), "mine.txt")
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +70,20 @@ def sweep(tmp_path):
 
 def begun(sweep, asked=PLAIN, name="main", **stages):
     """A pruning of a sweep that is there, with the arms of dropping three."""
-    info, own = read_run_info(sweep.root), directory_of(sweep, name)
-    made = plan(sweep, info, asked, [3])
+    info, own = read_run_info(sweep.root), pruning_directory(sweep, name)
+    made = rank_for_pruning(sweep, info, asked, [3])
     made = with_arms(replace(made, stages=Stages(**{"seeds": 2, **stages})), [3], [], 2)
     write_arms(own, made)
-    write_run_info(own, replace(info, config=config_to_json(config_of(info, own, asked)), models=0, arms=made.n_rows))
+    write_run_info(
+        own, replace(info, config=config_to_json(pruning_config(info, own, asked)), models=0, arms=made.n_rows)
+    )
     return own
 
 
-def outline(sweep, own=None, **wanted):
-    return outlined(sweep, read_run_info(sweep.root), own or directory_of(sweep, "main"), Wanted(**wanted))
+def outline(sweep, own=None, **request):
+    return preview_plan(
+        sweep, read_run_info(sweep.root), own or pruning_directory(sweep, "main"), PruningRequest(**request)
+    )
 
 
 # What is ranked and predicted
@@ -83,7 +92,9 @@ def outline(sweep, own=None, **wanted):
 @pytest.mark.parametrize(("estimator", "output"), [("difference", "margin"), ("ridge", "probability")])
 def test_a_plan_keeps_the_ranking_of_the_estimate_half(two_targets, estimator, output):
     info = read_run_info(two_targets.root)
-    used = plan(two_targets, info, Asked({"opposite": 2.0}, estimator, output, {}), [2]).ranking
+    used = rank_for_pruning(
+        two_targets, info, PruningRequest(weights={"opposite": 2.0}, estimator=estimator, output=output), [2]
+    ).ranking
     question = Question(target="opposite", estimator=estimator, output_kind=output, split="estimate")
     ranked = {
         row.index: row for row in rank(read_snapshot(two_targets, info, "opposite"), question).report.ranking.rows
@@ -98,9 +109,9 @@ def test_a_plan_keeps_the_ranking_of_the_estimate_half(two_targets, estimator, o
 def test_a_group_of_unknown_influence_has_none_in_the_plan(tmp_path):
     paths = make_run(tmp_path / "run", models=1)
     with pytest.raises(ResultsError, match="1 model recorded: too few to rank by"):
-        plan(paths, read_run_info(paths.root), PLAIN, [2])
+        rank_for_pruning(paths, read_run_info(paths.root), PLAIN, [2])
     two = make_run(tmp_path / "two", models=2)
-    used = plan(two, read_run_info(two.root), PLAIN, [2]).ranking
+    used = rank_for_pruning(two, read_run_info(two.root), PLAIN, [2]).ranking
     masks = read_snapshot(two, read_run_info(two.root), "digits").outputs.masks
     assert [value is None for value in used.influence] == (masks[0] == masks[1]).tolist()
     assert set(used.low) == {None}
@@ -108,10 +119,10 @@ def test_a_group_of_unknown_influence_has_none_in_the_plan(tmp_path):
 
 def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_dropped(two_targets):
     info = read_run_info(two_targets.root)
-    made = plan(two_targets, info, PLAIN, [5])
+    made = rank_for_pruning(two_targets, info, PLAIN, [5])
     assert [one.k for one in made.forecast] == list(range(1, GROUPS - 1))
     reading = read_snapshot(two_targets, info, "digits")
-    mixture = Mixture.of([Side("digits", reading.examples, reading.outputs)], {"digits": 1.0})
+    mixture = TargetMix.from_outputs([TargetOutputs("digits", reading.examples, reading.outputs)], {"digits": 1.0})
     margin, accuracy = (mixture.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT))
     ks = list(range(1, GROUPS - 1))
     expected = predict_gain(mixture.masks, margin, np.stack([margin, accuracy], axis=1), None, "difference", ks)
@@ -126,7 +137,7 @@ def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_droppe
 
 def test_of_very_many_numbers_some_are_predicted_and_those_asked_for_among_them(tmp_path):
     paths = make_run(tmp_path / "run", models=40, groups=403, pictures=False)
-    found = [one.k for one in plan(paths, read_run_info(paths.root), PLAIN, [2, 77]).forecast]
+    found = [one.k for one in rank_for_pruning(paths, read_run_info(paths.root), PLAIN, [2, 77]).forecast]
     assert {1, 2, 77, 401} <= set(found)
     assert 200 <= len(found) <= 202
     assert found == sorted(found)
@@ -134,7 +145,7 @@ def test_of_very_many_numbers_some_are_predicted_and_those_asked_for_among_them(
 
 
 def test_from_few_models_nothing_is_predicted(sweep):
-    assert plan(sweep, read_run_info(sweep.root), PLAIN, [3]).forecast == ()
+    assert rank_for_pruning(sweep, read_run_info(sweep.root), PLAIN, [3]).forecast == ()
 
 
 # What it is called, and what it is trained by
@@ -143,29 +154,31 @@ def test_from_few_models_nothing_is_predicted(sweep):
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".x", "a" * 101, "a\x1bb"])
 def test_a_pruning_cannot_have_any_name(sweep, name):
     with pytest.raises(ConfigError, match="must be letters, digits") as refused:
-        directory_of(sweep, name)
+        pruning_directory(sweep, name)
     assert str(refused.value).isprintable()
 
 
 def test_prunings_are_listed_by_name_once_they_have_begun(sweep):
-    assert names_of(sweep) == []
+    assert pruning_names(sweep) == []
     for name in ("second", "first"):
         begun(sweep, name=name)
-    directory_of(sweep, "planned").root.mkdir()
-    assert names_of(sweep) == ["first", "second"]
-    assert directory_of(sweep, "first").root == sweep.prunings / "first"
+    pruning_directory(sweep, "planned").root.mkdir()
+    assert pruning_names(sweep) == ["first", "second"]
+    assert pruning_directory(sweep, "first").root == sweep.prunings / "first"
 
 
 def test_a_pruning_is_trained_as_its_sweep_with_what_is_asked_instead(two_targets):
     info = read_run_info(two_targets.root)
     settings = {"train.epochs": 3, "model.arch": "resnet9", "transfer": "full-network"}
-    config = config_of(info, directory_of(two_targets, "main"), replace(PLAIN, settings=settings))
+    config = pruning_config(info, pruning_directory(two_targets, "main"), replace(PLAIN, settings=settings))
     before = config_from_json(info.config)
     assert [target.name for target in config.target] == ["digits"]
     assert (config.train.epochs, config.model.arch, config.target[0].transfer) == (3, "resnet9", "full-network")
     assert config.train.model_copy(update={"epochs": before.train.epochs}) == before.train
     assert (config.run.name, config.run.output) == ("small-main", str(two_targets.prunings / "main"))
-    both = config_of(info, directory_of(two_targets, "main"), replace(PLAIN, weights={"digits": 1, "opposite": 1}))
+    both = pruning_config(
+        info, pruning_directory(two_targets, "main"), replace(PLAIN, weights={"digits": 1, "opposite": 1})
+    )
     assert [(target.name, target.transfer) for target in both.target] == [
         ("digits", "fixed-feature"),
         ("opposite", "fixed-feature"),
@@ -174,23 +187,23 @@ def test_a_pruning_is_trained_as_its_sweep_with_what_is_asked_instead(two_target
 
 def test_the_name_of_a_pruning_of_a_long_name_is_cut_to_what_a_name_may_be(sweep):
     info = replace(read_run_info(sweep.root), name="n" * 99)
-    assert config_of(info, directory_of(sweep, "main"), PLAIN).run.name == "n" * 99 + "-"
+    assert pruning_config(info, pruning_directory(sweep, "main"), PLAIN).run.name == "n" * 99 + "-"
 
 
 def test_a_wrong_setting_is_refused_by_its_key(sweep):
     info = read_run_info(sweep.root)
     with pytest.raises(ConfigError, match="epochs"):
-        config_of(info, directory_of(sweep, "main"), replace(PLAIN, settings={"train.epochs": 0}))
+        pruning_config(info, pruning_directory(sweep, "main"), replace(PLAIN, settings={"train.epochs": 0}))
 
 
 def test_a_pruning_goes_on_with_the_settings_that_it_began_with(sweep):
     longer = replace(PLAIN, settings={"train.epochs": 3})
     own = begun(sweep, longer)
     info = read_run_info(sweep.root)
-    assert config_of(info, own, PLAIN).train.epochs == 3
-    assert config_of(info, own, longer).train.epochs == 3
+    assert pruning_config(info, own, PLAIN).train.epochs == 3
+    assert pruning_config(info, own, longer).train.epochs == 3
     with pytest.raises(OtherSettingsError, match="holds a pruning with other settings; choose another --name") as found:
-        config_of(info, own, replace(PLAIN, settings={"train.epochs": 4}))
+        pruning_config(info, own, replace(PLAIN, settings={"train.epochs": 4}))
     assert [line for line in found.value.details if "epochs" in line and "3" in line and "4" in line]
 
 
@@ -203,11 +216,11 @@ def test_a_pruning_goes_on_with_the_settings_that_it_began_with(sweep):
     ],
 )
 def test_a_pruning_does_not_go_on_with_another_question(tmp_path, sweep, other, words):
-    own = directory_of(sweep, "main")
-    refuse_other_question(own, bare(), PLAIN)
-    refuse_other_question(own, bare(), replace(PLAIN, weights={"digits": 5.0}))  # of one target a weight says nothing
+    own = pruning_directory(sweep, "main")
+    refuse_other_ranking(own, bare(), PLAIN)
+    refuse_other_ranking(own, bare(), replace(PLAIN, weights={"digits": 5.0}))  # of one target a weight says nothing
     with pytest.raises(OtherSettingsError) as found:
-        refuse_other_question(own, bare(), replace(PLAIN, **other))
+        refuse_other_ranking(own, bare(), replace(PLAIN, **other))
     assert found.value.details == (words,)
 
 
@@ -216,7 +229,7 @@ def test_a_pruning_does_not_go_on_with_another_question(tmp_path, sweep, other, 
 
 def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
     pruning, config = outline(sweep)
-    assert sorted({arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}) == list(default_grid(GROUPS))
+    assert sorted({arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}) == list(default_drop_counts(GROUPS))
     assert (pruning.ranking.targets, pruning.ranking.estimator) == ({"digits": 1.0}, "difference")
     assert pruning.ranking.output == "margin"
     assert pruning.stages == Stages(5, BASELINES, 0.01, 20)
@@ -227,17 +240,17 @@ def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
 
 def test_where_seeds_are_said_no_more_of_an_arm_follow(sweep):
     assert outline(sweep, seeds=3)[0].stages == Stages(3, BASELINES, 0.0, 12)
-    assert outline(sweep, seeds=3, within=0.02, most=9)[0].stages == Stages(3, BASELINES, 0.02, 9)
-    assert outline(sweep, within=0)[0].stages == Stages(5, BASELINES, 0.0, 20)
-    assert outline(sweep, seeds=3, most=3)[0].stages.most == 3
-    with pytest.raises(ConfigError, match="at most 2 retrainings of an arm are fewer than the 3"):
-        outline(sweep, seeds=3, most=2)
+    assert outline(sweep, seeds=3, ci_half_width=0.02, max_seeds=9)[0].stages == Stages(3, BASELINES, 0.02, 9)
+    assert outline(sweep, ci_half_width=0)[0].stages == Stages(5, BASELINES, 0.0, 20)
+    assert outline(sweep, seeds=3, max_seeds=3)[0].stages.most == 3
+    with pytest.raises(ConfigError, match="--max-seeds 2 is less than the 3 seeds"):
+        outline(sweep, seeds=3, max_seeds=2)
 
 
 def test_a_list_is_pruned_without_the_numbers_that_nobody_asked_for(sweep):
-    pruning, _ = outline(sweep, chosen=[MINE], seeds=1)
+    pruning, _ = outline(sweep, lists=(MINE,), seeds=1)
     assert [arm.kind for arm in pruning.arms] == [ArmKind.ALL, ArmKind.DROP, ArmKind.RANDOM]
-    assert {arm.k for arm in outline(sweep, chosen=[MINE], ks=(4,), seeds=1)[0].arms} == {0, 1, 4}
+    assert {arm.k for arm in outline(sweep, lists=(MINE,), drop_counts=(4,), seeds=1)[0].arms} == {0, 1, 4}
 
 
 def test_baselines_are_those_that_are_named_and_of_classes_only(sweep):
@@ -247,7 +260,7 @@ def test_baselines_are_those_that_are_named_and_of_classes_only(sweep):
     info = read_run_info(sweep.root)
     write_run_info(sweep, replace(info, source=replace(info.source, classes=["a", "b"])))
     assert outline(sweep)[0].stages.baselines == ()
-    with pytest.raises(ConfigError, match="label-mapping: one model ranks source classes"):
+    with pytest.raises(ConfigError, match="label-mapping: single-model baselines rank source classes"):
         outline(sweep, baselines=(ArmKind.LABELS,))
     assert outline(sweep, baselines=())[0].stages.baselines == ()
 
@@ -258,17 +271,19 @@ def test_more_of_a_pruning_that_is_there_keeps_what_it_has(sweep):
     assert pruning.stages == Stages(2, (ArmKind.LABELS,), 0.03, 6)
     assert {arm.k for arm in pruning.arms} == {0, 3}
     assert outline(sweep, own, seeds=1)[0].stages.seeds == 2
-    grown, _ = outline(sweep, own, seeds=4, ks=(5,), baselines=(ArmKind.FEATURES,))
+    grown, _ = outline(sweep, own, seeds=4, drop_counts=(5,), baselines=(ArmKind.FEATURES,))
     assert grown.stages == Stages(4, BASELINES, 0.03, 6)
     assert grown.arms[1].rows[:2] == pruning.arms[1].rows
     assert {len(arm.rows) for arm in grown.arms} == {4}
     assert outline(sweep, own, seeds=9)[0].stages.most == 9
-    with pytest.raises(ConfigError, match="fewer than the 2"):
-        outline(sweep, own, most=1)
+    with pytest.raises(ConfigError, match="less than the 2"):
+        outline(sweep, own, max_seeds=1)
 
 
 def test_the_question_of_a_pruning_that_is_there_need_not_be_asked_again(two_targets):
-    own = begun(two_targets, Asked({"opposite": 1.0}, "ridge", "correct", {}), name="asked")
+    own = begun(
+        two_targets, PruningRequest(weights={"opposite": 1.0}, estimator="ridge", output="correct"), name="asked"
+    )
     used = outline(two_targets, own)[0].ranking
     assert (used.targets, used.estimator, used.output) == ({"opposite": 1.0}, "ridge", "correct")
     with pytest.raises(OtherSettingsError):
@@ -278,7 +293,7 @@ def test_the_question_of_a_pruning_that_is_there_need_not_be_asked_again(two_tar
 def test_what_was_planned_but_never_began_is_planned_anew(sweep):
     own = begun(sweep)
     own.run.unlink()
-    assert {arm.k for arm in outline(sweep, own, ks=(5,))[0].arms} == {0, 5}
+    assert {arm.k for arm in outline(sweep, own, drop_counts=(5,))[0].arms} == {0, 5}
 
 
 def test_a_pruning_that_is_being_run_is_left_alone(sweep):
@@ -298,7 +313,7 @@ def test_an_imported_sweep_has_nothing_to_retrain_by(sweep):
 def test_the_code_of_a_sweep_is_run_only_if_it_is_named(sweep):
     info = read_run_info(sweep.root)
     write_run_info(sweep, replace(info, config=info.config | {"model": {"arch": "evil:Net"}}))
-    with pytest.raises(ConfigError, match="say so with --arch evil:Net"):
+    with pytest.raises(ConfigError, match="allow it with --arch evil:Net"):
         outline(sweep)
     assert outline(sweep, settings={"model.arch": "evil:Net"})[1].model.arch == "evil:Net"
     assert outline(sweep, settings={"model.arch": "resnet9"})[1].model.arch == "resnet9"
@@ -307,17 +322,17 @@ def test_the_code_of_a_sweep_is_run_only_if_it_is_named(sweep):
 def test_progress_is_told_where_it_takes_a_while(sweep):
     told = []
     info = read_run_info(sweep.root)
-    outlined(sweep, info, directory_of(sweep, "new"), Wanted(), lambda *what: told.append(what))
-    outlined(sweep, info, begun(sweep), Wanted(), lambda *what: told.append(what))
+    preview_plan(sweep, info, pruning_directory(sweep, "new"), PruningRequest(), lambda *what: told.append(what))
+    preview_plan(sweep, info, begun(sweep), PruningRequest(), lambda *what: told.append(what))
     assert told == [("ranking, and predicting the gains", 0, 0)]
 
 
 def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
-    pruning, config = outline(sweep, ks=(3, 12), seeds=2, devices=["cpu"])
+    pruning, config = outline(sweep, drop_counts=(3, 12), seeds=2, devices=["cpu"])
     config = config.model_copy(update={"compute": config.compute.model_copy(update={"workers_per_device": 3})})
     asked = []
     monkeypatch.setattr(planning, "estimate_cost", lambda *what: asked.append(what))
-    cost_of(Planned(pruning, config, "data"))
+    plan_cost(PruningPlan(pruning, config, "data"))
     ((measured, data, workers),) = asked
     kept = np.mean([row.mask.mean() for row in pruning.rows()])
     assert kept == pytest.approx(1 - np.mean([arm.k for arm in pruning.arms]) / GROUPS)
@@ -325,7 +340,7 @@ def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):
     assert (measured.design.models, measured.design.heldout) == (pruning.n_rows, 0)
     assert (data, workers) == ("data", ["cpu"] * 3)
     alone = replace(pruning, arms=tuple(replace(arm, rows=arm.rows[:2]) for arm in pruning.arms[:1]))
-    cost_of(Planned(alone, config, "data"))
+    plan_cost(PruningPlan(alone, config, "data"))
     assert asked[1][0].design.alpha == pytest.approx(29 / 30)  # a design leaves one out at least
     assert asked[1][2] == ["cpu"] * 2
 
@@ -391,12 +406,14 @@ def test_data_that_changed_since_the_sweep_are_named(config, info):
 
     source = replace(info.source, fingerprint="0" * 32)
     targets = [info.targets[0], replace(info.targets[1], fingerprints=[info.targets[1].fingerprints[0], "0"])]
-    tail = "; its ranking is of other data"
-    assert message(source=source) == f"changed since the sweep: the source{tail}"
-    assert message(targets=targets) == f"changed since the sweep: target colour{tail}"
-    assert message(source=source, targets=targets) == f"changed since the sweep: the source, target colour{tail}"
+    tail = "); its ranking no longer applies"
+    assert message(source=source) == f"the data changed since the sweep (the source{tail}"
+    assert message(targets=targets) == f"the data changed since the sweep (target colour{tail}"
+    assert (
+        message(source=source, targets=targets) == f"the data changed since the sweep (the source, target colour{tail}"
+    )
     regrouped = replace(info.source, groups=info.source.groups[::-1])
-    assert message(source=regrouped) == f"changed since the sweep: the grouping of the source{tail}"
+    assert message(source=regrouped) == f"the data changed since the sweep (the grouping of the source{tail}"
 
 
 # Mixes of targets
@@ -405,9 +422,12 @@ def test_data_that_changed_since_the_sweep_are_named(config, info):
 def test_a_mix_is_the_weighted_mean_over_the_models_that_have_every_target(two_targets):
     info = read_run_info(two_targets.root)
     readings = [read_snapshot(two_targets, info, name) for name in ("digits", "opposite")]
-    sides = [Side(name, one.examples, one.outputs) for name, one in zip(("digits", "opposite"), readings, strict=True)]
+    sides = [
+        TargetOutputs(name, one.examples, one.outputs)
+        for name, one in zip(("digits", "opposite"), readings, strict=True)
+    ]
     shorter = replace(sides[1], outputs=_without(sides[1].outputs, [4, 9]))
-    mixture = Mixture.of([sides[0], shorter], {"digits": 3.0, "opposite": 1.0})
+    mixture = TargetMix.from_outputs([sides[0], shorter], {"digits": 3.0, "opposite": 1.0})
     rows = [index for index in range(40) if index not in (4, 9)]
     assert mixture.indices.tolist() == rows
     assert mixture.weights == (0.75, 0.25)
@@ -433,14 +453,18 @@ def _without(outputs, rows):
 def test_models_that_share_a_seed_are_a_cluster_of_a_mix(two_targets):
     reading = read_snapshot(two_targets, read_run_info(two_targets.root), "digits")
     paired = replace(reading.outputs, clusters=reading.outputs.indices // 2)
-    mixture = Mixture.of([Side("digits", reading.examples, paired)], {"digits": 1.0})
+    mixture = TargetMix.from_outputs([TargetOutputs("digits", reading.examples, paired)], {"digits": 1.0})
     assert mixture.clusters.tolist() == [index // 2 for index in range(40)]
 
 
 def test_equal_mixes_have_equal_words():
-    assert mix_words({"cars": 1.0, "birds": 3.0}) == mix_words({"birds": 0.6, "cars": 0.2}) == "birds 75%, cars 25%"
-    assert mix_words({"a": 1.0, "b": 2.0}) == "a 33.3%, b 66.7%"
-    assert mix_words({"birds": 0.2}) == "birds"
+    assert (
+        describe_weights({"cars": 1.0, "birds": 3.0})
+        == describe_weights({"birds": 0.6, "cars": 0.2})
+        == "birds 75%, cars 25%"
+    )
+    assert describe_weights({"a": 1.0, "b": 2.0}) == "a 33.3%, b 66.7%"
+    assert describe_weights({"birds": 0.2}) == "birds"
 
 
 def test_weights_are_one_unless_they_are_said(two_targets):
@@ -458,15 +482,18 @@ def test_a_weight_is_a_positive_number(two_targets, text):
 
 def test_a_target_needs_examples_to_rank_by_and_others_to_be_measured_on():
     for estimate, half in (([False, False], "estimate"), ([True, True], "evaluate")):
-        side = Side("digits", Examples(np.zeros(2, np.int64), np.array(estimate), ("a", "b")), None)
+        side = TargetOutputs("digits", Examples(np.zeros(2, np.int64), np.array(estimate), ("a", "b")), None)
         with pytest.raises(ResultsError, match=f"no test examples in its {half} half"):
             refuse_half_without_examples(side)
-    refuse_half_without_examples(Side("d", Examples(np.zeros(2, np.int64), np.array([True, False]), ("a", "b")), None))
+    refuse_half_without_examples(
+        TargetOutputs("d", Examples(np.zeros(2, np.int64), np.array([True, False]), ("a", "b")), None)
+    )
 
 
 def test_a_choice_of_the_users_says_what_it_drops():
     groups = ("a", "b", "c", "d")
-    assert choice(["a", "c", "a"], groups, ArmKind.DROP, "x") == Chosen(ArmKind.DROP, "drop x", (0, 2))
-    assert choice(["a", "c"], groups, ArmKind.KEEP, "x") == Chosen(ArmKind.KEEP, "keep x", (1, 3))
-    with pytest.raises(ConfigError, match="x: it leaves 1 of 4 groups: at least 2 must stay"):
-        choice(["a", "b", "c"], groups, ArmKind.DROP, "x")
+    drop, keep = ClassList(ArmKind.DROP, ("a", "c", "a"), "x"), ClassList(ArmKind.KEEP, ("a", "c"), "x")
+    assert (drop.label, dropped_groups(drop, groups)) == ("drop x", (0, 2))
+    assert (keep.label, dropped_groups(keep, groups)) == ("keep x", (1, 3))
+    with pytest.raises(ConfigError, match="x leaves 1 of 4 groups: at least 2 must stay"):
+        dropped_groups(ClassList(ArmKind.DROP, ("a", "b", "c"), "x"), groups)

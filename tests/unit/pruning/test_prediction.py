@@ -12,7 +12,7 @@ from tui_influence.influence.difference import difference
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.ridge import ridge
 from tui_influence.pruning import forecast
-from tui_influence.pruning.forecast import FEWEST, predict_gain
+from tui_influence.pruning.forecast import MIN_CLUSTERS, predict_gain
 
 SWEEPS = 60
 GROUPS = 24
@@ -142,20 +142,20 @@ def test_masks_of_one_size_say_nothing_about_keeping_everything():
 
 
 def test_something_is_predicted_from_as_many_models_and_groups_as_it_takes(monkeypatch):
-    sweep = simulate("bernoulli", FEWEST, GROUPS, 1, seed=0)
+    sweep = simulate("bernoulli", MIN_CLUSTERS, GROUPS, 1, seed=0)
     arguments = (sweep.masks, sweep.outputs[:, 0], sweep.outputs, None, "difference", [3])
-    pairs = simulate("balanced", 2 * FEWEST, GROUPS, 1, seed=0)
-    monkeypatch.setattr(forecast, "MOST_GROUPS", GROUPS)
+    pairs = simulate("balanced", 2 * MIN_CLUSTERS, GROUPS, 1, seed=0)
+    monkeypatch.setattr(forecast, "MAX_GROUPS", GROUPS)
     assert predict_gain(*arguments) is not None
     assert predict_gain(pairs.masks, pairs.outputs[:, 0], pairs.outputs, pairs.clusters, "difference", [3]) is not None
-    monkeypatch.setattr(forecast, "MOST_GROUPS", GROUPS - 1)
+    monkeypatch.setattr(forecast, "MAX_GROUPS", GROUPS - 1)
     assert predict_gain(*arguments) is None
 
 
 def test_nothing_is_predicted_from_a_few_models():
-    sweep = simulate("bernoulli", FEWEST - 1, GROUPS, 1, seed=0)
+    sweep = simulate("bernoulli", MIN_CLUSTERS - 1, GROUPS, 1, seed=0)
     assert predict_gain(sweep.masks, sweep.outputs[:, 0], sweep.outputs, None, "difference", [3]) is None
-    pairs = simulate("balanced", FEWEST, GROUPS, 1, seed=0)
+    pairs = simulate("balanced", MIN_CLUSTERS, GROUPS, 1, seed=0)
     assert predict_gain(pairs.masks, pairs.outputs[:, 0], pairs.outputs, pairs.clusters, "difference", [3]) is None
 
 

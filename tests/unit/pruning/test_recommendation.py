@@ -9,13 +9,14 @@ from scipy.stats import norm, t, ttest_ind
 
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.prunings import GROUPS, made, planned
-from tui_influence.pruning.arms import choice, with_arms
-from tui_influence.pruning.recommendation import measured_best, predicted_best
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.options import ClassList
+from tui_influence.pruning.recommendation import measured_best, predicted_best, with_level
 from tui_influence.pruning.results import (
     _with_q,
     difference,
     lost_and_gained,
-    mean_of,
+    mean_with_interval,
 )
 from tui_influence.pruning.types import (
     ClassGain,
@@ -60,7 +61,7 @@ def test_before_training_of_those_that_are_told_the_largest_gain_wins():
 
 
 def test_before_training_nothing_is_recommended_where_nothing_is_known():
-    lists = with_arms(bare(), [], [choice(["class 1"], bare().groups, ArmKind.DROP, "x")], 1)
+    lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
     assert predicted_best(lists).why == "no number of classes was asked for"
     none = predicted_best(with_arms(bare(), [3], [], 1))
     assert none.why == "nothing is predicted from so few models, or of so many groups"
@@ -109,7 +110,7 @@ def test_as_long_as_little_is_retrained_nothing_is_recommended():
     assert measured_best(gained(*enough, control=0)).why == "not enough is retrained yet"
     once = gained((1.0, nan), (1.0, nan), models=1)
     assert measured_best(once).why == "one retraining of an arm gives no interval: more --seeds"
-    lists = with_arms(bare(GROUPS), [], [choice(["class 1"], bare(GROUPS).groups, ArmKind.DROP, "x")], 1)
+    lists = with_arms(bare(GROUPS), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
     assert measured_best(made(lists, baselines=False)).why == "no number of classes was asked for"
 
 
@@ -159,8 +160,8 @@ def test_a_difference_is_welchs():
     assert (found.p, found.df) == pytest.approx((expected.pvalue, expected.df))
     assert found.value == pytest.approx(first.mean() - second.mean())
     assert found.se == pytest.approx(found.value / expected.statistic)
-    wide = expected.confidence_interval(0.99)
-    assert (found.at(0.99).low, found.at(0.99).high) == pytest.approx((wide.low, wide.high))
+    wide, at_99 = expected.confidence_interval(0.99), with_level(found, 0.99)
+    assert (at_99.low, at_99.high) == pytest.approx((wide.low, wide.high))
 
 
 def test_retrainings_that_agree_vary_by_what_rounding_alone_would_do():
@@ -182,11 +183,11 @@ def test_a_difference_takes_two_retrainings_of_each(first, second):
 
 def test_a_mean_has_students_interval():
     values = np.array([0.2, 0.5, 0.3, 0.9])
-    found, (low, high) = mean_of(values), t.interval(0.95, 3, values.mean(), values.std(ddof=1) / 2)
+    found, (low, high) = mean_with_interval(values), t.interval(0.95, 3, values.mean(), values.std(ddof=1) / 2)
     assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
-    alone = mean_of(values[:1])
+    alone = mean_with_interval(values[:1])
     assert (alone.value, np.isnan(alone.low)) == (0.2, True)
-    assert np.isnan(mean_of(values[:0]).value)
+    assert np.isnan(mean_with_interval(values[:0]).value)
 
 
 @pytest.mark.parametrize(("low", "high", "sign"), [(0.1, 1, 1), (0, 1, 0), (-1, 0, 0), (-1, -0.1, -1), (nan, nan, 0)])
@@ -223,5 +224,5 @@ def test_a_pruning_is_complete_once_every_arm_is():
     assert whole.models == whole.pruning.n_rows
     assert whole.forecast(3).k == 3
     assert whole.forecast(9) is None
-    assert whole.of(ArmKind.LOWEST, 4).arm.k == 4
-    assert whole.of(ArmKind.LOWEST, 3) is None
+    assert whole.result_of(ArmKind.LOWEST, 4).arm.k == 4
+    assert whole.result_of(ArmKind.LOWEST, 3) is None

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.errors import ResultsError
-from tui_influence.pruning.arms import choice, with_arms
+from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.options import ClassList
 from tui_influence.roles import (
     BASELINES,
     ArmKind,
@@ -37,7 +38,7 @@ def made():
     """Every kind of arm, a group of unknown influence, and forecasts with and without what masks cannot tell."""
     plan = bare(GROUPS)
     groups = plan.groups
-    lists = [choice(groups[1:2], groups, ArmKind.DROP, "x"), choice(groups[:4], groups, ArmKind.KEEP, "y")]
+    lists = [ClassList(ArmKind.DROP, tuple(groups[1:2]), "x"), ClassList(ArmKind.KEEP, tuple(groups[:4]), "y")]
     pruning = with_arms(replace(plan, stages=Stages(2, BASELINES[:1], 0.25, 5)), [2], lists, 2)
     influence = (None, *plan.ranking.influence[1:])
     return replace(

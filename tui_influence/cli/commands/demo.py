@@ -89,8 +89,9 @@ def demo(
 def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Path, Heartbeat]":
     """Retrain without half of the characters, chosen in several ways, and show what that does."""
     from tui_influence.cli.launch import device_list, run_here
-    from tui_influence.pruning.planning import Wanted, directory_of, planned
-    from tui_influence.pruning.results import measure_arms
+    from tui_influence.pruning.options import PruningRequest
+    from tui_influence.pruning.planning import plan_pruning, pruning_directory
+    from tui_influence.pruning.results import load_results
     from tui_influence.render.pruning import summary_lines
     from tui_influence.roles import (
         ArmKind,
@@ -101,19 +102,21 @@ def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Pat
     )
     from tui_influence.store.run_info import read_run_info
 
-    own = directory_of(paths, "main")
-    wanted = Wanted(ks=_DROPPED, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices))
-    plan = planned(paths, info, own, wanted)
+    pruning_paths = pruning_directory(paths, "main")
+    request = PruningRequest(
+        drop_counts=_DROPPED, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices)
+    )
+    plan = plan_pruning(paths, info, pruning_paths, request)
     diagnostics.say(
         f"\nRetraining without {' and '.join(map(str, _DROPPED))} of {len(info.source.groups)} characters: those that "
         "help least, as many at random, those that\nhelp most, and those that one network finds no use for; "
         f"{_SEEDS} networks each."
     )
-    last = run_here(Request(plan.config, own.root, pruning=plan.pruning))
+    last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.line("")
-    for line in summary_lines(measure_arms(own, read_run_info(own.root), read_arms(own))):
+    for line in summary_lines(load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
         output.line(line)
-    return own.root, last
+    return pruning_paths.root, last
 
 
 def demo_config(results: Path, models: int | None = None) -> "Config":

@@ -35,16 +35,16 @@ from tui_influence.errors import ConfigError
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.pruning.counterfactual import (
-    DROP,
-    FEWEST_SEEDS,
-    verification,
-    verified,
+    DEFAULT_DROPPED,
+    MIN_SEEDS,
+    load_counterfactual,
+    plan_counterfactual,
 )
 from tui_influence.pruning.options import (
-    kept_at,
-    verify_command,
+    counterfactual_command,
+    counterfactual_paths,
 )
-from tui_influence.pruning.planning import OtherSettingsError, planned
+from tui_influence.pruning.planning import OtherSettingsError, plan_pruning
 from tui_influence.pruning.types import CounterfactualPreview
 from tui_influence.render.counterfactual import (
     counterfactual_lines,
@@ -181,27 +181,29 @@ def verify_failure(reading: RunSnapshot, question: Question, options: Options) -
     if example is None:
         raise ValueError("a verification is of one example")
     refuse_if_imported(sweep.root, reading.info)
-    own = kept_at(sweep, reading.target, example)
-    if own.run.exists() and not options.asks_to_train:
-        _show(own, example, options)
+    pruning_paths = counterfactual_paths(sweep, reading.target, example)
+    if pruning_paths.run.exists() and not options.asks_to_train:
+        _show(pruning_paths, example, options)
         return
-    count = options.drop or DROP
-    wanted = verification(reading, question, drop=count, seeds=options.seeds, devices=device_list(options.devices))
-    if len(wanted.blamed) < count:
-        fewer = pluralize(len(wanted.blamed), "class", "classes")
+    count = options.drop or DEFAULT_DROPPED
+    wanted = plan_counterfactual(
+        reading, question, drop=count, seeds=options.seeds, devices=device_list(options.devices)
+    )
+    if len(wanted.harmful_groups) < count:
+        fewer = pluralize(len(wanted.harmful_groups), "class", "classes")
         diagnostics.warn(f"only {fewer} lower the margin of example {example}")
-    if len(wanted.blamed) and (options.seeds or FEWEST_SEEDS) < FEWEST_SEEDS:
-        diagnostics.warn(f"with fewer than {FEWEST_SEEDS} retrainings of each arm no flip can be told from chance")
+    if len(wanted.harmful_groups) and (options.seeds or MIN_SEEDS) < MIN_SEEDS:
+        diagnostics.warn(f"with fewer than {MIN_SEEDS} retrainings of each arm no flip can be told from chance")
     with StageLine() as line:
         try:
-            plan = planned(sweep, reading.info, own, wanted.wanted, line.stage)
+            plan = plan_pruning(sweep, reading.info, pruning_paths, wanted.request, line.stage)
         except OtherSettingsError as error:
-            raise _kept_already(own, example, error) from error
+            raise _kept_already(pruning_paths, example, error) from error
     groups = reading.info.source.groups
-    diagnostics.say(f"leaves out {', '.join(printable(groups[one.group], 60) for one in wanted.blamed)}")
-    if not wanted.told:
+    diagnostics.say(f"leaves out {', '.join(printable(groups[one.group], 60) for one in wanted.harmful_groups)}")
+    if not wanted.is_significant:
         diagnostics.warn("none of these classes can be told from chance: leaving them out may well change nothing")
-    request = Request(plan.config, own.root, retry_failed=options.retry_failed, pruning=plan.pruning)
+    request = Request(plan.config, pruning_paths.root, retry_failed=options.retry_failed, pruning=plan.pruning)
     if options.dry_run:
         label = reading.target_info.classes[int(reading.examples.labels[example])]
         preview = CounterfactualPreview(question, label, wanted, plan.pruning, None)
@@ -209,22 +211,22 @@ def verify_failure(reading: RunSnapshot, question: Question, options: Options) -
         show_with_cost(plan, request, plan_document(preview, reading.info), lines, json=options.json)
         return
     say_how_many(sweep, reading.info, plan.pruning)
-    start(request, foreground=options.foreground, reading=verify_command(question, sweep.root))
+    start(request, foreground=options.foreground, reading=counterfactual_command(question, sweep.root))
     if options.foreground:
-        _show(own, example, options)
+        _show(pruning_paths, example, options)
 
 
-def _kept_already(own: Paths, example: int, error: OtherSettingsError) -> ConfigError:
+def _kept_already(pruning_paths: Paths, example: int, error: OtherSettingsError) -> ConfigError:
     kept = ConfigError(
-        f"{printable(str(own.root))} holds a verification of example {example} with other settings: "
+        f"{printable(str(pruning_paths.root))} holds a verification of example {example} with other settings: "
         "ask with those, or move it away"
     )
     kept.details = error.details
     return kept
 
 
-def _show(own: Paths, example: int, options: Options) -> None:
-    found = verified(own, read_run_info(own.root), read_arms(own), example)
+def _show(pruning_paths: Paths, example: int, options: Options) -> None:
+    found = load_counterfactual(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths), example)
     if found.damaged:
         diagnostics.warn(f"{len(found.damaged)} damaged records were left out: {printable(found.damaged[0])}")
     if options.json:
@@ -233,7 +235,7 @@ def _show(own: Paths, example: int, options: Options) -> None:
         console, style = output.console(), Style(options.ascii_only, dims=True)
         lines = [counterfactual_title(found, style), *counterfactual_lines(found, style, console.width)]
         console.print(*lines, sep="\n")
-    state = observe(own)[0]
+    state = observe(pruning_paths)[0]
     if not found.is_complete:
         verb = "status" if state in ACTIVE else "resume"
-        diagnostics.say(f"{state.value}; next: tinfl {verb} {shown(own.root)}")
+        diagnostics.say(f"{state.value}; next: tinfl {verb} {shown(pruning_paths.root)}")

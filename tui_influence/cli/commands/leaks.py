@@ -110,7 +110,7 @@ def leaks(
     from tui_influence.cli.images import canvas
     from tui_influence.cli.show_images import print_images
     from tui_influence.cli.show_leaks import print_copies, print_leaks
-    from tui_influence.export.leakage import copies_csv, document, leaks_csv
+    from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 
     removal = Removal(reading, export_remove, export_config) if export_remove is not None else None
     found, groups = None, groups_of_class(reading.info, source[0]) if source else None
@@ -133,10 +133,10 @@ def leaks(
     if csv is not None and found is not None:
         _write(csv, leaks_csv(reading, question, found, copies))
     elif csv is not None and copies is not None:
-        _write(csv, copies_csv(reading, copies))
+        _write(csv, duplicates_csv(reading, copies))
     if json:
         images = rows_of_groups(rank(reading, question).report.ranking, groups) if groups is not None else None
-        output.write_json(document(reading, question, found, copies, problem=problem, images=images, top=top))
+        output.write_json(leaks_document(reading, question, found, copies, problem=problem, images=images, top=top))
     if found is not None and found.n_excluded and (json or csv is not None):
         diagnostics.warn(
             f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"

@@ -28,8 +28,8 @@ from tui_influence.datasets.groups import read_class_list
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.pruning import plan_document
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
-from tui_influence.pruning.arms import Chosen, choice
-from tui_influence.pruning.planning import Planned, cost_of
+from tui_influence.pruning.options import ClassList
+from tui_influence.pruning.planning import PruningPlan, plan_cost
 from tui_influence.render.pruning import cost_line, plan_lines
 from tui_influence.roles import (
     BASELINES,
@@ -48,7 +48,7 @@ from tui_influence.text import printable
 if TYPE_CHECKING:
     from tui_influence.config.schema import Config
     from tui_influence.pruning.types import (
-        Measured,
+        PruningResults,
     )
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import RunInfo
@@ -132,7 +132,7 @@ def prune(
     """Retrain without the classes that hurt, and without others to compare; or show what that gained."""
     from tui_influence.cli.launch import shown
     from tui_influence.errors import ConfigError
-    from tui_influence.pruning.planning import directory_of
+    from tui_influence.pruning.planning import pruning_directory
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info, refuse_if_imported
     from tui_influence.text import printable
@@ -143,7 +143,7 @@ def prune(
         command = printable(f"tinfl prune {shown(sweep)} --name {shown(Path(found))}", 1000)
         raise ConfigError(f"{printable(str(results))} is a pruning; its sweep is asked: {command}")
     refuse_if_imported(results, info)
-    own = directory_of(paths, name)
+    pruning_paths = pruning_directory(paths, name)
     settings = {"transfer": transfer, "model.arch": arch, "train.epochs": epochs}
     settings = {key: value for key, value in settings.items() if value is not None}
     reading = Reading(drop_counts, csv, classes_csv, figure, export_classes, export_config, json, ascii_only)
@@ -171,35 +171,35 @@ def prune(
             trains.append("--drop-counts")
         if trains:
             raise ConfigError(f"{trains[0]} is for retraining, and what was asked for only reads what is retrained")
-        read(paths, info, own, reading)
+        read(paths, info, pruning_paths, reading)
         return
-    if own.run.exists() and drop_counts is None and not trains:
-        read(paths, info, own, reading)
+    if pruning_paths.run.exists() and drop_counts is None and not trains:
+        read(paths, info, pruning_paths, reading)
         return
     from tui_influence.cli.launch import StageLine, device_list, start
-    from tui_influence.pruning.options import numbers
-    from tui_influence.pruning.planning import Wanted, planned
+    from tui_influence.pruning.options import PruningRequest, parse_drop_counts
+    from tui_influence.pruning.planning import plan_pruning
     from tui_influence.pruning.target_mix import parse_weights
     from tui_influence.render.pruning import plan_lines
     from tui_influence.runs.supervisor import Request
 
-    wanted = Wanted(
-        ks=numbers(drop_counts) if drop_counts is not None else (),
-        chosen=lists(info, keep or [], drop or []),
+    pruning_request = PruningRequest(
+        drop_counts=parse_drop_counts(drop_counts) if drop_counts is not None else (),
+        lists=lists(info, keep or [], drop or []),
         seeds=seeds,
         weights=parse_weights(target, info) if target else {},
-        estimator=estimator,
-        output=output_kind,
+        estimator=estimator or "",
+        output=output_kind or "",
         baselines=None if baselines is None else kinds(baselines),
-        within=None if ci_width is None else ci_width / 100,
-        most=max_seeds,
+        ci_half_width=None if ci_width is None else ci_width / 100,
+        max_seeds=max_seeds,
         settings=settings,
         devices=device_list(devices),
     )
     with StageLine() as line:
-        plan = planned(paths, info, own, wanted, line.stage)
+        plan = plan_pruning(paths, info, pruning_paths, pruning_request, line.stage)
     request = Request(
-        plan.config, own.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
+        plan.config, pruning_paths.root, allow_code=arch is not None, retry_failed=retry_failed, pruning=plan.pruning
     )
     if dry_run:
         show_plan(plan, request, json=json, ascii_only=ascii_only)
@@ -207,9 +207,9 @@ def prune(
     say_how_many(paths, info, plan.pruning)
     for text in plan_lines(plan.pruning, ascii_only=ascii_only):
         diagnostics.say(text)
-    start(request, foreground=foreground, reading=command_of_pruning(own.root))
+    start(request, foreground=foreground, reading=command_of_pruning(pruning_paths.root))
     if foreground:
-        read(paths, info, own, Reading(ascii_only=ascii_only))
+        read(paths, info, pruning_paths, Reading(ascii_only=ascii_only))
 
 
 def kinds(text: str) -> tuple[ArmKind, ...]:
@@ -227,28 +227,30 @@ def kinds(text: str) -> tuple[ArmKind, ...]:
     return tuple(ArmKind(part) for part in parts)
 
 
-def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> list[Chosen]:
+def lists(info: RunInfo, keep: Sequence[Path], drop: Sequence[Path]) -> tuple[ClassList, ...]:
     """Return the arms of `--keep` and `--drop`.
 
     Raises:
-        ConfigError: a list cannot be read, names an unknown class, or leaves too few.
+        ConfigError: a list cannot be read, or names an unknown class.
     """
     groups = info.source.groups
     listed = [*((path, ArmKind.KEEP) for path in keep), *((path, ArmKind.DROP) for path in drop)]
     names = [path.name for path, _ in listed]
-    return [
-        choice(read_class_list(path, groups), groups, kind, path.name if names.count(path.name) == 1 else str(path))
+    return tuple(
+        ClassList(kind, tuple(read_class_list(path, groups)), path.name if names.count(path.name) == 1 else str(path))
         for path, kind in listed
-    ]
+    )
 
 
-def show_plan(found: Planned, request: Request, *, json: bool, ascii_only: bool) -> None:
+def show_plan(found: PruningPlan, request: Request, *, json: bool, ascii_only: bool) -> None:
     """Show what would be trained and what it would cost; see `show_with_cost`."""
     lines = plan_lines(found.pruning, ascii_only=ascii_only)
     show_with_cost(found, request, plan_document(found.pruning), lines, json=json)
 
 
-def show_with_cost(found: Planned, request: Request, document: dict[str, Any], lines: list[str], *, json: bool) -> None:
+def show_with_cost(
+    found: PruningPlan, request: Request, document: dict[str, Any], lines: list[str], *, json: bool
+) -> None:
     """Show a plan as a document or as lines, and what it would cost, after timing a few training steps.
 
     Where others would train it, nothing is timed; what Slurm would be given is shown instead.
@@ -258,7 +260,7 @@ def show_with_cost(found: Planned, request: Request, document: dict[str, Any], l
         return
     with StageLine() as line:
         line.stage("timing a few training steps", 0, 0)
-        cost = cost_of(found)
+        cost = plan_cost(found)
     if json:
         output.write_json(
             {
@@ -344,13 +346,13 @@ def command_of_pruning(root: Path) -> str:
     return f"tinfl prune {shown(sweep)}" + ("" if name == "main" else f" --name {name}")
 
 
-def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
+def read(paths: "Paths", info: "RunInfo", pruning_paths: "Paths", asked: Reading) -> None:
     """Show or write what is measured of a pruning so far.
 
     Args:
         paths: of the sweep.
         info: of the sweep.
-        own: of the pruning.
+        pruning_paths: of the pruning.
         asked: in which forms.
 
     Raises:
@@ -362,8 +364,8 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
     from tui_influence.export.figure import figure_format, removal_figure
     from tui_influence.export.files import write_bytes_atomically, write_text_atomically
     from tui_influence.export.pruning import classes_csv, pruning_csv, pruning_document
-    from tui_influence.pruning.planning import names_of
-    from tui_influence.pruning.results import measure_arms
+    from tui_influence.pruning.planning import pruning_names
+    from tui_influence.pruning.results import load_results
     from tui_influence.render.pruning import report_lines
     from tui_influence.runs.heartbeat import ACTIVE, observe
     from tui_influence.store.pruning_plan import read_arms
@@ -371,14 +373,14 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
 
     form = None if asked.figure is None else figure_format(asked.figure)
     _check(info, asked)
-    if not own.run.exists():
-        there = ", ".join(names_of(paths))
+    if not pruning_paths.run.exists():
+        there = ", ".join(pruning_names(paths))
         raise ResultsError(
-            f'{printable(str(paths.root))}: no pruning "{own.root.name}" to read; '
+            f'{printable(str(paths.root))}: no pruning "{pruning_paths.root.name}" to read; '
             + (f"there are: {printable(there)}" if there else f"tinfl prune {printable(str(paths.root))} starts one")
         )
-    own_info = read_run_info(own.root)
-    measured = measure_arms(own, own_info, read_arms(own))
+    own_info = read_run_info(pruning_paths.root)
+    measured = load_results(pruning_paths, own_info, read_arms(pruning_paths))
     if measured.damaged:
         diagnostics.warn(f"{len(measured.damaged)} damaged records were left out: {printable(measured.damaged[0])}")
     texts: list[tuple[Path, str]] = []
@@ -405,10 +407,10 @@ def read(paths: "Paths", info: "RunInfo", own: "Paths", asked: Reading) -> None:
             output.line(line)
     if asked.config is not None:
         diagnostics.say(f"next: tinfl check {printable(str(asked.config))}")
-    state = observe(own)[0]
+    state = observe(pruning_paths)[0]
     if not measured.is_complete:
         verb = "status" if state in ACTIVE else "resume"
-        diagnostics.say(f"{state.value}; next: tinfl {verb} {printable(shown(own.root))}")
+        diagnostics.say(f"{state.value}; next: tinfl {verb} {printable(shown(pruning_paths.root))}")
 
 
 def _check(info: "RunInfo", asked: Reading) -> None:
@@ -433,19 +435,19 @@ def _config_of(info: "RunInfo", kept: Path) -> "Config":
     return config.model_copy(update={"run": run, "source": source})
 
 
-def _kept(measured: "Measured", k: str | None) -> str:
+def _kept(measured: "PruningResults", k: str | None) -> str:
     """Return the classes that stay, a line each: without the recommended number of the lowest, or without k."""
-    from tui_influence.pruning.arms import check_grid, order_of
-    from tui_influence.pruning.options import listed_text, numbers
+    from tui_influence.pruning.arms import ascending_order, check_drop_counts
+    from tui_influence.pruning.options import class_list_text, parse_drop_counts
     from tui_influence.pruning.recommendation import measured_best
 
     groups = measured.pruning.groups
-    ks = check_grid(numbers(k), len(groups)) if k is not None else ()
+    ks = check_drop_counts(parse_drop_counts(k), len(groups)) if k is not None else ()
     if len(ks) > 1:
         raise ConfigError("--export-classes writes one list: give one --drop-counts")
     best = measured_best(measured)
     count = ks[0] if ks else best.k
     if count is None:
         raise ConfigError(f"nothing is recommended ({best.why}): say how many to drop with --drop-counts")
-    dropped = set(order_of(measured.pruning.ranking.influence)[:count].tolist())
-    return listed_text([name for place, name in enumerate(groups) if place not in dropped])
+    dropped = set(ascending_order(measured.pruning.ranking.influence)[:count].tolist())
+    return class_list_text([name for place, name in enumerate(groups) if place not in dropped])

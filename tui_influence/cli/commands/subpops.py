@@ -79,7 +79,12 @@ def subpops(
     from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
     from tui_influence.export.files import refuse_same_file, write_text_atomically
-    from tui_influence.export.subpopulations import classes_document, driven_csv, in_order, source_document
+    from tui_influence.export.subpopulations import (
+        classes_document,
+        examples_in_order,
+        source_document,
+        subpopulations_csv,
+    )
     from tui_influence.store.paths import Paths
     from tui_influence.store.run_info import read_run_info
 
@@ -88,7 +93,7 @@ def subpops(
     reading = read_snapshot(Paths(results), read_run_info(results), target)
     by_source = driven_examples(reading, question, group_of(reading, source)) if source is not None else None
     by_class = find_subpopulations(reading, question) if by_source is None else ()
-    examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else in_order(by_class)
+    examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else examples_in_order(by_class)
     others: Sequence[DrivenExample] = by_source.not_helped if by_source is not None else ()
     for note in data_warnings(reading):
         diagnostics.warn(note)
@@ -97,10 +102,10 @@ def subpops(
     elif export is not None:
         _write_lists(reading, by_class[0], export)
     if csv is not None and str(csv) == "-":
-        output.write(driven_csv(reading, question, [*examples, *others]))
+        output.write(subpopulations_csv(reading, question, [*examples, *others]))
         return
     if csv is not None:
-        write_text_atomically(csv, driven_csv(reading, question, [*examples, *others]))
+        write_text_atomically(csv, subpopulations_csv(reading, question, [*examples, *others]))
         diagnostics.say(f"wrote {csv}")
     if json:
         document = (
@@ -138,7 +143,7 @@ def _write_list(reading: "RunSnapshot", examples: "Sequence[DrivenExample]", pat
 
 def _write_lists(reading: "RunSnapshot", found: "ClassSubpopulations", folder: Path) -> None:
     """Write a list for each part of a class into a folder that is new or empty, so that no list of old stays there."""
-    from tui_influence.export.subpopulations import list_names
+    from tui_influence.export.subpopulations import list_file_names
     from tui_influence.store.files import make_directory, to_results_error
     from tui_influence.store.results_directory import refuse_links_in_path
     from tui_influence.text import printable
@@ -155,6 +160,6 @@ def _write_lists(reading: "RunSnapshot", found: "ClassSubpopulations", folder: P
     make_directory(folder)
     groups = reading.info.source.groups
     for part, name in zip(
-        found.subpopulations, list_names([groups[part.group] for part in found.subpopulations]), strict=True
+        found.subpopulations, list_file_names([groups[part.group] for part in found.subpopulations]), strict=True
     ):
         _write_list(reading, part.members, folder / name)

@@ -20,7 +20,7 @@ from statistics import fmean
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import ComputeSection
-from tui_influence.datasets import staged
+from tui_influence.datasets import use_stage
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
@@ -113,7 +113,7 @@ def run_task(
         for warning in version_warnings(info):
             warn(warning)
         stage = config.compute.slurm.stage if config.compute.executor == "slurm" else None
-        with stop_signals() as asked, staged(stage, _fingerprints(info), warn):
+        with stop_signals() as asked, use_stage(stage, _fingerprints(info), warn):
             task = _Task(paths, asked, warn)
             queue = RowQueue(paths, rows, len(info.targets), config.compute.attempts)
             devices = worker_devices(config.compute, gpus, warn)

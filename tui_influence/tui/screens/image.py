@@ -130,7 +130,7 @@ class ImageScreen(Screen[int]):
     def _counterfactual(self, width: int) -> list[Text]:
         """Return the state of its counterfactual, and what that shows; nothing if there is none."""
         verifying, style = self._state.verifying, self._state.style
-        lines = starting(verifying.preparing.get(verifying.own, "") if verifying.own else "", style)
+        lines = starting(verifying.preparing.get(verifying.pruning_paths, "") if verifying.pruning_paths else "", style)
         if verifying.problem:
             lines.append(Text(f"its verification: {plain(verifying.problem, style.ascii)}", style=style.error))
         overview = verifying.overview
@@ -146,7 +146,7 @@ class ImageScreen(Screen[int]):
 
     def _counterfactual_hint(self, overview: Overview) -> str:
         """Return the keys that stop it or resume it."""
-        paths = self._state.verifying.own
+        paths = self._state.verifying.pruning_paths
         if self._state.readonly or paths is None:
             return ""
         if overview.is_active:

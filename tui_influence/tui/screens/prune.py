@@ -19,9 +19,10 @@ from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
-from tui_influence.pruning.options import Choice, numbers
+from tui_influence.pruning.options import ClassList, PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
 from tui_influence.render.style import NARROW
+from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
@@ -122,18 +123,20 @@ class PruneAsking(AskingScreen):
 
     def action_numbers(self) -> None:
         """Choose how many groups are dropped."""
-        outline, choice = self.state.pruning.outline, self.state.pruning.choice
-        ks = choice.ks or (sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else ())
+        outline, request = self.state.pruning.outline, self.state.pruning.request
+        ks = request.drop_counts or (
+            sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else ()
+        )
 
         def given(text: str | None) -> None:
             if text is None:
                 return
             try:
-                chosen = numbers(text) if text else ()
+                chosen = parse_drop_counts(text) if text else ()
             except ConfigError as error:
                 self.notify(str(error), severity="error", markup=False)
             else:
-                self.post_message(self.ChoiceMade(ks=tuple(sorted(set(chosen)))))
+                self.post_message(self.ChoiceMade(drop_counts=tuple(sorted(set(chosen)))))
 
         title = "Drop how many classes?"
         note = "For each number: so many of lowest influence, at random, and of highest influence."
@@ -144,18 +147,18 @@ class PruneAsking(AskingScreen):
     def action_list(self) -> None:
         """Choose what is done with the classes that were marked in the ranking."""
         pruning = self.state.pruning
-        marked = pruning.marked or pruning.choice.listed
+        marked = pruning.marked or (pruning.request.lists[0].groups if pruning.request.lists else ())
         if not marked:
             text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
             self.notify(keys_of(self.app).put_into(text), markup=False)
             return
         many = pluralize(len(marked), "marked class", "marked classes")
-        choices = [("drop", marked), ("keep", marked), ("drop", ())]
         names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
+        name = f"{len(marked):,} marked"
+        lists = [(ClassList(kind, tuple(marked), name),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
 
         def chosen(place: int) -> None:
-            verb, listed = choices[place]
-            self.post_message(self.ChoiceMade(verb=verb, listed=listed))
+            self.post_message(self.ChoiceMade(lists=[*lists, ()][place]))
 
         self.choose("An arm of the marked classes?", names, chosen)
 
@@ -171,8 +174,8 @@ class PruneAsking(AskingScreen):
     def action_baselines(self) -> None:
         """Compare with baselines, or not; what a pruning has, it keeps."""
         pruning = self.state.pruning
-        chosen = None if pruning.choice.baselines is not None else pruning.exists
-        self.post_message(self.ChoiceMade(baselines=chosen))
+        baselines = BASELINES if pruning.exists else ()
+        self.post_message(self.ChoiceMade(baselines=None if pruning.request.baselines is not None else baselines))
 
     def action_time(self) -> None:
         """Time a few training steps."""
@@ -300,8 +303,8 @@ class PruneScreen(PruneAsking):
             self.show()
             self.query_one(ArmTable).select(opened)
             return True
-        if not self.state.pruning.choice.is_empty:
-            self.post_message(self.ChoiceMade(**vars(Choice())))
+        if self.state.pruning.request.chooses_arms:
+            self.post_message(self.ChoiceMade(**vars(PruningRequest())))
             return True
         return False
 

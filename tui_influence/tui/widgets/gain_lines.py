@@ -14,7 +14,7 @@ from tui_influence.pruning.curve import Quantity
 from tui_influence.pruning.types import (
     ArmResult,
     Interval,
-    Measured,
+    PruningResults,
 )
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable
 from tui_influence.render.numbers import format_q
@@ -80,7 +80,7 @@ class GainSheet:
         )
 
 
-def arm_sheet(measured: Measured, quantity: Quantity) -> GainSheet:
+def arm_sheet(measured: PruningResults, quantity: Quantity) -> GainSheet:
     """Return all arms, with what each gained over keeping everything."""
     percent = quantity == "accuracy"
     scores = [result.accuracy if percent else result.margin for result in measured.results]
@@ -105,7 +105,7 @@ def arm_sheet(measured: Measured, quantity: Quantity) -> GainSheet:
     )
 
 
-def class_sheet(measured: Measured, result: ArmResult, quantity: Quantity) -> GainSheet:
+def class_sheet(measured: PruningResults, result: ArmResult, quantity: Quantity) -> GainSheet:
     """Return what an arm changed for each target class, those that lost most first."""
     percent = quantity == "accuracy"
     several = len(measured.info.targets) > 1

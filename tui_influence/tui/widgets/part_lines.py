@@ -20,7 +20,7 @@ from tui_influence.analysis.types import (
     ImageSeries,
     ProbeResult,
 )
-from tui_influence.export.subpopulations import driven_csv, in_order
+from tui_influence.export.subpopulations import examples_in_order, subpopulations_csv
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -46,14 +46,14 @@ _TALL = 32
 
 def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
-    examples = in_order(classes)
+    examples = examples_in_order(classes)
     one = classes[0] if found.question.question.target_class is not None else None
     return Shown(
         summary=lambda style: _summary(found, classes, style),
         sheet=_overview(found, classes) if one is None else None,
         shelved=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
-        csv=lambda: driven_csv(found.reading, found.question.question, examples),
+        csv=lambda: subpopulations_csv(found.reading, found.question.question, examples),
         what=pluralize(len(examples), "test image"),
         note="All test images, those that nothing can be told to drive too.",
     )
@@ -67,7 +67,7 @@ def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
         shelved=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: driven_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
+        csv=lambda: subpopulations_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
         what=pluralize(driven.n_examples, "test image"),
         note="All test images, those that it does not help beyond their class too.",
     )
@@ -120,7 +120,7 @@ def _overview_table(
     """A line a class: how many of its images are told, and what drives most of them."""
     names, groups = found.reading.target_info.classes, found.reading.info.source.groups
     bars = tuple(progress_bar(one.n_assigned / one.n_examples, 0.0, _BAR, style, style.good) for one in classes)
-    driven_by = tuple(
+    driven_examples = tuple(
         style.separator.join(f"{_name(groups[part.group], style)} {len(part.members)}" for part in one.subpopulations)
         or "-"
         for one in classes
@@ -132,7 +132,7 @@ def _overview_table(
         style,
         width,
         before=[Column("told", tuple(f"{one.n_assigned:,} of {one.n_examples:,}" for one in classes))],
-        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_by)],
+        after=[*([Column("", bars)] if width >= _WITH_BAR else []), Column("driven by", driven_examples)],
     )
 
 

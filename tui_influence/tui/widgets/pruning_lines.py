@@ -10,10 +10,10 @@ from rich.text import Text
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
-from tui_influence.pruning.arms import order_of
-from tui_influence.pruning.curve import LOOKS, Quantity
+from tui_influence.pruning.arms import ascending_order
+from tui_influence.pruning.curve import ARM_STYLES, Quantity
 from tui_influence.pruning.options import (
-    example_of,
+    counterfactual_example,
 )
 from tui_influence.pruning.recommendation import (
     measured_best,
@@ -25,7 +25,7 @@ from tui_influence.pruning.types import (
     ArmResult,
     ClassGain,
     Interval,
-    Measured,
+    PruningResults,
     Recommendation,
 )
 from tui_influence.render.format import cut, fit, plain
@@ -64,7 +64,7 @@ def recommended(found: Recommendation, style: Style, words: str = "recommended")
     )
 
 
-def verdict(measured: Measured, name: str, style: Style) -> Text | None:
+def verdict(measured: PruningResults, name: str, style: Style) -> Text | None:
     """Return what is recommended by what was measured so far; of lists nothing is.
 
     Args:
@@ -74,13 +74,13 @@ def verdict(measured: Measured, name: str, style: Style) -> Text | None:
     """
     if measured.pruning.drops_lowest:
         return recommended(measured_best(measured), style, "recommended" if measured.is_complete else "so far")
-    example = example_of(name)
+    example = counterfactual_example(name)
     if example is None:
         return None
     return Text(f"verifies example {example}: its image, in Class, says whether it flips", style.quiet)
 
 
-def curve(measured: Measured, quantity: Quantity, style: Style, width: int, height: int) -> list[Text]:
+def curve(measured: PruningResults, quantity: Quantity, style: Style, width: int, height: int) -> list[Text]:
     """Return the removal curve in so many lines, or what it is waiting for."""
     around = len(removal_curve(measured, width, ascii_only=style.ascii, quantity=quantity, height=3)) - 3
     if around < 0:
@@ -97,14 +97,14 @@ def curve(measured: Measured, quantity: Quantity, style: Style, width: int, heig
                 line.stylize(style.quiet, column, column + 1)
             elif place <= len(plot) - around or letter == line.plain.strip()[:1]:
                 kind = next(
-                    (kind for kind, drawn in LOOKS.items() if letter == style.glyph(drawn.mark, drawn.ascii)), None
+                    (kind for kind, drawn in ARM_STYLES.items() if letter == style.glyph(drawn.mark, drawn.ascii)), None
                 )
                 if kind is not None and column > 7:
                     line.stylize(f"bold {colours.get(ArmKind(kind), '')}", column, column + 1)
     return lines
 
 
-def against_prediction(measured: Measured, quantity: Quantity, style: Style) -> list[Text]:
+def against_prediction(measured: PruningResults, quantity: Quantity, style: Style) -> list[Text]:
     """Return the gain of the lowest, predicted and measured: over as many at random, and over keeping everything."""
     found = [
         (result, forecast)
@@ -151,7 +151,7 @@ def forecast_of(forecast: GainForecast, quantity: Quantity, *, over_random: bool
     return forecast.margin_over_random if over_random else forecast.margin
 
 
-def arm_detail(measured: Measured, result: ArmResult, style: Style, width: int) -> list[Text]:
+def arm_detail(measured: PruningResults, result: ArmResult, style: Style, width: int) -> list[Text]:
     """Return an arm beside the others: its gains with intervals, over everything, over random, over the baselines."""
     arm = result.arm
     name = cut(plain(arm.label, style.ascii), max(width - 24, 8), style.ellipsis)
@@ -178,7 +178,7 @@ def arm_detail(measured: Measured, result: ArmResult, style: Style, width: int) 
     lines += _table(header, rows, left=1)
     lines += _changed(result, style, width)
     if arm.kind not in _DRAWN_ANEW and arm.rows:
-        order = order_of(measured.pruning.ranking.influence).tolist()
+        order = ascending_order(measured.pruning.ranking.influence).tolist()
         names = [measured.pruning.groups[group] for group in sorted(arm.rows[0].dropped, key=order.index)]
         lines.append(style.fact("without", _listed(names, style, width)))
     return lines
@@ -245,7 +245,7 @@ def _mean(mean: Interval, scale: float, number: str, unit: str) -> str:
     return f"{scale * mean.value:{number}}{unit}{ends}"
 
 
-def _share(measured: Measured, k: int) -> str:
+def _share(measured: PruningResults, k: int) -> str:
     return f"drops {k:,} of {len(measured.pruning.groups):,}"
 
 

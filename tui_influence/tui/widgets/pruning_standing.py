@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from tui_influence.pruning.options import Choice
+from tui_influence.pruning.options import PruningRequest
 from tui_influence.pruning.types import PlanPreview
 from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, plain
@@ -12,6 +12,7 @@ from tui_influence.render.run_words import (
     lost_reason,
 )
 from tui_influence.render.style import Style
+from tui_influence.roles import ArmKind
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.text import (
@@ -114,14 +115,14 @@ def _line(key: str, label: str, text: str, style: Style) -> Text:
 def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
     """Action, label and value of what can be chosen."""
     pruning = state.pruning
-    choice, outline = pruning.choice, pruning.outline
-    ks = choice.ks
+    request, outline = pruning.request, pruning.outline
+    ks = request.drop_counts
     shown = ", ".join(map(str, ks))
-    if not ks and not pruning.exists and not choice.listed:
+    if not ks and not pruning.exists and not request.lists:
         usual = sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else []
         shown = f"{', '.join(map(str, usual))} (usual)" if usual else "the usual numbers"
     yield "prune.numbers", "drop", f"{shown}; lowest, random, highest" if shown else "no further number"
-    yield "prune.list", "list", _listed(choice, len(pruning.marked))
+    yield "prune.list", "list", _listed(request, len(pruning.marked))
     yield "prune.seeds", "seeds", _seeds(state, outline)
     yield "prune.baselines", "baselines", _baselines(pruning)
     used = outline.pruning.ranking if outline else None
@@ -138,16 +139,17 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
     yield "", "ranking", ranking
 
 
-def _listed(choice: Choice, marked: int) -> str:
-    if choice.listed:
-        what = "drop" if choice.verb == "drop" else "keep only"
-        return f"{what} {pluralize(len(choice.listed), 'class', 'classes')}: {', '.join(choice.listed)}"
+def _listed(request: PruningRequest, marked: int) -> str:
+    if request.lists:
+        kind, groups = request.lists[0].kind, request.lists[0].groups
+        what = "drop" if kind is ArmKind.DROP else "keep only"
+        return f"{what} {pluralize(len(groups), 'class', 'classes')}: {', '.join(groups)}"
     return f"none of the {marked:,} marked" if marked else "none; mark classes in Rank first"
 
 
 def _seeds(state: RunState, outline: PlanPreview | None) -> str:
     if outline is None:
-        return str(state.pruning.choice.seeds or "the usual number")
+        return str(state.pruning.request.seeds or "the usual number")
     stages = outline.pruning.stages
     first = f"{stages.seeds} of each arm"
     if stages.within and stages.most > stages.seeds:
@@ -158,7 +160,7 @@ def _seeds(state: RunState, outline: PlanPreview | None) -> str:
 def _baselines(pruning: PruningState) -> str:
     outline = pruning.outline
     if outline is None:
-        return "off" if pruning.choice.baselines is False else "on"
+        return "off" if pruning.request.baselines == () else "on"
     kinds = [kind.replace("-", " ") for kind in outline.pruning.stages.baselines]
     return ", ".join(kinds) if kinds else "none"
 
