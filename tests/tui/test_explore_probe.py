@@ -41,7 +41,7 @@ async def turned(app, pilot, view: ProbeKind = ProbeKind.FAILURES) -> None:
 async def answered(app, pilot) -> None:
     """Wait for what is asked now."""
     probe, state = app.state.probe, app.state
-    await until(pilot, lambda: probe.problem or (probe.found and probe.found.asked == probe.asked(state.question)))
+    await until(pilot, lambda: probe.problem or (probe.found and probe.found.question == probe.asked(state.question)))
 
 
 async def closed(app, pilot) -> None:
@@ -70,15 +70,15 @@ def beside(app) -> str:
     return "\n".join(line.rpartition("│")[2] for line in screen_text(app).splitlines())
 
 
-async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_and_open_large(zoo):
+async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_open_large(zoo):
     async with exploring(zoo, (140, 40)) as (app, pilot):
         await turned(app, pilot)
         table = app.screen.query_one(ProbeTable)
-        assert "2 of 24 test images are wrong by most of 120 models" in words(app)
+        assert "2 of 24 examples are wrong by most of 120 models" in words(app)
         assert line_of_cursor(app).split()[1:6] == ["bird", "car", "0%", "-3.53", "shark"]
         assert "▼ -1.8" in line_of_cursor(app)
         assert "*" in line_of_cursor(app)
-        await until(pilot, lambda: f"image {FAILING[0]}, bird/{FAILING[0]}.png" in beside(app))
+        await until(pilot, lambda: f"example {FAILING[0]}, bird/{FAILING[0]}.png" in beside(app))
         assert "bird, mostly predicted car" in beside(app)
         await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
@@ -86,12 +86,12 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         await until(pilot, lambda: [row.index for row in table._rows] == [FAILING[0]])
         assert "1 of 2 failures" in words(app)
         await pilot.press("escape", "s", "s")
-        await until(pilot, lambda: "surest blame first" in words(app) and app.focused is table)
+        await until(pilot, lambda: "surest harm first" in words(app) and app.focused is table)
         assert [row.index for row in table._rows] == list(FAILING)
 
         await pilot.press("enter")
         await until(pilot, lambda: "without it" in screen_text(app))
-        assert "shark is most to blame image 1 of 2 that models get wrong" in words(app)
+        assert "shark hurts it most image 1 of 2 that models get wrong" in words(app)
         assert "with shark" in words(app)
         assert "classes that drive it" in words(app)
         await pilot.press("right")
@@ -103,9 +103,9 @@ async def test_failures_show_what_models_say_and_what_is_to_blame_are_filtered_a
         await until(
             pilot, lambda: "ridge" in words(app) and app.state.probe.found.question.question.estimator == "ridge"
         )
-        await until(pilot, lambda: "2 of 2 failures, surest blame first" in words(app))
+        await until(pilot, lambda: "2 of 2 failures, surest harm first" in words(app))
         assert table.current.index == FAILING[1]
-        await until(pilot, lambda: f"image {FAILING[1]}," in beside(app))
+        await until(pilot, lambda: f"example {FAILING[1]}," in beside(app))
         await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
 
@@ -250,7 +250,7 @@ async def test_new_models_are_probed_too_under_the_cursor_and_no_late_answer_sta
 @pytest.mark.parametrize("options", [{"ascii": True, "dark": False}, {"coloured": False, "readonly": True}])
 async def test_every_look_says_the_same(zoo, options):
     async with exploring(zoo, (140, 40), **options) as (app, pilot):
-        for view, said in zip(ProbeKind, ("to blame", "driven by", "single images"), strict=True):
+        for view, said in zip(ProbeKind, ("hurt by", "driven by", "single images"), strict=True):
             await turned(app, pilot, view)
             await until(pilot, lambda said=said: said in words(app))
             assert "ascii" not in options or screen_text(app).isascii()

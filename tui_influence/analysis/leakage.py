@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.class_relative import class_centered_outputs
+from tui_influence.analysis.names import groups_are_images, source_class_of
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
@@ -35,17 +36,6 @@ from tui_influence.text import did_you_mean, pluralize, printable
 
 MAX_PAIRS = 1000
 """Pairs of each sign that are kept."""
-
-
-def groups_are_images(info: RunInfo) -> bool:
-    """Whether the groups of a run are single images."""
-    return all(size == 1 for size in info.source.sizes)
-
-
-def source_class_of(info: RunInfo, image: str) -> str | None:
-    """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
-    begins = image.partition("/")[0]
-    return begins if begins in info.source.classes else None
 
 
 def groups_of_class(info: RunInfo, name: str) -> NDArray[np.intp]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from tui_influence.store.run_info import RunInfo
+
 if TYPE_CHECKING:
     from tui_influence.store.run_info import RunInfo
 
@@ -36,3 +38,14 @@ def group_noun(info: RunInfo) -> Noun:
             return "example"
         case _:
             return "example" if all(size == 1 for size in info.source.sizes) else "group"
+
+
+def groups_are_images(info: RunInfo) -> bool:
+    """Whether the groups of a run are single images."""
+    return all(size == 1 for size in info.source.sizes)
+
+
+def source_class_of(info: RunInfo, image: str) -> str | None:
+    """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
+    begins = image.partition("/")[0]
+    return begins if begins in info.source.classes else None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
@@ -24,7 +24,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect_protocol, library_problem
 from tui_influence.images.text_image import Ink, TextImage, draw_image
 from tui_influence.render.style import Style
-from tui_influence.store.examples import read_thumbnails
+from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,6 +132,8 @@ COLUMNS = 16
 """Width of a picture, in cells."""
 _GAP = 2
 """Cells between two of them."""
+_MIN_ROOM = 30
+"""Cells that lines beside images need at least."""
 
 
 _WITHOUT = "imported without pictures"
@@ -150,6 +152,66 @@ def pictures_of(reading: RunSnapshot, examples: Sequence[int]) -> "NDArray[np.ui
         raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
     found: NDArray[np.uint8] = kept[list(examples)]
     return found
+
+
+class StoredImages:
+    """The images that a run stores of its test examples and of its source groups; a warning says which are missing."""
+
+    def __init__(self, snapshot: RunSnapshot) -> None:
+        """Read the images."""
+        self._test: NDArray[np.uint8] | None = None
+        self._source: tuple[NDArray[np.uint8], NDArray[np.int32]] | None = None
+        try:
+            self._test = read_thumbnails(snapshot.paths.target(snapshot.target))
+            self._source = read_source_thumbnails(snapshot.paths)
+        except ResultsError as error:
+            diagnostics.warn(f"no picture: {error}")
+
+    def of_example(self, example: int) -> "NDArray[np.uint8] | None":
+        """Return the image of a test example; None if it is missing."""
+        return self._test[example] if self._test is not None and example < len(self._test) else None
+
+    def of_group(self, group: int) -> "NDArray[np.uint8] | None":
+        """Return the first image of a source group; None if it is missing."""
+        if self._source is None:
+            return None
+        images, groups = self._source
+        indices = (groups == group).nonzero()[0]
+        return images[indices[0]] if len(indices) else None
+
+
+def room_beside(canvas: Canvas, images: int, wanted: int | None) -> tuple[int, int]:
+    """Return how wide each of some images is, and how wide lines beside them are, or below them if there is no room.
+
+    Args:
+        canvas: the output.
+        images: side by side.
+        wanted: cells of an image; None for the usual number.
+    """
+    width = canvas.console.width
+    columns = min(wanted or COLUMNS, max(width // max(images, 2) - _GAP, 2))
+    room = width - images * (columns + _GAP)
+    return columns, width if canvas.protocol is not None or room < _MIN_ROOM else room
+
+
+def print_beside(
+    canvas: Canvas, images: "Sequence[NDArray[np.uint8]]", lines: Sequence[Text], wanted: int | None
+) -> None:
+    """Print images side by side, and lines beside them, or below them where there is no room; then a blank line."""
+    columns, room = room_beside(canvas, len(images), wanted)
+    lines = [canvas.style.clipped(line, room) for line in lines]
+    if not images:
+        canvas.console.print(*lines, Text(), sep="\n")
+    elif canvas.protocol is not None:
+        for pixels in images:
+            canvas.show(pixels, columns)
+        canvas.console.print(*lines, Text(), sep="\n")
+    else:
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        drawn = [canvas.drawn(pixels, columns) for pixels in images]
+        below = room == canvas.console.width
+        grid.add_row(*drawn, *([] if below else [Group(*lines)]))
+        canvas.console.print(grid, *(lines if below else []), Text(), sep="\n")
 
 
 def say_why_no_pictures(reading: RunSnapshot, problem: str) -> None:
@@ -183,6 +245,24 @@ def print_pictures(canvas: Canvas, pictures: "NDArray[np.uint8]", wanted: int | 
     side = pictures.shape[1]
     sheet = _sheet(rows, gap=max(1, round(side * _GAP / columns)), background=0 if canvas.dark else 255)
     canvas.show(sheet, min(round(sheet.shape[1] * columns / side), canvas.console.width))
+
+
+def print_captioned(
+    canvas: Canvas,
+    images: "Sequence[NDArray[np.uint8] | None]",
+    captions: Sequence[Sequence[Text]],
+    wanted: int | None,
+) -> None:
+    """Print images with lines below each, in rows; of a missing image, the lines only."""
+    columns, step = min(wanted or COLUMNS, canvas.console.width), per_row(canvas, wanted)
+    cells = [
+        Group(*([] if pixels is None else [canvas.drawn(pixels, columns)]), *lines)
+        for pixels, lines in zip(images, captions, strict=True)
+    ]
+    for start in range(0, len(cells), step):
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        grid.add_row(*cells[start : start + step])
+        canvas.console.print(grid, Text(), sep="\n")
 
 
 def _print_rows(canvas: Canvas, rows: "Sequence[NDArray[np.uint8]]", columns: int) -> None:

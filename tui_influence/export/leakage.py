@@ -5,11 +5,11 @@ from typing import Any
 
 from tui_influence.analysis.leakage import (
     MAX_PAIRS,
-    groups_are_images,
-    source_class_of,
 )
 from tui_influence.analysis.names import (
     group_noun,
+    groups_are_images,
+    source_class_of,
 )
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot

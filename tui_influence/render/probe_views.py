@@ -1,35 +1,29 @@
-"""What the Probe mode shows of one probe, whichever it is: a table or rows of images, with what is said about each.
-
-The screen knows only `Shown`. Loads numpy with what it is made of, so it is imported where there is something to show.
-"""
+"""The view of a probe: a table or rows of images, with the detail of each; the Probe mode shows any by this alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from tui_influence.analysis.filtering import filter_rows
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.image_layout import ImageRow
+from tui_influence.render.interval_table import IntervalTable
 from tui_influence.render.style import Style
-
-if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Written
 
 Order = Callable[["ProbeRow"], tuple[float | str, ...]]
 
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """A line of a table.
+    """A row of a table.
 
     Attributes:
-        index: by which it is known, also when other models have come.
-        group: names that a filter finds it by.
-        numbers: that a filter compares, by name; the one without a name is meant where none is written.
-        example: the test example it is about; None where it is about many.
-        sample: position of its source image among those that are kept; None where it has none.
+        index: by which the row is found again, also when more models are recorded.
+        group: names that a filter compares.
+        numbers: that a filter compares, by name; the one without a name is meant where a filter names none.
+        example: the test example of the row; None for a row of many.
+        sample: position of its source image among the stored samples; None without one.
     """
 
     index: int
@@ -44,22 +38,22 @@ class TableView:
     """A table.
 
     Attributes:
-        rows: all lines, in the first of the orders.
-        noun: what a line is.
-        nouns: what lines are.
-        orders: that they may be looked at in, by name.
+        rows: all rows, in the first of the orders.
+        noun: the noun of a row.
+        nouns: its plural.
+        orders: of the rows, by name.
         written: all rows as lines of a width.
-        about: what there is to say of the row at a place, in lines of a width.
+        detail: the row at a position in words, as lines of a width.
     """
 
     rows: Sequence[ProbeRow]
     noun: str
     nouns: str
     orders: Mapping[str, Order]
-    written: "Callable[[int, Style], Written]"
-    about: Callable[[int, int, Style], list[Text]]
+    written: Callable[[int, Style], IntervalTable]
+    detail: Callable[[int, int, Style], list[Text]]
 
-    def chosen(self, text: str, order: int) -> list[ProbeRow]:
+    def select(self, text: str, order: int) -> list[ProbeRow]:
         """Return the rows that pass a filter, in one of the orders."""
         names = self.rows[0].numbers if self.rows else {}
         columns = {name: _column(name) for name in names}
@@ -75,35 +69,28 @@ class ImageRowsView:
     """Rows of images.
 
     Attributes:
-        shelves: of them.
-        about: what there is to say of the test example of a number (None: of none), and of all, in so many lines of
-            a width.
+        rows: of images.
+        detail: all of them in words, and the test example of a number (None: none), in so many lines of a width.
     """
 
     rows: Callable[[Style], tuple[ImageRow, ...]]
-    about: Callable[[int | None, int, int, Style], list[Text]]
+    detail: Callable[[int | None, int, int, Style], list[Text]]
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeView:
-    """What there is to show of a probe.
+    """The view of a probe.
 
     Attributes:
-        summary: of it, in a sentence without its full stop.
-        series: the images of rows, or of tiles, by index or number, to be opened large.
-        csv: as the command writes it.
-        what: is in that, in words.
-        note: on that.
-        sheet: a table; None where images are shown.
-        shelved: rows of images; None where a table is shown.
-        empty: why there is nothing to be seen; empty if there is something.
+        summary: in a sentence without its full stop.
+        series: the images of table rows by index, or of image rows by number, to be opened large.
+        table: a table; None where images are shown.
+        images: rows of images; None where a table is shown.
+        empty: why there is nothing to see; empty if there is something.
     """
 
     summary: Callable[[Style], str]
     series: Callable[[Sequence[int]], ImageSeries]
-    csv: Callable[[], str]
-    what: str
-    note: str
     table: TableView | None = None
     images: ImageRowsView | None = None
     empty: str = ""

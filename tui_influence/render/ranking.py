@@ -81,6 +81,11 @@ def _label(report: RankReport, same_target: bool) -> str:
     return f"{shown(report.target)}, {part}" if part else shown(report.target)
 
 
+def split_label(split: str) -> str:
+    """Return which half of the test examples is meant."""
+    return "all test examples" if split == "all" else f"{split} half"
+
+
 def unit(report: RankReport) -> str:
     """The output kind and its unit, in a few words."""
     return _UNIT[report.ranking.output]
@@ -90,14 +95,13 @@ def circumstances(report: RankReport) -> list[str]:
     """What it was made from and how, a part each."""
     count = report.ranking.n_models
     failed = f" ({report.n_failed:,} failed)" if report.n_failed else ""
-    half = "all test examples" if report.split == "all" else f"{report.split} half"
     return [
         f"run {shown(report.run)}",
         f"{count:,} model{'' if count == 1 else 's'}{failed}",
         shown(report.design),
         unit(report),
         f"by {report.ranking.estimator}",
-        f"example {report.example}" if report.example is not None else half,
+        f"example {report.example}" if report.example is not None else split_label(report.split),
     ]
 
 

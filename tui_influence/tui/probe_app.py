@@ -33,12 +33,14 @@ class ProbingApp(PruningApp):
     @on(ProbeScreen.ExportAsked)
     def _export_probe(self) -> None:
         probe, screen = self.state.probe, self.screen
-        shown = screen.shown if isinstance(screen, ProbeScreen) else None
-        if shown is None or probe.found is None:
+        if not isinstance(screen, ProbeScreen) or not screen.has_view or probe.found is None:
             return
+        from tui_influence.tui.probe_results import probe_export  # here, because it loads numpy
+
+        export = probe_export(probe.found)
         asked, info = probe.found.question, probe.found.reading.info
         whom = [probe.found.reading.target_info.name, asked.question.target_class]
         source = [info.source.groups[asked.source]] if asked.source is not None else []
         name = [info.name, *(part for part in whom if part is not None), asked.kind, *source]
-        note = f"{shown.note} A file of that name is replaced."
-        carry_out.export_csv(self, name, note, shown.what, shown.csv)
+        note = f"{export.note} A file of that name is replaced."
+        carry_out.export_csv(self, name, note, export.content, export.csv)

@@ -9,6 +9,8 @@ from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.failures import find_failures
 from tui_influence.analysis.leakage import (
     find_leaks,
+)
+from tui_influence.analysis.names import (
     groups_are_images,
 )
 from tui_influence.analysis.question import Question

@@ -9,9 +9,11 @@ from tests.unit.store.conftest import make_record
 from tui_influence.analysis import leakage
 from tui_influence.analysis.leakage import (
     find_leaks,
-    groups_are_images,
     groups_of_class,
     rows_of_groups,
+)
+from tui_influence.analysis.names import (
+    groups_are_images,
     source_class_of,
 )
 from tui_influence.analysis.question import Question

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from math import inf, isnan
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -60,8 +60,14 @@ from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import read_run_info, refuse_if_imported
 from tui_influence.text import pluralize, printable
 
+if TYPE_CHECKING:
+    from tui_influence.analysis.types import Failures
+    from tui_influence.cli.images import Canvas
+
 _SHOWN = 8
 """Failures that are shown, if not told otherwise."""
+_NAME = 40
+"""Characters of a name in a title."""
 
 
 def failures(
@@ -106,7 +112,6 @@ def failures(
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.ranking import data_warnings
     from tui_influence.analysis.snapshot import read_snapshot
-    from tui_influence.cli.failures_words import print_failures
     from tui_influence.cli.images import canvas, say_why_no_pictures
     from tui_influence.export.failures import failures_csv, failures_document
     from tui_influence.export.files import write_text_atomically
@@ -146,10 +151,42 @@ def failures(
     if json:
         output.write_json(failures_document(reading, question, found))
     elif csv is None:
-        problem = print_failures(
+        problem = _print_failures(
             canvas(color, "blocks", theme, ascii_only=ascii_only), reading, question, found, columns
         )
         say_why_no_pictures(reading, problem)
+
+
+def _print_failures(
+    canvas: "Canvas", snapshot: RunSnapshot, question: Question, failures: "Failures", columns: int | None
+) -> str:
+    """Print failures, each beside its image; return why there are no images, if so."""
+    from tui_influence.cli.images import pictures_of, print_beside, room_beside
+    from tui_influence.errors import ResultsError
+    from tui_influence.render.failures import failure_lines, failures_explained, failures_summary
+    from tui_influence.render.ranking import split_label
+
+    style, console = canvas.style, canvas.console
+    if question.example is None:
+        one_class = f' of class "{printable(question.target_class, _NAME)}"' if question.target_class else ""
+        scope = f'{one_class} of target "{printable(snapshot.target_info.name, _NAME)}"'
+        console.print(style.line(failures_summary(failures, scope), "bold"))
+    problem, images = "", None
+    try:
+        images = pictures_of(snapshot, [failure.example for failure in failures.examples])
+    except ResultsError as error:
+        problem = str(error)
+    console.print()
+    for row, failure in enumerate(failures.examples):
+        beside = [] if images is None else [images[row]]
+        _, width = room_beside(canvas, len(beside), columns)
+        about, harmful = failure_lines(snapshot, question, failure, style, width)
+        print_beside(canvas, beside, [*about, *harmful], columns)
+    run = f"run {printable(snapshot.info.name, _NAME)}, {snapshot.info.design_label}"
+    half = "" if question.example is not None else f", {split_label(question.split)}"
+    sentences = f"{failures_explained(snapshot, question, failures)} {run}{half}"
+    console.print(style.line(sentences, style.quiet))
+    return problem
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,21 @@ from tui_influence.errors import ConfigError
 from tui_influence.text import pluralize, printable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.snapshot import RunSnapshot
-    from tui_influence.analysis.types import (
-        Duplicates,
-    )
+    from tui_influence.analysis.types import Duplicates, Leaks
+    from tui_influence.cli.images import Canvas
     from tui_influence.config.schema import Config
     from tui_influence.runs.datasets import Datasets
 
 
 _TOP = 8
 _CLASSES = 3
+_IMAGE_ROWS = 2
+"""Rows of images of a source class that help, and that hurt."""
 
 
 def leaks(
@@ -105,11 +109,16 @@ def leaks(
     if init is not None:
         write_second_stage(reading, question, init, source or [], top or _CLASSES, models, force=force)
         return
-    from tui_influence.analysis.leakage import MAX_PAIRS, groups_are_images, groups_of_class, rows_of_groups
+    from tui_influence.analysis.leakage import (
+        MAX_PAIRS,
+        groups_of_class,
+        rows_of_groups,
+    )
     from tui_influence.analysis.leakage import find_leaks as find_leaks
+    from tui_influence.analysis.names import (
+        groups_are_images,
+    )
     from tui_influence.cli.images import canvas
-    from tui_influence.cli.show_images import print_images
-    from tui_influence.cli.show_leaks import print_copies, print_leaks
     from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 
     removal = Removal(reading, export_remove, export_config) if export_remove is not None else None
@@ -145,17 +154,121 @@ def leaks(
         return
     screen = canvas(color, protocol, theme, ascii_only=ascii_only)
     if source and groups is not None:
-        print_images(screen, reading, question, groups, source[0], columns)
+        _print_images(screen, reading, question, groups, source[0], columns)
     if found is not None:
-        print_leaks(screen, reading, question, found, copies, top or _TOP, columns)
+        _print_leaks(screen, reading, question, found, copies, top or _TOP, columns)
         if not single and not info.is_imported:
             run = shown(results)
             diagnostics.say(f"next: tinfl leaks {run} --init images.toml     single images of the classes that matter")
             diagnostics.say(f"      tinfl leaks {run} --duplicates           copies of test images")
     if copies is not None:
-        print_copies(screen, reading, copies, top or _TOP, columns, pictures=found is None)
+        _print_duplicates(screen, reading, copies, top or _TOP, columns, pictures=found is None)
         if copies.pairs and export_remove is None:
             diagnostics.say(f"next: tinfl leaks {shown(results)} --duplicates --export-remove remove.txt")
+
+
+def _print_leaks(
+    canvas: "Canvas",
+    snapshot: "RunSnapshot",
+    question: "Question",
+    leaks: "Leaks",
+    duplicates: "Duplicates | None",
+    top: int,
+    columns: int | None,
+) -> None:
+    """Print the pairs that help most surely, and those that hurt, beside their images."""
+    from rich.text import Text
+
+    from tui_influence.analysis.names import groups_are_images
+    from tui_influence.cli.images import StoredImages, print_beside, room_beside
+    from tui_influence.export.leakage import duplicate_kinds
+    from tui_influence.render.leakage import leak_lines, leaks_explained, leaks_heading, leaks_title
+    from tui_influence.render.ranking_table import paragraph
+
+    style, console, single = canvas.style, canvas.console, groups_are_images(snapshot.info)
+    images, kinds = StoredImages(snapshot), duplicate_kinds(duplicates) if single else {}
+    console.print(*leaks_heading(snapshot, question, leaks, style, console.width), sep="\n")
+    for helped, pairs, count in ((True, leaks.helped, leaks.n_helped), (False, leaks.hurt, leaks.n_hurt)):
+        console.print(Text(), leaks_title(snapshot, leaks, helped=helped, style=style), sep="\n")
+        for leak in pairs[: min(top, max(count, 1))]:
+            kind = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
+            pair = (images.of_group(leak.group) if single else None, images.of_example(leak.example))
+            beside = [pixels for pixels in pair if pixels is not None]
+            _, width = room_beside(canvas, len(beside), columns)
+            lines = leak_lines(snapshot, leak, style, width, "" if kind is None else kind[0])
+            print_beside(canvas, beside, lines, columns)
+    console.print(Text(), *(paragraph(text, style) for text in leaks_explained(snapshot, leaks)), sep="\n")
+
+
+def _print_duplicates(
+    canvas: "Canvas",
+    snapshot: "RunSnapshot",
+    duplicates: "Duplicates",
+    top: int,
+    columns: int | None,
+    *,
+    pictures: bool,
+) -> None:
+    """Print the copies of test images among the source images, beside their images or as lines only."""
+    from tui_influence.analysis.names import groups_are_images
+    from tui_influence.cli.images import StoredImages, print_beside, room_beside
+    from tui_influence.render.leakage import duplicate_line, duplicate_lines, duplicates_title
+
+    style, console, groups = canvas.style, canvas.console, snapshot.info.source.groups
+    if not pictures:
+        console.print()
+    console.print(duplicates_title(duplicates, style))
+    images = StoredImages(snapshot) if pictures and duplicates.pairs else None
+    for pair in duplicates.pairs[:top]:
+        if images is None:
+            console.print(duplicate_line(snapshot, duplicates, pair, style, console.width))
+            continue
+        name = duplicates.names[pair.source]
+        group = groups.index(name) if groups_are_images(snapshot.info) and name in groups else None
+        source = None if group is None else images.of_group(group)
+        beside = [pixels for pixels in (source, images.of_example(pair.target)) if pixels is not None]
+        _, width = room_beside(canvas, len(beside), columns)
+        print_beside(canvas, beside, duplicate_lines(snapshot, duplicates, pair, style, width), columns)
+    more = len(duplicates.pairs) - top
+    if more > 0:
+        console.print(style.line(f"{style.ellipsis} {more:,} more (--top, --csv)", style.quiet))
+
+
+def _print_images(
+    canvas: "Canvas",
+    snapshot: "RunSnapshot",
+    question: "Question",
+    groups: "NDArray[np.intp]",
+    name: str,
+    wanted: int | None,
+) -> None:
+    """Print the images of a source class that help a target most, and those that hurt it most."""
+    from rich.text import Text
+
+    from tui_influence.analysis.leakage import rows_of_groups
+    from tui_influence.analysis.ranking import rank
+    from tui_influence.cli.images import COLUMNS, StoredImages, per_row, print_captioned
+    from tui_influence.render.leakage import image_caption
+    from tui_influence.render.numbers import value_format
+    from tui_influence.render.ranking import circumstances, meaning, scope, trust
+    from tui_influence.render.ranking_table import noise_warning, packed, paragraph
+
+    console, report = canvas.console, rank(snapshot, question).report
+    style = canvas.style.muted(report.is_noise())
+    rows = rows_of_groups(report.ranking, groups)
+    columns, count = min(wanted or COLUMNS, console.width), _IMAGE_ROWS * per_row(canvas, wanted)
+    images, digits = StoredImages(snapshot), value_format([row.influence for row in rows], [row.se for row in rows])
+    title = f'Images of source class "{name}" by their influence on {scope(report)}'
+    console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
+    if report.is_noise():
+        console.print(*noise_warning(report, style, "this order"), sep="\n")
+    helpful = [row for row in rows if row.influence > 0][:count]
+    harmful = [row for row in rows[::-1] if row.influence < 0][:count]
+    for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
+        console.print(Text(), style.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
+        captions = [image_caption(row, digits, style, columns) for row in chosen]
+        print_captioned(canvas, [images.of_group(row.index) for row in chosen], captions, wanted)
+    console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", style), Text(), sep="\n")
 
 
 def _copies(reading: "RunSnapshot", *, grouped: bool) -> "Duplicates":
@@ -230,7 +343,9 @@ def write_second_stage(
     import numpy as np
 
     from tui_influence.analysis.image_sweep import plan_image_sweep
-    from tui_influence.analysis.leakage import groups_are_images
+    from tui_influence.analysis.names import (
+        groups_are_images,
+    )
     from tui_influence.analysis.ranking import rank, select_examples
     from tui_influence.cli.show_source import group_of
     from tui_influence.config.template import config_to_toml

@@ -29,7 +29,7 @@ from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import ProbeResult
-    from tui_influence.render.probe_views import ImageRowsView, Shown, TableView
+    from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
 
 
 class ProbeScreen(AskingScreen):
@@ -68,9 +68,9 @@ class ProbeScreen(AskingScreen):
         self._filter = ""
         self._order = 0
         self._found: ProbeResult | None = None
-        self._shown: Shown | None = None
-        self._sheet: TableView | None = None
-        self._shelved: ImageRowsView | None = None
+        self._view: ProbeView | None = None
+        self._table: TableView | None = None
+        self._images: ImageRowsView | None = None
         self._drawn: tuple[object, ...] = ()
         self._detailed: tuple[object, ...] = ()
         self._part = ""
@@ -99,8 +99,8 @@ class ProbeScreen(AskingScreen):
 
     def show(self) -> None:
         """Show what was found, or why nothing was."""
-        self._find_shown()
-        shown, style = self._shown, self.state.style
+        self._find_view()
+        view, style = self._view, self.state.style
         reason = self._nothing()
         empty = self.query_one("#no-probe", Static)
         empty.display = bool(reason)
@@ -110,8 +110,8 @@ class ProbeScreen(AskingScreen):
             self.call_after_refresh(self.show)  # only then its parts know their sizes
         if reason:
             empty.update(plain(reason, style.ascii))
-        elif shown is not None:
-            self._show_body(shown)
+        elif view is not None:
+            self._show_body(view)
         self._show_heading()
         self.offer("filter", "sort", "target_class", "driver", "estimator", "export")
 
@@ -136,9 +136,9 @@ class ProbeScreen(AskingScreen):
         """What needs something found only where it is, and what a view does not heed not there."""
         view = self.state.probe.view
         if action in ("filter", "sort"):
-            return self._sheet is not None and not self._nothing()
+            return self._table is not None and not self._nothing()
         if action == "export":
-            return self._shown is not None and not self._nothing()
+            return self._view is not None and not self._nothing()
         if action == "estimator" and view is ProbeKind.LEAKS:
             return False
         if action in ("driver", "command"):
@@ -186,14 +186,14 @@ class ProbeScreen(AskingScreen):
         self.post_message(CopyAsked(shlex.join(["tinfl", verb, *top, *words]), "the command"))
 
     @property
-    def shown(self) -> "Shown | None":
-        """What is on the screen."""
-        return self._shown
+    def has_view(self) -> bool:
+        """Whether a result is on the screen."""
+        return self._view is not None
 
     @on(Table.Chosen)
     def _chosen(self, message: Table.Chosen) -> None:
-        shown, sheet = self._shown, self._sheet
-        if shown is None or sheet is None:
+        view, sheet = self._view, self._table
+        if view is None or sheet is None:
             return
         table = self.query_one(ProbeTable)
         row = sheet.row(message.index)
@@ -202,16 +202,16 @@ class ProbeScreen(AskingScreen):
         if row.example is None:
             self.ask(self.state.question.compared_with(None, row.group))
             return
-        indices = [one.index for one in sheet.chosen(self._filter, self._order % len(sheet.orders))]
+        indices = [one.index for one in sheet.select(self._filter, self._order % len(sheet.orders))]
         if message.index in indices:
-            series = shown.series(indices)
+            series = view.series(indices)
             self.open_image(series, indices.index(message.index), lambda place: table.select(indices[place]))
 
     @on(ImageGrid.Opened)
     def _opened(self, message: ImageGrid.Opened) -> None:
-        if self._shown is not None:
+        if self._view is not None:
             grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
-            series = self._shown.series([tile.index for tile in tiles])
+            series = self._view.series([tile.index for tile in tiles])
             self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
 
     @on(Table.CursorMoved)
@@ -234,42 +234,42 @@ class ProbeScreen(AskingScreen):
         state = self.state
         if state.overview is None or state.overview.info is None:
             return state.problem or "reading the run..."
-        if self._shown is None:
+        if self._view is None:
             return state.probe.problem or "reading the models..."
-        return self._shown.empty
+        return self._view.empty
 
-    def _find_shown(self) -> None:
+    def _find_view(self) -> None:
         """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
         found = self.state.probe.found
         if found is self._found:
             return
         before, self._found = self._found, found
-        sheet = self._sheet
-        self._shown = self._sheet = self._shelved = None
+        sheet = self._table
+        self._view = self._table = self._images = None
         if found is not None:
-            from tui_influence.tui.probe_shown import shown  # here, because it loads numpy
+            from tui_influence.tui.probe_results import probe_view  # here, because it loads numpy
 
-            self._shown = shown(found)
-            self._sheet, self._shelved = self._shown.sheet, self._shown.shelved
-        table = sheet is not None and self._sheet is not None and sheet.noun == self._sheet.noun
+            self._view = probe_view(found)
+            self._table, self._images = self._view.table, self._view.images
+        table = sheet is not None and self._table is not None and sheet.noun == self._table.noun
         if before is not None and not table and (found is None or before.question != found.question):
             self._order = 0
             self._drawn = ()
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").display = False
 
-    def _show_body(self, shown: "Shown") -> None:
-        sheet = self._sheet
+    def _show_body(self, view: "ProbeView") -> None:
+        sheet = self._table
         table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
         table.display, grid.display = sheet is not None, sheet is None
         self.query_one("#probed").set_class(self.state.probe.view is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or sheet is None:
             self.focus_on("ProbeTable" if sheet is not None else "#parts")
-        drawn = (shown, self.state.style)
+        drawn = (view, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
-            if self._shelved is not None:
-                grid.show(self._shelved.rows(self.state.style), self.state.style, captions=1, follow=follow)
+            if self._images is not None:
+                grid.show(self._images.rows(self.state.style), self.state.style, captions=1, follow=follow)
             self._show_rows(follow=follow)
         if self._pictures != self.state.album.changes:
             self._pictures = self.state.album.changes
@@ -279,36 +279,36 @@ class ProbeScreen(AskingScreen):
         self._show_beside()
 
     def _show_rows(self, *, follow: bool) -> None:
-        sheet = self._sheet
+        sheet = self._table
         if sheet is None:
             return
         order = self._order % len(sheet.orders)
-        rows = sheet.chosen(self._filter, order)
+        rows = sheet.select(self._filter, order)
         self.query_one(ProbeTable).show(sheet, rows, self.state.style, follow=follow)
         many = f"{len(rows):,} of {pluralize(len(sheet.rows), sheet.noun, sheet.nouns)}, " if self._filter else ""
         self._part = f"{many}{list(sheet.orders)[order]}"
 
     def _show_heading(self) -> None:
-        shown, width = self._shown, self.size.width - 2
-        summary = shown.summary(self.state.style) if shown is not None else ""
-        part = self._part if self._sheet is not None and not self._nothing() else ""
+        view, width = self._view, self.size.width - 2
+        summary = view.summary(self.state.style) if view is not None else ""
+        part = self._part if self._table is not None and not self._nothing() else ""
         self.query_one("#probe-heading", IncrementalText).show(probe_heading(self.state, summary, part, width))
 
     def _show_beside(self) -> None:
         """Show what is beside the table, or the images, about what the cursor is on."""
-        beside, style, found, sheet = self.query_one(ProbeDetail), self.state.style, self._found, self._sheet
+        beside, style, found, sheet = self.query_one(ProbeDetail), self.state.style, self._found, self._table
         width, height = beside.room
-        if found is None or self._shown is None or not width:
+        if found is None or self._view is None or not width:
             return
         place, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
-        detailed = (self._shown, place if sheet is not None else tile, style, beside.room)
+        detailed = (self._view, place if sheet is not None else tile, style, beside.room)
         if self._detailed == detailed:
             return
         self._detailed = detailed
         row, lines = None, []
         if sheet is not None and place is not None:
-            row, lines = sheet.rows[place], sheet.about(place, width, style)
-        elif self._shelved is not None:
-            lines = self._shelved.about(None if tile is None else tile.index, width, height, style)
+            row, lines = sheet.rows[place], sheet.detail(place, width, style)
+        elif self._images is not None:
+            lines = self._images.detail(None if tile is None else tile.index, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
         beside.show(found.reading.target, example, sample, lines, style)

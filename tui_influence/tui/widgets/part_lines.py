@@ -20,7 +20,7 @@ from tui_influence.analysis.types import (
     ImageSeries,
     ProbeResult,
 )
-from tui_influence.export.subpopulations import examples_in_order, subpopulations_csv
+from tui_influence.export.subpopulations import examples_in_order
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -29,7 +29,7 @@ from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import Column, IntervalTable
 from tui_influence.render.numbers import value_format
-from tui_influence.render.probe_views import ImageRowsView, ProbeRow, Shown, TableView
+from tui_influence.render.probe_views import ImageRowsView, ProbeRow, ProbeView, TableView
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 
@@ -44,32 +44,26 @@ _TALL = 32
 """Lines beside a table of classes."""
 
 
-def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> Shown:
+def classes_shown(found: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> ProbeView:
     """Return what there is to show of the subpopulations of classes: of one its images, of several a line each."""
     examples = examples_in_order(classes)
     one = classes[0] if found.question.question.target_class is not None else None
-    return Shown(
+    return ProbeView(
         summary=lambda style: _summary(found, classes, style),
-        sheet=_overview(found, classes) if one is None else None,
-        shelved=None if one is None else _class_shelves(found, one),
+        table=_overview(found, classes) if one is None else None,
+        images=None if one is None else _class_shelves(found, one),
         series=lambda numbers: _series(found, examples, numbers, f"of class {found.question.question.target_class}"),
-        csv=lambda: subpopulations_csv(found.reading, found.question.question, examples),
-        what=pluralize(len(examples), "test image"),
-        note="All test images, those that nothing can be told to drive too.",
     )
 
 
-def driven_shown(found: ProbeResult, driven: DrivenExamples) -> Shown:
+def driven_shown(found: ProbeResult, driven: DrivenExamples) -> ProbeView:
     """Return what there is to show of what one group drives: its images, by their class."""
     told = any(example.is_significant for example in driven.examples)
-    return Shown(
+    return ProbeView(
         summary=lambda style: _driven_summary(found, driven, style),
-        shelved=_driven_shelves(found, driven),
+        images=_driven_shelves(found, driven),
         empty="" if driven.examples else "It helps no test image beyond its class.",
         series=lambda numbers: _series(found, driven.examples, numbers, "that it drives" if told else "that it helps"),
-        csv=lambda: subpopulations_csv(found.reading, found.question.question, [*driven.examples, *driven.not_helped]),
-        what=pluralize(driven.n_examples, "test image"),
-        note="All test images, those that it does not help beyond their class too.",
     )
 
 
@@ -107,7 +101,7 @@ def _overview(found: ProbeResult, classes: Sequence[ClassSubpopulations]) -> Tab
             "most told first": lambda row: (-row.numbers[""], row.index),
         },
         written=lambda width, style: _overview_table(found, classes, width, style),
-        about=lambda place, width, style: [
+        detail=lambda place, width, style: [
             Text.assemble((_name(names[classes[place].label], style), "bold")),
             *_parts(found, classes[place], None, width, _TALL, style),
         ],
