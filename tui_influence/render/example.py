@@ -14,6 +14,7 @@ from rich.text import Text
 from tui_influence.analysis.names import label_name
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.numbers import with_interval
+from tui_influence.render.ranking import scope
 from tui_influence.render.ranking_table import head_and_tail
 from tui_influence.render.style import LABEL
 from tui_influence.text import pluralize
@@ -28,8 +29,6 @@ _SPLIT_VOTES = 2
 """Predicted labels that are named, of models with a group or without it."""
 _NAME = 40
 """Cells of a class name at most."""
-_DRIVERS = 13
-"""Lines for the groups that drive an example, where the height does not matter."""
 _MIN_DRIVERS = 10
 """Lines for the groups that drive an example, however low the screen."""
 
@@ -39,7 +38,7 @@ def example_lines(
     classes: Sequence[str],
     style: Style,
     width: int,
-    height: int | None,
+    height: int,
     *,
     group: str | None = None,
     counterfactual: Sequence[Text] = (),
@@ -51,8 +50,7 @@ def example_lines(
         classes: names of the target's classes.
         style: colours and signs.
         width: of the lines.
-        height: lines that there is room for; where not all groups fit, both ends of their ranking are shown. None
-            shows five groups of each end.
+        height: lines that there is room for; where not all groups fit, both ends of their ranking are shown.
         group: name of the group that models are compared with and without, if any.
         counterfactual: lines on the example's counterfactual; they come before what is estimated.
     """
@@ -61,7 +59,7 @@ def example_lines(
     split = []
     if report.with_and_without is not None and group is not None:
         split = [*_with_and_without(report.with_and_without, classes, group, style, width), Text()]
-    room = _DRIVERS if height is None else height - len(facts) - len(between) - len(split)
+    room = height - len(facts) - len(between) - len(split)
     estimated = [*split, *_drivers(report, style, width, max(room, _MIN_DRIVERS))]
     for line in (*facts, *estimated):
         line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
@@ -79,7 +77,7 @@ def _facts(report: ExampleReport, classes: Sequence[str], style: Style, width: i
         ("margin", f"{overall.margin:+.3g} nats (probability {overall.probability:.2f})", ""),
     ]
     return [
-        style.line(f"example {report.example:,}, {report.name}", style.quiet),
+        style.line(f"{scope(report.drivers.report)}, {report.name}", "bold"),
         *(style.fact(label, cut(text, room, style.ellipsis), text_style) for label, text, text_style in facts),
         Text(),
     ]

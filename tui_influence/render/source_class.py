@@ -130,17 +130,6 @@ def sample_row(samples: Sequence[int], style: Style) -> ImageRow:
     return ImageRow(Text("images of the class itself", style="bold"), images, "none is stored")
 
 
-def image_caption(row: RankedGroup, digits: str, style: Style, width: int) -> list[Text]:
-    """Return the lines below an image that is a group of its own: its name, its influence, and the interval."""
-    estimate = point_estimate(row)
-    lines = [
-        Text(cut(plain(row.group, style.ascii), width, style.ellipsis)),
-        Text(estimate_text(estimate, digits, style).rstrip(), style.effect(row.influence)),
-        Text(format_interval(row.low, row.high, digits), style.quiet),
-    ]
-    return [unbroken([line], gap=0) for line in lines]
-
-
 def _effect_titles(effects: GroupEffects, style: Style) -> tuple[Text, Text]:
     """Return the titles of the examples that a group helps, and of those that it hurts."""
     helped, hurt = (

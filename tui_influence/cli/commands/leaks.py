@@ -344,10 +344,10 @@ def write_second_stage(
 
     from tui_influence.analysis.image_sweep import plan_image_sweep
     from tui_influence.analysis.names import (
+        group_index,
         groups_are_images,
     )
     from tui_influence.analysis.ranking import rank, select_examples
-    from tui_influence.cli.show_source import group_of
     from tui_influence.config.template import config_to_toml
     from tui_influence.export.files import write_text_atomically
 
@@ -361,7 +361,7 @@ def write_second_stage(
         raise ConfigError("the groups of this run are single images already: `tinfl leaks` without --init shows pairs")
     columns = select_examples(reading.target_info, reading.examples, question)
     if classes:
-        chosen = [group_of(reading, name) for name in classes]
+        chosen = [group_index(reading.info, name) for name in classes]
     else:
         chosen = [row.index for row in rank(reading, question).report.ranking.rows[:top]]
     config, data = config_and_data(reading)

@@ -27,12 +27,21 @@ from tui_influence.errors import ConfigError, ResultsError, TinflError
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tui_influence.analysis.ranking import Question
     from tui_influence.analysis.snapshot import RunSnapshot
+    from tui_influence.analysis.types import ExampleReport, GroupEffects, RankReport
     from tui_influence.cli.images import Canvas
+    from tui_influence.influence.types import RankedGroup
 
 Found = TypeVar("Found")
 
+_EXAMPLE_LINES = 18
+"""Lines on an example: five groups of each end of the ranking, and those above them."""
+_CLASS_LINES = 26
+"""Lines on the target classes at most: of more classes, both ends."""
 _MOVED = 8
 """Test examples that are named of those a source class helps, and of those it hurts, most."""
 
@@ -77,38 +86,107 @@ def show(
 def _show_example(canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", columns: int | None) -> None:
     from tui_influence.analysis.examples import explain_example
     from tui_influence.analysis.ranking import select_examples
-    from tui_influence.cli.show_example import example_document, pixels_of, print_example
+    from tui_influence.cli.images import pictures_of
+    from tui_influence.export.example import example_document
 
     (example,) = select_examples(reading.target_info, reading.examples, question).tolist()
-    about = explain_example(reading, question, example)
-    pixels, problem = _or_reason(lambda: pixels_of(reading, example))
-    _warn(reading, about.drivers.warnings, problem)
+    report = explain_example(reading, question, example)
+    pixels, problem = _or_reason(lambda: pictures_of(reading, [example])[0])
+    _warn(reading, report.drivers.warnings, problem)
     if canvas is None:
-        output.write_json(example_document(reading, about, pixels, problem))
+        shape = None if pixels is None else pixels.shape
+        output.write_json(example_document(report, reading.target_info.classes, shape, problem))
     else:
-        print_example(canvas, reading, about, pixels, columns)
+        _print_example(canvas, reading, report, pixels, columns)
+
+
+def _print_example(
+    canvas: "Canvas",
+    reading: "RunSnapshot",
+    report: "ExampleReport",
+    pixels: "NDArray[np.uint8] | None",
+    columns: int | None,
+) -> None:
+    """Print an example: its image, and what models predict for it and which groups drive it beside or below that."""
+    from rich.text import Text
+
+    from tui_influence.cli.images import print_large
+    from tui_influence.render.example import example_lines
+    from tui_influence.render.ranking_table import context_lines, packed, signs_explained
+
+    ranking = report.drivers.report
+    style = canvas.style.muted(ranking.is_noise())
+
+    def lines(width: int, height: int | None) -> list[Text]:
+        key = packed(signs_explained(ranking, style), style, width)
+        room = _EXAMPLE_LINES
+        if height is not None:
+            room = min(room, height - len(key))
+        return [*example_lines(report, reading.target_info.classes, style, width, room), *key]
+
+    below = [Text(), *context_lines(ranking, style, canvas.console.width)]
+    print_large(canvas, pixels, lines, below, columns)
 
 
 def _show_source(
     canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", name: str, columns: int | None
 ) -> None:
     from tui_influence.analysis.class_effects import estimate_effects
+    from tui_influence.analysis.names import group_index
     from tui_influence.analysis.ranking import rank
-    from tui_influence.cli.show_moved import moved_document, print_moved
-    from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
+    from tui_influence.cli.images import source_images
+    from tui_influence.export.source_class import source_class_document
 
-    group = group_of(reading, name)
-    answer = rank(reading, question)
-    row = next(row for row in answer.report.ranking.rows if row.index == group)
-    moved = estimate_effects(reading, question, at_once=False).of_group(group, _MOVED)
-    samples, problem = _or_reason(lambda: samples_of(reading, group))
-    _warn(reading, answer.warnings, problem)
+    group = group_index(reading.info, name)
+    ranking = rank(reading, question)
+    row = next(row for row in ranking.report.ranking.rows if row.index == group)
+    effects = estimate_effects(reading, question, at_once=False).of_group(group, _MOVED)
+    samples, problem = _or_reason(lambda: source_images(reading, group))
+    _warn(reading, ranking.warnings, problem)
     if canvas is None:
-        document = source_document(reading, answer.report, row, samples, problem)
-        output.write_json(document | moved_document(reading, moved))
+        shape = None if samples is None else samples.shape
+        output.write_json(source_class_document(reading, ranking.report, row, effects, shape, problem))
     else:
-        print_source(canvas, reading, answer.report, row, samples, columns)
-        print_moved(canvas, reading, answer.report, moved)
+        _print_source(canvas, reading, ranking.report, row, effects, samples, columns)
+
+
+def _print_source(
+    canvas: "Canvas",
+    reading: "RunSnapshot",
+    report: "RankReport",
+    row: "RankedGroup",
+    effects: "GroupEffects",
+    samples: "NDArray[np.uint8] | None",
+    columns: int | None,
+) -> None:
+    """Print a source class: its images, its influence, and its effects on target classes and test examples."""
+    from rich.text import Text
+
+    from tui_influence.cli.images import print_pictures
+    from tui_influence.render.ranking_table import context_lines
+    from tui_influence.render.source_class import (
+        class_effect_lines,
+        example_effect_lines,
+        group_heading,
+        group_lines,
+    )
+
+    width, style = canvas.console.width, canvas.style.muted(report.is_noise())
+    if samples is not None:
+        print_pictures(canvas, samples, columns)
+    stored = f", {len(samples)} of them shown" if samples is not None else ""
+    canvas.console.print(
+        group_heading(report, row, None, style, width),
+        style.fact("images", f"{reading.info.source.sizes[row.index]:,}{stored}"),
+        Text(),
+        *group_lines(report, row, style, width),
+        Text(),
+        *context_lines(report, style, width),
+        Text(),
+        *class_effect_lines(effects, style, width, _CLASS_LINES),
+        *example_effect_lines(effects, reading.target_info.classes, style),
+        sep="\n",
+    )
 
 
 def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:

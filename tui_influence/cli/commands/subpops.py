@@ -71,12 +71,12 @@ def subpops(
         raise ConfigError("--export needs --source CLASS, for one list, or --class CLASS, for a folder of lists")
     if export is not None and str(export) == "-":
         raise ConfigError("--export -: lists of images are written to files")
+    from tui_influence.analysis.names import group_index
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.ranking import data_warnings
     from tui_influence.analysis.snapshot import read_snapshot
     from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
     from tui_influence.cli.images import canvas, say_why_no_pictures
-    from tui_influence.cli.show_source import group_of
     from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
     from tui_influence.export.files import refuse_same_file, write_text_atomically
     from tui_influence.export.subpopulations import (
@@ -91,7 +91,7 @@ def subpops(
     refuse_same_file({"--csv": csv, "--export": export})
     question = Question(target, target_class, None, split, estimator, output_kind)
     reading = read_snapshot(Paths(results), read_run_info(results), target)
-    by_source = driven_examples(reading, question, group_of(reading, source)) if source is not None else None
+    by_source = driven_examples(reading, question, group_index(reading.info, source)) if source is not None else None
     by_class = find_subpopulations(reading, question) if by_source is None else ()
     examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else examples_in_order(by_class)
     others: Sequence[DrivenExample] = by_source.not_helped if by_source is not None else ()
