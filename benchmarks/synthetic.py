@@ -27,7 +27,7 @@ from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, WorkerState, write_heartbeat
 from tui_influence.runs.ownership import Owner
-from tui_influence.runs.prepare import SAMPLES_PER_GROUP, versions
+from tui_influence.runs.prepare import SAMPLES_PER_GROUP, package_versions
 from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import make_directory, write_json
@@ -120,7 +120,7 @@ class SyntheticSweep:
             channels=3,
             source=SourceInfo(names, names, sizes, sum(sizes), "synthetic", 0, kept),
             targets=[TargetInfo("shapes", "fixed-feature", list(SHAPES), 5000, size.examples, ["a", "b"], 0, digests)],
-            versions=versions(),
+            versions=package_versions(),
             created="2026-01-01T00:00:00+00:00",
         )
         write_plan(paths, self.rows)

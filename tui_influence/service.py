@@ -1,4 +1,4 @@
-"""What supervises a run: `runs`, told by `pruning` how a plan grows. Run as a program, it does so in the background."""
+"""The supervisor of a run, with the extension of prunings; run as a program, it works in the background."""
 
 import sys
 from pathlib import Path
@@ -12,14 +12,14 @@ from tui_influence.runs.supervisor import Observer, Request
 
 
 def supervise(request: Request, observer: Observer) -> Heartbeat:
-    """Run a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
+    """Execute a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
     if request.config.compute.executor == "ray":
         return ray.supervise(request, observer, extend_plan)
     return supervisor.supervise(request, observer, extend_plan)
 
 
 def main() -> int:
-    """Be the supervisor of a run of this machine, or (`--plan RESULTS ROUND DIGEST`) the planner of one on Slurm."""
+    """Supervise a run on this machine, or (`--plan RESULTS ROUND DIGEST`) plan a round of a run on Slurm."""
     if sys.argv[1:2] == ["--plan"]:
         root, after, digest = sys.argv[2:5]
         return slurm.run_planner(Path(root), int(after), digest, extend_plan)

@@ -90,10 +90,10 @@ def wait_for(root: Path, *states: str, patience: float = PATIENCE) -> dict:
     """Wait until the run is in one of these states."""
     deadline = time.monotonic() + patience
     while True:
-        found = status(root)
-        if found["state"] in states:
-            return found
-        assert time.monotonic() < deadline, f"still {found}"
+        current = status(root)
+        if current["state"] in states:
+            return current
+        assert time.monotonic() < deadline, f"still {current}"
         time.sleep(0.1)
 
 

@@ -26,9 +26,9 @@ def test_it_opens_filters_resizes_and_leaves_nothing_behind(finished, terminal):
     terminal.wait(lambda text: "DONE" in text and "12 of 12 models" in text)
     terminal.keys("2", "/")  # at once: what is typed must not mix with what a terminal answers
     terminal.type(">-9 a")
-    found = terminal.wait(lambda text: ">-9 a" in text and "influence" in text)
-    lines = found.splitlines()
-    assert ">-9 a" in [line.strip() for line in lines], found
+    text = terminal.wait(lambda text: ">-9 a" in text and "influence" in text)
+    lines = text.splitlines()
+    assert ">-9 a" in [line.strip() for line in lines], text
     terminal.keys("Escape")
     terminal.wait(lambda text: "influence" in text and ">-9 a" not in text)
     for width, height in ((40, 12), (140, 40), (80, 24)):
@@ -61,9 +61,9 @@ def test_colours_are_those_that_were_asked_for(finished, terminal, options, envi
     terminal.wait(lambda text: "12 of 12 models" in text)
     terminal.keys("2")
     terminal.wait(lambda text: "influence" in text)
-    found = set(re.findall(r"[34]8;[25];", terminal.screen(escapes=True)))
-    assert found <= ({colours, colours.replace("38", "48")} if colours else set())
-    assert bool(found) == bool(colours)
+    escapes = set(re.findall(r"[34]8;[25];", terminal.screen(escapes=True)))
+    assert escapes <= ({colours, colours.replace("38", "48")} if colours else set())
+    assert bool(escapes) == bool(colours)
     text = terminal.screen()
     assert text.isascii() or "--ascii" not in options
     terminal.keys("q")
@@ -107,9 +107,9 @@ def test_no_app_is_left_behind_by_a_terminal_that_ignores_its_own_end(finished, 
     terminal.start("explore", finished)
     terminal.wait(lambda text: "12 of 12 models" in text)
     (app,) = (
-        found
-        for found in psutil.process_iter(["cmdline"])
-        if {"tui_influence", "explore", str(finished)} <= {*(found.info["cmdline"] or ())}
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"tui_influence", "explore", str(finished)} <= {*(process.info["cmdline"] or ())}
     )
     terminal.close()
     app.wait(20)

@@ -67,8 +67,8 @@ def test_a_worker_that_has_run_out_of_memory_costs_no_model(here):
     (here / "spoilt.py").write_text(SPOILT)
     config = write_config(here, models=20, swap={'"small-cnn"': '"spoilt:Net"', "width = 0.5\n": ""})
     tinfl("sweep", "--foreground", config, cwd=here, SPOILT=str(here / "mark"))
-    found = status(here / "results")
-    assert (found["state"], sum(found["done"].values()), sum(found["failed"].values())) == ("done", 22, 0)
+    current = status(here / "results")
+    assert (current["state"], sum(current["done"].values()), sum(current["failed"].values())) == ("done", 22, 0)
     events = tinfl("logs", here / "results", "-n", "500").stdout
     assert events.count("will be tried again: training: out of memory") == 1
 
@@ -79,8 +79,8 @@ def test_a_stopped_worker_is_noticed_and_replaced(here, undisturbed):
     busy: list[int] = []
     wait_until(lambda: busy.extend(busy_workers(paths.root)) or busy, "no worker has a model in hand")
     os.kill(busy[0], signal.SIGSTOP)
-    found = wait_for(paths.root, "done")
-    assert any("ended early; the last: no sign of life" in warning for warning in found["warnings"])
+    current = wait_for(paths.root, "done")
+    assert any("ended early; the last: no sign of life" in warning for warning in current["warnings"])
     assert "is hung and is killed: no sign of life" in tinfl("logs", paths.root, "-n", "500").stdout
     assert record_bytes(paths.root) == undisturbed
 

@@ -48,11 +48,11 @@ def pruned_records(pruned):
 
 
 def test_a_pruning_is_a_run_in_the_background(sweep, pruned_records):
-    said = tinfl("prune", sweep, *QUICK).stderr
-    assert f"under way, {ROWS} models to train" in said
-    assert f"tinfl stop {sweep / 'prune' / 'main'}" in said
-    found = wait_for(sweep / "prune" / "main", "done")
-    assert found["done"] == {"estimate": 0, "heldout": 0, "arm": ROWS}
+    message = tinfl("prune", sweep, *QUICK).stderr
+    assert f"under way, {ROWS} models to train" in message
+    assert f"tinfl stop {sweep / 'prune' / 'main'}" in message
+    report = wait_for(sweep / "prune" / "main", "done")
+    assert report["done"] == {"estimate": 0, "heldout": 0, "arm": ROWS}
     assert record_bytes(sweep / "prune" / "main") == pruned_records
     assert "retrainings of a pruning" in tinfl("status", sweep / "prune" / "main").stdout
     assert "arm 0 done" in tinfl("logs", sweep / "prune" / "main", "-n", 100).stdout
@@ -65,25 +65,25 @@ def test_the_sweep_is_left_as_it_was(pruned, reference):
 
 
 def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
-    said = tinfl("prune", pruned).stdout
-    assert "keep everything" in said
-    assert "lowest 12" in said
-    assert "evaluate half" in said
-    found = json.loads(tinfl("prune", pruned, "--json").stdout)
-    assert [arm["models"] for arm in found["results"]] == [2] * 7
-    assert found["results"][0]["accuracy"]["gain"]["value"] == 0
-    assert found["ranking"]["models"] == 10
+    message = tinfl("prune", pruned).stdout
+    assert "keep everything" in message
+    assert "lowest 12" in message
+    assert "evaluate half" in message
+    report = json.loads(tinfl("prune", pruned, "--json").stdout)
+    assert [arm["models"] for arm in report["results"]] == [2] * 7
+    assert report["results"][0]["accuracy"]["gain"]["value"] == 0
+    assert report["ranking"]["models"] == 10
     tinfl("prune", pruned, "--csv", tmp_path / "arms.csv")
     lines = (tmp_path / "arms.csv").read_text().splitlines()
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    assert [row["arm"] for row in rows] == [arm["arm"] for arm in found["results"]]
+    assert [row["arm"] for row in rows] == [arm["arm"] for arm in report["results"]]
     assert "a pruning has no ranking of its own" in tinfl("rank", pruned / "prune" / "main", code=3).stderr
 
 
 def test_a_report_needs_no_torch(pruned):
-    found = loaded(running("prune", pruned))
-    assert "numpy" in found
-    assert not found & {"torch", "torchvision", "textual", "pandas", "matplotlib"}
+    modules = loaded(running("prune", pruned))
+    assert "numpy" in modules
+    assert not modules & {"torch", "torchvision", "textual", "pandas", "matplotlib"}
 
 
 def test_the_removal_curve_is_a_figure_for_a_paper(pruned, tmp_path):
@@ -105,10 +105,10 @@ def test_a_figure_without_matplotlib_names_the_extra(pruned, tmp_path):
 
 def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
     tinfl("prune", pruned, "--export-classes", tmp_path / "kept.txt", "--drop-counts", 6)
-    kept = (tmp_path / "kept.txt").read_text().splitlines()
+    classes = (tmp_path / "kept.txt").read_text().splitlines()
     pruning = read_arms(Paths(pruned / "prune" / "main"))
     lowest = next(arm for arm in pruning.arms if arm.label == "lowest 6")
-    assert kept == [name for place, name in enumerate(pruning.groups) if place not in lowest.rows[0].dropped]
+    assert classes == [name for index, name in enumerate(pruning.groups) if index not in lowest.rows[0].dropped]
     tinfl(
         "prune",
         pruned,
@@ -119,9 +119,9 @@ def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
         "--export-config",
         tmp_path / "kept.toml",
     )
-    found = json.loads(tinfl("check", "--no-time", tmp_path / "kept.toml", "--json").stdout)
-    assert found["source"]["classes"] == 30
-    assert found["source"]["images"] == 30 * 12
+    report = json.loads(tinfl("check", "--no-time", tmp_path / "kept.toml", "--json").stdout)
+    assert report["source"]["classes"] == 30
+    assert report["source"]["images"] == 30 * 12
     tinfl("prune", pruned, "--export-config", tmp_path / "x.toml", code=2)
     plan = json.loads(
         tinfl("prune", pruned, "--name", "other", "--keep", tmp_path / "kept.txt", "--dry-run", "--json").stdout
@@ -132,15 +132,15 @@ def test_the_classes_that_stay_are_a_list_that_can_be_kept(pruned, tmp_path):
 
 
 def test_a_stopped_pruning_is_resumed_like_any_run(sweep, pruned_records):
-    own = sweep / "prune" / "main"
+    run_root = sweep / "prune" / "main"
     tinfl("prune", sweep, *QUICK)
-    tinfl("stop", own, "--wait")
-    before = record_bytes(own)
-    assert f"tinfl resume {own}" in tinfl("prune", sweep).stderr or len(before) == ROWS
-    said = tinfl("resume", own, "--foreground").stderr
-    assert "next: tinfl prune" in said
-    assert before.items() <= record_bytes(own).items()
-    assert record_bytes(own) == pruned_records
+    tinfl("stop", run_root, "--wait")
+    before = record_bytes(run_root)
+    assert f"tinfl resume {run_root}" in tinfl("prune", sweep).stderr or len(before) == ROWS
+    message = tinfl("resume", run_root, "--foreground").stderr
+    assert "next: tinfl prune" in message
+    assert before.items() <= record_bytes(run_root).items()
+    assert record_bytes(run_root) == pruned_records
 
 
 def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_records, tmp_path):
@@ -150,32 +150,32 @@ def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_r
     after = record_bytes(root / "prune" / "main")
     assert pruned_records.items() <= after.items()
     assert len(after) == 3 * 10
-    found = json.loads(tinfl("prune", root, "--json").stdout)
-    assert [arm["models"] for arm in found["results"]] == [3] * 10
+    report = json.loads(tinfl("prune", root, "--json").stdout)
+    assert [arm["models"] for arm in report["results"]] == [3] * 10
 
 
 def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_settings(sweep):
-    own = sweep / "prune" / "other"
+    run_root = sweep / "prune" / "other"
     options = ("--name", "other", "--transfer", "full-network", "--epochs", 2, "--baselines", "none")
     tinfl("prune", sweep, *options, "--drop-counts", 6, "--seeds", 1, "--foreground")
-    config = json.loads((own / "run.json").read_text())["config"]
+    config = json.loads((run_root / "run.json").read_text())["config"]
     assert config["target"][0]["transfer"] == "full-network"
     assert config["train"]["epochs"] == 2
     refused = tinfl("prune", sweep, "--name", "other", "--epochs", 3, code=2).stderr
     assert "train.epochs: 2 -> 3" in refused
     assert "choose another --name" in refused
     tinfl("prune", sweep, "--name", "other", "--seeds", 2, "--foreground")
-    assert status(own)["done"]["arm"] == 2 * 4
+    assert status(run_root)["done"]["arm"] == 2 * 4
 
 
 def test_baselines_rank_by_the_models_that_keep_everything_and_follow_by_themselves(sweep, pruned, tmp_path):
-    asked = (*QUICK[:4], "--baselines", "label-mapping,feature-mapping")
-    said = tinfl("prune", sweep, *asked).stderr
-    assert "then by label mapping and feature mapping" in said
-    assert f"{ROWS + 8} retrainings at most" in said
-    own = sweep / "prune" / "main"
-    assert wait_for(own, "done")["done"]["arm"] == ROWS + 8
-    paths = Paths(own)
+    arguments = (*QUICK[:4], "--baselines", "label-mapping,feature-mapping")
+    message = tinfl("prune", sweep, *arguments).stderr
+    assert "then by label mapping and feature mapping" in message
+    assert f"{ROWS + 8} retrainings at most" in message
+    run_root = sweep / "prune" / "main"
+    assert wait_for(run_root, "done")["done"]["arm"] == ROWS + 8
+    paths = Paths(run_root)
     pruning = read_arms(paths)
     estimate = np.load(paths.target(0) / "estimate.npy")
     taken = {ArmKind.LABELS: "mapped", ArmKind.FEATURES: "nearest"}
@@ -188,20 +188,20 @@ def test_baselines_rank_by_the_models_that_keep_everything_and_follow_by_themsel
     assert "label mapping 12" in tinfl("prune", sweep).stdout
     root = tmp_path / "later"
     shutil.copytree(pruned, root)
-    tinfl("prune", root, *asked, "--foreground")  # added to one that was finished without: the same records
-    assert record_bytes(root / "prune" / "main") == record_bytes(own)
+    tinfl("prune", root, *arguments, "--foreground")  # added to one that was finished without: the same records
+    assert record_bytes(root / "prune" / "main") == record_bytes(run_root)
 
 
 def test_an_arm_that_varies_too_much_is_retrained_until_it_is_known_as_asked(sweep):
-    own = sweep / "prune" / "main"
-    asked = ("--drop-counts", 6, "--seeds", 2, "--ci-width", 0.5, "--max-seeds", 5, "--baselines", "none")
-    tinfl("prune", sweep, *asked, "--foreground")
-    found = json.loads(tinfl("prune", sweep, "--json").stdout)
-    models = {arm["arm"]: arm["models"] for arm in found["results"]}
+    run_root = sweep / "prune" / "main"
+    arguments = ("--drop-counts", 6, "--seeds", 2, "--ci-width", 0.5, "--max-seeds", 5, "--baselines", "none")
+    tinfl("prune", sweep, *arguments, "--foreground")
+    report = json.loads(tinfl("prune", sweep, "--json").stdout)
+    models = {arm["arm"]: arm["models"] for arm in report["results"]}
     assert models == {"keep everything": 5, "lowest 6": 5, "random 6": 2, "highest 6": 2}
-    before = record_bytes(own)
-    assert "nothing left to train" in tinfl("prune", sweep, *asked).stderr
-    assert record_bytes(own) == before
+    before = record_bytes(run_root)
+    assert "nothing left to train" in tinfl("prune", sweep, *arguments).stderr
+    assert record_bytes(run_root) == before
 
 
 def test_a_second_start_is_refused_while_it_runs(sweep):

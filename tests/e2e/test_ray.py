@@ -81,7 +81,7 @@ def test_a_stop_leaves_what_waits_for_ray(here, nodes):
     request_stop(Paths(root))  # sooner than a program starts: the next model has only begun
     wait_for(root, "stopped")
     ray.shutdown()
-    assert len(read_round(Paths(root), 2).blocks) == 2
+    assert len(read_round(Paths(root), 2).tasks) == 2
     events = [event for event in EventTail(Paths(root)).read() if str(event.get("task")).startswith("2.")]
     kinds = Counter(event["event"] for event in events)
     assert (kinds["task-started"], kinds["task-ended"]) == (1, 1), "a task was interrupted, or one more begun"
@@ -97,7 +97,7 @@ def test_a_lost_head_node_ends_the_run(here, nodes):
         if "tui_influence.runs.worker" in process.cmdline():
             process.suspend()
     nodes.head_node.kill_gcs_server()
-    gone = f"Ray's head node at {address} is gone; `tinfl resume` goes on from the records"
+    gone = f"Ray's head node at {address} is gone; run `tinfl resume` to continue"
     assert wait_for(root, "failed", "done", "lost")["reason"] == gone
 
 

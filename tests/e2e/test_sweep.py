@@ -15,12 +15,12 @@ from tui_influence.store.paths import Paths
 
 
 def test_a_sweep_returns_when_it_is_under_way_and_outlives_its_terminal(here, reference):
-    said = tinfl("sweep", write_config(here)).stderr
-    assert "under way, 12 models to train on 2 workers" in said
-    assert f"tinfl status {here / 'results'}" in said
-    found = wait_for(here / "results", "done")
-    assert found["done"] == {"estimate": 10, "heldout": 2}
-    assert found["failed"] == {"estimate": 0, "heldout": 0}
+    message = tinfl("sweep", write_config(here)).stderr
+    assert "under way, 12 models to train on 2 workers" in message
+    assert f"tinfl status {here / 'results'}" in message
+    current = wait_for(here / "results", "done")
+    assert current["done"] == {"estimate": 10, "heldout": 2}
+    assert current["failed"] == {"estimate": 0, "heldout": 0}
     assert record_bytes(here / "results") == reference
 
 
@@ -36,8 +36,8 @@ def test_stop_finishes_the_models_in_hand_and_the_same_config_resumes(here, refe
     config = write_config(here)
     tinfl("sweep", config)
     tinfl("stop", here / "results", "--wait")
-    found = status(here / "results")
-    assert found["state"] in ("stopped", "done")
+    current = status(here / "results")
+    assert current["state"] in ("stopped", "done")
     before = record_bytes(here / "results")
     tinfl("sweep", "--foreground", config)
     assert record_bytes(here / "results") == reference
@@ -67,18 +67,18 @@ def test_an_interrupted_foreground_sweep_stops_and_says_how_to_go_on(here):
     while not (paths.events.exists() and '"worker-ready"' in paths.events.read_text()):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "tinfl resume" in said
-    assert "Traceback" not in said
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130, message
+    assert "tinfl resume" in message
+    assert "Traceback" not in message
     assert status(here / "results")["state"] == "stopped"
 
 
 def test_a_sweep_under_way_tells_what_its_workers_use_and_an_ended_one_does_not(here):
     tinfl("sweep", write_config(here, epochs=2000))
     wait_until(lambda: status(here / "results")["devices"][0]["utilisation"], "no utilisation")
-    found = status(here / "results")
-    (device,), workers = found["devices"], found["workers"]
+    current = status(here / "results")
+    (device,), workers = current["devices"], current["workers"]
     assert device["device"] == "cpu"
     assert 0 < device["memory_used"] < device["memory_total"]
     assert [worker["memory"] > 50 << 20 for worker in workers] == [True, True]
@@ -124,9 +124,9 @@ def test_more_models_extend_a_run_and_fewer_are_refused(here, reference):
 
 
 def test_logs_tell_what_happened(finished):
-    said = tinfl("logs", finished, "-n", 100).stdout
-    assert said.count(" done in ") == 12
-    assert said.rstrip().endswith("done")
+    message = tinfl("logs", finished, "-n", 100).stdout
+    assert message.count(" done in ") == 12
+    assert message.rstrip().endswith("done")
     events = [json.loads(line) for line in tinfl("logs", finished, "--json", "-n", 3).stdout.splitlines()]
     assert len(events) == 3
     assert events[-1]["event"] == "done"
@@ -141,20 +141,22 @@ def test_following_the_log_ends_with_the_run(here):
 def test_a_ranking_in_all_its_forms(finished, tmp_path):
     table = tinfl("rank", finished)
     assert "Traceback" not in table.stderr
-    found = json.loads(tinfl("rank", finished, "--json").stdout)
-    assert [*found][:11] == [
+    ranking = json.loads(tinfl("rank", finished, "--json").stdout)
+    assert [*ranking][:11] == [
         "run", "target", "class", "estimator", "output", "design", "n_models", "reliability", "lds", "forecast", "rows"
     ]  # fmt: skip
-    assert found["n_models"] == 10
-    assert len(found["rows"]) == 36
+    assert ranking["n_models"] == 10
+    assert len(ranking["rows"]) == 36
     tinfl("rank", finished, "--csv", tmp_path / "rank.csv")
     lines = (tmp_path / "rank.csv").read_text().splitlines()
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    assert [row["group"] for row in rows] == [row["group"] for row in found["rows"]]
+    assert [row["group"] for row in rows] == [row["group"] for row in ranking["rows"]]
     assert tinfl("rank", finished, "--csv", "-", "--no-comments").stdout.splitlines()[0].startswith("rank,group")
-    one = json.loads(tinfl("rank", finished, "--class", "7", "--estimator", "ridge", "--json", "--top", 3).stdout)
-    assert one["class"] == "7"
-    assert len(one["rows"]) == 3
+    class_ranking = json.loads(
+        tinfl("rank", finished, "--class", "7", "--estimator", "ridge", "--json", "--top", 3).stdout
+    )
+    assert class_ranking["class"] == "7"
+    assert len(class_ranking["rows"]) == 3
     assert json.loads(tinfl("rank", finished, "--example", 5, "--output-kind", "probability", "--json").stdout)
     assert json.loads(tinfl("rank", finished, "--split", "all", "--output-kind", "correct", "--json").stdout)
 
@@ -178,18 +180,18 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
     )
     config = write_config(here, swap={'"small-cnn"': '"mynet:Net"', "width = 0.5\n": ""})
     ended = tinfl("sweep", "--foreground", config, cwd=here, code=1, BROKEN=broken)
-    found = status(here / "results")
-    failed = sum(found["failed"].values())
+    current = status(here / "results")
+    failed = sum(current["failed"].values())
     assert f"error: {failed} model" in ended.stderr
     assert "the same `tinfl sweep` with --retry-failed" in ended.stderr
-    assert found["state"] == "done with failures"
-    shown = tinfl("status", here / "results").stdout
-    assert "to try again: the same `tinfl sweep` with --retry-failed" in shown
-    listed = shown.count("  failed  ")
-    assert (f"and {failed - listed} more" in shown) == (failed > listed)
+    assert current["state"] == "done with failures"
+    listing = tinfl("status", here / "results").stdout
+    assert "to try again: the same `tinfl sweep` with --retry-failed" in listing
+    listed = listing.count("  failed  ")
+    assert (f"and {failed - listed} more" in listing) == (failed > listed)
     assert 0 < failed < 12
-    assert sum(found["done"].values()) == 12 - failed
-    reason = found["failures"][0]["reason"]
+    assert sum(current["done"].values()) == 12 - failed
+    reason = current["failures"][0]["reason"]
     assert ("finite" in reason) if broken == "nan" else ("SIGKILL" in reason)
     refused = tinfl("resume", here / "results", cwd=here, code=3)
     assert "is code (mynet:Net)" in refused.stderr

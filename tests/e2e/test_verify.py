@@ -19,30 +19,30 @@ def sweep(finished, tmp_path):
     root = tmp_path / "results"
     shutil.copytree(finished, root)
     yield root
-    for own in (root / "prune").glob("*"):
-        kill_everything(own)
+    for run_root in (root / "prune").glob("*"):
+        kill_everything(run_root)
 
 
 def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(sweep, reference):
-    said = tinfl("failures", sweep, *QUICK).stderr
-    assert f"under way, {ROWS} models to train" in said
-    assert "tinfl failures --verify --example=3" in said
-    own = sweep / "prune" / "example-3"
-    wait_for(own, "done")
+    output = tinfl("failures", sweep, *QUICK).stderr
+    assert f"under way, {ROWS} models to train" in output
+    assert "tinfl failures --verify --example=3" in output
+    run_root = sweep / "prune" / "example-3"
+    wait_for(run_root, "done")
     assert record_bytes(sweep) == reference
     text = tinfl("failures", sweep, "--verify", "--example", 3).stdout
     assert "drop 4 blamed for example 3" in text
     assert "against keeping everything" in text
     assert "against 4 at random" in text
-    found = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
+    summary = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
     (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--groups", 4, "--json").stdout)["failures"]
-    assert found["complete"]
-    assert {arm["kind"]: arm["models"] for arm in found["arms"]} == {"all": 2, "drop": 2, "random": 2}
-    (drop,) = [arm for arm in found["arms"] if arm["kind"] == "drop"]
-    assert set(drop["dropped"]) == {one["source"] for one in failure["harmful_groups"]}
-    before = record_bytes(own)
+    assert summary["complete"]
+    assert {arm["kind"]: arm["models"] for arm in summary["arms"]} == {"all": 2, "drop": 2, "random": 2}
+    (drop,) = [arm for arm in summary["arms"] if arm["kind"] == "drop"]
+    assert set(drop["dropped"]) == {group["source"] for group in failure["harmful_groups"]}
+    before = record_bytes(run_root)
     tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 4, "--seeds", 3, "--foreground")
-    after = record_bytes(own)
+    after = record_bytes(run_root)
     assert len(after) == len(before) + 3
     assert {path: after[path] for path in before} == before
 
@@ -60,23 +60,23 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
         verifying = app.state.verifying
         await until(pilot, lambda: verifying.found is not None and verifying.found.is_complete)
         await until(pilot, lambda: "DONE" in words(app) and "6 of 6 retrainings" in words(app))
-        said = words(app)
+        output = words(app)
     read = json.loads(tinfl("failures", sweep, "--verify", "--example", verifying.found.example, "--json").stdout)
     assert read == counterfactual_document(verifying.found)
-    assert [f"{arm['right']} of 2" in said for arm in read["arms"]] == [True] * 3
+    assert [f"{arm['right']} of 2" in output for arm in read["arms"]] == [True] * 3
 
 
 def test_only_what_lowers_the_margin_is_left_out(sweep):
-    said = tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 36, "--seeds", 2, "--dry-run")
-    assert "lower the margin of example 3" in said.stderr
-    assert "drop 36" not in said.stdout
+    output = tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 36, "--seeds", 2, "--dry-run")
+    assert "lower the margin of example 3" in output.stderr
+    assert "drop 36" not in output.stdout
 
 
 def test_a_dry_run_trains_nothing(sweep):
-    said = tinfl("failures", sweep, *QUICK, "--dry-run")
-    assert f"{ROWS} retrainings" in said.stdout
-    assert "example 3 of target" in said.stdout
-    assert "influence on its margin, difference" in said.stdout
+    output = tinfl("failures", sweep, *QUICK, "--dry-run")
+    assert f"{ROWS} retrainings" in output.stdout
+    assert "example 3 of target" in output.stdout
+    assert "influence on its margin, difference" in output.stdout
     document = json.loads(tinfl("failures", sweep, *QUICK, "--dry-run", "--json").stdout)
     assert [(len(arm["dropped"]), arm["n_dropped"]) for arm in document["arms"]] == [(0, 0), (4, 4), (0, 4)]
     assert not (sweep / "prune" / "example-3").exists()
@@ -93,7 +93,7 @@ def test_a_dry_run_trains_nothing(sweep):
     ],
 )
 def test_what_cannot_be_verified_is_refused_before_anything_is_trained(sweep, options, reason):
-    said = tinfl("failures", sweep, *options, code=None)
-    assert said.returncode in (2, 5)
-    assert reason in said.stderr
+    output = tinfl("failures", sweep, *options, code=None)
+    assert output.returncode in (2, 5)
+    assert reason in output.stderr
     assert not (sweep / "prune").exists() or not any((sweep / "prune").iterdir())

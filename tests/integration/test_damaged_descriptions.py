@@ -88,7 +88,9 @@ def test_arms_that_changed_places_are_refused(copy):
 def test_the_description_of_a_pruning_in_place_of_the_sweeps_is_refused(copy):
     before = record_bytes(copy)
     shutil.copy(copy / "prune" / "main" / "run.json", copy / "run.json")
-    refused("resume", copy, "--foreground", code=3, reason="that of a pruning, but there is no arms.json beside it")
+    refused(
+        "resume", copy, "--foreground", code=3, reason="it describes a pruning, but there is no arms.json beside it"
+    )
     assert record_bytes(copy) == before
     assert "arms.json" in [path for path, _ in damages(copy)]
 

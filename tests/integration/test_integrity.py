@@ -204,7 +204,7 @@ def test_what_a_resumed_run_has_set_aside_is_no_damage(copy):
     assert [path.is_fifo() for path in Paths(copy).quarantine.iterdir()] == [True]
     answer = verified(copy)
     assert answer["sound"]
-    assert any("1 record set aside earlier" in note for note in answer["notes"])
+    assert any("1 damaged record of earlier sessions" in note for note in answer["notes"])
     (Paths(copy).quarantine / "link").symlink_to("x")  # because of which nothing can be written here
     assert damaged_paths(copy) == ["quarantine/link"]
 
@@ -277,7 +277,7 @@ def test_records_beyond_the_plan_and_lines_without_an_event_are_notes(copy):
         file.write('{"event": "mod\n')
     answer = verified(copy)
     assert answer["sound"]
-    assert any("1 record beyond the plan" in note for note in answer["notes"])
+    assert any("1 record not in the plan" in note for note in answer["notes"])
     assert any("1 line without an event" in note for note in answer["notes"])
 
 
@@ -300,7 +300,7 @@ def test_a_fingerprint_that_is_a_path_is_not_followed(copy):
     values["source"]["fingerprint"] = "../../../etc"
     write_with_digest(copy / "run.json", values)
     problems = [damage["problem"] for damage in verified(copy, "--cache")["damaged"]]
-    assert any("a fingerprint of packed data that is none" in problem for problem in problems)
+    assert any("invalid fingerprint of packed data" in problem for problem in problems)
 
 
 def test_a_directory_without_write_permission_is_checked_by_somebody_else(complete, monkeypatch):

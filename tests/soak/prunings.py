@@ -29,31 +29,31 @@ def attempt(directory: Path, rng: random.Random, blows: int = 4) -> Counter[str]
     expected = _undisturbed(reference)
     sweep = directory / "results"
     shutil.copytree(_swept(reference), sweep)
-    own, counts = Paths(sweep / "prune" / "main"), Counter[str]()
+    pruning_paths, counts = Paths(sweep / "prune" / "main"), Counter[str]()
     try:
         while counts.total() < blows:
-            if observe(own)[0] in FINISHED:
-                for name in rng.sample(sorted(survivors_of(own)), 10):
-                    damage_record(own, name, rng)
-            if observe(own)[0] not in ACTIVE:
+            if observe(pruning_paths)[0] in FINISHED:
+                for name in rng.sample(sorted(survivors_of(pruning_paths)), 10):
+                    damage_record(pruning_paths, name, rng)
+            if observe(pruning_paths)[0] not in ACTIVE:
                 tinfl("prune", sweep, *_OPTIONS)
             time.sleep(rng.uniform(0, 1))
-            if observe(own)[0] not in ACTIVE:
+            if observe(pruning_paths)[0] not in ACTIVE:
                 continue
-            workers = processes_of(own.root)
+            workers = processes_of(pruning_paths.root)
             with suppress(ProcessLookupError):
                 if workers and rng.random() < 0.5:
                     os.kill(rng.choice(workers).pid, signal.SIGKILL)
                     counts["workers killed"] += 1
                     continue
-                os.kill(int(json.loads(own.owner.read_text())["pid"]), signal.SIGKILL)
+                os.kill(int(json.loads(pruning_paths.owner.read_text())["pid"]), signal.SIGKILL)
                 counts["supervisors killed"] += 1
-            wait_until(lambda: not processes_of(own.root), "workers do not end after their supervisor")
-        wait_until(lambda: observe(own)[0] not in ACTIVE, "the pruning does not end")
-        tinfl("resume", "--foreground", own.root)
-        assert record_bytes(own.root) == expected, "records differ"
+            wait_until(lambda: not processes_of(pruning_paths.root), "workers do not end after their supervisor")
+        wait_until(lambda: observe(pruning_paths)[0] not in ACTIVE, "the pruning does not end")
+        tinfl("resume", "--foreground", pruning_paths.root)
+        assert record_bytes(pruning_paths.root) == expected, "records differ"
     finally:
-        kill_everything(own.root)
+        kill_everything(pruning_paths.root)
     return counts
 
 

@@ -25,7 +25,7 @@ TASKS = [
 @pytest.fixture
 def on_cluster(tmp_path, monkeypatch):
     """A run whose engine says that of its tasks; without any, there is no engine here."""
-    monkeypatch.setattr(module, "_seen", {})
+    monkeypatch.setattr(module, "_answers", {})
 
     def make(tasks: list[str]):
         (tmp_path / "bin").mkdir()

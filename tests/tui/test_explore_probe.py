@@ -159,7 +159,7 @@ async def test_the_command_that_is_copied_writes_the_csv_that_is_exported(zoo, t
             for key in keys:
                 await pilot.press(key)
                 await answered(app, pilot)
-            await until(pilot, lambda: app.screen.shown is not None)
+            await until(pilot, lambda: app.screen.has_view)
             text = await exported(app, pilot, tmp_path / f"{place}.csv")
             await pilot.press("Y")
             await until(pilot, lambda place=place: len(copied) == place + 1)
@@ -195,7 +195,7 @@ async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):
     async with exploring(zoo) as (app, pilot):
         await turned(app, pilot)
         await pilot.press("c", *"car", "enter")
-        await until(pilot, lambda: "None of 12 test images are wrong by most of 120 models" in words(app))
+        await until(pilot, lambda: "None of 12 examples are wrong by most of 120 models" in words(app))
         await turned(app, pilot, ProbeKind.LEAKS)
         await until(pilot, lambda: "takes a run whose groups are single images" in words(app))
         assert "--duplicates" in words(app)

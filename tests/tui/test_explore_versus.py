@@ -176,8 +176,8 @@ async def test_the_detail_names_both_sides(root):
         await compared(app, pilot, *"letters")
         await until(pilot, lambda: "at least 95%" in screen_text(app))
         text = words(app)
-        assert "helps, beyond chance" in text
-        assert "hurts, beyond chance" in text
+        assert "helps, significant" in text
+        assert "hurts, significant" in text
 
 
 def test_everything_but_the_question_itself_can_be_compared_with(root):

@@ -1,1 +1,1 @@
-"""Questions to a results directory, and their answers."""
+"""Questions to a results directory, and their results."""

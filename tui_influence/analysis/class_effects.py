@@ -1,8 +1,8 @@
-"""What each source group does to each class of a target and to each of its test examples.
+"""Influence of each source group on each class of a target and on each of its test examples.
 
-The ranking asks which groups move a target; this turns the question round: which part of the target does one group
-move. All groups are estimated at once, so that going from one to the next costs nothing; where the matrix of all
-groups and examples would not fit in memory, a group at a time.
+A ranking lists the groups that influence a target; this is the reverse: the part of the target that one group
+influences. All groups are estimated at once, so that going from one to the next costs nothing; where the matrix of all
+groups and examples would not fit in memory, they are estimated one at a time.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class TargetEffects:
     Attributes:
         reading: what they are estimated from.
         question: its estimator, output and split; its class narrows the examples.
-        columns: (c,) the examples that were asked for.
+        columns: (c,) the examples in question.
         classes: (K, C) influence on the mean output of each class's examples in the split.
         examples: (K, c) influence on each of them; None where it is estimated a group at a time.
     """
@@ -61,51 +61,51 @@ class TargetEffects:
     examples: Estimate | None
 
     def of_group(self, group: int, count: int) -> GroupEffects:
-        """Return what a group does, with at most `count` examples that it helps and as many that it hurts."""
-        reading = self.reading
-        row, place = (self.examples, group) if self.examples is not None else (self._row(group), 0)
-        influence, se = (array[place].astype(np.float64) for array in (row.influence, row.se))
-        q = benjamini_hochberg(p_values(influence, se, row.df))
-        low, high = interval(influence, se, row.df)
+        """Return the effects of a group, with at most `count` examples that it helps and as many that it hurts."""
+        snapshot = self.reading
+        estimate, index = (self.examples, group) if self.examples is not None else (self._row(group), 0)
+        influence, se = (array[index].astype(np.float64) for array in (estimate.influence, estimate.se))
+        q = benjamini_hochberg(p_values(influence, se, estimate.df))
+        low, high = interval(influence, se, estimate.df)
         order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
-        known = order[: int(np.count_nonzero(~np.isnan(influence)))]
-        helped = [place for place in known[:count] if influence[place] > 0]
-        hurt = [place for place in known[::-1][:count] if influence[place] < 0]
+        ranked = order[: int(np.count_nonzero(~np.isnan(influence)))]
+        helped = [index for index in ranked[:count] if influence[index] > 0]
+        hurt = [index for index in ranked[::-1][:count] if influence[index] < 0]
         chosen = np.array([*helped, *hurt], dtype=np.intp)
-        predicted = majority_predictions(reading, self.columns[chosen])
-        found = [
+        predicted = majority_predictions(snapshot, self.columns[chosen])
+        effects = [
             ExampleEffect(
-                example=int(self.columns[place]),
-                label=int(reading.examples.labels[self.columns[place]]),
-                predicted=int(usual),
-                influence=float(influence[place]),
-                se=float(se[place]),
-                low=float(low[place]),
-                high=float(high[place]),
-                q=float(q[place]),
+                example=int(self.columns[index]),
+                label=int(snapshot.examples.labels[self.columns[index]]),
+                predicted=int(label),
+                influence=float(influence[index]),
+                se=float(se[index]),
+                low=float(low[index]),
+                high=float(high[index]),
+                q=float(q[index]),
             )
-            for place, usual in zip(chosen, predicted, strict=True)
+            for index, label in zip(chosen, predicted, strict=True)
         ]
         return GroupEffects(
             group=group,
             classes=self._on_classes(group),
-            helped=tuple(found[: len(helped)]),
-            hurt=tuple(found[len(helped) :]),
+            helped=tuple(effects[: len(helped)]),
+            hurt=tuple(effects[len(helped) :]),
             n_helped=int(np.count_nonzero((q < SIGNIFICANCE_LEVEL) & (influence > 0))),
             n_hurt=int(np.count_nonzero((q < SIGNIFICANCE_LEVEL) & (influence < 0))),
             n_examples=len(self.columns),
-            models=len(reading.outputs),
+            models=len(snapshot.outputs),
         )
 
     def _on_classes(self, group: int) -> tuple[RankedGroup, ...]:
-        found = self.classes
+        estimate = self.classes
         return ranked_rows(
-            found.influence[group],
-            found.se[group],
-            found.df,
+            estimate.influence[group],
+            estimate.se[group],
+            estimate.df,
             self.reading.target_info.classes,
-            int(found.n_with[group]),
-            int(found.n_without[group]),
+            int(estimate.n_with[group]),
+            int(estimate.n_without[group]),
         )
 
     def _row(self, group: int) -> Estimate:
@@ -123,39 +123,41 @@ class TargetEffects:
         )
 
 
-def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool = True) -> TargetEffects:
-    """Estimate what every group does to every class and every example of a target.
+def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool = True) -> TargetEffects:
+    """Estimate the influence of every group on every class and every example of a target.
 
     Args:
-        reading: of the question's target.
-        question: its estimator, output and split; its class narrows the examples, its example is not looked at.
-        at_once: estimate the examples of all groups now, if that fits in memory. Who asks about a single group saves
-            most of the time without, where the estimator supports that.
+        snapshot: of the question's target.
+        question: its estimator, output and split; its class narrows the examples, its example is ignored.
+        at_once: estimate the examples of all groups now, if that fits in memory. Without it, a question about a
+            single group takes a fraction of the time, where the estimator supports that.
 
     Raises:
         ConfigError: the question does not fit the run, or all examples at once are too many for the estimator.
         ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
     """
-    outputs, labels, described = reading.outputs, reading.examples.labels, reading.target_info
-    columns = select_examples(described, reading.examples, Question(None, question.target_class, split=question.split))
-    split = select_examples(described, reading.examples, Question(split=question.split))
-    reading.require_models()
+    outputs, labels, target_info = snapshot.outputs, snapshot.examples.labels, snapshot.target_info
+    example_indices = select_examples(
+        target_info, snapshot.examples, Question(None, question.target_class, split=question.split)
+    )
+    split = select_examples(target_info, snapshot.examples, Question(split=question.split))
+    snapshot.require_models()
     kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    by_class = mean_outputs_by_label(matrix, split, labels, len(described.classes))
-    few = len(reading.info.source.groups) * len(columns) <= MAX_VALUES
-    needed = not find_estimator(question.estimator).supports_only
-    if not few and needed:
+    by_class = mean_outputs_by_label(matrix, split, labels, len(target_info.classes))
+    fits_in_memory = len(snapshot.info.source.groups) * len(example_indices) <= MAX_VALUES
+    all_groups_only = not find_estimator(question.estimator).supports_only
+    if not fits_in_memory and all_groups_only:
         others = ", ".join(f"`{name}`" for name, estimator in ESTIMATORS.items() if estimator.supports_only)
         raise ConfigError(
-            f"{len(reading.info.source.groups):,} groups times {len(columns):,} examples are too many for "
+            f"{len(snapshot.info.source.groups):,} groups times {len(example_indices):,} examples are too many for "
             f"{question.estimator}; use {others}, which estimates one group at a time"
         )
     return TargetEffects(
-        reading=reading,
+        reading=snapshot,
         question=question,
-        columns=columns,
-        classes=estimate(question.estimator, outputs.masks, by_class, reading.clusters),
+        columns=example_indices,
+        classes=estimate(question.estimator, outputs.masks, by_class, snapshot.clusters),
         examples=influence_matrix(
             masks=outputs.masks,
             margins=outputs.margins,
@@ -163,9 +165,9 @@ def estimate_effects(reading: RunSnapshot, question: Question, *, at_once: bool 
             labels=labels,
             estimator=question.estimator,
             kind=kind,
-            clusters=reading.clusters,
-            examples=columns,
+            clusters=snapshot.clusters,
+            examples=example_indices,
         )
-        if few and (at_once or needed)
+        if fits_in_memory and (at_once or all_groups_only)
         else None,
     )

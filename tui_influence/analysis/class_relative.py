@@ -1,9 +1,9 @@
-"""What source groups do to single test examples, beyond what they do to the other examples of the same class.
+"""Influence of source groups on single test examples relative to the other examples of the same class.
 
-A group that helps a whole class helps every example of it; what tells examples of one class apart is what is left when
-each model's mean output on the class's others is taken from its output on the example. What a model gets wrong in the
-same way on all of a class leaves the difference too, so that its standard error is the difference's own, and smaller.
-The others are those of both halves of the test examples, whatever is asked, so that an example has one answer.
+A group that helps a whole class helps every example of it; examples of one class differ in what remains when each
+model's mean output on the other examples of the class is subtracted from its output on the example. What a model gets
+wrong in the same way on a whole class cancels too, so that the standard error is the difference's own, and smaller.
+The other examples are those of both halves of the test set, whatever the question, so that an example has one result.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from tui_influence.influence.types import (
 from tui_influence.text import pluralize, printable
 
 MIN_MODELS = 10
-"""With fewer, an interval on one example is wider than any effect that a group has been seen to have."""
+"""With fewer, an interval on one example is wider than any effect observed so far."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class ClassCenteredOutputs(OutputMatrix):
 
 @dataclass(frozen=True)
 class ClassRelativeInfluence:
-    """Influences on c test examples beyond their class.
+    """Class-relative influences on c test examples.
 
     Attributes:
-        columns: (c,) the examples, ascending.
+        example_indices: (c,) the examples, ascending.
         labels: (c,) their classes.
-        groups: (K',) the groups that are asked about, by their column in the masks.
-        beyond: (K', c) influence beyond that on the others of the example's class.
+        groups: (K',) the groups in question, by their column in the masks.
+        estimate: (K', c) influence on the example minus influence on the other examples of its class.
         influence: (K', c) on the example itself, as a ranking by one example has it.
-        models: that it is estimated from.
+        models: number of models behind it.
     """
 
     example_indices: NDArray[np.int64]
@@ -76,98 +76,106 @@ class ClassRelativeInfluence:
 
 
 def class_relative_influence(
-    reading: RunSnapshot, question: Question, group: int | None = None
+    snapshot: RunSnapshot, question: Question, group: int | None = None
 ) -> ClassRelativeInfluence:
-    """Estimate what groups do to single examples beyond what they do to the others of the examples' class.
+    """Estimate the influence of groups on single examples, relative to the other examples of the class.
 
     `difference` takes the spread of an arm for the same with and without a group, see `Differences`.
 
     Args:
-        reading: of the question's target.
-        question: its estimator, output and split; its class narrows the examples, its example is not looked at.
+        snapshot: of the question's target.
+        question: its estimator, output and split; its class narrows the examples, its example is ignored.
         group: this group only; None for all of them.
 
     Raises:
         ConfigError: the question does not fit the run, the class has one example, or there are too many to estimate.
         ResultsError: too few models have been recorded (the reason says how many it takes), or outputs are NaN.
     """
-    outputs, labels, described = reading.outputs, reading.examples.labels, reading.target_info
-    columns = select_examples(described, reading.examples, Question(None, question.target_class, split=question.split))
-    require_enough_models(reading)
-    matrix = class_centered_outputs(reading, question.output_kind, columns)
-    if question.target_class is not None and np.count_nonzero(labels == labels[columns[0]]) < 2:
+    outputs, labels, target_info = snapshot.outputs, snapshot.examples.labels, snapshot.target_info
+    example_indices = select_examples(
+        target_info, snapshot.examples, Question(None, question.target_class, split=question.split)
+    )
+    require_enough_models(snapshot)
+    matrix = class_centered_outputs(snapshot, question.output_kind, example_indices)
+    if question.target_class is not None and np.count_nonzero(labels == labels[example_indices[0]]) < 2:
         raise ConfigError(
             f'class "{printable(question.target_class, 60)}" has one test example: '
             "there are no others to compare it with"
         )
-    alone = None if group is None else np.array([group], dtype=np.intp)
-    found = _estimate(question.estimator, outputs.masks, matrix, reading.clusters, alone)
+    groups = None if group is None else np.array([group], dtype=np.intp)
+    relative = _estimate(question.estimator, outputs.masks, matrix, snapshot.clusters, groups)
     return ClassRelativeInfluence(
-        example_indices=columns,
-        labels=labels[columns],
-        groups=np.arange(outputs.masks.shape[1]) if alone is None else alone,
-        estimate=found,
-        influence=_on_examples(reading, question.estimator, matrix, found, alone),
+        example_indices=example_indices,
+        labels=labels[example_indices],
+        groups=np.arange(outputs.masks.shape[1]) if groups is None else groups,
+        estimate=relative,
+        influence=_on_examples(snapshot, question.estimator, matrix, relative, groups),
         models=len(outputs),
     )
 
 
 def _on_examples(
-    reading: RunSnapshot, estimator: str, matrix: ClassCenteredOutputs, found: Estimate, alone: NDArray[np.intp] | None
+    snapshot: RunSnapshot,
+    estimator: str,
+    matrix: ClassCenteredOutputs,
+    relative: Estimate,
+    groups: NDArray[np.intp] | None,
 ) -> Floats:
     """Return the influence on the examples themselves, (K', c).
 
     With a linear estimator, it is the class-relative influence plus that on the class. With another, such as `ridge`,
     which chooses a penalty for every output, it is estimated from the outputs themselves.
     """
-    masks, clusters = reading.outputs.masks, reading.clusters
+    masks, clusters = snapshot.outputs.masks, snapshot.clusters
     assert matrix.averages is not None
     assert matrix.scale is not None
     assert matrix.labels is not None
     assert matrix.examples is not None
     if not find_estimator(estimator).is_linear:
         plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.examples)
-        return _estimate(estimator, masks, plain, clusters, alone).influence
+        return _estimate(estimator, masks, plain, clusters, groups).influence
     of = matrix.labels[matrix.examples]
-    present, place = np.unique(of, return_inverse=True)
-    on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, alone)
-    influence: Floats = found.influence / matrix.scale[of].astype(found.influence.dtype)
-    influence += np.take(on_class.influence.astype(found.influence.dtype), place, axis=1)
+    present, class_index = np.unique(of, return_inverse=True)
+    on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, groups)
+    influence: Floats = relative.influence / matrix.scale[of].astype(relative.influence.dtype)
+    influence += np.take(on_class.influence.astype(relative.influence.dtype), class_index, axis=1)
     return influence
 
 
-def class_centered_outputs(reading: RunSnapshot, output_kind: str, columns: NDArray[np.int64]) -> ClassCenteredOutputs:
+def class_centered_outputs(
+    snapshot: RunSnapshot, output_kind: str, example_indices: NDArray[np.int64]
+) -> ClassCenteredOutputs:
     """Return the outputs of all models on some examples, (m, c), less those on the others of each example's class.
 
     Raises:
         ConfigError: there is no such kind of output.
         ResultsError: stored outputs are NaN or infinite.
     """
-    outputs, labels, count = reading.outputs, reading.examples.labels, len(reading.target_info.classes)
+    outputs, labels, count = snapshot.outputs, snapshot.examples.labels, len(snapshot.target_info.classes)
     kind = parse_output_kind(output_kind)
     everything = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    averages = mean_outputs_by_label(everything, np.arange(reading.target_info.test), labels, count)
+    averages = mean_outputs_by_label(everything, np.arange(snapshot.target_info.test), labels, count)
     sizes = np.bincount(labels, minlength=count)
     averages[:, sizes < 2] = 0
     scale = np.where(sizes < 2, 1, sizes / np.maximum(sizes - 1, 1))
     return ClassCenteredOutputs(
-        outputs.margins, outputs.predicted, labels, kind, columns,
+        outputs.margins, outputs.predicted, labels, kind, example_indices,
         averages.astype(everything.dtype), scale.astype(everything.dtype),
     )  # fmt: skip
 
 
-def require_enough_models(reading: RunSnapshot) -> None:
-    """Refuse a question about single test examples that the models are too few for.
+def require_enough_models(snapshot: RunSnapshot) -> None:
+    """Refuse a question about single test examples where there are too few models.
 
     Raises:
         ResultsError: they are; the reason says how many it takes.
     """
-    reading.require_models()
-    models = len(reading.outputs)
+    snapshot.require_models()
+    models = len(snapshot.outputs)
     if models < MIN_MODELS:
         raise ResultsError(
             f"{pluralize(models, 'model')} recorded: single test examples take at least {MIN_MODELS}, "
-            "and some hundreds to tell much"
+            "and some hundreds for precise results"
         )
 
 
@@ -176,14 +184,14 @@ def _estimate(
     masks: NDArray[np.bool_],
     outputs: Floats | OutputMatrix,
     clusters: NDArray[Any] | None,
-    only: NDArray[np.intp] | None,
+    groups: NDArray[np.intp] | None,
 ) -> Estimate:
     """Return an estimate of all groups, or of some, which saves time where the estimator supports it."""
     method = find_estimator(estimator)
-    if not (only is not None and method.supports_only) and masks.shape[1] * outputs.shape[1] > MAX_VALUES:
+    if not (groups is not None and method.supports_only) and masks.shape[1] * outputs.shape[1] > MAX_VALUES:
         names = " or ".join(f"`{name}`" for name, other in ESTIMATORS.items() if other.supports_only)
         raise ConfigError(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
             f"--class, or about one --source with the estimator {names}"
         )
-    return method.estimate(masks, outputs, clusters, only=only, pooled=True)
+    return method.estimate(masks, outputs, clusters, only=groups, pooled=True)

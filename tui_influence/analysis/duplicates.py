@@ -1,17 +1,15 @@
-"""Source images that are copies of target test images: found by their pixels, whatever the influences say.
+"""Source images that are duplicates of target test images, detected by their pixels alone.
 
-A copy is *identical* if every pixel is the same, and *near* if it is much nearer to a test image than anything else is:
-nearer than 15% of the distance to that image's third nearest among the other test images, and to its own crops.
-What is far for photographs is close for printed letters, so distance is measured by what the target itself looks like;
-the third, so that a test set may hold an image twice. Recompressed, rescaled and moderately cropped copies are near.
+A duplicate is *identical* if every pixel is the same, and *near* if it is much nearer to a test image than any other
+image is: nearer than 15% of the distance to that image's third nearest among the other test images, and to its own
+crops. A distance that is large for photographs is small for printed letters, so it is measured relative to the target
+itself; the third, so that a test set may hold an image twice. Recompressed, rescaled and moderately cropped images are
+near.
 
-Pure array code. Two stages, because comparing all pairs closely would take days: all pairs by a few pixels, those that
-come out near from whatever pixels the caller can show of them.
-
-The copies of a target's test images among a run's source images: from its config to `duplicates`.
-
-Needs the datasets, not only the results directory: all images at the run's resolution, from the cache of packed
-datasets, and the originals of those few that are compared closely.
+`find_duplicates` is array code in two stages, because a close comparison of all pairs would take days: all pairs are
+compared by a few pixels, and those that come out near by whatever pixels the caller provides. `find_run_duplicates`
+applies it to a run. It needs the datasets, not only the results directory: all images at the run's resolution, from the
+cache of packed datasets, and the originals of the few that are compared closely.
 """
 
 from collections.abc import Callable
@@ -50,7 +48,7 @@ _FEW_CROPS_ABOVE = 100_000_000
 _BATCH = 1000
 
 Pixels = Callable[[Indices], NDArray[np.uint8]]
-"""Shows some images, (c,) positions, as (c, s, s, C) uint8; s and C are the same for source and target."""
+"""Return some images, (c,) positions, as (c, s, s, C) uint8; s and C are the same for source and target."""
 Progress = Callable[[int, int], None]
 
 
@@ -73,11 +71,11 @@ def find_duplicates(
     show_target: Pixels,
     progress: Progress | None = None,
 ) -> tuple[Duplicate, ...]:
-    """Find copies of target test images among the source images.
+    """Find duplicates of target test images among the source images.
 
     Args:
         source: (N, s, s, C) uint8, small.
-        target: (n, s, s, C) uint8, the test images, small; at least `OTHERS` + 1, or nothing tells what is near.
+        target: (n, s, s, C) uint8, the test images, small; more than `REFERENCE_RANK`, or no distance can be judged.
         show_source: shows source images at a size worth comparing closely.
         show_target: shows test images likewise.
         progress: called with (source images compared, N).
@@ -89,20 +87,24 @@ def find_duplicates(
     best: dict[int, Duplicate] = {}
     order = np.argsort(candidates.source, kind="stable")
     for start in range(0, len(order), _BATCH):
-        for found in _judged(candidates, order[start : start + _BATCH], show_source, show_target):
-            before = best.get(found.source)
-            if before is None or (found.distance, found.target) < (before.distance, before.target):
-                best[found.source] = found
-    return tuple(sorted(best.values(), key=lambda found: (found.distance, found.relative, found.source)))
+        for duplicate in _find_among(candidates, order[start : start + _BATCH], show_source, show_target):
+            best_so_far = best.get(duplicate.source)
+            if best_so_far is None or _nearness(duplicate) < _nearness(best_so_far):
+                best[duplicate.source] = duplicate
+    return tuple(sorted(best.values(), key=lambda pair: (pair.distance, pair.relative, pair.source)))
+
+
+def _nearness(duplicate: Duplicate) -> tuple[float, int]:
+    return duplicate.distance, duplicate.target
 
 
 def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: Progress | None) -> _Candidates:
     few = len(source) * len(target) > _FEW_CROPS_ABOVE
-    theirs = CoarseIndex(target, few=few)
-    others = np.empty((len(theirs), min(REFERENCE_RANK, len(theirs) - 1)), np.intp)
-    usual = np.empty(len(theirs), np.float32)
-    for rows in theirs.blocks(theirs):
-        distance = theirs.distances(theirs, rows)
+    target_index = CoarseIndex(target, few=few)
+    others = np.empty((len(target_index), min(REFERENCE_RANK, len(target_index) - 1)), np.intp)
+    usual = np.empty(len(target_index), np.float32)
+    for rows in target_index.blocks(target_index):
+        distance = target_index.distances(target_index, rows)
         distance[np.arange(len(distance)), np.arange(rows.start, rows.stop)] = np.inf
         others[rows], nearest = _smallest(distance, others.shape[1])
         usual[rows] = nearest.max(axis=1, initial=0)
@@ -111,17 +113,17 @@ def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: 
     crops_of_first: list[Windows] = []
     crops_of_second: list[Windows] = []
     for start in range(0, len(source), _STACK):
-        own = CoarseIndex(source[start : start + _STACK], few=few)
-        for rows in own.blocks(theirs):
-            places, distance = _smallest(own.distances(theirs, rows), min(_TRIED, len(theirs)))
-            near = (distance < _COARSELY_FARTHEST) & (distance <= _COARSELY_NEAR * usual[places])
+        source_index = CoarseIndex(source[start : start + _STACK], few=few)
+        for rows in source_index.blocks(target_index):
+            closest, distance = _smallest(source_index.distances(target_index, rows), min(_TRIED, len(target_index)))
+            near = (distance < _COARSELY_FARTHEST) & (distance <= _COARSELY_NEAR * usual[closest])
             row, column = np.nonzero(near | (distance < 1e-5))
-            mine, other = row + rows.start, places[row, column]
-            mine_cropped, other_cropped = own.best_crops(mine, theirs, other)
-            first.append(mine + start)
-            second.append(other)
-            crops_of_first.append(mine_cropped)
-            crops_of_second.append(other_cropped)
+            source_images, target_images = row + rows.start, closest[row, column]
+            source_crops, target_crops = source_index.best_crops(source_images, target_index, target_images)
+            first.append(source_images + start)
+            second.append(target_images)
+            crops_of_first.append(source_crops)
+            crops_of_second.append(target_crops)
         if progress is not None:
             progress(min(start + _STACK, len(source)), len(source))
     return _Candidates(
@@ -130,7 +132,7 @@ def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: 
         np.concatenate([np.empty((0, 3)), *crops_of_first]),
         np.concatenate([np.empty((0, 3)), *crops_of_second]),
         others,
-        theirs,
+        target_index,
     )
 
 
@@ -143,29 +145,29 @@ def _smallest(distance: Floats, count: int) -> tuple[Indices, Floats]:
     return places, np.take_along_axis(distance, places, axis=1)
 
 
-def _judged(candidates: _Candidates, which: Indices, show_source: Pixels, show_target: Pixels) -> list[Duplicate]:
+def _find_among(candidates: _Candidates, which: Indices, show_source: Pixels, show_target: Pixels) -> list[Duplicate]:
     source, target = candidates.source[which], candidates.target[which]
-    mine, theirs = show_source(source), show_target(target)
-    same = (mine == theirs).all(axis=(1, 2, 3))
-    own, other = grey(mine), grey(theirs)
-    compared = refine_match(own, other, candidates.source_crops[which], candidates.target_crops[which])
-    near = np.flatnonzero((compared.distance < MAX_DISTANCE) | same)
-    usual = _usual_distance(candidates, target[near], other[near], show_target)
-    found = []
-    for place, reference in zip(near, usual, strict=True):
-        distance = 0.0 if same[place] else float(compared.distance[place])
+    source_pixels, target_pixels = show_source(source), show_target(target)
+    same = (source_pixels == target_pixels).all(axis=(1, 2, 3))
+    source_grey, target_grey = grey(source_pixels), grey(target_pixels)
+    matches = refine_match(source_grey, target_grey, candidates.source_crops[which], candidates.target_crops[which])
+    near = np.flatnonzero((matches.distance < MAX_DISTANCE) | same)
+    usual = _usual_distance(candidates, target[near], target_grey[near], show_target)
+    duplicates = []
+    for pair, reference in zip(near, usual, strict=True):
+        distance = 0.0 if same[pair] else float(matches.distance[pair])
         relative = distance / float(reference) if reference > 0 else float(distance > 0)
-        if not (same[place] and np.isfinite(compared.distance[place])) and not relative < MAX_RELATIVE_DISTANCE:
+        if not (same[pair] and np.isfinite(matches.distance[pair])) and not relative < MAX_RELATIVE_DISTANCE:
             continue
         kind = (
             DuplicateKind.IDENTICAL
-            if same[place]
+            if same[pair]
             else DuplicateKind.CROP
-            if compared.cropped[place]
+            if matches.cropped[pair]
             else DuplicateKind.NEAR
         )
-        found.append(Duplicate(int(source[place]), int(target[place]), kind, distance, relative))
-    return found
+        duplicates.append(Duplicate(int(source[pair]), int(target[pair]), kind, distance, relative))
+    return duplicates
 
 
 def _usual_distance(candidates: _Candidates, target: Indices, pixels: Floats, show_target: Pixels) -> Floats:
@@ -216,7 +218,7 @@ def find_run_duplicates(
     side = min(_LARGEST, _side(config.source, data.source), _side(section, test))
     chosen = np.flatnonzero(data.groups.group_of_image >= 0) if grouped else np.arange(len(data.source))
     show_source = _shower(config.source, "source", data.source, side)
-    found = find_duplicates(
+    pairs = find_duplicates(
         data.source.images[chosen] if grouped else data.source.images,
         test.images,
         lambda places: show_source(chosen[places]),
@@ -224,7 +226,7 @@ def find_run_duplicates(
         progress,
     )
     return Duplicates(
-        pairs=tuple(replace(copy, source=int(chosen[copy.source])) for copy in found),
+        pairs=tuple(replace(pair, source=int(chosen[pair.source])) for pair in pairs),
         n_compared=len(chosen),
         n_examples=len(test),
         names=data.source.names,

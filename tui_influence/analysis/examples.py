@@ -1,7 +1,4 @@
-"""What a run's models say about single test examples: how often each label is predicted, how sure, how right.
-
-All there is to say about one test example: what models predict for it, and which source groups move it.
-"""
+"""Predictions of a run's models for single test examples, and the source groups that influence one of them."""
 
 from dataclasses import replace
 
@@ -25,50 +22,50 @@ from tui_influence.influence.types import (
 )
 
 
-def summarise_predictions(reading: RunSnapshot, example: int) -> PredictionSummary:
-    """Return what all models to estimate from say about a test example."""
-    return _said(reading, example, np.ones(len(reading.outputs), dtype=np.bool_))
+def summarise_predictions(snapshot: RunSnapshot, example: int) -> PredictionSummary:
+    """Summarise the predictions of all models for a test example."""
+    return _summarise(snapshot, example, np.ones(len(snapshot.outputs), dtype=np.bool_))
 
 
 def summarise_with_and_without(
-    reading: RunSnapshot, example: int, group: int
+    snapshot: RunSnapshot, example: int, group: int
 ) -> tuple[PredictionSummary, PredictionSummary]:
-    """Return what the models that were trained on a group say about a test example, and what the others say."""
-    has = np.asarray(reading.outputs.masks[:, group])
-    return _said(reading, example, has), _said(reading, example, ~has)
+    """Summarise the predictions of the models trained with a group, and of those trained without it."""
+    has = np.asarray(snapshot.outputs.masks[:, group])
+    return _summarise(snapshot, example, has), _summarise(snapshot, example, ~has)
 
 
-def majority_predictions(reading: RunSnapshot, examples: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return (len(examples),) the label that most models predict for each; the smaller label of equals."""
-    predicted = np.asarray(reading.outputs.predicted[:, examples])
-    classes = len(reading.target_info.classes)
+def majority_predictions(snapshot: RunSnapshot, examples: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the label that most models predict for each example; of equally frequent labels the smaller one."""
+    predicted = np.asarray(snapshot.outputs.predicted[:, examples])
+    classes = len(snapshot.target_info.classes)
     counts = [np.bincount(column, minlength=classes).argmax() for column in predicted.T]
     return np.array(counts, dtype=np.intp)
 
 
-def _said(reading: RunSnapshot, example: int, models: NDArray[np.bool_]) -> PredictionSummary:
-    count = int(models.sum())
+def _summarise(snapshot: RunSnapshot, example: int, is_included: NDArray[np.bool_]) -> PredictionSummary:
+    count = int(is_included.sum())
     if not count:
         return PredictionSummary(0, (), float("nan"), float("nan"), float("nan"))
-    label = int(reading.examples.labels[example])
-    margins = np.asarray(reading.outputs.margins[:, example])[models]
-    predicted = np.asarray(reading.outputs.predicted[:, example])[models]
+    label = int(snapshot.examples.labels[example])
+    margins = np.asarray(snapshot.outputs.margins[:, example])[is_included]
+    predicted = np.asarray(snapshot.outputs.predicted[:, example])[is_included]
     labels, counts = np.unique(predicted, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return PredictionSummary(
         models=count,
-        votes=tuple((int(labels[place]), float(counts[place] / count)) for place in order),
+        votes=tuple((int(labels[index]), float(counts[index] / count)) for index in order),
         accuracy=float((predicted == label).mean()),
         probability=float(outputs_of_kind(margins, None, None, OutputKind.PROBABILITY).mean()),
         margin=float(margins.astype(np.float64).mean()),
     )
 
 
-def explain_example(reading: RunSnapshot, question: Question, example: int, group: int | None = None) -> ExampleReport:
-    """Look at one test example.
+def explain_example(snapshot: RunSnapshot, question: Question, example: int, group: int | None = None) -> ExampleReport:
+    """Report on one test example: its predictions, and the ranking of groups by their influence on it.
 
     Args:
-        reading: of the question's target.
+        snapshot: of the question's target.
         question: its estimator and output; its class and split do not matter to a single example.
         example: its number among all test examples.
         group: compare the models that have this group with those that do not.
@@ -77,13 +74,13 @@ def explain_example(reading: RunSnapshot, question: Question, example: int, grou
         ConfigError: there is no such example.
         ResultsError: no model has been recorded, or stored outputs are NaN or infinite.
     """
-    drivers = rank(reading, replace(question, target_class=None, example=example))
+    drivers = rank(snapshot, replace(question, target_class=None, example=example))
     return ExampleReport(
         example=example,
-        name=reading.examples.names[example],
-        label=int(reading.examples.labels[example]),
-        split="estimate" if reading.examples.estimate[example] else "evaluate",
-        overall=summarise_predictions(reading, example),
-        with_and_without=None if group is None else summarise_with_and_without(reading, example, group),
+        name=snapshot.examples.names[example],
+        label=int(snapshot.examples.labels[example]),
+        split="estimate" if snapshot.examples.estimate[example] else "evaluate",
+        overall=summarise_predictions(snapshot, example),
+        with_and_without=None if group is None else summarise_with_and_without(snapshot, example, group),
         drivers=drivers,
     )

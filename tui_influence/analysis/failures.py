@@ -1,8 +1,8 @@
-"""Failures of a target (Jain et al. 2022, section 4.2): examples that models get wrong, and the groups to blame.
+"""Failures of a target (Jain et al. 2022, section 4.2): examples that models get wrong, and the most harmful groups.
 
-An example fails where most models of the sweep are wrong about it or, if that is asked for, where its mean margin is
-low. To blame is what lowers its margin: the groups of the most negative influence on it, with the numbers of
-`tinfl rank --example`. That is an estimate, from the sweep; a retraining without these groups puts it to the test.
+An example fails where most models of the sweep predict it wrongly or, if requested, where its mean margin is low. Its
+harmful groups are those with the most negative influence on its margin, with the numbers of `tinfl rank --example`.
+That is an estimate from the sweep; a counterfactual tests it by retraining without these groups.
 """
 
 from collections.abc import Sequence
@@ -28,79 +28,83 @@ from tui_influence.influence.types import (
 )
 
 DEFAULT_GROUPS = 3
-"""Groups that are named as being to blame, if not told otherwise."""
+"""Harmful groups that are named by default."""
 _ROWS = 256
 
 
 def find_failures(
-    reading: RunSnapshot,
+    snapshot: RunSnapshot,
     question: Question,
     *,
     below: float = -np.inf,
     top: int | None = None,
     n_groups: int = DEFAULT_GROUPS,
 ) -> Failures:
-    """Find the examples that models get wrong, and what is to blame.
+    """Find the examples that models get wrong, and the groups that hurt them.
 
     Args:
-        reading: of the question's target.
+        snapshot: of the question's target.
         question: its estimator, output, split and class. With an example it is about this one, failing or not.
         below: a mean margin, nats; lower ones count as failures too. Models that are right, but rarely sure, may have
             a negative one on most examples.
-        top: at most so many; None for all. What is to blame is estimated for these alone.
+        top: at most so many; None for all. Influences are estimated for these alone.
         n_groups: harmful groups named for each, at most.
 
     Raises:
         ConfigError: the question does not fit the run.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    columns = select_examples(reading.target_info, reading.examples, question)
-    require_enough_models(reading)
-    right, margin = _means(reading, columns)
+    example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
+    require_enough_models(snapshot)
+    right, margin = _means(snapshot, example_indices)
     is_wrong = right < 0.5
     is_low = ~is_wrong & (margin < below)
     failing = np.flatnonzero(is_wrong | is_low) if question.example is None else np.array([0], dtype=np.intp)
     chosen = failing[np.argsort(margin[failing], kind="stable")][:top]
     return Failures(
-        examples=_with_blame(reading, question, columns[chosen], right[chosen], margin[chosen], n_groups),
+        examples=_with_harmful_groups(
+            snapshot, question, example_indices[chosen], right[chosen], margin[chosen], n_groups
+        ),
         n_wrong=int(np.count_nonzero(is_wrong)),
         n_low_margin=int(np.count_nonzero(is_low)),
-        n_examples=len(columns),
-        models=len(reading.outputs),
-        relative=len(np.unique(np.count_nonzero(reading.outputs.masks, axis=1))) == 1,
+        n_examples=len(example_indices),
+        models=len(snapshot.outputs),
+        relative=len(np.unique(np.count_nonzero(snapshot.outputs.masks, axis=1))) == 1,
     )
 
 
-def harmful_groups(reading: RunSnapshot, question: Question, count: int) -> tuple[HarmfulGroup, ...]:
+def harmful_groups(snapshot: RunSnapshot, question: Question, count: int) -> tuple[HarmfulGroup, ...]:
     """Return at most so many groups that hurt the question's example, the worst first; see `failures`."""
     if question.example is None:
-        raise ValueError("blame is about one example")
-    (found,) = find_failures(reading, replace(question, target_class=None), n_groups=count).examples
-    return found.harmful_groups
+        raise ValueError("harmful groups are those of one example")
+    (failure,) = find_failures(snapshot, replace(question, target_class=None), n_groups=count).examples
+    return failure.harmful_groups
 
 
-def _means(reading: RunSnapshot, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _means(
+    snapshot: RunSnapshot, example_indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(c,) share of the models that are right about each example, and its mean margin, in one pass."""
-    outputs, labels = reading.outputs, reading.examples.labels[columns].astype(np.uint16)
-    hits, sums = np.zeros(len(columns)), np.zeros(len(columns))
+    outputs, labels = snapshot.outputs, snapshot.examples.labels[example_indices].astype(np.uint16)
+    hits, sums = np.zeros(len(example_indices)), np.zeros(len(example_indices))
     for start in range(0, len(outputs), _ROWS):
         rows = slice(start, start + _ROWS)
-        hits += np.count_nonzero(np.take(outputs.predicted[rows], columns, axis=1) == labels, axis=0)
-        sums += np.take(outputs.margins[rows], columns, axis=1).sum(axis=0, dtype=np.float32)
+        hits += np.count_nonzero(np.take(outputs.predicted[rows], example_indices, axis=1) == labels, axis=0)
+        sums += np.take(outputs.margins[rows], example_indices, axis=1).sum(axis=0, dtype=np.float32)
     return hits / len(outputs), sums / len(outputs)
 
 
-def _with_blame(
-    reading: RunSnapshot,
+def _with_harmful_groups(
+    snapshot: RunSnapshot,
     question: Question,
-    columns: NDArray[np.int64],
+    example_indices: NDArray[np.int64],
     right: NDArray[np.float64],
     margin: NDArray[np.float64],
-    blamed: int,
+    n_groups: int,
 ) -> tuple[Failure, ...]:
-    if not len(columns):
+    if not len(example_indices):
         return ()
-    outputs, labels = reading.outputs, reading.examples.labels
+    outputs, labels = snapshot.outputs, snapshot.examples.labels
     estimate = influence_matrix(
         masks=outputs.masks,
         margins=outputs.margins,
@@ -108,20 +112,27 @@ def _with_blame(
         labels=labels,
         estimator=question.estimator,
         kind=question.output_kind,
-        clusters=reading.clusters,
-        examples=columns,
+        clusters=snapshot.clusters,
+        examples=example_indices,
     )
-    usual = majority_predictions(reading, columns.astype(np.intp))
+    predicted = majority_predictions(snapshot, example_indices.astype(np.intp))
     return tuple(
         Failure(
-            int(example), int(labels[example]), int(label), float(share), float(mean), _worst(estimate, place, blamed)
+            int(example),
+            int(labels[example]),
+            int(label),
+            float(share),
+            float(mean),
+            _most_harmful(estimate, index, n_groups),
         )
-        for place, (example, label, share, mean) in enumerate(zip(columns, usual, right, margin, strict=True))
+        for index, (example, label, share, mean) in enumerate(
+            zip(example_indices, predicted, right, margin, strict=True)
+        )
     )
 
 
-def _worst(estimate: Estimate, place: int, count: int) -> tuple[HarmfulGroup, ...]:
-    influence, se = (array[:, place].astype(np.float64) for array in (estimate.influence, estimate.se))
+def _most_harmful(estimate: Estimate, index: int, count: int) -> tuple[HarmfulGroup, ...]:
+    influence, se = (array[:, index].astype(np.float64) for array in (estimate.influence, estimate.se))
     q = benjamini_hochberg(p_values(influence, se, estimate.df))
     low, high = interval(influence, se, estimate.df)
     order = np.argsort(np.where(np.isnan(influence), np.inf, influence), kind="stable")[:count]

@@ -1,10 +1,10 @@
-"""Which part of a ranking, or of two side by side, is looked at, and in which order. Nothing is estimated here.
+"""Filters and orders for the rows of a ranking or a comparison. Nothing is estimated here.
 
-A filter is words with blanks between, and every one of them must hold. A word that begins with a comparison
+A filter is a list of words separated by blanks, all of which must hold. A word that begins with a comparison
 (`>0.1`, `<=-0.2`) is about the influence; with a column before it (`q<0.05`, `se<=0.1`, `rank<=10`, `n>=50`,
-`|x|>0.1`) about that column. Any other word is part of the name, upper or lower case. Of two rankings, a comparison
-without a column is about the first; `second>0`, `difference<0` and `|d|>0.1` are about the others, and `q` is the
-larger of both, so that `q<0.05` leaves what has been shown twice.
+`|x|>0.1`) it is about that column. Any other word is part of the name, in upper or lower case. In a comparison of two
+rankings, a word without a column is about the first; `second>0`, `difference<0` and `|d|>0.1` are about the others, and
+`q` is the larger of both, so that `q<0.05` leaves what is significant in both.
 """
 
 import operator
@@ -21,11 +21,11 @@ from tui_influence.influence.types import (
 
 
 class Named(Protocol):
-    """A row of a table, as far as filters know it."""
+    """A row of a table that filters apply to."""
 
     @property
     def group(self) -> str:
-        """Its name."""
+        """The name of its group."""
 
 
 Row = TypeVar("Row", bound=Named)
@@ -65,7 +65,7 @@ _TERM = re.compile(r"(\|[a-z]+\||[a-z]*)(>=|<=|>|<)(.*)", re.IGNORECASE)
 
 
 class RankingOrder(StrEnum):
-    """Orders of a ranking, each in words."""
+    """The orders of a ranking, and their names."""
 
     HELPFUL = "most helpful first"
     HARMFUL = "most harmful first"
@@ -75,7 +75,7 @@ class RankingOrder(StrEnum):
 
 
 class ComparisonOrder(StrEnum):
-    """Orders of a comparison, each in words."""
+    """The orders of a comparison, and their names."""
 
     OPPOSED = "most opposed first"
     DIFFERENCE = "largest difference first"
@@ -88,13 +88,13 @@ class ComparisonOrder(StrEnum):
 def filter_ranking(rows: Sequence[RankedGroup], text: str, order: RankingOrder) -> list[RankedGroup]:
     """Return the rows that pass a filter, in an order; groups of undefined influence come last, but by name.
 
-    A comparison that is still being typed, without its number, holds for all.
+    A comparison that is still being typed, without its number, holds for all rows.
     """
     return sorted(filter_rows(rows, text, _RANKING), key=_KEYS[order])
 
 
 def filter_comparison(rows: Sequence[ComparedGroup], text: str, order: ComparisonOrder) -> list[ComparedGroup]:
-    """Return the rows of a comparison that pass a filter, in an order; as `chosen`."""
+    """Return the rows of a comparison that pass a filter, in an order; as `filter_ranking`."""
     return sorted(filter_rows(rows, text, _COMPARISON), key=_PAIR_KEYS[order])
 
 
@@ -104,7 +104,7 @@ def filter_rows(rows: Sequence[Row], text: str, columns: Columns[Row]) -> list[R
     Args:
         rows: of any table.
         text: the filter.
-        columns: what comparisons may be about, by name; the one without a name is meant where none is written.
+        columns: that comparisons may be about, by name; the one without a name is meant where no name is given.
     """
     tests = [_test(word, columns) for word in text.split()]
     return [row for row in rows if all(test(row) for test in tests)]

@@ -1,10 +1,10 @@
-"""How alike images are, whatever was done to one of them: pure array code, on stacks of square images.
+"""Similarity of images, whatever was done to one of them: array code on stacks of square images.
 
-The distance of two images with brightness a and b, each with its mean taken out, is |a - b|² / (2 |a| |b|): 0 for equal
-images, 1 - r for images of equal contrast that correlate by r. Two stacks are compared as a whole by a few pixels an
-image (`Coarse`), and pairs that come out near are compared closely (`closely`): one of the two may then be a crop of
-the other, and the crop that fits best is searched for by Gauss-Newton steps (Lucas & Kanade 1981; in the normalised
-form of Evangelidis & Psarakis 2008).
+The distance of two images with brightness a and b, each minus its mean, is |a - b|² / (2 |a| |b|): 0 for equal images,
+1 - r for images of equal contrast that correlate by r. Two stacks are compared as a whole by a few pixels an image
+(`CoarseIndex`), and pairs that come out near are compared closely (`refine_match`): one of the two may then be a crop
+of the other, and the best crop is searched for by Gauss-Newton steps (Lucas & Kanade 1981; in the normalised form of
+Evangelidis & Psarakis 2008).
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ Windows = NDArray[np.float64]
 
 SIDE = 8
 """Pixels that are compared of every image of a stack: 8 x 8."""
-FLAT = 3.0
-"""Grey levels of standard deviation below which an image shows nothing that could be compared."""
-SMALLEST = 0.6
+MIN_CONTRAST = 3.0
+"""Grey levels of standard deviation below which an image is too flat to be compared."""
+MIN_CROP = 0.6
 """Sides of the smallest crop that is searched for."""
 _SCALES, _STARTS = (0.9, 0.8, 0.7), (0.0, 0.25, 0.5, 0.75, 1.0)
 _FEW_SCALES, _FEW_STARTS = (0.85, 0.7), (0.0, 0.5, 1.0)
@@ -84,7 +84,7 @@ def _centred(images: Floats) -> tuple[Floats, Floats]:
     flat = images.reshape(len(images), images.shape[1] * images.shape[2])
     centred: Floats = flat - flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
-    return centred, np.where(length > FLAT * np.sqrt(flat.shape[1]), length, 0)
+    return centred, np.where(length > MIN_CONTRAST * np.sqrt(flat.shape[1]), length, 0)
 
 
 def _unit(images: Floats) -> Floats:
@@ -113,8 +113,8 @@ class CoarseIndex:
         self.views = np.empty((len(self.windows), len(images), SIDE * SIDE), np.float32)
         for start in range(0, len(images), block):
             pixels = grey(images[start : start + block])
-            for place, window in enumerate(self.windows):
-                self.views[place, start : start + block] = _unit(cut(pixels, window[None], SIDE))
+            for number, window in enumerate(self.windows):
+                self.views[number, start : start + block] = _unit(cut(pixels, window[None], SIDE))
 
     def __len__(self) -> int:
         return self.views.shape[1]
@@ -122,9 +122,9 @@ class CoarseIndex:
     def distances(self, others: "CoarseIndex", rows: slice) -> Floats:
         """(rows, len(others)) 1 - r of the whole of one with the whole or a crop of the other, the least."""
         best = self.views[0, rows] @ others.views[0].T
-        for place in range(1, len(self.views)):
-            np.maximum(best, self.views[0, rows] @ others.views[place].T, out=best)
-            np.maximum(best, self.views[place, rows] @ others.views[0].T, out=best)
+        for number in range(1, len(self.views)):
+            np.maximum(best, self.views[0, rows] @ others.views[number].T, out=best)
+            np.maximum(best, self.views[number, rows] @ others.views[0].T, out=best)
         distance: Floats = 1 - best
         return distance
 
@@ -133,21 +133,21 @@ class CoarseIndex:
         step = max(1, values // max(len(others), 1))
         return (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
 
-    def best_crops(self, own: Indices, others: "CoarseIndex", theirs: Indices) -> tuple[Windows, Windows]:
+    def best_crops(self, images: Indices, others: "CoarseIndex", partners: Indices) -> tuple[Windows, Windows]:
         """Return the crops of pairs that are most like the whole of their partner.
 
         Args:
-            own: (c,) images of this stack.
+            images: (c,) images of this stack.
             others: another stack.
-            theirs: (c,) their partners in it.
+            partners: (c,) their partners in it.
 
         Returns:
             (c, 3) crops of the own images, (c, 3) of the others.
         """
-        a, b = self.views[:, own], others.views[:, theirs]
-        mine = np.einsum("wcd,cd->wc", a, b[0]).argmax(axis=0)
-        other = np.einsum("wcd,cd->wc", b, a[0]).argmax(axis=0)
-        return self.windows[mine], others.windows[other]
+        a, b = self.views[:, images], others.views[:, partners]
+        crop = np.einsum("wcd,cd->wc", a, b[0]).argmax(axis=0)
+        partner_crop = np.einsum("wcd,cd->wc", b, a[0]).argmax(axis=0)
+        return self.windows[crop], others.windows[partner_crop]
 
 
 @dataclass(frozen=True)
@@ -184,16 +184,16 @@ def refine_match(first: Floats, second: Floats, crops_of_first: Windows, crops_o
 def _fitted(wholes: Floats, images: Floats, windows: Windows, side: int) -> Floats:
     """(c,) the distance of images (c, s, s) from the crop of their wholes that fits best, as far as it is found."""
     window, images = windows.astype(np.float64), cut(images, WHOLE, side)
-    wanted = _unit(images)
+    goal = _unit(images)
     best = distances(cut(wholes, window, side), images)
     active, reach = np.arange(len(best)), np.ones(len(best))
     for _ in range(_STEPS):
-        step = _step(wholes[active], wanted[active], window[active])
+        step = _step(wholes[active], goal[active], window[active])
         tried = _inside(window[active] + reach[active, None] * step)
         distance = distances(cut(wholes[active], tried, side), images[active])
         better = distance < 0.999 * best[active]
-        moved = active[better]
-        window[moved], best[moved] = tried[better], distance[better]
+        improved = active[better]
+        window[improved], best[improved] = tried[better], distance[better]
         reach[active[~better]] *= _SHORTER
         active = active[reach[active] > _SHORTEST]
         if not active.size:
@@ -201,21 +201,21 @@ def _fitted(wholes: Floats, images: Floats, windows: Windows, side: int) -> Floa
     return best
 
 
-def _step(wholes: Floats, wanted: Floats, window: Windows) -> Windows:
+def _step(wholes: Floats, goal: Floats, window: Windows) -> Windows:
     """(c, 3) the Gauss-Newton step towards the crop that fits best."""
-    side = int(np.sqrt(wanted.shape[1]))
-    now = _unit(cut(wholes, window, side))
-    slopes = [(_unit(cut(wholes, window + _NUDGE * axis, side)) - now) / _NUDGE for axis in np.eye(3)]
+    side = int(np.sqrt(goal.shape[1]))
+    current = _unit(cut(wholes, window, side))
+    slopes = [(_unit(cut(wholes, window + _NUDGE * axis, side)) - current) / _NUDGE for axis in np.eye(3)]
     jacobian = np.stack(slopes, axis=1)
     normal = (jacobian @ jacobian.transpose(0, 2, 1)).astype(np.float64) + _DAMPING * np.eye(3)
-    against = np.einsum("cad,cd->ca", jacobian, wanted - now)[..., None].astype(np.float64)
-    step: Windows = np.linalg.solve(normal, against)[..., 0]
+    gradient = np.einsum("cad,cd->ca", jacobian, goal - current)[..., None].astype(np.float64)
+    step: Windows = np.linalg.solve(normal, gradient)[..., 0]
     return np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
 
 
 def _inside(windows: Windows) -> Windows:
     """The nearest windows that lie in the image and are large enough."""
-    scale = np.clip(windows[:, 2:], SMALLEST, 1.0)
+    scale = np.clip(windows[:, 2:], MIN_CROP, 1.0)
     return np.concatenate([np.clip(windows[:, :2], 0, 1 - scale), scale], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""The second stage of a search for single images: a config whose groups are the images of the classes that matter.
+"""Plan a second sweep, over the single images of a few classes.
 
 All other images are in no group, so that every model is trained on them. A few hundred single images are affordable
 where all images of a source are not.
@@ -25,11 +25,12 @@ class ImageSweep:
     """A sweep over single images.
 
     Attributes:
-        config: of it.
+        config: the config of the sweep.
         grouping: the CSV file that its `[source] groups` names.
-        images: groups of it: single images.
-        needed: models below which nothing can be told from chance.
-        smallest: influence (nats, on one test example) that is found four times in five with the config's models.
+        n_images: its groups, which are single images.
+        min_models: models below which no pair can be significant.
+        detectable_influence: influence (nats, on one test example) that is detected with 80% power by the config's
+            models.
     """
 
     config: Config
@@ -49,16 +50,16 @@ def plan_image_sweep(
     spread: float,
     models: int | None = None,
 ) -> ImageSweep:
-    """Make the config of a sweep over the single images of some groups.
+    """Plan a sweep over the single images of some groups.
 
     Args:
         config: of the first sweep.
         data: its datasets.
         groups: of the first sweep, by position.
         grouping: where the CSV of groups will be.
-        examples: test examples that influences will be looked at on.
+        examples: number of test examples that influences will be estimated on.
         spread: standard deviation of a test example's margin over the first sweep's models.
-        models: to train; by default as many as the first sweep has, and enough to tell anything.
+        models: to train; by default as many as the first sweep has, and at least `min_models`.
 
     Raises:
         ConfigError: these groups have fewer than three images.
@@ -66,19 +67,19 @@ def plan_image_sweep(
     members = np.flatnonzero(np.isin(data.groups.group_of_image, np.asarray(groups)))
     if len(members) < 3:
         raise ConfigError(f"these groups have {len(members)} images: at least 3 are needed")
-    names = [data.source.names[place] for place in members]
-    tests = len(names) * examples
-    needed = models_needed(tests)
-    wanted = max(config.design.models, needed) if models is None else models
+    names = [data.source.names[index] for index in members]
+    n_pairs = len(names) * examples
+    min_models = models_needed(n_pairs)
+    n_models = max(config.design.models, min_models) if models is None else models
     run = config.run.model_copy(update={"name": f"{config.run.name[:93]}-images", "output": None})
     source = config.source.model_copy(update={"groups": str(grouping.absolute())})
-    design = config.design.model_copy(update={"kind": "bernoulli", "alpha": ALPHA, "models": wanted, "heldout": 0})
+    design = config.design.model_copy(update={"kind": "bernoulli", "alpha": ALPHA, "models": n_models, "heldout": 0})
     return ImageSweep(
         config=config.model_copy(update={"run": run, "source": source, "design": design}),
         grouping=_csv(names),
         n_images=len(names),
-        min_models=needed,
-        detectable_influence=min_detectable_influence(tests, spread, wanted),
+        min_models=min_models,
+        detectable_influence=min_detectable_influence(n_pairs, spread, n_models),
     )
 
 

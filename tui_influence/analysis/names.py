@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tui_influence.errors import ConfigError
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import did_you_mean, printable
-
-if TYPE_CHECKING:
-    from tui_influence.store.run_info import RunInfo
-
 
 Noun = Literal["class", "example", "group"]
 
@@ -39,7 +35,7 @@ def group_noun(info: RunInfo) -> Noun:
         case "example":
             return "example"
         case _:
-            return "example" if all(size == 1 for size in info.source.sizes) else "group"
+            return "example" if groups_are_images(info) else "group"
 
 
 def groups_are_images(info: RunInfo) -> bool:
@@ -48,9 +44,9 @@ def groups_are_images(info: RunInfo) -> bool:
 
 
 def source_class_of(info: RunInfo, image: str) -> str | None:
-    """Return the source class of an image by its name, which begins with it; None for what is no image's name."""
-    begins = image.partition("/")[0]
-    return begins if begins in info.source.classes else None
+    """Return the source class of an image by its name, which begins with it; None if it is no image's name."""
+    class_name = image.partition("/")[0]
+    return class_name if class_name in info.source.classes else None
 
 
 def group_index(info: RunInfo, name: str) -> int:

@@ -1,6 +1,6 @@
-"""What is asked of a run, and the command line that asks the same. Loads nothing: a screen holds one from its start.
+"""Questions about a run, and the command lines that ask them. Importing this loads no library.
 
-Two questions that differ in nothing but whom the influence is on can be compared: the second is made from the first.
+Two questions that differ only in target and class can be compared: the second is made from the first.
 """
 
 import shlex
@@ -13,7 +13,7 @@ from tui_influence.store.run_info import RunInfo
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a run.
+    """A question about a run: whose outputs, and how influences on them are estimated.
 
     Attributes:
         target: name of a target; None is the first.
@@ -32,7 +32,7 @@ class Question:
     output_kind: str = "margin"
 
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":
-        """Return the question to compare this one with: the same about another target, or another class of it.
+        """Return the same question about another target or another class, to compare this one with.
 
         Args:
             target: its name; None is the target of this question.
@@ -80,8 +80,8 @@ class Question:
             "--split": self.split if self.split != plain.split else None,
         }
         # With "=", because a class may be called "-1".
-        asked = [f"{option}={value}" for option, value in options.items() if value is not None]
-        return [verb, *asked, "--", str(results)]
+        given = [f"{option}={value}" for option, value in options.items() if value is not None]
+        return [verb, *given, "--", str(results)]
 
 
 @dataclass(frozen=True)
@@ -99,42 +99,42 @@ class ComparisonChoices:
     questions: tuple[Question | None, ...]
 
 
-def comparison_choices(info: RunInfo, asked: Question, versus: Question | None) -> ComparisonChoices:
+def comparison_choices(info: RunInfo, question: Question, versus: Question | None) -> ComparisonChoices:
     """Return what a question can be compared with: other targets, then classes, those of its own target first.
 
     Args:
         info: the run.
-        asked: the question.
+        question: the question.
         versus: what it is compared with now; then comparing with nothing comes first.
     """
-    here = info.target_index(asked.target)
-    wholes = [(place, None) for place in range(len(info.targets))]
-    places = sorted(range(len(info.targets)), key=lambda place: place != here)
-    parts = [(place, name) for place in places for name in info.targets[place].classes]
-    found = [
-        (_name(info, place, name, here), asked.compared_with(info.targets[place].name, name))
-        for place, name in [*wholes, *parts]
-        if (place, name) != (here, asked.target_class)
+    here = info.target_index(question.target)
+    wholes = [(target, None) for target in range(len(info.targets))]
+    targets = sorted(range(len(info.targets)), key=lambda target: target != here)
+    parts = [(target, name) for target in targets for name in info.targets[target].classes]
+    choices = [
+        (_name(info, target, name, here), question.compared_with(info.targets[target].name, name))
+        for target, name in [*wholes, *parts]
+        if (target, name) != (here, question.target_class)
     ]
     none = [("nothing: one ranking alone", None)] if versus else []
-    names, questions = zip(*none, *found, strict=True) if none or found else ((), ())
+    names, questions = zip(*none, *choices, strict=True) if none or choices else ((), ())
     only = "This run has one target. Compare with which class?"
     return ComparisonChoices(
         only if len(info.targets) == 1 else "Compare with which target or class?", names, questions
     )
 
 
-def carry_comparison(info: RunInfo, asked: Question, versus: Question | None) -> Question | None:
+def carry_comparison(info: RunInfo, question: Question, versus: Question | None) -> Question | None:
     """Return what a new question is compared with: the same as the old one, unless it is that itself."""
     if versus is None:
         return None
-    kept = asked.compared_with(versus.target, versus.target_class)
-    same = info.target_index(asked.target) == info.target_index(kept.target)
-    return None if same and asked.target_class == kept.target_class else kept
+    carried = question.compared_with(versus.target, versus.target_class)
+    same = info.target_index(question.target) == info.target_index(carried.target)
+    return None if same and question.target_class == carried.target_class else carried
 
 
-def _name(info: RunInfo, place: int, target_class: str | None, here: int) -> str:
-    target = info.targets[place].name
+def _name(info: RunInfo, target: int, target_class: str | None, here: int) -> str:
+    target_name = info.targets[target].name
     if target_class is None:
-        return "all classes" if place == here else target
-    return f"class {target_class}" if place == here else f"{target}, class {target_class}"
+        return "all classes" if target == here else target_name
+    return f"class {target_class}" if target == here else f"{target_name}, class {target_class}"

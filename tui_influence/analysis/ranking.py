@@ -1,9 +1,4 @@
-"""A question to a results directory, and its answer: which groups help or hurt, by how much, how surely.
-
-The one place where records meet estimators; the command line and the app both ask here.
-
-Two questions to a results directory, answered side by side: what helps with one and hurts the other.
-"""
+"""Rankings of a run's groups, and comparisons of two: the place where records meet estimators."""
 
 from statistics import fmean
 
@@ -55,14 +50,14 @@ def rank_run(paths: Paths, info: RunInfo, question: Question) -> RankingResult:
 
 
 def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
-    """Rank the groups of a run by a reading of the question's target.
+    """Rank the groups of a run by a snapshot of the question's target.
 
     Raises:
         ConfigError: the question does not fit the run.
-        ResultsError: the reading holds no records, or unusable ones.
+        ResultsError: the snapshot holds no records, or unusable ones.
     """
     info, outputs, heldout = snapshot.info, snapshot.outputs, snapshot.heldout
-    columns = select_examples(snapshot.target_info, snapshot.examples, question)
+    example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
     snapshot.require_models()
     ranking = rank_groups(
         masks=outputs.masks,
@@ -70,7 +65,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         predicted=outputs.predicted,
         labels=snapshot.examples.labels,
         group_names=info.source.groups,
-        examples=columns,
+        examples=example_indices,
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=snapshot.clusters,
@@ -92,14 +87,14 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
     return RankingResult(report, data_warnings(snapshot))
 
 
-def data_warnings(reading: RunSnapshot) -> tuple[str, ...]:
-    """Return what a reader of any answer should know besides: models that are missing, damaged, or learnt nothing."""
-    failed = len(list_failures(reading.paths, Role.ESTIMATE))
-    missing = _missing(reading.paths, reading.info, reading.outputs, failed)
-    return (*missing, *_notes(reading.outputs, reading.heldout))
+def data_warnings(snapshot: RunSnapshot) -> tuple[str, ...]:
+    """Return warnings about the data behind any result: models that are missing, damaged, or learnt nothing."""
+    failed = len(list_failures(snapshot.paths, Role.ESTIMATE))
+    missing = _missing_models(snapshot.paths, snapshot.info, snapshot.outputs, failed)
+    return (*missing, *_data_warnings(snapshot.outputs, snapshot.heldout))
 
 
-def select_examples(described: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
+def select_examples(target_info: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
     """Return the test examples a question is about, by position.
 
     Raises:
@@ -108,58 +103,58 @@ def select_examples(described: TargetInfo, examples: Examples, question: Questio
     if question.example is not None:
         if question.target_class is not None:
             raise ConfigError("--class and --example exclude each other: an example has one class")
-        if not 0 <= question.example < described.test:
+        if not 0 <= question.example < target_info.test:
             raise ConfigError(
-                f"no example {question.example}: target {printable(described.name)} has {described.test}, "
-                f"numbered 0 to {described.test - 1}"
+                f"no example {question.example}: target {printable(target_info.name)} has {target_info.test}, "
+                f"numbered 0 to {target_info.test - 1}"
             )
         return np.array([question.example], dtype=np.int64)
-    keep = {
+    is_selected = {
         "estimate": examples.estimate,
         "evaluate": ~examples.estimate,
-        "all": np.ones(described.test, dtype=bool),
+        "all": np.ones(target_info.test, dtype=bool),
     }[question.split]
     if question.target_class is not None:
-        if question.target_class not in described.classes:
+        if question.target_class not in target_info.classes:
             raise ConfigError(
-                f'target {printable(described.name)} has no class "{printable(question.target_class, 60)}"'
-                f"{did_you_mean(question.target_class, described.classes)}"
+                f'target {printable(target_info.name)} has no class "{printable(question.target_class, 60)}"'
+                f"{did_you_mean(question.target_class, target_info.classes)}"
             )
-        keep = keep & (examples.labels == described.classes.index(question.target_class))
-    columns = np.flatnonzero(keep)
-    if not len(columns):
+        is_selected = is_selected & (examples.labels == target_info.classes.index(question.target_class))
+    example_indices = np.flatnonzero(is_selected)
+    if not len(example_indices):
         raise ConfigError(f"no test examples to rank on in the {question.split} half")
-    return columns
+    return example_indices
 
 
-def _missing(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
-    absent = info.models - failed - len(outputs)
-    if absent <= 0 or observe(paths)[0] not in FINISHED:
+def _missing_models(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) -> list[str]:
+    n_missing = info.models - failed - len(outputs)
+    if n_missing <= 0 or observe(paths)[0] not in FINISHED:
         return []
-    return [f"{absent} of {info.models} models are missing although the run was done: is it half copied?"]
+    return [f"{n_missing} of {info.models} models are missing although the run was done: is it half copied?"]
 
 
-def _notes(outputs: Outputs, heldout: Outputs) -> list[str]:
-    notes: list[str] = []
+def _data_warnings(outputs: Outputs, heldout: Outputs) -> list[str]:
+    warnings: list[str] = []
     damaged = outputs.damaged + heldout.damaged
     if damaged:
-        notes.append(
+        warnings.append(
             f"{len(damaged)} damaged records were left out (`tinfl resume` trains them again): {printable(damaged[0])}"
         )
     matrices = outputs.damaged_matrices + heldout.damaged_matrices
     if matrices:
-        notes.append(
+        warnings.append(
             "the compacted matrix is damaged, and the records were read instead (`tinfl verify` says what is "
             f"damaged): {printable(matrices[0])}"
         )
     learnt = [
-        (found["source_loss"] / np.log(found["source_classes"]), found["source_accuracy"])
-        for found in outputs.metrics
-        if {"source_loss", "source_accuracy"} <= found.keys() and found.get("source_classes", 0) > 1
+        (metrics["source_loss"] / np.log(metrics["source_classes"]), metrics["source_accuracy"])
+        for metrics in outputs.metrics
+        if {"source_loss", "source_accuracy"} <= metrics.keys() and metrics.get("source_classes", 0) > 1
     ]
     if len(learnt) >= MIN_MODELS and fmean(loss for loss, _ in learnt) > UNLEARNT_LOSS:
-        notes.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
-    return notes
+        warnings.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
+    return warnings
 
 
 def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) -> ComparisonResult:
@@ -169,13 +164,13 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
         paths: of the run.
         info: what it is.
         first: a question.
-        second: made from it by `Question.against`.
+        second: made from it by `Question.compared_with`.
 
     Raises:
         ConfigError: the questions are the same, or one does not fit the run.
         ResultsError: the run has no records yet, or cannot be read.
     """
-    if _whom(info, first) == _whom(info, second):
+    if _subject(info, first) == _subject(info, second):
         raise ConfigError(
             "both sides of the comparison are the same; --compare-target and --compare-class say what the other is"
         )
@@ -183,12 +178,12 @@ def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) 
 
 
 def compare_results(first: RankingResult, second: RankingResult) -> ComparisonResult:
-    """Compare two answers to questions about one run."""
-    notes = tuple(dict.fromkeys([*first.warnings, *second.warnings]))
-    return ComparisonResult(compare_reports(first.report, second.report), notes)
+    """Compare two results of one run."""
+    warnings = tuple(dict.fromkeys([*first.warnings, *second.warnings]))
+    return ComparisonResult(compare_reports(first.report, second.report), warnings)
 
 
-def _whom(info: RunInfo, question: Question) -> tuple[int, str | None, int | None]:
+def _subject(info: RunInfo, question: Question) -> tuple[int, str | None, int | None]:
     return info.target_index(question.target), question.target_class, question.example
 
 

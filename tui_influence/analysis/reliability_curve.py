@@ -1,14 +1,14 @@
-"""How a run's models did, one after the other: how reliability grew with their number, and their accuracies.
+"""Reliability of a ranking against the number of models, and the accuracies of the models.
 
-Every point is the reliability of the first so many models alone, for the ranking at hand; what comes after the last
-is Spearman and Brown's forecast, not a measurement.
+Every point is the reliability of a ranking from the first so many models alone; what comes after the last one is
+Spearman and Brown's forecast, not a measurement.
 """
 
 import numpy as np
 
 from tui_influence.analysis.ranking import Question, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import ReliabilityCurve
+from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import (
@@ -18,33 +18,33 @@ from tui_influence.influence.types import (
     Reliability,
 )
 
-POINTS = 8
+N_POINTS = 8
 """Numbers of models at which reliability is measured."""
-MIN_MODELS = 8
-"""Models below which a reliability says nothing."""
 
 
-def reliability_curve(reading: RunSnapshot, question: Question) -> ReliabilityCurve:
+def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityCurve:
     """Measure how the reliability of a ranking grew with the models of a run.
 
     Raises:
         ConfigError: the question does not fit the run.
         ResultsError: stored outputs are NaN or infinite.
     """
-    info, outputs = reading.info, reading.outputs
-    columns = select_examples(reading.target_info, reading.examples, question)
+    info, outputs = snapshot.info, snapshot.outputs
+    example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
     m = len(outputs)
     measured: list[tuple[int, Reliability]] = []
     if m >= MIN_MODELS:
         kind = parse_output_kind(question.output_kind)
-        labels = reading.examples.labels
-        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), columns)
-        clusters = reading.clusters
+        labels = snapshot.examples.labels
+        mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), example_indices)
+        clusters = snapshot.clusters
         for count in _counts(m):
-            first = None if clusters is None else clusters[:count]
-            found = split_half(outputs.masks[:count], mean[:count], question.estimator, first, seed=info.seed)
-            if found is not None:
-                measured.append((count, found))
+            first_clusters = None if clusters is None else clusters[:count]
+            reliability = split_half(
+                outputs.masks[:count], mean[:count], question.estimator, first_clusters, seed=info.seed
+            )
+            if reliability is not None:
+                measured.append((count, reliability))
     last = measured[-1][1] if measured and measured[-1][0] == m else None
     needed = forecast_models(last, m) if last else None
     return ReliabilityCurve(
@@ -59,17 +59,17 @@ def reliability_curve(reading: RunSnapshot, question: Question) -> ReliabilityCu
 
 def _counts(m: int) -> list[int]:
     """Even numbers of models (a mask and its complement belong together), evenly spread, up to all."""
-    steps = np.linspace(0, m, POINTS + 1)[1:-1]
+    steps = np.linspace(0, m, N_POINTS + 1)[1:-1]
     return sorted({int(step) // 2 * 2 for step in steps if step >= MIN_MODELS} | {m})
 
 
 def _forecast(last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:
     if last is None or not last.low > 0 or until <= m:
         return ()
-    until = min(until, 20 * m)  # further away, the forecast says more than it knows
-    return tuple((int(n), reliability_at(last.value, n / m)) for n in np.linspace(m, until, POINTS + 1)[1:])
+    until = min(until, 20 * m)  # a forecast for more models is not reliable
+    return tuple((int(n), reliability_at(last.value, n / m)) for n in np.linspace(m, until, N_POINTS + 1)[1:])
 
 
 def _metric(metrics: list[dict[str, float]], name: str) -> tuple[float, ...]:
-    values = (found.get(name) for found in metrics)
+    values = (model.get(name) for model in metrics)
     return tuple(value for value in values if isinstance(value, int | float) and np.isfinite(value))

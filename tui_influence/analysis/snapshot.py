@@ -1,7 +1,7 @@
-"""What has been recorded of a run, read once for as many questions as are asked of it.
+"""Snapshots of a run's records on one target, read once for any number of questions.
 
-Records arrive while a run is looked at: a reading is a snapshot, and `read` gives the earlier one back as long as the
-same records are there.
+Records arrive while a run is examined: `read_snapshot` returns the earlier snapshot as long as the same records are
+there.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class RunSnapshot:
         examples: labels, split and names of its n test examples.
         outputs: of the models to estimate from.
         heldout: of the models kept for the LDS.
-        recorded: which records of the target there were, a role each.
+        recorded: indices of the target's records, by role.
     """
 
     paths: Paths
@@ -45,7 +45,7 @@ class RunSnapshot:
 
     @property
     def target_info(self) -> TargetInfo:
-        """What is known of the target besides its examples."""
+        """The description of the target."""
         return self.info.targets[self.target]
 
     @property
@@ -70,25 +70,26 @@ class RunSnapshot:
 def read_snapshot(
     paths: Paths, info: RunInfo, target: str | None = None, earlier: RunSnapshot | None = None
 ) -> RunSnapshot:
-    """Read what is recorded of a target by now.
+    """Read the records of a target that exist by now.
 
     Args:
         paths: of the run.
         info: what it is.
         target: its name; None is the first.
-        earlier: a reading to be given back if nothing has changed since.
+        earlier: a snapshot to return if nothing has changed since.
 
     Raises:
         ResultsError: there is no such target, or the directory cannot be read.
     """
-    place = info.target_index(target)
+    target_index = info.target_index(target)
     recorded = {
-        role: frozenset(i for i, t in list_records(paths, role) if t == place) for role in (Role.ESTIMATE, Role.HELDOUT)
+        role: frozenset(i for i, t in list_records(paths, role) if t == target_index)
+        for role in (Role.ESTIMATE, Role.HELDOUT)
     }
     if earlier is not None and (earlier.paths, earlier.info, earlier.target, earlier.recorded) == (
         paths,
         info,
-        place,
+        target_index,
         recorded,
     ):
         return earlier
@@ -96,9 +97,9 @@ def read_snapshot(
     return RunSnapshot(
         paths=paths,
         info=info,
-        target=place,
-        examples=read_examples(paths, info, place),
-        outputs=load_outputs(paths, info, Role.ESTIMATE, place),
-        heldout=load_outputs(paths, info, Role.HELDOUT, place),
+        target=target_index,
+        examples=read_examples(paths, info, target_index),
+        outputs=load_outputs(paths, info, Role.ESTIMATE, target_index),
+        heldout=load_outputs(paths, info, Role.HELDOUT, target_index),
         recorded=recorded,
     )

@@ -1,12 +1,12 @@
-"""Subpopulations of a target (Jain et al. 2022, section 4.1): examples of one class, told apart by what drives them.
+"""Subpopulations of a target (Jain et al. 2022, section 4.1): examples of one class that the same group drives.
 
-The target says *bird*; which of its birds look like an *ostrich* is said by the source class that helps them more than
-it helps birds in general. Two questions: which examples does a source group drive (`driven_by`), and which groups
-drive the examples of a class (`subpopulations`).
+The target says *bird*; which of its birds look like an *ostrich* is shown by the source class that helps them more than
+it helps birds in general. Two questions: which examples does a source group drive (`driven_examples`), and which groups
+drive the examples of a class (`find_subpopulations`).
 
-An example is given to a group only where that is more than chance. Its driver is the largest of K effects, so its
-p-value is K times that effect's own (Bonferroni, which holds whichever is chosen); over the examples of a class the
-false discovery rate of being given to any group is controlled (Benjamini & Hochberg 1995). All others are not told.
+An example is assigned to a group only where that is significant. Its driver is the largest of K effects, so its p-value
+is K times that effect's own (Bonferroni, which holds whichever is chosen); over the examples of a class the false
+discovery rate of being assigned to any group is controlled (Benjamini & Hochberg 1995). All others are unassigned.
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from tui_influence.influence.types import (
 from tui_influence.text import printable
 
 
-def driven_examples(reading: RunSnapshot, question: Question, group: int) -> DrivenExamples:
-    """Find the test examples that a group drives beyond the average of their class.
+def driven_examples(snapshot: RunSnapshot, question: Question, group: int) -> DrivenExamples:
+    """Find the test examples that a group drives: those that it helps more than the rest of their class.
 
-    The false discovery rate is over the examples: one group was asked about.
+    The false discovery rate is over the examples, since there is one group.
 
     Args:
-        reading: of the question's target.
+        snapshot: of the question's target.
         question: its estimator, output and split; its class narrows the examples.
         group: its column in the masks.
 
@@ -42,34 +42,34 @@ def driven_examples(reading: RunSnapshot, question: Question, group: int) -> Dri
         ConfigError: the question does not fit the run, or the group never varies.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    found = class_relative_influence(reading, question, group)
-    if found.estimate.n_with[0] in (0, found.models):
-        name = printable(reading.info.source.groups[group], 60)
-        which = "every" if found.estimate.n_with[0] else "no"
+    relative = class_relative_influence(snapshot, question, group)
+    if relative.estimate.n_with[0] in (0, relative.models):
+        name = printable(snapshot.info.source.groups[group], 60)
+        which = "every" if relative.estimate.n_with[0] else "no"
         raise ConfigError(f'{which} model has "{name}": its influence is unknown')
-    effect, se = (array[0].astype(np.float64) for array in (found.estimate.influence, found.estimate.se))
-    q = benjamini_hochberg(p_values(effect, se, found.estimate.df))
+    effect, se = (array[0].astype(np.float64) for array in (relative.estimate.influence, relative.estimate.se))
+    q = benjamini_hochberg(p_values(effect, se, relative.estimate.df))
     order = np.argsort(-effect, kind="stable")
-    helped = (effect > 0) & (found.influence[0] > 0)
-    examples, others = (
-        _driven(found, np.zeros(len(places), dtype=np.intp), places, q[places])
-        for places in (order[helped[order]], order[~helped[order]])
+    is_helped = (effect > 0) & (relative.influence[0] > 0)
+    helped, not_helped = (
+        _driven_by(relative, np.zeros(len(places), dtype=np.intp), places, q[places])
+        for places in (order[is_helped[order]], order[~is_helped[order]])
     )
     return DrivenExamples(
         group=group,
-        examples=examples,
-        not_helped=others,
-        n_examples=len(found.example_indices),
-        class_sizes=np.bincount(found.labels, minlength=len(reading.target_info.classes)),
-        models=found.models,
+        examples=helped,
+        not_helped=not_helped,
+        n_examples=len(relative.example_indices),
+        class_sizes=np.bincount(relative.labels, minlength=len(snapshot.target_info.classes)),
+        models=relative.models,
     )
 
 
-def find_subpopulations(reading: RunSnapshot, question: Question) -> tuple[ClassSubpopulations, ...]:
+def find_subpopulations(snapshot: RunSnapshot, question: Question) -> tuple[ClassSubpopulations, ...]:
     """Group the examples of the question's class, or of every class, by the source group that drives each.
 
     Args:
-        reading: of the question's target.
+        snapshot: of the question's target.
         question: its estimator, output, split and class.
 
     Returns:
@@ -79,82 +79,91 @@ def find_subpopulations(reading: RunSnapshot, question: Question) -> tuple[Class
         ConfigError: the question does not fit the run.
         ResultsError: too few models have been recorded, or stored outputs are NaN or infinite.
     """
-    found = class_relative_influence(reading, question)
-    candidates = _candidates(found)
+    relative = class_relative_influence(snapshot, question)
+    candidates = _driving_effects(relative)
     driver = np.argmax(candidates, axis=0)
-    driven = np.isfinite(np.take_along_axis(candidates, driver[None], axis=0)[0])
-    sizes = np.bincount(reading.examples.labels)
-    driven &= sizes[found.labels] > 1  # alone in its class, an example has nothing to be told apart from
-    return tuple(_parts(found, driver, driven, int(label)) for label in np.unique(found.labels))
+    has_driver = np.isfinite(np.take_along_axis(candidates, driver[None], axis=0)[0])
+    sizes = np.bincount(snapshot.examples.labels)
+    has_driver &= sizes[relative.labels] > 1  # alone in its class, an example cannot be compared
+    return tuple(
+        _class_subpopulations(relative, driver, has_driver, int(label)) for label in np.unique(relative.labels)
+    )
 
 
-def _candidates(found: ClassRelativeInfluence) -> Floats:
-    """(K, c) effects beyond the class, -inf where they cannot drive: the group does not help, or nobody can tell."""
-    return np.where((found.estimate.influence > 0) & (found.influence > 0), found.estimate.influence, -np.inf)
+def _driving_effects(relative: ClassRelativeInfluence) -> Floats:
+    """(K, c) class-relative influences, -inf where the group does not help the example or its influence is unknown."""
+    return np.where((relative.estimate.influence > 0) & (relative.influence > 0), relative.estimate.influence, -np.inf)
 
 
-def _parts(
-    found: ClassRelativeInfluence, driver: NDArray[np.intp], driven: NDArray[np.bool_], label: int
+def _class_subpopulations(
+    relative: ClassRelativeInfluence, driver: NDArray[np.intp], has_driver: NDArray[np.bool_], label: int
 ) -> ClassSubpopulations:
-    of = np.flatnonzero(found.labels == label)
-    effect, se = (array[driver[of], of].astype(np.float64) for array in (found.estimate.influence, found.estimate.se))
-    p = p_values(effect, se, found.estimate.df)
-    tried = int(np.count_nonzero(np.isfinite(found.estimate.se[:, of]).any(axis=1)))
-    q = benjamini_hochberg(np.where(driven[of], np.minimum(p * tried, 1.0), 1.0))
-    order = np.argsort(np.where(driven[of], -effect, np.inf), kind="stable")
-    examples = _driven(found, driver[of][order], of[order], q[order], driven[of][order])
+    of = np.flatnonzero(relative.labels == label)
+    effect, se = (
+        array[driver[of], of].astype(np.float64) for array in (relative.estimate.influence, relative.estimate.se)
+    )
+    p = p_values(effect, se, relative.estimate.df)
+    n_groups = int(np.count_nonzero(np.isfinite(relative.estimate.se[:, of]).any(axis=1)))
+    q = benjamini_hochberg(np.where(has_driver[of], np.minimum(p * n_groups, 1.0), 1.0))
+    order = np.argsort(np.where(has_driver[of], -effect, np.inf), kind="stable")
+    examples = _driven_by(relative, driver[of][order], of[order], q[order], has_driver[of][order])
     members: dict[int, list[DrivenExample]] = {}
     for example in examples:
         if example.is_significant and example.group is not None:
             members.setdefault(example.group, []).append(example)
-    parts = [Subpopulation(group, tuple(those)) for group, those in members.items()]
+    groups = [Subpopulation(group, tuple(those)) for group, those in members.items()]
     return ClassSubpopulations(
         label=label,
-        subpopulations=tuple(sorted(parts, key=lambda part: -len(part.members))),
+        subpopulations=tuple(sorted(groups, key=lambda part: -len(part.members))),
         unassigned=tuple(example for example in examples if not example.is_significant),
         n_examples=len(of),
-        models=found.models,
-        models_needed=_needed(found, np.where(driven[of], effect, 0.0), se, tried),
+        models=relative.models,
+        models_needed=_models_needed(relative, np.where(has_driver[of], effect, 0.0), se, n_groups),
     )
 
 
-def _needed(
-    found: ClassRelativeInfluence, effect: NDArray[np.float64], se: NDArray[np.float64], tried: int
+def _models_needed(
+    relative: ClassRelativeInfluence, effect: NDArray[np.float64], se: NDArray[np.float64], n_groups: int
 ) -> int | None:
-    """Models from which half of a class could be told, if its typical largest effect is no accident.
+    """Return how many models it takes to assign half of a class, if its typical largest effect is no accident.
 
     The t of an effect grows with the root of the models. The largest of many effects is too large by chance, so this
     errs low.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         typical = float(np.median(effect / se))
-    if not typical > 0 or not np.isfinite(typical) or not tried:
+    if not typical > 0 or not np.isfinite(typical) or not n_groups:
         return None
-    wanted = t_quantile(1 - SIGNIFICANCE_LEVEL / 2 / (2 * tried), found.estimate.df)
-    return None if typical >= wanted else ceil(found.models * (wanted / typical) ** 2)
+    critical = t_quantile(1 - SIGNIFICANCE_LEVEL / 2 / (2 * n_groups), relative.estimate.df)
+    return None if typical >= critical else ceil(relative.models * (critical / typical) ** 2)
 
 
-def _driven(
-    found: ClassRelativeInfluence,
+def _driven_by(
+    relative: ClassRelativeInfluence,
     rows: NDArray[np.intp],
-    places: NDArray[np.intp],
+    examples: NDArray[np.intp],
     q: NDArray[np.float64],
-    known: NDArray[np.bool_] | None = None,
+    has_driver: NDArray[np.bool_] | None = None,
 ) -> tuple[DrivenExample, ...]:
-    """Return what the groups at `rows` do to the examples at `places`, one each; of none where not known."""
+    """Return the influence of the groups at `rows` on the examples, one each; without a group where none drives it."""
     effect, se, influence = (
-        array[rows, places].astype(np.float64)
-        for array in (found.estimate.influence, found.estimate.se, found.influence)
+        array[rows, examples].astype(np.float64)
+        for array in (relative.estimate.influence, relative.estimate.se, relative.influence)
     )
-    if known is None:
-        known = np.ones(len(places), dtype=np.bool_)
+    if has_driver is None:
+        has_driver = np.ones(len(examples), dtype=np.bool_)
     for numbers in (effect, se, influence):
-        numbers[~known] = np.nan
-    low, high = interval(effect, se, found.estimate.df)
+        numbers[~has_driver] = np.nan
+    low, high = interval(effect, se, relative.estimate.df)
     columns: Sequence[Floats] = (influence, effect, se, low, high, q)
     return tuple(
         DrivenExample(int(example), int(label), int(group) if named else None, *map(float, values))
         for example, label, group, named, *values in zip(
-            found.example_indices[places], found.labels[places], found.groups[rows], known, *columns, strict=True
+            relative.example_indices[examples],
+            relative.labels[examples],
+            relative.groups[rows],
+            has_driver,
+            *columns,
+            strict=True,
         )
     )

@@ -1,4 +1,4 @@
-"""Answers to questions about a run, as plain data: importing them loads neither numpy nor any other library."""
+"""Results of questions about a run, as plain data: importing them loads neither numpy nor any other library."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
     from tui_influence.analysis.snapshot import RunSnapshot
 
+MIN_MODELS = 8
+"""Models below which a reliability is meaningless."""
+
 
 @dataclass(frozen=True)
 class RankReport:
-    """A ranking and what it is about.
+    """A ranking and its question.
 
     Attributes:
         run: name of the run.
@@ -57,24 +60,24 @@ class RankReport:
 
     @property
     def nouns(self) -> str:
-        """What groups are called."""
+        """The plural of the noun."""
         return PLURAL[self.noun]
 
     @property
     def is_relative(self) -> bool:
-        """Whether zero is an average group rather than no effect: so where all models have equally many groups."""
+        """Whether zero means an average group, not no effect: so where all models have equally many groups."""
         return self.ranking.is_relative
 
     def is_noise(self) -> bool:
-        """Whether nothing here is more than chance: neither the order as a whole nor any single group.
+        """Whether nothing here is significant: neither the order as a whole nor any single group.
 
-        A ranking whose reliability may be zero can still hold groups whose own effect is beyond doubt.
+        A ranking whose reliability may be zero can still hold groups with a significant influence.
         """
         return self.order_is_noise and not any(row.q < SIGNIFICANCE_LEVEL for row in self.ranking.rows)
 
     @property
     def order_is_noise(self) -> bool:
-        """Whether the order as a whole cannot be told from chance."""
+        """Whether the reliability of the order cannot be distinguished from zero."""
         reliability = self.ranking.reliability
         return reliability is not None and isfinite(reliability.value) and reliability_grade(reliability) == "noise"
 
@@ -84,7 +87,7 @@ class ComparisonReport:
     """Two rankings of the same run and groups, by the same estimator and output.
 
     Attributes:
-        first: a ranking and what it is about.
+        first: a ranking.
         second: the ranking that it is compared with.
         comparison: both, row by row.
     """
@@ -95,16 +98,16 @@ class ComparisonReport:
 
 
 AnyReport: TypeAlias = RankReport | ComparisonReport
-"""What `tinfl rank` shows and writes."""
+"""The results that `tinfl rank` shows and writes."""
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """A ranking, and what a reader of it should know besides.
+    """A ranking, and warnings about the data behind it.
 
     Attributes:
-        report: the ranking and its circumstances.
-        notes: what is wrong with the data behind it: damaged records, sources that learnt nothing.
+        report: the ranking and its question.
+        warnings: such as damaged records, or models that learnt nothing.
     """
 
     report: RankReport
@@ -113,11 +116,11 @@ class RankingResult:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A comparison, and what a reader of it should know besides.
+    """A comparison, and warnings about the data behind it.
 
     Attributes:
-        report: both rankings and their circumstances.
-        notes: what is wrong with the data behind either.
+        report: both rankings and their questions.
+        warnings: about the data behind either.
     """
 
     report: ComparisonReport
@@ -126,16 +129,14 @@ class ComparisonResult:
 
 @dataclass(frozen=True)
 class ExampleEffect:
-    """A test example and what a group does to it.
+    """The effect of a group on one test example.
 
     Attributes:
         example: its number among all test examples.
         label: its class.
         predicted: the class that most models predict.
         influence: of the group on its output.
-        se: standard error.
-        low: lower end of the 95% interval.
-        high: upper end.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over the chosen examples.
     """
 
@@ -151,17 +152,15 @@ class ExampleEffect:
 
 @dataclass(frozen=True)
 class GroupEffects:
-    """What a group does to a target.
+    """The effects of a group on a target.
 
     Attributes:
         group: its column in the masks.
         classes: the target's classes in ranking order, each with the group's influence on its mean output.
-        helped: examples, the most helped first.
-        hurt: examples, the most hurt first; none is in both.
-        n_helped: examples helped beyond chance.
-        n_hurt: examples hurt beyond chance.
-        n_examples: examples that were looked at.
-        models: that all this is estimated from.
+        helped, hurt: examples, the most helped or the most hurt first; none is in both.
+        n_helped, n_hurt: number of examples that are helped or hurt significantly.
+        n_examples: number of examples examined.
+        models: number of models behind it.
     """
 
     group: int
@@ -176,7 +175,7 @@ class GroupEffects:
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What some models say about one example.
+    """The predictions of some models for one example.
 
     Attributes:
         models: how many they are.
@@ -194,7 +193,7 @@ class PredictionSummary:
 
     @property
     def label(self) -> int | None:
-        """The label that most of them predict."""
+        """The label that most of the models predict."""
         return self.votes[0][0] if self.votes else None
 
 
@@ -206,10 +205,10 @@ class ExampleReport:
         example: its number among all test examples.
         name: where it came from.
         label: its class, by position.
-        split: the half of the test examples that it is in: estimate or evaluate.
-        overall: predictions of all models.
-        with_and_without: predictions of models with a group, and of those without it; None if no group was given.
-        drivers: the ranking of all groups by their influence on this example.
+            split: the half of the test examples that it is in: estimate or evaluate.
+    overall: the predictions of all models.
+        with_and_without: those of the models with a group, and without it; None if there is no group in question.
+            drivers: the ranking of all groups by their influence on this example.
     """
 
     example: int
@@ -223,14 +222,12 @@ class ExampleReport:
 
 @dataclass(frozen=True)
 class HarmfulGroup:
-    """A group and what it does to a failing example; numbers are in the unit of the outputs.
+    """A group that hurts a failing example; numbers are in the unit of the outputs.
 
     Attributes:
         group: its column in the masks.
         influence: on the example; negative.
-        se: standard error.
-        low: lower end of the 95% interval.
-        high: upper end.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over the groups, for this example.
     """
 
@@ -243,7 +240,7 @@ class HarmfulGroup:
 
     @property
     def is_significant(self) -> bool:
-        """Whether it is more than chance that the group hurts the example."""
+        """Whether the group hurts the example significantly."""
         return self.q < SIGNIFICANCE_LEVEL
 
 
@@ -257,7 +254,7 @@ class Failure:
         predicted: the class that most models predict.
         right: share of the models that predict its class.
         margin: mean margin, nats.
-        blamed: groups that hurt it, the worst first.
+        harmful_groups: groups that hurt it, the most harmful first.
     """
 
     example: int
@@ -273,11 +270,11 @@ class Failures:
     """The failures of a target, or of one of its classes.
 
     Attributes:
-        found: those that were asked for, the lowest margin first.
-        wrong: examples that most models are wrong about.
-        low: other examples of a low mean margin; 0 if they were not asked for.
-        size: examples that were looked at.
-        models: that all this is from.
+        examples: those that were requested, the lowest margin first.
+        n_wrong: examples that most models predict wrongly.
+        n_low_margin: other examples of a low mean margin; 0 if they were not requested.
+        n_examples: number of examples examined.
+        models: number of models behind it.
         relative: zero is an average group, not no effect (see `Estimate`).
     """
 
@@ -291,15 +288,13 @@ class Failures:
 
 @dataclass(frozen=True)
 class Leak:
-    """A source group and a test example that it moves.
+    """A source group and a test example that it influences.
 
     Attributes:
         group: its column in the masks.
         example: its number among all test examples.
-        influence: of the group on the example beyond its class.
-        se: standard error.
-        low: lower end of the 95% interval.
-        high: upper end.
+        influence: class-relative influence of the group on the example.
+        se, low, high: standard error, and ends of the 95% interval.
         q: false discovery rate over all pairs.
         on_example: influence on the example itself, of the same sign: what it does to the class included.
     """
@@ -316,17 +311,16 @@ class Leak:
 
 @dataclass(frozen=True)
 class Leaks:
-    """Pairs of a source group and a test example, the surest first.
+    """Pairs of a source group and a test example, the most significant first.
 
     Attributes:
-        helped: examples that a group helps, and helps beyond their class: likely leakage.
-        hurt: examples that a group hurts, and hurts beyond their class: misleading.
-        n_helped: pairs helped beyond chance.
-        n_hurt: pairs hurt beyond chance.
-        tested: pairs that were looked at.
-        examples: test examples that were looked at.
-        models: that all this is estimated from.
-        smallest: influence that one pair must have to be found four times in five.
+        helped: examples that a group helps, and more than their class: likely leaks.
+        hurt: examples that a group hurts, and more than their class: misleading.
+        n_helped, n_hurt: number of pairs that are helped or hurt significantly.
+        n_tested: number of pairs examined.
+        n_examples: number of test examples examined.
+        models: number of models behind it.
+        detectable_influence: influence of a pair that is detected with 80% power.
     """
 
     helped: tuple[Leak, ...]
@@ -340,25 +334,24 @@ class Leaks:
 
     @property
     def n_excluded(self) -> int:
-        """Pairs beyond chance that are not among those that were kept."""
-        kept = ((self.n_helped, self.helped), (self.n_hurt, self.hurt))
-        return sum(max(count - len(pairs), 0) for count, pairs in kept)
+        """Number of significant pairs that are not listed."""
+        listed = ((self.n_helped, self.helped), (self.n_hurt, self.hurt))
+        return sum(max(count - len(pairs), 0) for count, pairs in listed)
 
 
 @dataclass(frozen=True)
 class DrivenExample:
-    """A test example and what one group does to it beyond its class; numbers are in the unit of the outputs.
+    """A test example and the group that drives it; numbers are in the unit of the outputs.
 
     Attributes:
         example: its number among all test examples.
         label: its class.
-        group: the group's column in the masks; None where no group helps it beyond its class: the numbers are NaN then.
+        group: the group's column in the masks; None where no group helps it more than its class: the numbers are NaN.
         influence: of the group on the example.
-        beyond: that influence less the one on the average of the others of its class.
-        se: standard error of `beyond`.
-        low: lower end of its 95% interval.
-        high: upper end.
-        q: false discovery rate at which the example would be given to the group.
+        class_relative_influence: that influence minus the influence on the other examples of its class.
+        se: standard error of `class_relative_influence`.
+        low, high: ends of its 95% interval.
+        q: false discovery rate at which the example would be assigned to the group.
     """
 
     example: int
@@ -373,7 +366,7 @@ class DrivenExample:
 
     @property
     def is_significant(self) -> bool:
-        """Whether it is more than chance that the group drives it."""
+        """Whether the group drives it significantly."""
         return self.q < SIGNIFICANCE_LEVEL and self.class_relative_influence > 0 and self.influence > 0
 
 
@@ -392,16 +385,15 @@ class Subpopulation:
 
 @dataclass(frozen=True)
 class ClassSubpopulations:
-    """The examples of a class by what drives them.
+    """The subpopulations of a class.
 
     Attributes:
         label: the class.
-        parts: subpopulations, the largest first.
-        untold: examples that no group can be told to drive, each with the group that comes nearest, if any does; those
-            that none helps last.
-        size: examples of the class that were looked at.
-        models: that all this is estimated from.
-        needed: models that telling half of the class takes, at the least; None if they are there, or unknown.
+        subpopulations: the largest first.
+        unassigned: the other examples, each with the group nearest to driving it, if any; those that none helps last.
+        n_examples: number of examples of the class.
+        models: number of models behind it.
+        models_needed: models that it takes to assign half of the class; None if there are so many, or unknown.
     """
 
     label: int
@@ -413,21 +405,21 @@ class ClassSubpopulations:
 
     @property
     def n_assigned(self) -> int:
-        """Examples that are given to a group."""
+        """Number of examples that are assigned to a group."""
         return sum(len(part.members) for part in self.subpopulations)
 
 
 @dataclass(frozen=True)
 class DrivenExamples:
-    """The examples that one group drives beyond their class.
+    """The examples that one group drives.
 
     Attributes:
         group: its column in the masks.
-        examples: all that were looked at and that the group helps beyond their class, the most driven first.
-        others: all others, likewise; none of them is told.
-        size: examples that were looked at.
-        sizes: (C,) how many of them each class has.
-        models: that all this is estimated from.
+        examples: all examples that the group helps more than their class, the most driven first.
+        not_helped: all others, likewise; none of them is significant.
+        n_examples: number of examples examined.
+        class_sizes: (C,) how many of them each class has.
+        models: number of models behind it.
     """
 
     group: int
@@ -438,13 +430,13 @@ class DrivenExamples:
     models: int
 
     def significant_by_class(self) -> list[tuple[int, int]]:
-        """Return (class, examples told) for every class that has any, the most first."""
+        """Return (class, number of significant examples) for every class that has any, the most first."""
         counts = Counter(driven.label for driven in self.examples if driven.is_significant)
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 class DuplicateKind(StrEnum):
-    """How a copy was found."""
+    """The kind of a duplicate."""
 
     IDENTICAL = "identical"
     """The same pixels."""
@@ -456,13 +448,13 @@ class DuplicateKind(StrEnum):
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A source image and the test image that it is a copy of.
+    """A source image and the test image that it duplicates.
 
     Attributes:
         source: position among the source images.
         target: position among the test images.
-        kind: of the copy.
-        distance: 0 for equal pixels; see `likeness`.
+        kind: identical, near or a crop.
+        distance: 0 for equal pixels; see `image_similarity`.
         relative: the distance relative to that of unrelated images.
     """
 
@@ -475,12 +467,12 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Copies of a target's test images among the source images.
+    """Duplicates of a target's test images among the source images.
 
     Attributes:
-        found: one a source image, positions as in the datasets; the nearest first.
-        compared: source images that were compared.
-        examples: test images that they were compared with.
+        pairs: at most one for each source image, positions as in the datasets; the nearest first.
+        n_compared: number of source images that were compared.
+        n_examples: number of test images that they were compared with.
         names: of the source images.
         source_classes: of the source images.
     """
@@ -492,26 +484,25 @@ class Duplicates:
     source_classes: tuple[str, ...]
 
     def of_class(self, name: str) -> Duplicates:
-        """The copies among the images of a source class."""
-        found = tuple(copy for copy in self.pairs if self.source_classes[copy.source] == name)
-        return replace(self, pairs=found)
+        """Return the duplicates among the images of a source class."""
+        pairs = tuple(pair for pair in self.pairs if self.source_classes[pair.source] == name)
+        return replace(self, pairs=pairs)
 
     def names_to_remove(self) -> list[str]:
-        """Names of the source images that are copies, in the dataset's order."""
-        return [self.names[place] for place in sorted(copy.source for copy in self.pairs)]
+        """Return the names of the source images that are duplicates, in the dataset's order."""
+        return [self.names[index] for index in sorted(pair.source for pair in self.pairs)]
 
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """How a run's models did.
+    """The reliability of a ranking against the number of models, and the accuracies of the models.
 
     Attributes:
-        models: how many have been recorded.
+        models: number of models recorded.
         measured: (number of models, reliability of the ranking from the first so many), growing.
-        forecast: (number of models, reliability to expect), from there to all that are planned, or to 0.9.
-        needed: models for a reliability of 0.9 (expected, low, high); None where nothing can be said.
-        source_accuracy: one a model.
-        target_accuracy: one a model.
+        forecast: (number of models, expected reliability), from there to all that are planned, or to 0.9.
+        models_needed: models for a reliability of 0.9 (expected, low, high); None if unknown.
+        source_accuracy, target_accuracy: of each model.
     """
 
     models: int
@@ -523,7 +514,7 @@ class ReliabilityCurve:
 
     @property
     def reliability(self) -> Reliability | None:
-        """Of the ranking from all models so far."""
+        """The reliability of the ranking from all models so far."""
         return self.measured[-1][1] if self.measured and self.measured[-1][0] == self.models else None
 
 
@@ -540,7 +531,7 @@ class ProbeQuestion:
     """A probe of one kind, for one question.
 
     Attributes:
-        view: the kind of probe.
+        kind: of the probe.
         question: target, class, estimator and output, as far as the probe uses them.
         source: the group that subpopulations are limited to, by its number; None for all.
     """
@@ -555,13 +546,13 @@ class ProbeResult:
     """The result of a probe.
 
     Attributes:
-        asked: the probe and its question.
+        question: the probe and its question.
         reading: the snapshot that it was computed from.
-        what: the result; subpopulations of several classes are one a class.
+        value: the result; subpopulations of several classes are one a class.
         notes: warnings about the data behind it.
         limit: the most failures that are estimated; None for all.
         samples: position of a group's first image among the stored images of the source.
-        unsampled: why there are no such images; empty if there are.
+        samples_error: why there are no such images; empty if there are.
     """
 
     question: ProbeQuestion
@@ -598,7 +589,7 @@ class ImageSeries:
         examples: their numbers.
         groups: for each, the group that models are compared with and without; None compares nothing.
         role: what that group does to the example, in words; may be empty.
-        which: a description of the examples, in words.
+        description: of the examples, in words.
     """
 
     reading: RunSnapshot
@@ -608,6 +599,6 @@ class ImageSeries:
     role: str
     description: str
 
-    def question_at(self, place: int) -> ExampleQuestion:
+    def question_at(self, index: int) -> ExampleQuestion:
         """Return the question about one of them."""
-        return ExampleQuestion(self.question, self.examples[place], self.groups[place])
+        return ExampleQuestion(self.question, self.examples[index], self.groups[index])

@@ -1,4 +1,4 @@
-"""The problems of a config: their position, reason, source line and hint, and the error that holds all of them.
+"""The problems of a config: their position, reason, source line and hint, and the error that lists all of them.
 
 Texts of `render` and `str` are safe to print: control characters of the file are escaped. They carry no colour. Light
 to load, as the app reads the user's own config before its first paint.
@@ -71,8 +71,8 @@ class InvalidConfigError(ConfigError):
         """Return the lines that `str` omits: each whole problem, or all but the first line of a single one."""
         if len(self.problems) > 1:
             return tuple(problem.render(self.path) for problem in self.problems)
-        _, _, rest = self.problems[0].render(self.path).partition("\n")
-        return (rest,) if rest else ()
+        _, _, lines_after_first = self.problems[0].render(self.path).partition("\n")
+        return (lines_after_first,) if lines_after_first else ()
 
 
 def _excerpt(line: str, index: int) -> tuple[str, int]:

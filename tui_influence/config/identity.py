@@ -32,13 +32,13 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
         config: config of the run.
         fingerprints: fingerprints of its datasets, by any stable name.
     """
-    decided = {
+    content = {
         "version": _VERSION,
         "settings": _settings(config),
         "targets": _targets(config),
         "data": dict(fingerprints),
     }
-    return hashlib.sha256(_canonical(decided).encode()).hexdigest()
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -66,15 +66,15 @@ def _settings(config: Config) -> dict[str, Any]:
         "design.alpha": config.design.alpha,
     }
     for section, model in sections.items():
-        settings |= {f"{section}.{key}": value for key, value in _without_locations(model).items()}
+        settings |= {f"{section}.{key}": value for key, value in _without_data_paths(model).items()}
     return settings
 
 
 def _targets(config: Config) -> list[dict[str, Any]]:
-    return [_without_locations(target) for target in config.target]
+    return [_without_data_paths(target) for target in config.target]
 
 
-def _without_locations(model: BaseModel) -> dict[str, Any]:
+def _without_data_paths(model: BaseModel) -> dict[str, Any]:
     settings = model.model_dump(mode="json")
     for key, field in type(model).model_fields.items():
         for location in (mark for mark in field.metadata if isinstance(mark, DataPath)):
@@ -126,5 +126,5 @@ def _absolute(section: Any, directory: Path) -> Section:
         and getattr(section, key) is not None
         and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
     ]
-    where = directory.absolute()
-    return section.model_copy(update={key: str(where / expand_home(getattr(section, key))) for key in paths})
+    base = directory.absolute()
+    return section.model_copy(update={key: str(base / expand_home(getattr(section, key))) for key in paths})

@@ -91,8 +91,8 @@ def config_from_json(data: dict[str, Any]) -> Config:
         return Config.model_validate(data)
     except ValidationError:
         problems = find_problems(data, Node(), "")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    raise ResultsError(f"the saved config is damaged, or of another version: {problems[0].message}{more}")
+    others = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    raise ResultsError(f"the saved config is damaged, or of another version: {problems[0].message}{others}")
 
 
 def add_absent_paths(config: Config, document: Document) -> None:

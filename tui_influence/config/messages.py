@@ -257,17 +257,17 @@ def hint_for_value(field: FieldInfo, value: object) -> str | None:
     """Return a hint for an invalid value, if one is likely to help."""
     kinds = describe_type(field.annotation)
     if isinstance(value, str):
-        near = closest_match(value, choices(field))
-        if near is not None:
-            return f'did you mean "{near}"?'
+        match = closest_match(value, choices(field))
+        if match is not None:
+            return f'did you mean "{match}"?'
         if "a list" in kinds:
-            return f"a list stands in brackets: [{as_toml(printable(value, MAX_QUOTED))}]"
+            return f"write a list in brackets: [{as_toml(printable(value, MAX_QUOTED))}]"
         if _is_number(value) and any(kind.startswith(("an integer", "a number")) for kind in kinds):
             return f"without quotes: {value.strip()}"
         if value.lower() in ("true", "false") and "true or false" in kinds:
             return f"without quotes: {value.lower()}"
     elif isinstance(value, bool | int | float) and kinds == ["text"]:
-        return f'text stands in quotes: "{format_value(value)}"'
+        return f'write text in quotes: "{format_value(value)}"'
     return None
 
 

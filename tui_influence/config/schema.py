@@ -198,7 +198,7 @@ Target = Annotated[BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget,
 
 
 class DesignSection(Section):
-    """`[design]`: which groups each model is trained on."""
+    """`[design]`: the groups that each model is trained on, and the number of models."""
 
     kind: DesignKind = Field("fixed", description="fixed | bernoulli | balanced")
     alpha: float = Field(0.5, gt=0, lt=1, description="fraction of groups each model keeps")

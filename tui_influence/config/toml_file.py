@@ -66,11 +66,11 @@ Tables = dict[str, Any]
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _NOT_CHECKED_HINT = "this is the first mistake in the syntax; what follows it was not checked"
 _HINTS = (
-    ("Invalid value", 'text stands in quotes, as in name = "text"'),
+    ("Invalid value", 'write text in quotes, as in name = "text"'),
     ("Expected '='", "a line is key = value, or [section]"),
-    ("Cannot overwrite", "the same key stands further up"),
-    ("Cannot declare", "the same section stands further up; only [[target]] may be repeated"),
-    ("Cannot mutate", "the same section stands further up"),
+    ("Cannot overwrite", "the key is already set above"),
+    ("Cannot declare", "the section is already there above; only [[target]] may be repeated"),
+    ("Cannot mutate", "the section is already there above"),
     ("Unescaped '\\'", r"write a path with backslashes in single quotes: 'C:\data'"),
     ("Unclosed array", "a list ends in ]"),
     ("Illegal character '\\n'", "the quotes that are opened on this line are not closed on it"),

@@ -83,9 +83,9 @@ def _device(value: str) -> str:
 def _arch(value: str) -> str:
     if value in NETWORKS:
         return value
-    plain = re.sub(r"[-_ ]", "", value.lower())
+    normalized = re.sub(r"[-_ ]", "", value.lower())
     for name in NETWORKS:
-        if plain == name.replace("-", ""):
+        if normalized == name.replace("-", ""):
             raise value_error(f'must be spelt "{name}"')
     if not _ARCH.fullmatch(value):
         names = ", ".join(f'"{name}"' for name in NETWORKS)
@@ -158,7 +158,7 @@ def _arguments(value: dict[str, Any]) -> dict[str, Any]:
         if isinstance(item, float) and math.isfinite(item):
             continue
         raise value_error(
-            "must hold only text, finite numbers of at most 64 bits, true, false, lists and tables of these"
+            "must have only text, finite numbers of at most 64 bits, true, false, lists and tables of these"
         )
     return value
 
@@ -189,7 +189,7 @@ Line = Annotated[str, AfterValidator(_line)]
 SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
 Word = Annotated[str, AfterValidator(_word)]
 Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
-"""Keyword arguments of a constructor: JSON values, so that a saved config holds them exactly."""
+"""Keyword arguments of a constructor: JSON values, so that a saved config has exactly the same values."""
 
 Count = Annotated[int, Field(le=10**9)]
 """A number of things, with a limit that only a typing error exceeds."""

@@ -1,8 +1,8 @@
 """Validation of a config: every mistake at once, in plain words, with its position.
 
 Names are checked first, as the value of a key that does not exist cannot be judged: an unknown section, kind or key is
-reported and then corrected in the document, under the name that was probably meant, or deleted, so that one slip costs
-one message and not three. Then come values, as pydantic checks them, and last what two keys must agree on.
+reported and then corrected in the document, under the name that was probably meant, or deleted, so that a typing error
+gives one message and not three. Then come values, as pydantic checks them, and last what two keys must agree on.
 """
 
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def _report_unknown_section(document: Document, name: str) -> None:
         del document.data[name]
         return
     is_section = isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-    tables, near = tables_with_key(name), closest_match(name, SECTIONS)
+    tables, match = tables_with_key(name), closest_match(name, SECTIONS)
     printable_name = printable(name, 60)
     message = (
         f"unknown section [{printable_name}]"
@@ -89,12 +89,12 @@ def _report_unknown_section(document: Document, name: str) -> None:
         document.add(
             message, [name], f"{printable_name} {verb} {join_with_or(section_header(table) for table in tables)}"
         )
-    elif near:
-        document.add(message, [name], f"did you mean {section_header(near)}?")
+    elif match:
+        document.add(message, [name], f"did you mean {section_header(match)}?")
     else:
         document.add(message, [name], f"the sections are {', '.join(section_header(section) for section in SECTIONS)}")
-    if is_section and near and not tables and near not in document.data:
-        document.move([name], [near])
+    if is_section and match and not tables and match not in document.data:
+        document.move([name], [match])
     else:
         del document.data[name]
 
@@ -138,7 +138,7 @@ def _check_kind(document: Document, section: str, path: KeyPath) -> bool:
     kinds = KINDS[section]
     kind_path = [*path, "kind"]
     options = join_with_or(f'"{kind}"' for kind in kinds)
-    near: str | None = None
+    match: str | None = None
     misspelt_keys = [
         key for key in table if key not in section_keys(section) and closest_match(key, section_keys(section)) == "kind"
     ]
@@ -155,21 +155,21 @@ def _check_kind(document: Document, section: str, path: KeyPath) -> bool:
             f'for example: kind = "{FALLBACK_KIND}" (it may be {options})',
         )
     elif isinstance(kind, str):
-        near = closest_match(kind, kinds)
-        hint = f'did you mean "{near}"?' if near else "the kind decides which other keys there are"
+        match = closest_match(kind, kinds)
+        hint = f'did you mean "{match}"?' if match else "the kind decides which other keys there are"
         document.add(f"{section}.kind must be {options}, not {format_value(kind)}", kind_path, hint, at_value=True)
     else:
         document.add(f"{section}.kind must be {options}, not {describe_value(kind)}", kind_path, at_value=True)
-    table["kind"] = near or FALLBACK_KIND
-    return near is not None
+    table["kind"] = match or FALLBACK_KIND
+    return match is not None
 
 
 def _report_unknown_key(document: Document, section: str, kind: str | None, path: KeyPath) -> None:
-    *table_path, last = path
-    key, table = str(last), document.table(table_path)
+    *table_path, name = path
+    key, table = str(name), document.table(table_path)
     valid = section_keys(section, kind)
     other_tables = [other for other in tables_with_key(key) if other != section]
-    near = closest_match(key, valid)
+    match = closest_match(key, valid)
     message = f"unknown key {quote(key)} in {_describe_table(section, kind)}"
     if kind and kinds_with(section, key):
         kinds = join_with_or(f'"{other}"' for other in kinds_with(section, key))
@@ -182,18 +182,18 @@ def _report_unknown_key(document: Document, section: str, kind: str | None, path
         elif len(other_tables) == 1 and other_tables[0] not in KINDS and isinstance(home, dict) and key not in home:
             document.move(path, [other_tables[0], key])
             return
-    elif near:
-        document.add(*_suggestion(section, kind, key, near, table_path))
-        if near not in table and not isinstance(table[key], dict):
-            document.move(path, [*table_path, near])
+    elif match:
+        document.add(*_suggestion(section, kind, key, match, table_path))
+        if match not in table and not isinstance(table[key], dict):
+            document.move(path, [*table_path, match])
             return
     else:
         document.add(message, path, f"{_describe_table(section, kind)} has {_list_keys(valid)}")
     del table[key]
 
 
-def _suggestion(section: str, kind: str | None, key: str, near: str, table: KeyPath) -> tuple[str, KeyPath, str]:
-    return f"unknown key {quote(key)} in {_describe_table(section, kind)}", [*table, key], f"did you mean {near}?"
+def _suggestion(section: str, kind: str | None, key: str, match: str, table: KeyPath) -> tuple[str, KeyPath, str]:
+    return f"unknown key {quote(key)} in {_describe_table(section, kind)}", [*table, key], f"did you mean {match}?"
 
 
 def _describe_table(section: str, kind: str | None) -> str:
@@ -232,12 +232,12 @@ def _check_values(document: Document, tables_of_unknown_kind: set[TablePath]) ->
     for details in errors[: 10 * MAX_PROBLEMS]:
         if details["type"] in (BALANCED_ALPHA, SAME_NAME):
             continue
-        table, rest = _split_location(details["loc"])
+        table, key_steps = _split_location(details["loc"])
         section = ".".join(str(step) for step in table if isinstance(step, str))
-        if not rest:
+        if not key_steps:
             _report_section(document, section, table, details)
             continue
-        key = str(rest[0])
+        key = str(key_steps[0])
         if table in tables_of_unknown_kind and any(key not in model.model_fields for model in KINDS[section].values()):
             continue
         kind = document.table(table).get("kind") if section in KINDS else None
@@ -246,7 +246,7 @@ def _check_values(document: Document, tables_of_unknown_kind: set[TablePath]) ->
             if table not in tables_of_unknown_kind:
                 _report_missing_key(document, section, kind, [*table, key], field)
             continue
-        path = _value_path(document, [*table, key], rest[1:], field)
+        path = _value_path(document, [*table, key], key_steps[1:], field)
         if path is not None and tuple(path) not in invalid_paths:
             invalid_paths.add(tuple(path))
             value = document.table(path)
@@ -261,20 +261,20 @@ def _split_location(location: TablePath) -> tuple[TablePath, tuple[str | int, ..
     """Return the path of the table and the rest, without the kind that pydantic puts between the two."""
     is_inner = len(location) > 1 and location[1] in inner_tables(str(location[0]))
     length = 2 if is_inner or (location[0] == "target" and len(location) > 1) else 1
-    rest = location[length:]
-    return location[:length], rest[1:] if location[0] in KINDS else rest
+    key_steps = location[length:]
+    return location[:length], key_steps[1:] if location[0] in KINDS else key_steps
 
 
 def _value_path(
-    document: Document, path: list[str | int], rest: tuple[str | int, ...], field: FieldInfo
+    document: Document, path: list[str | int], value_steps: tuple[str | int, ...], field: FieldInfo
 ) -> list[str | int] | None:
     """Return the path of the invalid value; None if the error is that of another member of a union."""
     if not is_union(field):
-        return [*path, rest[0]] if rest and isinstance(rest[0], int) else path
+        return [*path, value_steps[0]] if value_steps and isinstance(value_steps[0], int) else path
     in_list = isinstance(document.table(path), list) and "a list" in describe_type(field.annotation)
-    if in_list and not any("list" in str(step) for step in rest):
+    if in_list and not any("list" in str(step) for step in value_steps):
         return None
-    return [*path, rest[-1]] if in_list and isinstance(rest[-1], int) else path
+    return [*path, value_steps[-1]] if in_list and isinstance(value_steps[-1], int) else path
 
 
 def _report_section(document: Document, section: str, table: KeyPath, details: ErrorDetails) -> None:
@@ -293,7 +293,7 @@ def _report_section(document: Document, section: str, table: KeyPath, details: E
     document.add(
         f"{section} must be a section, not {describe_value(value)}",
         table,
-        f"write {section_header(section)} on a line of its own, and its keys below it",
+        f"write {section_header(section)} on a separate line, and its keys below it",
     )
 
 

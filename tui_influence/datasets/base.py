@@ -1,6 +1,6 @@
 """Loaded datasets, and the protocol by which a kind of dataset is read.
 
-The rest of the package uses `ImageSet`, `TargetSet`, `ImageShape` and `Groups`. A `DatasetReader` hands the images of
+The rest of the package uses `ImageSet`, `TargetSet`, `ImageShape` and `Groups`. A `DatasetReader` gives the images of
 one kind of input (a folder, a file, a class of torchvision) to the packer, each as a `Sample`.
 """
 
@@ -154,18 +154,18 @@ class DatasetReader(Protocol):
         """The samples with these names, in this order, as `samples` names them; their labels mean nothing."""
 
 
-def check_classes(where: str, classes: tuple[str, ...]) -> None:
+def check_classes(display_name: str, classes: tuple[str, ...]) -> None:
     """Refuse a dataset that no classifier can be trained on.
 
     Raises:
         DatasetError: fewer than two classes.
     """
     if len(classes) < MIN_CLASSES:
-        has = pluralize(len(classes), "class", "classes")
-        raise DatasetError(f"{where} has {has}: at least {MIN_CLASSES} are needed")
+        number = pluralize(len(classes), "class", "classes")
+        raise DatasetError(f"{display_name} has {number}: at least {MIN_CLASSES} are needed")
 
 
-def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) -> None:
+def require_every_class(display_name: str, classes: tuple[str, ...], labels: Labels) -> None:
     """Refuse a dataset that declares a class without images.
 
     Raises:
@@ -174,10 +174,10 @@ def require_every_class(where: str, classes: tuple[str, ...], labels: Labels) ->
     missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
     if len(missing):
         names = [printable(classes[label]) for label in missing]
-        raise DatasetError(f"{where} has no readable image of {abbreviate_list(names)}")
+        raise DatasetError(f"{display_name} has no readable image of {abbreviate_list(names)}")
 
 
-def parse_index(name: str, count: int, where: str) -> int:
+def parse_index(name: str, count: int, display_name: str) -> int:
     """Return the index in a "class/index" name.
 
     Raises:
@@ -186,4 +186,4 @@ def parse_index(name: str, count: int, where: str) -> int:
     digits = name.rpartition("/")[2]
     if digits.isascii() and digits.isdigit() and int(digits) < count:
         return int(digits)
-    raise DatasetError(f"{printable(name)} is not an image of {where}")
+    raise DatasetError(f"{printable(name)} is not an image of {display_name}")

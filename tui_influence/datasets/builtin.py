@@ -75,10 +75,13 @@ class BuiltinReader:
         labels = self._arrays["y"]
         if self.part == "source":
             return list(range(len(labels)))
-        first = np.zeros(len(labels), dtype=bool)
+        in_training_pool = np.zeros(len(labels), dtype=bool)
         for label in np.unique(labels):
-            first[np.flatnonzero(labels == label)[:TRAINING_POOL]] = True
-        return [int(position) for position in np.flatnonzero(first if self.part == "train" else ~first)]
+            in_training_pool[np.flatnonzero(labels == label)[:TRAINING_POOL]] = True
+        return [
+            int(position)
+            for position in np.flatnonzero(in_training_pool if self.part == "train" else ~in_training_pool)
+        ]
 
     @cached_property
     def _file(self) -> bytes:

@@ -170,13 +170,14 @@ class Cache:
             with (folder / IMAGES).open("wb") as file:
                 yield EntryWriter(self, folder, file, shape)
         except OSError as error:
-            where = f"the dataset cache {printable_path(self.root)}"
+            cache_name = f"the dataset cache {printable_path(self.root)}"
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise DatasetError(
-                    f"{where} is full: packing {name} needs {size / 1e6:,.0f} MB (TINFL_CACHE sets another directory)"
+                    f"{cache_name} is full: packing {name} needs {size / 1e6:,.0f} MB "
+                    "(TINFL_CACHE sets another directory)"
                 ) from error
             raise DatasetError(
-                f"cannot write {where}: {reason_of(error)} (TINFL_CACHE sets another directory)"
+                f"cannot write {cache_name}: {reason_of(error)} (TINFL_CACHE sets another directory)"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -297,16 +298,16 @@ def use_stage(stage: str | None, fingerprints: Sequence[str], warn: Callable[[st
     cannot be copied, the shared cache is used, more slowly.
 
     Args:
-        stage: the directory, in which `$NAME` stands for an environment variable; nothing is copied for None.
+        stage: the directory, in which `$NAME` is replaced by an environment variable; nothing is copied for None.
         fingerprints: fingerprints of the datasets; those that the shared cache lacks are ignored.
         warn: called with the reason if the datasets cannot be copied.
     """
-    near = _fill_stage(stage, fingerprints, warn) if stage is not None else None
-    if near is None:
+    stage_root = _fill_stage(stage, fingerprints, warn) if stage is not None else None
+    if stage_root is None:
         yield
         return
     before = os.environ.get("TINFL_CACHE")
-    os.environ["TINFL_CACHE"] = str(near)
+    os.environ["TINFL_CACHE"] = str(stage_root)
     try:
         yield
     finally:
@@ -322,31 +323,31 @@ def _fill_stage(stage: str, fingerprints: Sequence[str], warn: Callable[[str], N
     if "$" in directory:
         warn(f"compute.slurm.stage: {printable_path(stage)} names a variable that is not set on this node")
         return None
-    near, far = Cache(Path(directory) / f"tinfl-{os.getuid()}"), default_cache()
+    stage_cache, shared_root = Cache(Path(directory) / f"tinfl-{os.getuid()}"), default_cache()
     try:
-        near.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if near.root.lstat().st_uid != os.getuid():  # any user may have made it in a shared directory
+        stage_cache.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stage_cache.root.lstat().st_uid != os.getuid():  # any user may have made it in a shared directory
             raise PermissionError(errno.EPERM, "it belongs to another user")
         for fingerprint in fingerprints:
-            _copy_entry(near, far, fingerprint)
+            _copy_entry(stage_cache, shared_root, fingerprint)
     except OSError as error:
         warn(
-            f"cannot copy packed data to {printable_path(near.root)}: {reason_of(error)}; "
-            f"they are read from {printable_path(far)}"
+            f"cannot copy packed data to {printable_path(stage_cache.root)}: {reason_of(error)}; "
+            f"they are read from {printable_path(shared_root)}"
         )
         return None
-    return near.root
+    return stage_cache.root
 
 
-def _copy_entry(near: Cache, far: Path, fingerprint: str) -> None:
+def _copy_entry(stage_cache: Cache, shared_root: Path, fingerprint: str) -> None:
     """Copy a dataset, unless it is there; of tasks that start together on a node, one copy remains."""
-    if near.open(fingerprint) is not None or Cache(far).open(fingerprint, verify=False) is None:
+    if stage_cache.open(fingerprint) is not None or Cache(shared_root).open(fingerprint, verify=False) is None:
         return
     for name in ("packed", "tmp"):
-        (near.root / name).mkdir(parents=True, exist_ok=True)
-    folder = near.root / "tmp" / secrets.token_hex(8)
+        (stage_cache.root / name).mkdir(parents=True, exist_ok=True)
+    folder = stage_cache.root / "tmp" / secrets.token_hex(8)
     try:
-        shutil.copytree(far / "packed" / fingerprint, folder)
-        near.install(folder, fingerprint)
+        shutil.copytree(shared_root / "packed" / fingerprint, folder)
+        stage_cache.install(folder, fingerprint)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -208,8 +208,8 @@ def _read_entry(folder: Path, fingerprint: str, verification: Verification) -> V
         if verification is Verification.WHOLE or (verification is Verification.SAMPLE and not is_large):
             _verify_whole(file, header, digest)
         elif verification is Verification.SAMPLE and measured is not None:
-            chosen = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
-            _verify_blocks(file, header, measured.blocks, sorted(chosen | _blocks_in_holes(file, header)))
+            sampled_blocks = set(SystemRandom().sample(range(_block_count(header)), SAMPLED_BLOCKS))
+            _verify_blocks(file, header, measured.blocks, sorted(sampled_blocks | _blocks_in_holes(file, header)))
         elif verification is Verification.SAMPLE:
             measured = _measure_whole(file, header, digest)
             new_manifest = json.dumps(manifest | measured.to_json(fingerprint)).encode()

@@ -96,15 +96,15 @@ class FolderReader:
     def _listing(self) -> dict[str, list[_ImageFile]]:
         folders = _class_folders(self.root)
         if not folders:
-            loose = sum(1 for _ in _image_files(self.root, self.root))
-            hint = f"; it has {pluralize(loose, 'image')} itself" if loose else ""
+            loose_images = sum(1 for _ in _image_files(self.root, self.root))
+            hint = f"; it has {pluralize(loose_images, 'image')} itself" if loose_images else ""
             raise DatasetError(f"{self.display_name} has no class folders (one sub-directory a class){hint}")
         check_classes(self.display_name, tuple(folder.name for folder in folders))
         listing = {folder.name: list(_image_files(self.root, folder)) for folder in folders}
         empty = [printable(name) for name, files in listing.items() if not files]
         if empty:
-            what = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
-            raise DatasetError(f"{self.display_name} has {what} (no images in it): {abbreviate_list(empty)}")
+            folders_text = "an empty class folder" if len(empty) == 1 else f"{len(empty)} empty class folders"
+            raise DatasetError(f"{self.display_name} has {folders_text} (no images in it): {abbreviate_list(empty)}")
         return listing
 
 

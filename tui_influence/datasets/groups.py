@@ -63,8 +63,8 @@ def assign_groups(section: Source, images: ImageSet) -> Groups:
     names = tuple(sorted({group_of[name] for name in images.names if group_of.get(name)}))
     if not names:
         raise DatasetError(f"{printable_path(section.groups)} puts no image of the source in a group")
-    number = {name: index for index, name in enumerate(names)} | {"": -1}
-    return Groups(names, np.array([number[group_of.get(name, "")] for name in images.names], dtype=np.int32))
+    index_of_group = {name: index for index, name in enumerate(names)} | {"": -1}
+    return Groups(names, np.array([index_of_group[group_of.get(name, "")] for name in images.names], dtype=np.int32))
 
 
 def _read_groups(path: Path, images: ImageSet, *, partial: bool) -> dict[str, str]:
@@ -75,7 +75,7 @@ def _read_groups(path: Path, images: ImageSet, *, partial: bool) -> dict[str, st
         images: images of the source.
         partial: whether it may list other images, too.
     """
-    where = printable_path(path)
+    path_text = printable_path(path)
     image_names = set(images.names)
     skipped_names = set(images.skipped)
     group_of: dict[str, str] = {}
@@ -103,7 +103,9 @@ def _read_groups(path: Path, images: ImageSet, *, partial: bool) -> dict[str, st
     if problems:
         count = pluralize(len(problems), "problem") + (" in all" if is_read_whole else " up to where reading stopped")
         more = f" ({count})" if len(problems) > 1 else ""
-        raise DatasetProblemsError(f"{where}: {problems[0]}{more}", [f"{where}: {problem}" for problem in problems])
+        raise DatasetProblemsError(
+            f"{path_text}: {problems[0]}{more}", [f"{path_text}: {problem}" for problem in problems]
+        )
     return group_of
 
 
@@ -113,42 +115,42 @@ def _row_limit(*, partial: bool) -> str:
 
 def _rows(path: Path) -> Generator[tuple[int, str | None, str | None], None, None]:
     """Yield line number, image name and group of each row; None for a field that a row lacks."""
-    where = printable_path(path)
+    path_text = printable_path(path)
     line = 1
     try:
         with open_regular(path) as content, TextIOWrapper(content, "utf-8-sig", newline="") as file:
             if os.fstat(content.fileno()).st_size > _MAX_TABLE_BYTES:
-                raise DatasetError(f"{where}: larger than {_MAX_TABLE_BYTES >> 20} MiB; this is no table of groups")
-            reader = csv.reader(_limited_lines(file, where), strict=True)
+                raise DatasetError(f"{path_text}: larger than {_MAX_TABLE_BYTES >> 20} MiB; this is no table of groups")
+            reader = csv.reader(_limited_lines(file, path_text), strict=True)
             header = [column.strip().lower() for column in next(reader, [])]
             missing = [column for column in _COLUMNS if column not in header]
             if missing:
-                raise DatasetError(f"{where}: line 1 must name the columns path and group; it has no {missing[0]}")
-            twice = [column for column in _COLUMNS if header.count(column) > 1]
-            if twice:
-                raise DatasetError(f"{where}: line 1 names the column {twice[0]} more than once")
-            at_path, at_group = header.index("path"), header.index("group")
+                raise DatasetError(f"{path_text}: line 1 must name the columns path and group; it has no {missing[0]}")
+            repeated = [column for column in _COLUMNS if header.count(column) > 1]
+            if repeated:
+                raise DatasetError(f"{path_text}: line 1 names the column {repeated[0]} more than once")
+            path_column, group_column = header.index("path"), header.index("group")
             for row in reader:
                 line = reader.line_num
                 if row:
-                    name = row[at_path].strip() if at_path < len(row) else ""
-                    group = row[at_group].strip() if at_group < len(row) else None
+                    name = row[path_column].strip() if path_column < len(row) else ""
+                    group = row[group_column].strip() if group_column < len(row) else None
                     yield line, posixpath.normpath(name) if name else None, group
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{where} is not UTF-8 text (after line {line})") from error
+        raise DatasetError(f"{path_text} is not UTF-8 text (after line {line})") from error
     except csv.Error as error:
-        raise DatasetError(f"{where}: line {line + 1} cannot be read: {reason_of(error)}") from error
+        raise DatasetError(f"{path_text}: line {line + 1} cannot be read: {reason_of(error)}") from error
     except OSError as error:
         raise directory_problem(path, error) from error
 
 
-def _limited_lines(file: TextIO, where: str) -> Iterator[str]:
+def _limited_lines(file: TextIO, path_text: str) -> Iterator[str]:
     """Yield the lines of a CSV; one that is too long is an error."""
     number = 0
     while line := file.readline(_MAX_LINE_CHARACTERS + 1):
         number += 1
         if len(line) > _MAX_LINE_CHARACTERS:
-            raise DatasetError(f"{where}: line {number} is longer than {_MAX_LINE_CHARACTERS:,} characters")
+            raise DatasetError(f"{path_text}: line {number} is longer than {_MAX_LINE_CHARACTERS:,} characters")
         yield line
 
 
@@ -179,15 +181,15 @@ def read_image_list(path: Path, images: Sequence[str], *, partial: bool) -> list
     Raises:
         DatasetError: it cannot be read, or lists unknown images.
     """
-    text, where = _read_text(path), printable_path(path)
+    text, path_text = _read_text(path), printable_path(path)
     image_names = set(images)
     names = _parse_names(text, image_names)
     unknown = [] if partial else [name for name in names if name not in image_names]
     if unknown:
         more = f" ({len(unknown)} such lines)" if len(unknown) > 1 else ""
         raise DatasetProblemsError(
-            f"{where}: the source has no image {printable(unknown[0], 60)}{more}",
-            [f"{where}: the source has no image {printable(name, 60)}" for name in unknown],
+            f"{path_text}: the source has no image {printable(unknown[0], 60)}{more}",
+            [f"{path_text}: the source has no image {printable(name, 60)}" for name in unknown],
         )
     return [name for name in names if name in image_names]
 
@@ -202,22 +204,22 @@ def read_image_list_text(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
-    where = printable_path(path)
+    path_text = printable_path(path)
     try:
         with open_regular(path) as file:
             content = file.read(_MAX_LIST_BYTES + 1)
     except OSError as error:
         raise directory_problem(path, error) from error
     if len(content) > _MAX_LIST_BYTES:
-        raise DatasetError(f"{where}: larger than {_MAX_LIST_BYTES >> 20} MiB; this is no list of names")
+        raise DatasetError(f"{path_text}: larger than {_MAX_LIST_BYTES >> 20} MiB; this is no list of names")
     try:
         return content.decode("utf-8-sig")
     except ValueError as error:
-        raise DatasetError(f"{where} is not UTF-8 text") from error
+        raise DatasetError(f"{path_text} is not UTF-8 text") from error
 
 
-def parse_class_list(text: str, classes: Sequence[str], where: str) -> list[str]:
-    """Return the classes that a text lists; `where` is its name in messages. See `read_class_list`."""
+def parse_class_list(text: str, classes: Sequence[str], display_name: str) -> list[str]:
+    """Return the classes that a text lists; `display_name` is its name in messages. See `read_class_list`."""
     class_names = set(classes)
     names = _parse_names(text, class_names)
     unknown = [name for name in names if name not in class_names]
@@ -225,8 +227,10 @@ def parse_class_list(text: str, classes: Sequence[str], where: str) -> list[str]
         return names
     details = [f'"{printable(name, 60)}"{did_you_mean(name, classes)}' for name in unknown]
     if len(unknown) == 1:
-        raise DatasetError(f"{where}: the source has no class {details[0]}")
-    raise DatasetProblemsError(f"{where}: it names {len(unknown)} classes that the source does not have", details)
+        raise DatasetError(f"{display_name}: the source has no class {details[0]}")
+    raise DatasetProblemsError(
+        f"{display_name}: it names {len(unknown)} classes that the source does not have", details
+    )
 
 
 def _parse_names(text: str, valid_names: set[str]) -> list[str]:

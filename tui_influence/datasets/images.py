@@ -61,7 +61,7 @@ PIXEL_BUDGET = PixelBudget(MAX_PIXELS_IN_FLIGHT)
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
 """The decoders in use. The content of a file chooses among them, not its name. Images come from strangers, so only
 necessary decoders are used. TIFF is not: it is a container of a dozen codecs, libtiff has the longest list of memory
-errors of all decoders, hardly any dataset is published in it, and PNG holds the same pixels."""
+errors of all decoders, hardly any dataset is published in it, and PNG stores the same pixels."""
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 _OTHERS = {".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}

@@ -92,13 +92,13 @@ def load_source(
         cache=store,
         progress=progress,
     )
-    chosen = _choose_per_class(images, section.per_class, seed, _SOURCE_STREAM, store)
+    images_of_run = _choose_per_class(images, section.per_class, seed, _SOURCE_STREAM, store)
     if section.keep is not None:
-        chosen = _keep_classes(chosen, expand_home(section.keep), store)
+        images_of_run = _keep_classes(images_of_run, expand_home(section.keep), store)
     if section.exclude is None:
-        return chosen
+        return images_of_run
     partial = section.per_class is not None or section.keep is not None
-    return _exclude_images(chosen, expand_home(section.exclude), store, partial=partial)
+    return _exclude_images(images_of_run, expand_home(section.exclude), store, partial=partial)
 
 
 def load_target(
@@ -166,10 +166,10 @@ def _keep_classes(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
         raise DatasetError(f"{printable(str(path))} keeps {len(classes)} classes: at least {MIN_CLASSES} must stay")
     if classes == images.classes:
         return images
-    number = np.array(
+    new_label = np.array(
         [classes.index(name) if name in listed_classes else -1 for name in images.classes], dtype=np.int64
     )
-    labels = number[images.labels]
+    labels = new_label[images.labels]
     positions = np.flatnonzero(labels >= 0)
     return select(images, positions, labels[positions], classes, cache)
 
@@ -199,10 +199,10 @@ def _relabel(target: str, test: ImageSet, classes: tuple[str, ...], cache: Cache
     """Return test images with labels in terms of the training images' classes, some of which they may lack."""
     if test.classes == classes:
         return test
-    number = {name: label for label, name in enumerate(classes)}
-    if not set(test.classes) <= set(number):
+    label_of = {name: label for label, name in enumerate(classes)}
+    if not set(test.classes) <= set(label_of):
         _check_same_classes(target, classes, test.classes)
-    labels = np.array([number[name] for name in test.classes], dtype=np.int64)[test.labels]
+    labels = np.array([label_of[name] for name in test.classes], dtype=np.int64)[test.labels]
     return select(test, np.arange(len(test), dtype=np.int64), labels, classes, cache)
 
 

@@ -105,17 +105,17 @@ class NpzReader:
 
     def _read(self, positions: Iterable[int]) -> Iterator[Sample]:
         contents = self._contents
-        member = contents.pixels
-        size = int(np.prod(member.shape[1:]))
+        header = contents.pixels
+        size = int(np.prod(header.shape[1:]))
         with self._open_archive() as archive, self._open_member(archive, "x") as file:
-            whole = npy.read_array(file, allow_pickle=False) if member.order == "F" else None
+            all_pixels = npy.read_array(file, allow_pickle=False) if header.order == "F" else None
             for position in positions:
-                if whole is None:
-                    if file.tell() != member.offset + position * size:
-                        file.seek(member.offset + position * size)
-                    pixels = np.frombuffer(file.read(size), np.uint8).reshape(member.shape[1:])
+                if all_pixels is None:
+                    if file.tell() != header.offset + position * size:
+                        file.seek(header.offset + position * size)
+                    pixels = np.frombuffer(file.read(size), np.uint8).reshape(header.shape[1:])
                 else:
-                    pixels = np.ascontiguousarray(whole[position])
+                    pixels = np.ascontiguousarray(all_pixels[position])
                 label = int(contents.labels[position])
                 yield Sample(f"{contents.classes[label]}/{position}", label, pixels)
 
@@ -124,16 +124,18 @@ class NpzReader:
         with self._open_archive() as archive:
             missing = [name for name in ("x", "y") if f"{name}.npy" not in archive.namelist()]
             if missing:
-                has = (
+                array_names = (
                     abbreviate_list([printable(name.removesuffix(".npy")) for name in archive.namelist()], 6)
                     or "nothing"
                 )
-                raise DatasetError(f"{self.display_name} has no array {' and no array '.join(missing)} (it has: {has})")
+                raise DatasetError(
+                    f"{self.display_name} has no array {' and no array '.join(missing)} (it has: {array_names})"
+                )
             pixels = self._header(archive, "x")
             self._check_pixels(pixels)
             labels = self._read_small(archive, "y")
-            named = "classes.npy" in archive.namelist()
-            classes = self._read_small(archive, "classes") if named else None
+            has_names = "classes.npy" in archive.namelist()
+            classes = self._read_small(archive, "classes") if has_names else None
         if labels.dtype.kind not in "iu" or labels.ndim != 1:
             raise self._array_error(
                 "y", f"{_describe_array(labels.shape, labels.dtype)}; it must be (N,) whole numbers"
@@ -151,9 +153,9 @@ class NpzReader:
         if classes.dtype.kind != "U" or classes.ndim != 1:
             raise self._array_error("classes", f"{_describe_array(classes.shape, classes.dtype)}; it must be (K,) text")
         names = tuple(classes.tolist())
-        twice = [printable(name) for name, times in Counter(names).items() if times > 1]
-        if twice:
-            raise DatasetError(f"{self.display_name}: `classes` names {abbreviate_list(twice)} more than once")
+        repeated = [printable(name) for name, times in Counter(names).items() if times > 1]
+        if repeated:
+            raise DatasetError(f"{self.display_name}: `classes` names {abbreviate_list(repeated)} more than once")
         outside = np.flatnonzero((labels < 0) | (labels >= len(names)))
         if len(outside):
             first = f"y[{outside[0]}] is {labels[outside[0]]}"
@@ -167,11 +169,11 @@ class NpzReader:
             require_every_class(self.display_name, names, numbers)
         return _Contents(pixels, numbers, names, has_names=True)
 
-    def _check_pixels(self, member: Header) -> None:
-        described = _describe_array(member.shape, member.dtype)
-        if member.dtype != np.uint8:
+    def _check_pixels(self, header: Header) -> None:
+        described = _describe_array(header.shape, header.dtype)
+        if header.dtype != np.uint8:
             raise self._array_error("x", f"{described}; it must be uint8, 0 to 255")
-        shape = member.shape
+        shape = header.shape
         if len(shape) not in {3, 4} or (len(shape) == 4 and shape[3] not in {1, 3}):
             hint = " (channels come last)" if len(shape) == 4 and shape[1] in {1, 3} else ""
             raise self._array_error("x", f"{described}; it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
@@ -179,15 +181,15 @@ class NpzReader:
             raise DatasetError(f"{self.display_name} has no images: x is {described}")
         if shape[1] * shape[2] > MAX_PIXELS:
             raise self._array_error("x", f"{described}: images of more than {MAX_PIXELS:,} pixels")
-        if member.order == "F" and member.size > _MAX_FORTRAN_BYTES:
+        if header.order == "F" and header.size > _MAX_FORTRAN_BYTES:
             raise self._array_error(
                 "x", f"{described} in Fortran order, too large for that: save np.ascontiguousarray(x)"
             )
 
     def _read_small(self, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-        member = self._header(archive, name)
-        if member.size > _MAX_SMALL_BYTES:
-            raise self._array_error(name, f"{_describe_array(member.shape, member.dtype)}: too large")
+        header = self._header(archive, name)
+        if header.size > _MAX_SMALL_BYTES:
+            raise self._array_error(name, f"{_describe_array(header.shape, header.dtype)}: too large")
         with self._open_member(archive, name) as file:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
             return array
@@ -206,8 +208,8 @@ class NpzReader:
             raise self._array_error(name, "truncated")
         return header
 
-    def _array_error(self, name: str, what: str) -> DatasetError:
-        return DatasetError(f"{self.display_name}: {name} is {what}")
+    def _array_error(self, name: str, problem: str) -> DatasetError:
+        return DatasetError(f"{self.display_name}: {name} is {problem}")
 
     @contextmanager
     def _open_archive(self) -> Iterator[zipfile.ZipFile]:

@@ -59,7 +59,7 @@ def pack(
 
 
 def select(images: ImageSet, positions: Labels, labels: Labels, classes: tuple[str, ...], cache: Cache) -> ImageSet:
-    """Return some images of a packed set, with labels in terms of `classes`: an entry of the cache of its own.
+    """Return some images of a packed set, with labels in terms of `classes`: a separate entry of the cache.
 
     Args:
         images: the set.
@@ -80,8 +80,8 @@ def select(images: ImageSet, positions: Labels, labels: Labels, classes: tuple[s
         for start in range(0, len(positions), 1024):
             writer.append(images.images[positions[start : start + 1024]])
         names = tuple(images.names[position] for position in positions)
-        chosen = writer.finish(key, labels, classes, names)
-    return replace(chosen, skipped=images.skipped)
+        selected = writer.finish(key, labels, classes, names)
+    return replace(selected, skipped=images.skipped)
 
 
 @dataclass
@@ -127,8 +127,10 @@ def _pack_images(
             raise unreadable_images(reader.display_name, decoded.unreadable)
         if not decoded.names:
             name, reason = decoded.unreadable[0] if decoded.unreadable else ("", "")
-            why = f": all {total} are unreadable, such as {printable(name)} ({reason})" if decoded.unreadable else ""
-            raise DatasetError(f"{reader.display_name} has no images{why}")
+            reason_text = (
+                f": all {total} are unreadable, such as {printable(name)} ({reason})" if decoded.unreadable else ""
+            )
+            raise DatasetError(f"{reader.display_name} has no images{reason_text}")
         try:
             classes, labels = reader.finalize_labels(np.array(decoded.labels, dtype=np.int64))
         except DatasetError:
@@ -168,14 +170,14 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield the results in order. Unlike `Executor.map`, take only as many items as keep the threads busy."""
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * thread_count():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > 2 * thread_count():
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

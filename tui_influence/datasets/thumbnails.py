@@ -59,13 +59,13 @@ def thumbnails(
 
     with quiet_decoding():
         try:
-            made = list(map_in_threads(work, open_reader(section, part, trusted=trusted).find(names)))
+            squares = list(map_in_threads(work, open_reader(section, part, trusted=trusted).find(names)))
         except UntrustedDatasetError:
             pixels = images.images[np.asarray(positions, dtype=np.int64)]
-            made = [work(Sample(name, 0, image)) for name, image in zip(names, pixels, strict=True)]
-    size = max(pixels.shape[0] for pixels in made)
-    channels = max(pixels.shape[-1] for pixels in made)
-    return np.stack([_enlarged(pixels, size, channels) for pixels in made])
+            squares = [work(Sample(name, 0, image)) for name, image in zip(names, pixels, strict=True)]
+    size = max(pixels.shape[0] for pixels in squares)
+    channels = max(pixels.shape[-1] for pixels in squares)
+    return np.stack([_enlarged(pixels, size, channels) for pixels in squares])
 
 
 def _enlarged(pixels: Images, side: int, channels: int) -> Images:

@@ -138,10 +138,10 @@ class TorchvisionReader:
         declared = getattr(self._dataset, "classes", None) or getattr(self._dataset, "categories", None)
         if not isinstance(declared, list | tuple) or not all(isinstance(name, str | tuple) for name in declared):
             return None
-        short = [name if isinstance(name, str) else str(name[0]) for name in declared]
-        often = Counter(short)
+        names = [name if isinstance(name, str) else str(name[0]) for name in declared]
+        counts = Counter(names)
         return tuple(
-            short[label] if often[short[label]] == 1 or isinstance(name, str) else ", ".join(map(str, name))
+            names[label] if counts[names[label]] == 1 or isinstance(name, str) else ", ".join(map(str, name))
             for label, name in enumerate(declared)
         )
 
@@ -173,10 +173,10 @@ class TorchvisionReader:
             and kind is not datasets.VisionDataset
         ]
         if self.name not in names:
-            near = difflib.get_close_matches(self.name, names, 1, 0.5) or [
+            matches = difflib.get_close_matches(self.name, names, 1, 0.5) or [
                 name for name in names if name.lower() == self.name.lower()
             ]
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {matches[0]}?" if matches else ""
             raise DatasetError(f"torchvision.datasets has no dataset {printable(self.name)}{hint}")
         if self.name in _UNPICKLE_CURRENT_DIRECTORY:
             raise DatasetError(
@@ -202,8 +202,8 @@ class TorchvisionReader:
         try:
             return kind(*positional, **arguments)
         except (FileNotFoundError, RuntimeError) as error:
-            what = "is not there, or is damaged (tinfl never downloads)"
-            raise DatasetError(f"{self.display_name} {what}: {_reason(error)}") from error
+            state = "is not there, or is damaged (tinfl never downloads)"
+            raise DatasetError(f"{self.display_name} {state}: {_reason(error)}") from error
         except TypeError as error:
             raise DatasetError(f"{self.display_name} does not take these arguments: {_reason(error)}") from error
         except Exception as error:  # foreign code: its message is the best reason

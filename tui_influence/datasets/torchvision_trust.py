@@ -15,7 +15,7 @@ that nothing checks, PCAM HDF5, MovingMNIST numpy's format, USPS an archive that
 Caltech256, CelebA, GTSRB, Omniglot and WIDERFace open images with all of Pillow's decoders, one of which starts
 Ghostscript. CLEVRClassification, DTD, FGVCAircraft, Food101, LFWPeople, OxfordIIITPet and SUN397 read whatever paths a
 text file names, inside the root or not. INaturalist and the two Caltechs make directories. FakeData takes as much
-memory as it is told to. The rest (videos, captions, boxes, pairs, flow, stereo) is no classification.
+memory as its arguments request. The rest (videos, captions, boxes, pairs, flow, stereo) is not for classification.
 """
 
 from collections.abc import Mapping
@@ -63,16 +63,16 @@ def require_trusted(name: str, root: Path, arguments: Mapping[str, Any]) -> None
     """
     trusted_arguments = _TRUSTED_ARGUMENTS.get(name)
     if trusted_arguments is None:
-        what = f"torchvision's {printable(name, 60)}"
+        dataset = f"torchvision's {printable(name, 60)}"
     elif untrusted_arguments := [
         key for key, value in arguments.items() if key not in trusted_arguments or not isinstance(value, str | int)
     ]:
-        what = f"torchvision's {name} with the argument {printable(untrusted_arguments[0], 60)}"
+        dataset = f"torchvision's {name} with the argument {printable(untrusted_arguments[0], 60)}"
     elif name in _UNPICKLE_PROCESSED and (root / name / "processed").exists():
-        what = f"torchvision's {name} with a directory {printable(str(root / name / 'processed'))}"
+        dataset = f"torchvision's {name} with a directory {printable(str(root / name / 'processed'))}"
     else:
         return
     raise UntrustedDatasetError(
-        f"{what} may run code, which is not done because a results directory names it: start it again from your own "
+        f"{dataset} may run code, which is not done because a results directory names it: start it again from your own "
         "config with `tinfl sweep`"
     )

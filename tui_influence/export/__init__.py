@@ -1,5 +1,4 @@
-"""A ranking on its way out: CSV, JSON, a table for people, and the file it is written to.
+"""Results as bytes for programs: CSV, JSON, figures, and the files that they are written to.
 
-`report.RankReport` says what a ranking is about; `csv`, `json` and `table` each turn one into text or a rich
-renderable, and know nothing of each other. Only `table` imports rich. Nothing here computes an influence.
+Nothing here computes an influence, and nothing is laid out for people: that is `render`.
 """

@@ -91,8 +91,8 @@ def _commented(text: str) -> str:
 
 def csv_number(value: float) -> str:
     """Return a number's cell: the shortest decimal that reads back as the same float; NaN is an empty one."""
-    known = finite(value)
-    return "" if known is None else repr(known)
+    finite_value = finite(value)
+    return "" if finite_value is None else repr(finite_value)
 
 
 def _comments(report: RankReport) -> list[tuple[str, str]]:
@@ -113,9 +113,9 @@ def _compared_comments(report: ComparisonReport) -> list[tuple[str, str]]:
     return [
         ("run", report.first.run),
         ("config hash", report.first.config_hash),
-        *((f"{side} {key}", value) for side, one in sides for key, value in _about(one)),
+        *((f"{side} {key}", value) for side, report_of_side in sides for key, value in _about(report_of_side)),
         *_how(report.first),
-        *((f"{side} models", _models(one)) for side, one in sides),
+        *((f"{side} models", _models(report_of_side)) for side, report_of_side in sides),
         ("influence", meaning(report)),
         ("verdict", verdict(report)),
         ("written by", f"tinfl {__version__}"),

@@ -1,4 +1,4 @@
-"""Failures for programs: one JSON document, and one CSV line for every example and every group that it is blamed on."""
+"""Failures as one JSON document, and as CSV with one line for every example and every group that hurts it."""
 
 from typing import Any
 
@@ -21,64 +21,64 @@ _NUMBERS = ("influence", "se", "low", "high", "q")
 COLUMNS = ("example", "name", "class", "predicted", "right", "margin", "harm_rank", "source", *_NUMBERS)
 
 
-def failures_csv(reading: RunSnapshot, question: Question, failures: Failures) -> str:
-    """Return failures as the text of a CSV file: a line for each group to blame, one without for an example of none."""
+def failures_csv(snapshot: RunSnapshot, question: Question, failures: Failures) -> str:
+    """Return failures as the text of a CSV file: a line for each harmful group; one without where there is none."""
     rows = [
-        [*_example_cells(reading, found), *cells]
-        for found in failures.examples
-        for cells in (_blame_cells(reading, found) or [[""] * (2 + len(_NUMBERS))])
+        [*_example_cells(snapshot, failure), *cells]
+        for failure in failures.examples
+        for cells in (_harmful_group_cells(snapshot, failure) or [[""] * (2 + len(_NUMBERS))])
     ]
     more = (
         ("failing", f"{failures.n_wrong} by most models, {failures.n_low_margin} more by a low mean margin"),
         ("influence", "on the example, with 95% interval; q over the groups for this example"),
     )
-    return csv_text(csv_comments(reading, question, failures.models, *more), COLUMNS, rows)
+    return csv_text(csv_comments(snapshot, question, failures.models, *more), COLUMNS, rows)
 
 
-def failures_document(reading: RunSnapshot, question: Question, failures: Failures) -> dict[str, Any]:
+def failures_document(snapshot: RunSnapshot, question: Question, failures: Failures) -> dict[str, Any]:
     """Return failures as JSON values."""
     return {
-        **json_metadata(reading, question, failures.models),
+        **json_metadata(snapshot, question, failures.models),
         "relative": failures.relative,
         "n_examples": failures.n_examples,
         "n_wrong": failures.n_wrong,
         "n_low_margin": failures.n_low_margin,
-        "failures": [_document(reading, found) for found in failures.examples],
+        "failures": [_document(snapshot, failure) for failure in failures.examples],
     }
 
 
-def _document(reading: RunSnapshot, found: Failure) -> dict[str, Any]:
-    classes = reading.target_info.classes
+def _document(snapshot: RunSnapshot, failure: Failure) -> dict[str, Any]:
+    classes = snapshot.target_info.classes
     return {
-        "example": found.example,
-        "name": reading.examples.names[found.example],
-        "label": classes[found.label],
-        "predicted": label_name(classes, found.predicted),
-        "right": finite(found.right),
-        "margin": finite(found.margin),
+        "example": failure.example,
+        "name": snapshot.examples.names[failure.example],
+        "label": classes[failure.label],
+        "predicted": label_name(classes, failure.predicted),
+        "right": finite(failure.right),
+        "margin": finite(failure.margin),
         "harmful_groups": [
             {
-                "source": reading.info.source.groups[one.group],
-                **{name: finite(getattr(one, name)) for name in _NUMBERS},
-                "significant": one.is_significant,
+                "source": snapshot.info.source.groups[harmful.group],
+                **{name: finite(getattr(harmful, name)) for name in _NUMBERS},
+                "significant": harmful.is_significant,
             }
-            for one in found.harmful_groups
+            for harmful in failure.harmful_groups
         ],
     }
 
 
-def _example_cells(reading: RunSnapshot, found: Failure) -> list[str]:
-    classes = reading.target_info.classes
-    names = (reading.examples.names[found.example], classes[found.label], label_name(classes, found.predicted))
+def _example_cells(snapshot: RunSnapshot, failure: Failure) -> list[str]:
+    classes = snapshot.target_info.classes
+    names = (snapshot.examples.names[failure.example], classes[failure.label], label_name(classes, failure.predicted))
     return [
-        str(found.example), *(spreadsheet_safe(name) for name in names),
-        csv_number(found.right), csv_number(found.margin),
+        str(failure.example), *(spreadsheet_safe(name) for name in names),
+        csv_number(failure.right), csv_number(failure.margin),
     ]  # fmt: skip
 
 
-def _blame_cells(reading: RunSnapshot, found: Failure) -> list[list[str]]:
-    def cells(place: int, one: HarmfulGroup) -> list[str]:
-        name = spreadsheet_safe(reading.info.source.groups[one.group])
-        return [str(place), name, *(csv_number(getattr(one, column)) for column in _NUMBERS)]
+def _harmful_group_cells(snapshot: RunSnapshot, failure: Failure) -> list[list[str]]:
+    def cells(rank: int, harmful: HarmfulGroup) -> list[str]:
+        name = spreadsheet_safe(snapshot.info.source.groups[harmful.group])
+        return [str(rank), name, *(csv_number(getattr(harmful, column)) for column in _NUMBERS)]
 
-    return [cells(place, one) for place, one in enumerate(found.harmful_groups, start=1)]
+    return [cells(rank, harmful) for rank, harmful in enumerate(failure.harmful_groups, start=1)]

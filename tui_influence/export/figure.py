@@ -2,7 +2,7 @@
 
 The only importer of matplotlib, which comes with the extra `figure`. It draws without pyplot: no display, no figure
 that outlives the call, and none of the user's own style, so the same results make the same bytes (of one version of
-matplotlib). Text from the run is shown as it is: never as mathtext, nor as TeX.
+matplotlib). Text from the run is drawn as it is: never as mathtext, nor as TeX.
 """
 
 from collections.abc import Iterator, Sequence
@@ -93,23 +93,23 @@ def figure_format(path: Path) -> str:
     return suffix
 
 
-def removal_figure(measured: PruningResults, form: str) -> bytes:
+def removal_figure(results: PruningResults, form: str) -> bytes:
     """Return the figure as the content of a file.
 
     Args:
-        measured: a pruning.
+        results: a pruning.
         form: as `figure_format` returns it.
 
     Raises:
         ConfigError: matplotlib is not installed.
         ResultsError: there are no two points to compare yet.
     """
-    curves = [removal_curves(measured, quantity) for quantity, _, _ in _PANELS]
+    curves = [removal_curves(results, quantity) for quantity, _, _ in _PANELS]
     if len(curves[0].ks()) < 2:
-        raise ResultsError("no figure yet: fewer than two arms that drop differently many are retrained")
+        raise ResultsError("no figure yet: at least two drop counts must be retrained")
     with _styled():
         content = BytesIO()
-        _drawn(measured, curves).savefig(content, format=form, dpi=_DPI, metadata=_UNDATED[form])
+        _draw(results, curves).savefig(content, format=form, dpi=_DPI, metadata=_UNDATED[form])
     return content.getvalue()
 
 
@@ -123,19 +123,19 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def _drawn(measured: PruningResults, curves: Sequence[RemovalCurves]) -> "Figure":
+def _draw(results: PruningResults, curves: Sequence[RemovalCurves]) -> "Figure":
     from matplotlib.figure import Figure
 
     entries = 1 + len(curves[0].by_kind) + len(curves[0].lists)
     figure = Figure(figsize=(_WIDTH, _HEIGHT + _KEY_LINE * ceil(entries / _KEY_COLUMNS)), layout="constrained")
     panels = figure.subplots(len(_PANELS), 1, sharex=True)
     handles: dict[str, Artist] = {}
-    for axes, shown, (quantity, words, unit) in zip(panels, curves, _PANELS, strict=True):
-        handles = _panel(axes, shown, quantity, unit)
+    for axes, curves_of_panel, (quantity, words, unit) in zip(panels, curves, _PANELS, strict=True):
+        handles = _panel(axes, curves_of_panel, quantity, unit)
         axes.set_ylabel(words)
-    panels[0].set_title(_title(measured))
-    panels[-1].set_xlabel(drop_axis_label(measured))
-    _number(panels[-1], curves[0].ks())
+    panels[0].set_title(_title(results))
+    panels[-1].set_xlabel(drop_axis_label(results))
+    _number_axis(panels[-1], curves[0].ks())
     figure.align_ylabels(panels)
     figure.legend(
         list(handles.values()),
@@ -160,7 +160,7 @@ def _panel(axes: "Axes", curves: RemovalCurves, quantity: Quantity, unit: float)
     begin = curves.everything
     if begin is not None:
         axes.axhline(unit * begin.mean.value, color=_GREY, linewidth=0.5, dashes=(1, 2), zorder=1)
-        handles[KEEP_EVERYTHING.label] = _alone(
+        handles[KEEP_EVERYTHING.label] = _single_point(
             axes, begin, unit, KEEP_EVERYTHING.color, KEEP_EVERYTHING.marker, f"{quantity}-all"
         )
     for order, (kind, points) in enumerate(curves.by_kind.items()):
@@ -170,20 +170,20 @@ def _panel(axes: "Axes", curves: RemovalCurves, quantity: Quantity, unit: float)
         )
     for number, (label, point) in enumerate(curves.lists):
         marker = _LIST_MARKERS[number % len(_LIST_MARKERS)]
-        found = _alone(axes, point, unit, _GREY, marker, f"{quantity}-list-{number + 1}")
-        handles[_unique(cut(_drawable(label), _LABEL), handles)] = found
+        artist = _single_point(axes, point, unit, _GREY, marker, f"{quantity}-list-{number + 1}")
+        handles[_unique(cut(_drawable(label), _LABEL), handles)] = artist
     return handles
 
 
-def _curve(axes: "Axes", points: Sequence[Point], unit: float, look: ArmStyle, name: str, order: float) -> "Artist":
+def _curve(axes: "Axes", points: Sequence[Point], unit: float, style: ArmStyle, name: str, order: float) -> "Artist":
     """Draw a band and a line; the marker of keeping everything is left to that."""
     ks = [point.k for point in points]
     axes.fill_between(
         ks,
         [unit * point.mean.low for point in points],
         [unit * point.mean.high for point in points],
-        facecolor=(look.color, _BAND),
-        edgecolor=(look.color, _EDGE),
+        facecolor=(style.color, _BAND),
+        edgecolor=(style.color, _EDGE),
         linewidth=0.4,
         gid=f"{name}-band",
         zorder=order - 1,
@@ -191,19 +191,19 @@ def _curve(axes: "Axes", points: Sequence[Point], unit: float, look: ArmStyle, n
     (line,) = axes.plot(
         ks,
         [unit * point.mean.value for point in points],
-        color=look.color,
-        marker=look.marker,
-        markevery=[place for place, k in enumerate(ks) if k],
-        markerfacecolor=look.color if look.filled else "white",
+        color=style.color,
+        marker=style.marker,
+        markevery=[index for index, k in enumerate(ks) if k],
+        markerfacecolor=style.color if style.filled else "white",
         gid=name,
         zorder=order,
     )
-    if look.dashes:
-        line.set_dashes(look.dashes)
+    if style.dashes:
+        line.set_dashes(style.dashes)
     return line
 
 
-def _alone(axes: "Axes", point: Point, unit: float, color: str, marker: str, name: str) -> "Artist":
+def _single_point(axes: "Axes", point: Point, unit: float, color: str, marker: str, name: str) -> "Artist":
     """Draw an arm that is no part of a curve, with its interval as a bar."""
     low, high = point.ends
     axes.vlines(point.k, unit * low, unit * high, color=color, linewidth=0.8, gid=f"{name}-bar", zorder=3)
@@ -222,18 +222,18 @@ def _alone(axes: "Axes", point: Point, unit: float, color: str, marker: str, nam
     return mark
 
 
-def _number(axes: "Axes", ks: Sequence[int]) -> None:
+def _number_axis(axes: "Axes", ks: Sequence[int]) -> None:
     """Number the axis where something is measured, as far as there is room; a small tick marks the others."""
-    shown: list[int] = []
+    numbered: list[int] = []
     for k in ks:
-        if not shown or k - shown[-1] >= _TICK_SPACE * ks[-1]:
-            shown.append(k)
-    axes.set_xticks(shown)
-    axes.set_xticks([k for k in ks if k not in shown], minor=True)
+        if not numbered or k - numbered[-1] >= _TICK_SPACE * ks[-1]:
+            numbered.append(k)
+    axes.set_xticks(numbered)
+    axes.set_xticks([k for k in ks if k not in numbered], minor=True)
 
 
-def _title(measured: PruningResults) -> str:
-    names = ", ".join(f"{_drawable(target.name)} ({_drawable(target.transfer)})" for target in measured.info.targets)
+def _title(results: PruningResults) -> str:
+    names = ", ".join(f"{_drawable(target.name)} ({_drawable(target.transfer)})" for target in results.info.targets)
     half = "; evaluate half"
     return cut(names, _TITLE - len(half)) + half
 
@@ -246,18 +246,18 @@ def _seeds(points: Sequence[Point]) -> str:
 def _unique(label: str, taken: "dict[str, Artist]") -> str:
     """Return a label that is not in the key yet: lists in different directories may share a file name."""
     number = 2
-    found = label
-    while found in taken:
-        found, number = f"{label} ({number})", number + 1
-    return found
+    unique = label
+    while unique in taken:
+        unique, number = f"{label} ({number})", number + 1
+    return unique
 
 
 def _drawable(text: str) -> str:
     r"""Return text of the run as this font can show it: letters that it lacks as escapes (`\u4e2d`)."""
     from matplotlib.font_manager import findfont, get_font
 
-    known = get_font(findfont(_FONT)).get_charmap()
+    charmap = get_font(findfont(_FONT)).get_charmap()
     return "".join(
-        char if ord(char) in known else char.encode("ascii", "backslashreplace").decode("ascii")
+        char if ord(char) in charmap else char.encode("ascii", "backslashreplace").decode("ascii")
         for char in printable(text)
     )

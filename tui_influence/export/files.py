@@ -1,8 +1,8 @@
-"""Writing a result where the user asked for it: whole or not at all.
+"""Files that the user asked a result to be written to: written whole or not at all.
 
-A thin layer on `store.files`, for paths that are the user's own: a file that exists keeps its permissions, a link
-stays a link, one that may not be written is not replaced; devices and pipes (`/dev/stdout`, a FIFO) are written to.
-Links inside a results directory, which may be somebody else's, are not followed.
+A thin layer on `store.files`, for paths of the user's own: a file that exists keeps its permissions, a link stays a
+link, one that may not be written is not replaced; devices and pipes (`/dev/stdout`, a FIFO) are written to. Links
+inside a results directory, which may be somebody else's, are not followed.
 """
 
 import os
@@ -27,19 +27,19 @@ def refuse_same_file(files: Mapping[str, Path | None]) -> None:
     Raises:
         ConfigError: two of them are the same file, by whatever names.
     """
-    taken: dict[tuple[int, int] | str, str] = {}
+    options_by_file: dict[tuple[int, int] | str, str] = {}
     for option, path in files.items():
         if path is None:
             continue
-        place: tuple[int, int] | str = os.path.realpath(path)
+        file_id: tuple[int, int] | str = os.path.realpath(path)
         if path.exists():
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
                 continue
-            place = (found.st_dev, found.st_ino)
-        if place in taken:
-            raise ConfigError(f"{taken[place]} and {option} name the same file: {printable(str(path))}")
-        taken[place] = option
+            file_id = (status.st_dev, status.st_ino)
+        if file_id in options_by_file:
+            raise ConfigError(f"{options_by_file[file_id]} and {option} name the same file: {printable(str(path))}")
+        options_by_file[file_id] = option
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -66,7 +66,7 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
 
 
 def _comparison(report: ComparisonReport, top: int | None) -> dict[str, Any]:
-    found, ranking = report.comparison, report.first.ranking
+    comparison, ranking = report.comparison, report.first.ranking
     return {
         "run": _text(report.first.run),
         "first": _side(report.first),
@@ -74,10 +74,10 @@ def _comparison(report: ComparisonReport, top: int | None) -> dict[str, Any]:
         "estimator": _text(ranking.estimator),
         "output": str(ranking.output),
         "design": _text(report.first.design),
-        "correlation": finite(found.correlation),
-        "rows": [_compared(row) for row in first(found.rows, top)],
-        "n_groups": len(found.rows),
-        "n_compared": found.n_compared,
+        "correlation": finite(comparison.correlation),
+        "rows": [_compared(row) for row in first(comparison.rows, top)],
+        "n_groups": len(comparison.rows),
+        "n_compared": comparison.n_compared,
         "meaning": _text(meaning(report)),
         "verdict": _text(verdict(report)),
         "config_hash": _text(report.first.config_hash),

@@ -1,4 +1,4 @@
-"""A pruning for programs: one JSON document, and one CSV line an arm."""
+"""A pruning as one JSON document, and as CSV with one line an arm."""
 
 from collections.abc import Iterable
 from math import nan
@@ -41,52 +41,53 @@ CLASS_COLUMNS = (
 )  # fmt: skip
 
 
-def pruning_csv(measured: PruningResults, *, comments: bool = True) -> str:
+def pruning_csv(results: PruningResults, *, comments: bool = True) -> str:
     """Return the arms as the text of a CSV file; the numbers are fractions and nats, of the evaluate half.
 
     Args:
-        measured: a pruning.
-        comments: whether to begin with `#` lines that say what it is.
+        results: a pruning.
+        comments: whether to begin with `#` lines that describe it.
     """
     rows = []
-    for result in measured.results:
-        found = measured.forecast(result.arm.k) if result.arm.kind == "lowest" else None
+    for result in results.results:
+        forecast = results.forecast(result.arm.k) if result.arm.kind == "lowest" else None
         intervals = [interval for score in (result.accuracy, result.margin) for interval in (score.mean, score.gain)]
-        cells = [csv_number(value) for one in intervals for value in (one.value, one.low, one.high)]
+        cells = [cell for interval in intervals for cell in _interval_cells(interval)]
         none = Interval(nan, nan, nan)
         over = [score.over.get(kind, none) for kind in CONTROL_KINDS for score in (result.accuracy, result.margin)]
-        cells += [csv_number(value) for one in over for value in (one.value, one.low, one.high)]
+        cells += [cell for interval in over for cell in _interval_cells(interval)]
         predicted = [
             csv_number(value)
-            for gain in (_gains(found) if found else [None] * 4)
+            for gain in (_gains(forecast) if forecast else [None] * 4)
             for value in (gain or (nan, nan, nan))
         ]
         arm = result.arm
         rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *predicted])
-    return csv_text(_comments(measured) if comments else [], COLUMNS, rows)
+    return csv_text(_comments(results) if comments else [], COLUMNS, rows)
 
 
-def classes_csv(measured: PruningResults) -> str:
-    """Return what each target class gained by each arm as the text of a CSV file; fractions and nats."""
+def classes_csv(results: PruningResults) -> str:
+    """Return the gain of each target class by each arm as the text of a CSV file; fractions and nats."""
     rows = [
         [
             *(spreadsheet_safe(text) for text in (result.arm.label, result.arm.kind, str(result.arm.k))),
             *(spreadsheet_safe(text) for text in (gain.target, gain.name)),
-            *(csv_number(value) for one in (gain.accuracy, gain.margin) for value in (one.value, one.low, one.high)),
+            *_interval_cells(gain.accuracy),
+            *_interval_cells(gain.margin),
             csv_number(gain.q),
         ]
-        for result in measured.results
+        for result in results.results
         for gain in result.by_class
     ]
-    return csv_text(_comments(measured), CLASS_COLUMNS, rows)
+    return csv_text(_comments(results), CLASS_COLUMNS, rows)
 
 
-def pruning_document(measured: PruningResults) -> dict[str, Any]:
-    """Return all that is known of a pruning as JSON values."""
+def pruning_document(results: PruningResults) -> dict[str, Any]:
+    """Return a pruning and its results so far as JSON values."""
     return {
-        **plan_document(measured.pruning),
-        "run": measured.info.name,
-        "models": measured.models,
+        **plan_document(results.pruning),
+        "run": results.info.name,
+        "models": results.models,
         "interval": "Welch's t over retrainings, 95%",
         "split": "evaluate",
         "results": [
@@ -98,8 +99,8 @@ def pruning_document(measured: PruningResults) -> dict[str, Any]:
                 "accuracy": _score(result.accuracy),
                 "margin": _score(result.margin),
                 "targets": {
-                    name: {quantity: _score(score) for quantity, score in found.items()}
-                    for name, found in result.by_target.items()
+                    name: {quantity: _score(score) for quantity, score in scores.items()}
+                    for name, scores in result.by_target.items()
                 },
                 "classes": [
                     {
@@ -112,14 +113,14 @@ def pruning_document(measured: PruningResults) -> dict[str, Any]:
                     for gain in result.by_class
                 ],
             }
-            for result in measured.results
+            for result in results.results
         ],
-        "recommended": _recommendation(measured_best(measured)),
+        "recommended": _recommendation(measured_best(results)),
     }
 
 
 def plan_document(pruning: Pruning) -> dict[str, Any]:
-    """Return what is planned and predicted as JSON values."""
+    """Return the plan of a pruning and its predicted gains as JSON values."""
     used = pruning.ranking
     return {
         "sweep": pruning.sweep,
@@ -136,20 +137,20 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
             for arm in pruning.arms
         ],
-        "predicted": [_forecast(found) for found in pruning.forecast if pruning.drops_lowest],
+        "predicted": [_forecast(forecast) for forecast in pruning.forecast if pruning.drops_lowest],
         "recommended_before": _recommendation(predicted_best(pruning)),
         "version": __version__,
     }
 
 
-def _comments(measured: PruningResults) -> Iterable[tuple[str, str]]:
-    used = measured.pruning.ranking
+def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
+    used = results.pruning.ranking
     return [
-        ("run", measured.info.name),
-        ("config hash", measured.info.identity),
+        ("run", results.info.name),
+        ("config hash", results.info.identity),
         (
             "ranking",
-            f"{used.estimator}, {used.output}, {used.models} models of {measured.pruning.sweep}",
+            f"{used.estimator}, {used.output}, {used.models} models of {results.pruning.sweep}",
         ),
         ("targets", ", ".join(f"{name} {weight:g}" for name, weight in used.targets.items())),
         ("gain", "over keeping everything, on the evaluate half; 95% intervals by Welch's t over retrainings"),
@@ -158,29 +159,33 @@ def _comments(measured: PruningResults) -> Iterable[tuple[str, str]]:
     ]
 
 
+def _interval_cells(interval: Interval) -> list[str]:
+    return [csv_number(value) for value in (interval.value, interval.low, interval.high)]
+
+
 def _score(score: Score) -> dict[str, Any]:
-    over = {kind.value: _interval(found) for kind, found in score.over.items()}
+    over = {kind.value: _interval(interval) for kind, interval in score.over.items()}
     return {"mean": _interval(score.mean), "gain": _interval(score.gain), "gain_over": over}
 
 
-def _interval(found: Interval) -> dict[str, float | None]:
-    return {"value": finite(found.value), "low": finite(found.low), "high": finite(found.high)}
+def _interval(interval: Interval) -> dict[str, float | None]:
+    return {"value": finite(interval.value), "low": finite(interval.low), "high": finite(interval.high)}
 
 
-def _forecast(found: GainForecast) -> dict[str, Any]:
+def _forecast(forecast: GainForecast) -> dict[str, Any]:
     return {
-        "n_dropped": found.k,
+        "n_dropped": forecast.k,
         **{
             name: None if gain is None else _interval(Interval(*gain))
-            for name, gain in zip(_GAINS, _gains(found), strict=True)
+            for name, gain in zip(_GAINS, _gains(forecast), strict=True)
         },
     }
 
 
-def _gains(found: GainForecast) -> list[Gain | None]:
+def _gains(forecast: GainForecast) -> list[Gain | None]:
     """Return the gains of a forecast in the order of `_GAINS`."""
-    return [found.accuracy, found.margin, found.accuracy_over_random, found.margin_over_random]
+    return [forecast.accuracy, forecast.margin, forecast.accuracy_over_random, forecast.margin_over_random]
 
 
-def _recommendation(found: Recommendation) -> dict[str, Any]:
-    return {"n_dropped": found.k, "why": found.why}
+def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
+    return {"n_dropped": recommendation.k, "why": recommendation.why}

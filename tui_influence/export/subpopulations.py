@@ -1,7 +1,7 @@
-"""Subpopulations for programs: one JSON document, one CSV line an example, and lists of image names.
+"""Subpopulations as one JSON document, as CSV with one line an example, and as lists of image names.
 
-A group is named in a CSV's `source` only where it is told to drive the example; where that is empty, the numbers are
-those of the group that comes nearest, or empty too where no group helps the example beyond its class.
+The CSV names a group in `source` only where it drives the example significantly; where that is empty, the numbers are
+those of the group that comes nearest, or empty too where no group helps the example more than its class.
 """
 
 import re
@@ -33,32 +33,32 @@ COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
 
 
 def subpopulations_csv(
-    reading: RunSnapshot, question: Question, examples: Sequence[DrivenExample], *, comments: bool = True
+    snapshot: RunSnapshot, question: Question, examples: Sequence[DrivenExample], *, comments: bool = True
 ) -> str:
     """Return examples, a line each, as the text of a CSV file.
 
     Args:
-        reading: that they were found in.
-        question: that was asked.
+        snapshot: that they were estimated from.
+        question: of the result.
         examples: in the order of the lines.
-        comments: whether to begin with `#` lines that say what it is.
+        comments: whether to begin with `#` lines that describe it.
     """
-    return csv_text(_comments(reading, question) if comments else [], COLUMNS, (_cells(reading, e) for e in examples))
+    return csv_text(_comments(snapshot, question) if comments else [], COLUMNS, (_cells(snapshot, e) for e in examples))
 
 
 def examples_in_order(classes: Sequence[ClassSubpopulations]) -> list[DrivenExample]:
-    """Return the examples of classes, class by class and part by part, those that are not told last of each class."""
+    """Return the examples of classes, class by class and subpopulation by subpopulation, the unassigned ones last."""
     return [
         example
-        for found in classes
-        for examples in (*(part.members for part in found.subpopulations), found.unassigned)
+        for subpopulations in classes
+        for examples in (*(part.members for part in subpopulations.subpopulations), subpopulations.unassigned)
         for example in examples
     ]
 
 
-def image_names(reading: RunSnapshot, examples: Iterable[DrivenExample]) -> tuple[list[str], int]:
-    """Return the names of the examples that are told, as they are, and how many cannot stand on a line of a list."""
-    names = [reading.examples.names[found.example] for found in examples if found.is_significant]
+def image_names(snapshot: RunSnapshot, examples: Iterable[DrivenExample]) -> tuple[list[str], int]:
+    """Return the names of the significant examples, and the number of names that a list of lines cannot hold."""
+    names = [snapshot.examples.names[example.example] for example in examples if example.is_significant]
     listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
     return listed, len(names) - len(listed)
 
@@ -73,63 +73,65 @@ def list_file_names(sources: Sequence[str]) -> list[str]:
     files = []
     for source in sources:
         stem = _UNSAFE.sub("_", source).strip("._-")[:_LONGEST] or "group"
-        place = next(n for n in count(1) if _numbered(stem, n).casefold() not in taken)
-        files.append(_numbered(stem, place))
+        number = next(n for n in count(1) if _numbered(stem, n).casefold() not in taken)
+        files.append(_numbered(stem, number))
         taken.add(files[-1].casefold())
     return files
 
 
-def source_document(reading: RunSnapshot, question: Question, found: DrivenExamples, top: int | None) -> dict[str, Any]:
-    """Return what a group drives as JSON values, with the first `top` examples."""
-    classes = reading.target_info.classes
+def source_document(
+    snapshot: RunSnapshot, question: Question, driven: DrivenExamples, top: int | None
+) -> dict[str, Any]:
+    """Return the examples that a group drives as JSON values, the first `top` of them."""
+    classes = snapshot.target_info.classes
     return {
-        **_about(reading, question, found.models),
-        "source": reading.info.source.groups[found.group],
-        "n_examples": found.n_examples,
-        "n_significant": sum(1 for example in found.examples if example.is_significant),
+        **_about(snapshot, question, driven.models),
+        "source": snapshot.info.source.groups[driven.group],
+        "n_examples": driven.n_examples,
+        "n_significant": sum(1 for example in driven.examples if example.is_significant),
         "classes": [
-            {"class": classes[label], "n_significant": told, "n_examples": int(found.class_sizes[label])}
-            for label, told in found.significant_by_class()
+            {"class": classes[label], "n_significant": n_significant, "n_examples": int(driven.class_sizes[label])}
+            for label, n_significant in driven.significant_by_class()
         ],
-        "examples": [_example(reading, example) for example in found.examples[:top]],
+        "examples": [_example(snapshot, example) for example in driven.examples[:top]],
     }
 
 
 def classes_document(
-    reading: RunSnapshot, question: Question, classes: Sequence[ClassSubpopulations], top: int | None
+    snapshot: RunSnapshot, question: Question, classes: Sequence[ClassSubpopulations], top: int | None
 ) -> dict[str, Any]:
     """Return subpopulations as JSON values, with the first `top` of each class."""
-    groups, names = reading.info.source.groups, reading.target_info.classes
+    groups, names = snapshot.info.source.groups, snapshot.target_info.classes
     return {
-        **_about(reading, question, max((found.models for found in classes), default=0)),
+        **_about(snapshot, question, max((class_subpopulations.models for class_subpopulations in classes), default=0)),
         "classes": [
             {
-                "class": names[found.label],
-                "n_examples": found.n_examples,
-                "n_assigned": found.n_assigned,
-                "models_needed": found.models_needed,
+                "class": names[class_subpopulations.label],
+                "n_examples": class_subpopulations.n_examples,
+                "n_assigned": class_subpopulations.n_assigned,
+                "models_needed": class_subpopulations.models_needed,
                 "subpopulations": [
                     {
                         "source": groups[part.group],
                         "size": len(part.members),
-                        "examples": [_example(reading, example) for example in part.members],
+                        "examples": [_example(snapshot, example) for example in part.members],
                     }
-                    for part in found.subpopulations[:top]
+                    for part in class_subpopulations.subpopulations[:top]
                 ],
             }
-            for found in classes
+            for class_subpopulations in classes
         ],
     }
 
 
-def _numbered(stem: str, place: int) -> str:
-    return f"{stem}.txt" if place == 1 else f"{stem}-{place}.txt"
+def _numbered(stem: str, number: int) -> str:
+    return f"{stem}.txt" if number == 1 else f"{stem}-{number}.txt"
 
 
-def _about(reading: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
+def _about(snapshot: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
     return {
-        "run": reading.info.name,
-        "target": reading.target_info.name,
+        "run": snapshot.info.name,
+        "target": snapshot.target_info.name,
         "class": question.target_class,
         "split": question.split,
         "estimator": question.estimator,
@@ -137,43 +139,43 @@ def _about(reading: RunSnapshot, question: Question, models: int) -> dict[str, A
         "n_models": models,
         "class_relative_influence": CLASS_RELATIVE,
         "significant": f"q < {SIGNIFICANCE_LEVEL:g}",
-        "config_hash": reading.info.identity,
+        "config_hash": snapshot.info.identity,
         "version": __version__,
     }
 
 
-def _example(reading: RunSnapshot, found: DrivenExample) -> dict[str, Any]:
+def _example(snapshot: RunSnapshot, driven: DrivenExample) -> dict[str, Any]:
     return {
-        "example": found.example,
-        "name": reading.examples.names[found.example],
-        "label": reading.target_info.classes[found.label],
-        **{name: finite(getattr(found, name)) for name in _NUMBERS},
-        "significant": found.is_significant,
+        "example": driven.example,
+        "name": snapshot.examples.names[driven.example],
+        "label": snapshot.target_info.classes[driven.label],
+        **{name: finite(getattr(driven, name)) for name in _NUMBERS},
+        "significant": driven.is_significant,
     }
 
 
-def _cells(reading: RunSnapshot, found: DrivenExample) -> list[str]:
-    source = reading.info.source.groups[found.group] if found.is_significant and found.group is not None else ""
-    names = (reading.examples.names[found.example], reading.target_info.classes[found.label], source)
+def _cells(snapshot: RunSnapshot, driven: DrivenExample) -> list[str]:
+    source = snapshot.info.source.groups[driven.group] if driven.is_significant and driven.group is not None else ""
+    names = (snapshot.examples.names[driven.example], snapshot.target_info.classes[driven.label], source)
     return [
-        str(found.example),
+        str(driven.example),
         *(spreadsheet_safe(name) for name in names),
-        *(csv_number(getattr(found, name)) for name in _NUMBERS),
+        *(csv_number(getattr(driven, name)) for name in _NUMBERS),
     ]
 
 
-def _comments(reading: RunSnapshot, question: Question) -> list[tuple[str, str]]:
+def _comments(snapshot: RunSnapshot, question: Question) -> list[tuple[str, str]]:
     return [
-        ("run", reading.info.name),
-        ("config hash", reading.info.identity),
-        ("target", reading.target_info.name),
+        ("run", snapshot.info.name),
+        ("config hash", snapshot.info.identity),
+        ("target", snapshot.target_info.name),
         *([("class", question.target_class)] if question.target_class is not None else []),
         ("split", question.split),
         ("estimator", question.estimator),
         ("output", question.output_kind),
-        ("design", reading.info.design_label),
-        ("models", str(len(reading.outputs))),
+        ("design", snapshot.info.design_label),
+        ("models", str(len(snapshot.outputs))),
         ("class_relative_influence", f"{CLASS_RELATIVE}, with se, 95% interval and q"),
-        ("source", f"the group that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none can be told"),
+        ("source", f"the group that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none is significant"),
         ("written by", f"tinfl {__version__}"),
     ]

@@ -25,7 +25,7 @@ from tui_influence.text import pluralize, printable
 ROWS_PER_BLOCK = 256
 """Models that are read at a time."""
 MAX_CLASSES = 65_535
-"""Predicted labels are stored in two bytes, and one value stands for "another class"."""
+"""Predicted labels are stored in two bytes, and one value means "another class"."""
 _UNREADABLE = (
     ValueError, EOFError, OverflowError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -234,22 +234,22 @@ def _labels(request: ImportRequest, n: int) -> tuple[NDArray[np.int64], tuple[st
         names = _names(request.classes, 1, "class") if request.classes else ("all",)
         return np.zeros(n, dtype=np.int64), names
     labels = _array(request.labels)
-    where = _path(request.labels)
+    path_text = _path(request.labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ConfigError(f"{where}: {_shape(labels)}; labels must be (n,) integers")
+        raise ConfigError(f"{path_text}: {_shape(labels)}; labels must be (n,) integers")
     if len(labels) != n:
-        raise ConfigError(f"{where}: {pluralize(len(labels), 'label')}, but outputs of {pluralize(n, 'example')}")
+        raise ConfigError(f"{path_text}: {pluralize(len(labels), 'label')}, but outputs of {pluralize(n, 'example')}")
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= MAX_CLASSES:
         raise ConfigError(
-            f"{where}: a label of {lowest if lowest < 0 else highest}; they must be 0 to {MAX_CLASSES - 1}"
+            f"{path_text}: a label of {lowest if lowest < 0 else highest}; they must be 0 to {MAX_CLASSES - 1}"
         )
     if request.classes is None:
         return labels.astype(np.int64), _numbered_names("class", highest + 1)
     classes = _names(request.classes, None, "class")
     if highest >= len(classes):
         raise ConfigError(
-            f"{where}: a label of {highest}, but {_path(request.classes)} names "
+            f"{path_text}: a label of {highest}, but {_path(request.classes)} names "
             f"{pluralize(len(classes), 'class', 'classes')}, numbered from 0"
         )
     return labels.astype(np.int64), classes
@@ -277,24 +277,26 @@ def _check_predicted(path: Path, predicted: NDArray[Any], classes: int, digest: 
 
 def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
     """Read names, one a line; `count` is their number, if it is fixed."""
-    where, plural = _path(path), "classes" if noun == "class" else noun + "s"
+    path_text, plural = _path(path), "classes" if noun == "class" else noun + "s"
     try:
         text = read_bytes(path, limit=1 << 28).decode("utf-8-sig")
     except ValueError as error:
-        raise ConfigError(f"{where}: not UTF-8 text") from error
+        raise ConfigError(f"{path_text}: not UTF-8 text") from error
     except ResultsError as error:  # the file of a user, not a damaged run
         raise ConfigError(str(error)) from error
     names = tuple(text.removesuffix("\n").split("\n")) if text else ()
     names = tuple(name.removesuffix("\r") for name in names)
     if count is not None and len(names) != count:
-        raise ConfigError(f"{where}: {pluralize(len(names), 'line')} for {pluralize(count, noun, plural)}; one a line")
+        raise ConfigError(
+            f"{path_text}: {pluralize(len(names), 'line')} for {pluralize(count, noun, plural)}; one a line"
+        )
     if not names or not all(name.strip() for name in names):
-        raise ConfigError(f"{where}: a name is empty; one a line")
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise ConfigError(f"{where}: more than once: {abbreviate_names(twice)}")
+        raise ConfigError(f"{path_text}: a name is empty; one a line")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise ConfigError(f"{path_text}: more than once: {abbreviate_names(repeated)}")
     if noun == "class" and len(names) > MAX_CLASSES:
-        raise ConfigError(f"{where}: {len(names):,} classes; at most {MAX_CLASSES:,} are supported")
+        raise ConfigError(f"{path_text}: {len(names):,} classes; at most {MAX_CLASSES:,} are supported")
     return names
 
 
@@ -304,30 +306,30 @@ def _numbered_names(noun: str, count: int) -> tuple[str, ...]:
 
 
 def _images(path: Path, n: int) -> NDArray[np.uint8]:
-    where = _path(path)
+    path_text = _path(path)
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            return _pixels(archive, where, n)
+            return _pixels(archive, path_text, n)
     except OSError as error:
         raise ConfigError(str(to_results_error(error, "read", path))) from error
     except ResultsError as error:  # the file of a user, not a damaged run
         raise ConfigError(str(error)) from error
     except KeyError as error:
-        raise ConfigError(f"{where}: expected an .npz file with an array x") from error
+        raise ConfigError(f"{path_text}: expected an .npz file with an array x") from error
     except _UNREADABLE as error:
-        raise ConfigError(f"{where}: not an .npz file of plain numbers ({_reason(error)})") from error
+        raise ConfigError(f"{path_text}: not an .npz file of plain numbers ({_reason(error)})") from error
 
 
-def _pixels(archive: zipfile.ZipFile, where: str, n: int) -> NDArray[np.uint8]:
+def _pixels(archive: zipfile.ZipFile, path_text: str, n: int) -> NDArray[np.uint8]:
     """Read the images in an archive, if its header matches."""
     member = archive.getinfo("x.npy")
     with archive.open(member) as file:
         header = read_plain_header(file, member.file_size)
         shape = header.shape if len(header.shape) == 4 else (*header.shape, 1)
         if header.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
-            raise ConfigError(f"{where}: x is {header}; expected (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8")
+            raise ConfigError(f"{path_text}: x is {header}; expected (n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8")
         if shape[0] != n:
-            raise ConfigError(f"{where}: {pluralize(shape[0], 'image')}, but outputs of {pluralize(n, 'example')}")
+            raise ConfigError(f"{path_text}: {pluralize(shape[0], 'image')}, but outputs of {pluralize(n, 'example')}")
         pixels = np.frombuffer(file.read(header.nbytes), np.uint8, header.nbytes)
     return pixels.reshape(shape, order=header.order)
 

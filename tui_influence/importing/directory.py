@@ -23,7 +23,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.importing.arrays import CheckedImport, row_blocks
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
-from tui_influence.runs.prepare import thumbnail_side, versions
+from tui_influence.runs.prepare import package_versions, thumbnail_side
 from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.files import make_directory, sync_directory, to_results_error, write_atomically
@@ -120,20 +120,20 @@ def _info(checked: CheckedImport, paths: Paths, name: str, target: str) -> RunIn
         channels=1 if thumbnails is None else thumbnails.shape[3],
         source=SourceInfo([], groups, [0] * len(groups), 0, "", 0),
         targets=[TargetInfo(target, "imported", list(checked.classes), 0, n, [], 0, digests)],
-        versions=versions(),
+        versions=package_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def _records(checked: CheckedImport) -> Iterator[Record]:
     labels = checked.labels.astype(np.uint16)
-    other = np.uint16(len(checked.classes))
+    other_class = np.uint16(len(checked.classes))
     for (start, masks), (_, outputs) in zip(row_blocks(checked.masks), row_blocks(checked.outputs), strict=True):
         if checked.predicted is None:
-            predicted = np.where(outputs > 0, labels, other).astype(np.uint16)
+            predicted = np.where(outputs > 0, labels, other_class).astype(np.uint16)
         else:
             predicted = np.asarray(checked.predicted[start : start + len(masks)]).astype(np.uint16)
-        margins, right = as_margins(outputs), (predicted == labels).mean(axis=1)
+        margins, accuracies = as_margins(outputs), (predicted == labels).mean(axis=1)
         for row in range(len(masks)):
             heldout = start + row >= checked.models
             index = start + row - (checked.models if heldout else 0)
@@ -148,7 +148,7 @@ def _records(checked: CheckedImport) -> Iterator[Record]:
                 mask=masks[row].astype(np.bool_),
                 margins=margins[row],
                 predicted=predicted[row],
-                metrics={"target_accuracy": float(right[row])},
+                metrics={"target_accuracy": float(accuracies[row])},
             )
 
 

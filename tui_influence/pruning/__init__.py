@@ -1,4 +1,4 @@
-"""From a ranking to a better source dataset: arms, what they are predicted to gain, and what they gained.
+"""Prunings: arms, predicted gains, retrainings and measured gains.
 
-A pruning is a run: `runs` trains its rows, `store` keeps its records. Here is decided which rows, and what they say.
+A pruning is a run: `runs` trains its rows, `store` keeps its records. This package plans rows and reads results.
 """

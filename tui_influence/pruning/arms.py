@@ -1,7 +1,7 @@
-"""Which groups a pruning drops: its arms, from a ranking, by chance, or from a list of the user's.
+"""Arms of a pruning: the groups that each drops, by a ranking, at random, or by a list of the user's.
 
-A row's seed and its random draw depend on the run's seed, the arm and the repeat alone: more repeats or more arms
-leave every row that exists as it is.
+A row's seed and its random draw depend on the run's seed, the arm and the repeat alone: more repeats or more arms leave
+every existing row as it is.
 """
 
 import hashlib
@@ -26,31 +26,31 @@ from tui_influence.store.pruning_plan import (
 from tui_influence.text import printable
 
 DEFAULT_SEEDS = 5
-"""Retrainings of an arm, if nobody says otherwise."""
+"""Retrainings of an arm by default."""
 _BY_COUNT = (ArmKind.LOWEST, ArmKind.RANDOM, ArmKind.HIGHEST)
-_GRID = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
+_DEFAULT_SHARES = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 
 
 def default_drop_counts(groups: int) -> tuple[int, ...]:
-    """Return how many of so many groups are dropped if nobody says otherwise: up to half, closer at the low end."""
+    """Return the default numbers of groups to drop, up to half of them and closer together at the low end."""
     most = groups - MIN_GROUPS
-    return tuple(sorted({min(max(1, round(share * groups)), most) for share in _GRID}))
+    return tuple(sorted({min(max(1, round(share * groups)), most) for share in _DEFAULT_SHARES}))
 
 
-def check_drop_counts(ks: Sequence[int], groups: int) -> tuple[int, ...]:
+def check_drop_counts(drop_counts: Sequence[int], groups: int) -> tuple[int, ...]:
     """Return the numbers of groups to drop, ascending and once each.
 
     Raises:
         ConfigError: one is impossible.
     """
     most = groups - MIN_GROUPS
-    for k in ks:
+    for k in drop_counts:
         if not 1 <= k <= most:
             raise ConfigError(
                 f"k = {k}: the source has {groups} groups, of which 1 to {most} can be dropped "
                 f"({MIN_GROUPS} must stay to train a classifier)"
             )
-    return tuple(sorted(set(ks)))
+    return tuple(sorted(set(drop_counts)))
 
 
 def dropped_groups(class_list: ClassList, groups: Sequence[str]) -> tuple[int, ...]:
@@ -77,9 +77,9 @@ def dropped_groups(class_list: ClassList, groups: Sequence[str]) -> tuple[int, .
 
 def ascending_order(influence: Sequence[float | None]) -> NDArray[np.int64]:
     """Return the groups from lowest to highest influence, those of unknown influence in the middle (at the median)."""
-    known = [value for value in influence if value is not None]
-    middle = float(np.median(known)) if known else 0.0
-    return np.argsort([middle if value is None else value for value in influence], kind="stable")
+    finite = [value for value in influence if value is not None]
+    median = float(np.median(finite)) if finite else 0.0
+    return np.argsort([median if value is None else value for value in influence], kind="stable")
 
 
 def with_arms(
@@ -162,7 +162,7 @@ def with_arms(
 
 
 def arm_key(arm: Arm) -> str:
-    """Return what tells an arm that has rows from the others of a pruning: how many it drops, or for a list, which."""
+    """Return the key of an arm with rows: its kind and number of groups; for a list, the groups themselves."""
     return _arm_key(arm.kind, arm.k, arm.rows[0].dropped)
 
 

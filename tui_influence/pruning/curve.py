@@ -1,8 +1,8 @@
-"""The removal curve as data: a quantity against the number of groups dropped, and how each kind of arm is drawn.
+"""The removal curve as data: a quantity against the number of groups dropped, and the style of each kind of arm.
 
-The terminal plot and the figure are both made from it, so a mark means the same in either. An arm of which nothing
-is recorded yet is left out. The colours are Okabe and Ito's (2008), and no two kinds share a shape or a line style:
-in grey, or to a reader who sees few colours, the curves are still told apart.
+The terminal plot and the figure are both made from it, so a mark means the same in either. An arm without records is
+left out. The colours are Okabe and Ito's (2008), and no two kinds share a shape or a line style: in grey, or to a
+reader who sees few colours, the curves can still be distinguished.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ Quantity = Literal["accuracy", "margin"]
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """How an arm is drawn.
+    """The style that an arm is drawn in.
 
     Attributes:
-        words: what the key calls it.
+        label: its name in the key.
         mark: in a terminal.
         ascii: likewise, without other characters.
         color: in a figure.
@@ -61,24 +61,24 @@ ARM_STYLES: Mapping[str, ArmStyle] = {
 """By kind, in the order of the key: every kind of arm that makes a curve over k."""
 
 
-def removal_curves(measured: PruningResults, quantity: Quantity) -> RemovalCurves:
-    """Return a quantity of all arms against k: accuracy as a fraction, or the margin in nats."""
-    found = [(one.arm, _point(one, quantity)) for one in measured.results if one.models]
+def removal_curves(results: PruningResults, quantity: Quantity) -> RemovalCurves:
+    """Return a quantity of all arms against the number of groups dropped: accuracy as a fraction, or margin in nats."""
+    points = [(result.arm, _point(result, quantity)) for result in results.results if result.models]
     by_kind = {}
     for kind in ARM_STYLES:
-        points = sorted((point for arm, point in found if arm.kind == kind), key=lambda point: point.k)
-        if points:
-            by_kind[ArmKind(kind)] = tuple(points)
+        curve = sorted((point for arm, point in points if arm.kind == kind), key=lambda point: point.k)
+        if curve:
+            by_kind[ArmKind(kind)] = tuple(curve)
     return RemovalCurves(
-        everything=next((point for arm, point in found if arm.kind is ArmKind.ALL), None),
+        everything=next((point for arm, point in points if arm.kind is ArmKind.ALL), None),
         by_kind=by_kind,
-        lists=tuple((arm.label, point) for arm, point in found if arm.kind in (ArmKind.KEEP, ArmKind.DROP)),
+        lists=tuple((arm.label, point) for arm, point in points if arm.kind in (ArmKind.KEEP, ArmKind.DROP)),
     )
 
 
-def drop_axis_label(measured: PruningResults) -> str:
-    """Return what k counts: "source classes dropped, of 36"."""
-    return f"source {PLURAL[group_noun(measured.info)]} dropped, of {len(measured.pruning.groups):,}"
+def drop_axis_label(results: PruningResults) -> str:
+    """Return the label of the axis of k, such as "source classes dropped, of 36"."""
+    return f"source {PLURAL[group_noun(results.info)]} dropped, of {len(results.pruning.groups):,}"
 
 
 def _point(result: ArmResult, quantity: Quantity) -> Point:

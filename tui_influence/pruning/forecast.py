@@ -1,4 +1,4 @@
-"""What dropping the k groups of lowest influence is predicted to gain, before anything is retrained.
+"""The predicted gain of dropping the k groups of lowest influence, before anything is retrained.
 
 If effects add up, dropping a set S gains minus the sum of its effects. The plain sum of the estimates that chose S
 promises too much: these groups look worst partly by chance (the winner's curse). A prior that takes effects for normal
@@ -12,11 +12,11 @@ in fold f, p the share of models that keep each group, and r_i the residual of i
 has the gain of S_f as its mean, whatever b_f is: the first term is a guess, the second corrects it. Over dropping as
 many at random, w_f is less by k / K everywhere.
 
-Two things are left, and are said where the number is shown. S_f was chosen by fewer models than will choose S, so the
+Two biases remain, and are stated where the number is shown. S_f was chosen by fewer models than will choose S, so the
 mean errs low; the upper end of the interval is raised by how much better S looks than the S_f do. And the gain over
 keeping everything takes one group's effect to be with all of them present what it is at the sweep's fraction of them;
-returns diminish, so that errs low too. Masks of one size (`fixed`) say nothing about what groups have in common: there
-only the gain over dropping at random is known.
+returns diminish, so that errs low too. Masks of one size (`fixed`) carry no information about what groups have in
+common: there only the gain over dropping at random is known.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def predict_gain(
     outputs: Floats,
     clusters: NDArray[np.int64] | None,
     estimator: str,
-    ks: Sequence[int],
+    drop_counts: Sequence[int],
 ) -> PredictedGain | None:
     """Predict what dropping the groups of lowest influence gains.
 
@@ -69,7 +69,7 @@ def predict_gain(
         outputs: (m, q) outputs whose gain is predicted.
         clusters: (m,) equal for models that share a training seed; None if no two do.
         estimator: of the influences that choose.
-        ks: L numbers of groups to drop.
+        drop_counts: L numbers of groups to drop.
 
     Returns:
         the gains; None where models are too few, or groups too many.
@@ -84,47 +84,48 @@ def predict_gain(
     fold = (np.random.default_rng(0).permutation(count) % _FOLDS)[labels]
     relative = same_size_masks(masks)
     sides = [True] if relative else [True, False]
-    scores = np.zeros((len(sides), m, len(ks), outputs.shape[1]))
-    known = ridge(masks, outputs, clusters).influence
-    chosen = _sums(known, _order(masks, ranked_by, clusters, estimator), ks)
-    raised = np.zeros_like(chosen)
-    for number in range(_FOLDS):
-        mine, others = fold == number, fold != number
+    scores = np.zeros((len(sides), m, len(drop_counts), outputs.shape[1]))
+    all_effects = ridge(masks, outputs, clusters).influence
+    chosen = _sums(all_effects, _order(masks, ranked_by, clusters, estimator), drop_counts)
+    optimism = np.zeros_like(chosen)
+    dropped_share = np.asarray(drop_counts, dtype=np.float64) / groups
+    for fold_index in range(_FOLDS):
+        in_fold, others = fold == fold_index, fold != fold_index
         shared = None if clusters is None else clusters[others]
         order = _order(masks[others], ranked_by[others], shared, estimator)
-        raised += (_sums(known, order, ks) - chosen) / _FOLDS
+        optimism += (_sums(all_effects, order, drop_counts) - chosen) / _FOLDS
         effects = np.nan_to_num(ridge(masks[others], outputs[others], shared).influence.astype(np.float64))
-        kept = masks[others].mean(axis=0, dtype=np.float64)
-        spread = kept * (1 - kept)
-        centred = masks[mine] - kept
-        residual = outputs[mine] - outputs[others].mean(axis=0) - centred @ effects
-        lever = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-        guess, correction = _sums(effects, order, ks), _sums(lever.T, order, ks).T
+        keep_share = masks[others].mean(axis=0, dtype=np.float64)
+        spread = keep_share * (1 - keep_share)
+        centred = masks[in_fold] - keep_share
+        residual = outputs[in_fold] - outputs[others].mean(axis=0) - centred @ effects
+        leverage = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+        guess, correction = _sums(effects, order, drop_counts), _sums(leverage.T, order, drop_counts).T
         for side, over_random in enumerate(sides):
-            less = np.asarray(ks, dtype=np.float64) / groups if over_random else np.zeros(len(ks))
-            scores[side, mine] = -(
+            average_share = dropped_share if over_random else np.zeros(len(drop_counts))
+            scores[side, in_fold] = -(
                 guess
-                - less[:, None] * effects.sum(axis=0)
-                + (correction - less * lever.sum(axis=1)[:, None])[:, :, None] * residual[:, None, :]
+                - average_share[:, None] * effects.sum(axis=0)
+                + (correction - average_share * leverage.sum(axis=1)[:, None])[:, :, None] * residual[:, None, :]
             )
-    found = [_with_interval(score, labels, np.maximum(raised, 0)) for score in scores]
-    return PredictedGain(found[0], None if relative else found[1])
+    intervals = [_with_interval(score, labels, np.maximum(optimism, 0)) for score in scores]
+    return PredictedGain(intervals[0], None if relative else intervals[1])
 
 
 def _order(masks: Mask, output: Floats, clusters: NDArray[np.int64] | None, estimator: str) -> NDArray[np.intp]:
-    """(K,) groups from the lowest influence to the highest; unknown ones as in `arms.order_of`."""
+    """(K,) groups from the lowest influence to the highest; unknown ones as in `arms.ascending_order`."""
     influence = estimate(estimator, masks, output, clusters).influence[:, 0].astype(np.float64)
     middle = np.nanmedian(influence) if np.isfinite(influence).any() else 0.0
     return np.argsort(np.where(np.isfinite(influence), influence, middle), kind="stable")
 
 
-def _sums(values: Floats, order: NDArray[np.intp], ks: Sequence[int]) -> Floats:
+def _sums(values: Floats, order: NDArray[np.intp], drop_counts: Sequence[int]) -> Floats:
     """(L, q) sums of (K, q) values over the first k groups of an order, for each k."""
-    summed: Floats = np.cumsum(np.nan_to_num(values.astype(np.float64))[order], axis=0)[np.asarray(ks) - 1]
+    summed: Floats = np.cumsum(np.nan_to_num(values.astype(np.float64))[order], axis=0)[np.asarray(drop_counts) - 1]
     return summed
 
 
-def _with_interval(scores: Floats, labels: NDArray[np.intp], raised: Floats) -> Floats:
+def _with_interval(scores: Floats, labels: NDArray[np.intp], optimism: Floats) -> Floats:
     """(3, L, q) mean of (m, L, q) scores of models, with an interval that is robust to what clusters share."""
     mean = scores.mean(axis=0)
     count = int(labels.max()) + 1
@@ -132,4 +133,4 @@ def _with_interval(scores: Floats, labels: NDArray[np.intp], raised: Floats) -> 
     np.add.at(sums, labels, scores - mean)
     se = _WIDER * np.sqrt((sums**2).sum(axis=0) * count / (count - 1)) / len(scores)
     low, high = interval(mean, se, count - 1)
-    return np.stack([mean, low, high + raised])
+    return np.stack([mean, low, high + optimism])

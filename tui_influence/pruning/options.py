@@ -126,11 +126,11 @@ _NAME = re.compile(r"(?:target-\d+-)?example-(\d+)")
 
 
 def counterfactual_paths(sweep: Paths, target: int, example: int) -> Paths:
-    """Return where the verification of an example is, or would be, kept: it is a pruning, called by its example.
+    """Return the results directory of an example's counterfactual, whether it exists or not: a pruning named after it.
 
     Args:
-        sweep: the sweep whose models are asked what is to blame.
-        target: position of the target; all but the first are named too.
+        sweep: the sweep that the influences on the example come from.
+        target: position of the target, which is part of the name unless it is the first.
         example: number of the test example.
     """
     name = f"example-{example}" if not target else f"target-{target}-example-{example}"
@@ -138,12 +138,12 @@ def counterfactual_paths(sweep: Paths, target: int, example: int) -> Paths:
 
 
 def counterfactual_example(name: str) -> int | None:
-    """Return the example that the pruning of a name verifies; None if it is of another kind."""
-    found = _NAME.fullmatch(name)
-    return int(found[1]) if found else None
+    """Return the example that a pruning is the counterfactual of, by its name; None if it is none."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def counterfactual_command(question: Question, results: str | Path, seeds: int | None = None) -> str:
-    """Return the command line that verifies the question's example, or shows what that found; or retrains more."""
+    """Return the command line that starts, extends or reports the counterfactual of the question's example."""
     more = [] if seeds is None else [f"--seeds={seeds}"]
     return shlex.join(["tinfl", "failures", "--verify", *more, *question.arguments(results, "failures")[1:]])

@@ -1,6 +1,6 @@
-"""How many groups to drop: before anything is retrained, from the prediction; afterwards, from what was measured.
+"""The recommended number of groups to drop: from the predicted gains first, later from the measured ones.
 
-The best of several k is chosen by the same numbers that judge it, so its interval is one that holds for all of them
+The best of several numbers is chosen by the same data that judge it, so its interval is one that holds for all of them
 together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
 """
 
@@ -22,25 +22,25 @@ from tui_influence.store.pruning_plan import (
     Pruning,
 )
 
-_MOST_SEEDS = 100
-"""Retrainings of an arm that are suggested, at most."""
-_FEWEST_SEEDS = 4
-"""Retrainings of an arm from which anything is suggested: fewer do not know how they vary."""
+_MAX_SEEDS = 100
+"""The most retrainings of an arm that are suggested."""
+_MIN_SEEDS = 4
+"""The fewest retrainings of an arm that a suggestion is based on: the variance of fewer is unknown."""
 _POWER = 0.8
-_MANY = 1e6
+_NORMAL_DF = 1e6
 """Degrees of freedom at which Student's t is the normal distribution."""
 
 
-_NO_NUMBER = Recommendation(None, "no number of classes was asked for")
+_NO_DROP_COUNTS = Recommendation(None, "no number of classes was asked for")
 
 
 def predicted_best(pruning: Pruning) -> Recommendation:
-    """Recommend one of the planned k by its predicted margin: the largest gain among those that are told from zero."""
+    """Recommend one of the planned numbers by its predicted margin: the largest significant gain."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     if not planned:
-        return _NO_NUMBER
-    found = [forecast for forecast in pruning.forecast if forecast.k in planned]
-    if not found:
+        return _NO_DROP_COUNTS
+    forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
+    if not forecasts:
         return Recommendation(None, "nothing is predicted from so few models, or of so many groups")
     if pruning.ranking.relative:
         return Recommendation(
@@ -48,56 +48,57 @@ def predicted_best(pruning: Pruning) -> Recommendation:
             "the sweep's masks all have one size: they tell classes from each other, not whether fewer are better; "
             "the retrainings will tell",
         )
-    gains = [(_of_several(forecast.margin, len(found)), forecast.k) for forecast in found if forecast.margin]
-    told = [(gain, k) for gain, k in gains if gain[1] > 0]
-    if not told:
+    gains = [(_simultaneous(forecast.margin, len(forecasts)), forecast.k) for forecast in forecasts if forecast.margin]
+    significant = [(gain, k) for gain, k in gains if gain[1] > 0]
+    if not significant:
         return Recommendation(None, "no predicted gain over keeping everything can be told from zero")
-    (value, low, high), k = max(told)
+    (value, low, high), k = max(significant)
     return Recommendation(
-        k, f"largest predicted gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]{_together(len(found))}"
+        k, f"largest predicted gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]{_interval_note(len(forecasts))}"
     )
 
 
-def measured_best(measured: PruningResults) -> Recommendation:
-    """Recommend by what was measured: the k of the best margin, if its gain can be told from zero."""
-    if not measured.pruning.drops_lowest:
-        return _NO_NUMBER
-    arms = [one for one in measured.results if one.arm.kind is ArmKind.LOWEST and one.models]
-    control = measured.result_of(ArmKind.ALL, 0)
+def measured_best(results: PruningResults) -> Recommendation:
+    """Recommend by the measured gains: the number with the best margin, if its gain is significant."""
+    if not results.pruning.drops_lowest:
+        return _NO_DROP_COUNTS
+    arms = [result for result in results.results if result.arm.kind is ArmKind.LOWEST and result.models]
+    control = results.result_of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "not enough is retrained yet")
-    gains = [(one, with_level(one.margin.gain, 1 - 0.05 / len(arms))) for one in arms]
-    known = [(one, gain) for one, gain in gains if isfinite(gain.low)]
-    if not known:
+    gains = [(result, with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
+    with_interval = [(result, gain) for result, gain in gains if isfinite(gain.low)]
+    if not with_interval:
         return Recommendation(None, "one retraining of an arm gives no interval: more --seeds")
-    told = [(one, gain) for one, gain in known if gain.low > 0]
-    best, gain = max(told or known, key=lambda pair: pair[1].value)
-    shown = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_together(len(arms))}"
+    significant = [(result, gain) for result, gain in with_interval if gain.low > 0]
+    best, gain = max(significant or with_interval, key=lambda pair: pair[1].value)
+    text = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_interval_note(len(arms))}"
     if gain.sign <= 0:
         return Recommendation(
-            None, f"dropping {best.arm.k} gains most, {shown}, which cannot be told from zero{_more(best, len(arms))}"
+            None,
+            f"dropping {best.arm.k} gains most, {text}, which cannot be told from zero{_seeds_note(best, len(arms))}",
         )
-    return Recommendation(best.arm.k, f"it gains {shown}")
+    return Recommendation(best.arm.k, f"it gains {text}")
 
 
-def _of_several(gain: Gain, count: int) -> Gain:
-    """A gain with an interval that holds for so many gains together."""
+def _simultaneous(gain: Gain, count: int) -> Gain:
+    """Return a gain with an interval that holds for so many gains together."""
     value, low, high = gain
-    wider = t_quantile(1 - 0.025 / count, _MANY) / t_quantile(0.975, _MANY)
+    wider = t_quantile(1 - 0.025 / count, _NORMAL_DF) / t_quantile(0.975, _NORMAL_DF)
     return value, value - wider * (value - low), value + wider * (high - value)
 
 
-def _together(count: int) -> str:
+def _interval_note(count: int) -> str:
     return f", an interval for the best of {count}" if count > 1 else ""
 
 
-def _more(result: ArmResult, count: int) -> str:
-    """How many retrainings would probably tell a gain of the size that was measured; nothing where that is no gain."""
+def _seeds_note(result: ArmResult, count: int) -> str:
+    """Return how many seeds would make a gain of the measured size significant; empty where it is no gain."""
     gain: Interval = result.margin.gain
-    if not gain.value > 0 or result.models < _FEWEST_SEEDS:
+    if not gain.value > 0 or result.models < _MIN_SEEDS:
         return ""
     per_seed = gain.se * result.models**0.5
-    for seeds in range(result.models + 1, _MOST_SEEDS + 1):
+    for seeds in range(result.models + 1, _MAX_SEEDS + 1):
         df = 2 * (seeds - 1)
         if gain.value >= (t_quantile(1 - 0.025 / count, df) + t_quantile(_POWER, df)) * per_seed / seeds**0.5:
             return f" (a true gain of this size would show in {_POWER:.0%} of tries with --seeds {seeds})"

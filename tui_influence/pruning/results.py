@@ -1,9 +1,9 @@
-"""What the retrainings of a pruning show: accuracy and margin of each arm, and what it gained over keeping everything.
+"""Results of a pruning: accuracy and margin of each arm, and its gain over keeping everything.
 
 Everything here is of the `evaluate` half of the test examples, which had no part in the ranking. Arms have training
-seeds of their own, so differences are of independent samples: Welch's t (1947), over retrainings. (What a baseline
-drops was chosen by the models that keep everything; how well it then does was not.) A record counts for an arm only if
-its mask is what the arm drops.
+seeds of their own, so differences are of independent samples: Welch's t (1947), over retrainings. (The groups that a
+baseline drops were chosen by the models that keep everything; its own accuracy was not.) A record counts for an arm
+only if its mask is the arm's.
 """
 
 from collections.abc import Sequence
@@ -40,20 +40,20 @@ from tui_influence.store.run_info import RunInfo
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
 CONTROL_KINDS = (ArmKind.RANDOM, *BASELINES)
-"""Ways to drop groups that ask no thousands of models."""
+"""Kinds of arms that drop as many groups without a ranking by many models."""
 
 
-def load_results(paths: Paths, info: RunInfo, pruning: Pruning) -> PruningResults:
-    """Read what is recorded of a pruning by now.
+def load_results(pruning_paths: Paths, info: RunInfo, pruning: Pruning) -> PruningResults:
+    """Read the results of a pruning that are recorded by now.
 
     Raises:
         ResultsError: it cannot be read.
     """
-    mixture, rows = _recorded(paths, info, pruning)
-    sides = mixture.targets
+    mix, rows = _recorded(pruning_paths, info, pruning)
+    targets = mix.targets
     kinds = [(arm.kind, arm.k) for arm in pruning.arms]
     control = rows[kinds.index((ArmKind.ALL, 0))]
-    rivals = [
+    controls = [
         {
             kind: rows[kinds.index((kind, arm.k))]
             for kind in CONTROL_KINDS
@@ -62,91 +62,94 @@ def load_results(paths: Paths, info: RunInfo, pruning: Pruning) -> PruningResult
         for arm in pruning.arms
     ]
 
-    alone_steps = {side.name: 1 / max(1, int((~side.examples.estimate).sum())) for side in sides}
-    mixed_step = min(weight * alone_steps[side.name] for side, weight in zip(sides, mixture.weights, strict=True))
+    target_steps = {outputs.name: 1 / max(1, int((~outputs.examples.estimate).sum())) for outputs in targets}
+    mix_step = min(weight * target_steps[outputs.name] for outputs, weight in zip(targets, mix.weights, strict=True))
 
-    def score(values: NDArray[np.float64], place: int, step: float = 0.0) -> Score:
-        own = values[rows[place]]
-        over = {kind: difference(own, values[other], step) for kind, other in rivals[place].items()}
-        itself = pruning.arms[place].kind is ArmKind.ALL
-        gain = Interval(0.0, nan, nan) if itself else difference(own, values[control], step)
-        return Score(mean_with_interval(own), gain, over)
+    def score(values: NDArray[np.float64], index: int, step: float = 0.0) -> Score:
+        scores = values[rows[index]]
+        over = {kind: difference(scores, values[other], step) for kind, other in controls[index].items()}
+        itself = pruning.arms[index].kind is ArmKind.ALL
+        gain = Interval(0.0, nan, nan) if itself else difference(scores, values[control], step)
+        return Score(mean_with_interval(scores), gain, over)
 
-    together = {name: mixture.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
-    alone = {
-        side.name: {name: mixture.target_mean(side, kind, estimate=False) for name, kind in QUANTITIES.items()}
-        for side in sides
+    together = {name: mix.mean(kind, estimate=False) for name, kind in QUANTITIES.items()}
+    by_target = {
+        outputs.name: {name: mix.target_mean(outputs, kind, estimate=False) for name, kind in QUANTITIES.items()}
+        for outputs in targets
     }
-    classes = [_by_class(mixture, side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
-    label_steps = [_steps(side, len(info.targets[place].classes)) for place, side in enumerate(sides)]
+    classes = [_by_class(mix, outputs, len(info.targets[index].classes)) for index, outputs in enumerate(targets)]
+    label_steps = [_steps(outputs, len(info.targets[index].classes)) for index, outputs in enumerate(targets)]
     results = []
-    for place, arm in enumerate(pruning.arms):
+    for index, arm in enumerate(pruning.arms):
         gains = [
             ClassGain(
                 target.name,
                 target.classes[label],
                 accuracy=difference(
-                    found["accuracy"][rows[place], label], found["accuracy"][control, label], steps_by_label[label]
+                    values["accuracy"][rows[index], label], values["accuracy"][control, label], steps_by_label[label]
                 ),
-                margin=difference(found["margin"][rows[place], label], found["margin"][control, label]),
+                margin=difference(values["margin"][rows[index], label], values["margin"][control, label]),
             )
-            for target, found, steps_by_label in zip(info.targets, classes, label_steps, strict=True)
+            for target, values, steps_by_label in zip(info.targets, classes, label_steps, strict=True)
             for label in range(len(target.classes))
             if arm.kind is not ArmKind.ALL
         ]
         results.append(
             ArmResult(
                 arm=arm,
-                models=len(rows[place]),
-                accuracy=score(together["accuracy"], place, mixed_step),
-                margin=score(together["margin"], place),
+                models=len(rows[index]),
+                accuracy=score(together["accuracy"], index, mix_step),
+                margin=score(together["margin"], index),
                 by_target={
                     target: {
-                        "accuracy": score(found["accuracy"], place, alone_steps[target]),
-                        "margin": score(found["margin"], place),
+                        "accuracy": score(values["accuracy"], index, target_steps[target]),
+                        "margin": score(values["margin"], index),
                     }
-                    for target, found in alone.items()
+                    for target, values in by_target.items()
                 },
                 by_class=_with_q(gains),
             )
         )
-    damaged = [line for side in sides for line in side.outputs.damaged]
-    strangers = np.setdiff1d(mixture.indices, mixture.indices[np.concatenate(rows)])
-    damaged += [f"arm {index}: it was trained on other groups than its arm keeps" for index in strangers.tolist()]
+    damaged = [line for outputs in targets for line in outputs.outputs.damaged]
+    misplaced = np.setdiff1d(mix.indices, mix.indices[np.concatenate(rows)])
+    damaged += [f"arm {index}: it was trained on other groups than its arm keeps" for index in misplaced.tolist()]
     return PruningResults(info, pruning, tuple(results), tuple(damaged))
 
 
-def first_accuracies(paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str, NDArray[np.float64]]:
-    """Return the accuracy of the first repeats of each arm, as far as they are recorded, by `arms.identity`.
+def first_accuracies(pruning_paths: Paths, info: RunInfo, pruning: Pruning) -> dict[str, NDArray[np.float64]]:
+    """Return the accuracy of the first repeats of each arm, as far as they are recorded, by `arm_key`.
 
     Raises:
         ResultsError: they cannot be read.
     """
-    mixture, rows = _recorded(paths, info, pruning)
-    accuracy = mixture.mean(OutputKind.CORRECT, estimate=False)
+    mix, rows = _recorded(pruning_paths, info, pruning)
+    accuracy = mix.mean(OutputKind.CORRECT, estimate=False)
     first = {row.index for arm in pruning.arms for row in arm.rows if row.repeat < pruning.stages.seeds}
     return {
-        arm_key(arm): accuracy[[place for place in own if mixture.indices[place] in first]]
-        for arm, own in zip(pruning.arms, rows, strict=True)
+        arm_key(arm): accuracy[[row for row in rows_of_arm if mix.indices[row] in first]]
+        for arm, rows_of_arm in zip(pruning.arms, rows, strict=True)
     }
 
 
-def _recorded(paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[TargetMix, list[NDArray[np.int64]]]:
-    """Return what is recorded by now, and where in it the retrainings of each arm are."""
-    check_arms(paths, pruning, info)
-    sides = [
-        TargetOutputs(target.name, read_examples(paths, info, place), load_outputs(paths, info, Role.ARM, place))
-        for place, target in enumerate(info.targets)
+def _recorded(pruning_paths: Paths, info: RunInfo, pruning: Pruning) -> tuple[TargetMix, list[NDArray[np.int64]]]:
+    """Return the records that exist by now, and the positions of each arm's retrainings among them."""
+    check_arms(pruning_paths, pruning, info)
+    targets = [
+        TargetOutputs(
+            target.name,
+            read_examples(pruning_paths, info, index),
+            load_outputs(pruning_paths, info, Role.ARM, index),
+        )
+        for index, target in enumerate(info.targets)
     ]
-    mixture = TargetMix.from_outputs(sides, pruning.ranking.targets)
+    mix = TargetMix.from_outputs(targets, pruning.ranking.targets)
     planned = {row.index: row.mask for row in pruning.rows()}
-    masks = mixture.masks
+    masks = mix.masks
     fits = [
-        np.array_equal(planned.get(index, ()), mask)
-        for index, mask in zip(mixture.indices.tolist(), masks, strict=True)
+        np.array_equal(planned.get(index, ()), mask) for index, mask in zip(mix.indices.tolist(), masks, strict=True)
     ]
-    usable = np.where(fits, mixture.indices, -1) if fits else mixture.indices
-    return mixture, [np.flatnonzero(np.isin(usable, [row.index for row in arm.rows])) for arm in pruning.arms]
+    usable = np.where(fits, mix.indices, -1) if fits else mix.indices
+    return mix, [np.flatnonzero(np.isin(usable, [row.index for row in arm.rows])) for arm in pruning.arms]
 
 
 def mean_with_interval(values: NDArray[np.float64]) -> Interval:
@@ -164,11 +167,11 @@ def difference(values: NDArray[np.float64], others: NDArray[np.float64], step: f
         values: of some retrainings.
         others: of others.
         step: between the values that are possible, as 1 / n of an accuracy on n examples. Retrainings that agree by
-            chance vary by the rounding at least; where there is no step they say nothing: no interval.
+            chance vary by the rounding at least; without a step they have no interval.
     """
     if not len(values) or not len(others):
         return Interval(nan, nan, nan)
-    first, second = (max(_variance(one), step**2 / 12 / len(one)) for one in (values, others))
+    first, second = (max(_variance(sample), step**2 / 12 / len(sample)) for sample in (values, others))
     total = first + second
     value = float(values.mean() - others.mean())
     if not (isfinite(total) and total > 0):
@@ -179,7 +182,7 @@ def difference(values: NDArray[np.float64], others: NDArray[np.float64], step: f
 
 
 def _variance(values: NDArray[np.float64]) -> float:
-    """Of the mean; NaN from one value."""
+    """Return the variance of the mean; NaN from one value."""
     return float(values.var(ddof=1) / len(values)) if len(values) > 1 else nan
 
 
@@ -187,28 +190,28 @@ def _around(value: float, half: float) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def _by_class(mixture: TargetMix, side: TargetOutputs, count: int) -> dict[str, NDArray[np.float64]]:
+def _by_class(mix: TargetMix, outputs: TargetOutputs, count: int) -> dict[str, NDArray[np.float64]]:
     """(m, C) mean of each quantity over the evaluate half of each class."""
-    if not len(mixture.indices):
+    if not len(mix.indices):
         return {name: np.zeros((0, count)) for name in QUANTITIES}
+    examples, rows = outputs.examples, mix.rows(outputs)
     return {
-        name: mean_outputs_by_label(mixture.matrix(side, kind), ~side.examples.estimate, side.examples.labels, count)[
-            mixture.rows(side)
-        ]
+        name: mean_outputs_by_label(mix.matrix(outputs, kind), ~examples.estimate, examples.labels, count)[rows]
         for name, kind in QUANTITIES.items()
     }
 
 
-def _steps(side: TargetOutputs, count: int) -> list[float]:
-    """What one example of the evaluate half is of the accuracy of its class; none where there is no example."""
-    examples = np.bincount(side.examples.labels[~side.examples.estimate], minlength=count)
+def _steps(outputs: TargetOutputs, count: int) -> list[float]:
+    """Return the share of one example in the accuracy of its class, on the evaluate half; 0 where it has none."""
+    examples = np.bincount(outputs.examples.labels[~outputs.examples.estimate], minlength=count)
     return [1 / number if number else 0.0 for number in examples.tolist()]
 
 
 def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
     """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
-    told = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
-    return [gain for gain in told if gain.accuracy.value < 0], [gain for gain in told[::-1] if gain.accuracy.value > 0]
+    significant = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
+    lost = [gain for gain in significant if gain.accuracy.value < 0]
+    return lost, [gain for gain in significant[::-1] if gain.accuracy.value > 0]
 
 
 def _with_q(gains: Sequence[ClassGain]) -> tuple[ClassGain, ...]:

@@ -1,16 +1,15 @@
-"""The rankings of source classes that one model gives, which thousands of models have to beat.
+"""Second stage of a pruning: baseline arms, and additional repeats.
 
-A model trained on every source class takes each target example for one of them, by its head (label mapping) or by the
-nearest mean of a class's features (feature mapping); a class that hardly any example is taken for is of no use to the
-target (DP4TL, Zhang et al., NeurIPS 2023; theirs clusters the source instead of using its classes for features).
-Counted on the `estimate` half.
+It follows once every arm has its first repeats. A model trained on every source class maps each target example to one
+of them, by its head (label mapping) or by the nearest mean of a class's features (feature mapping); a class that hardly
+any example is mapped to is of no use to the target (DP4TL, Zhang et al., NeurIPS 2023, which clusters the source
+instead of using its classes for features). These are the single-model baselines that thousands of models have to beat.
+Examples are counted on the `estimate` half.
 
-What follows once every arm has its first repeats: the arms that one model ranks for, and more repeats where needed.
-
-More repeats are decided by how much an arm's accuracy varies, never by what it gained: to train until an interval
-leaves out zero would find gains where there are none. The rule is Stein's (1945), in two stages: the first repeats say
-how many are needed for an interval of the width that was asked for. They alone decide, so that asking again changes
-nothing (unless somebody asks for more first repeats).
+Additional repeats depend on how much an arm's accuracy varies, never on its gain: to train until an interval excludes
+zero would find gains where there are none. The rule is Stein's (1945), in two stages: the first repeats determine how
+many are needed for an interval of the requested width. They alone do, so that asking again changes nothing (unless more
+first repeats are requested).
 """
 
 from math import ceil, isfinite
@@ -40,42 +39,41 @@ from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
 
 
-def class_usage(paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArray[np.float64]]:
-    """Return how often target examples are taken for each class, (K,) for each repeat of keeping everything.
+def class_usage(pruning_paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArray[np.float64]]:
+    """Return how often target examples are mapped to each class, (K,) for each repeat of keeping everything.
 
     Targets count by their weights. Repeats are counted from the first, up to one that is not recorded.
 
     Args:
-        paths: of the pruning.
+        pruning_paths: of the pruning.
         pruning: whose groups are the source classes.
         kind: by labels or by features.
 
     Raises:
         ResultsError: a record is damaged.
     """
-    info = read_run_info(paths.root)
-    halves = [read_examples(paths, info, place).estimate for place in range(len(info.targets))]
+    info = read_run_info(pruning_paths.root)
+    halves = [read_examples(pruning_paths, info, index).estimate for index in range(len(info.targets))]
     everything = next(arm for arm in pruning.arms if arm.kind is ArmKind.ALL)
-    uses: list[NDArray[np.float64]] = []
+    usage: list[NDArray[np.float64]] = []
     for row in everything.rows:
-        if not all(paths.record(Role.ARM, row.index, place).exists() for place in range(len(halves))):
+        if not all(pruning_paths.record(Role.ARM, row.index, index).exists() for index in range(len(halves))):
             break
         count = np.zeros(len(pruning.groups))
-        for place, half in enumerate(halves):
-            record = read_record(paths, Role.ARM, row.index, place)
-            taken = record.mapped if kind is ArmKind.LABELS else record.nearest
-            if taken is None or len(taken) != len(half):
-                raise ResultsError(
-                    f"{printable(str(paths.root))}: its records do not say which class each example is taken for"
-                )
-            share = np.bincount(taken[half], minlength=len(count))[: len(count)] / half.sum()
-            count += pruning.ranking.targets[info.targets[place].name] * share
-        uses.append(count)
-    return uses
+        for index, half in enumerate(halves):
+            record = read_record(pruning_paths, Role.ARM, row.index, index)
+            mapped = record.mapped if kind is ArmKind.LABELS else record.nearest
+            if mapped is None or len(mapped) != len(half):
+                root = printable(str(pruning_paths.root))
+                raise ResultsError(f"{root}: its records do not name the class that each example is mapped to")
+            share = np.bincount(mapped[half], minlength=len(count))[: len(count)] / half.sum()
+            count += pruning.ranking.targets[info.targets[index].name] * share
+        usage.append(count)
+    return usage
 
 
 def extend_plan(paths: Paths) -> list[Row]:
-    """Return the rows of a run, all that there are by now, after planning what follows; none for a sweep.
+    """Plan the second stage of a pruning where it is due, and return all rows of the run; none for a sweep.
 
     Raises:
         ResultsError: it cannot be read.
@@ -83,16 +81,17 @@ def extend_plan(paths: Paths) -> list[Row]:
     if not paths.arms.exists():
         return []
     pruning = read_arms(paths)
-    grown = with_arms(pruning, [], [], pruning.stages.seeds, repeats=repeats_needed(paths, pruning))
-    uses = {kind: class_usage(paths, pruning, kind) for kind in pruning.stages.baselines}
-    grown = with_arms(grown, [], [], pruning.stages.seeds, {kind: found for kind, found in uses.items() if found})
-    if grown != pruning:
-        write_arms(paths, grown)
-    return grown.rows()
+    extended = with_arms(pruning, [], [], pruning.stages.seeds, repeats=repeats_needed(paths, pruning))
+    usage = {kind: class_usage(paths, pruning, kind) for kind in pruning.stages.baselines}
+    usage = {kind: counts for kind, counts in usage.items() if counts}
+    extended = with_arms(extended, [], [], pruning.stages.seeds, usage)
+    if extended != pruning:
+        write_arms(paths, extended)
+    return extended.rows()
 
 
-def repeats_needed(paths: Paths, pruning: Pruning) -> dict[str, int]:
-    """Return how many repeats some arms need, by `arms.identity`, so that the gain of each is known as well as asked.
+def repeats_needed(pruning_paths: Paths, pruning: Pruning) -> dict[str, int]:
+    """Return how many repeats some arms need, by `arm_key`, for an interval of the requested width.
 
     With r repeats of an arm and as many that keep everything, whose accuracies vary by s and s0, the half width is
     t sqrt((s^2 + s0^2) / r), t of the first repeats' degrees of freedom.
@@ -100,7 +99,7 @@ def repeats_needed(paths: Paths, pruning: Pruning) -> dict[str, int]:
     stages = pruning.stages
     if not stages.within or stages.most <= stages.seeds or stages.seeds < 2:
         return {}
-    first = first_accuracies(paths, read_run_info(paths.root), pruning)
+    first = first_accuracies(pruning_paths, read_run_info(pruning_paths.root), pruning)
     control = next(arm_key(arm) for arm in pruning.arms if arm.kind is ArmKind.ALL)
     needed: dict[str, int] = {}
     for arm in pruning.arms:

@@ -1,4 +1,4 @@
-"""What a run's models say about a target, or about several with weights, as one number a model."""
+"""Outputs of a run's models on one target, or on a weighted mix of several, as one number a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from tui_influence.text import printable
 
 @dataclass(frozen=True)
 class TargetOutputs:
-    """One target: its examples, and what the models say about them."""
+    """One target: its examples, and the outputs of the models on them."""
 
     name: str
     examples: Examples
@@ -48,7 +48,7 @@ class TargetMix:
 
     @classmethod
     def from_outputs(cls, sides: Sequence[TargetOutputs], weights: Mapping[str, float]) -> "TargetMix":
-        """Put targets together by the weights of their names."""
+        """Combine targets by the weights of their names."""
         total = sum(weights[side.name] for side in sides)
         shared = reduce(np.intersect1d, (side.outputs.indices for side in sides))
         return cls(tuple(sides), tuple(weights[side.name] / total for side in sides), shared)
@@ -92,17 +92,17 @@ def describe_weights(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))
 
 
-def parse_weights(asked: Sequence[str], info: RunInfo) -> dict[str, float]:
+def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:
     """Return the weight of each target that is named as NAME or NAME=WEIGHT; of the first if none is.
 
     Raises:
         ConfigError: a weight is no positive number, or a target is named twice.
         ResultsError: there is no such target.
     """
-    if not asked:
+    if not options:
         return {info.targets[0].name: 1.0}
     weights: dict[str, float] = {}
-    for text in asked:
+    for text in options:
         name, _, number = text.partition("=")
         try:
             weight = float(number or 1)

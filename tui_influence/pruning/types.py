@@ -1,4 +1,4 @@
-"""What the retrainings of a pruning or a counterfactual show, as plain data: importing it loads no numpy."""
+"""Results and plans of prunings and counterfactuals, as plain data: importing it loads no numpy."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class PruningResults:
 
     Attributes:
         info: of the pruning.
-        pruning: what it was planned to be.
+        pruning: its plan.
         results: an arm each, in the order of the tables.
         damaged: records that had to be left out.
     """
@@ -125,8 +125,8 @@ class PruningResults:
         return next((result for result in self.results if (result.arm.kind, result.arm.k) == (kind, k)), None)
 
     def forecast(self, k: int) -> GainForecast | None:
-        """Return what dropping the k lowest was predicted to gain."""
-        return next((found for found in self.pruning.forecast if found.k == k), None)
+        """Return the predicted gain of dropping the k lowest."""
+        return next((forecast for forecast in self.pruning.forecast if forecast.k == k), None)
 
     @property
     def is_complete(self) -> bool:
@@ -135,30 +135,30 @@ class PruningResults:
 
 
 class Outcome(StrEnum):
-    """What follows from leaving out what is to blame for an example."""
+    """The conclusion of a counterfactual: the effect of dropping the groups that hurt an example."""
 
     OPEN = "open"
-    """Too few retrainings are recorded to say."""
+    """Too few retrainings are recorded."""
     HOLDS = "holds"
-    """Most are right about it, where with everything most were not; and more than without as many at random."""
+    """Most models predict it correctly, where with everything most did not; and more than with as many groups dropped
+    at random."""
     OFTENER = "oftener"
-    """It is right more often than with everything and than without as many at random, but not where most were wrong
-    and most are right."""
+    """More models predict it correctly than with everything and than at random, but the majority is not turned."""
     ANY = "any"
-    """It is right more often than with everything, and not more often than without as many at random."""
+    """More models predict it correctly than with everything, but not more than at random."""
     WORSE = "worse"
-    """It is right less often than with everything."""
+    """Fewer models predict it correctly than with everything."""
     RIGHT = "right"
-    """Most models that keep everything are right about it, so that nothing could flip."""
+    """Most models that keep everything predict it correctly, so that nothing could flip."""
     MARGIN = "margin"
-    """Its margin is higher than with everything and than without as many at random; no more than that."""
+    """Only its margin is higher than with everything and than at random."""
     NOTHING = "nothing"
-    """Nothing can be told from chance."""
+    """No difference is significant."""
 
 
 @dataclass(frozen=True)
 class ControlComparison:
-    """An arm held against a control, on one example.
+    """The comparison of an arm with a control, on one example.
 
     Attributes:
         p: two-sided p-value that both are right equally often (Fisher's exact test); NaN without retrainings.
@@ -176,7 +176,7 @@ class FlipCounts:
     Attributes:
         to_right: wrong by most with everything, right by most without the groups.
         to_wrong: the other way round.
-        size: examples that were looked at.
+        size: number of examples examined.
     """
 
     to_right: int
@@ -186,7 +186,7 @@ class FlipCounts:
 
 @dataclass(frozen=True)
 class ArmOnExample:
-    """What the retrainings of one arm say about the example.
+    """The predictions of one arm's retrainings for the example.
 
     Attributes:
         arm: which.
@@ -209,12 +209,12 @@ class ArmOnExample:
 
 @dataclass(frozen=True)
 class CounterfactualResult:
-    """A verification as far as it is recorded.
+    """A counterfactual as far as it is recorded.
 
     Attributes:
         info: of the retrainings.
         pruning: what they were planned to be.
-        example: that is asked about, by number.
+        example: its number.
         label: its class.
         arms: in the order of the plan.
         damaged: records that had to be left out.
@@ -230,38 +230,38 @@ class CounterfactualResult:
     @property
     def is_complete(self) -> bool:
         """Whether every arm has all its retrainings."""
-        return all(found.models == len(found.arm.rows) for found in self.arms)
+        return all(arm.models == len(arm.arm.rows) for arm in self.arms)
 
     @property
     def drop_arms(self) -> tuple[ArmOnExample, ...]:
-        """The arms that leave out what is to blame; more than one where different numbers of groups were asked for."""
-        return tuple(one for one in self.arms if one.arm.kind is ArmKind.DROP)
+        """The arms that drop the harmful groups; more than one where different numbers of groups were requested."""
+        return tuple(arm for arm in self.arms if arm.arm.kind is ArmKind.DROP)
 
     def arm_of(self, kind: ArmKind, k: int) -> ArmOnExample | None:
-        """Return the first arm of a kind that leaves out `k` groups."""
-        return next((one for one in self.arms if (one.arm.kind, one.arm.k) == (kind, k)), None)
+        """Return the first arm of a kind that drops `k` groups."""
+        return next((arm for arm in self.arms if (arm.arm.kind, arm.arm.k) == (kind, k)), None)
 
-    def outcome(self, one: ArmOnExample) -> Outcome:
-        """Return what follows from an arm that leaves out what is to blame."""
-        everything, control = self.arm_of(ArmKind.ALL, 0), self.arm_of(ArmKind.RANDOM, one.arm.k)
-        if everything is None or control is None or one.over_all is None or one.over_random is None:
+    def outcome(self, arm: ArmOnExample) -> Outcome:
+        """Return the conclusion from an arm that drops the harmful groups."""
+        everything, control = self.arm_of(ArmKind.ALL, 0), self.arm_of(ArmKind.RANDOM, arm.arm.k)
+        if everything is None or control is None or arm.over_all is None or arm.over_random is None:
             return Outcome.OPEN
-        if not all(arm.models > 1 for arm in (one, everything, control)):
+        if not all(control_arm.models > 1 for control_arm in (arm, everything, control)):
             return Outcome.OPEN
-        flips, beyond = (
-            against.p < SIGNIFICANCE_LEVEL and one.right * other.models > other.right * one.models
-            for against, other in ((one.over_all, everything), (one.over_random, control))
+        flips, beats_random = (
+            comparison.p < SIGNIFICANCE_LEVEL and arm.right * other.models > other.right * arm.models
+            for comparison, other in ((arm.over_all, everything), (arm.over_random, control))
         )
-        if flips and not beyond:
+        if flips and not beats_random:
             return Outcome.ANY
         if flips:
-            turns = 2 * everything.right <= everything.models and 2 * one.right > one.models
+            turns = 2 * everything.right <= everything.models and 2 * arm.right > arm.models
             return Outcome.HOLDS if turns else Outcome.OFTENER
-        if one.over_all.p < SIGNIFICANCE_LEVEL:
+        if arm.over_all.p < SIGNIFICANCE_LEVEL:
             return Outcome.WORSE
         if 2 * everything.right > everything.models:
             return Outcome.RIGHT
-        rises = one.over_all.margin.sign > 0 and one.over_random.margin.sign > 0
+        rises = arm.over_all.margin.sign > 0 and arm.over_random.margin.sign > 0
         return Outcome.MARGIN if rises else Outcome.NOTHING
 
 
@@ -317,7 +317,8 @@ class RemovalCurves:
     def points(self) -> list[Point]:
         """Return all points."""
         begin = [self.everything] if self.everything is not None else []
-        return [*begin, *(one for curve in self.by_kind.values() for one in curve), *(one for _, one in self.lists)]
+        curves = (point for curve in self.by_kind.values() for point in curve)
+        return [*begin, *curves, *(point for _, point in self.lists)]
 
     def ks(self) -> list[int]:
         """Return how many groups are dropped at the points, ascending and once each."""

@@ -1,4 +1,4 @@
-"""Small pictures in text: a bar, a histogram, reliability against models. Pure functions of what they show."""
+"""Charts in text: a progress bar, a histogram, reliability against the number of models."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ GOAL = 0.9
 
 
 def progress_bar(done: float, failed: float, width: int, style: Style, text_style: str) -> Text:
-    """Return a bar of `width` cells: what is done, what failed, what is left; shares of 1."""
+    """Return a bar of `width` cells: the shares of 1 that are done, that failed and that are left."""
     filled = min(int(done * width + 1e-9), width)
     lost = min(max(round(failed * width), 1 if failed else 0), width - filled)
     return Text.assemble(
@@ -29,7 +29,7 @@ def progress_bar(done: float, failed: float, width: int, style: Style, text_styl
 
 
 def histogram(values: Sequence[float], width: int, style: Style) -> tuple[Text, float, float]:
-    """Return how values are distributed, and the ends of the scale; one value a cell at most."""
+    """Return the distribution of values, and the ends of its scale; there are no more bars than values."""
     low, high = min(values), max(values)
     if high - low < 1e-9:
         return Text(style.glyph("█", "@")), low, high
@@ -43,18 +43,18 @@ def histogram(values: Sequence[float], width: int, style: Style) -> tuple[Text, 
     return Text(text, style=style.good), low, high
 
 
-def reliability_chart(growth: "ReliabilityCurve", width: int, height: int, style: Style) -> list[Text]:
+def reliability_chart(curve: "ReliabilityCurve", width: int, height: int, style: Style) -> list[Text]:
     """Return reliability, 0 to 1, against models: measured with intervals, then the forecast.
 
     Args:
-        growth: what to show; it has at least one measurement.
+        curve: it has at least one measurement.
         width: of the lines.
         height: of the plot, without the line below it.
         style: colours and signs.
     """
     left = 4
     cells = max(width - left - 1, 8)
-    last = growth.forecast[-1][0] if growth.forecast else growth.models
+    last = curve.forecast[-1][0] if curve.forecast else curve.models
     grid = [[(" ", "")] * cells for _ in range(height)]
 
     def column(models: float) -> int:
@@ -65,13 +65,13 @@ def reliability_chart(growth: "ReliabilityCurve", width: int, height: int, style
 
     for x in range(cells):
         grid[line(GOAL)][x] = (style.glyph("┄", "-"), style.quiet)
-    for models, found in growth.measured:
-        for y in range(line(found.high), line(max(found.low, 0.0)) + 1):
+    for models, reliability in curve.measured:
+        for y in range(line(reliability.high), line(max(reliability.low, 0.0)) + 1):
             grid[y][column(models)] = (style.glyph("│", "|"), style.quiet)
-    for models, value in growth.forecast:
+    for models, value in curve.forecast:
         grid[line(value)][column(models)] = (style.glyph("○", "o"), style.bad)
-    for models, found in growth.measured:
-        grid[line(found.value)][column(models)] = (style.glyph("●", "*"), style.good)
+    for models, reliability in curve.measured:
+        grid[line(reliability.value)][column(models)] = (style.glyph("●", "*"), style.good)
     labels = {line(1.0): "1.0", line(GOAL): "0.9", line(0.5): "0.5", line(0.0): "0.0"}
     axis = [style.glyph("┤" if y in labels else "│", "|") for y in range(height)]
     rows = [
@@ -80,10 +80,10 @@ def reliability_chart(growth: "ReliabilityCurve", width: int, height: int, style
     ]
     end = f"{last:,} models"
     below = [" "] * cells
-    here = f"{growth.models:,}"
-    start = min(max(column(growth.models) - len(here) // 2, 0), cells - len(here))
+    here = f"{curve.models:,}"
+    start = min(max(column(curve.models) - len(here) // 2, 0), cells - len(here))
     below[start : start + len(here)] = here
-    if growth.forecast and start + len(here) + 2 <= cells - len(end):
+    if curve.forecast and start + len(here) + 2 <= cells - len(end):
         below[cells - len(end) :] = end
     rows.append(Text(" " * (left + 1) + "".join(below), style=style.quiet))
     return rows

@@ -1,6 +1,6 @@
-"""Where images stand: named shelves of tiles, and how many of them, how large, fit into a room of cells.
+"""Layout of rows of images: how many of them, and how large, fit into an area of cells.
 
-Pure arithmetic. A picture is square, and a cell twice as high as it is wide.
+Pure arithmetic. An image is square, and a cell twice as high as it is wide.
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from rich.text import Text
 
 IMAGE_WIDTHS = (12, 16, 20, 24, 32)
-"""Widths of a picture, in cells."""
+"""Widths of an image, in cells."""
 IMAGE_GAP = 2
-"""Cells between two pictures."""
+"""Cells between two images."""
 _SIDE_BY_SIDE = (4, 3, 2)
-"""Pictures that are shown side by side, unless a size was chosen: fewer where they would be hard to recognise."""
+"""Images side by side, unless a size was chosen: fewer where they would be hard to recognise."""
 _MIN_ROW_HEIGHT = 7
-"""Lines below which a picture is no picture: then there are fewer shelves at a time."""
+"""Lines below which an image cannot be recognised: then fewer rows are visible at a time."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CaptionedImage:
 
     Attributes:
         target: position of the target whose test example it is; None for a sample of the source.
-        place: its number there.
+        index: its number there.
         caption: lines below it.
     """
 
@@ -37,9 +37,9 @@ class ImageRow:
     """A row of images.
 
     Attributes:
-        title: what they have in common.
-        tiles: the images.
-        empty: what is said where there is none.
+        title: what the images have in common.
+        images: the images.
+        empty: the text where there is none.
     """
 
     title: Text
@@ -49,14 +49,14 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class Layout:
-    """How shelves stand in a room.
+    """The layout of rows of images in an area.
 
     Attributes:
-        width: of the room, in cells.
-        height: of the room, in lines.
-        shelves: how many there are.
-        captions: lines below each picture.
-        chosen: width of a picture that was asked for; None for what fits best. It never exceeds the room.
+        width: of the area, in cells.
+        height: of the area, in lines.
+        rows: how many there are.
+        captions: lines below each image.
+        chosen_columns: width of an image; None for what fits best. It never exceeds the area.
     """
 
     width: int
@@ -67,17 +67,17 @@ class Layout:
 
     @property
     def shows_all(self) -> bool:
-        """Whether all shelves are seen at once."""
+        """Whether all rows are visible at once."""
         return self.visible_rows == self.rows
 
     @property
     def visible_rows(self) -> int:
-        """Shelves that are seen at once."""
+        """Rows that are visible at once."""
         return min(max(self.height // (1 + _MIN_ROW_HEIGHT + self.captions), 1), self.rows)
 
     @property
     def columns(self) -> int:
-        """Width of a picture, in cells."""
+        """Width of an image, in cells."""
         tall = 2 * (self.height // max(self.visible_rows, 1) - 1 - self.captions)
         fits = max(min(self.width, tall), 2)
         if self.chosen_columns is not None:
@@ -90,39 +90,39 @@ class Layout:
 
     @property
     def image_height(self) -> int:
-        """Height of a picture, in lines."""
+        """Height of an image, in lines."""
         return -(-self.columns // 2)
 
     @property
     def tile_height(self) -> int:
-        """Height of a picture with its caption."""
+        """Height of an image with its caption."""
         return self.image_height + self.captions
 
     @property
     def across(self) -> int:
-        """Pictures side by side."""
+        """Images side by side."""
         return max((self.width + IMAGE_GAP) // (self.columns + IMAGE_GAP), 1)
 
     @property
     def down(self) -> int:
-        """Rows of pictures on a shelf."""
+        """Lines of images in a row."""
         return max((self.height // max(self.visible_rows, 1) - 1) // self.tile_height, 1)
 
     @property
     def per_page(self) -> int:
-        """Pictures of a shelf that are seen at once."""
+        """Images of a row that are visible at once."""
         return self.across * self.down
 
     @property
     def row_height(self) -> int:
-        """Height of a shelf with its title."""
+        """Height of a row with its title."""
         return 1 + self.down * self.tile_height
 
     def start(self, cursor: int) -> int:
-        """Return the first picture of the page that holds the one at `cursor`."""
+        """Return the first image of the page that holds the one at `cursor`."""
         return cursor - cursor % self.per_page
 
     def next_size(self, by: int) -> int:
-        """Return the next larger (1) or smaller (-1) width of a picture."""
-        now = max(place for place, size in enumerate(IMAGE_WIDTHS) if size <= max(self.columns, IMAGE_WIDTHS[0]))
-        return IMAGE_WIDTHS[min(max(now + by, 0), len(IMAGE_WIDTHS) - 1)]
+        """Return the next larger (1) or smaller (-1) width of an image."""
+        current = max(index for index, size in enumerate(IMAGE_WIDTHS) if size <= max(self.columns, IMAGE_WIDTHS[0]))
+        return IMAGE_WIDTHS[min(max(current + by, 0), len(IMAGE_WIDTHS) - 1)]

@@ -134,13 +134,13 @@ def lay_out(
         whiskers: columns of whiskers, all alike.
         min_name: cells that names are given before columns that can be done without.
     """
-    kept = list(columns)
+    fitting = list(columns)
     while True:
-        layout = _share(kept, longest_name, width, whiskers)
-        optional = [column for column in kept if column.keep]
+        layout = _share(fitting, longest_name, width, whiskers)
+        optional = [column for column in fitting if column.keep]
         if not optional or (layout.name >= min(longest_name, min_name) and (layout.whisker or not whiskers)):
             return layout
-        kept.remove(max(optional, key=lambda column: column.keep))
+        fitting.remove(max(optional, key=lambda column: column.keep))
 
 
 def _share(columns: Sequence[Column], longest_name: int, width: int, whiskers: int) -> Layout:

@@ -1,14 +1,7 @@
-"""What a ranking is about, and what its numbers mean, in words.
+"""A ranking, or a comparison of two, in sentences: its subject, the meaning of its numbers, and its reliability.
 
-A `RankReport` is a `Ranking` with its circumstances: which run, which target examples, which design. Every output
-format says the same things about it, so the sentences are made here: what the influence means (`meaning`), how far
-the ranking can be trusted (`verdict`), and whether it is anything but noise (`is_noise`). Plain text, no markup;
-names inside sentences are made safe to show.
-
-What a comparison of two rankings is about, and what its numbers mean, in words.
-
-The counterpart of `report`: two `RankReport`s of one run that differ in whom the influence is on, and the rows that
-pair them. Every output format says the same about it, so the sentences are made here. Plain text, no markup.
+Every output format says the same, so the sentences are made here. Plain text, no markup; names inside sentences are
+made safe to show.
 """
 
 from collections.abc import Sequence
@@ -38,7 +31,7 @@ _QUANTITY = {
 _UNIT = {"margin": "margin, nats", "probability": "probability", "correct": "fraction correct"}
 
 
-def shown(name: str) -> str:
+def short_name(name: str) -> str:
     """Return a name as it may stand in a sentence: no control characters, not endless."""
     return printable(name, NAME_LIMIT)
 
@@ -60,7 +53,7 @@ def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:
         return []
     goal = f"{forecast.target_reliability:g}"
     if forecast.n_models is None:
-        return [f"How many models a reliability of {goal} takes cannot be told yet."]
+        return [f"It is too early to forecast how many models a reliability of {goal} takes."]
     if forecast.n_models <= n_models:
         return [f"A reliability of {goal} is reached."]
     between = f"{forecast.low:,} to {forecast.high:,}" if forecast.low and forecast.high else "or many more"
@@ -73,12 +66,12 @@ def _label(report: RankReport, same_target: bool) -> str:
     if report.example is not None:
         part = f"example {report.example}"
     elif report.target_class is not None:
-        part = f"class {shown(report.target_class)}"
+        part = f"class {short_name(report.target_class)}"
     else:
         part = ""
     if same_target:
         return part or "all classes"
-    return f"{shown(report.target)}, {part}" if part else shown(report.target)
+    return f"{short_name(report.target)}, {part}" if part else short_name(report.target)
 
 
 def split_label(split: str) -> str:
@@ -87,18 +80,18 @@ def split_label(split: str) -> str:
 
 
 def unit(report: RankReport) -> str:
-    """The output kind and its unit, in a few words."""
+    """Return the output kind and its unit, in a few words."""
     return _UNIT[report.ranking.output]
 
 
 def circumstances(report: RankReport) -> list[str]:
-    """What it was made from and how, a part each."""
+    """Return what a ranking was made from and how, a part each."""
     count = report.ranking.n_models
     failed = f" ({report.n_failed:,} failed)" if report.n_failed else ""
     return [
-        f"run {shown(report.run)}",
+        f"run {short_name(report.run)}",
         f"{count:,} model{'' if count == 1 else 's'}{failed}",
-        shown(report.design),
+        short_name(report.design),
         unit(report),
         f"by {report.ranking.estimator}",
         f"example {report.example}" if report.example is not None else split_label(report.split),
@@ -106,17 +99,17 @@ def circumstances(report: RankReport) -> list[str]:
 
 
 def scope(report: RankReport) -> str:
-    """Which target examples the influence is on."""
-    target = f'target "{shown(report.target)}"'
+    """Return which test examples the influence is on."""
+    target = f'target "{short_name(report.target)}"'
     if report.example is not None:
         return f"example {report.example} of {target}"
     if report.target_class is not None:
-        return f'examples of class "{shown(report.target_class)}" of {target}'
+        return f'examples of class "{short_name(report.target_class)}" of {target}'
     return f"examples of {target}"
 
 
 def meaning(report: AnyReport) -> str:
-    """The meaning of the report's influences in one sentence; it depends on estimator, output and design."""
+    """Return the meaning of the influences in one sentence; it depends on estimator, output and design."""
     if isinstance(report, ComparisonReport):
         return _comparison_meaning(report)
     quantity, noun = _QUANTITY[report.ranking.output], report.noun
@@ -132,7 +125,7 @@ def meaning(report: AnyReport) -> str:
 
 
 def verdict(report: AnyReport) -> str:
-    """How far the order can be trusted: reliability, LDS and forecast, in sentences."""
+    """Return reliability, LDS and forecast, in sentences."""
     if isinstance(report, ComparisonReport):
         return _comparison_verdict(report)
     ranking = report.ranking
@@ -140,7 +133,7 @@ def verdict(report: AnyReport) -> str:
 
 
 def trust(report: RankReport) -> str:
-    """How far the order can be trusted, in one sentence: its reliability."""
+    """Return the reliability of the order, in one sentence."""
     reliability = report.ranking.reliability
     if reliability is None or not isfinite(reliability.value):
         return "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
@@ -157,39 +150,37 @@ def trust(report: RankReport) -> str:
 
 
 def comparison_labels(report: ComparisonReport) -> tuple[str, str]:
-    """Both in a word or two, as far as they differ; safe to show."""
+    """Return a label for each ranking, as far as they differ; safe to show."""
     same = report.first.target == report.second.target
     return _label(report.first, same), _label(report.second, same)
 
 
 def comparison_title(report: ComparisonReport) -> str:
-    """What is compared, in one line."""
+    """Return both subjects of a comparison, in one line."""
     nouns, rows = report.first.nouns, len(report.comparison.rows)
     return f"Influence of {rows:,} {nouns} on {scope(report.first)}, against {scope(report.second)}"
 
 
 def _comparison_meaning(report: ComparisonReport) -> str:
-    """What the numbers mean: influences, difference and kind."""
     return (
         f"{meaning(report.first)}; the second is the same on {scope(report.second)}; the difference is the first "
-        "minus the second, in an interval that holds whatever their errors have in common; what is shown is beyond "
-        f"chance in that ranking (q < {SIGNIFICANCE_LEVEL:g}), what is not shown may be there all the same"
+        "minus the second, in an interval that is valid however their errors are correlated; an effect is significant "
+        f"in that ranking (q < {SIGNIFICANCE_LEVEL:g}); one that is not significant may exist all the same"
     )
 
 
 def agreement(report: ComparisonReport) -> str:
-    """How alike both orders are, in a few words."""
-    found = report.comparison
-    if not isfinite(found.correlation):
+    """Return the rank correlation of both orders, in a few words."""
+    comparison = report.comparison
+    if not isfinite(comparison.correlation):
         return "rank correlation unknown"
-    return f"rank correlation {found.correlation:z.2f}"
+    return f"rank correlation {comparison.correlation:z.2f}"
 
 
 def _comparison_verdict(report: ComparisonReport) -> str:
-    """How alike both orders are and how far each can be trusted, in sentences."""
-    found, nouns = report.comparison, report.first.nouns
-    if isfinite(found.correlation):
-        alike = f"Rank correlation of both orders {found.correlation:z.2f} over {found.n_compared:,} {nouns}"
+    comparison, nouns = report.comparison, report.first.nouns
+    if isfinite(comparison.correlation):
+        alike = f"Rank correlation of both orders {comparison.correlation:z.2f} over {comparison.n_compared:,} {nouns}"
         alike += "; some of it may be chance that both share, as they come from the same models."
     else:
         alike = f"Rank correlation unknown: too few {nouns} have an influence in both."

@@ -28,7 +28,7 @@ from tui_influence.render.ranking import (
     first,
     meaning,
     scope,
-    shown,
+    short_name,
     trust,
     unit,
     verdict,
@@ -36,7 +36,7 @@ from tui_influence.render.ranking import (
 from tui_influence.render.style import Style
 
 MIN_ROWS = 4
-"""Rows that are shown however low the terminal is."""
+"""Rows that a table has however low the terminal is."""
 _OTHER_END = 3
 """Groups that the line after `top` names."""
 _LABEL = 13
@@ -63,7 +63,7 @@ def ranking_rows(rows: Sequence[RankedGroup], noun: str, style: Style, width: in
 
 
 def comparison_rows(rows: Sequence[ComparedGroup], report: ComparisonReport, style: Style, width: int) -> IntervalTable:
-    """Return compared groups as lines: place, name, influence and its interval in both, and what else fits.
+    """Return compared groups as lines: rank, name, influence and its interval in both, and what else fits.
 
     Whiskers of the two rankings are drawn on scales of their own: outputs of different targets need not be of the same
     size.
@@ -87,7 +87,7 @@ def comparison_rows(rows: Sequence[ComparedGroup], report: ComparisonReport, sty
         rank=Column("#", tuple(f"{row.rank}" if isfinite(row.difference) else unknown for row in rows)),
         after=[
             Column("difference", differences, keep=1),
-            Column("shown", tuple(str(row.kind) for row in rows), right=False, keep=2),
+            Column("effect", tuple(str(row.kind) for row in rows), right=False, keep=2),
         ],
         min_name=0,
     )
@@ -150,7 +150,7 @@ def _first_rows(rows: Sequence[RankedGroup], style: Style, top: int) -> RowChoic
     if not rest:
         return RowChoice(head, below=_undefined([row for row in rows if not isfinite(row.influence)]))
     ends = [row for row in rest if isfinite(row.influence)][-_OTHER_END:]
-    names = ", ".join(f"{shown(row.group)} ({_signed(row.influence, style)})" for row in ends[::-1])
+    names = ", ".join(f"{short_name(row.group)} ({_signed(row.influence, style)})" for row in ends[::-1])
     other = f"; at the other end: {names}" if names else f": {_undefined(rest)}"
     return RowChoice(head, below=f"{style.ellipsis} {len(rest):,} more{other}")
 
@@ -378,8 +378,8 @@ def _judgement(report: RankReport, row: RankedGroup, style: Style) -> Text:
     if not isfinite(row.influence):
         return Text("Its influence is unknown: too few models, or it is in all of them or in none.", style=style.quiet)
     if not row.q < SIGNIFICANCE_LEVEL:
-        return Text("No effect beyond chance has been shown.", style=style.quiet)
+        return Text("The effect is not significant.", style=style.quiet)
     helps = row.influence > 0
     word = ("better" if helps else "worse") + than if than else "helps" if helps else "hurts"
-    text = f"{style.arrow(row.influence)} {word}, beyond chance (q < {SIGNIFICANCE_LEVEL:g})"
+    text = f"{style.arrow(row.influence)} {word}, significant (q < {SIGNIFICANCE_LEVEL:g})"
     return Text(text, style=style.good if helps else style.bad)

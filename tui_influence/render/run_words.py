@@ -1,14 +1,6 @@
-"""A run in words: what the command line and the app both say about states, spans of time and events.
+"""A run in plain text, a line each, safe to show: states, events, devices, workers, tasks, and `tinfl status`.
 
-Plain text, one line each, safe to show. Loads nothing heavy: `tinfl status` answers at once.
-
-Devices and workers in words: the cells that `tinfl status` and the app both show, and how they line up.
-
-Plain text, safe to show. Loads nothing heavy: `tinfl status` answers at once.
-
-Tasks on a cluster in words: what `tinfl status` and the app both say of them.
-
-Plain text, safe to show. Loads nothing heavy: `tinfl status` answers at once.
+Loads nothing heavy, not even rich: `tinfl status` answers at once.
 """
 
 import shlex
@@ -19,9 +11,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from tui_influence.roles import Role
 from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat, State, WorkerState
+from tui_influence.runs.overview import Overview
 from tui_influence.runs.ownership import Owner
+from tui_influence.store.run_info import RunInfo
 from tui_influence.text import format_duration, pluralize, printable
 
 STATE_SIGNS: Mapping[State, str] = {
@@ -164,11 +159,11 @@ def event_sentence(event: Mapping[str, Any]) -> str:
 
 
 def _accuracies(event: Mapping[str, Any]) -> str:
-    found = event.get("metrics")
-    metrics = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    values = event.get("metrics")
+    metrics = [metric for metric in values if isinstance(metric, dict)] if isinstance(values, list) else []
     if not metrics:
         return ""
-    targets = ", ".join(_percent(one.get("target_accuracy")) for one in metrics)
+    targets = ", ".join(_percent(metric.get("target_accuracy")) for metric in metrics)
     return f"; source {_percent(metrics[0].get('source_accuracy'))}, target {targets}"
 
 
@@ -182,10 +177,12 @@ def _percent(value: Any) -> str:
 
 UNKNOWN = "-"
 _GAP = "  "
+_BAR = 24
+"""Cells of the progress bar."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Return bytes in the unit that leaves one to four digits before the point, such as "1.2 GiB"."""
     value, unit = float(count), 0
     while value >= 1000 and unit < len(_UNITS) - 1:
@@ -227,26 +224,26 @@ def worker_cells(worker: WorkerState) -> list[str]:
         since if worker.silence is None else f"silent for {format_duration(worker.silence)}",
         f"{worker.models:,} done",
         f"{worker.cpu:.0%} cpu" if worker.cpu is not None else "",
-        size(worker.memory) if worker.memory is not None else "",
+        format_bytes(worker.memory) if worker.memory is not None else "",
     ]
 
 
-def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
     """Return rows of cells as lines of one length, whose cells line up; what begins with a digit stands to the right.
 
     Args:
         rows: equally many cells each; a column that is empty everywhere takes no room.
         width: of the lines; columns that do not fit are left out, the last first, but for the first of all.
     """
-    kept = [column for column in zip(*rows, strict=True) if any(column)]
-    if not kept:
+    filled = [column for column in zip(*rows, strict=True) if any(column)]
+    if not filled:
         return [""] * len(rows)
-    widths = [max(map(len, column)) for column in kept]
+    widths = [max(map(len, column)) for column in filled]
     while width is not None and len(widths) > 1 and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         widths.pop()
     return [
         _GAP.join(_aligned(cell, room) for cell, room in zip(row, widths, strict=False))
-        for row in zip(*kept, strict=True)
+        for row in zip(*filled, strict=True)
     ]
 
 
@@ -260,16 +257,16 @@ def _memory(device: DeviceState, *, short: bool) -> str:
         return ""
     if short:
         return f"{used / 2**30:.0f}/{total / 2**30:.0f} GiB" if total else f"{used / 2**30:.0f} GiB"
-    return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB" if total else size(used)
+    return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB" if total else format_bytes(used)
 
 
-def by_state(tasks: Sequence[SlurmTask]) -> tuple[list[SlurmTask], list[SlurmTask]]:
+def split_by_state(tasks: Sequence[SlurmTask]) -> tuple[list[SlurmTask], list[SlurmTask]]:
     """Return the tasks that have a node, and those that wait for one; what is over is left out."""
     alive = [task for task in tasks if not task.is_over]
     return [task for task in alive if task.is_running], [task for task in alive if not task.is_running]
 
 
-def where(running: Sequence[SlurmTask], most: int = 8) -> str:
+def describe_running(running: Sequence[SlurmTask], most: int = 8) -> str:
     """Return how many tasks run and on which nodes, such as "3 tasks on n1 (2), n2"."""
     nodes = Counter(task.node for task in running)
     named = ", ".join(node + (f" ({count})" if count > 1 else "") for node, count in list(nodes.items())[:most])
@@ -277,9 +274,90 @@ def where(running: Sequence[SlurmTask], most: int = 8) -> str:
     return f"{pluralize(len(running), 'task')} on {named}{more}"
 
 
-def why_waiting(task: SlurmTask) -> str:
+def describe_waiting(task: SlurmTask) -> str:
     """Return what waits and for what, in Slurm's word where it has one, such as "97 tasks: Priority"."""
     if task.is_planner and task.reason == "Dependency":
         return "planner of the next round: after the tasks before it"
     what = "planner" if task.is_planner else pluralize(task.count, "task")
     return f"{what}: {task.reason or task.state.lower()}"
+
+
+def status_lines(overview: Overview, root: Path) -> list[str]:
+    """Return the state of a run, its progress, rate, workers and failures, as lines of `tinfl status`."""
+    state, info, heartbeat = overview.state, overview.info, overview.heartbeat
+    name = printable(info.name if info else "run", 60)
+    mark = SILENT_SIGN if overview.is_silent else STATE_SIGNS[state]
+    stage = printable(heartbeat.stage, 80) if heartbeat and overview.is_active else ""
+    lines = [f"{mark} {name}: {state_word(state, silent=overview.is_silent)}{f', {stage}' if stage else ''}"]
+    if overview.is_silent and overview.heartbeat_age is not None:
+        lines.append(f"  silent    for {format_duration(overview.heartbeat_age)}; {silent_reason(overview.owner)}")
+    if state is State.LOST:
+        lines.append(f"  why       {lost_reason(heartbeat)}")
+    elif state is State.FAILED and heartbeat and heartbeat.reason:
+        lines.append(f"  why       {printable(heartbeat.reason)}")
+    if info:
+        lines += _progress_lines(overview, info)
+    if heartbeat and heartbeat.source_accuracy is not None:
+        names = [target.name for target in info.targets] if info else []
+        targets = zip(names, heartbeat.target_accuracy, strict=False)
+        accuracies = "".join(f", {printable(target, 30)} {value:.1%}" for target, value in targets)
+        lines.append(f"  accuracy  source {heartbeat.source_accuracy:.1%}{accuracies}")
+    if heartbeat and overview.is_active:
+        lines += _worker_lines(heartbeat)
+        lines += _task_lines(heartbeat.tasks)
+    skipped = info.source.skipped + sum(target.skipped for target in info.targets) if info else 0
+    if skipped:
+        lines.append(f"  skipped   {skipped} unreadable images")
+    lines += [
+        f"  failed    {failure.role.value} {failure.index}: {printable(failure.reason, 200)}"
+        for failure in overview.failures
+    ]
+    more = overview.given_up - len(overview.failures)
+    if overview.failures and more > 0:
+        lines.append(f"            and {more} more")
+    if state is State.DONE_WITH_FAILURES:
+        model = info.config.get("model") if info else None
+        is_code = isinstance(model, dict) and ":" in str(model.get("arch"))
+        lines.append(f"            to try again: {retry_command(root, is_code=is_code)}")
+    return [*lines, *(f"  warning   {printable(text)}" for text in (heartbeat.warnings if heartbeat else []))]
+
+
+def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
+    if not overview.planned:
+        return []
+    done, total, heartbeat = overview.finished, overview.total, overview.heartbeat
+    filled = int((done / total if total else 1.0) * _BAR)
+    bar = "█" * filled + "░" * (_BAR - filled)
+    failed = f", {overview.given_up} failed" if overview.given_up else ""
+    if Role.ARM in overview.planned:
+        purpose = "retrainings of a pruning; `tinfl prune` of its sweep shows what they gain"
+    else:
+        estimate, heldout = overview.done[Role.ESTIMATE], overview.done[Role.HELDOUT]
+        purpose = f"{estimate} to estimate from, {heldout} held out; design {info.design_label}"
+    lines = [f"  models    {bar} {done} of {total}{failed}", f"            {purpose}"]
+    if heartbeat and heartbeat.models_per_hour and overview.is_active:
+        left = ""
+        if heartbeat.eta:
+            expected, low, high = (format_duration(seconds) for seconds in heartbeat.eta)
+            left = f", {expected} left" + (f" ({low} to {high})" if low != high else "")
+        lines.append(f"  rate      {heartbeat.models_per_hour:,.0f} models an hour{left}")
+    return lines
+
+
+def _worker_lines(heartbeat: Heartbeat) -> list[str]:
+    """Return a line a device, then a line a worker."""
+    devices, workers = heartbeat.devices, heartbeat.workers
+    gauges = align_columns([device_cells(device) for device in devices])
+    labels = [printable(device.device, 12) for device in devices] + [f"worker {worker.worker}" for worker in workers]
+    texts = [f"{gauge}  {device_name(device)}" for gauge, device in zip(gauges, devices, strict=True)]
+    texts += align_columns([worker_cells(worker) for worker in workers])
+    return [f"  {label:<8}  {text.rstrip()}" for label, text in zip(labels, texts, strict=True)]
+
+
+def _task_lines(tasks: list[SlurmTask]) -> list[str]:
+    """Return how many tasks run and where, how many wait and why, and the job numbers."""
+    running, waiting = split_by_state(tasks)
+    lines = [f"  tasks     {describe_running(running)}"] if running else []
+    lines += [f"  waiting   {describe_waiting(task)} (job {task.job})" for task in waiting[:4]]
+    numbers = sorted({task.job.partition("_")[0] for task in running}, key=lambda number: number.zfill(12))
+    return [*lines, f"  jobs      {', '.join(numbers)}"] if numbers else lines

@@ -1,4 +1,4 @@
-"""Runs: a plan (rows of mask, seed, role) handed to worker processes, which leave one record a row.
+"""Runs: a plan (rows of mask, seed and role) trained by worker processes, which write one record per row and target.
 
-There is no other way to train anything here.
+There is no other way to train a model in this program.
 """

@@ -1,9 +1,9 @@
-"""A circuit breaker for one device: failures in a row are the device's fault, not the models'.
+"""A circuit breaker for one device: many failures in a row are attributed to the device instead of the models.
 
-A model that fails now and then is tried again, and in the end given up. When every model fails that a device is given,
-something else is wrong (its memory is taken, its driver is broken, the disk refuses), and going on would give up the
-rest of the plan within minutes. The device then rests, tries one model, and rests longer; when that does not help it
-is done without.
+A model that fails now and then is tried again, and in the end given up. If every model on a device fails, something
+else is wrong (its memory is taken, its driver is broken, the disk refuses), and going on would give up the rest of the
+plan within minutes. The device is then paused, tries one model, and is paused for longer; if no pause helps, it is
+dismissed.
 """
 
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from tui_influence.designs import Row
 from tui_influence.runs.protocol import FailureKind
 
 PAUSES = (10.0, 60.0, 300.0)
-"""Seconds that a device rests, each time longer; after the last it is done without."""
+"""Seconds of each pause of a device; after the last it is dismissed."""
 MAX_FALSE_STARTS = 3
 """Workers in a row that may end before they begin a model."""
 DIVERGED_STREAK = 20
-"""Diverged models in a row, on a device that has trained others, that no longer can be the models' own fault."""
+"""Diverged models in a row, on a device that has finished others, that are attributed to the device."""
 
 
 @dataclass
@@ -24,10 +24,10 @@ class Breaker:
     """Failures in a row on one device.
 
     Attributes:
-        limit: different models that fail in a row until the device is held responsible.
+        limit: number of different models that must fail in a row for the device to be responsible.
         has_succeeded: whether models of this run have been finished, on this device or in an earlier session.
         failures: since the last success.
-        streak: models that failed since the last success or pause, some perhaps several times.
+        streak: models that failed since the last success or pause; a model may occur several times.
         reason: of the last failure.
     """
 
@@ -41,36 +41,36 @@ class Breaker:
     _paused_until: float = 0.0
 
     def on_begun(self) -> None:
-        """Note that a worker has begun a model."""
+        """Count that a worker has begun a model."""
         self._false_starts = 0
 
     def on_success(self) -> None:
-        """Note that a model was finished: whatever was wrong is over."""
+        """Count that a model was finished: the device works."""
         self.has_succeeded = True
         self.streak.clear()
         self.failures = self._false_starts = self._pauses = 0
         self._paused_until = 0.0
 
     def on_failure(self, row: Row, kind: FailureKind, reason: str) -> bool:
-        """Note that a model failed; return whether the device is to be held responsible."""
+        """Count that a model failed; return whether the device is responsible."""
         self.streak.append((row, kind))
         self.failures += 1
         self.reason = reason
-        if self.is_on_trial and kind is not FailureKind.DIVERGED:  # which a model can do by itself, on trial or not
+        if self.is_on_trial and kind is not FailureKind.DIVERGED:  # a model can diverge on any device
             return True
         only_diverged = all(kind is FailureKind.DIVERGED for _, kind in self.streak)
         limit = max(self.limit, DIVERGED_STREAK) if only_diverged and self.has_succeeded else self.limit
         return len({(row.role, row.index) for row, _ in self.streak}) >= limit
 
     def on_false_start(self, reason: str) -> bool:
-        """Note that a worker ended before it began a model; return whether the device is to be held responsible."""
+        """Count that a worker ended before it began a model; return whether the device is responsible."""
         self._false_starts += 1
         self.reason = reason
         return self.is_on_trial or self._false_starts >= MAX_FALSE_STARTS
 
     @property
     def is_on_trial(self) -> bool:
-        """Whether the device has rested and has finished nothing since: it is given one model at a time."""
+        """Whether the device was paused and has finished nothing since: it gets one model at a time."""
         return self._pauses > 0
 
     @property
@@ -79,9 +79,9 @@ class Breaker:
         return self._pauses >= len(PAUSES)
 
     def pause(self, now: float) -> float:
-        """Let the device rest from `now` (monotonic seconds) on; return for how many seconds. The streak is forgotten.
+        """Pause the device from `now` (monotonic seconds) on, and clear the streak; return the seconds of the pause.
 
-        Its models are the caller's to excuse.
+        The caller decides what happens to the models of the streak.
         """
         seconds = PAUSES[self._pauses]
         self._pauses += 1
@@ -90,6 +90,6 @@ class Breaker:
         self.streak.clear()
         return seconds
 
-    def rest(self, now: float) -> float:
-        """Return for how many more seconds the device rests; 0 if it does not."""
+    def remaining_pause(self, now: float) -> float:
+        """Return the seconds until the pause ends; 0 if the device is not paused."""
         return max(0.0, self._paused_until - now)

@@ -1,4 +1,4 @@
-"""Asking a run to stop: by a file, from any process or machine that sees its directory, or by a signal."""
+"""Stop requests: by a file, from any process or machine that sees the results directory, or by a signal."""
 
 import signal
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tui_influence.store.results_directory import refuse_links_in_path
 
 
 class StopLevel(IntEnum):
-    """How urgently a run is asked to stop."""
+    """How urgently a run is to stop."""
 
     NO = 0
     AFTER_CURRENT_MODELS = 1
@@ -25,7 +25,7 @@ class StopLevel(IntEnum):
 
 
 def stop_request(paths: Paths) -> StopLevel:
-    """Return what the run was asked."""
+    """Read the stop file."""
     if not paths.stop.exists():
         return StopLevel.NO
     try:
@@ -35,19 +35,20 @@ def stop_request(paths: Paths) -> StopLevel:
 
 
 def request_stop(paths: Paths, *, at_once: bool = False) -> StopLevel:
-    """Ask a run to stop: the first time after the models in hand, the second time at once.
+    """Request a run to stop: the first time after the models in training, the second time at once.
 
-    Tasks on a cluster see the request too, sooner or later; its engine is told besides, so that none begins in vain.
+    Tasks on a cluster see the stop file too, sooner or later; their jobs are also cancelled, so that none starts in
+    vain.
 
     Returns:
-        how urgently it is asked now.
+        how urgently it is to stop now.
 
     Raises:
-        TinflError: it cannot be asked.
+        TinflError: the request could not be written or sent.
     """
     refuse_links_in_path(paths.stop)
-    asked = stop_request(paths)
-    level = StopLevel.AT_ONCE if at_once or asked is not StopLevel.NO else StopLevel.AFTER_CURRENT_MODELS
+    previous = stop_request(paths)
+    level = StopLevel.AT_ONCE if at_once or previous is not StopLevel.NO else StopLevel.AFTER_CURRENT_MODELS
     write_json(paths.stop, {"level": int(level)}, durable=False)
     if jobs := read_jobs(paths):
         cancel_jobs(jobs, at_once=level is StopLevel.AT_ONCE)
@@ -56,19 +57,19 @@ def request_stop(paths: Paths, *, at_once: bool = False) -> StopLevel:
 
 
 def record_stopped(paths: Paths) -> None:
-    """Write down that a run on a cluster has stopped as asked: its planner, who would, was taken back.
+    """Record that a run on a cluster has stopped on request; its planner, which would do it, was cancelled.
 
-    Nothing is done while anything of it runs, or where its last word is written already. Who only looks at a run does
-    not call this.
+    This does nothing while any of its tasks run, or where the end is recorded already. Commands that only read a run
+    do not call it.
 
     Raises:
-        ResultsError: the directory refuses.
+        ResultsError: the directory cannot be written.
     """
-    if _stopped_unsaid(paths) is None:
+    if _unrecorded_stop(paths) is None:
         return
     refuse_links_in_path(paths.root)
-    with suppress(AlreadyRunningError), Ownership(paths):  # whoever has the lock starts it again: that word stands
-        last = _stopped_unsaid(paths)
+    with suppress(AlreadyRunningError), Ownership(paths):  # whoever holds the lock is about to start the run again
+        last = _unrecorded_stop(paths)
         if last is not None:
             log = EventLog(paths.events)
             log.write(State.STOPPED.value)
@@ -76,52 +77,52 @@ def record_stopped(paths: Paths) -> None:
             write_heartbeat(paths, last, durable=True)
 
 
-def _stopped_unsaid(paths: Paths) -> Heartbeat | None:
-    """Return the last word of a run that has stopped without one."""
-    written, (state, seen, _) = read_heartbeat(paths), observe(paths)
-    return seen if state is State.STOPPED and written is not None and written.state in ACTIVE else None
+def _unrecorded_stop(paths: Paths) -> Heartbeat | None:
+    """Return the final heartbeat of a run that has stopped without writing it."""
+    written, (state, current, _) = read_heartbeat(paths), observe(paths)
+    return current if state is State.STOPPED and written is not None and written.state in ACTIVE else None
 
 
 def clear_stop(paths: Paths) -> None:
-    """Forget an old request, when a run starts."""
+    """Remove an old request, when a run starts."""
     paths.stop.unlink(missing_ok=True)
 
 
-_ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class StopSignals:
-    """How often this process was asked to end."""
+    """A signal handler that counts requests to end this process."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._announced: set[int] = set()
+        self._counted_once: set[int] = set()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take in one signal.
+        """Count one signal.
 
-        A hang-up, which shell and kernel both send, counts once, and so does the warning of a batch system that time
-        is nearly up, which is repeated.
+        A hang-up, which both shell and kernel send, counts once, and so does a batch system's repeated warning that
+        time is nearly up.
         """
         if number in (signal.SIGHUP, signal.SIGUSR1):
-            if number in self._announced:
+            if number in self._counted_once:
                 return
-            self._announced.add(number)
+            self._counted_once.add(number)
         self._count += 1
 
     @property
     def level(self) -> StopLevel:
-        """What that asks of the run."""
+        """How urgently the run is to stop."""
         return StopLevel(min(self._count, int(StopLevel.AT_ONCE)))
 
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """Take interrupts, terminations, hang-ups and warnings (SIGUSR1) as requests to stop while the context lasts."""
-    asked = StopSignals()
-    before = {number: signal.signal(number, asked) for number in _ASKED_BY}
+    """Count interrupts, terminations, hang-ups and warnings (SIGUSR1) as stop requests while the context lasts."""
+    signals = StopSignals()
+    before = {number: signal.signal(number, signals) for number in _STOP_SIGNALS}
     try:
-        yield asked
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

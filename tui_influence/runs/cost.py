@@ -1,11 +1,11 @@
-"""What a sweep will cost, from a few timed training steps on every worker's device at once.
+"""Estimate of a sweep's cost, from a few timed training steps on every worker's device at once.
 
     python -P -m tui_influence.runs.cost DEVICE THREADS RESOLUTION CHANNELS [--allow-code]
 
-with a config as JSON on stdin, whose datasets are in the cache at that resolution and with so many channels.
+with a config as JSON on stdin, whose datasets are in the cache at that resolution and number of channels.
 
-A model's time is a line in its number of source steps, plus its transfers: two short trainings of different length
-give slope and intercept, a third the price of one more epoch of fine-tuning.
+A model's time is linear in its number of source steps, plus its transfers: two short trainings of different length
+give slope and intercept, a third the time of one more epoch of fine-tuning.
 """
 
 import argparse
@@ -40,25 +40,25 @@ _RECORD_BYTES = 1024
 """Of a record besides its arrays: names, metrics, digest."""
 
 
-NOT_TIMED = "not timed: this machine does not train; the first two models will tell, or this command in a job"
-"""What is said where nothing is timed."""
+NOT_TIMED = "not timed: this machine does not train; see the first two models, or run this command in a job"
+"""Message on a machine where nothing is timed."""
 
 
 def trains_here(config: Config) -> bool:
-    """Whether this machine is one that a run would train on: not the login node of a cluster."""
+    """Whether a run would train on this machine; false on the login node of a cluster."""
     return config.compute.executor == "local" or "SLURM_JOB_ID" in os.environ
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a sweep will cost.
+    """The cost of a sweep.
 
     Attributes:
         seconds_per_model: on one worker, while the others train too.
         workers: processes that train side by side.
         models: to train, held-out ones included.
         disk: bytes of records, of the compacted matrix and of thumbnails.
-        numerics: what each device computes with.
+        numerics: a description of each device's arithmetic.
     """
 
     seconds_per_model: float
@@ -82,29 +82,29 @@ def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted
     """Time a few steps on all workers' devices at once.
 
     Args:
-        config: of the sweep; the user's own, so its network may be their code.
+        config: of the sweep; from the user's own file, so its network may be their code.
         data: its datasets.
         devices: of each worker.
-        trusted: whether the config is read from the user's own file: see `open_datasets`.
+        trusted: whether the config was read from the user's own file: see `open_datasets`.
 
     Raises:
-        TinflError: it cannot be trained; with the reason of the first worker that says so.
+        TinflError: it cannot be trained; with the reason of the first worker that fails.
     """
     request = json.dumps(config_to_json(config)).encode()
     with ExitStack() as stack:
         processes = []
         for device in devices:
             processes.append(stack.enter_context(_start(config, data, device)))
-            stack.callback(processes[-1].kill)  # it may be training still, if another one fails
+            stack.callback(processes[-1].kill)  # it may still be training when another fails
         for process in processes:
-            _ask(process, request)
-        found = [_result(process) for process in processes]
+            _send(process, request)
+        timings = [_receive(process) for process in processes]
     return Cost(
-        seconds_per_model=float(np.mean([result["seconds"] for result in found])),
+        seconds_per_model=float(np.mean([timing["seconds"] for timing in timings])),
         workers=len(devices),
         models=config.design.models + config.design.heldout,
         disk=_disk(config, data, trusted=trusted),
-        numerics=sorted({result["numerics"] for result in found}),
+        numerics=sorted({timing["numerics"] for timing in timings}),
     )
 
 
@@ -121,27 +121,27 @@ def _start(config: Config, data: Datasets, device: str) -> "subprocess.Popen[byt
     )
 
 
-def _ask(process: "subprocess.Popen[bytes]", request: bytes) -> None:
+def _send(process: "subprocess.Popen[bytes]", request: bytes) -> None:
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it is dead already: `_result` has its last words
+    with suppress(BrokenPipeError):  # it is dead already: `_receive` reads the reason
         process.stdin.write(request)
     with suppress(BrokenPipeError):
         process.stdin.close()
     process.stdin = None
 
 
-def _result(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+def _receive(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     out, err = process.communicate()
     try:
-        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        timing: dict[str, Any] = json.loads(out.splitlines()[-1])
     except (ValueError, IndexError) as error:
         lines = err.decode(errors="replace").strip().splitlines()
         raise RunFailedError(f"a timed training ended early: {lines[-1] if lines else 'no message'}") from error
-    if "reason" in found:
-        failure = RunFailedError(found["reason"])
-        failure.exit_code = ExitCode(found["exit_code"])
+    if "reason" in timing:
+        failure = RunFailedError(timing["reason"])
+        failure.exit_code = ExitCode(timing["exit_code"])
         raise failure
-    return found
+    return timing
 
 
 def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
@@ -151,15 +151,15 @@ def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
     records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)
     sizes = np.bincount(data.groups.group_of_image[data.groups.group_of_image >= 0], minlength=groups)
     samples = int(np.minimum(sizes, SAMPLES_PER_GROUP).sum())
-    pictures = [
+    images = [
         (config.source, samples),
         *zip(config.target, (len(target.test) for target in data.targets), strict=True),
     ]
-    return records + sum(_thumbnails(section, count, data, trusted=trusted) for section, count in pictures)
+    return records + sum(_thumbnail_bytes(section, count, data, trusted=trusted) for section, count in images)
 
 
-def _thumbnails(section: Source | Target, count: int, data: Datasets, *, trusted: bool) -> int:
-    """About what is kept of so many images, if the others are as large as the first."""
+def _thumbnail_bytes(section: Source | Target, count: int, data: Datasets, *, trusted: bool) -> int:
+    """Estimate the size of the thumbnails of so many images, if all are as large as the first."""
     try:
         shape = native_shape(section, trusted=trusted)
     except UntrustedDatasetError:
@@ -169,21 +169,21 @@ def _thumbnails(section: Source | Target, count: int, data: Datasets, *, trusted
 
 def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int]) -> dict[str, Any]:
     """Return the expected seconds of one whole model on this device."""
-    from tui_influence.runs.worker import trainer_for
+    from tui_influence.runs.worker import trainer_for  # here, because it loads torch, in the timed process alone
 
     data = open_datasets(config, None, shape)
     design = make_design(config.design, len(data.groups.names), config.run.seed)
     row = design.row(Role.ESTIMATE, 0)
-    kept = np.flatnonzero((data.groups.group_of_image < 0) | row.mask[data.groups.group_of_image])
-    batch = min(config.train.batch_size, len(kept))
-    steps = max(1, config.train.epochs * len(kept) // batch)
+    selected = np.flatnonzero((data.groups.group_of_image < 0) | row.mask[data.groups.group_of_image])
+    batch = min(config.train.batch_size, len(selected))
+    steps = max(1, config.train.epochs * len(selected) // batch)
     quick = config.model_copy(
         update={"train": config.train.model_copy(update={"epochs": 1, "finetune_epochs": 1, "batch_size": batch})}
     )
     twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
 
     def seconds(short: Config, source_steps: int) -> float:
-        trainer = trainer_for(short, _first(data, kept, source_steps * batch), device, threads)
+        trainer = trainer_for(short, _with_images(data, selected, source_steps * batch), device, threads)
         everything = np.ones_like(row.mask)
         trainer.run(everything, row.seed)
         started = time.perf_counter()
@@ -199,15 +199,15 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     return {"seconds": total, "numerics": trainer_for(quick, data, device, threads).numerics}
 
 
-def _first(data: Datasets, kept: NDArray[np.int64], images: int) -> Datasets:
-    """Return the datasets with the first `images` of the kept source images only (repeated if they are fewer)."""
-    chosen = np.resize(kept, images)
+def _with_images(data: Datasets, selected: NDArray[np.int64], images: int) -> Datasets:
+    """Return the datasets with the first `images` of the selected source images only (repeated if they are fewer)."""
+    chosen = np.resize(selected, images)
     source = replace(data.source, images=data.source.images[chosen], labels=data.source.labels[chosen], counts=None)
     return replace(data, source=source, groups=replace(data.groups, group_of_image=data.groups.group_of_image[chosen]))
 
 
 def main() -> int:
-    """Time one worker's device; the answer on stdout."""
+    """Time one worker's device; print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("device")
     parser.add_argument("threads", type=int)
@@ -215,17 +215,17 @@ def main() -> int:
     parser.add_argument("channels", type=int)
     parser.add_argument("--allow-code", action="store_true")
     arguments = parser.parse_args()
-    import torch
+    import torch  # here, in the timed process alone
 
     torch.set_num_threads(arguments.threads)
     if arguments.allow_code:
         sys.path.append(str(Path.cwd()))
     try:
         shape = arguments.resolution, arguments.channels
-        found = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads, shape)
+        timing = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads, shape)
     except TinflError as error:
-        found = {"reason": str(error), "exit_code": int(error.exit_code)}
-    print(json.dumps(found))
+        timing = {"reason": str(error), "exit_code": int(error.exit_code)}
+    print(json.dumps(timing))
     return 0
 
 

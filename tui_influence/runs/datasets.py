@@ -1,4 +1,4 @@
-"""The datasets of a config: packed by whoever prepares a run, mapped from the cache by every worker."""
+"""The datasets of a config: packed when a run is prepared, memory-mapped from the cache by every worker."""
 
 import hashlib
 import sys
@@ -24,7 +24,7 @@ from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, and how much of how much is done."""
+"""Called with the present stage, the amount done, and the total."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Datasets:
 
     Attributes:
         source: the source dataset.
-        groups: which group each source image is in.
+        groups: the group of each source image.
         targets: in the order of the config.
         resolution: side of all images, in pixels.
         channels: of all images.
@@ -48,14 +48,15 @@ class Datasets:
     def fingerprints(self, config: Config) -> dict[str, str]:
         """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
         grouping = hashlib.blake2b(self.groups.group_of_image.tobytes(), digest_size=16)
-        grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))  # names of files may be no text
-        found = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
+        # file names need not be valid text
+        grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))
+        fingerprints = {"source": self.source.fingerprint, "groups": grouping.hexdigest()}
         for target, images in zip(config.target, self.targets, strict=True):
-            found[f"{target.name}/train"] = images.train.fingerprint
-            found[f"{target.name}/test"] = images.test.fingerprint
+            fingerprints[f"{target.name}/train"] = images.train.fingerprint
+            fingerprints[f"{target.name}/test"] = images.test.fingerprint
         if config.model.is_user_code:
-            found["network"] = _source_hash(config.model.arch)
-        return found
+            fingerprints["network"] = _source_hash(config.model.arch)
+        return fingerprints
 
 
 def open_datasets(
@@ -65,18 +66,17 @@ def open_datasets(
     *,
     trusted: bool = False,
 ) -> Datasets:
-    """Open the source and every target, packing what the cache does not hold yet.
+    """Open the source and every target, packing those that the cache does not hold yet.
 
     Args:
-        config: names them.
-        progress: is told how far it is.
-        shape: resolution and channels that all are packed in, instead of what the config leads to.
-        trusted: the config is read from the user's own file, not from a results directory: a dataset that it names
-            may be opened even if that could run code.
+        config: the run's config.
+        progress: called with the progress of packing.
+        shape: resolution and channels of the packed images, instead of those that follow from the config.
+        trusted: the config was read from the user's own file, not from a results directory: a dataset may be opened
+            even if that could run code.
 
     Raises:
-        UntrustedDatasetError: the config is not trusted, and has a dataset that the cache does not hold and that it
-            takes trust to open.
+        UntrustedDatasetError: the config is not trusted, and a dataset that requires trust is not in the cache.
         DatasetError: a dataset is not as the config describes it.
     """
     if shape is None:
@@ -84,7 +84,7 @@ def open_datasets(
         shape = config.model.resolution or shapes[0].side, max(shape.channels for shape in shapes)
     resolution, channels = shape
 
-    def told(what: str) -> Callable[[int, int], None] | None:
+    def stage_progress(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
     seed = config.run.seed
@@ -93,7 +93,7 @@ def open_datasets(
         seed=seed,
         resolution=resolution,
         channels=channels,
-        progress=told("packing the source"),
+        progress=stage_progress("packing the source"),
         trusted=trusted,
     )
     targets = tuple(
@@ -102,7 +102,7 @@ def open_datasets(
             seed=seed,
             resolution=resolution,
             channels=channels,
-            progress=told(f"packing {target.name}"),
+            progress=stage_progress(f"packing {target.name}"),
             trusted=trusted,
         )
         for target in config.target
@@ -111,16 +111,16 @@ def open_datasets(
 
 
 def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> Datasets:
-    """Map the datasets of a run that was prepared on this cache, without looking at what they were packed from.
+    """Map the datasets of a prepared run from the cache, without reading the files that they were packed from.
 
     Args:
         config: of the run.
         info: of the run.
-        trusted: as for `open_datasets`, where the cache no longer has them.
+        trusted: as for `open_datasets`, where the cache no longer holds them.
 
     Raises:
-        DatasetError: the cache no longer has them, and they cannot be packed again.
-        ConfigError: they are not what the run was prepared with.
+        DatasetError: the cache no longer holds them, and they cannot be packed again.
+        ConfigError: they differ from those that the run was prepared with.
     """
     source = reopen(info.source.fingerprint)
     halves = [[reopen(fingerprint) for fingerprint in target.fingerprints] for target in info.targets]
@@ -135,7 +135,7 @@ def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> 
 
 
 def _source_hash(arch: str) -> str:
-    """Return the hash of the file that defines a user's network; the module is found, not imported.
+    """Return the hash of the file that defines a user's network; the module is located, not imported.
 
     Raises:
         ConfigError: there is no such module.

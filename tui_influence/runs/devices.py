@@ -1,4 +1,4 @@
-"""Which devices a run's workers use, found out without loading torch into the supervisor."""
+"""The devices that a run's workers use, detected without loading torch into the supervisor."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ from tui_influence.text import pluralize, printable
 from tui_influence.training.cuda import CudaProbe, from_json
 
 MAX_WORKERS_PER_GPU = 8
-"""Where the config leaves the number open, `tuning` finds it between 1 and this."""
+"""Where the config leaves the number open, `autotune` chooses it between 1 and this."""
 
 _PROBE_TIMEOUT = 300.0
-"""Seconds that torch may take to find its devices: a cold file system serves it slowly."""
+"""Seconds that torch may take to list its devices: loading it from a cold file system is slow."""
 _DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 """Present where the kernel has a driver for an NVIDIA GPU (the last: Windows' subsystem for Linux)."""
 _GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")
@@ -29,25 +29,25 @@ def ignore_warning(text: str) -> None:
 
 
 def cpu_cores() -> int:
-    """Return the cores this process may use: in a task of a cluster no more than it was given."""
+    """Return how many cores this process may use; in a cluster task, at most those allocated to it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("TINFL_CPUS", "")
-    return min(cores, int(given)) if given.isdigit() and int(given) else cores
+    allocated = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("TINFL_CPUS", "")
+    return min(cores, int(allocated)) if allocated.isdigit() and int(allocated) else cores
 
 
 def node_name() -> str:
-    """Return what a cluster calls this machine."""
+    """Return the name of this machine on its cluster."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 @cache
 def probe_cuda() -> CudaProbe:
-    """Ask torch for its CUDA devices, in a process of its own, once; none at once where there is no driver."""
+    """List torch's CUDA devices, in a separate process and once; an empty list at once where there is no driver."""
     if not (any(Path(file).exists() for file in _DRIVER_FILES) or shutil.which("nvidia-smi")):
         return CudaProbe(reason="no NVIDIA driver here")
     command = [sys.executable, "-P", "-m", "tui_influence.training.cuda"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -58,70 +58,70 @@ def probe_cuda() -> CudaProbe:
             env=os.environ | worker_environment("cuda"),  # GPUs are numbered as workers see them
         )
     except subprocess.TimeoutExpired:
-        return CudaProbe(reason=f"torch has not answered within {_PROBE_TIMEOUT:.0f} s")
+        return CudaProbe(reason=f"torch did not answer within {_PROBE_TIMEOUT:.0f} s")
     except OSError as error:
-        return CudaProbe(reason=f"torch cannot be asked: {error.strerror}")
-    lines = done.stdout.strip().splitlines()
+        return CudaProbe(reason=f"cannot run torch: {error.strerror}")
+    lines = process.stdout.strip().splitlines()
     try:
         return from_json(lines[-1] if lines else "")
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return CudaProbe(reason=f"torch cannot be asked: {printable(last, 200)}")
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        return CudaProbe(reason=f"cannot run torch: {printable(last, 200)}")
 
 
 def has_unusable_gpu(probe: CudaProbe) -> bool:
-    """Whether there is a GPU that torch could use but for a reason, and that nobody has hidden from it."""
+    """Whether this machine has a GPU, not hidden by CUDA_VISIBLE_DEVICES, that torch cannot use for a stated reason."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
     present = any(list(Path("/").glob(pattern.lstrip("/"))) for pattern in _GPU_FILES)
     return bool(probe.reason) and not probe.devices and present and not hidden
 
 
 def with_devices(config: Config, devices: list[str] | str | None) -> Config:
-    """Return the config with other devices than it names; None leaves them."""
+    """Return the config with these devices instead of its own; None leaves it unchanged."""
     if devices is None:
         return config
     return config.model_copy(update={"compute": config.compute.model_copy(update={"devices": devices})})
 
 
 def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str], None] = ignore_warning) -> list[str]:
-    """Return the device of each worker to start with.
+    """Return the device of each worker that a run starts with.
 
     Args:
-        compute: the section of the config that names the devices.
-        gpus: that an engine gave this task, so that they are paid for; not to be passed over for the processor.
-        warn: gets what a user should know of devices that are left out.
+        compute: the config section that names the devices.
+        gpus: number of GPUs allocated to this cluster task; if they cannot be used, training on the CPU is an error.
+        warn: called with a warning for each device that is left out.
 
     Raises:
-        DeviceError: a device is named that is none, or no device can be used.
+        DeviceError: the config names an invalid device, or no device can be used.
     """
-    devices = _all_devices(gpus, warn) if compute.devices == "auto" else _usable(list(compute.devices), warn)
-    workers = {device: _workers(device, compute) for device in devices}
-    # Turn by turn, so that a plan shorter than the list still uses every device.
+    devices = _all_devices(gpus, warn) if compute.devices == "auto" else _usable_devices(list(compute.devices), warn)
+    workers = {device: _initial_workers(device, compute) for device in devices}
+    # Round robin, so that a plan shorter than the list still uses every device.
     return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
 
 
 def max_workers(device: str, compute: ComputeSection) -> int:
-    """Return how many workers `tuning` may give a device; 1 where their number is fixed."""
+    """Return how many workers `autotune` may give a device; 1 where their number is fixed."""
     if compute.workers_per_device != "auto" or device == "cpu":
         return 1
     return max(1, min(MAX_WORKERS_PER_GPU, cpu_cores()))
 
 
-def _workers(device: str, compute: ComputeSection) -> int:
+def _initial_workers(device: str, compute: ComputeSection) -> int:
     if compute.workers_per_device != "auto":
         return compute.workers_per_device
     return max(1, cpu_cores() // compute.threads) if device == "cpu" else 1
 
 
 def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
-    """Return every CUDA device that can be used; the processor if there is none."""
+    """Return every usable CUDA device, or the CPU if there is none."""
     probe = probe_cuda()
     reasons = {index: device.reason for index, device in enumerate(probe.devices) if device.reason}
     usable = [f"cuda:{index}" for index in range(len(probe.devices)) if index not in reasons]
     if len(usable) < gpus:
         why = "; ".join([probe.reason, *(f"cuda:{index}: {reason}" for index, reason in reasons.items())]).strip("; ")
-        seen = f"torch can use {len(usable) or 'none'}" + (f" ({printable(why, 300)})" if why else "")
-        raise DeviceError(f"{pluralize(gpus, 'GPU')} a task were asked for, {seen} on {node_name()}")
+        available = f"torch can use {len(usable) or 'none'}" + (f" ({printable(why, 300)})" if why else "")
+        raise DeviceError(f"the config requests {pluralize(gpus, 'GPU')} per task, but {available} on {node_name()}")
     for index, reason in reasons.items():
         warn(f"cuda:{index} is not used: {printable(reason, 300)}")
     if has_unusable_gpu(probe):
@@ -129,16 +129,16 @@ def _all_devices(gpus: int, warn: Callable[[str], None]) -> list[str]:
     return usable or ["cpu"]
 
 
-def _usable(devices: list[str], warn: Callable[[str], None]) -> list[str]:
-    """Return those of the named devices that can be used."""
+def _usable_devices(devices: list[str], warn: Callable[[str], None]) -> list[str]:
+    """Return the named devices that can be used."""
     if not devices:
         raise DeviceError('compute.devices is empty: name at least one device, or use "auto"')
     reasons = {device: reason for device in devices if (reason := _reason_against(device))}
     refusals = [f'"{device}" cannot be used: {printable(reason, 300)}' for device, reason in reasons.items()]
     if len(reasons) == len(set(devices)):
         raise DeviceError(f"compute.devices: {'; '.join(refusals)}")
-    for refusal in refusals:
-        warn(f"compute.devices: {refusal}; training on the others")
+    for to_results_error in refusals:
+        warn(f"compute.devices: {to_results_error}; training on the others")
     return [device for device in devices if device not in reasons]
 
 
@@ -148,13 +148,13 @@ def _reason_against(device: str) -> str:
     if kind == "cpu" and not index:
         return ""
     if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
-        raise DeviceError(f'compute.devices: "{device}" is no device; use "cpu", "cuda" or "cuda:0"')
+        raise DeviceError(f'compute.devices: "{device}" is not a device; use "cpu", "cuda" or "cuda:0"')
     return probe_cuda().unusable_reason(int(index or 0))
 
 
-_CPU = {
-    # An allocator that keeps its pages and asks for huge ones: activations are freed and asked for again at every
-    # step, and without this each step pays for the page faults.
+_ALLOCATOR_AND_THREADS = {
+    # Let the allocator keep its pages and use huge ones: activations are freed and allocated again at every step,
+    # and otherwise each step pays for the page faults.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
@@ -164,22 +164,21 @@ _CPU = {
     "GOMP_SPINCOUNT": "0",
 }
 
-
 _CUDA = {
     # cuBLAS is deterministic over several streams only with a workspace of fixed size.
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    # The numbers of GPUs are those of nvidia-smi and of the gauges; CUDA by itself puts the fastest first.
+    # Number the GPUs as nvidia-smi and NVML do; by default CUDA puts the fastest first.
     "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
 }
 
 
 def worker_environment(device: str, threads: int = 1) -> dict[str, str]:
-    """Variables to add to a worker's environment before it starts; none of them has an effect later.
+    """Return the environment variables that a worker must start with; they have no effect once it runs.
 
     Args:
         device: "cpu", "cuda" or "cuda:0".
-        threads: that the worker will be given.
+        threads: threads of the worker.
     """
-    count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**_CPU, **count, **(_CUDA if device.startswith("cuda") else {})}
+    counts = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return {**_ALLOCATOR_AND_THREADS, **counts, **(_CUDA if device.startswith("cuda") else {})}

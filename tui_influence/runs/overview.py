@@ -1,6 +1,6 @@
-"""How a run stands, counted from its records: the one answer behind `tinfl status` and the app's first screen.
+"""The state of a run, counted from its records; used by `tinfl status` and the app's first screen.
 
-Cheap (file names, a few small JSON files) and light (neither numpy nor pydantic), so that it may be asked every second.
+Cheap (file names and a few small JSON files) and light (neither numpy nor pydantic), as it is computed every second.
 """
 
 import time
@@ -10,18 +10,14 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
-from tui_influence.store.listing import (
-    failure_reason,
-    list_completed,
-    list_failures,
-)
+from tui_influence.store.listing import failure_reason, list_completed, list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info
 
 
 @dataclass(frozen=True)
 class FailedModel:
-    """A model that was given up."""
+    """A model that failed for good."""
 
     role: Role
     index: int
@@ -30,17 +26,17 @@ class FailedModel:
 
 @dataclass(frozen=True)
 class Overview:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
-        state: what it is doing.
-        heartbeat: the supervisor's last word, if any.
+        state: of the run.
+        heartbeat: the supervisor's last heartbeat, if any.
         owner: the supervisor, if known.
-        info: what the run is; None while it is being prepared for the first time.
-        done: models recorded, a role each.
-        failed: models given up, a role each.
+        info: the run's description; None while it is being prepared for the first time.
+        done: models recorded, by role.
+        failed: models that failed for good, by role.
         failures: the last of them, with reasons.
-        observed_at: when this was looked at, seconds since 1970.
+        observed_at: seconds since 1970.
     """
 
     state: State
@@ -54,12 +50,12 @@ class Overview:
 
     @property
     def is_active(self) -> bool:
-        """Whether a supervisor is at work."""
+        """Whether the run is being executed."""
         return self.state in ACTIVE
 
     @property
     def planned(self) -> dict[Role, int]:
-        """Models planned, a role each; nothing before they are."""
+        """Models planned, by role; empty before the first preparation."""
         return self.info.planned_rows if self.info else {}
 
     @property
@@ -79,28 +75,28 @@ class Overview:
 
     @property
     def left(self) -> int:
-        """Models still to train."""
+        """Models left to train."""
         return max(self.total - self.finished - self.given_up, 0)
 
     @property
     def heartbeat_age(self) -> float | None:
-        """Seconds since the supervisor's last word."""
+        """Seconds since the last heartbeat."""
         return self.observed_at - self.heartbeat.time if self.heartbeat else None
 
     @property
     def is_silent(self) -> bool:
-        """Whether a supervisor that counts as being at work has said nothing for longer than it should."""
+        """Whether the heartbeat of an active run is overdue."""
         age = self.heartbeat_age
         return self.is_active and age is not None and age > HEARTBEAT_OVERDUE
 
 
 def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3) -> Overview:
-    """Look at a run.
+    """Return the state of a run.
 
     Args:
         paths: of the run.
-        info: what the run is, if that was read before.
-        max_failures: reasons to read, of the last failures of each role.
+        info: the run's description, if it was read before.
+        max_failures: number of failures per role whose reasons are read, the last ones.
 
     Raises:
         ResultsError: no such directory, or no run in it.
@@ -114,7 +110,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     return Overview(
         state=state,
-        heartbeat=_brought_up_to_date(heartbeat, planned, finished, failed),
+        heartbeat=_with_record_counts(heartbeat, planned, finished, failed),
         owner=owner,
         info=info,
         done={role: len(indices) for role, indices in finished.items()},
@@ -128,22 +124,22 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
     )
 
 
-def _brought_up_to_date(
+def _with_record_counts(
     heartbeat: Heartbeat | None, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
 ) -> Heartbeat | None:
-    """On a cluster nobody counts while tasks run: what is left follows from the records, the time from how many run."""
+    """Count records on behalf of a cluster, where nobody does while tasks run; the ETA follows from their rate."""
     if heartbeat is None or not heartbeat.tasks:
         return heartbeat
-    total, done, gone = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
-    heartbeat = replace(heartbeat, total=total, done=done, failed=gone)
+    total, done, n_failed = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
+    heartbeat = replace(heartbeat, total=total, done=done, failed=n_failed)
     if not heartbeat.models_per_hour:
         return heartbeat
-    seconds = 3600 * max(0, total - done - gone) / heartbeat.models_per_hour
+    seconds = 3600 * max(0, total - done - n_failed) / heartbeat.models_per_hour
     return replace(heartbeat, eta=(seconds, seconds, seconds))
 
 
 def _reason(paths: Paths, role: Role, index: int) -> str:
     try:
         return failure_reason(paths, role, index)
-    except ResultsError as error:  # tried again a moment ago, or damaged: the count stands, the reason is gone
+    except ResultsError as error:  # tried again a moment ago, or damaged: it still counts as a failure
         return str(error)

@@ -1,4 +1,4 @@
-"""Who runs a run: a lock held for the supervisor's life, and who that is, so that a recycled pid is not believed."""
+"""Ownership of a run: a lock held for the supervisor's life, and an identification that survives recycled pids."""
 
 import errno
 import fcntl
@@ -25,9 +25,9 @@ _START_FIELD = 18
 
 @dataclass(frozen=True)
 class Owner:
-    """A supervisor process, distinguishable from any other that ever had its pid.
+    """A supervisor process, distinguishable from any other process that ever had its pid.
 
-    The wall clock plays no part in it: a clock that is set forward or back must not make a live run look lost.
+    It does not depend on the wall clock: a clock that is set forward or back must not make a live run look lost.
 
     Attributes:
         pid: its process id.
@@ -35,7 +35,7 @@ class Owner:
             since 1970.
         host: the machine.
         boot: the machine's boot id, empty where it has none.
-        directory: the results directory that it trains into, absolute; empty if that is not known.
+        directory: its results directory, absolute; empty if that is not known.
         inode: of that directory, with its device: a directory that is renamed or mounted elsewhere is the same.
     """
 
@@ -58,7 +58,7 @@ class Owner:
         return self.host == socket.gethostname()
 
     def is_alive(self) -> bool | None:
-        """Whether the process still exists; None where that cannot be seen (another machine, another user's)."""
+        """Whether the process still exists; None where that cannot be checked (another machine, another user's)."""
         if not self.is_local:
             return None
         if self.boot != _boot_id():
@@ -69,7 +69,7 @@ class Owner:
             return None
 
     def trains_elsewhere(self, root: Path) -> bool:
-        """Whether it trains into another directory of this machine, so that `root` is a copy of its run."""
+        """Whether its results are in another directory of this machine, so that `root` is a copy of its run."""
         if not self.is_local or not self.directory:
             return False
         directory = root.resolve()
@@ -77,7 +77,7 @@ class Owner:
 
 
 def read_owner(paths: Paths) -> Owner | None:
-    """Return who last owned the run, or None if nobody did or the file is damaged."""
+    """Read the last owner of a run; None if there was none or the file is damaged."""
     if not paths.owner.exists():
         return None
     try:
@@ -112,7 +112,7 @@ class Ownership:
 
         Raises:
             AlreadyRunningError: another supervisor holds it.
-            ResultsError: the directory refuses.
+            ResultsError: the directory cannot be written.
         """
         try:
             self._descriptor = os.open(self._paths.lock, _LOCK_FLAGS, lock_mode(self._paths.root))
@@ -124,7 +124,7 @@ class Ownership:
             os.close(self._descriptor)
             raise already_running(self._paths) from error
         except OSError as error:
-            # A file system without locks: the heartbeat, which the caller has looked at, has to do.
+            # A file system without locks: the heartbeat, which the caller has checked, must suffice.
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
                 os.close(self._descriptor)
                 raise to_results_error(error, "lock", self._paths.lock) from error
@@ -139,14 +139,14 @@ class Ownership:
 
 
 def already_running(paths: Paths) -> AlreadyRunningError:
-    """Return the refusal that names who owns the run."""
+    """Return the error that names the run's owner."""
     jobs = read_jobs(paths)
     if jobs is not None:
         numbers = ", ".join(printable(job, 20) for job in (*jobs.arrays, jobs.planner) if job)
         return AlreadyRunningError(f"{printable(str(paths.root))}: it is on the cluster (jobs {numbers})")
     owner = read_owner(paths)
-    who = f" (pid {owner.pid} on {printable(owner.host)})" if owner else ""
-    return AlreadyRunningError(f"{printable(str(paths.root))}: another supervisor is running it{who}")
+    process = f" (pid {owner.pid} on {printable(owner.host)})" if owner else ""
+    return AlreadyRunningError(f"{printable(str(paths.root))}: another supervisor is running it{process}")
 
 
 def _inode(directory: Path) -> str:

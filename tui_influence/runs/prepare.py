@@ -1,4 +1,4 @@
-"""From a config to a results directory that is ready to be filled: `run.json`, the plan, what is kept of the data."""
+"""Preparation of a results directory from a config: `run.json`, the plan, labels and thumbnails."""
 
 import subprocess
 import sys
@@ -27,11 +27,11 @@ from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo, read_r
 from tui_influence.text import printable
 
 SAMPLES_PER_GROUP = 12
-"""Source images kept of each group, to be looked at later."""
+"""Source images of each group that are stored as thumbnails."""
 _THUMBNAIL_BYTES = 96 << 20
-"""Budget for the thumbnails of one target; they get smaller before they get fewer."""
-_HALVES = ("train", "test")
-"""Of a target: each is packed, and has a fingerprint."""
+"""Maximum size of the thumbnails of one target; with more images they become smaller, not fewer."""
+_PARTS = ("train", "test")
+"""The parts of a target; each is packed, and has a fingerprint."""
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
 
 
@@ -44,17 +44,17 @@ def prepare(
 
     Args:
         config: of the run.
-        paths: where its results go; the caller owns the run.
-        progress: told about the slow parts.
-        trusted: whether the config is read from the user's own file: see `open_datasets`.
+        paths: of its results; the caller owns the run.
+        progress: called in the slow parts.
+        trusted: whether the config was read from the user's own file: see `open_datasets`.
 
     Returns:
-        what the run is, and its rows in the order they are trained.
+        the run's description, and its rows in the order they are trained.
 
     Raises:
         DatasetError: a dataset is not as the config describes it.
         ConfigError: the design is impossible, or the directory holds a run of other data.
-        ResultsError: the directory refuses, or its `run.json` or `arms.json` is damaged.
+        ResultsError: the directory cannot be written, or its `run.json` or `arms.json` is damaged.
     """
     previous = read_run_info(paths.root) if paths.run.exists() else None
     pruning = read_arms(paths) if paths.arms.exists() else None
@@ -66,24 +66,24 @@ def prepare(
     except DatasetError:
         if previous is None:
             raise
-        # Moved or gone, or not to be opened; but the cache still has what the run began with.
+        # Moved or gone, or not to be opened; but the cache may still hold the data that the run began with.
         data = reopen_datasets(config, previous, trusted=trusted)
     design = make_design(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
     rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
-    decided = compute_identity(config, data.fingerprints(config))
-    if previous and previous.identity != decided:
+    identity = compute_identity(config, data.fingerprints(config))
+    if previous and previous.identity != identity:
         raise ConfigError(
-            f"{paths.root}: what it is trained on changed since this run was started: {_changed(previous, data)}"
+            f"{paths.root}: the training data changed since this run was started: {_changes(previous, data)}"
         )
-    check_identity(paths, decided)
+    check_identity(paths, identity)
     if previous:
         _check_description(paths, previous, config, data)
         info = previous
     else:
-        progress("keeping thumbnails", 0, 0)
-        info = _describe(config, data, paths, decided, trusted=trusted)
+        progress("writing thumbnails", 0, 0)
+        info = _describe(config, data, paths, identity, trusted=trusted)
     write_plan(paths, rows)
     models, heldout, arms = (0, 0, pruning.n_rows) if pruning else (config.design.models, config.design.heldout, 0)
     info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
@@ -92,15 +92,15 @@ def prepare(
 
 
 def extend_arms(paths: Paths, pruning: Pruning) -> None:
-    """Write what a pruning is to retrain, which must hold all that it was to retrain before.
+    """Write the arms of a pruning, which must include all arms written before.
 
     Args:
         paths: of the pruning; the caller owns it.
-        pruning: as it was planned from what was there a moment ago.
+        pruning: as it was planned a moment ago from the arms written before.
 
     Raises:
-        ConfigError: somebody else has extended it since.
-        ResultsError: the directory refuses.
+        ConfigError: another command has extended it meanwhile.
+        ResultsError: the directory cannot be written.
     """
     if paths.run.exists() and paths.arms.exists():
         planned = {row.index: row for arm in pruning.arms for row in arm.rows}
@@ -111,7 +111,7 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
 
 
 def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
-    """Write a pruning's plan with further rows at its end; return what the run is now."""
+    """Write a pruning's plan with further rows at its end; return the run's new description."""
     write_plan(paths, rows)
     info = replace(info, arms=len(rows))
     write_run_info(paths, info)
@@ -119,7 +119,7 @@ def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
 
 
 def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:
-    """Check that `run.json` is of a pruning where there is an `arms.json`, and only there.
+    """Check that `run.json` describes a pruning if there is an `arms.json`, and only then.
 
     Raises:
         ResultsError: it is not.
@@ -128,13 +128,13 @@ def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:
         check_arms(paths, pruning, info)
     elif info.arms:
         raise ResultsError(
-            f"{printable(str(paths.run))}: that of a pruning, but there is no arms.json beside it: half copied, or "
-            f"copied to where it does not belong; {COPY_AGAIN}"
+            f"{printable(str(paths.run))}: it describes a pruning, but there is no arms.json beside it: half copied, "
+            f"or copied to the wrong directory; {COPY_AGAIN}"
         )
 
 
 def _check_targets(paths: Paths, info: RunInfo, config: Config) -> None:
-    """Check that `run.json` describes the targets of the config: the datasets are opened by both.
+    """Check that `run.json` describes the targets of the config, as datasets are opened by both.
 
     Raises:
         ResultsError: it does not.
@@ -143,12 +143,12 @@ def _check_targets(paths: Paths, info: RunInfo, config: Config) -> None:
     if described != configured:
         raise _misdescribed(paths, f"targets {', '.join(described)}, where the config has {', '.join(configured)}")
     for target in info.targets:
-        if len(target.fingerprints) != len(_HALVES):
+        if len(target.fingerprints) != len(_PARTS):
             raise _misdescribed(paths, f"{len(target.fingerprints)} fingerprints of target {target.name}")
 
 
 def _check_description(paths: Paths, info: RunInfo, config: Config, data: Datasets) -> None:
-    """Check that what `run.json` says of the data is so; records are held against it, and readers read by it.
+    """Check the description of the data in `run.json`, which records are compared with and readers rely on.
 
     Raises:
         ResultsError: it is not.
@@ -180,11 +180,11 @@ def _misdescribed(paths: Paths, difference: str) -> ResultsError:
     )
 
 
-def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, trusted: bool) -> RunInfo:
+def _describe(config: Config, data: Datasets, paths: Paths, identity: str, *, trusted: bool) -> RunInfo:
     make_directory(paths.root)
     return RunInfo(
         name=config.run.name,
-        identity=decided,
+        identity=identity,
         config=config_to_json(config),
         seed=config.run.seed,
         models=config.design.models,
@@ -192,7 +192,9 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
         resolution=data.resolution,
         channels=data.channels,
         source=_describe_source(
-            data, skipped=len(data.source.skipped), digests=_keep_source(config, data, paths, trusted=trusted)
+            data,
+            skipped=len(data.source.skipped),
+            digests=_write_source_images(config, data, paths, trusted=trusted),
         ),
         targets=[
             _describe_target(
@@ -200,11 +202,11 @@ def _describe(config: Config, data: Datasets, paths: Paths, decided: str, *, tru
                 data,
                 i,
                 skipped=len(images.train.skipped) + len(images.test.skipped),
-                digests=_keep_target(config, data, paths, i, trusted=trusted),
+                digests=_write_target_images(config, data, paths, i, trusted=trusted),
             )
             for i, images in enumerate(data.targets)
         ],
-        versions=versions(),
+        versions=package_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -238,20 +240,22 @@ def _describe_target(
     )
 
 
-def _keep_target(config: Config, data: Datasets, paths: Paths, position: int, *, trusted: bool) -> dict[str, str]:
+def _write_target_images(
+    config: Config, data: Datasets, paths: Paths, position: int, *, trusted: bool
+) -> dict[str, str]:
     section, images = config.target[position], data.targets[position]
     n = len(images.test)
     side = thumbnail_side(n, data.channels)
-    pictures = thumbnails(section, "test", images.test, np.arange(n), side, trusted=trusted)
+    thumbnail_images = thumbnails(section, "test", images.test, np.arange(n), side, trusted=trusted)
     examples = Examples(
         labels=images.test.labels,
         estimate=split_examples(images.test.labels, config.run.seed),
         names=images.test.names,
     )
-    return write_examples(paths, position, examples, pictures)
+    return write_examples(paths, position, examples, thumbnail_images)
 
 
-def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:
+def _write_source_images(config: Config, data: Datasets, paths: Paths, *, trusted: bool) -> dict[str, str]:
     groups = data.groups.group_of_image
     order = np.argsort(groups, kind="stable")
     chosen: list[int] = []
@@ -262,8 +266,8 @@ def _keep_source(config: Config, data: Datasets, paths: Paths, *, trusted: bool)
         chosen.extend(members[::step][:SAMPLES_PER_GROUP].tolist())
     positions = np.array(chosen, dtype=np.int64)
     side = thumbnail_side(len(positions), data.channels)
-    pictures = thumbnails(config.source, "source", data.source, positions, side, trusted=trusted)
-    return write_source_thumbnails(paths, pictures, groups[positions])
+    thumbnail_images = thumbnails(config.source, "source", data.source, positions, side, trusted=trusted)
+    return write_source_thumbnails(paths, thumbnail_images, groups[positions])
 
 
 def thumbnail_side(count: int, channels: int) -> int:
@@ -271,17 +275,17 @@ def thumbnail_side(count: int, channels: int) -> int:
     return int(min(64, max(16, (_THUMBNAIL_BYTES / max(1, count * channels)) ** 0.5)))
 
 
-def _changed(previous: RunInfo, data: Datasets) -> str:
-    changed = ["the source"] if previous.source.fingerprint != data.source.fingerprint else []
+def _changes(previous: RunInfo, data: Datasets) -> str:
+    changes = ["the source"] if previous.source.fingerprint != data.source.fingerprint else []
     for old, new in zip(previous.targets, data.targets, strict=True):
         if old.fingerprints != [new.train.fingerprint, new.test.fingerprint]:
-            changed.append(f"target {old.name}")
-    return ", ".join(changed) or "the grouping, or the code of the network"
+            changes.append(f"target {old.name}")
+    return ", ".join(changes) or "the grouping, or the code of the network"
 
 
 def version_warnings(info: RunInfo) -> list[str]:
-    """Return a warning where this session's packages are not those that the run began with."""
-    now = versions()
+    """Return a warning if this session's packages differ from those that the run began with."""
+    now = package_versions()
     mixed = [
         f"{package} {before} -> {now[package]}"
         for package, before in info.versions.items()
@@ -290,27 +294,27 @@ def version_warnings(info: RunInfo) -> list[str]:
     return [f"the run began with other versions: {', '.join(mixed)}"] if mixed else []
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of this program and of what its records depend on."""
-    found = {"tinfl": __version__, "python": sys.version.split()[0]}
+def package_versions() -> dict[str, str]:
+    """Return the versions of this program and of the packages that its records depend on."""
+    versions = {"tinfl": __version__, "python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
     revision = _git_revision()
-    return {**found, "git": revision} if revision else found
+    return {**versions, "git": revision} if revision else versions
 
 
 def _git_revision() -> str | None:
-    """The revision of this program, when it runs from a checkout of its own."""
+    """Return the git revision of this program, if it runs from a checkout."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return None
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() or None
+    return process.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""What a supervisor knows about its models so far: rate, time left, accuracies, and what should worry a user."""
+"""Statistics of the models trained so far: rate, time left, accuracies, and warnings that follow from them."""
 
 import math
 from collections import deque
@@ -10,11 +10,11 @@ from typing import Any
 from tui_influence.runs.protocol import Done
 
 MIN_MODELS = 5
-"""Models before anything is concluded from their mean."""
-_RECENT = 101
-"""Models whose median is the usual time of a model."""
-_LONGEST = 1e7
-"""Seconds that no model takes, a third of a year: a file may say anything."""
+"""Minimum number of models before anything is concluded from their mean."""
+_MAX_RECENT = 101
+"""Number of latest models whose median is the usual time of a model."""
+_MAX_SECONDS = 1e7
+"""Seconds that no model takes, a third of a year; an event file may hold any number."""
 UNLEARNT_LOSS = 0.9
 """A source loss above this fraction of log(classes) means that the source was hardly learnt."""
 
@@ -28,7 +28,7 @@ class RunningMean:
     _squares: float = 0.0
 
     def add(self, value: float) -> None:
-        """Take in one value."""
+        """Add one value."""
         self.count += 1
         delta = value - self.mean
         self.mean += delta / self.count
@@ -42,15 +42,15 @@ class RunningMean:
 
 @dataclass
 class ModelStatistics:
-    """Statistics over the models of this session.
+    """Statistics of the models of one session.
 
     Attributes:
         workers: processes that train side by side.
         seconds: wall time of a model.
-        lost: seconds of workers that led to no model: restarts, pauses, models that failed.
+        lost: seconds of workers that led to no model: restarts, pauses, failed models.
         source_loss: of the last source epoch, over log(classes present).
         source_accuracy: of the last source epoch.
-        target_accuracy: on the test examples, a mean a target.
+        target_accuracy: on the test examples; one mean per target.
     """
 
     workers: int
@@ -60,10 +60,10 @@ class ModelStatistics:
     source_accuracy: RunningMean = field(default_factory=RunningMean)
     target_accuracy: list[RunningMean] = field(default_factory=list)
     _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
-    """On each device: seconds and number of source groups of the last models."""
+    """By device: seconds and number of source groups of the latest models."""
 
     def add(self, done: Done) -> None:
-        """Take in one finished model."""
+        """Add one finished model."""
         self.seconds.add(done.seconds)
         first = done.metrics[0] if done.metrics else {}
         if "source_accuracy" in first:
@@ -76,16 +76,16 @@ class ModelStatistics:
             if "target_accuracy" in metrics:
                 mean.add(metrics["target_accuracy"])
 
-    def remember(self, device: str, seconds: float, groups: int) -> None:
-        """Take in how long a model took, perhaps in an earlier session; see `usual_seconds`."""
-        self._recent.setdefault(device, deque(maxlen=_RECENT)).append((seconds, groups))
+    def add_time(self, device: str, seconds: float, groups: int) -> None:
+        """Add the time of a model, perhaps of an earlier session; see `usual_seconds`."""
+        self._recent.setdefault(device, deque(maxlen=_MAX_RECENT)).append((seconds, groups))
 
-    def remember_events(self, events: Iterable[dict[str, Any]], groups: Mapping[tuple[str, int], int]) -> None:
-        """Take in how long the models of earlier sessions took.
+    def add_past_times(self, events: Iterable[dict[str, Any]], groups: Mapping[tuple[str, int], int]) -> None:
+        """Add the times of the models of earlier sessions.
 
         Args:
-            events: of the run, from its begin.
-            groups: of the source that each row is trained on, by role and index.
+            events: of the run, from its start.
+            groups: number of source groups that each row is trained on, by role and index.
         """
         devices: dict[Any, Any] = {}
         for event in events:
@@ -97,59 +97,60 @@ class ModelStatistics:
             if event["event"] != "model" or worker not in devices or not isinstance(seconds, int | float):
                 continue
             size = groups.get((role, index)) if isinstance(role, str) and isinstance(index, int) else None
-            if size is not None and 0 < seconds < _LONGEST:
-                self.remember(str(devices[worker]), float(seconds), size)
+            if size is not None and 0 < seconds < _MAX_SECONDS:
+                self.add_time(str(devices[worker]), float(seconds), size)
 
     def usual_seconds(self, device: str, groups: int) -> float | None:
-        """Return the median time of the last models on a device, or on devices of its kind while it has finished none.
+        """Return the median time of the latest models on a device, or on devices of its kind if it has finished none.
 
-        A model that was trained on fewer groups counts for as much longer as this one has more.
+        The time of a model that was trained on fewer groups is scaled up in proportion.
 
         Args:
             device: that trains the model.
-            groups: of the source that the model is trained on.
+            groups: number of source groups that the model is trained on.
 
         Returns:
             seconds; None before any model is finished.
         """
         kind = device.partition(":")[0]
-        alike = [recent for other, recent in self._recent.items() if other.partition(":")[0] == kind]
-        last = self._recent.get(device) or [model for recent in alike for model in recent]
-        return median(seconds * max(1.0, groups / max(1, size)) for seconds, size in last) if last else None
+        same_kind = [recent for other, recent in self._recent.items() if other.partition(":")[0] == kind]
+        latest = self._recent.get(device) or [model for recent in same_kind for model in recent]
+        return median(seconds * max(1.0, groups / max(1, size)) for seconds, size in latest) if latest else None
 
     @property
-    def _cost(self) -> float:
-        """Seconds of a worker that a model takes, with its share of what was lost."""
+    def _worker_seconds(self) -> float:
+        """Seconds of a worker per model, including its share of lost time."""
         return self.seconds.mean + self.lost / self.seconds.count
 
     @property
     def models_per_hour(self) -> float:
         """Of all workers together; 0 before the first model."""
-        return 3600 * self.workers / self._cost if self.seconds.count and self.seconds.mean > 0 else 0.0
+        has_rate = self.seconds.count and self.seconds.mean > 0
+        return 3600 * self.workers / self._worker_seconds if has_rate else 0.0
 
-    def eta(self, left: int, in_hand: Sequence[float] = ()) -> tuple[float, float, float] | None:
-        """Estimate the seconds until the rest is done, with a 95% range from how much models differ.
+    def eta(self, left: int, in_training: Sequence[float] = ()) -> tuple[float, float, float] | None:
+        """Estimate the seconds until the rest is done, with a 95% range from the variance between models.
 
         Args:
-            left: models to be done, those in hand included.
-            in_hand: seconds that each model in hand has taken so far. One that takes longer than usual is expected to
-                take as much longer again.
+            left: number of models left, those in training included.
+            in_training: seconds that each model in training has taken so far. A model that takes longer than usual is
+                expected to take as much longer again.
 
         Returns:
-            the estimate, and the ends of its range; None if nothing is known.
+            the estimate, and the ends of its range; None without data.
         """
         if self.seconds.count < 2 or self.workers == 0:
             return None
-        late = max((seconds - self.seconds.mean for seconds in in_hand), default=0.0)
-        expected = left * self._cost / self.workers
-        # The mean is uncertain, and so is the sum of what is to come.
+        late = max((seconds - self.seconds.mean for seconds in in_training), default=0.0)
+        expected = left * self._worker_seconds / self.workers
+        # Both the mean and the sum of the models to come are uncertain.
         spread = self.seconds.standard_error * math.sqrt(1 + self.seconds.count / max(left, 1))
         relative = min(1.0, 1.96 * spread / self.seconds.mean) if self.seconds.mean else 0.0
         low, high = expected * (1 - relative), expected * (1 + relative)
         return max(expected, late), max(low, late), max(high, late)
 
     def warnings(self) -> list[str]:
-        """Return what a user should look into."""
+        """Return warnings about the models."""
         if self.source_loss.count >= MIN_MODELS and self.source_loss.mean > UNLEARNT_LOSS:
             return [unlearnt_warning(self.source_accuracy.mean)]
         return []

@@ -1,4 +1,4 @@
-"""The protocol between supervisor and worker: a JSON object a line, rows down, outcomes up."""
+"""Messages between supervisor and worker: one JSON object per line, assignments down, reports up."""
 
 import json
 import os
@@ -9,20 +9,20 @@ from typing import Any
 from tui_influence.roles import Role
 
 SILENCE_LIMIT = float(os.environ.get("TINFL_SILENCE_LIMIT", "60"))
-"""Seconds without a sign of life after which a worker that was ready is taken to be hung. Tests set it lower."""
+"""Seconds without a sign of life after which a ready worker counts as hung. Tests set it lower."""
 ALIVE_INTERVAL = SILENCE_LIMIT / 12
 """Seconds between two signs of life."""
 
 
 class FailureKind(StrEnum):
-    """Why a model failed, as far as it decides what to do next."""
+    """Why a model failed, as far as it decides what happens next."""
 
     DIVERGED = "diverged"
-    """A non-finite loss: the same row would do it again."""
+    """The loss became non-finite: the same row would diverge again."""
     MEMORY = "memory"
-    """Out of memory: another time there may be more."""
+    """Out of memory: a later attempt may have more."""
     HUNG = "hung"
-    """No sign of life, or no end within the deadline."""
+    """No sign of life, or not finished by the deadline."""
     ERROR = "error"
     """Anything else."""
 
@@ -57,7 +57,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Done:
-    """Worker to supervisor: the row's records are on the disk."""
+    """Worker to supervisor: the row's records are on disk."""
 
     role: Role
     index: int
@@ -67,10 +67,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Worker to supervisor: this row did not work.
+    """Worker to supervisor: the row could not be trained.
 
-    After a divergence the worker goes on. After anything else it ends, as what broke may be this process (memory that
-    stays taken, a CUDA context that is lost): the supervisor starts another.
+    After a divergence the worker continues. After any other failure it exits, because the process itself may be
+    broken (memory that stays allocated, a lost CUDA context), and the supervisor starts a new worker.
     """
 
     role: Role
@@ -80,13 +80,13 @@ class Failed:
 
     @property
     def ends_worker(self) -> bool:
-        """Whether the worker ends after it."""
+        """Whether the worker exits after this report."""
         return self.kind is not FailureKind.DIVERGED
 
 
 @dataclass(frozen=True)
 class Fatal:
-    """Worker to supervisor: nothing works here (no device, no disk, other data); the worker ends."""
+    """Worker to supervisor: no row can be trained here (no device, full disk, changed data); the worker exits."""
 
     reason: str
     exit_code: int
@@ -99,19 +99,19 @@ _MESSAGES: dict[str, type[Any]] = {
 
 
 def to_line(message: Report | Assignment) -> bytes:
-    """Return a message as a line."""
-    return json.dumps({"say": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    """Encode a message as one line."""
+    return json.dumps({"message": type(message).__name__, **asdict(message)}).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Any:
-    """Return the message in a line; None if it holds none (something printed it by mistake)."""
+    """Decode a line; None if it holds no message, such as text that a library printed."""
     try:
         fields = json.loads(line)
-        report = _MESSAGES[fields.pop("say")]
+        message = _MESSAGES[fields.pop("message")]
         if "role" in fields:
             fields["role"] = Role(fields["role"])
         if "kind" in fields:
             fields["kind"] = FailureKind(fields["kind"])
-        return report(**fields)
+        return message(**fields)
     except (KeyError, TypeError, AttributeError, ValueError):
         return None

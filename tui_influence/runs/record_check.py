@@ -1,4 +1,4 @@
-"""The check of a results directory before a run goes on: damaged records are set aside, so that they are made again."""
+"""The check of a results directory before a run continues: damaged records go to quarantine, to be trained again."""
 
 import os
 import shutil
@@ -27,17 +27,17 @@ from tui_influence.store.records import (
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import pluralize, printable
 
-_STALE = 600.0
-"""Seconds after which a temporary file belongs to nobody any more."""
+_STALE_AGE = 600.0
+"""Seconds after which a temporary file is no longer in use."""
 
 
 def check_identity(paths: Paths, identity: str) -> None:
-    """Check that the records in a directory are of a run with this identity, before anything there is written.
+    """Check that the records in a directory belong to a run with this identity, before anything there is written.
 
-    A single record of another run is set aside later; where none is of this one, it is not the records that are wrong.
+    Single records of another run go to quarantine later; if none belongs to this run, the records are not the mistake.
 
     Raises:
-        ResultsError: there are records, and every sound one is of another run.
+        ResultsError: there are records, and every undamaged one belongs to another run.
     """
     others = 0
     for role in Role:
@@ -58,13 +58,13 @@ def check_identity(paths: Paths, identity: str) -> None:
 
 
 def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list[str]:
-    """Read every record, and move those that are damaged, cannot be read or are of another run to `quarantine/`.
+    """Read every record, and move those that are damaged, unreadable or of another run to `quarantine/`.
 
     Returns:
-        what was wrong, one line each.
+        the damage, one line each.
 
     Raises:
-        ResultsError: the directory refuses.
+        ResultsError: the directory cannot be written.
     """
     planned = {(row.role, row.index): row for row in rows}
     damaged: list[tuple[Role, int, int, DamagedRecordError]] = []
@@ -73,7 +73,7 @@ def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list
         for index, target in sorted(list_records(paths, role)):
             row = planned.get((role, index))
             if row is None or target >= len(info.targets):
-                continue  # beyond the plan: nobody reads it
+                continue  # not in the plan: it is never read
             try:
                 record = read_record(paths, role, index, target)
                 check_record(record, info)
@@ -86,7 +86,7 @@ def quarantine_damaged(paths: Paths, info: RunInfo, rows: Iterable[Row]) -> list
         for target in range(len(info.targets)):
             lines += remove_unsound(paths, info, role, target, without=indices[role, target])
     for role, index, target, damage in damaged:
-        _set_aside(paths, paths.record(role, index, target), role, damage)
+        _quarantine(paths, paths.record(role, index, target), role, damage)
         lines.append(str(damage))
     return lines
 
@@ -100,23 +100,24 @@ def remove_stale_files(paths: Paths) -> None:
             if not name.startswith(TEMPORARY_PREFIX):
                 continue
             with suppress(FileNotFoundError):  # a worker that outlived its supervisor has just finished it
-                if now - path.lstat().st_mtime > _STALE:
+                if now - path.lstat().st_mtime > _STALE_AGE:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def check_row(record: Record, row: Row) -> None:
-    """Check that a record is of a row of the plan.
+    """Check that a record belongs to a row of the plan.
 
     Raises:
-        DamagedRecordError: its mask or seed is another.
+        DamagedRecordError: its mask or seed differs.
     """
     if record.seed != row.seed or not np.array_equal(record.mask, row.mask):
         raise DamagedRecordError(f"record {record.role.value} {record.index}: its mask or seed is not the plan's")
 
 
-def _set_aside(paths: Paths, path: Path, role: Role, damage: DamagedRecordError) -> None:
+def _quarantine(paths: Paths, path: Path, role: Role, damage: DamagedRecordError) -> None:
     make_directory(paths.quarantine)
     try:
         path.rename(paths.quarantine / f"{role.value}-{time.time_ns()}-{path.name}")
     except OSError as error:
-        raise ResultsError(f"{damage}; cannot set it aside: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise ResultsError(f"{damage}; cannot move it to quarantine: {reason}") from error

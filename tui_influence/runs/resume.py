@@ -1,4 +1,4 @@
-"""Whether a config may go on in a results directory that exists, as what, and how a run is gone on with."""
+"""Resumption of a run: the check of a config against an existing results directory, and the supervisor's request."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ from tui_influence.text import printable
 
 
 def check_against_results(config: Config, root: Path) -> str:
-    """Check that a config may go on in a results directory that exists.
+    """Check that a config may continue the run in its results directory, if there is one.
 
     Returns:
-        a line that says how it extends the run there, or nothing.
+        a line that describes how it extends that run, or "".
 
     Raises:
-        ConfigError: the directory holds a run of another config; the differences are named.
-        AlreadyRunningError: it is being run.
-        ResultsError: it cannot be read, or is no results directory.
+        ConfigError: the directory holds a run of another config; the message lists the differences.
+        AlreadyRunningError: the run is active.
+        ResultsError: the directory cannot be read, or is not a results directory.
     """
     paths = Paths(root)
     if root.exists() and not root.is_dir():
@@ -37,15 +37,15 @@ def check_against_results(config: Config, root: Path) -> str:
         return ""
     info = read_run_info(root)
     if info.arms:
-        raise ConfigError(f"{root} holds a pruning, not a sweep; `tinfl resume` goes on with it")
+        raise ConfigError(f"{root} holds a pruning, not a sweep; run `tinfl resume` to continue it")
     refuse_if_imported(root, info)
-    changed = differences(config_from_json(info.config), config)
-    if changed:
+    changes = differences(config_from_json(info.config), config)
+    if changes:
         error = ConfigError(
-            f"{root} holds a run of another config ({len(changed)} difference{'' if len(changed) == 1 else 's'}); "
+            f"{root} holds a run of another config ({len(changes)} difference{'' if len(changes) == 1 else 's'}); "
             "choose another [run] output, or change it back"
         )
-        error.details = tuple(changed)
+        error.details = tuple(changes)
         raise error
     models, heldout = config.design.models, config.design.heldout
     if models < info.models or heldout < info.heldout:
@@ -59,31 +59,31 @@ def check_against_results(config: Config, root: Path) -> str:
 
 
 def request_to_resume(root: Path, devices: list[str] | str | None = None, *, retry_failed: bool = False) -> Request:
-    """Return what a supervisor has to be asked to go on with a run from its own `run.json`.
+    """Return the supervisor's request to continue a run from its own `run.json`.
 
     Args:
         root: its results directory.
         devices: instead of the config's.
-        retry_failed: try rows again that were given up.
+        retry_failed: try rows again that failed for good.
 
     Raises:
-        ConfigError: it was imported.
-        ResultsError: it cannot be read, or its network is code, which is not run because a directory names it.
-        AlreadyRunningError: it is being run.
+        ConfigError: the run was imported.
+        ResultsError: it cannot be read, or its network is code, which is not executed because a directory names it.
+        AlreadyRunningError: it is active.
     """
     paths = Paths(root)
     if paths.heartbeat.exists() and not paths.run.exists():
         if observe(paths)[0] in ACTIVE:
             raise already_running(paths)
-        again = "the command that began it" if paths.arms.exists() else "`tinfl sweep CONFIG`"
-        raise ResultsError(f"{printable(str(root))}: it ended before anything was prepared; {again} starts it again")
+        command = "the command that started it" if paths.arms.exists() else "`tinfl sweep CONFIG`"
+        raise ResultsError(f"{printable(str(root))}: the run ended before it was prepared; run {command} again")
     info = read_run_info(root)
     refuse_if_imported(root, info)
     config = with_devices(config_from_json(info.config), devices)
     if config.model.is_user_code:
         raise ResultsError(
-            f"the network of this run is code ({printable(config.model.arch)}), which is not run because a results "
-            "directory names it: start it again from your own config with `tinfl sweep`"
+            f"the network of this run is code ({printable(config.model.arch)}), which is not executed because a "
+            "results directory names it: start it again from your own config with `tinfl sweep`"
         )
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)

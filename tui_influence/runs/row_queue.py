@@ -1,4 +1,4 @@
-"""The rows of a plan that are still to be trained, and what follows when one fails."""
+"""The rows of a plan that are still to be trained, and what happens to a row that fails."""
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
@@ -8,19 +8,15 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.protocol import FailureKind
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import (
-    failure_kind,
-    list_completed,
-    list_failures,
-)
+from tui_influence.store.listing import failure_kind, list_completed, list_failures
 from tui_influence.store.paths import Paths
 
-_FEW = 1000
-"""Rows up to this number are looked for one by one."""
+_MAX_SINGLE_LOOKUPS = 1000
+"""Up to this number of rows, their records are looked up one by one."""
 
 
 class RowQueue:
-    """The rows of a plan, by what has become of them."""
+    """The rows of a plan: finished, failed, and left to train."""
 
     def __init__(
         self,
@@ -30,14 +26,14 @@ class RowQueue:
         attempts: int,
         diverged: Collection[tuple[Role, int]] = (),
     ) -> None:
-        """Find out what is left to do.
+        """Compare the plan with the records.
 
         Args:
             paths: of the run.
             rows: the plan, in order.
-            targets: records a row has when it is done.
-            attempts: tries a row gets.
-            diverged: rows that diverged in an earlier session and may do so again: they come after all others.
+            targets: number of records of a finished row.
+            attempts: maximum number of attempts per row.
+            diverged: rows that diverged in an earlier session and may do so again; they are trained last.
 
         Raises:
             ResultsError: the directory cannot be read.
@@ -45,7 +41,7 @@ class RowQueue:
         self._paths, self._targets, self._attempts = paths, targets, attempts
         self.total = self.done = self.failed = 0
         self._tries: Counter[tuple[Role, int]] = Counter()
-        self._have_failed = set(diverged)
+        self._failed_before = set(diverged)
         self._given_up: dict[tuple[Role, int], Row] = {}
         self._left: deque[Row] = deque()
         self.add(rows)
@@ -55,17 +51,17 @@ class RowQueue:
 
     @property
     def has_fresh_rows(self) -> bool:
-        """Whether rows are left that have not failed; they come before those that have."""
-        return bool(self._left) and _key(self._left[0]) not in self._have_failed
+        """Whether rows are left that have never failed; they come before those that have."""
+        return bool(self._left) and _key(self._left[0]) not in self._failed_before
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take on more rows, after those there are.
+        """Append rows.
 
         Raises:
             ResultsError: the directory cannot be read.
         """
-        plan = sorted(rows, key=lambda row: _key(row) in self._have_failed)
-        if len(plan) <= _FEW:  # a block of a large plan: to list all its records would cost more than to ask for these
+        plan = sorted(rows, key=lambda row: _key(row) in self._failed_before)
+        if len(plan) <= _MAX_SINGLE_LOOKUPS:  # a task of a large plan: listing all records would take longer
             self._add_one_by_one(plan)
             return
         done = {role: list_completed(self._paths, role, self._targets) for role in Role}
@@ -86,9 +82,9 @@ class RowQueue:
                 self._left.append(row)
 
     def next_row(self) -> Row | None:
-        """Return the next row that has no record; None when there is none.
+        """Remove and return the next row that has no record; None when none is left.
 
-        Looks at the disk: a worker whose supervisor was killed may have finished the row since.
+        This checks the disk: a worker whose supervisor was killed may have finished the row meanwhile.
         """
         while self._left:
             row = self._left.popleft()
@@ -99,30 +95,30 @@ class RowQueue:
         return None
 
     def requeue(self, row: Row) -> None:
-        """Return a row that was not begun or not finished through no fault of its own."""
+        """Return an unfinished row to the front, without counting the attempt."""
         self._tries[_key(row)] -= 1
         self._left.appendleft(row)
 
     def finish(self, row: Row) -> None:
-        """Note that a row is recorded."""
+        """Count a row whose records are on disk."""
         self.done += 1
         self._tries.pop(_key(row), None)
-        self._have_failed.discard(_key(row))
+        self._failed_before.discard(_key(row))
         self._paths.failure(row.role, row.index).unlink(missing_ok=True)
 
     def fail(self, row: Row, kind: FailureKind, reason: str) -> bool:
-        """Note that a row did not work: it is tried again later, or given up.
+        """Count a failed attempt: append the row again, or record that it has failed for good.
 
         Returns:
-            whether it is not given up.
+            whether the row is left to train or done.
 
         Raises:
             ResultsError: the failure cannot be recorded.
         """
-        if self._is_recorded(row):  # its worker died between the last record and saying so
+        if self._is_recorded(row):  # its worker died between writing the last record and reporting it
             self.finish(row)
             return True
-        self._have_failed.add(_key(row))
+        self._failed_before.add(_key(row))
         if kind is not FailureKind.DIVERGED and self._tries[_key(row)] < self._attempts:
             self._left.append(row)
             return True
@@ -134,7 +130,7 @@ class RowQueue:
         return False
 
     def retry_failed(self, row: Row) -> None:
-        """Take back one failure of a row, for which something else was responsible: it is tried again, as the last.
+        """Discount one failure that was not the row's fault; append the row again if it had been given up.
 
         Raises:
             OSError: the failure's file cannot be removed.
@@ -148,7 +144,7 @@ class RowQueue:
             self._left.append(row)
 
     def retry_all_failed(self) -> None:
-        """Take back every failure for which a row was given up in this session."""
+        """Discount one failure of every row that was given up in this session."""
         for row in list(self._given_up.values()):
             self.retry_failed(row)
 
@@ -161,7 +157,7 @@ def _key(row: Row) -> tuple[Role, int]:
 
 
 def forget_failures(paths: Paths) -> set[tuple[Role, int]]:
-    """Let rows that were given up be tried again; return those of them that had diverged.
+    """Remove the records of failed rows, so that these are trained again; return the rows that had diverged.
 
     Raises:
         ResultsError: a failure's file cannot be removed.
@@ -174,5 +170,5 @@ def forget_failures(paths: Paths) -> set[tuple[Role, int]]:
             try:
                 paths.failure(role, index).unlink(missing_ok=True)
             except OSError as error:
-                raise ResultsError(f"cannot forget failures: {error.strerror}") from error
+                raise ResultsError(f"cannot remove recorded failures: {error.strerror}") from error
     return diverged

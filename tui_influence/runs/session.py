@@ -1,10 +1,10 @@
-"""One session of training: a plan's remaining rows handed to workers until they are done, or must stop.
+"""One training session: the remaining rows of a plan, handed to workers until they are done or must stop.
 
-It decides what follows when a worker is ready, done, out of memory, hung or dead, and when a device is to blame. What a
-run looks like from outside (heartbeat, state on the disk) is the supervisor's.
+A session decides what follows when a worker is ready, done, out of memory, hung or dead, and when a device is
+responsible. How the run looks from outside (heartbeat, state on disk) is up to its host, the supervisor.
 
-Which workers there should be is one table, `_vacant_since` and `crew` together: a number that is in neither belongs to
-no worker any more. Each turn of the loop starts those that are missing, so every failure path ends in the same place.
+The worker numbers in use are those in `pool` and in `_vacant_since` together; any other number is abandoned. Each turn
+of the loop starts the missing workers, so every failure is handled in the same place.
 """
 
 import time
@@ -25,56 +25,53 @@ from tui_influence.runs.row_queue import RowQueue
 from tui_influence.runs.worker_pool import WorkerExit, WorkerPool, WorkerProcess
 from tui_influence.store.events import EventLog
 from tui_influence.store.matrix import MIN_RECORDS_TO_COMPACT
-from tui_influence.text import (
-    format_duration,
-    pluralize,
-)
+from tui_influence.text import format_duration, pluralize
 
 TICK = 0.25
-"""Seconds between looks at stop requests."""
+"""Seconds between checks for a stop request."""
 START_LIMIT = 900.0
-"""Seconds that a worker may take to get ready: a cold file system serves torch slowly."""
+"""Seconds that a worker may take to get ready: loading torch from a cold file system is slow."""
 START_SILENCE = 5 * SILENCE_LIMIT
-"""Seconds without a sign of life after which one that has given some, and is not ready yet, is taken to be hung."""
+"""Seconds without a sign of life after which a worker that has given some, but is not ready, counts as hung."""
 END_LIMIT = 30.0
-"""Seconds that a worker without a model in hand may take to end."""
+"""Seconds that a worker without a row may take to exit."""
 MIN_DEADLINE = 60.0
 """Seconds that any model may take, however quick the others are: a machine can be busy."""
 LATE = 1800.0
-"""Seconds after which a model is worth a warning that has no deadline, as none is finished yet."""
+"""Seconds after which a model without a deadline (none has finished yet) is worth a warning."""
 
 
 class Host(Protocol):
-    """What a session needs from the supervisor it runs in."""
+    """The interface between a session and the process that it runs in."""
 
     def stop_level(self) -> StopLevel:
         """Return how urgently the run is to stop."""
 
     def beat(self, *, force: bool = False) -> None:
-        """Publish how the run goes, if it is time."""
+        """Publish the run's progress, if it is time."""
 
     def under_way(self) -> None:
         """Publish that the first worker is ready."""
 
     def warn(self, text: str) -> None:
-        """Publish what the user should look into."""
+        """Publish a warning for the user."""
 
     def compact(self) -> None:
         """Write a new generation of the compacted matrix."""
 
     def plan_extension(self) -> list[Row]:
-        """Return rows that follow from what is recorded now; none if the plan is complete."""
+        """Return rows that follow from the present records; none if the plan is complete."""
 
 
 class Session:
-    """Keeps a crew busy.
+    """Keeps the workers of a pool busy.
 
     Attributes:
         state: of the run, as far as this session decides it.
-        failure: why it cannot go on, if so.
+        failure: why it cannot continue, if so.
         pool: the workers.
-        statistics: statistics of the models so far.
-        queue: what is left.
+        statistics: of the models so far.
+        queue: the rows left to train.
     """
 
     def __init__(
@@ -93,11 +90,11 @@ class Session:
         Args:
             queue: rows to train.
             pool: without workers yet.
-            devices: of each worker to begin with.
+            devices: the device of each worker to start with.
             compute: limits of the config.
-            events: where what happens is written.
+            events: the run's event log.
             host: the supervisor.
-            has_succeeded: whether models of this run have been finished before, of other work than this.
+            has_succeeded: whether models of this run, other than those in the queue, have been finished before.
         """
         self.state = State.PREPARING
         self.failure: TinflError | None = None
@@ -107,20 +104,19 @@ class Session:
         self._tuners: dict[str, WorkerTuner] = {}
         self._breakers: dict[str, Breaker] = {}
         self._vacant_since: dict[tuple[int, str], float] = {}
-        self._not_before: dict[int, float] = {}
+        self._earliest_start: dict[int, float] = {}
         self._false_starts: Counter[int] = Counter()
         self._has_succeeded, self._run_has_succeeded = False, has_succeeded or queue.done > 0
-        self._early_ends: Counter[str] = Counter()
-        self._last_end = self._last_reason = ""
+        self._early_exits: Counter[str] = Counter()
+        self._last_exit = self._last_reason = ""
 
     def run(self) -> None:
-        """Keep the workers busy until the work is done, or must stop."""
+        """Keep the workers busy until the queue is done, or must stop."""
         queue, compute = self.queue, self._compute
-        self._is_more_to_do()  # a plan that was done may have grown
+        self._has_rows_left()  # a finished plan may have been extended
         devices = self._devices[: len(queue)]
-        self._tuners = {
-            device: WorkerTuner(most) for device in set(devices) if (most := max_workers(device, compute)) > 1
-        }
+        limits = {device: max_workers(device, compute) for device in set(devices)}
+        self._tuners = {device: WorkerTuner(limit) for device, limit in limits.items() if limit > 1}
         self._breakers = {
             device: Breaker(max(3, 2 * devices.count(device)), self._run_has_succeeded) for device in devices
         }
@@ -134,14 +130,14 @@ class Session:
                 self._events.write("stopping")
                 self._host.beat(force=True)
             if level is StopLevel.NO:
-                self._fill_vacancies()
-                self._hand_out()
-            if level is StopLevel.AT_ONCE or (
-                self.pool.is_idle and (level is not StopLevel.NO or not self._is_more_to_do())
-            ):
+                self._start_missing_workers()
+                self._assign_rows()
+            if level is StopLevel.AT_ONCE:
+                break
+            if self.pool.is_idle and (level is not StopLevel.NO or not self._has_rows_left()):
                 break
             for worker, report in self.pool.poll(TICK):
-                self._take_in(worker, report)
+                self._handle_report(worker, report)
             now, before = time.monotonic(), now
             self._end_hung_workers(now - before)
             if queue.done - compacted >= max(MIN_RECORDS_TO_COMPACT, compacted // 2):
@@ -152,59 +148,62 @@ class Session:
             self.state = State.STOPPED
         elif queue.failed and not queue.done:
             queue.retry_all_failed()
-            self._fail(
-                f"all {pluralize(queue.total, 'model')} failed; the last: {self._last_reason}", ExitCode.RUN_FAILED
-            )
+            reason = f"all {pluralize(queue.total, 'model')} failed; the last: {self._last_reason}"
+            self._fail(reason, ExitCode.RUN_FAILED)
         else:
             self.state = State.DONE_WITH_FAILURES if queue.failed else State.DONE
 
     def pauses(self) -> str:
-        """Return which devices rest or are on trial, for how long and why; empty if none is."""
+        """Describe the devices that are paused or on trial, for how long and why; empty if there are none."""
         now = time.monotonic()
-        return "; ".join(
-            f"{device} {f'rests for {rest:.0f} s' if (rest := breaker.rest(now)) else 'is tried with one model'} after "
-            f"{pluralize(breaker.failures, 'failure')} in a row ({breaker.reason})"
-            for device, breaker in self._breakers.items()
-            if breaker.is_on_trial
-        )
+        pauses = []
+        for device, breaker in self._breakers.items():
+            if breaker.is_on_trial:
+                seconds = breaker.remaining_pause(now)
+                state = f"pauses for {seconds:.0f} s" if seconds else "is tried with one model"
+                failures = pluralize(breaker.failures, "failure")
+                pauses.append(f"{device} {state} after {failures} in a row ({breaker.reason})")
+        return "; ".join(pauses)
 
     def warnings(self) -> list[str]:
-        """Return what a user should look into, besides what the models themselves show."""
-        early = [f"{pluralize(count, 'worker')} on {device} ended early" for device, count in self._early_ends.items()]
-        warnings = [f"{'; '.join(early)}; the last: {self._last_end}"] if early else []
+        """Return warnings about workers and devices."""
+        early = [f"{pluralize(count, 'worker')} on {device} ended early" for device, count in self._early_exits.items()]
+        warnings = [f"{'; '.join(early)}; the last: {self._last_exit}"] if early else []
         late = max((worker.seconds or 0.0 for worker in self.pool if self._deadline(worker) is None), default=0.0)
         if late > LATE and self._compute.model_deadline:
             warnings.append(
-                f"a first model has taken {format_duration(late)} so far; there is no deadline until one is finished"
+                f"the first model has taken {format_duration(late)} so far; without a finished model it has no deadline"
             )
         return warnings
 
     def eta(self) -> tuple[float, float, float] | None:
-        """Estimate the seconds until the work is done; see `Progress.eta`."""
-        in_hand = [worker.seconds for worker in self.pool if worker.seconds is not None]
-        estimate = self.statistics.eta(self.queue.total - self.queue.done - self.queue.failed, in_hand)
-        rests = [breaker.rest(time.monotonic()) for breaker in self._breakers.values()]
-        rest = min(rests, default=0.0)  # while any device trains, the models of the others wait for nobody
+        """Estimate the seconds until the queue is done; see `ModelStatistics.eta`."""
+        in_training = [worker.seconds for worker in self.pool if worker.seconds is not None]
+        estimate = self.statistics.eta(self.queue.total - self.queue.done - self.queue.failed, in_training)
+        rests = [breaker.remaining_pause(time.monotonic()) for breaker in self._breakers.values()]
+        rest = min(rests, default=0.0)  # while any device trains, it also trains the models of paused ones
         return None if estimate is None else (estimate[0] + rest, estimate[1] + rest, estimate[2] + rest)
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
-    def _is_more_to_do(self) -> bool:
-        """Whether rows are left, those included that follow once all others are recorded."""
+    def _has_rows_left(self) -> bool:
+        """Whether rows are left, including those by which a finished plan is extended."""
         if not len(self.queue):
             self.queue.add(self._host.plan_extension())
         return len(self.queue) > 0
 
-    def _fill_vacancies(self) -> None:
-        """Start the workers that should be there and are not, but for those of devices that rest."""
+    def _start_missing_workers(self) -> None:
+        """Start a worker for each vacant number, except on devices that are paused."""
         now = time.monotonic()
         if not len(self.queue):
             return
         for (number, device), since in list(self._vacant_since.items()):
             breaker = self._breakers[device]
-            if breaker.rest(now) or (breaker.is_on_trial and any(worker.device == device for worker in self.pool)):
+            if breaker.remaining_pause(now) or (
+                breaker.is_on_trial and any(worker.device == device for worker in self.pool)
+            ):
                 continue
-            if now < self._not_before.get(number, now) and self._has_others(number, device):
+            if now < self._earliest_start.get(number, now) and self._has_others(number, device):
                 continue
             del self._vacant_since[number, device]
             worker = self.pool.start(number, device)
@@ -215,16 +214,16 @@ class Session:
     def _count_workers(self) -> None:
         now = time.monotonic()
         devices = [device for _, device in self._vacant_since]
-        devices += [w.device for w in self.pool if not (w.ending or (w.ready and w.silence > WORKER_OVERDUE))]
-        self.statistics.workers = sum(1 for device in devices if not self._breakers[device].rest(now))
+        devices += [w.device for w in self.pool if not (w.is_ending or (w.is_ready and w.silence > WORKER_OVERDUE))]
+        self.statistics.workers = sum(1 for device in devices if not self._breakers[device].remaining_pause(now))
 
-    def _hand_out(self) -> None:
+    def _assign_rows(self) -> None:
         now = time.monotonic()
         for worker in self.pool:
-            if not worker.ready or worker.ending or worker.row is not None:
+            if not worker.is_ready or worker.is_ending or worker.row is not None:
                 continue
             breaker = self._breakers[worker.device]
-            if breaker.rest(now) or (breaker.is_on_trial and self._is_busy(worker.device)):
+            if breaker.remaining_pause(now) or (breaker.is_on_trial and self._is_busy(worker.device)):
                 continue
             row = self.queue.next_row()
             if row is None:
@@ -232,46 +231,46 @@ class Session:
             worker.assign(row)
 
     def _has_others(self, number: int, device: str) -> bool:
-        """Whether a device has other workers than that of a number, which train or get ready."""
-        return any(w.device == device and w.worker != number and not w.ending for w in self.pool)
+        """Whether a device has workers, besides that of a number, which train or get ready."""
+        return any(w.device == device and w.number != number and not w.is_ending for w in self.pool)
 
     def _ready_workers(self, device: str) -> int:
-        return sum(worker.device == device and worker.ready and not worker.ending for worker in self.pool)
+        return sum(worker.device == device and worker.is_ready and not worker.is_ending for worker in self.pool)
 
     def _is_busy(self, device: str) -> bool:
         return any(worker.row for worker in self.pool if worker.device == device)
 
     def _vacate(self, worker: WorkerProcess) -> None:
-        """Let another worker take the number of one that has ended, unless it was done without."""
-        if not worker.dismissed and worker.device in self._breakers:
-            self._vacant_since[worker.worker, worker.device] = time.monotonic()
+        """Make the number of a worker that has ended vacant, unless it was dismissed."""
+        if not worker.is_dismissed and worker.device in self._breakers:
+            self._vacant_since[worker.number, worker.device] = time.monotonic()
 
     # --- reports ------------------------------------------------------------------------------------------------------
 
-    def _take_in(self, worker: WorkerProcess, report: Report | WorkerExit) -> None:
+    def _handle_report(self, worker: WorkerProcess, report: Report | WorkerExit) -> None:
         match report:
             case Ready():
                 self._on_ready(worker, report)
             case Begun():
-                worker.begun = True
-                self._false_starts.pop(worker.worker, None)
-                self._not_before.pop(worker.worker, None)
+                worker.has_begun = True
+                self._false_starts.pop(worker.number, None)
+                self._earliest_start.pop(worker.number, None)
                 if worker.device in self._breakers:
                     self._breakers[worker.device].on_begun()
             case Done():
                 self._on_done(worker, report)
             case Failed():
-                worker.ending = worker.ending or report.ends_worker
+                worker.is_ending = worker.is_ending or report.ends_worker
                 self._on_failed(worker, report.kind, report.reason)
             case Fatal():
                 self._on_fatal(worker, report)
             case WorkerExit():
-                self._on_ended(worker, report)
+                self._on_exit(worker, report)
 
     def _on_ready(self, worker: WorkerProcess, report: Ready) -> None:
-        worker.ready = True
-        self.statistics.lost += worker.spent * (self.state is State.RUNNING)
-        self._events.write("worker-ready", worker=worker.worker, numerics=report.numerics)
+        worker.is_ready = True
+        self.statistics.lost += worker.elapsed * (self.state is State.RUNNING)
+        self._events.write("worker-ready", worker=worker.number, numerics=report.numerics)
         if tuner := self._tuners.get(worker.device):
             tuner.on_ready()
         if self.state is State.PREPARING:
@@ -280,12 +279,12 @@ class Session:
             self._host.under_way()
 
     def _on_done(self, worker: WorkerProcess, report: Done) -> None:
-        row = worker.free()
-        if row is None:  # it was taken to be hung a moment ago; its record counts all the same
+        row = worker.unassign()
+        if row is None:  # the worker counted as hung a moment ago; its record is valid all the same
             return
         self.queue.finish(row)
         self.statistics.add(report)
-        self.statistics.remember(worker.device, report.seconds, int(row.mask.sum()))
+        self.statistics.add_time(worker.device, report.seconds, int(row.mask.sum()))
         self._has_succeeded = True
         worker.models += 1
         if worker.device in self._breakers:
@@ -294,46 +293,46 @@ class Session:
             "model",
             role=report.role.value,
             index=report.index,
-            worker=worker.worker,
+            worker=worker.number,
             seconds=round(report.seconds, 4),
             metrics=report.metrics,
         )
         tuner = self._tuners.get(worker.device)
-        if tuner is None or worker.ending or self.state is not State.RUNNING:
+        if tuner is None or worker.is_ending or self.state is not State.RUNNING:
             return
         change = tuner.on_model(time.monotonic(), self._ready_workers(worker.device))
         if change is Change.ADD and len(self.queue):
-            numbers = [other.worker for other in self.pool] + [number for number, _ in self._vacant_since]
+            numbers = [other.number for other in self.pool] + [number for number, _ in self._vacant_since]
             self._vacant_since[1 + max(numbers), worker.device] = time.monotonic()
         elif change is Change.TAKE_BACK:
-            self._dismiss(worker, "one worker fewer is faster here")
+            self._dismiss(worker, "the device is faster with one worker fewer")
 
     def _dismiss(self, worker: WorkerProcess, reason: str) -> None:
-        """Do without a worker, after the model it may have in hand."""
-        worker.dismissed = True
-        worker.release()
-        self._events.write("worker-dismissed", worker=worker.worker, device=worker.device, reason=reason)
+        """End a worker after the model it may be training, and leave its number unused."""
+        worker.is_dismissed = True
+        worker.end_after_row()
+        self._events.write("worker-dismissed", worker=worker.number, device=worker.device, reason=reason)
 
     def _is_spare(self, worker: WorkerProcess) -> bool:
-        """Whether a worker without memory was an attempt at one more on its device, which can do without it."""
+        """Whether a worker that ran out of memory was an additional one, which its device can do without."""
         tuner = self._tuners.get(worker.device)
-        return bool(tuner and self._has_others(worker.worker, worker.device) and tuner.on_memory())
+        return bool(tuner and self._has_others(worker.number, worker.device) and tuner.on_memory())
 
     def _on_false_start_beside_others(self, worker: WorkerProcess, reason: str) -> None:
-        """Note that a worker did not begin a model where others can: it is tried again later, or done without.
+        """Delay or dismiss a worker that ended before it began a model, while others train on its device.
 
         What it lacks may be what the others use, such as memory.
         """
-        self._false_starts[worker.worker] += 1
-        if self._false_starts[worker.worker] >= MAX_FALSE_STARTS:
+        self._false_starts[worker.number] += 1
+        if self._false_starts[worker.number] >= MAX_FALSE_STARTS:
             self._dismiss(worker, reason)
             self._host.warn(f"{worker.device} is used by one worker fewer: {reason}")
         else:
-            self._not_before[worker.worker] = time.monotonic() + PAUSES[self._false_starts[worker.worker] - 1]
+            self._earliest_start[worker.number] = time.monotonic() + PAUSES[self._false_starts[worker.number] - 1]
 
     def _on_failed(self, worker: WorkerProcess, kind: FailureKind, reason: str) -> None:
         self.statistics.lost += worker.seconds or 0.0
-        row = worker.free()
+        row = worker.unassign()
         if row is None:
             return
         if kind is FailureKind.MEMORY and self._is_spare(worker):
@@ -346,85 +345,86 @@ class Session:
             "retry" if is_tried_again else "failed",
             role=row.role.value,
             index=row.index,
-            worker=worker.worker,
+            worker=worker.number,
             reason=reason,
         )
         breaker = self._breakers.get(worker.device)
-        # Where only models are left that have failed before, there is nothing to be protected from the device.
+        # If only rows are left that have failed before, none needs to be protected from the device.
         if breaker is not None and breaker.on_failure(row, kind, reason) and self.queue.has_fresh_rows:
-            self._blame(worker.device, breaker, f"{pluralize(breaker.failures, 'model')} failed in a row, the last")
+            reason = f"{pluralize(breaker.failures, 'model')} failed in a row, the last"
+            self._on_device_failure(worker.device, breaker, reason)
 
     def _on_fatal(self, worker: WorkerProcess, report: Fatal) -> None:
-        """Take in that a worker ends because something other than a model is wrong."""
-        code, worker.ending, worker.reason = ExitCode(report.exit_code), True, report.reason
-        if (row := worker.free()) is not None:
+        """Handle a worker that exits for a reason other than a model."""
+        code, worker.is_ending, worker.reason = ExitCode(report.exit_code), True, report.reason
+        if (row := worker.unassign()) is not None:
             self.queue.requeue(row)
         breaker = self._breakers.get(worker.device)
-        if breaker is None:  # the device is done without already
+        if breaker is None:  # the device is dismissed already
             return
         if code is ExitCode.DEVICE:
-            self._do_without(worker.device, report.reason, code)
-        elif code is ExitCode.RUN_FAILED and not worker.ready:  # no room for the data, say
+            self._dismiss_device(worker.device, report.reason, code)
+        elif code is ExitCode.RUN_FAILED and not worker.is_ready:  # such as no memory for the data
             if self._is_spare(worker):
                 self._dismiss(worker, report.reason)
-            elif self._has_others(worker.worker, worker.device):
+            elif self._has_others(worker.number, worker.device):
                 self._on_false_start_beside_others(worker, report.reason)
             else:
                 breaker.reason = report.reason
-                self._blame(worker.device, breaker, "a worker cannot start", code)
+                self._on_device_failure(worker.device, breaker, "a worker cannot start", code)
         else:
             self._fail(report.reason, code)
 
-    def _on_ended(self, worker: WorkerProcess, ended: WorkerExit) -> None:
-        """Try the model that a dead worker had in hand again, and let another worker take its number."""
-        self._events.write("worker-ended", worker=worker.worker, how=ended.cause, last=ended.last_log_line)
+    def _on_exit(self, worker: WorkerProcess, end: WorkerExit) -> None:
+        """Train the row of a dead worker again, and make its number vacant."""
+        self._events.write("worker-ended", worker=worker.number, how=end.cause, last=end.last_log_line)
         is_stopping = self._host.stop_level() is not StopLevel.NO
-        if not worker.dismissed and not is_stopping:
-            self._early_ends[worker.device] += 1
-            self._last_end = worker.reason or ended.cause
+        if not worker.is_dismissed and not is_stopping:
+            self._early_exits[worker.device] += 1
+            self._last_exit = worker.reason or end.cause
         if self.failure is None:
-            self._follow_end(worker, ended, is_stopping=is_stopping)
+            self._attribute_exit(worker, end, is_stopping=is_stopping)
         self._vacate(worker)
 
-    def _follow_end(self, worker: WorkerProcess, ended: WorkerExit, *, is_stopping: bool) -> None:
-        """Charge the end of a worker to the model it had begun, to its device, or to itself."""
-        was_expected = worker.ending
-        if worker.row is not None and worker.begun:
-            self._on_failed(worker, FailureKind.ERROR, f"its worker ended: {ended.cause}")
+    def _attribute_exit(self, worker: WorkerProcess, end: WorkerExit, *, is_stopping: bool) -> None:
+        """Attribute the end of a worker to the model it had begun, to its device, or to itself."""
+        was_expected = worker.is_ending
+        if worker.row is not None and worker.has_begun:
+            self._on_failed(worker, FailureKind.ERROR, f"its worker ended: {end.cause}")
             return
-        if (row := worker.free()) is not None:
+        if (row := worker.unassign()) is not None:
             self.queue.requeue(row)  # it was never begun
         breaker = self._breakers.get(worker.device)
         if was_expected or breaker is None or is_stopping:
             return
-        reason = f"{ended.cause}: {ended.last_log_line or 'no message'}"
-        if self._has_others(worker.worker, worker.device):
+        reason = f"{end.cause}: {end.last_log_line or 'no message'}"
+        if self._has_others(worker.number, worker.device):
             self._on_false_start_beside_others(worker, reason)
         elif breaker.on_false_start(reason):
-            self._blame(worker.device, breaker, "workers end before they begin a model")
+            self._on_device_failure(worker.device, breaker, "workers end before they begin a model")
 
-    def _end_hung_workers(self, passed: float) -> None:
-        """Kill workers that give no sign of life, or whose model is not done long after others were.
+    def _end_hung_workers(self, seconds: float) -> None:
+        """Kill workers that give no sign of life, or whose model takes much longer than others did.
 
         Args:
-            passed: seconds since the last call.
+            seconds: since the last call.
         """
         for worker in list(self.pool):
-            worker.let_pass(passed)
-            deadline = self._deadline(worker) if worker.spent > MIN_DEADLINE else None
-            reason = _why_hung(worker, deadline)
+            worker.add_time(seconds)
+            deadline = self._deadline(worker) if worker.elapsed > MIN_DEADLINE else None
+            reason = _hang_reason(worker, deadline)
             if not reason:
                 continue
-            self._events.write("worker-hung", worker=worker.worker, device=worker.device, reason=reason)
+            self._events.write("worker-hung", worker=worker.number, device=worker.device, reason=reason)
             worker.reason = reason
-            ended = self.pool.kill(worker)
-            if worker.row is not None and worker.begun:
+            end = self.pool.kill(worker)
+            if worker.row is not None and worker.has_begun:
                 self._on_failed(worker, FailureKind.HUNG, reason)
-                worker.ending = True  # its end is expected, and counts no further
-            self._on_ended(worker, ended)
+                worker.is_ending = True  # its end is expected, and has no further consequence
+            self._on_exit(worker, end)
 
     def _deadline(self, worker: WorkerProcess) -> float | None:
-        """Return the seconds that a worker's model may take; None if that is not known, or it has none in hand."""
+        """Return the seconds that a worker's model may take; None if no estimate exists or the worker is idle."""
         if worker.row is None:
             return None
         usual = self.statistics.usual_seconds(worker.device, int(worker.row.mask.sum()))
@@ -433,30 +433,32 @@ class Session:
 
     # --- devices ------------------------------------------------------------------------------------------------------
 
-    def _blame(self, device: str, breaker: Breaker, what: str, code: ExitCode = ExitCode.RUN_FAILED) -> None:
-        """Hold a device responsible for failures: let it rest, or do without it. Its models are excused."""
+    def _on_device_failure(
+        self, device: str, breaker: Breaker, reason: str, code: ExitCode = ExitCode.RUN_FAILED
+    ) -> None:
+        """Pause or dismiss a device that is responsible for failures; its models may be tried again."""
         for row, _ in breaker.streak:
             self.queue.retry_failed(row)
-        reason = f"{what}: {breaker.reason}"
+        reason = f"{reason}: {breaker.reason}"
         others = [other for other in self._breakers if other != device]
         nothing_works = not self._has_succeeded and all(self._breakers[other].is_on_trial for other in others)
         if breaker.is_exhausted or nothing_works:
             if nothing_works:
                 self._fail(reason, code)
             else:
-                self._do_without(device, reason, code)
+                self._dismiss_device(device, reason, code)
             return
         seconds = breaker.pause(time.monotonic())
         self._events.write("device-paused", device=device, seconds=seconds, reason=reason)
         self._count_workers()
 
-    def _do_without(self, device: str, reason: str, code: ExitCode) -> None:
-        """Use a device no more; fail if it was the last."""
+    def _dismiss_device(self, device: str, reason: str, code: ExitCode) -> None:
+        """Stop using a device; fail if it was the last."""
         del self._breakers[device]
         for slot in [slot for slot in self._vacant_since if slot[1] == device]:
             del self._vacant_since[slot]
         for worker in self.pool:
-            if worker.device == device and not worker.dismissed:
+            if worker.device == device and not worker.is_dismissed:
                 self._dismiss(worker, reason)
         if not self._breakers:
             self._fail(reason, code)
@@ -470,21 +472,21 @@ class Session:
         self.failure.exit_code = code
 
 
-def _why_hung(worker: WorkerProcess, deadline: float | None) -> str:
-    """Return why a worker is taken to be hung; empty if it is not.
+def _hang_reason(worker: WorkerProcess, deadline: float | None) -> str:
+    """Return why a worker counts as hung; empty if it does not.
 
     Args:
-        worker: with the times that have passed for it.
-        deadline: seconds that a model may take; None if that is not known.
+        worker: with its times counted up to now.
+        deadline: seconds that its model may take; None if there is no estimate.
     """
-    if worker.ending and worker.row is None:
-        return f"it has not ended after {worker.spent:.0f} s" if worker.spent > END_LIMIT else ""
-    if not worker.ready:
+    if worker.is_ending and worker.row is None:
+        return f"it has not ended after {worker.elapsed:.0f} s" if worker.elapsed > END_LIMIT else ""
+    if not worker.is_ready:
         if worker.has_reported and worker.silence > START_SILENCE:
             return f"no sign of life for {worker.silence:.0f} s while it gets ready"
-        return f"it is not ready after {worker.spent:.0f} s" if worker.spent > START_LIMIT else ""
+        return f"it is not ready after {worker.elapsed:.0f} s" if worker.elapsed > START_LIMIT else ""
     if worker.silence > SILENCE_LIMIT:
         return f"no sign of life for {worker.silence:.0f} s"
-    if worker.row is not None and deadline is not None and worker.spent > deadline:
-        return f"its model is not done after {worker.spent:.0f} s; the deadline is {deadline:.0f} s"
+    if worker.row is not None and deadline is not None and worker.elapsed > deadline:
+        return f"its model is not done after {worker.elapsed:.0f} s; the deadline is {deadline:.0f} s"
     return ""

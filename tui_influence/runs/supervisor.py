@@ -1,7 +1,7 @@
-"""The supervisor: owns a run, keeps its workers busy, and says how it goes.
+"""The supervisor of a run on one machine: it owns the run, keeps workers busy, and publishes the progress.
 
-It trains nothing and loads no torch. Everything it knows is on the disk or can be had again from it, so it may be
-killed at any moment: `resume` finds the records that exist and goes on with the rest.
+It trains nothing and loads no torch. Everything it knows is on disk or can be computed again from there, so it may be
+killed at any moment: `resume` reads the records that exist and trains the rest.
 """
 
 import os
@@ -20,7 +20,7 @@ from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, stop_
 from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import extend_arms, extend_plan_file, prepare, version_warnings, versions
+from tui_influence.runs.prepare import extend_arms, extend_plan_file, package_versions, prepare, version_warnings
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.resources import ResourceMonitor
 from tui_influence.runs.row_queue import RowQueue, forget_failures
@@ -34,22 +34,24 @@ from tui_influence.store.pruning_plan import Pruning
 from tui_influence.store.results_directory import make_results_directory
 from tui_influence.store.run_info import RunInfo
 
-BEAT = 1.0
+SERVICE = "tui_influence.service"
+"""The program of supervisors and planners: it knows how prunings are extended, which this package must not."""
+HEARTBEAT_INTERVAL = 1.0
 """Seconds between heartbeats."""
-RESERVE = 64 << 10
+RESERVE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a supervisor is asked to do.
+    """A request to start or resume a run.
 
     Attributes:
         config: of the run.
         root: its results directory.
-        allow_code: the config is the user's own, so a network that is their code may be imported.
-        retry_failed: try rows again that were given up.
-        own: the config is read from the user's own file, so what it says may be followed to the letter.
-        pruning: what the run is to retrain from now on, if it is a pruning that was planned just now.
+        allow_code: whether a network that is the user's own code may be imported.
+        retry_failed: whether rows that failed for good are tried again.
+        trusted: whether the config was read from the user's own file, so that its datasets and commands may be used.
+        pruning: what the run is to retrain, if it is a pruning that was just planned.
     """
 
     config: Config
@@ -61,69 +63,64 @@ class Request:
 
 
 PlanExtender = Callable[[Paths], list[Row]]
-"""Says what a plan holds now that all of it is recorded: rows at its end may follow from the records of others."""
+"""Returns the whole plan once all of it is recorded; rows at its end may follow from the records of others."""
 
 
 def no_extension(paths: Paths) -> list[Row]:
-    """Return nothing: a plan that is complete from the start."""
+    """Extend nothing: for a plan that is complete from the start."""
     return []
 
 
 class Observer(Protocol):
-    """Who watches a supervisor."""
+    """The interface to whoever watches a supervisor."""
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Say what is being prepared, and how far it is."""
+        """Show the stage of the preparation, and its progress."""
 
     def under_way(self, heartbeat: Heartbeat) -> None:
-        """Say that a worker is ready: from now on models are trained."""
+        """Show that a worker is ready: from now on models are trained."""
 
     def beat(self, heartbeat: Heartbeat) -> None:
-        """Say how it goes, about once a second."""
+        """Show the progress, about once a second."""
 
 
 def supervise(request: Request, observer: Observer, extender: PlanExtender = no_extension) -> Heartbeat:
-    """Run a run until it is done, stopped or failed.
+    """Execute a run until it is done, stopped or failed.
 
     Args:
-        request: what to run.
-        observer: is told how it goes.
-        extender: is asked for the whole plan again once it is done.
+        request: the run.
+        observer: gets the progress.
+        extender: called once the plan is done; returns the whole plan again.
 
     Returns:
         the last heartbeat.
 
     Raises:
         AlreadyRunningError: another supervisor owns it.
-        TinflError: it could not be prepared; the heartbeat says so too.
+        TinflError: it could not be prepared; the heartbeat has the reason too.
     """
     paths = Paths(request.root)
     make_results_directory(paths.root)
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)
-    with Ownership(paths), stop_signals() as asked:
+    with Ownership(paths), stop_signals() as signals:
         clear_stop(paths)
         paths.jobs.unlink(missing_ok=True)  # from now on it is a run of this machine
-        return _Supervisor(request, paths, observer, asked, extender).run()
+        return _Supervisor(request, paths, observer, signals, extender).run()
 
 
 class _StoppedEarlyError(Exception):
-    """Asked to stop while the run was being prepared."""
+    """The run was stopped while it was being prepared."""
 
 
 class _Supervisor:
-    """The life of one run in this process; a session's host."""
+    """The life of one run in this process; the host of its session."""
 
     def __init__(
-        self, request: Request, paths: Paths, observer: Observer, asked: StopSignals, extender: PlanExtender
+        self, request: Request, paths: Paths, observer: Observer, signals: StopSignals, extender: PlanExtender
     ) -> None:
-        self._request, self._paths, self._observer, self._asked, self._extender = (
-            request,
-            paths,
-            observer,
-            asked,
-            extender,
-        )
+        self._request, self._paths, self._observer = request, paths, observer
+        self._signals, self._extender = signals, extender
         self._started = self._last_beat = time.time()
         self._state, self._stage = State.PREPARING, "starting"
         self._failure: TinflError | None = None
@@ -133,18 +130,18 @@ class _Supervisor:
         self._diverged: set[tuple[Role, int]] = set()
         self._warnings: list[str] = []
         self._pool = WorkerPool(paths, request.config.compute.threads, allow_code=request.allow_code)
-        self._gauges = ResourceMonitor()
+        self._resources = ResourceMonitor()
         self._events = EventLog(paths.events)
 
     def run(self) -> Heartbeat:
-        """Prepare, train, and say how it ended.
+        """Prepare, train, and publish how it ended.
 
         Raises:
             TinflError: it failed.
         """
         try:
-            # Room that is given back when the disk is full, so that the run can still say why it ended.
-            write_atomically(self._paths.reserve, bytes(RESERVE))
+            # Space that is freed when the disk is full, so that the reason can still be written.
+            write_atomically(self._paths.reserve, bytes(RESERVE_BYTES))
             self.beat(force=True)
             self._train(self._prepare())
         except _StoppedEarlyError:
@@ -158,21 +155,21 @@ class _Supervisor:
             raise
         finally:
             self._pool.end(at_once=self._failure is not None or self.stop_level() is StopLevel.AT_ONCE)
-            self._gauges.close()
-            last = self._last_word()
+            self._resources.close()
+            last = self._write_final_heartbeat()
             self._events.close()
         if self._failure is not None:
             raise self._failure
         return last
 
     def stop_level(self) -> StopLevel:
-        """Return how urgently the run is asked to stop, by a file or by a signal."""
-        return max(self._asked.level, stop_request(self._paths))
+        """Return how urgently the run is to stop, by a file or by a signal."""
+        return max(self._signals.level, stop_request(self._paths))
 
     def beat(self, *, force: bool = False) -> None:
         """Write a heartbeat, if it is time for one."""
         now = time.time()
-        if not force and 0 <= now - self._last_beat < BEAT:
+        if not force and 0 <= now - self._last_beat < HEARTBEAT_INTERVAL:
             return
         self._last_beat = now
         heartbeat = self._heartbeat()
@@ -180,24 +177,24 @@ class _Supervisor:
         self._observer.beat(heartbeat)
 
     def under_way(self) -> None:
-        """Tell who waits for it that models are being trained."""
+        """Publish that models are being trained."""
         self._stage = ""
         self.beat(force=True)
         self._observer.under_way(self._heartbeat())
 
     def warn(self, text: str) -> None:
-        """Keep a warning for the heartbeats to come."""
+        """Add a warning to all further heartbeats."""
         self._warnings.append(text)
 
     def compact(self) -> None:
-        """Write new generations of the compacted matrices, where enough records have come."""
+        """Write new generations of the compacted matrices that have enough new records."""
         assert self._info is not None
         for role in Role:
             for target in range(len(self._info.targets)):
                 compact(self._paths, self._info, role, target)
 
     def plan_extension(self) -> list[Row]:
-        """Return the rows by which the plan has grown, now that all the others are recorded."""
+        """Extend the plan, now that all of it is recorded; return the new rows."""
         assert self._info is not None
         assert self._session is not None
         rows = self._extender(self._paths)
@@ -208,23 +205,23 @@ class _Supervisor:
         return new
 
     def _prepare(self) -> list[Row]:
-        def told(what: str, done: int, total: int) -> None:
+        def show_stage(what: str, done: int, total: int) -> None:
             self._stage = what
             self._observer.stage(what, done, total)
             self.beat()
             if self.stop_level() is not StopLevel.NO:
                 raise _StoppedEarlyError
 
-        self._events.write("started", pid=os.getpid(), versions=versions())
-        # Before hours of packing: a device that is missing ends the run.
+        self._events.write("started", pid=os.getpid(), versions=package_versions())
+        # Before hours of packing: a missing device ends the run.
         self._devices = worker_devices(self._request.config.compute, warn=self.warn)
         remove_stale_files(self._paths)
         if self._request.pruning is not None:
             extend_arms(self._paths, self._request.pruning)
-        self._info, rows = prepare(self._request.config, self._paths, told, trusted=self._request.trusted)
+        self._info, rows = prepare(self._request.config, self._paths, show_stage, trusted=self._request.trusted)
         if self._request.retry_failed:
             self._diverged = forget_failures(self._paths)
-        told("checking the records", 0, 0)
+        show_stage("checking the records", 0, 0)
         for line in quarantine_damaged(self._paths, self._info, rows):
             self._events.write("damaged", reason=line)
         self._warnings += version_warnings(self._info)
@@ -238,7 +235,7 @@ class _Supervisor:
         self._events.write("prepared", total=queue.total, done=queue.done, failed=queue.failed)
         self._session = Session(queue, self._pool, self._devices, compute, self._events, self)
         groups = {(row.role.value, row.index): int(row.mask.sum()) for row in rows}
-        self._session.statistics.remember_events((event for event, _ in read_events(self._paths.events)), groups)
+        self._session.statistics.add_past_times((event for event, _ in read_events(self._paths.events)), groups)
         self._session.run()
         if self._session.failure is not None:
             raise self._session.failure
@@ -254,31 +251,31 @@ class _Supervisor:
         )
         if self._session is None:
             return heartbeat
-        queue, progress = self._session.queue, self._session.statistics
-        devices, workers = self._gauges.with_usage(self._pool.states())
+        queue, statistics = self._session.queue, self._session.statistics
+        devices, workers = self._resources.with_usage(self._pool.states())
         return replace(
             heartbeat,
             state=State.FAILED if self._failure else self._session.state,
             done=queue.done,
             failed=queue.failed,
             total=queue.total,
-            models_per_hour=progress.models_per_hour,
+            models_per_hour=statistics.models_per_hour,
             eta=self._session.eta(),
             stage=self._session.pauses() or self._stage,
-            source_accuracy=progress.source_accuracy.mean if progress.source_accuracy.count else None,
-            target_accuracy=[mean.mean for mean in progress.target_accuracy],
-            warnings=[*self._warnings, *self._session.warnings(), *progress.warnings()],
+            source_accuracy=statistics.source_accuracy.mean if statistics.source_accuracy.count else None,
+            target_accuracy=[mean.mean for mean in statistics.target_accuracy],
+            warnings=[*self._warnings, *self._session.warnings(), *statistics.warnings()],
             workers=workers,
             devices=devices,
         )
 
-    def _last_word(self) -> Heartbeat:
+    def _write_final_heartbeat(self) -> Heartbeat:
         self._stage = ""
         if self._failure is not None:
             self._state = State.FAILED
         self._paths.reserve.unlink(missing_ok=True)
         heartbeat = self._heartbeat()
-        with suppress(ResultsError):  # a disk that is full to the last byte: the missing last word says "lost"
+        with suppress(ResultsError):  # on a completely full disk the missing final heartbeat reads as "lost"
             self._events.write(heartbeat.state.value, reason=heartbeat.reason)
             write_heartbeat(self._paths, heartbeat, durable=True)
         with suppress(OSError):

@@ -1,10 +1,10 @@
-"""A worker process: takes rows from its supervisor, trains them, leaves a record each.
+"""A worker process: receives rows from its supervisor, trains them, and writes their records.
 
     python -P -m tui_influence.runs.worker RESULTS DEVICE THREADS [--allow-code]
 
-It speaks `protocol` on the stdin and stdout it was given; anything a library prints goes to its log. When the
-supervisor is gone it finishes the model in hand, records it, and ends. `-P` keeps the current directory off the
-import path: nothing that lies in a results directory can be imported.
+It exchanges the messages of `protocol` on its original stdin and stdout; anything a library prints goes to its log.
+When the supervisor is gone it finishes the current model, records it, and exits. `-P` keeps the current directory off
+the import path, so that nothing in a results directory can be imported.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import torch
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
@@ -52,7 +53,7 @@ from tui_influence.training.types import Outcome, OutOfMemory, SourceData, Targe
 
 
 class ReportPipe:
-    """The pipe to the supervisor. A supervisor that is gone is no reason to lose the model in hand."""
+    """The pipe to the supervisor; if the supervisor is gone, the current model is finished all the same."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -67,8 +68,8 @@ class ReportPipe:
         except BrokenPipeError:
             sys.stderr.write("the supervisor is gone\n")
 
-    def stay_alive(self) -> None:
-        """Send a sign of life every few seconds, from a thread of its own, until the process ends."""
+    def start_signs_of_life(self) -> None:
+        """Send a sign of life every few seconds, from a separate thread, until the process ends."""
         threading.Thread(target=self._send_signs_of_life, name="tinfl-alive", daemon=True).start()
 
     def _send_signs_of_life(self) -> None:
@@ -108,14 +109,14 @@ def train_assignments(
     assignments: Iterator[bytes],
     reports: ReportPipe,
 ) -> None:
-    """Train what is assigned until nothing more is.
+    """Train the assigned rows until the input ends.
 
     Args:
         paths: of the run.
         info: of the run.
         trainer: on this worker's device.
         rows: the plan, by role and index.
-        assignments: one a line.
+        assignments: one per line.
         reports: to the supervisor.
     """
     reports.send(Ready(trainer.numerics))
@@ -123,15 +124,15 @@ def train_assignments(
         assignment: Assignment = from_line(line)
         started = time.monotonic()
         reports.send(Begun(assignment.role, assignment.index))
-        if (assignment.role, assignment.index) not in rows:  # the plan has grown since
+        if (assignment.role, assignment.index) not in rows:  # the plan was extended meanwhile
             rows.update(_rows(paths))
         row = rows[assignment.role, assignment.index]
         report: Report
         try:
-            # A network that was trained on everything can rank the classes by itself: the cheap baseline of a pruning.
+            # A network trained on all groups can rank the classes by itself, for the baselines of a pruning.
             outcomes = trainer.run(row.mask, row.seed, map_classes=row.role is Role.ARM and bool(row.mask.all()))
             for target, outcome in enumerate(outcomes):
-                # A worker that outlived its supervisor may have been first: the first copy stands.
+                # A worker that outlived its supervisor may have written the record first: that one is kept.
                 if not paths.record(row.role, row.index, target).exists():
                     write_record(paths, _record(row, target, outcome, info, trainer.numerics))
         except OutOfMemory as error:
@@ -142,7 +143,7 @@ def train_assignments(
             report = Fatal(str(error), int(error.exit_code))
         except TinflError as error:
             report = Failed(row.role, row.index, FailureKind.ERROR, str(error))
-        except Exception as error:  # noqa: BLE001  (any model may fail in its own way; the sweep goes on and says so)
+        except Exception as error:  # noqa: BLE001  (a model may fail in any way; the sweep reports it and continues)
             traceback.print_exc()
             report = Failed(row.role, row.index, FailureKind.ERROR, _reason(error))
         else:
@@ -182,8 +183,6 @@ def _rows(paths: Paths) -> dict[tuple[str, int], Row]:
 
 
 def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[RunInfo, Trainer]:
-    import torch
-
     torch.set_num_threads(threads)
     info = read_run_info(root)
     config = config_from_json(info.config)
@@ -202,11 +201,11 @@ def main() -> int:
     parser.add_argument("threads", type=int)
     parser.add_argument("--allow-code", action="store_true")
     arguments = parser.parse_args()
-    # A batch system tells every process of a job to end: its supervisor decides whether the model in hand is finished.
+    # A batch system signals every process of a job: the supervisor decides whether the current model is finished.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The protocol gets descriptors of its own: what user code prints or reads goes elsewhere.
+    # The protocol uses duplicated descriptors: what user code prints or reads goes elsewhere.
     assignments, reports = os.fdopen(os.dup(0), "rb"), ReportPipe(os.fdopen(os.dup(1), "wb"))
-    reports.stay_alive()
+    reports.start_signs_of_life()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     paths = Paths(arguments.root)
@@ -216,7 +215,7 @@ def main() -> int:
     except TinflError as error:
         reports.send(Fatal(str(error), int(error.exit_code)))
         return int(error.exit_code)
-    except Exception as error:  # noqa: BLE001  (a driver may refuse in its own way: the supervisor has to know the words)
+    except Exception as error:  # noqa: BLE001  (a driver may fail in any way: the supervisor needs the reason)
         traceback.print_exc()
         reports.send(Fatal(_reason(error), int(ExitCode.RUN_FAILED)))
         return int(ExitCode.RUN_FAILED)
@@ -227,4 +226,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # every record is on the disk; unloading torch would take seconds that a sweep waits for
+    os._exit(code)  # every record is on disk; unloading torch would take seconds that a sweep waits for

@@ -1,7 +1,4 @@
-"""A worker as its supervisor sees it: a process with a device, a row in hand, and reports on a pipe.
-
-A supervisor's workers: started, listened to, ended.
-"""
+"""The worker processes of a supervisor: started, polled for reports, and ended."""
 
 import os
 import selectors
@@ -15,56 +12,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_influence.designs import Row
-from tui_influence.runs.devices import (
-    worker_environment,
-)
+from tui_influence.runs.devices import worker_environment
 from tui_influence.runs.heartbeat import WORKER_OVERDUE, WorkerState
 from tui_influence.runs.protocol import Alive, Assignment, Report, from_line, to_line
 from tui_influence.store.files import last_line, make_directory, to_results_error
 from tui_influence.store.paths import Paths
 
-_LOG_LIMIT = 16 << 20
-_KILL_PATIENCE = 5.0
-"""Seconds that a process has to go after SIGKILL."""
-_LONGEST_STEP = 5.0
-"""Seconds that pass for a worker between two looks, at most. A supervisor that was suspended, or wrote a matrix for
-minutes, must not hold its own absence against its workers."""
+_MAX_LOG_BYTES = 16 << 20
+"""Size above which a worker's log is started anew."""
+_KILL_TIMEOUT = 5.0
+"""Seconds that a process has to exit after SIGKILL."""
+_MAX_STEP = 5.0
+"""Maximum number of seconds counted between two polls. When the supervisor was suspended, or wrote a matrix for
+minutes, its own absence must not count against its workers."""
 
 
 class WorkerProcess:
     """One worker process.
 
     Attributes:
-        worker: its number, which names its log.
+        number: its number, which names its log.
         device: what it trains on.
-        row: what it has in hand.
-        models: how many models it has finished, and those of its number before it.
-        ready: whether data and network are on its device.
-        begun: whether it has said that it began the row in hand.
-        ending: whether it ends, by its own report or by the supervisor's will: it gets no more rows.
-        dismissed: whether no other worker is to take its number.
+        row: the row assigned to it.
+        models: models finished by this worker and by earlier workers of its number.
+        is_ready: whether data and network are on its device.
+        has_begun: whether it has reported that it began the assigned row.
+        is_ending: whether it is about to exit, by its own report or by the supervisor's decision: it gets no more rows.
+        is_dismissed: whether no other worker is to take its number.
         reason: why it ends or was ended, if that is known.
-        has_reported: whether it has said anything or given a sign of life.
+        has_reported: whether it has sent a report or a sign of life.
         silence: seconds without any sign of life.
-        spent: seconds that its row has been in hand; while it is not ready or is ending, seconds of that.
+        elapsed: seconds in its present stage: getting ready, training the assigned row, or exiting.
     """
 
     def __init__(
-        self, worker: int, device: str, threads: int, paths: Paths, log_path: Path, *, allow_code: bool
+        self, number: int, device: str, threads: int, paths: Paths, log_path: Path, *, allow_code: bool
     ) -> None:
         """Start the process.
 
         Raises:
             ResultsError: its log cannot be written.
         """
-        self.worker, self.device = worker, device
+        self.number, self.device = number, device
         self.row: Row | None = None
         self._assigned = 0.0
         self.models = 0
-        self.ready = self.begun = self.ending = self.dismissed = False
+        self.is_ready = self.has_begun = self.is_ending = self.is_dismissed = False
         self.has_reported = False
         self.reason = ""
-        self.silence = self.spent = 0.0
+        self.silence = self.elapsed = 0.0
         self._buffer = b""
         self._log = log_path
         make_directory(log_path.parent)
@@ -75,7 +71,7 @@ class WorkerProcess:
         ]
         # fmt: on
         try:
-            mode = "wb" if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT else "ab"
+            mode = "wb" if self._log.exists() and self._log.stat().st_size > _MAX_LOG_BYTES else "ab"
             with self._log.open(mode) as log:
                 self._log_start = log.tell()
                 self._process = subprocess.Popen(
@@ -84,7 +80,7 @@ class WorkerProcess:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     env=os.environ | worker_environment(device, threads),
-                    start_new_session=True,  # the terminal's Ctrl-C is for the supervisor, not for models in hand
+                    start_new_session=True,  # the terminal's Ctrl-C is for the supervisor, not for running models
                     bufsize=0,
                 )
         except OSError as error:
@@ -92,45 +88,45 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
-    def let_pass(self, seconds: float) -> None:
-        """Let so many seconds pass, after everything it has sent was read."""
-        step = min(seconds, _LONGEST_STEP)
+    def add_time(self, seconds: float) -> None:
+        """Count the seconds since the last poll, after everything the worker has sent was read."""
+        step = min(seconds, _MAX_STEP)
         self.silence += step
-        self.spent += step
+        self.elapsed += step
 
-    def free(self) -> Row | None:
-        """Take the row out of its hands; return it."""
+    def unassign(self) -> Row | None:
+        """Take the assigned row back; return it."""
         row, self.row = self.row, None
-        self.begun, self.spent = False, 0.0
+        self.has_begun, self.elapsed = False, 0.0
         return row
 
     @property
     def seconds(self) -> float | None:
-        """For how long it has had its row in hand; None when idle."""
+        """Seconds since its row was assigned; None when idle."""
         return time.monotonic() - self._assigned if self.row else None
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when it has something to say."""
+        """Return the file descriptor that its reports arrive on."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
     def assign(self, row: Row) -> None:
-        """Hand it a row; if it is dead by now, `reports` will say so."""
+        """Send it a row; if it has died meanwhile, `read_reports` will show that."""
         assert self._process.stdin is not None
         self.row, self._assigned = row, time.monotonic()
-        self.begun, self.spent = False, 0.0
+        self.has_begun, self.elapsed = False, 0.0
         try:
             self._process.stdin.write(to_line(Assignment(row.role, row.index)))
-        except (BrokenPipeError, ValueError):  # ValueError: it was released
+        except (BrokenPipeError, ValueError):  # ValueError: its input is closed
             return
 
-    def reports(self) -> list[Report] | None:
-        """Return its reports since the last call, without waiting; None when it has ended.
+    def read_reports(self) -> list[Report] | None:
+        """Return the reports since the last call, without waiting; None when the process has ended.
 
-        Signs of life count, but are not returned.
+        Signs of life are counted but not returned.
         """
         content = os.read(self.fileno(), 1 << 16)
         if not content:
@@ -140,33 +136,33 @@ class WorkerProcess:
         messages = (from_line(line) for line in lines)
         return [message for message in messages if message is not None and not isinstance(message, Alive)]
 
-    def release(self) -> None:
-        """Let it end after the row in hand: it will get no more. Once more does no harm."""
+    def end_after_row(self) -> None:
+        """Let it exit after the assigned row, by closing its input. Can be called more than once."""
         assert self._process.stdin is not None
-        if not self.ending:
-            self.ending, self.spent = True, 0.0
+        if not self.is_ending:
+            self.is_ending, self.elapsed = True, 0.0
         self._process.stdin.close()
 
-    def is_gone(self) -> bool:
-        """Whether the process has ended; one that hangs in its driver may outlive SIGKILL for long."""
+    def has_exited(self) -> bool:
+        """Whether the process has ended; a process that hangs in its driver may outlive SIGKILL for long."""
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """End it now."""
+        """Send SIGKILL."""
         self._process.kill()
 
-    def end(self, patience: float = 20.0) -> str:
-        """Wait until it has ended, killing it after `patience` seconds; return how it ended in a few words.
+    def wait(self, timeout: float = 20.0) -> str:
+        """Wait until it has exited, killing it after `timeout` seconds; return how it ended in a few words.
 
-        One that SIGKILL cannot end (it hangs in a driver, or waits for a disk) is left behind.
+        A process that SIGKILL cannot end (it hangs in a driver, or waits for a disk) is left behind.
         """
         code: int | None = None
         with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(patience)
+            code = self._process.wait(timeout)
         if code is None:
             self.kill()
             with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(_KILL_PATIENCE)
+                code = self._process.wait(_KILL_TIMEOUT)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -177,8 +173,8 @@ class WorkerProcess:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"killed by {name}" + (" (out of memory, perhaps)" if name == "SIGKILL" else "")
 
-    def last_words(self) -> str:
-        """Return the last line of its log since it started, safe to show."""
+    def last_log_line(self) -> str:
+        """Return the last line of its log since it started, safe to print."""
         return last_line(self._log, self._log_start)
 
 
@@ -201,20 +197,20 @@ class WorkerPool:
     def __init__(
         self, paths: Paths, threads: int, *, allow_code: bool, log: Callable[[int], Path] | None = None
     ) -> None:
-        """Have no workers yet.
+        """Create a pool without workers.
 
         Args:
             paths: of the run.
-            threads: of a worker on the CPU.
+            threads: threads of a worker on the CPU.
             allow_code: whether workers may import the user's network.
-            log: where a worker logs to; the run's own log of its number if None.
+            log: path of the log of each worker number; by default the run's own logs.
         """
         self._log = log or paths.worker_log
         self._paths, self._threads, self._allow_code = paths, threads, allow_code
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
         self._models: dict[int, int] = {}
-        """Finished by the workers of each number that have ended."""
+        """Models finished by the workers of each number that have ended."""
 
     def __iter__(self) -> Iterator[WorkerProcess]:
         return iter(self._workers)
@@ -224,7 +220,7 @@ class WorkerPool:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody has a row in hand."""
+        """Whether no worker has a row."""
         return not any(worker.row for worker in self._workers)
 
     def start(self, number: int, device: str) -> WorkerProcess:
@@ -242,42 +238,42 @@ class WorkerPool:
         return worker
 
     def poll(self, timeout: float) -> Iterator[tuple[WorkerProcess, Report | WorkerExit]]:
-        """Yield the reports of workers within `timeout` seconds; one that has ended is no longer of the crew."""
+        """Yield the reports of workers within `timeout` seconds; a worker that has ended leaves the pool."""
         for key, _ in self._selector.select(timeout):
             worker = key.fileobj
             assert isinstance(worker, WorkerProcess)
-            reports = worker.reports()
+            reports = worker.read_reports()
             if reports is not None:
                 yield from ((worker, report) for report in reports)
                 continue
             self._remove(worker)
-            yield worker, WorkerExit(worker.end(), worker.last_words())
+            yield worker, WorkerExit(worker.wait(), worker.last_log_line())
 
     def end(self, *, at_once: bool) -> None:
-        """End all workers: those with nothing in hand by letting go of them, the rest so only if not `at_once`."""
+        """End all workers; those that have a row finish it, unless `at_once`."""
         for worker in self._workers:
-            worker.kill() if at_once or not worker.ready else worker.release()
+            worker.kill() if at_once or not worker.is_ready else worker.end_after_row()
         for worker in self._workers:
             self._selector.unregister(worker)
-            worker.end()
+            worker.wait()
         self._workers.clear()
 
     def kill(self, worker: WorkerProcess) -> WorkerExit:
-        """End a worker now, whether or not it still reacts; return how it ended."""
+        """Kill a worker, whether or not it still reacts; return how it ended."""
         self._remove(worker)
-        how = worker.end(0)
-        return WorkerExit("killed by its supervisor" if worker.is_gone() else how, worker.last_words())
+        cause = worker.wait(0)
+        return WorkerExit("killed by its supervisor" if worker.has_exited() else cause, worker.last_log_line())
 
     def _remove(self, worker: WorkerProcess) -> None:
         self._selector.unregister(worker)
         self._workers.remove(worker)
-        self._models[worker.worker] = worker.models
+        self._models[worker.number] = worker.models
 
     def states(self) -> list[WorkerState]:
-        """Return what each worker is doing."""
+        """Return the state of each worker, by number."""
         return [
             WorkerState(
-                worker.worker,
+                worker.number,
                 worker.device,
                 worker.pid,
                 f"{worker.row.role.value} {worker.row.index}" if worker.row else "",
@@ -285,5 +281,5 @@ class WorkerPool:
                 worker.seconds,
                 silence=worker.silence if worker.silence > WORKER_OVERDUE else None,
             )
-            for worker in sorted(self._workers, key=lambda worker: worker.worker)
+            for worker in sorted(self._workers, key=lambda worker: worker.number)
         ]

@@ -131,18 +131,18 @@ class Cluster:
         A step keeps neither environment nor arguments to be known by, but it is the parent of what runs in it.
         """
         spool = str(self.root / f"spool-{node}")
-        found = []
+        step_processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 environment = process.environ()
                 of_cluster = environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]
                 if of_cluster and (environment.get("SLURMD_NODENAME") == node or spool in " ".join(process.cmdline())):
-                    found.append(process)
+                    step_processes.append(process)
                     parent = process.parent()
                     if parent is not None and parent.name().startswith("slurmstepd"):
-                        found.append(parent)
+                        step_processes.append(parent)
         daemon = self._daemons.get(node)
-        return [*([psutil.Process(daemon.pid)] if daemon and daemon.poll() is None else []), *found]
+        return [*([psutil.Process(daemon.pid)] if daemon and daemon.poll() is None else []), *step_processes]
 
     def _is_idle(self) -> bool:
         done = subprocess.run(
@@ -162,11 +162,11 @@ class Cluster:
 
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    for listener in sockets:
+        listener.bind(("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 

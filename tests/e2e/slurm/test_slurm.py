@@ -51,9 +51,9 @@ def done(root, patience: float = PATIENCE) -> dict:
         return heartbeat is not None and heartbeat.state is State.DONE
 
     wait_until(is_done, "not done", patience)
-    found = status(root)
-    assert found["state"] == "done"
-    return found
+    current = status(root)
+    assert current["state"] == "done"
+    return current
 
 
 def workers_of(root: Path) -> list[psutil.Process]:
@@ -62,15 +62,15 @@ def workers_of(root: Path) -> list[psutil.Process]:
 
 def test_a_lost_node_and_a_requeued_task_change_nothing_in_the_records(slurm, on_slurm, tmp_path, slow_reference):
     root = tmp_path / "results"
-    said = tinfl("sweep", on_slurm(epochs=EPOCHS)).stderr
-    assert "submitted to Slurm as job" in said
-    assert "another" not in said
+    message = tinfl("sweep", on_slurm(epochs=EPOCHS)).stderr
+    assert "submitted to Slurm as job" in message
+    assert "another" not in message
     wait_until(lambda: len(at_work(root)) == 2, "no two tasks")
     other = running(root)["n1"]
     assert "it is on the cluster (jobs " in tinfl("resume", root, code=4).stderr
-    shown = tinfl("status", root).stdout
-    assert "2 tasks on n" in shown
-    assert "planner of the next round: after the tasks before it (job " in shown
+    listing = tinfl("status", root).stdout
+    assert "2 tasks on n" in listing
+    assert "planner of the next round: after the tasks before it (job " in listing
     wait_until(lambda: at_work(root)["n2"], "nothing was trained on n2")
     before = record_bytes(root)
     assert 2 < len(before) < 12
@@ -94,9 +94,9 @@ def test_stopped_on_the_cluster_and_resumed_there(slurm, on_slurm, tmp_path, ref
     tinfl("sweep", on_slurm(f"setup = ['export DISK={tmp_path}']\nstage = '$DISK/disk'"))
     wait_until(lambda: record_bytes(root), "no record")
     tinfl("stop", root, "--wait")
-    found = status(root)
-    assert found["state"] == "stopped"
-    assert found["tasks"] == []
+    current = status(root)
+    assert current["state"] == "stopped"
+    assert current["tasks"] == []
     assert list((tmp_path / "disk").glob("tinfl-*/packed/*/images.npy")), "nothing was copied to the node"
     assert "not running (stopped)" in tinfl("stop", root).stderr
     foreign = tinfl("resume", root, code=3, XDG_STATE_HOME=str(tmp_path / "elsewhere"))
@@ -108,13 +108,13 @@ def test_stopped_on_the_cluster_and_resumed_there(slurm, on_slurm, tmp_path, ref
 
 def test_a_dry_run_shows_the_exact_submission_and_touches_nothing(on_slurm, tmp_path):
     config = on_slurm('partition = "main"\nsbatch = ["--comment=tiny"]\nsetup = ["module load cuda"]\nmem = "100M"')
-    shown = tinfl("sweep", "--dry-run", config, PATH="/usr/bin:/bin").stdout
-    assert "#SBATCH --partition=main\n" in shown
-    assert "#SBATCH --mem=100M\n" in shown
-    assert "#SBATCH --comment=tiny\n" in shown
-    assert "\nmodule load cuda\ncode=$?; " in shown
-    assert " --request REQUEST --allow-code\n" in shown or " --request REQUEST\n" in shown
-    assert "sbatch --parsable --array=0-0 " in shown
+    listing = tinfl("sweep", "--dry-run", config, PATH="/usr/bin:/bin").stdout
+    assert "#SBATCH --partition=main\n" in listing
+    assert "#SBATCH --mem=100M\n" in listing
+    assert "#SBATCH --comment=tiny\n" in listing
+    assert "\nmodule load cuda\ncode=$?; " in listing
+    assert " --request REQUEST --allow-code\n" in listing or " --request REQUEST\n" in listing
+    assert "sbatch --parsable --array=0-0 " in listing
     assert not (tmp_path / "results").exists()
 
 
@@ -138,10 +138,10 @@ def test_what_slurm_refuses_is_said_in_its_words_and_leaves_nothing(
 def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_handed_out(slurm, on_slurm):
     root = slurm.root / "unseen" / "results"
     tinfl("sweep", on_slurm('partition = "blind"', output=root))
-    found = wait_for(root, "failed")
-    assert found["reason"].startswith("the planner (job ")
-    assert found["reason"].endswith(f"left no trace: does n3 see {root}?")
-    assert found["done"] == {}
+    current = wait_for(root, "failed")
+    assert current["reason"].startswith("the planner (job ")
+    assert current["reason"].endswith(f"left no trace: does n3 see {root}?")
+    assert current["done"] == {}
 
 
 @pytest.mark.cluster

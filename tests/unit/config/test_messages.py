@@ -72,7 +72,7 @@ VALUES = [
     (
         '[compute]\ndevices = "cuda:0"',
         'compute.devices must be "auto" or a list, not the text "cuda:0"',
-        'a list stands in brackets: ["cuda:0"]',
+        'write a list in brackets: ["cuda:0"]',
     ),
     ("[compute]\ndevices = []", 'compute.devices must be "auto" or a list, not an empty list', None),
     (

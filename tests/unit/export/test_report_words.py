@@ -26,7 +26,7 @@ def test_verdict_of_noise_promises_no_number_of_models():
     report = noise_report()
     assert report.is_noise()
     assert "cannot be told from chance" in verdict(report)
-    assert "cannot be told yet" in verdict(report)
+    assert "too early to forecast" in verdict(report)
 
 
 def test_a_value_whose_interval_holds_zero_is_noise_however_large():

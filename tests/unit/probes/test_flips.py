@@ -140,7 +140,7 @@ def test_nothing_is_claimed_where_nothing_flips(tmp_path):
 def test_half_a_verification_shows_what_there_is(tmp_path):
     found = look(tmp_path, only={0, 1})
     assert not found.is_complete
-    assert by_kind(found)[ArmKind.RANDOM].flipped is None
+    assert by_kind(found)[ArmKind.RANDOM].flips is None
     assert "not enough is retrained to say" in text_of(found)
     document = counterfactual_document(found)
     assert json.loads(json.dumps(document, allow_nan=False)) == document

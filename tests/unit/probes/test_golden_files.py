@@ -222,7 +222,7 @@ CLASS = Question(target_class="x", split="all", estimator="ridge", output_kind="
 ONE = Question(example=5)
 FORMATS = {
     "leaks.json": lambda: as_json(leaks_document(reading(), CLASS, LEAKS, COPIES, images=ROWS, top=2)),
-    "leaks_alone.json": lambda: as_json(leaks_document(reading(), ONE, LEAKS, None, problem="moved")),
+    "leaks_alone.json": lambda: as_json(leaks_document(reading(), ONE, LEAKS, None, duplicates_error="moved")),
     "leaks_of_groups.json": lambda: as_json(leaks_document(reading(images=False), ONE, LEAKS, COPIES)),
     "copies_alone.json": lambda: as_json(leaks_document(reading(), CLASS, None, COPIES, top=1)),
     "leaks.csv": lambda: leaks_csv(reading(), CLASS, LEAKS, COPIES),

@@ -26,7 +26,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def data():
-    return SimpleNamespace(groups=SimpleNamespace(of=OF), source=SimpleNamespace(names=NAMES))
+    return SimpleNamespace(groups=SimpleNamespace(group_of_image=OF), source=SimpleNamespace(names=NAMES))
 
 
 def made(config, data, groups, **options):

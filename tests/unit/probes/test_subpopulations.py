@@ -309,8 +309,8 @@ def test_one_group_alone_has_the_numbers_that_it_has_among_all(reading, estimato
         whole.estimate.n_with[6],
         whole.estimate.n_without[6],
     )
-    assert (one.estimate.df, one.estimate.kind, one.estimate.relative) == (
-        whole.estimate.df, whole.estimate.kind, whole.estimate.relative,
+    assert (one.estimate.df, one.estimate.estimator, one.estimate.is_relative) == (
+        whole.estimate.df, whole.estimate.estimator, whole.estimate.is_relative,
     )  # fmt: skip
 
 

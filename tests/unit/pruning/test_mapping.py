@@ -77,5 +77,5 @@ def test_records_that_do_not_say_what_an_example_is_taken_for_are_refused(record
     row = pruning.arms[0].rows[2]
     rewrite(paths, pruning, row, 0, mapped=taken(row, 0))
     assert len(class_usage(paths, pruning, ArmKind.LABELS)) == SEEDS
-    with pytest.raises(ResultsError, match="do not say which class each example is taken for"):
+    with pytest.raises(ResultsError, match="do not name the class that each example is mapped to"):
         class_usage(paths, pruning, ArmKind.FEATURES)

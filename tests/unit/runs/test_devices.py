@@ -65,7 +65,7 @@ def test_a_named_device_that_cannot_be_used_is_left_out_with_a_warning(machine, 
     assert worker_devices(compute, warn=warnings.append) == ["cuda:0", "cpu"]
     (warning,) = warnings
     assert warning.startswith('compute.devices: "cuda:1" cannot be used: CUDA error')
-    with pytest.raises(DeviceError, match='"tpu" is no device'):
+    with pytest.raises(DeviceError, match='"tpu" is not a device'):
         worker_devices(ComputeSection.model_construct(devices=["cpu", "tpu"]))
 
 
@@ -92,7 +92,9 @@ def test_no_device_is_left_out_without_a_word(machine, monkeypatch, result, gpu,
 
 def test_gpus_that_a_task_was_given_are_not_passed_over(machine):
     machine(CudaProbe((GPU, BUSY)))
-    with pytest.raises(DeviceError, match=r"2 GPUs a task were asked for, torch can use 1 \(cuda:1: CUDA error"):
+    with pytest.raises(
+        DeviceError, match=r"the config requests 2 GPUs per task, but torch can use 1 \(cuda:1: CUDA error"
+    ):
         worker_devices(ComputeSection(), gpus=2)
 
 
@@ -128,9 +130,9 @@ def program(monkeypatch, tmp_path):
 
 def test_a_torch_that_crashes_is_a_reason_and_not_a_machine_without_gpus(program):
     assert program("raise SystemExit('libcudart.so.13: cannot open shared object file')").reason == (
-        "torch cannot be asked: libcudart.so.13: cannot open shared object file"
+        "cannot run torch: libcudart.so.13: cannot open shared object file"
     )
-    assert program("import os; os.abort()").reason == "torch cannot be asked: no message"
+    assert program("import os; os.abort()").reason == "cannot run torch: no message"
 
 
 def test_what_else_is_printed_does_not_hide_the_answer(program):
@@ -140,7 +142,7 @@ def test_what_else_is_printed_does_not_hide_the_answer(program):
 
 def test_a_torch_that_does_not_answer_is_a_reason(program, monkeypatch):
     monkeypatch.setattr(devices, "_PROBE_TIMEOUT", 0.2)
-    assert "has not answered" in program("import time; time.sleep(60)").reason
+    assert "did not answer" in program("import time; time.sleep(60)").reason
 
 
 class TorchOfAnOldDriver:

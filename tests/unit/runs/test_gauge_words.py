@@ -26,9 +26,9 @@ def test_a_device_is_told_in_cells():
 
 
 def test_a_worker_is_told_in_cells():
-    known = WorkerState(0, "cuda:0", 1, "estimate 3", 1234, 62.0, 0.98, 700 << 20)
-    assert worker_cells(known) == ["cuda:0", "estimate 3", "for 1 min 02 s", "1,234 done", "98% cpu", "700 MiB"]
-    silent = replace(known, silence=42.0)
+    busy = WorkerState(0, "cuda:0", 1, "estimate 3", 1234, 62.0, 0.98, 700 << 20)
+    assert worker_cells(busy) == ["cuda:0", "estimate 3", "for 1 min 02 s", "1,234 done", "98% cpu", "700 MiB"]
+    silent = replace(busy, silence=42.0)
     assert worker_cells(silent)[2] == "silent for 42 s"
     assert worker_cells(WorkerState(0, "\x1b", 1, "", 0)) == ["\\x1b", "idle", "", "0 done", "", ""]
 

@@ -31,25 +31,25 @@ def test_models_are_counted_from_their_records(run):  # noqa: F811
     paths, info = run  # noqa: F811
     paths.failure(Role.ESTIMATE, 9).parent.mkdir(parents=True)
     paths.failure(Role.ESTIMATE, 9).write_text(json.dumps({"reason": "out of memory"}))
-    seen = overview(paths)
-    assert (seen.state, seen.finished, seen.total, seen.given_up, seen.left) == (
+    current = overview(paths)
+    assert (current.state, current.finished, current.total, current.given_up, current.left) == (
         State.QUEUED,
         4,
         info.models + info.heldout,
         1,
         3,
     )
-    assert [(failure.index, failure.reason) for failure in seen.failures] == [(9, "out of memory")]
-    assert not seen.is_active
+    assert [(failure.index, failure.reason) for failure in current.failures] == [(9, "out of memory")]
+    assert not current.is_active
 
 
 def test_a_failure_that_cannot_be_read_is_still_counted(run):  # noqa: F811
     paths, _ = run  # noqa: F811
     paths.failure(Role.HELDOUT, 2).parent.mkdir(parents=True)
     paths.failure(Role.HELDOUT, 2).write_text("{")
-    seen = overview(paths)
-    assert seen.given_up == 1
-    assert "damaged" in seen.failures[0].reason
+    current = overview(paths)
+    assert current.given_up == 1
+    assert "damaged" in current.failures[0].reason
 
 
 def test_what_is_no_run_is_refused(paths):  # noqa: F811
@@ -71,11 +71,11 @@ def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noq
     write_json(paths.owner, vars(me if host == "here" else replace(me, host=host)))
     for age, silent in ((0.0, False), (HEARTBEAT_OVERDUE + 5, state in ACTIVE), (-1000.0, False)):
         write_heartbeat(paths, Heartbeat(state, time=time.time() - age, started=0.0))
-        seen = overview(paths)
-        assert seen.is_silent == silent
+        current = overview(paths)
+        assert current.is_silent == silent
         if silent:
-            assert seen.state is state
-            assert ("lives but says nothing" in silent_reason(seen.owner)) == (host == "here")
+            assert current.state is state
+            assert ("lives but says nothing" in silent_reason(current.owner)) == (host == "here")
 
 
 @pytest.mark.parametrize(

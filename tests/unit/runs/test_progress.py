@@ -84,7 +84,7 @@ def test_messages_come_back_as_sent_on_one_line(message):
     assert from_line(line) == message
 
 
-@pytest.mark.parametrize("line", [b"{}", b"[]", b"x", b'{"say": "Ready"}', b'{"say": "os.system"}'])
+@pytest.mark.parametrize("line", [b"{}", b"[]", b"x", b'{"message": "Ready"}', b'{"message": "os.system"}'])
 def test_what_is_no_message_is_passed_over(line):
     assert from_line(line) is None
 
@@ -111,17 +111,17 @@ def test_the_usual_time_of_a_model_is_the_median_of_its_device():
     progress = ModelStatistics(workers=1)
     assert progress.usual_seconds("cuda:0", 10) is None
     for seconds in (1.0, 1.0, 9.0, 2.0, 500.0):
-        progress.remember("cuda:0", seconds, 10)
+        progress.add_time("cuda:0", seconds, 10)
     assert progress.usual_seconds("cuda:0", 10) == 2.0
     assert progress.usual_seconds("cuda:1", 10) == 2.0, "another of its kind"
     assert progress.usual_seconds("cpu", 10) is None
-    progress.remember("cuda:1", 7.0, 10)
+    progress.add_time("cuda:1", 7.0, 10)
     assert progress.usual_seconds("cuda:1", 10) == 7.0
 
 
 def test_a_model_of_more_groups_usually_takes_as_much_longer():
     progress = ModelStatistics(workers=1)
-    progress.remember("cpu", 3.0, 10)
+    progress.add_time("cpu", 3.0, 10)
     assert progress.usual_seconds("cpu", 100) == 30.0
     assert progress.usual_seconds("cpu", 5) == 3.0
 
@@ -135,7 +135,7 @@ def test_earlier_sessions_say_how_long_models_take():
         for key, value in [("worker", []), ("worker", 7), ("role", []), ("index", {}), ("index", 99),
                            ("seconds", "x"), ("seconds", -1), ("seconds", 10**400), ("seconds", None)]
     ]  # fmt: skip
-    progress.remember_events([model, started, *nonsense], {("estimate", 1): 5})
+    progress.add_past_times([model, started, *nonsense], {("estimate", 1): 5})
     assert progress.usual_seconds("cuda:0", 5) is None
-    progress.remember_events([started, model], {("estimate", 1): 5})
+    progress.add_past_times([started, model], {("estimate", 1): 5})
     assert progress.usual_seconds("cuda:0", 5) == 4.0

@@ -72,7 +72,7 @@ def test_a_record_that_cannot_even_be_set_aside_is_named_with_both_reasons(paths
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(type(record), "rename", refuse)
-    with pytest.raises(ResultsError, match=r"is a directory.*cannot set it aside.*not permitted") as caught:
+    with pytest.raises(ResultsError, match=r"is a directory.*cannot move it to quarantine.*not permitted") as caught:
         quarantine_damaged(paths, make_info(), ROWS)
     assert caught.value.exit_code is ExitCode.RESULTS
 

@@ -145,7 +145,9 @@ def leaks(
         _write(csv, duplicates_csv(reading, copies))
     if json:
         images = rows_of_groups(rank(reading, question).report.ranking, groups) if groups is not None else None
-        output.write_json(leaks_document(reading, question, found, copies, problem=problem, images=images, top=top))
+        output.write_json(
+            leaks_document(reading, question, found, copies, duplicates_error=problem, images=images, top=top)
+        )
     if found is not None and found.n_excluded and (json or csv is not None):
         diagnostics.warn(
             f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"

@@ -1,7 +1,7 @@
-"""The planner: a short step between two rounds, after which somebody hands the next one's blocks to an engine.
+"""The planner: a short step between two rounds, after which the tasks of the next round are submitted.
 
 It owns the run while it works: it alone writes `run.json`, the plan, the event log, the heartbeat and the rounds. All
-it knows is on the disk, so it may be killed at any moment and started again.
+it knows is on disk, so it may be killed at any moment and started again.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from tui_influence.runs.cluster.task_reports import RoundReport, collect_reports
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.devices import node_name
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
-from tui_influence.runs.prepare import extend_plan_file, prepare, version_warnings, versions
+from tui_influence.runs.prepare import extend_plan_file, package_versions, prepare, version_warnings
 from tui_influence.runs.progress import ModelStatistics
 from tui_influence.runs.protocol import Done, FailureKind
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
@@ -27,10 +27,7 @@ from tui_influence.runs.row_queue import forget_failures
 from tui_influence.runs.supervisor import PlanExtender, Request
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.listing import (
-    list_completed,
-    list_failures,
-)
+from tui_influence.store.listing import list_completed, list_failures
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
@@ -39,27 +36,27 @@ from tui_influence.text import pluralize
 
 @dataclass(frozen=True)
 class NextStep:
-    """What follows: a round for an engine, or, without one, the end of the run.
+    """The next round, or the end of the run.
 
     Attributes:
-        round: what is to be handed out; None at the end.
-        heartbeat: how the run stands.
+        round: to be submitted; None at the end.
+        heartbeat: the state of the run.
     """
 
     round: Round | None
     heartbeat: Heartbeat
 
 
-_FRUITLESS = 3
-"""Rounds in a row whose tasks were all asked to end before a model was finished, after which the run fails."""
+_MAX_FRUITLESS = 3
+"""Rounds in a row whose tasks were all told to end before a model was finished, after which the run fails."""
 
 
 class _StoppedEarlyError(Exception):
-    """Asked to stop while the data were being packed."""
+    """The run was stopped while its data were being packed."""
 
 
 class Planner:
-    """One step, or several in one process: the datasets of a run are only looked at in the first."""
+    """Plans rounds, one per step; the datasets are opened in the first step only."""
 
     def __init__(
         self,
@@ -69,116 +66,117 @@ class Planner:
         slots: int | None = None,
         digest: str = "",
     ) -> None:
-        """Plan nothing yet.
+        """Prepare to plan.
 
         Args:
-            request: what is asked.
-            extender: says what a plan grows by.
-            beat: is told what is being prepared.
+            request: the run.
+            extender: returns an extended plan once all of the present one is done.
+            beat: called with a heartbeat during the preparation.
             slots: tasks that run at a time, if that is known.
-            digest: of the request, which its rounds are marked with.
+            digest: of the request; its rounds are marked with it.
         """
         self._request, self._extender, self._beat, self._digest = request, extender, beat, digest
         self._slots = slots or request.config.compute.slurm.array_concurrency
         self._paths = Paths(request.root)
         before = read_heartbeat(self._paths)
         self._started = before.started if before else time.time()
-        self._told_at = 0.0
+        self._last_beat = 0.0
         self._info: RunInfo | None = None
         self._rows: list[Row] = []
-        self._heard: tuple[int, Sequence[int]] | None = None
+        self._collected: tuple[int, Sequence[int]] | None = None
+        """Number of the round whose reports are collected, and its tasks that succeeded."""
 
-    def step(self, *, first: bool, handed: int | None = None) -> NextStep:
-        """Take in what the last round left, and plan the next.
+    def step(self, *, first: bool, submitted: int | None = None) -> NextStep:
+        """Collect the reports of the last round, and plan the next.
 
         Args:
-            first: somebody has just asked for this run: forget what was asked to be forgotten, check every record.
-            handed: blocks of the last round that were handed out, from the first; all if None.
+            first: the run was just requested by the user: forget failures if requested, and check every record.
+            submitted: number of tasks of the last round that were submitted, the first ones; all if None.
 
         Raises:
-            TinflError: the run cannot go on; the heartbeat says so too.
+            TinflError: the run cannot continue; the heartbeat has the reason too.
         """
         make_directory(self._paths.cluster)
         log = EventLog(self._paths.events)
         try:
-            return self._step(log, first=first, handed=handed)
+            return self._step(log, first=first, submitted=submitted)
         except _StoppedEarlyError:
             return self._end(log, self._preparing("", State.STOPPED))
         except TinflError as error:
-            self.failed(error, log)
+            self.record_failure(error, log)
             raise
         finally:
-            if self._heard is not None:  # not before: a planner that is killed hears it again
-                remove_reports(self._paths, *self._heard)
-                self._heard = None
+            if self._collected is not None:  # not before: a planner that is killed collects them again
+                remove_reports(self._paths, *self._collected)
+                self._collected = None
             log.close()
 
-    def failed(self, error: TinflError, log: EventLog | None = None) -> None:
-        """Let the run end with a reason."""
+    def record_failure(self, error: TinflError, log: EventLog | None = None) -> None:
+        """Write that the run has failed, and why."""
         heartbeat = read_heartbeat(self._paths) or Heartbeat(State.FAILED, time.time(), self._started)
         last = replace(heartbeat, state=State.FAILED, time=time.time(), reason=str(error), stage="")
         write_heartbeat(self._paths, last, durable=True)
         if log is not None:
             log.write("failed-run", reason=str(error))
 
-    def _step(self, log: EventLog, *, first: bool, handed: int | None) -> NextStep:
+    def _step(self, log: EventLog, *, first: bool, submitted: int | None) -> NextStep:
         paths, request = self._paths, self._request
         number = last_round(paths)
         before = read_round(paths, number) if number else None
-        if before is None or first:  # what a stop took back was not handed out either
-            handed = 0
-        elif handed is None:
-            handed = len(before.blocks)
-        told = RoundReport()
+        if before is None or first:  # tasks that a stop cancelled do not count as submitted either
+            submitted = 0
+        elif submitted is None:
+            submitted = len(before.tasks)
+        report = RoundReport()
         if before:
-            told = collect_reports(paths, before, handed, log)
-            self._heard = (number, told.sound)
-        log.write("planning", node=node_name(), versions=versions())
-        self._info, self._rows = prepare(request.config, paths, self._stage, trusted=request.trusted)
+            report = collect_reports(paths, before, submitted, log)
+            self._collected = (number, report.succeeded)
+        log.write("planning", node=node_name(), versions=package_versions())
+        self._info, self._rows = prepare(request.config, paths, self._show_stage, trusted=request.trusted)
         if first:
             remove_stale_files(paths)
             shutil.rmtree(paths.node_warnings, ignore_errors=True)
             if request.retry_failed:
                 forget_failures(paths)
-            self._stage("checking the records", 0, 0)
+            self._show_stage("checking the records", 0, 0)
             for line in quarantine_damaged(paths, self._info, self._rows):
                 log.write("damaged", reason=line)
         self._compact()
         undone = self._undone()
-        tried_anew = first and request.retry_failed
-        deaths = Counter({} if before is None or tried_anew else before.deaths)
-        died = list(suspect_rows(before, told.died, set(undone))) if before else []
-        deaths.update(died)
-        given_up = {row for row in died if deaths[row] >= request.config.compute.attempts}
+        forgets_deaths = first and request.retry_failed
+        deaths = Counter({} if before is None or forgets_deaths else before.deaths)
+        suspects = list(suspect_rows(before, report.died, set(undone))) if before else []
+        deaths.update(suspects)
+        given_up = {row for row in suspects if deaths[row] >= request.config.compute.attempts}
         for row in given_up:
             self._give_up(self._rows[row], log)
-        undone = [row for row in undone if row not in given_up] or self._grown(log)
+        undone = [row for row in undone if row not in given_up] or self._extension(log)
         deaths = Counter({row: deaths[row] for row in undone if deaths[row]})
-        heartbeat = self._heartbeat(told, len(undone))
+        heartbeat = self._heartbeat(report, len(undone))
         if stop_request(paths) is not StopLevel.NO:
             return self._end(log, replace(heartbeat, state=State.STOPPED))
         if not undone:
             state = State.DONE_WITH_FAILURES if heartbeat.failed else State.DONE
             return self._end(log, replace(heartbeat, state=state))
-        timing = told.timing or (before.timing if before else None)
+        timing = report.timing or (before.timing if before else None)
         finished = len(self._rows) - len(undone)
         fruitless = 0
-        if before and handed and finished <= before.done and not died:
+        if before and submitted and finished <= before.done and not suspects:
             fruitless = before.fruitless + 1
-            if fruitless >= _FRUITLESS or not told.cut_short:
-                rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {pluralize(handed, 'task')}"
-                raise RunFailedError(f"{rounds} trained nothing: {self._why(told)}")
-        blocks = self._cut(undone, timing, deaths)
-        planned = Round(number + 1, tuple(blocks), finished, timing, deaths, fruitless, self._digest)
+            if fruitless >= _MAX_FRUITLESS or not report.cut_short:
+                rounds = f"{fruitless} rounds" if fruitless > 1 else f"a round of {pluralize(submitted, 'task')}"
+                raise RunFailedError(f"{rounds} trained nothing: {self._fruitless_reason(report)}")
+        tasks = self._divide(undone, timing, deaths)
+        planned = Round(number + 1, tuple(tasks), finished, timing, deaths, fruitless, self._digest)
         write_round(paths, planned)
-        log.write("round", number=planned.number, tasks=len(planned.blocks), rows=sum(map(len, planned.blocks)))
+        log.write("round", number=planned.number, tasks=len(planned.tasks), rows=sum(map(len, planned.tasks)))
         write_heartbeat(paths, heartbeat)
         return NextStep(planned, heartbeat)
 
-    def _cut(self, undone: list[int], timing: TaskTiming | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
+    def _divide(self, undone: list[int], timing: TaskTiming | None, deaths: Collection[int]) -> list[tuple[int, ...]]:
         compute = self._request.config.compute
-        slurm = compute.executor == "slurm"
-        limit = parse_minutes(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if slurm else 1e6
+        is_slurm = compute.executor == "slurm"
+        limit = parse_minutes(compute.slurm.time_limit) - compute.slurm.warn_seconds / 60 if is_slurm else 1e6
         return divide_rows(
             undone,
             timing,
@@ -189,7 +187,7 @@ class Planner:
         )
 
     def _undone(self) -> list[int]:
-        """Return the positions in the plan that have neither records nor a failure."""
+        """Return the positions in the plan that have neither records nor a recorded failure."""
         assert self._info is not None
         over = {
             role: list_completed(self._paths, role, len(self._info.targets)) | list_failures(self._paths, role)
@@ -197,8 +195,8 @@ class Planner:
         }
         return [position for position, row in enumerate(self._rows) if row.index not in over[row.role]]
 
-    def _grown(self, log: EventLog) -> list[int]:
-        """Return the positions of rows that follow, now that all the others are recorded."""
+    def _extension(self, log: EventLog) -> list[int]:
+        """Extend the plan, now that all of it is recorded; return the positions of the new rows."""
         assert self._info is not None
         rows = self._extender(self._paths)
         if len(rows) <= len(self._rows):
@@ -211,9 +209,8 @@ class Planner:
         reason = "every task that trained it died"
         path = self._paths.failure(row.role, row.index)
         make_directory(path.parent)
-        write_json(
-            path, {"role": row.role.value, "index": row.index, "kind": FailureKind.ERROR.value, "reason": reason}
-        )
+        kind = FailureKind.ERROR.value
+        write_json(path, {"role": row.role.value, "index": row.index, "kind": kind, "reason": reason})
         log.write("failed", role=row.role.value, index=row.index, reason=reason)
 
     def _compact(self) -> None:
@@ -222,14 +219,20 @@ class Planner:
             for target in range(len(self._info.targets)):
                 compact(self._paths, self._info, role, target)
 
-    def _heartbeat(self, told: RoundReport, left: int) -> Heartbeat:
+    def _heartbeat(self, report: RoundReport, left: int) -> Heartbeat:
         assert self._info is not None
-        paths, progress = self._paths, ModelStatistics(workers=1)
-        for metrics in told.metrics:
-            progress.add(Done(Role.ESTIMATE, 0, 0.0, metrics))
+        paths, statistics = self._paths, ModelStatistics(workers=1)
+        for metrics in report.metrics:
+            statistics.add(Done(Role.ESTIMATE, 0, 0.0, metrics))
         before = read_heartbeat(paths)
         failed = sum(len(list_failures(paths, role)) for role in Role)
-        known = progress.source_accuracy.count > 0
+        if statistics.source_accuracy.count:
+            source_accuracy: float | None = statistics.source_accuracy.mean
+            target_accuracy = [mean.mean for mean in statistics.target_accuracy]
+        else:
+            source_accuracy = before.source_accuracy if before else None
+            target_accuracy = before.target_accuracy if before else []
+        warnings = [*version_warnings(self._info), *self._task_warnings(report), *statistics.warnings()]
         return Heartbeat(
             state=State.RUNNING,
             time=time.time(),
@@ -237,51 +240,49 @@ class Planner:
             done=max(0, len(self._rows) - left - failed),
             failed=failed,
             total=len(self._rows),
-            source_accuracy=progress.source_accuracy.mean if known else before.source_accuracy if before else None,
-            target_accuracy=[mean.mean for mean in progress.target_accuracy]
-            if known
-            else (before.target_accuracy if before else []),
-            warnings=with_node_warnings(
-                [*version_warnings(self._info), *self._lost(told), *progress.warnings()], paths
-            ),
+            source_accuracy=source_accuracy,
+            target_accuracy=target_accuracy,
+            warnings=with_node_warnings(warnings, paths),
         )
 
-    def _lost(self, told: RoundReport) -> list[str]:
-        """Return warnings about tasks of the last round that failed, or of which nothing is heard."""
+    def _task_warnings(self, report: RoundReport) -> list[str]:
+        """Return warnings about tasks of the last round that failed or wrote nothing."""
         if stop_request(self._paths) is not StopLevel.NO:
             return []
-        lost = []
-        if told.failed:
-            lost.append(f"{pluralize(told.failed, 'task')} of the last round failed: {told.reason}")
-        if told.silent:
-            lost.append(f"{pluralize(told.silent, 'task')} of the last round never began: {self._unheard(told)}")
-        return lost
+        warnings = []
+        if report.failed:
+            warnings.append(f"{pluralize(report.failed, 'task')} of the last round failed: {report.reason}")
+        if report.silent:
+            tasks = pluralize(report.silent, "task")
+            warnings.append(f"{tasks} of the last round never began: {self._silence_reason(report)}")
+        return warnings
 
-    def _unheard(self, told: RoundReport) -> str:
-        where = f"taken back, or on nodes that do not see {self._paths.root.absolute()}"
-        return told.last_words or where
+    def _silence_reason(self, report: RoundReport) -> str:
+        return report.last_log_line or f"cancelled, or on nodes that do not see {self._paths.root.absolute()}"
 
-    def _why(self, told: RoundReport) -> str:
+    def _fruitless_reason(self, report: RoundReport) -> str:
         """Return why a round trained nothing."""
-        if told.reason or told.last_words:
-            return told.reason or told.last_words
-        if told.cut_short:
+        if report.reason or report.last_log_line:
+            return report.reason or report.last_log_line
+        if report.cut_short:
             slurm = self._request.config.compute.slurm
             limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}, or for other jobs"
             by = f" (by {limit})" if self._request.config.compute.executor == "slurm" else ""
-            return f"no model was finished before its task was asked to end{by}"
-        return f"its tasks never began: {self._unheard(told)}" if told.silent else "its tasks ended with nothing done"
+            return f"each task was told to end before it had finished a model{by}"
+        if report.silent:
+            return f"its tasks never began: {self._silence_reason(report)}"
+        return "its tasks ended without a finished model"
 
     def _end(self, log: EventLog, last: Heartbeat) -> NextStep:
         log.write(last.state.value)
         write_heartbeat(self._paths, last, durable=True)
         return NextStep(None, last)
 
-    def _stage(self, what: str, done: int, total: int) -> None:
+    def _show_stage(self, what: str, done: int, total: int) -> None:
         now = time.time()
-        if now - self._told_at < 1.0:
+        if now - self._last_beat < 1.0:
             return
-        self._told_at = now
+        self._last_beat = now
         if stop_request(self._paths) is not StopLevel.NO:
             raise _StoppedEarlyError
         heartbeat = self._preparing(what + (f" {done} of {total}" if total else ""), State.PREPARING)

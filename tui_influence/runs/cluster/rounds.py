@@ -1,8 +1,8 @@
-"""A round: which rows of the plan each task is given. Pure, but for the file that tells the tasks.
+"""Rounds: the rows of the plan that each task of a planning step trains, and the file that lists them.
 
-Rows are cut by factoring (Hummel, Schonberg and Flynn 1992): waves of equal blocks, one for each task that runs at a
-time, each wave half of what is left, so that the last blocks end together. No block is so short that its start costs
-more than a twentieth of its time; what is left before that would happen is one last wave.
+Rows are divided by factoring (Hummel, Schonberg and Flynn 1992): waves of equal tasks, one for each task that runs at a
+time, each wave half of what is left, so that the last tasks end together. No task is so short that its start costs more
+than a twentieth of its time; rows that would need shorter ones form one last wave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 from tui_influence.text import printable
 
 START_SHARE = 0.05
-"""The largest share of a task that its start may take, where the plan is long enough."""
+"""Maximum share of a task's time that its start may take, where the plan is long enough."""
 PILOT_ROWS = 2
-"""Rows of the first block, which shows that a model can be trained and how long it takes."""
-_SLOTS = 250
-"""Tasks that are thought to run at a time where the config does not say: too many costs a few starts, too few leaves
-most of a large cluster idle at the end (`benchmarks/simulate_cluster.py`)."""
+"""Rows of the first task, which shows that a model can be trained and how long it takes."""
+_DEFAULT_SLOTS = 250
+"""Assumed number of tasks at a time where the config does not say: too many costs a few starts, too few leaves most of
+a large cluster idle at the end (`benchmarks/simulate_cluster.py`)."""
 
 
 @dataclass(frozen=True)
 class TaskTiming:
-    """How long things take in a task.
+    """Durations in a task.
 
     Attributes:
         seconds: of a model, on one worker.
@@ -47,30 +47,30 @@ class TaskTiming:
 
 @dataclass(frozen=True)
 class Round:
-    """What the tasks of a round were given.
+    """The tasks of a round.
 
     Attributes:
         number: of the round, from 1.
-        blocks: positions in the plan, a tuple a task.
-        done: models that were done, or given up, before it.
-        timing: as it was known then.
-        deaths: how often a task died with a row in hand, by position in the plan.
-        fruitless: rounds before it in a row that trained nothing.
-        request: which request it is of, where an engine may still hold tasks of an older one; else empty.
+        tasks: for each task, the positions of its rows in the plan.
+        done: models that were done, or had failed for good, before it.
+        timing: as it was known when the round was planned.
+        deaths: number of tasks that died while they trained a row, by position in the plan.
+        fruitless: number of rounds directly before it that trained nothing.
+        request: digest of the request it belongs to, where the scheduler may still hold tasks of an older one.
     """
 
     number: int
-    blocks: tuple[tuple[int, ...], ...]
+    tasks: tuple[tuple[int, ...], ...]
     done: int
     timing: TaskTiming | None = None
     deaths: Mapping[int, int] = field(default_factory=dict)
     fruitless: int = 0
     request: str = ""
 
-    def compacts(self, block: int) -> bool:
-        """Whether a block's task also writes a new generation of the matrix: an eighth of the round apart."""
-        step = max(1, len(self.blocks) // 8)
-        return len(self.blocks) >= 8 and block % step == step - 1
+    def compacts(self, task: int) -> bool:
+        """Whether a task also writes a new generation of the matrix: every eighth of the round."""
+        step = max(1, len(self.tasks) // 8)
+        return len(self.tasks) >= 8 and task % step == step - 1
 
 
 def divide_rows(
@@ -82,58 +82,58 @@ def divide_rows(
     slots: int | None,
     suspects: Sequence[int] = (),
 ) -> list[tuple[int, ...]]:
-    """Return the blocks of a round.
+    """Divide rows into the tasks of a round.
 
     Args:
         rows: positions in the plan that are to be trained, in order.
-        timing: how long a model takes; a small pilot is all there is while that is unknown.
-        minutes: the longest a block should take.
-        limit_minutes: the longest it may take: what is unfinished then is handed out again.
-        slots: tasks at a time, if the config says: each is given as much, however little that is at the end.
-        suspects: rows that a task may have died of: each is a block by itself.
+        timing: how long a model takes; without it, the round is a small pilot.
+        minutes: maximum time that a task should take.
+        limit_minutes: time limit of a task; what is unfinished then goes into the next round.
+        slots: tasks at a time, if the config says: each gets the same amount, however little that is at the end.
+        suspects: rows that a task may have died of; each is a task by itself.
     """
     suspected = set(suspects)
-    apart = [(row,) for row in rows if row in suspected]
-    together = [row for row in rows if row not in suspected]
+    single = [(row,) for row in rows if row in suspected]
+    ordinary = [row for row in rows if row not in suspected]
     if timing is None:
         return [tuple(rows[:PILOT_ROWS])] if rows else []
 
     model = max(timing.seconds, 1e-6)
     # From here on in steps: as many models as a task's workers train side by side.
-    least = max(1, ceil(timing.start * (1 / START_SHARE - 1) / model))
-    wanted, allowed = (max(1, int(seconds / model)) for seconds in (60 * minutes, 60 * limit_minutes - timing.start))
-    most = min(max(wanted, least), allowed)
-    blocks: list[tuple[int, ...]] = []
-    start, left = 0, ceil(len(together) / timing.workers)
+    minimum = max(1, ceil(timing.start * (1 / START_SHARE - 1) / model))
+    preferred, allowed = (max(1, int(seconds / model)) for seconds in (60 * minutes, 60 * limit_minutes - timing.start))
+    maximum = min(max(preferred, minimum), allowed)
+    tasks: list[tuple[int, ...]] = []
+    start, left = 0, ceil(len(ordinary) / timing.workers)
     while left:
-        wave = _wave(left, least, most, slots)
+        wave = _wave(left, minimum, maximum, slots)
         for steps in wave:
-            blocks.append(tuple(together[start : start + steps * timing.workers]))
+            tasks.append(tuple(ordinary[start : start + steps * timing.workers]))
             start += steps * timing.workers
         left -= sum(wave)
-    return blocks + apart
+    return tasks + single
 
 
-def _wave(left: int, least: int, most: int, slots: int | None) -> list[int]:
-    """Return the sizes of the next blocks: at most one for each slot, and all alike."""
-    if slots is None:  # no more blocks than have work that is worth a start
-        slots = min(_SLOTS, max(1, left // least))
+def _wave(left: int, minimum: int, maximum: int, slots: int | None) -> list[int]:
+    """Return the sizes of the next tasks: at most one per slot, all of the same size."""
+    if slots is None:  # no more tasks than have enough work to be worth their start
+        slots = min(_DEFAULT_SLOTS, max(1, left // minimum))
     share = left / slots
-    if share >= 2 * least:
-        return [min(int(share / 2), most)] * slots
-    now = min(left, most * slots)
-    return [size for size in (now * (slot + 1) // slots - now * slot // slots for slot in range(slots)) if size]
+    if share >= 2 * minimum:
+        return [min(int(share / 2), maximum)] * slots
+    steps = min(left, maximum * slots)
+    return [size for size in (steps * (slot + 1) // slots - steps * slot // slots for slot in range(slots)) if size]
 
 
 def write_round(paths: Paths, planned: Round) -> None:
-    """Write what the tasks of a round are to do, and make room for what they say."""
-    for block in range(0, max(1, len(planned.blocks)), RECORDS_PER_DIRECTORY):
-        make_directory(paths.task_log(planned.number, block).parent)
+    """Write the file of a round, and make the directories that its tasks log to."""
+    for task in range(0, max(1, len(planned.tasks)), RECORDS_PER_DIRECTORY):
+        make_directory(paths.task_log(planned.number, task).parent)
     write_json(
         paths.round(planned.number),
         {
             "number": planned.number,
-            "blocks": [_spans(block) for block in planned.blocks],
+            "blocks": [_spans(rows) for rows in planned.tasks],
             "done": planned.done,
             "pace": vars(planned.timing) if planned.timing else None,
             "deaths": {str(position): deaths for position, deaths in planned.deaths.items()},
@@ -149,19 +149,20 @@ def read_round(paths: Paths, number: int) -> Round:
     Raises:
         ResultsError: it is missing or damaged.
     """
-    found = read_json(paths.round(number))
+    fields = read_json(paths.round(number))
     try:
-        timing = found["pace"]
+        timing = fields["pace"]
         return Round(
-            number=int(found["number"]),
-            blocks=tuple(
-                tuple(row for start, stop in block for row in range(int(start), int(stop))) for block in found["blocks"]
+            number=int(fields["number"]),
+            tasks=tuple(
+                tuple(row for start, stop in spans for row in range(int(start), int(stop)))
+                for spans in fields["blocks"]
             ),
-            done=int(found["done"]),
+            done=int(fields["done"]),
             timing=_timing(timing) if timing else None,
-            deaths={int(position): int(deaths) for position, deaths in found["deaths"].items()},
-            fruitless=int(found.get("fruitless", 0)),  # older versions wrote neither
-            request=str(found.get("request", "")),
+            deaths={int(position): int(deaths) for position, deaths in fields["deaths"].items()},
+            fruitless=int(fields.get("fruitless", 0)),  # older versions wrote neither
+            request=str(fields.get("request", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(f"{printable(str(paths.round(number)))}: damaged or half copied") from error
@@ -177,14 +178,18 @@ def last_round(paths: Paths) -> int:
     raise AssertionError
 
 
-def _timing(found: dict[str, Any]) -> TaskTiming:
-    return TaskTiming(float(found["seconds"]), float(found["start"]), int(found["workers"]))
+def _timing(fields: dict[str, Any]) -> TaskTiming:
+    return TaskTiming(float(fields["seconds"]), float(fields["start"]), int(fields["workers"]))
+
+
+def _rows(spans: list[list[int]]) -> tuple[int, ...]:
+    return tuple(row for start, stop in spans for row in range(int(start), int(stop)))
 
 
 def _spans(rows: Sequence[int]) -> list[list[int]]:
-    """Return runs of consecutive numbers as [start, stop): plans are mostly consecutive, and every task reads this."""
+    """Return consecutive numbers as [start, stop): plans are mostly consecutive, and every task reads this."""
     spans = []
-    for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0]):
-        members = [row for _, row in run]
+    for _, span in groupby(enumerate(rows), lambda pair: pair[1] - pair[0]):
+        members = [row for _, row in span]
         spans.append([members[0], members[-1] + 1])
     return spans

@@ -1,14 +1,13 @@
-"""Handing a round to Slurm: as job arrays that the site takes, and the planner that comes after them.
+"""Batch scripts of a run, and their submission to Slurm.
 
-Sites limit what may be submitted in more ways than can be asked for (MaxArraySize, max_array_tasks, MaxSubmitJobs of a
-user, an account or a quality of service, MaxJobCount). What is refused is tried again by halves; what is not handed out
-is in the next round.
+The scripts are plain text, stored with the results, the same that `--dry-run` shows. A script redirects its output to a
+file of the results directory by itself: a node that does not see that directory then reports so by an exit code of its
+own, instead of being failed by Slurm for an output file. Its last line becomes the program (`exec`), so signals that
+Slurm sends to the batch script reach it.
 
-The batch scripts that Slurm is given: plain text, kept with the results, the same that `--dry-run` shows.
-
-A script sends what it says to a file of the results directory by itself: a node that does not see that directory then
-says so with an exit code of its own, instead of being failed by Slurm for an output file. Its last line becomes the
-program (`exec`), so signals that Slurm sends to the batch script reach it.
+A round is submitted as job arrays and the planner that follows them. Sites limit submissions in more ways than can be
+queried (MaxArraySize, max_array_tasks, MaxSubmitJobs of a user, an account or a quality of service, MaxJobCount). What
+Slurm refuses is tried again in halves; tasks that are not submitted are in the next round.
 """
 
 import os
@@ -33,9 +32,10 @@ from tui_influence.runs.cluster.slurm_client import (
 )
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
-_SMALLEST_ARRAY_LIMIT = 1001
-_OURS = ("ARRAY_INX", "EXPORT", "JOB_NAME", "NO_REQUEUE", "OUTPUT", "SIGNAL", "WAIT")
-_THEIRS = {
+_DEFAULT_ARRAY_SIZE = 1001
+"""MaxArraySize of Slurm where the site does not set it."""
+_ALWAYS_HIDDEN = ("ARRAY_INX", "EXPORT", "JOB_NAME", "NO_REQUEUE", "OUTPUT", "SIGNAL", "WAIT")
+_HIDDEN_BY_OPTION = {
     "--partition": ("PARTITION",),
     "--account": ("ACCOUNT",),
     "--time": ("TIMELIMIT",),
@@ -43,15 +43,18 @@ _THEIRS = {
     "--mem": ("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"),
     "--cpus-per-task": ("CPUS_PER_TASK",),
 }
+_NOT_VISIBLE_DELAY = 5
+"""Seconds before a node that does not see the results exits, so that it does not drain the queue of tasks."""
+_EXPORTED = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class JobArray:
-    """A job array that Slurm has taken.
+    """A job array that Slurm has accepted.
 
     Attributes:
         job: its number.
-        count: of its tasks.
+        count: number of its tasks.
         max_running: how many of them may run at a time; 0 for all.
     """
 
@@ -60,154 +63,9 @@ class JobArray:
     max_running: int = 0
 
 
-def submit_round(
-    name: str, script: Path, blocks: int, max_running: int | None, followed: Callable[[Sequence[JobArray]], None]
-) -> None:
-    """Submit the tasks of a round, as many as are taken, and the planner that follows them.
-
-    Args:
-        name: of the jobs.
-        script: of the tasks.
-        blocks: of the round, a task each.
-        max_running: tasks that may run at a time, over all arrays; None for no limit.
-        followed: submits the planner that follows them.
-
-    Raises:
-        TinflError: not even one task, with the planner after it, is taken.
-    """
-    most = max_array_size()
-    known: list[str] = []
-    while True:
-        arrays = _submit_arrays(name, script, blocks, max_running, most, known)
-        taken = sum(array.count for array in arrays)
-        try:
-            followed(arrays)
-            return
-        except TinflError as error:  # with nobody to take in what they say, tasks would train for a run that has failed
-            sys.stderr.write(f"no planner after {taken} tasks: {error}\n")
-            with suppress(TinflError):  # what goes on all the same is heard of in the next round
-                run_slurm("scancel", *(array.job for array in arrays))
-            blocks = taken // 2
-            if not blocks or not isinstance(error, ConfigError):
-                raise
-
-
-def max_array_size() -> int:
-    """Return how many tasks an array may have on this site."""
-    try:
-        said = run_slurm("scontrol", "show", "config")
-    except TinflError:
-        said = ""
-    largest = re.search(r"MaxArraySize\s*=\s*(\d+)", said)
-    tasks = re.search(r"max_array_tasks=(\d+)", said)
-    limits = [(int(largest[1]) if largest else _SMALLEST_ARRAY_LIMIT) - 1, *([int(tasks[1])] if tasks else [])]
-    return max(1, min(limits))
-
-
-def array_options(first: int, count: int, max_running: int | None) -> list[str]:
-    """Return the options of an array: of `count` tasks, the first of them block `first`, so many at a time."""
-    at_a_time = f"%{max_running}" if max_running else ""
-    return [f"--array=0-{count - 1}{at_a_time}", f"--export=ALL,TINFL_FIRST={first}"]
-
-
-def sbatch(name: str, script: Path, *options: str, planner: bool = False, known: Collection[str] = ()) -> str:
-    """Submit a job; return its number.
-
-    Variables such as SBATCH_PARTITION would win over the script: they count only for what it leaves open. Where sbatch
-    does not answer, Slurm may have taken the job all the same: it is looked for by its name.
-
-    Args:
-        name: of the run's jobs.
-        script: says what it is.
-        options: besides what is in it.
-        planner: it is the run's planner.
-        known: numbers of jobs of the same kind that are others.
-
-    Raises:
-        TinflError: see `runs.jobs.slurm`.
-    """
-    try:
-        answer = run_slurm(
-            "sbatch", "--parsable", *options, str(script), without=overriding_variables(script.read_text())
-        )
-    except RunFailedError:
-        taken = _taken(name, known, planner=planner)
-        if taken is None:
-            raise
-        return taken
-    number = answer.strip().partition(";")[0]
-    if not number.isdecimal():
-        raise RunFailedError(f"sbatch answers with no job number: {answer.strip()[:200]}")
-    return number
-
-
-def overriding_variables(script: str) -> list[str]:
-    """Return the variables of the environment that would win over a script."""
-    given = [variable for option, several in _THEIRS.items() if f"#SBATCH {option}=" in script for variable in several]
-    return [f"SBATCH_{variable}" for variable in (*_OURS, *given)]
-
-
-def unfinished_jobs(name: str, *, planner: bool | None = None) -> set[str]:
-    """Return the numbers of the jobs of a run that are not over: its tasks', its planner's, or both.
-
-    Raises:
-        TinflError: see `runs.jobs.slurm`.
-    """
-    tasks = query_tasks(SubmittedJobs(name, 0.0), fresh=True)
-    return {task.job.partition("_")[0] for task in tasks if not task.is_over and planner in (None, task.is_planner)}
-
-
-def _submit_arrays(
-    name: str, script: Path, blocks: int, max_running: int | None, most: int, known: list[str]
-) -> list[JobArray]:
-    """Submit as many tasks as are taken; `known` are the arrays of this round so far, and grows."""
-    arrays: list[JobArray] = []
-    first, left = 0, max_running
-    while first < blocks and left != 0:
-        count = min(most, blocks - first)
-        share = None if left is None else ceil(left * count / (blocks - first))
-        try:
-            job = sbatch(name, script, *array_options(first, count, share), known=known)
-        except TinflError as error:
-            sys.stderr.write(f"not taken: an array of {count} tasks: {error}\n")
-            if arrays:
-                if left:
-                    _let_more(arrays[-1], left)
-                break
-            if count == 1 or not isinstance(error, ConfigError):
-                raise
-            most = count // 2
-            continue
-        known.append(job)
-        arrays.append(JobArray(job, count, share or 0))
-        first += count
-        left = None if left is None or share is None else left - share
-    return arrays
-
-
-def _let_more(array: JobArray, more: int) -> None:
-    """Let so many more tasks of an array run at a time, as nobody else will."""
-    with suppress(TinflError):  # fewer than may be is slow, not wrong
-        run_slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.max_running + more}")
-
-
-def _taken(name: str, known: Collection[str], *, planner: bool) -> str | None:
-    """Return a job that is not known yet; None if there is none, or nobody can say."""
-    try:
-        found = unfinished_jobs(name, planner=planner) - set(known)
-    except TinflError:
-        return None
-    return max(found, key=int) if found else None
-
-
-_SLOWLY = 5
-"""Seconds that such a node takes to say so, lest it take task after task from those that see."""
-_PASSED_ON = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER", "PYTHONPATH", "VIRTUAL_ENV")
-
-
 @dataclass(frozen=True)
 class BatchScripts:
-    """The scripts of a run, and how they are submitted."""
+    """The scripts of a run, and the name of its jobs."""
 
     config: Config
     root: Path
@@ -221,7 +79,7 @@ class BatchScripts:
         return job_name(self.config.run.name, self.root)
 
     def tasks(self, number: int) -> str:
-        """Return the script of a round's tasks: an array, its index the block's less `$TINFL_FIRST`."""
+        """Return the script of a round's tasks: an array, whose index plus `$TINFL_FIRST` is the task's number."""
         paths, slurm = Paths(self.root.absolute()), self.config.compute.slurm
         tasks = shlex.quote(str(paths.tasks(number)))
         program = [sys.executable, "-P", "-m", "tui_influence.runs.cluster.task", str(paths.root), str(number)]
@@ -238,11 +96,11 @@ class BatchScripts:
         # fmt: on
 
     def planner(self, after: int) -> str:
-        """Return the script of the planner that takes in a round, by number; 0 before there is one."""
+        """Return the script of the planner that collects the reports of a round, by number; 0 before the first."""
         paths, slurm = Paths(self.root.absolute()), self.config.compute.slurm
         program = [sys.executable, "-P", "-m", self.service, "--plan", str(paths.root), str(after), self.digest]
-        apart = slurm.planner_partition is not None
-        options = [f"--job-name={planner_name(self.name)}", *_resources(slurm, planner=apart)]
+        has_partition = slurm.planner_partition is not None
+        options = [f"--job-name={planner_name(self.name)}", *_resources(slurm, planner=has_partition)]
         # fmt: off
         return self._script(options, [
             f"exec >> {shlex.quote(str(paths.cluster / 'planner.log'))} 2>&1",
@@ -255,19 +113,18 @@ class BatchScripts:
         root = shlex.quote(str(self.root.absolute()))
         lines = [f"#SBATCH {option}" for option in [*options, "--output=/dev/null", "--requeue"]]
         lines += [f"#SBATCH {option}" for option in self.config.compute.slurm.sbatch]
-        passed = [f"export {key}={shlex.quote(os.environ[key])}" for key in _PASSED_ON if key in os.environ]
-        seen = (
-            f"[ -d {root} ] || {{ sleep {_SLOWLY}; exit {RESULTS_NOT_VISIBLE}; }}  # this node does not see the results"
-        )
-        return "\n".join(["#!/bin/bash", *lines, seen, *passed, *body]) + "\n"
+        exports = [f"export {key}={shlex.quote(os.environ[key])}" for key in _EXPORTED if key in os.environ]
+        failure = f"{{ sleep {_NOT_VISIBLE_DELAY}; exit {RESULTS_NOT_VISIBLE}; }}"
+        visible = f"[ -d {root} ] || {failure}  # this node does not see the results"
+        return "\n".join(["#!/bin/bash", *lines, visible, *exports, *body]) + "\n"
 
 
 def _checked(setup: list[str]) -> list[str]:
-    """Return the user's lines, each followed by what ends the task, with a word on it, if that line failed."""
+    """Return the user's lines, each followed by a check that ends the task with a message if that line failed."""
     lines = []
     for line in setup:
-        said = shlex.quote(f"failed in [compute.slurm] setup: {line}")
-        lines += [line, f'code=$?; [ $code = 0 ] || {{ echo {said} "(exit code $code)" >&2; exit $code; }}']
+        message = shlex.quote(f"failed in [compute.slurm] setup: {line}")
+        lines += [line, f'code=$?; [ $code = 0 ] || {{ echo {message} "(exit code $code)" >&2; exit $code; }}']
     return lines
 
 
@@ -280,7 +137,148 @@ def _resources(slurm: SlurmSection, *, planner: bool = False) -> list[str]:
         "--mem": slurm.mem,
         "--time": slurm.time_limit,
     }
-    found = [f"{name}={value}" for name, value in options.items() if value is not None]
+    lines = [f"{name}={value}" for name, value in options.items() if value is not None]
     if slurm.gpus_per_task and not planner:
-        found.append(f"--gres=gpu:{slurm.gpus_per_task}")
-    return ["--ntasks=1", *found]
+        lines.append(f"--gres=gpu:{slurm.gpus_per_task}")
+    return ["--ntasks=1", *lines]
+
+
+def overriding_variables(script: str) -> list[str]:
+    """Return the environment variables that would take precedence over a script."""
+    variables = [
+        variable for option, names in _HIDDEN_BY_OPTION.items() if f"#SBATCH {option}=" in script for variable in names
+    ]
+    return [f"SBATCH_{variable}" for variable in (*_ALWAYS_HIDDEN, *variables)]
+
+
+def sbatch(name: str, script: Path, *options: str, planner: bool = False, other_jobs: Collection[str] = ()) -> str:
+    """Submit a job; return its number.
+
+    Variables such as SBATCH_PARTITION would take precedence over the script: they apply only to what it leaves open.
+    Where sbatch does not answer, Slurm may have accepted the job all the same: it is looked up by its name.
+
+    Args:
+        name: of the run's jobs.
+        script: the batch script.
+        options: besides those in the script.
+        planner: it is the run's planner.
+        other_jobs: numbers of jobs of the same kind that are not the submitted one.
+
+    Raises:
+        TinflError: see `slurm_client.run_slurm`.
+    """
+    try:
+        hidden = overriding_variables(script.read_text())
+        answer = run_slurm("sbatch", "--parsable", *options, str(script), without=hidden)
+    except RunFailedError:
+        accepted = _accepted_job(name, other_jobs, planner=planner)
+        if accepted is None:
+            raise
+        return accepted
+    number = answer.strip().partition(";")[0]
+    if not number.isdecimal():
+        raise RunFailedError(f"sbatch did not return a job number: {answer.strip()[:200]}")
+    return number
+
+
+def unfinished_jobs(name: str, *, planner: bool | None = None) -> set[str]:
+    """Return the numbers of the jobs of a run that are not over: its tasks', its planner's, or both.
+
+    Raises:
+        TinflError: see `slurm_client.run_slurm`.
+    """
+    tasks = query_tasks(SubmittedJobs(name, 0.0), fresh=True)
+    return {task.job.partition("_")[0] for task in tasks if not task.is_over and planner in (None, task.is_planner)}
+
+
+def _accepted_job(name: str, other_jobs: Collection[str], *, planner: bool) -> str | None:
+    """Return the job that is not among the others; None if there is none, or Slurm does not answer."""
+    try:
+        jobs = unfinished_jobs(name, planner=planner) - set(other_jobs)
+    except TinflError:
+        return None
+    return max(jobs, key=int) if jobs else None
+
+
+def submit_round(
+    name: str, script: Path, tasks: int, max_running: int | None, submit_planner: Callable[[Sequence[JobArray]], None]
+) -> None:
+    """Submit the tasks of a round, as many as Slurm accepts, and the planner that follows them.
+
+    Args:
+        name: of the jobs.
+        script: of the tasks.
+        tasks: number of tasks of the round.
+        max_running: tasks that may run at a time, over all arrays; None for no limit.
+        submit_planner: submits the planner that follows the arrays.
+
+    Raises:
+        TinflError: not even one task, with the planner after it, is accepted.
+    """
+    max_size = max_array_size()
+    round_jobs: list[str] = []
+    while True:
+        arrays = _submit_arrays(name, script, tasks, max_running, max_size, round_jobs)
+        submitted = sum(array.count for array in arrays)
+        try:
+            submit_planner(arrays)
+            return
+        except TinflError as error:  # without a planner to collect their reports, tasks would train for a failed run
+            sys.stderr.write(f"no planner after {submitted} tasks: {error}\n")
+            with suppress(TinflError):  # reports of tasks that run all the same are collected in the next round
+                run_slurm("scancel", *(array.job for array in arrays))
+            tasks = submitted // 2
+            if not tasks or not isinstance(error, ConfigError):
+                raise
+
+
+def max_array_size() -> int:
+    """Return how many tasks an array may have on this site."""
+    try:
+        settings = run_slurm("scontrol", "show", "config")
+    except TinflError:
+        settings = ""
+    size = re.search(r"MaxArraySize\s*=\s*(\d+)", settings)
+    tasks = re.search(r"max_array_tasks=(\d+)", settings)
+    limits = [(int(size[1]) if size else _DEFAULT_ARRAY_SIZE) - 1, *([int(tasks[1])] if tasks else [])]
+    return max(1, min(limits))
+
+
+def array_options(first: int, count: int, max_running: int | None) -> list[str]:
+    """Return the options of an array of `count` tasks from number `first` on, of which so many may run at a time."""
+    throttle = f"%{max_running}" if max_running else ""
+    return [f"--array=0-{count - 1}{throttle}", f"--export=ALL,TINFL_FIRST={first}"]
+
+
+def _submit_arrays(
+    name: str, script: Path, tasks: int, max_running: int | None, max_size: int, round_jobs: list[str]
+) -> list[JobArray]:
+    """Submit as many tasks as Slurm accepts; the arrays are appended to `round_jobs`, those of this round so far."""
+    arrays: list[JobArray] = []
+    first, left = 0, max_running
+    while first < tasks and left != 0:
+        count = min(max_size, tasks - first)
+        share = None if left is None else ceil(left * count / (tasks - first))
+        try:
+            job = sbatch(name, script, *array_options(first, count, share), other_jobs=round_jobs)
+        except TinflError as error:
+            sys.stderr.write(f"not accepted: an array of {count} tasks: {error}\n")
+            if arrays:
+                if left:
+                    _raise_throttle(arrays[-1], left)
+                break
+            if count == 1 or not isinstance(error, ConfigError):
+                raise
+            max_size = count // 2
+            continue
+        round_jobs.append(job)
+        arrays.append(JobArray(job, count, share or 0))
+        first += count
+        left = None if left is None or share is None else left - share
+    return arrays
+
+
+def _raise_throttle(array: JobArray, more: int) -> None:
+    """Let so many more tasks of an array run at a time, as no other array will."""
+    with suppress(TinflError):  # fewer running tasks than allowed are slow, not wrong
+        run_slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.max_running + more}")

@@ -1,11 +1,11 @@
-"""One task: trains the rows of a block that have no record yet, on whatever the engine gave it.
+"""One task of a round: trains its rows that have no record yet, on the devices that the cluster allocated.
 
-    python -P -m tui_influence.runs.cluster.task RESULTS ROUND BLOCK [--allow-code] [--label TEXT] [--request TEXT]
+    python -P -m tui_influence.runs.cluster.task RESULTS ROUND TASK [--allow-code] [--label TEXT] [--request TEXT]
 
 It is a session like that of a local run (`runs.session`: workers, retries, memory), without a supervisor's heartbeat:
-what it has to say goes into an event file of its own, which the planner takes in later. Asked to end (SIGTERM, the
-SIGUSR1 that Slurm sends before a time limit, a stop file) it begins no more models, finishes those in hand if it is
-given the time, and ends with 0: what it leaves is in the next round. Started again by its engine it goes on.
+its events go into a file of its own, which the planner collects later. Told to end (SIGTERM, the SIGUSR1 that Slurm
+sends before a time limit, a stop file) it begins no more models, finishes those in training if it has the time, and
+exits with 0: what it leaves is in the next round. Started again by the cluster it continues.
 """
 
 import argparse
@@ -39,21 +39,21 @@ from tui_influence.store.plan import read_plan
 from tui_influence.store.run_info import RunInfo, read_run_info
 
 
-class _Task:
-    """A session's host that tells nobody: its events say all there is.
+class _TaskHost:
+    """The host of a task's session: it publishes nothing, as the events hold everything.
 
-    Whoever started it waits for it, so it ends with that: else what an engine has given up, and hands out again, would
-    go on here.
+    It stops when the process that started it ends; otherwise rows that the cluster has handed out again would also be
+    trained here.
     """
 
-    def __init__(self, paths: Paths, asked: StopSignals, warn: Callable[[str], None]) -> None:
-        self._paths, self._asked, self._warn = paths, asked, warn
+    def __init__(self, paths: Paths, signals: StopSignals, warn: Callable[[str], None]) -> None:
+        self._paths, self._signals, self._warn = paths, signals, warn
         self._parent = os.getppid()
 
     def stop_level(self) -> StopLevel:
         if os.getppid() != self._parent:
             return StopLevel.AT_ONCE
-        return max(self._asked.level, stop_request(self._paths))
+        return max(self._signals.level, stop_request(self._paths))
 
     def beat(self, *, force: bool = False) -> None:
         pass
@@ -72,64 +72,64 @@ class _Task:
 
 
 def run_task(
-    paths: Paths, number: int, block: int, *, allow_code: bool = False, label: str = "", request: str = ""
+    paths: Paths, number: int, task: int, *, allow_code: bool = False, label: str = "", request: str = ""
 ) -> None:
-    """Train what is left of a block.
+    """Train what is left of a task.
 
     Args:
         paths: of the run.
         number: of the round.
-        block: position in the round.
+        task: its number in the round.
         allow_code: whether the user's network may be imported.
-        label: what the engine calls this task.
-        request: which request this task is of.
+        label: the cluster's name for this task.
+        request: digest of the request that this task belongs to.
 
     Raises:
-        TinflError: it cannot be trained here; the events say so too.
+        TinflError: it cannot be trained here; the events have the reason too.
     """
-    given = read_round(paths, number)
-    if given.request != request or block >= len(given.blocks) or stop_request(paths) is not StopLevel.NO:
-        return  # the directory is another run's by now, or nothing is wanted
+    planned = read_round(paths, number)
+    if planned.request != request or task >= len(planned.tasks) or stop_request(paths) is not StopLevel.NO:
+        return  # the directory belongs to another request by now, or the run is to stop
     info, plan = read_run_info(paths.root), read_plan(paths)
     config = config_from_json(info.config)
-    rows = [plan[position] for position in given.blocks[block]]
-    host = node_name()
-    events = EventLog(paths.task_events(number, block), task=label or f"{number}.{block}")
-    events.write("task-started", node=host, rows=len(rows), pid=os.getpid())
-    gpus = _gpus_given(config.compute)
+    rows = [plan[position] for position in planned.tasks[task]]
+    node = node_name()
+    events = EventLog(paths.task_events(number, task), task=label or f"{number}.{task}")
+    events.write("task-started", node=node, rows=len(rows), pid=os.getpid())
+    gpus = _allocated_gpus(config.compute)
     pool = WorkerPool(
         paths,
         config.compute.threads,
         allow_code=allow_code,
-        log=lambda worker: paths.task_log(number, block),
+        log=lambda worker: paths.task_log(number, task),
     )
     at_once = True
 
     def warn(text: str) -> None:
-        if _is_new(paths, text, host):
-            events.write("warning", node=host, reason=text)
+        if _add_node_warning(paths, text, node):
+            events.write("warning", node=node, reason=text)
 
     try:
         for warning in version_warnings(info):
             warn(warning)
         stage = config.compute.slurm.stage if config.compute.executor == "slurm" else None
-        with stop_signals() as asked, use_stage(stage, _fingerprints(info), warn):
-            task = _Task(paths, asked, warn)
+        with stop_signals() as signals, use_stage(stage, _fingerprints(info), warn):
+            host = _TaskHost(paths, signals, warn)
             queue = RowQueue(paths, rows, len(info.targets), config.compute.attempts)
             devices = worker_devices(config.compute, gpus, warn)
-            session = Session(queue, pool, devices, config.compute, events, task, has_succeeded=given.done > 0)
-            if given.timing is not None:
+            session = Session(queue, pool, devices, config.compute, events, host, has_succeeded=planned.done > 0)
+            if planned.timing is not None:
                 groups = round(fmean(row.mask.sum() for row in plan))
                 for device in set(devices):
-                    session.statistics.remember(device, given.timing.seconds, groups)
+                    session.statistics.add_time(device, planned.timing.seconds, groups)
             if len(queue):
                 session.run()
-            at_once = session.failure is not None or task.stop_level() is StopLevel.AT_ONCE
+            at_once = session.failure is not None or host.stop_level() is StopLevel.AT_ONCE
             pool.end(at_once=at_once)
         if session.failure is not None:
             raise session.failure
         events.write("task-ended", left=len(queue))
-        if given.compacts(block):
+        if planned.compacts(task):
             _compact(paths, info)
     except TinflError as error:
         with suppress(ResultsError):
@@ -140,28 +140,28 @@ def run_task(
         events.close()
 
 
-def _gpus_given(compute: ComputeSection) -> int:
-    """Return how many GPUs the engine gave this task."""
-    given = {"slurm": compute.slurm.gpus_per_task, "ray": ceil(compute.ray.num_gpus)}
-    return given.get(compute.executor, 0)
+def _allocated_gpus(compute: ComputeSection) -> int:
+    """Return how many GPUs the cluster allocated to this task."""
+    gpus = {"slurm": compute.slurm.gpus_per_task, "ray": ceil(compute.ray.num_gpus)}
+    return gpus.get(compute.executor, 0)
 
 
 def _fingerprints(info: RunInfo) -> list[str]:
-    return [info.source.fingerprint, *(one for target in info.targets for one in target.fingerprints)]
+    return [info.source.fingerprint, *(part for target in info.targets for part in target.fingerprints)]
 
 
-def _is_new(paths: Paths, warning: str, host: str) -> bool:
-    """Leave a warning for `tinfl status`, unless a task has: the same warning of a thousand nodes is one file."""
+def _add_node_warning(paths: Paths, warning: str, node: str) -> bool:
+    """Write a warning for `tinfl status`, and return whether it is new; the same from a thousand nodes is one file."""
     file = paths.node_warnings / hashlib.blake2b(warning.encode(), digest_size=8).hexdigest()
     if file.exists():
         return False
     make_directory(paths.node_warnings)
-    write_atomically(file, f"tasks on {host}: {warning}".encode(), durable=False)
+    write_atomically(file, f"tasks on {node}: {warning}".encode(), durable=False)
     return True
 
 
 def _compact(paths: Paths, info: RunInfo) -> None:
-    """Write new generations of the matrices while records arrive, so that who reads finds few loose ones."""
+    """Write new generations of the matrices while records arrive, so that readers find few loose ones."""
     for role in Role:
         for target in range(len(info.targets)):
             compact(paths, info, role, target)
@@ -172,19 +172,19 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=Path)
     parser.add_argument("round", type=int)
-    parser.add_argument("block", type=int)
+    parser.add_argument("task", type=int)
     parser.add_argument("--allow-code", action="store_true")
     parser.add_argument("--label", default="")
     parser.add_argument("--request", default="")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         run_task(
-            Paths(asked.root),
-            asked.round,
-            asked.block,
-            allow_code=asked.allow_code,
-            label=asked.label,
-            request=asked.request,
+            Paths(arguments.root),
+            arguments.round,
+            arguments.task,
+            allow_code=arguments.allow_code,
+            label=arguments.label,
+            request=arguments.request,
         )
     except TinflError as error:
         sys.stderr.write(f"{error}\n")

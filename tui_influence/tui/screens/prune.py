@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tui_influence.pruning.types import (
         ArmResult,
     )
-    from tui_influence.tui.widgets.gain_lines import GainSheet
+    from tui_influence.render.gains import GainSheet
 
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
@@ -362,7 +362,7 @@ class PruneScreen(PruneAsking):
         lines = proposal_lines(state, keys_of(self.app), width)
         outline = state.pruning.outline
         if outline is not None and not state.pruning.refused:
-            from tui_influence.tui.widgets.pruning_lines import predicted_gains, recommended  # loads numpy
+            from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
 
             planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
             forecasts = [found for found in outline.pruning.forecast if found.k in planned]
@@ -381,7 +381,7 @@ class PruneScreen(PruneAsking):
         if pruning.unmeasured:
             lines.append(Text(plain(pruning.unmeasured, style.ascii), style=style.error))
         if measured is not None:
-            from tui_influence.tui.widgets.pruning_lines import class_heading, ranked_by, verdict
+            from tui_influence.render.pruning import class_heading, ranked_by, verdict
 
             result = self._result()
             if result is not None:
@@ -414,7 +414,7 @@ class PruneScreen(PruneAsking):
         self._show_beside(view)
 
     def _show_table(self) -> None:
-        from tui_influence.tui.widgets.gain_lines import arm_sheet, class_sheet
+        from tui_influence.render.gains import arm_sheet, class_sheet
 
         measured, style = self.state.pruning.measured, self.state.style
         made_of = (measured, self._quantity, self._opened, style)
@@ -435,7 +435,7 @@ class PruneScreen(PruneAsking):
         measured, current = self.state.pruning.measured, self.query_one(ArmTable).current
         if measured is None or current is None or self._sheet is None:
             return
-        from tui_influence.tui.widgets.pruning_lines import arm_detail, class_detail
+        from tui_influence.render.pruning import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
         detailed = (measured, self._opened, current.index, self.state.style, width)
@@ -459,7 +459,7 @@ class PruneScreen(PruneAsking):
         if drawn == self._beside or width < 12:
             return
         self._beside = drawn
-        from tui_influence.tui.widgets.pruning_lines import against_prediction, curve
+        from tui_influence.render.pruning import against_prediction, curve
 
         lines: list[Text] = []
         prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []

@@ -4,13 +4,13 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.message import Message
 
+from tui_influence.render.run import model_lines, run_summary
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.commands import command
 from tui_influence.tui.messages import CopyAsked
 from tui_influence.tui.screens.base import ModeScreen
 from tui_influence.tui.widgets.incremental_text import IncrementalText
-from tui_influence.tui.widgets.standing import standing
 
 _WIDE = 120
 
@@ -49,17 +49,16 @@ class SweepScreen(ModeScreen):
         width, height = self.size.width, self.size.height
         wide = width >= _WIDE
         half = width // 2 - 5 if wide else width - 6  # margins, and room for a scroll bar
-        lines = standing(self.state, half)
+        state = self.state
+        lines = run_summary(state.overview, state.style, half, error=state.problem, preparing=state.preparing)
         self.query_one("#standing", IncrementalText).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
         growth, style = self.state.growth, self.state.style
         if growth is not None:
-            from tui_influence.tui.widgets.models import models  # here, because it loads numpy
-
             asked = self.state.question
             about = ", ".join(part for part in (asked.target, asked.target_class) if part)
 
-            drawn = models(growth, style, min(half, 90), tall, about)
+            drawn = model_lines(growth, style, min(half, 90), tall, about)
             for line in drawn:
                 line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
             self.query_one("#models", IncrementalText).show(drawn)

@@ -11,7 +11,7 @@ def programs(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    monkeypatch.setattr(module, "_seen", {})
+    monkeypatch.setattr(module, "_answers", {})
 
     def make(**lines: str) -> None:
         for name, line in lines.items():

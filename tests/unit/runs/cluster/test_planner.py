@@ -42,34 +42,34 @@ class Engine:
     def play(
         self,
         planned: Round,
-        block: int,
+        task: int,
         *,
         models: int | None = None,
         ended: bool = True,
         reason: str = "",
-        told_to: bool = False,
+        is_cut_short: bool = False,
     ):
         """A task that trains so many models, all if None, and then ends, perhaps told to, or dies or fails."""
         rows, events = (
             read_plan(self.paths),
-            EventLog(self.paths.task_events(planned.number, block), task=f"{planned.number}.{block}"),
+            EventLog(self.paths.task_events(planned.number, task), task=f"{planned.number}.{task}"),
         )
-        events.write("task-started", node="n1", rows=len(planned.blocks[block]))
+        events.write("task-started", node="n1", rows=len(planned.tasks[task]))
         events.write("worker-ready", worker=0, numerics="cpu fp32 1 thread")
-        for position in planned.blocks[block][:models]:
+        for position in planned.tasks[task][:models]:
             row = rows[position]
             record = self.paths.record(row.role, row.index, 0)
             record.parent.mkdir(parents=True, exist_ok=True)
             record.touch()
             events.write("model", role=row.role.value, index=row.index, worker=0, seconds=SECONDS)
-        if told_to:
+        if is_cut_short:
             events.write("stopping")
         if reason:
             events.write("task-failed", reason=reason)
         elif ended:
             events.write("task-ended", left=0)
         events.close()
-        self.paths.task_log(planned.number, block).write_text("what it said")
+        self.paths.task_log(planned.number, task).write_text("what it said")
 
     def piloted(self) -> Round:
         """The second round, after a pilot that went well."""
@@ -87,13 +87,13 @@ def engine(tmp_path) -> Engine:
 
 def test_a_run_goes_from_a_pilot_over_all_the_rest_to_its_end(engine):
     following = engine.plan(first=True)
-    assert [len(block) for block in following.round.blocks] == [PILOT_ROWS]
+    assert [len(task) for task in following.round.tasks] == [PILOT_ROWS]
     engine.play(following.round, 0)
     following = engine.plan()
     assert following.round.timing.seconds == SECONDS
-    assert sorted(sum(following.round.blocks, ())) == list(range(PILOT_ROWS, MODELS + HELDOUT))
-    for block in range(len(following.round.blocks)):
-        engine.play(following.round, block)
+    assert sorted(sum(following.round.tasks, ())) == list(range(PILOT_ROWS, MODELS + HELDOUT))
+    for task in range(len(following.round.tasks)):
+        engine.play(following.round, task)
     last = engine.plan()
     assert (last.round, last.heartbeat.state, last.heartbeat.done) == (None, State.DONE, MODELS + HELDOUT)
     assert not list(engine.paths.cluster.glob("round-*/*/*")), "logs of tasks that ended well are kept"
@@ -103,26 +103,26 @@ def test_what_a_round_leaves_is_in_the_next_and_a_row_that_a_task_died_of_is_alo
     planned = engine.piloted()
     engine.play(planned, 0, models=1, ended=False)
     following = engine.plan()
-    recorded, suspect, *_ = planned.blocks[0]
+    recorded, suspect, *_ = planned.tasks[0]
     left = set(range(PILOT_ROWS, MODELS + HELDOUT)) - {recorded}
-    assert sorted(sum(following.round.blocks, ())) == sorted(left)
-    assert (suspect,) in following.round.blocks
-    assert "of the last round never began: taken back, or on nodes that do not see" in " ".join(
+    assert sorted(sum(following.round.tasks, ())) == sorted(left)
+    assert (suspect,) in following.round.tasks
+    assert "of the last round never began: cancelled, or on nodes that do not see" in " ".join(
         following.heartbeat.warnings
     )
 
 
 def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
     planned = engine.piloted()
-    deadly = next(place for place, row in enumerate(read_plan(engine.paths)) if (row.role, row.index) == TOXIC)
+    deadly = next(position for position, row in enumerate(read_plan(engine.paths)) if (row.role, row.index) == TOXIC)
     deaths = Counter()
     for _ in range(12):
-        for block, rows in enumerate(planned.blocks):
+        for task, rows in enumerate(planned.tasks):
             if deadly in rows:
                 deaths[deadly] += 1
-                engine.play(planned, block, models=rows.index(deadly), ended=False)
+                engine.play(planned, task, models=rows.index(deadly), ended=False)
             else:
-                engine.play(planned, block)
+                engine.play(planned, task)
         following = engine.plan()
         if following.round is None:
             break
@@ -136,35 +136,37 @@ def test_a_row_of_which_tasks_die_again_and_again_is_given_up(engine):
 
 def test_a_round_that_trains_nothing_ends_the_run_with_the_reason_its_tasks_gave(engine):
     planned = engine.piloted()
-    for block in range(len(planned.blocks)):
-        engine.play(planned, block, models=0, reason="no CUDA device on n1")
+    for task in range(len(planned.tasks)):
+        engine.play(planned, task, models=0, reason="no CUDA device on n1")
     with pytest.raises(RunFailedError, match=r"a round of \d+ tasks? trained nothing: no CUDA device on n1"):
         engine.plan()
     kinds = [event["event"] for event, _ in read_events(engine.paths.events)]
     assert kinds[-1] == "failed-run"
-    assert len(list(engine.paths.cluster.glob("round-0002/*/*.log"))) == len(planned.blocks), "what they said is gone"
+    assert len(list(engine.paths.cluster.glob("round-0002/*/*.log"))) == len(planned.tasks), "what they said is gone"
 
 
 def test_rounds_that_are_cut_short_are_handed_out_again_but_not_for_ever(engine):
     planned = engine.piloted()
     for _ in range(2):
-        engine.play(planned, 0, models=0, told_to=True)
+        engine.play(planned, 0, models=0, is_cut_short=True)
         planned = engine.plan().round
-    engine.play(planned, 0, models=1, told_to=True)  # it can be done
+    engine.play(planned, 0, models=1, is_cut_short=True)  # it can be done
     planned = engine.plan().round
     for _ in range(2):
-        engine.play(planned, 0, models=0, told_to=True)
+        engine.play(planned, 0, models=0, is_cut_short=True)
         planned = engine.plan().round
-    engine.play(planned, 0, models=0, told_to=True)
-    with pytest.raises(RunFailedError, match=r"3 rounds trained nothing: no model was finished .* = 4:00:00"):
+    engine.play(planned, 0, models=0, is_cut_short=True)
+    with pytest.raises(
+        RunFailedError, match=r"3 rounds trained nothing: each task was told to end before it had .* = 4:00:00"
+    ):
         engine.plan()
 
 
 def test_only_tasks_that_were_handed_out_are_missed(engine):
     planned = engine.piloted()
-    assert len(planned.blocks) > 1
+    assert len(planned.tasks) > 1
     engine.play(planned, 0)
-    assert not engine._planner.step(first=False, handed=1).heartbeat.warnings
+    assert not engine._planner.step(first=False, submitted=1).heartbeat.warnings
     engine.play(engine._planner.step(first=True).round, 0)  # what a stop took back was not handed out
     assert not engine._planner.step(first=True).heartbeat.warnings
 
@@ -181,7 +183,7 @@ def test_a_death_long_ago_does_not_keep_a_run_going_that_trains_nothing(engine):
     engine.play(planned, 0, models=1, ended=False)
     planned = engine.plan().round
     assert planned.deaths
-    engine.play(planned, len(planned.blocks) - 1)  # the row that was in hand, alone
+    engine.play(planned, len(planned.tasks) - 1)  # the row that was in hand, alone
     planned = engine.plan().round
     assert not planned.deaths
     with pytest.raises(RunFailedError, match="trained nothing: its tasks never began"):
@@ -190,15 +192,15 @@ def test_a_death_long_ago_does_not_keep_a_run_going_that_trains_nothing(engine):
 
 def test_rows_that_were_given_up_are_tried_anew_where_that_is_asked(engine):
     planned = engine.piloted()
-    row = planned.blocks[0][0]
+    row = planned.tasks[0][0]
     for _ in range(2):
-        (block,) = [block for block, rows in enumerate(planned.blocks) if rows[0] == row]
-        engine.play(planned, block, models=0, ended=False)
+        (task,) = [task for task, rows in enumerate(planned.tasks) if rows[0] == row]
+        engine.play(planned, task, models=0, ended=False)
         planned = engine.plan().round
-    assert not [rows for rows in planned.blocks if row in rows]
+    assert not [rows for rows in planned.tasks if row in rows]
     engine._planner._request = replace(engine._planner._request, retry_failed=True)
     planned = engine.plan(first=True).round
-    assert [rows for rows in planned.blocks if row in rows]
+    assert [rows for rows in planned.tasks if row in rows]
 
 
 def test_a_planner_that_is_killed_hears_the_round_again(engine, monkeypatch):
@@ -218,6 +220,6 @@ def test_a_planner_that_is_killed_hears_the_round_again(engine, monkeypatch):
         )  # nor is anything after it done
         with pytest.raises(KilledError):
             engine.plan()
-    following = engine._planner.step(first=False, handed=1)
+    following = engine._planner.step(first=False, submitted=1)
     assert not following.heartbeat.warnings
     assert following.round.timing.seconds == SECONDS

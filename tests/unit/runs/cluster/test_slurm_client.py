@@ -53,12 +53,12 @@ def test_running_waiting_and_ended_tasks_are_told_apart(programs) -> None:
         ([f"13|{NAME}-plan|COMPLETED|n2|None"], State.RUNNING, ""),
         ([], State.LOST, ""),
     ],
-    ids=["trains", "waits", "plans", "ended badly", "its last word is not seen yet", "forgotten"],
+    ids=["trains", "waits", "plans", "ended badly", "its last word is not observed yet", "forgotten"],
 )
 def test_the_state_of_a_run_follows_from_its_jobs(programs, paths, tasks, state, stage) -> None:
     programs(squeue=says(*tasks), scontrol="exit 1")
-    seen, heartbeat, owner = observe(paths)
-    assert (seen, owner) == (state, None)
+    observed, heartbeat, owner = observe(paths)
+    assert (observed, owner) == (state, None)
     assert heartbeat is not None
     assert heartbeat.stage == stage
 
@@ -93,12 +93,12 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
     assert state is State.LOST
     assert lost_reason(heartbeat) == (
         "the planner (job 13): failed on n7 with exit code 127; its planner's log ends with: slurm_script: line 16: "
-        "/opt/py\\x1b[2J: No such file; the same command starts it again"
+        "/opt/py\\x1b[2J: No such file; run the same command to start it again"
     )
 
 
 @pytest.mark.parametrize(
-    ("tasks", "said"),
+    ("tasks", "text"),
     [
         ([f"13|{NAME}-plan|CANCELLED||None"], "the planner (job 13): cancelled before it began;"),
         ([f"13|{NAME}-plan|TIMEOUT|n2|None"], "the planner (job 13): ended by the time limit (raise [compute.slurm] "),
@@ -108,7 +108,7 @@ def test_a_planner_that_could_not_be_started_is_quoted(programs, paths) -> None:
     ],
     ids=["taken back", "time limit", "memory"],
 )  # fmt: skip
-def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
+def test_ends_of_slurm_jobs_are_described(programs, paths, tasks, text) -> None:
     programs(squeue=says(*tasks), scontrol="echo '   ExitCode=0:15'")
     (paths.cluster / "planner.log").unlink()
     before = time.time() - 500
@@ -116,7 +116,7 @@ def test_how_slurm_ended_its_jobs_is_said(programs, paths, tasks, said) -> None:
     state, heartbeat, _ = observe(paths)
     assert heartbeat is not None
     assert (state, heartbeat.time) == (State.LOST, before)
-    assert said in lost_reason(heartbeat)
+    assert text in lost_reason(heartbeat)
     assert "n9" not in heartbeat.reason
 
 
@@ -129,7 +129,7 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     assert (tmp_path / "asked").read_text().endswith("\n12\n")
     assert (read_heartbeat(paths).state, paths.events.exists()) == (State.RUNNING, False)
     programs(squeue=says())
-    module._seen.clear()
+    module._answers.clear()
     os.utime(paths.stop, (2e9, 2e9))
     assert observe(paths)[0] is State.STOPPED
     paths.events.mkdir()
@@ -172,7 +172,7 @@ def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> N
     refused("resume", root, code=4, reason="it is on the cluster (jobs 12, 13)")
     refused("logs", root, "--worker", 0, code=3, reason="whose tasks keep their logs in ")
     write_heartbeat(paths, Heartbeat(State.STOPPED, time.time(), time.time()))
-    refused("resume", root, code=3, reason="before anything was prepared; `tinfl sweep CONFIG` starts it again")
+    refused("resume", root, code=3, reason="the run ended before it was prepared; run `tinfl sweep CONFIG` again")
     assert run("logs", "-f", root).err == "nothing is written there yet: stopped\n"
 
 

@@ -202,11 +202,11 @@ def test_gauges_come_back(paths):
 
 def test_a_heartbeat_of_an_older_version_is_read(paths):
     write_heartbeat(paths, beat(State.RUNNING, workers=[WORKER], devices=[DEVICE]))
-    found = json.loads(paths.heartbeat.read_text())
-    del found["devices"]
+    fields = json.loads(paths.heartbeat.read_text())
+    del fields["devices"]
     for key in ("seconds", "cpu", "memory"):
-        del found["workers"][0][key]
-    paths.heartbeat.write_text(json.dumps(found))
+        del fields["workers"][0][key]
+    paths.heartbeat.write_text(json.dumps(fields))
     heartbeat = read_heartbeat(paths)
     assert heartbeat.devices == []
     assert heartbeat.workers == [WorkerState(0, "cuda:0", 12, "estimate 3", 7)]
@@ -215,10 +215,10 @@ def test_a_heartbeat_of_an_older_version_is_read(paths):
 @pytest.mark.parametrize("value", ["hot", -1, 1e90, [], {}, None])
 def test_what_no_gauge_can_say_is_not_believed(paths, value):
     write_heartbeat(paths, beat(State.RUNNING, workers=[WORKER], devices=[DEVICE]))
-    found = json.loads(paths.heartbeat.read_text())
-    found["devices"][0] |= dict.fromkeys(list(found["devices"][0])[2:], value)
-    found["workers"][0] |= dict.fromkeys(("seconds", "cpu", "memory"), value)
-    paths.heartbeat.write_text(json.dumps(found))
+    fields = json.loads(paths.heartbeat.read_text())
+    fields["devices"][0] |= dict.fromkeys(list(fields["devices"][0])[2:], value)
+    fields["workers"][0] |= dict.fromkeys(("seconds", "cpu", "memory"), value)
+    paths.heartbeat.write_text(json.dumps(fields))
     heartbeat = read_heartbeat(paths)
     assert heartbeat.devices == [DeviceState("cuda:0", "NVIDIA H100")]
     assert heartbeat.workers == [WorkerState(0, "cuda:0", 12, "estimate 3", 7)]

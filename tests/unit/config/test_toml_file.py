@@ -7,11 +7,11 @@ from tui_influence.config.loader import parse_config
 
 SYNTAX = [
     ("[run\n", 1, 5, "expected ']' at the end of a table declaration", ""),
-    ("[run]\nname = x\n", 2, 8, "invalid value", 'text stands in quotes, as in name = "text"'),
+    ("[run]\nname = x\n", 2, 8, "invalid value", 'write text in quotes, as in name = "text"'),
     ("[run]\nname\n", 2, 5, "expected '=' after a key in a key/value pair", "a line is key = value, or [section]"),
     ('[run]\nname = "x\n', 2, 10, "illegal character '\\n'", "the quotes that are opened on this line are not closed"),
     ("[run]\n[run]\n", 2, 5, "cannot declare ('run',) twice", "only [[target]] may be repeated"),
-    ("a = 1\na = 2\n", 2, 6, "cannot overwrite a value", "the same key stands further up"),
+    ("a = 1\na = 2\n", 2, 6, "cannot overwrite a value", "the key is already set above"),
     ("a = [1,\n\n", 1, 8, "invalid value", ""),
     ('a = "C:\\data"\n', 1, 9, "unescaped '\\' in a string", "single quotes"),
     ("a = 2020-13-45\n", 1, 9, "", ""),

@@ -21,7 +21,7 @@ from tui_influence.store.paths import Paths
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "message"),
     [
         (ConnectionRefusedError(111, "Connection refused"), "the Ray head node head:6379: connection refused"),
         (socket.gaierror(-2, "Name or service not known"), "head:6379: name or service not known"),
@@ -30,13 +30,13 @@ from tui_influence.store.paths import Paths
         (TimeoutError("timed out"), "head:6379 within 30 s"),
     ],
 )
-def test_why_a_head_node_does_not_answer_is_told(monkeypatch, raised, told):
+def test_why_a_head_node_does_not_answer_is_told(monkeypatch, raised, message):
     def refuse(where, timeout):
         raise raised
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(socket, "create_connection", refuse)
-    with pytest.raises(RunFailedError, match=f"{told}$"):
+    with pytest.raises(RunFailedError, match=f"{message}$"):
         ray_tasks.connect(RaySection(address="head:6379"))
 
 
@@ -52,16 +52,16 @@ def test_tasks_are_counted_node_by_node():
 
 
 @pytest.mark.parametrize(
-    ("asked", "nodes", "told"),
+    ("section", "nodes", "message"),
     [
         ({"num_cpus": 2}, [node(1), node(1)], "a task of 2 CPUs and 0 GPUs: the largest has 1 CPU and 0 GPUs"),
         ({"num_cpus": 8, "num_gpus": 1}, [node(64), node(4, 2)], "8 CPUs and 1 GPU: the largest has 4 CPUs and 2 GPUs"),
         ({"num_gpus": 1}, [node(4, 2, alive=False)], "1 CPU and 1 GPU: the largest has 0 CPUs and 0 GPUs"),
     ],
 )
-def test_a_task_that_fits_no_node_is_refused(asked, nodes, told):
-    with pytest.raises(ConfigError, match=f"{told}$"):
-        ray_tasks._slots(RaySection(**asked), nodes)
+def test_a_task_that_fits_no_node_is_refused(section, nodes, message):
+    with pytest.raises(ConfigError, match=f"{message}$"):
+        ray_tasks._slots(RaySection(**section), nodes)
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -122,8 +122,8 @@ def ray(monkeypatch):
     """A Ray to connect to, and no time to wait."""
     made = FakeRay()
     monkeypatch.setattr(ray_tasks, "connect", lambda section: made)
-    monkeypatch.setattr(ray_tasks, "_BEAT", 0.0)
-    monkeypatch.setattr(ray_tasks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_tasks, "_HEARTBEAT_INTERVAL", 0.0)
+    monkeypatch.setattr(ray_tasks, "_WAITING_WARNING", 0.0)
     return made
 
 
@@ -160,10 +160,10 @@ def test_a_head_node_that_is_gone_ends_the_run_once_it_has_been_looked_for_sever
         if not next(answers):
             raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(ray_tasks, "_knock", knock)
-    monkeypatch.setattr(ray_tasks, "_KNOCK", 0.0)
+    monkeypatch.setattr(ray_tasks, "_check_reachable", knock)
+    monkeypatch.setattr(ray_tasks, "_HEAD_CHECK_INTERVAL", 0.0)
     request = request_on_ray(tmp_path)
-    gone = "Ray's head node at head:6379 is gone; `tinfl resume` goes on from the records"
+    gone = "Ray's head node at head:6379 is gone; run `tinfl resume` to continue"
     with pytest.raises(RunFailedError, match=f"^{gone}$"):
         ray_tasks.supervise(request, Watcher(lambda heartbeat: None), no_extension)
     assert list(answers) == []

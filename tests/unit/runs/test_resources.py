@@ -182,12 +182,12 @@ def test_without_a_driver_the_real_binding_gives_no_gauges(monkeypatch):
 
 def test_a_sweep_on_the_cpu_asks_no_driver(driver):
     made = driver()
-    meter = ResourceSampler()
-    meter.sample([worker(os.getpid())])
+    sampler = ResourceSampler()
+    sampler.sample([worker(os.getpid())])
     assert made.open == 0
-    meter.sample([worker(os.getpid()), worker(os.getpid(), "cuda:0")])
+    sampler.sample([worker(os.getpid()), worker(os.getpid(), "cuda:0")])
     assert made.open == 1
-    meter.close()
+    sampler.close()
     assert made.open == 0
 
 
@@ -204,12 +204,12 @@ def busy():
 
 
 def test_a_busy_worker_is_seen_to_use_its_core_and_its_memory(busy):
-    meter = ResourceSampler()
-    first = meter.sample([worker(busy.pid)])
+    sampler = ResourceSampler()
+    first = sampler.sample([worker(busy.pid)])
     assert first.devices["cpu"].utilisation is None  # one reading is no rate
     assert first.devices["cpu"].name.startswith(f"{cpu_cores()} core")
     time.sleep(0.5)
-    second = meter.sample([worker(busy.pid)])
+    second = sampler.sample([worker(busy.pid)])
     usage, cpu = second.processes[busy.pid], second.devices["cpu"]
     assert 0 < usage.cpu < 1.5
     assert cpu.utilisation == pytest.approx(min(usage.cpu / cpu_cores(), 1.0))
@@ -223,12 +223,12 @@ def test_memory_that_workers_share_is_counted_once():
 
 
 def test_a_worker_that_has_ended_is_left_out(busy):
-    meter = ResourceSampler()
+    sampler = ResourceSampler()
     workers = [worker(busy.pid), worker(os.getpid(), number=1)]
-    assert len(meter.sample(workers).processes) == 2
+    assert len(sampler.sample(workers).processes) == 2
     busy.kill()
     busy.wait()
-    assert list(meter.sample(workers).processes) == [os.getpid()]
+    assert list(sampler.sample(workers).processes) == [os.getpid()]
 
 
 def wait_for(condition):
@@ -240,36 +240,36 @@ def wait_for(condition):
 
 def test_devices_and_workers_are_shown_at_once_and_their_gauges_when_they_are_read(driver):
     made = driver()
-    crew = [worker(os.getpid(), "cuda:1"), worker(os.getpid(), "cpu", 1)]
-    shown = ResourceMonitor()
-    assert [device.device for device in shown.with_usage(crew)[0]] == ["cuda:1", "cpu"]
-    wait_for(lambda: shown.with_usage(crew)[0][0].temperature == 61)
-    devices, workers = shown.with_usage(crew)
+    states = [worker(os.getpid(), "cuda:1"), worker(os.getpid(), "cpu", 1)]
+    monitor = ResourceMonitor()
+    assert [device.device for device in monitor.with_usage(states)[0]] == ["cuda:1", "cpu"]
+    wait_for(lambda: monitor.with_usage(states)[0][0].temperature == 61)
+    devices, workers = monitor.with_usage(states)
     assert devices[1].memory_total
-    assert all(one.memory for one in workers)
-    assert shown.with_usage([]) == ([], [])
-    shown.close()
+    assert all(state.memory for state in workers)
+    assert monitor.with_usage([]) == ([], [])
+    monitor.close()
     assert made.open == 0
 
 
 def test_a_driver_that_no_longer_answers_costs_the_gauges_and_not_the_run(driver, monkeypatch):
     hang = threading.Event()
     driver().nvmlDeviceGetPowerUsage = lambda handle: hang.wait(20)
-    monkeypatch.setattr(resources, "_PATIENCE", 0.05)
-    shown = ResourceMonitor()
-    crew = [worker(os.getpid(), "cuda:0")]
+    monkeypatch.setattr(resources, "_JOIN_TIMEOUT", 0.05)
+    monitor = ResourceMonitor()
+    states = [worker(os.getpid(), "cuda:0")]
     for _ in range(3):
-        assert shown.with_usage(crew) == ([DeviceState("cuda:0")], crew)
-    shown.close()
+        assert monitor.with_usage(states) == ([DeviceState("cuda:0")], states)
+    monitor.close()
     hang.set()
 
 
 def test_a_reading_that_is_old_is_not_shown(monkeypatch):
-    crew = [worker(1, "cuda:0")]
-    shown = ResourceMonitor()
-    shown._thread = threading.Thread()  # none of its own
+    states = [worker(1, "cuda:0")]
+    monitor = ResourceMonitor()
+    monitor._thread = threading.Thread()  # none of its own
     warm = DeviceState("cuda:0", temperature=60.0)
-    shown._reading = ResourceSample(time.monotonic(), {"cuda:0": warm}, {1: ProcessUsage(0.5, 10, 0)})
-    assert shown.with_usage(crew) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
-    shown._reading = ResourceSample(time.monotonic() - resources.SAMPLE_EXPIRY - 1, {"cuda:0": warm})
-    assert shown.with_usage(crew) == ([DeviceState("cuda:0")], crew)
+    monitor._sample = ResourceSample(time.monotonic(), {"cuda:0": warm}, {1: ProcessUsage(0.5, 10, 0)})
+    assert monitor.with_usage(states) == ([warm], [WorkerState(0, "cuda:0", 1, "", 0, cpu=0.5, memory=10)])
+    monitor._sample = ResourceSample(time.monotonic() - resources.SAMPLE_EXPIRY - 1, {"cuda:0": warm})
+    assert monitor.with_usage(states) == ([DeviceState("cuda:0")], states)

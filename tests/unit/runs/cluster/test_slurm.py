@@ -23,7 +23,7 @@ def submitted(tmp_path, monkeypatch):
     config = load_config(write_config(tmp_path, models=10, swap=swap))
     paths, scripts = Paths(tmp_path / "results"), []
 
-    def sbatch(name, script, *options, planner=False, known=()):
+    def sbatch(name, script, *options, planner=False, other_jobs=()):
         scripts.append((script.read_text().splitlines()[-1].split(), options))
         return str(len(scripts))
 
@@ -32,7 +32,7 @@ def submitted(tmp_path, monkeypatch):
     monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.sbatch", sbatch)
     monkeypatch.setattr("tui_influence.runs.cluster.slurm_submit.max_array_size", lambda: 1000)
     monkeypatch.setattr(module, "unfinished_jobs", lambda name, planner=None: set())
-    monkeypatch.setattr(module, "_try", lambda scripts: None)
+    monkeypatch.setattr(module, "_test_submission", lambda scripts: None)
     monkeypatch.setattr(module, "_is_pilot", lambda config, planned: False)  # as with a partition for planners
     module.submit(Request(config, paths.root, trusted=True))
     return paths, scripts
@@ -51,7 +51,7 @@ def test_a_planner_hands_out_a_round_and_the_planner_after_it(submitted):
     assert tasks[1][0] == "--array=0-0"
     assert planner[1] == ("--dependency=afterany:2",)
     jobs = read_jobs(paths)
-    assert (jobs.arrays, jobs.planner, jobs.round, jobs.blocks) == (("2",), "3", 1, 1)
+    assert (jobs.arrays, jobs.planner, jobs.round, jobs.tasks) == (("2",), "3", 1, 1)
     assert tasks[0][-1] == read_round(paths, 1).request, "tasks say which request they are of"
     assert planner[0][-2:] == ["1", scripts[0][0][-1]]
 
@@ -110,11 +110,11 @@ def test_a_planner_that_was_taken_without_its_number_written_down_is_not_doubled
 @pytest.mark.parametrize("change", [{"token": "another"}, {"allow_code": True}, {"trusted": False}])
 def test_what_is_asked_anew_or_changed_by_hand_is_not_followed(submitted, capfd, change):
     paths, scripts = submitted
-    found = json.loads(paths.request.read_text())
-    paths.request.write_text(json.dumps(found | change))
+    fields = json.loads(paths.request.read_text())
+    paths.request.write_text(json.dumps(fields | change))
     assert run(scripts[0]) == 3
-    found["config"]["compute"]["slurm"]["setup"] = ["touch owned"]
-    paths.request.write_text(json.dumps(found))
+    fields["config"]["compute"]["slurm"]["setup"] = ["touch owned"]
+    paths.request.write_text(json.dumps(fields))
     assert run(scripts[0]) == 3
     assert "has changed since this job was submitted" in capfd.readouterr().err
     assert len(scripts) == 1

@@ -73,16 +73,16 @@ def test_the_disk_that_is_foretold_counts_the_thumbnails(tmp_path):
     data = open_datasets(tiny)
     paths = Paths(tmp_path / "results")
     prepare(tiny, paths, lambda *_: None)
-    kept = sum(path.stat().st_size for path in paths.root.rglob("thumbnails.npy"))
+    thumbnail_bytes = sum(path.stat().st_size for path in paths.root.rglob("thumbnails.npy"))
     groups, models, tests = 36, 6, 100
     records = models * (2 * (4 * tests + groups) + module._RECORD_BYTES)
-    assert module._disk(tiny, data) - records == pytest.approx(kept, rel=0.01)
+    assert module._disk(tiny, data) - records == pytest.approx(thumbnail_bytes, rel=0.01)
 
 
 def test_a_network_of_ones_own_is_found_in_the_current_directory(tmp_path, monkeypatch):
     (tmp_path / "my_own.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    own = config(tmp_path, ('arch = "small-cnn"', 'arch = "my_own:net"'))
-    cost = estimate_cost(own, open_datasets(own), ["cpu"])
+    user_config = config(tmp_path, ('arch = "small-cnn"', 'arch = "my_own:net"'))
+    cost = estimate_cost(user_config, open_datasets(user_config), ["cpu"])
     assert cost.seconds_per_model > 0
     assert cost.models == 6

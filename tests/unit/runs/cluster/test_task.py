@@ -16,7 +16,7 @@ from tui_influence.runs.cluster.slurm_client import SlurmTask, SubmittedJobs, wr
 from tui_influence.runs.cluster.task import run_task
 from tui_influence.runs.control import StopLevel
 from tui_influence.runs.heartbeat import Heartbeat, State, observe, write_heartbeat
-from tui_influence.runs.prepare import versions
+from tui_influence.runs.prepare import package_versions
 from tui_influence.store.events import EventTail
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
@@ -31,25 +31,25 @@ MODELS = 16
 def paths(tmp_path, monkeypatch) -> Paths:
     """A run all of whose rows are recorded, cut into blocks of two."""
     paths = make_run(tmp_path / "run", models=MODELS, planned=MODELS, state=None)
-    write_run_info(paths, replace(read_run_info(paths.root), versions=versions()))
+    write_run_info(paths, replace(read_run_info(paths.root), versions=package_versions()))
     write_plan(paths, schedule(Design("fixed", 0.5, 30, 0), MODELS, 0))
     write_round(paths, Round(1, tuple((row, row + 1) for row in range(0, MODELS, 2)), 0))
     return paths
 
 
-def said(paths: Paths, kind: str) -> list[dict]:
+def events_of(paths: Paths, kind: str) -> list[dict]:
     return [event for event in EventTail(paths).read() if event["event"] == kind]
 
 
 def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeypatch):
     info = read_run_info(paths.root)
-    write_run_info(paths, replace(info, versions=versions() | {"numpy": "0.1", "python": "3.0"}))
+    write_run_info(paths, replace(info, versions=package_versions() | {"numpy": "0.1", "python": "3.0"}))
     for block, node in enumerate(["n1", "n2", "n3"]):
         monkeypatch.setattr(module, "node_name", lambda node=node: node)
         run_task(paths, 1, block)
-    (event,) = said(paths, "warning")
+    (event,) = events_of(paths, "warning")
     assert event["node"] == "n1"
-    assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {versions()['numpy']}"
+    assert event["reason"] == f"the run began with other versions: numpy 0.1 -> {package_versions()['numpy']}"
     write_heartbeat(paths, Heartbeat(State.RUNNING, time.time(), time.time(), warnings=["another"]))
     write_jobs(paths, SubmittedJobs("tinfl-a", time.time()))
     monkeypatch.setattr(
@@ -63,7 +63,12 @@ def test_other_versions_on_a_node_are_recorded_once_and_warned_of(paths, monkeyp
 def test_a_task_with_nothing_left_says_so_and_starts_no_worker(paths):
     run_task(paths, 1, 0, label="12_0")
     assert [event["event"] for event in EventTail(paths).read()] == ["task-started", "task-ended"]
-    assert said(paths, "task-ended")[0] | {"time": 0} == {"time": 0, "event": "task-ended", "task": "12_0", "left": 0}
+    assert events_of(paths, "task-ended")[0] | {"time": 0} == {
+        "time": 0,
+        "event": "task-ended",
+        "task": "12_0",
+        "left": 0,
+    }
 
 
 def test_a_task_that_begins_after_a_stop_was_asked_for_does_nothing(paths):
@@ -87,8 +92,8 @@ def test_gpus_that_were_asked_for_are_not_passed_over_for_the_processor(paths, m
     monkeypatch.setenv("SLURMD_NODENAME", "n7")
     with pytest.raises(DeviceError):
         run_task(paths, 1, 0)
-    (failed,) = said(paths, "task-failed")
-    assert failed["reason"] == "2 GPUs a task were asked for, torch can use 1 on n7"
+    (failed,) = events_of(paths, "task-failed")
+    assert failed["reason"] == "the config requests 2 GPUs per task, but torch can use 1 on n7"
 
 
 def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch):
@@ -100,8 +105,8 @@ def test_some_tasks_write_the_matrix_that_readers_begin_with(paths, monkeypatch)
 
 
 def test_a_task_ends_with_whoever_started_it(paths, monkeypatch):
-    with module.stop_signals() as asked:
-        task = module._Task(paths, asked, warn=print)
+    with module.stop_signals() as signals:
+        task = module._TaskHost(paths, signals, warn=print)
         assert task.stop_level() is StopLevel.NO
         monkeypatch.setattr(module.os, "getppid", lambda: 1)
         assert task.stop_level() is StopLevel.AT_ONCE
