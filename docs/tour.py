@@ -132,7 +132,7 @@ async def _until_complete(app: ExploreApp, pilot: Pilot[str], words: tuple[str, 
         if lines != seen:
             seen, since = lines, time.monotonic()
         text = "\n".join(line.text for line in lines)
-        drawn = all(word in text for word in words) and not app.state.album._asked
+        drawn = all(word in text for word in words) and not app.state.images._requested
         if drawn and time.monotonic() - since > _STILL:
             return
         if time.monotonic() > deadline:

@@ -1,7 +1,9 @@
 """Text that is safe to show, and numbers in words. Names of classes, files and runs come from outside."""
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian locales
 _MAX_COMPARED = 60  # characters of a mistyped name
@@ -41,6 +43,11 @@ def pluralize(count: int, noun: str, plural: str = "") -> str:
         plural: their name in the plural; by default the noun with an s.
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def quote_path(path: Path) -> str:
+    """Return a path as one word of a shell command."""
+    return shlex.quote(str(path))
 
 
 def spreadsheet_safe(text: str) -> str:

@@ -1,6 +1,6 @@
 """Do the tests of a package notice when its code is changed?
 
-    make mutants [MUTANTS_SEED=1] [MUTANTS_SAMPLE=24] [MUTANTS_PACKAGES="store probes"]
+    make mutants [MUTANTS_SEED=1] [MUTANTS_SAMPLE=24] [MUTANTS_PACKAGES="store analysis"]
 
 Draws a seeded sample of mutants of each package (cosmic-ray changes an operator, a comparison, a condition or a
 constant) and runs the package's tests on each, in a copy of the repository: first those that coverage saw run the
@@ -32,7 +32,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "designs": ("tests/unit/test_designs.py", *_EVERY),
     "influence": ("tests/unit/influence", *_EVERY),
     "training": ("tests/unit/training", *_EVERY),
-    "probes": ("tests/unit/probes", *_EVERY),
+    "analysis": ("tests/unit/analysis", *_EVERY),
     "pruning": ("tests/unit/pruning", *_EVERY),
 }
 """The packages that are looked at, and the unit and integration tests that are theirs."""

@@ -46,7 +46,7 @@ def test_stop_finishes_the_models_in_hand_and_the_same_config_resumes(here, refe
 
 def test_stopping_twice_stops_at_once(here):
     tinfl("sweep", write_config(here, epochs=2000))
-    assert "after the models in hand" in tinfl("stop", here / "results").stderr
+    assert "after the models in training" in tinfl("stop", here / "results").stderr
     assert status(here / "results")["state"] == "stopping"
     assert "at once" in tinfl("stop", here / "results").stderr
     assert wait_for(here / "results", "stopped")["done"] == {"estimate": 0, "heldout": 0}

@@ -51,18 +51,20 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
     monkeypatch.setattr("tui_influence.pruning.counterfactual.SEEDS", 2)
     async with exploring(sweep, (100, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: app.state.seen is not None and app.screen.query_one("#moved", ImageGrid).tiles)
+        await until(
+            pilot, lambda: app.state.group_detail.value is not None and app.screen.query_one("#moved", ImageGrid).tiles
+        )
         await pilot.press("enter")
-        await until(pilot, lambda: app.state.verifying.pruning_paths is not None and app.state.image is not None)
+        await until(pilot, lambda: app.state.counterfactual.run and app.state.example.value)
         await pilot.press("v")
         await until(pilot, lambda: "6 retrainings, 2 of each" in words(app))
         await pilot.press("y")
-        verifying = app.state.verifying
-        await until(pilot, lambda: verifying.found is not None and verifying.found.is_complete)
+        result = app.state.counterfactual.result
+        await until(pilot, lambda: result.value is not None and result.value.is_complete)
         await until(pilot, lambda: "DONE" in words(app) and "6 of 6 retrainings" in words(app))
         output = words(app)
-    read = json.loads(tinfl("failures", sweep, "--verify", "--example", verifying.found.example, "--json").stdout)
-    assert read == counterfactual_document(verifying.found)
+    read = json.loads(tinfl("failures", sweep, "--verify", "--example", result.value.example, "--json").stdout)
+    assert read == counterfactual_document(result.value)
     assert [f"{arm['right']} of 2" in output for arm in read["arms"]] == [True] * 3
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.integration.command_line import refused, run
 from tests.unit.store.digested import write_with_digest
+from tui_influence.cli.app import COMMANDS
 from tui_influence.roles import Role
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.paths import Paths
@@ -153,8 +154,8 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
 @pytest.fixture
 def as_nobody(monkeypatch):
     """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
-    for module in ("ranking", "export.csv", "export.json", "export.table", "cli.starting", "runs.launch", "cli.live"):
-        importlib.import_module(f"tui_influence.{module}")
+    for command in COMMANDS.values():
+        importlib.import_module(f"tui_influence.cli.commands.{command.module}")
     if os.geteuid() == 0:
         access = os.access  # asks for the real user, who is still root
         monkeypatch.setattr(os, "access", lambda path, mode, **options: access(path, mode, effective_ids=True))
@@ -395,7 +396,7 @@ def test_records_that_cannot_be_read_cost_no_command_and_are_trained_again(finis
     os.mkfifo(spoilt[1])
     result = run("rank", copy)
     assert result.code == 0
-    assert "2 damaged records were left out" in result.err
+    assert "skipped 2 damaged records" in result.err
     assert run("resume", "--foreground", copy).code == 0
     assert [path.read_bytes() for path in spoilt] == before
     assert len(list((copy / "quarantine").iterdir())) == 2

@@ -6,6 +6,7 @@ import PIL
 import pytest
 
 from tests.integration.command_line import run
+from tui_influence.cli.commands import doctor
 from tui_influence.images import graphics
 
 _SAYS = ("TERM", "TERM_PROGRAM", "COLORTERM", "NO_COLOR", "TMUX", "STY", "KITTY_WINDOW_ID", "LC_TERMINAL")
@@ -14,9 +15,9 @@ _SAYS = ("TERM", "TERM_PROGRAM", "COLORTERM", "NO_COLOR", "TMUX", "STY", "KITTY_
 @pytest.mark.parametrize(
     ("environment", "ok", "found"),
     [
-        ({"TERM": "xterm-kitty", "COLORTERM": "truecolor"}, True, "by the kitty protocol (TERM is xterm-kitty)"),
-        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, True, "by the iterm2 protocol"),
-        ({"TERM": "xterm-256color"}, True, "half blocks; not the terminal's own graphics: nothing says"),
+        ({"TERM": "xterm-kitty", "COLORTERM": "truecolor"}, True, "uses the kitty protocol (TERM is xterm-kitty)"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, True, "uses the iterm2 protocol"),
+        ({"TERM": "xterm-256color"}, True, "half blocks; no terminal graphics: this terminal is not identified"),
         ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, True, "tmux and screen do not pass images on"),
         ({"TERM": "xterm"}, False, "shades without colour: half blocks need 256 colours"),
         ({"TERM": "xterm-kitty", "NO_COLOR": "1"}, True, "shades without colour: NO_COLOR is set"),
@@ -29,17 +30,17 @@ def test_doctor_says_how_images_are_shown_and_why(monkeypatch, environment, ok, 
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(graphics, "library_problem", lambda: "")
+    monkeypatch.setattr(doctor, "library_problem", lambda: "")
 
     images = finding("images")
 
     assert images["ok"] is ok
-    assert found in images["found"]
+    assert found in images["detail"]
 
 
 def finding(what: str) -> dict:
     """Return the line of `tinfl doctor` on one thing."""
-    (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["what"] == what]
+    (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["check"] == what]
     return line
 
 
@@ -48,10 +49,10 @@ def test_doctor_says_that_a_terminals_own_graphics_need_term_image(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-kitty")
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr(graphics, "library_problem", lambda: "term-image is not installed")
+    monkeypatch.setattr(doctor, "library_problem", lambda: "term-image is not installed")
 
-    assert "half blocks; the kitty protocol (TERM is xterm-kitty) needs term-image" in finding("images")["found"]
-    assert graphics.LIBRARY_REMEDY in finding("term-image")["found"]
+    assert "half blocks; the kitty protocol (TERM is xterm-kitty) needs term-image" in finding("images")["detail"]
+    assert graphics.LIBRARY_REMEDY in finding("term-image")["detail"]
 
 
 @pytest.mark.parametrize(("version", "ok"), [("10.4.0", False), ("12.3.0", False), ("13.0.0", True), ("14.0.1", True)])
@@ -61,5 +62,5 @@ def test_doctor_warns_of_a_pillow_with_a_known_hole(monkeypatch, version, ok):
     pillow = finding("pillow")
 
     assert pillow["ok"] is ok
-    assert version in pillow["found"]
-    assert ("remedy: pip install 'pillow>=13'" in pillow["found"]) is not ok
+    assert version in pillow["detail"]
+    assert ("remedy: pip install 'pillow>=13'" in pillow["detail"]) is not ok

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from tests.integration.command_line import refused, run
-from tests.unit.probes.sweeps import write_sweep
-from tests.unit.probes.test_failures import EASE, EFFECTS, LABELS
+from tests.unit.analysis.sweeps import write_sweep
+from tests.unit.analysis.test_failures import EASE, EFFECTS, LABELS
 
 EVERYTHING = ("--split", "all")
 

@@ -134,7 +134,7 @@ def test_groups_that_never_vary_are_named(tmp_path):
     given = ("--masks", save(tmp_path, "masks", masks), "--outputs", save(tmp_path, "outputs", SWEEP.outputs))
     said = run("import", *given, tmp_path / "out")
     assert said.code == 0
-    assert "2 groups every model has, or none" in said.err
+    assert "2 groups in all models or in none" in said.err
     assert "group 2, group 4" in said.err
     assert run("rank", tmp_path / "out").code == 0
 
@@ -258,7 +258,7 @@ def test_outputs_that_cannot_be_kept_as_they_are_are_counted(given, tmp_path):
     outputs[3, 4:6] = -1e6, 1e5
     said = run("import", *given, "--outputs", save(tmp_path, "large", outputs), tmp_path / "out")
     assert said.code == 0
-    assert "2 outputs beyond +-60,000" in said.err
+    assert "2 outputs clipped to +-60,000" in said.err
 
 
 def test_the_design_of_an_import_is_that_of_all_its_models(tmp_path):

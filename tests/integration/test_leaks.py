@@ -176,7 +176,7 @@ def test_what_is_asked_must_be_there_and_fit(made, tmp_path):
     refused("leaks", results, "--example", 200, code=2, reason="has 200, numbered 0 to 199")
     refused("leaks", results, "--class", "x", code=2, reason='no class "x"')
     refused("leaks", results, "--target", "x", code=3, reason='no target "x"')
-    refused("leaks", results, "--models", 9, code=2, reason="--models is for --init")
+    refused("leaks", results, "--models", 9, code=2, reason="--models needs --init")
     refused("leaks", results, "--export-config", tmp_path / "a.toml", code=2, reason="needs --export-remove")
     refused("leaks", results, "--init", tmp_path / "a.toml", code=2, reason="single images already")
     refused("leaks", results, "--source", "1", "--source", "2", code=2, reason="one class")
@@ -197,7 +197,7 @@ def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tm
     write_with_digest(paths.run, info)
     said = run("leaks", paths.root)
     assert said.code == 0
-    assert "copies were not looked for" in said.err
+    assert "did not search for duplicates" in said.err
     assert "gone.npz does not exist" in said.err
     refused("leaks", paths.root, "--duplicates", code=2, reason="gone.npz does not exist")
 
@@ -213,7 +213,7 @@ def test_without_the_datasets_pairs_are_shown_all_the_same_and_copies_refused(tm
         (("--duplicates", "--class", "nope"), "not with --class"),
         (("--duplicates", "--split", "all"), "not with --class"),
         (("--duplicates", "--output-kind", "correct"), "not with --class"),
-        (("--force",), "--force is for --init"),
+        (("--force",), "--force needs --init"),
         (("--source", "7"), "not single images; `tinfl leaks --init FILE --source CLASS`"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_network_of_the_sweeps_own_code_is_not_run_unasked(sweep):
     found = json.loads((sweep / "run.json").read_text())
     found["config"]["model"]["arch"] = "evil:Net"
     write_with_digest(sweep / "run.json", found)
-    refused("prune", sweep, code=2, reason="say so with --arch evil:Net")
+    refused("prune", sweep, code=2, reason="allow it with --arch evil:Net")
 
 
 def test_a_device_that_is_not_here(sweep):

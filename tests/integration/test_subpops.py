@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.integration.command_line import refused, run
-from tests.unit.probes.sweeps import read_sweep, write_sweep
-from tests.unit.probes.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
+from tests.unit.analysis.sweeps import read_sweep, write_sweep
+from tests.unit.analysis.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
 from tests.unit.store.digested import write_with_digest
 from tui_influence.analysis.types import (
     DrivenExample,

@@ -68,8 +68,8 @@ def make_verification(
 ) -> Paths:
     """A verification of an example that is right without what is to blame, and wrong otherwise."""
     reading = read_snapshot(sweep, read_run_info(sweep.root))
-    wanted = plan_counterfactual(reading, Question(example=example), seeds=seeds).request
-    return make_pruning(sweep, f"example-{example}", wanted=wanted, better=FLIPS, trained=trained, state=state)
+    request = plan_counterfactual(reading, Question(example=example), seeds=seeds).request
+    return make_pruning(sweep, f"example-{example}", request=request, better=FLIPS, trained=trained, state=state)
 
 
 def train(
@@ -89,10 +89,10 @@ def train(
 async def proposed(app, pilot) -> None:
     """Wait for what is proposed to be worked out, or refused."""
     pruning = app.state.pruning
-    await until(pilot, lambda: pruning.refused or (pruning.outlined == pruning.proposal(app.state.question)))
+    await until(pilot, lambda: pruning.plan.error or (pruning.plan.value is not None and not pruning.plan.is_stale))
 
 
 async def measured(app, pilot) -> None:
     """Wait for the arms."""
     pruning = app.state.pruning
-    await until(pilot, lambda: pruning.measured is not None and pruning.overview is not None)
+    await until(pilot, lambda: pruning.arms.value is not None and pruning.run.overview is not None)

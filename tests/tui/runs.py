@@ -157,7 +157,9 @@ async def exploring(root: Path, size: tuple[int, int] = (80, 24), **options):
     """An app on a run, after its first look."""
     app = ExploreApp(root, **options)
     async with app.run_test(size=size, notifications=True) as pilot:
-        await until(pilot, lambda: app.state.overview is not None or app.state.problem or app.current_mode == "picker")
+        await until(
+            pilot, lambda: app.state.overview is not None or app.state.sweep.error or app.current_mode == "picker"
+        )
         yield app, pilot
 
 
@@ -172,7 +174,7 @@ async def until(pilot, condition: Callable[[], object]) -> None:
 
 async def ranked(app, pilot) -> None:
     """Wait for the answer to the question that is asked."""
-    await until(pilot, lambda: app.state.answered == app.state.question or app.state.rank_problem)
+    await until(pilot, lambda: not app.state.ranking.is_stale or app.state.ranking.error)
 
 
 def words(app) -> str:

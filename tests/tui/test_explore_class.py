@@ -10,9 +10,8 @@ from tests.tui.runs import add_models, exploring, make_run, ranked, say, screen_
 from tui_influence.render.style import Style
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui import image_cache
-from tui_influence.tui.messages import Ranked
 from tui_influence.tui.screens.image import ImageScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import Result, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 
@@ -27,7 +26,7 @@ def is_lit(app, colour: str = "#ffffff") -> bool:
 async def opened(app, pilot) -> ImageGrid:
     """The images of the class that is looked at."""
     await pilot.press("3")
-    await until(pilot, lambda: app.state.seen is not None)
+    await until(pilot, lambda: app.state.group_detail.value is not None)
     grid = app.screen.query_one("#moved", ImageGrid)
     await until(pilot, lambda: grid.tiles and not grid.missing())
     return grid
@@ -38,7 +37,7 @@ async def test_it_shows_what_the_best_class_helps_with_pictures_labels_and_the_c
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
         text = screen_text(app)
-        assert app.state.answer.report.ranking.rows[0].group in text
+        assert app.state.ranking.value.report.ranking.rows[0].group in text
         assert "rank 1 of 30" in text
         assert "helped most" in text
         assert "hurt most" in text
@@ -53,14 +52,18 @@ async def test_keys_go_through_the_classes_in_ranking_order_and_a_name_picks_one
     make_run(tmp_path / "run", noise=0.05)
     async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
         await opened(app, pilot)
-        order = [row.group for row in app.state.answer.report.ranking.rows]
+        order = [row.group for row in app.state.ranking.value.report.ranking.rows]
         await pilot.press("n")
-        await until(pilot, lambda: app.state.seen.group == app.state.group and order[1] in screen_text(app))
+        await until(
+            pilot, lambda: app.state.group_detail.value.group == app.state.group and order[1] in screen_text(app)
+        )
         await pilot.press("N", "N")
-        await until(pilot, lambda: order[-1] in screen_text(app) and app.state.seen.group == app.state.group)
+        await until(
+            pilot, lambda: order[-1] in screen_text(app) and app.state.group_detail.value.group == app.state.group
+        )
         await pilot.press("g", *"class 07", "enter")
         await until(pilot, lambda: "class 07" in screen_text(app).splitlines()[1])
-        await until(pilot, lambda: app.state.seen.group == 7)
+        await until(pilot, lambda: app.state.group_detail.value.group == 7)
 
 
 async def test_rank_s_cursor_is_the_class_that_is_opened(tmp_path):
@@ -69,7 +72,7 @@ async def test_rank_s_cursor_is_the_class_that_is_opened(tmp_path):
         await pilot.press("2")
         await ranked(app, pilot)
         await pilot.press("down", "down")
-        third = app.state.answer.report.ranking.rows[2].group
+        third = app.state.ranking.value.report.ranking.rows[2].group
         await opened(app, pilot)
         await until(pilot, lambda: third in screen_text(app).splitlines()[1])
 
@@ -84,7 +87,7 @@ async def test_an_image_opens_large_with_predictions_with_and_without_the_class(
         assert isinstance(app.screen, ImageScreen)
         text = words(app)
         assert f'example {first.index} of target "digits", x' in text
-        assert f"with {app.state.answer.report.ranking.rows[0].group}" in text
+        assert f"with {app.state.ranking.value.report.ranking.rows[0].group}" in text
         assert "classes that drive it" in text
         await until(pilot, lambda: is_lit(app))
         await pilot.press("right")
@@ -138,7 +141,7 @@ async def test_one_class_of_the_target_narrows_the_images(tmp_path):
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
         await pilot.press("c", "y", "enter")
-        await until(pilot, lambda: app.state.effects.question.target_class == "y" and app.state.seen.moved)
+        await until(pilot, lambda: app.state.effects.answered.target_class == "y" and app.state.group_detail.value)
         await until(pilot, lambda: {tile.index for tile in grid.tiles} == {4, 10})
         assert "digits, y" in screen_text(app)
 
@@ -174,7 +177,7 @@ async def test_damaged_images_are_a_line_not_a_traceback(tmp_path, harm):
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
         await until(pilot, lambda: "no picture" in screen_text(app))
-        assert any(app.state.image_problems.values())
+        assert any(app.state.image_errors.values())
 
 
 async def test_a_single_model_says_that_nothing_is_known_yet(tmp_path):
@@ -201,12 +204,12 @@ async def test_new_models_leave_the_cursor_on_its_image(tmp_path):
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
         await pilot.press("right", "right")
-        held, before = grid.current.index, app.state.seen
-        for pace in (app._jobs.ranking, app._jobs.moving):
-            pace.due = 0
+        held, before = grid.current.index, app.state.group_detail.value
+        for query in (app.state.ranking, app.state.effects):
+            query.throttle.due = 0
         add_models(paths, app.state.overview.info, range(40, 44))
         say(paths, State.RUNNING, done=44)
-        await until(pilot, lambda: app.state.seen is not before)
+        await until(pilot, lambda: app.state.group_detail.value is not before)
         assert grid.current.index == held
 
 
@@ -230,7 +233,7 @@ async def test_any_size_shows_what_fits(tmp_path, size):
     make_run(tmp_path / "run", noise=0.05)
     async with exploring(tmp_path / "run", size) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: app.state.seen is not None)
+        await until(pilot, lambda: app.state.group_detail.value is not None)
         await pilot.press("right", "down", "up", "v", "v", "enter", "escape", "minus", "plus")
         await pilot.pause()
         if size[0] >= 40:
@@ -244,7 +247,7 @@ async def test_long_wide_and_evil_names_and_a_thousand_target_classes_stay_in_th
         await opened(app, pilot)
         for _ in names:
             await pilot.press("n")
-            await until(pilot, lambda: app.state.seen.group == app.state.group)
+            await until(pilot, lambda: app.state.group_detail.value.group == app.state.group)
             await pilot.pause()
             assert "994 undefined" in screen_text(app)  # of the thousand classes
             assert "\x1b" not in screen_text(app)
@@ -259,7 +262,7 @@ async def test_an_image_that_is_opened_while_the_estimates_change_under_it_is_th
         opening = ImageGrid.Opened(grid.tiles, 1)
         wanted = grid.tiles[1].index
         await pilot.press("n")
-        await until(pilot, lambda: app.state.seen.group == app.state.group)
+        await until(pilot, lambda: app.state.group_detail.value.group == app.state.group)
         grid.post_message(opening)
         await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "without it" in screen_text(app))
         assert f'example {wanted} of target "digits", x' in words(app)
@@ -271,22 +274,25 @@ async def test_what_was_said_about_an_image_by_another_question_is_never_shown(t
         await opened(app, pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "without it" in screen_text(app))
-        stale = app.state.image
+        example = app.state.example
+        stale = Result(example, example.answered, example.value)
         await pilot.press("escape", "o")
-        await until(pilot, lambda: app.state.seen.effects.question.output_kind == "probability")
+        await until(pilot, lambda: app.state.group_detail.value.effects.question.output_kind == "probability")
         await until(pilot, lambda: app.screen.query_one("#moved", ImageGrid).tiles)
         await pilot.press("enter")
         await until(pilot, lambda: "without it" in screen_text(app))
+        latest = example.value
         app.post_message(stale)
-        await until(pilot, lambda: "looking..." in screen_text(app))
-        assert "without it" not in screen_text(app)
+        await pilot.pause(0.1)
+        assert example.value is latest
+        assert not example.is_stale
 
 
 async def test_while_another_question_is_worked_out_nothing_stands_under_it(tmp_path):
     make_run(tmp_path / "run", noise=0.05)
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         grid = await opened(app, pilot)
-        app._jobs._background.close()  # so that no answer comes
+        app.runner.estimates.close()  # so that no answer comes
         await pilot.press("o")
         await until(pilot, lambda: "working it out..." in screen_text(app))
         assert not grid.tiles
@@ -299,11 +305,10 @@ async def test_what_is_found_out_about_another_run_is_not_heard(tmp_path):
         await until(pilot, lambda: "two" in screen_text(app))
         await pilot.press("enter", "2")
         await ranked(app, pilot)
-        other = Ranked(app.state.question, None, "of another run")
-        other.about = RunState(tmp_path / "three")
-        app.post_message(other)
+        other = RunState(tmp_path / "three")
+        app.post_message(Result(other.ranking, app.state.question, None, "of another run"))
         await pilot.pause(0.1)
-        assert app.state.rank_problem == ""
+        assert app.state.ranking.error == ""
 
 
 async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monkeypatch):
@@ -318,7 +323,7 @@ async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monke
         file.write_bytes(kept)
         await pilot.pause(0.4)
         await pilot.press("right", "left")
-        await until(pilot, lambda: "no picture" not in screen_text(app) and not any(app.state.image_problems.values()))
+        await until(pilot, lambda: "no picture" not in screen_text(app) and not any(app.state.image_errors.values()))
 
 
 def test_a_picture_that_is_seen_does_not_make_room_for_others():

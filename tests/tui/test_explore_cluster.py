@@ -105,7 +105,7 @@ async def test_the_app_times_nothing_where_the_cluster_trains(tmp_path, monkeypa
     write_run_info(paths, replace(info, config=info.config | {"compute": {"executor": "slurm"}}))
     async with exploring(tmp_path / "run") as (app, pilot):
         await pilot.press("4")
-        await until(pilot, lambda: app.state.pruning.outlined is not None)
+        await until(pilot, lambda: app.state.pruning.plan.answered is not None)
         await pilot.press("t")
         await until(pilot, lambda: any("this machine does not train" in one.message for one in app._notifications))
 

@@ -78,6 +78,7 @@ async def test_a_run_that_is_damaged_while_it_is_looked_at_keeps_what_was_read(t
         elif harm == "run.json is damaged":
             paths.run.write_text("{")
         else:
+            paths.heartbeat.unlink()
             shutil.rmtree(paths.root)
         await until(pilot, lambda: "cannot be read any more" in screen_text(app))
         assert "40 of 60 models" in screen_text(app)

@@ -10,6 +10,7 @@ from tests.tui.probed import EXAMPLES, FAILING, LEAK, add_probed, make_probed
 from tests.tui.runs import exploring, say, screen_text, spoil, until, words
 from tui_influence.analysis.types import ProbeKind
 from tui_influence.runs.heartbeat import State
+from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.image_view import ImageView
@@ -32,7 +33,7 @@ async def turned(app, pilot, view: ProbeKind = ProbeKind.FAILURES) -> None:
     """Go to a view, and wait for what is found."""
     if app.current_mode != "probe":
         await pilot.press("6")
-    while app.state.probe.view is not view:
+    while app.state.probe.kind is not view:
         await pilot.press("v")
         await pilot.pause()
     await answered(app, pilot)
@@ -40,8 +41,7 @@ async def turned(app, pilot, view: ProbeKind = ProbeKind.FAILURES) -> None:
 
 async def answered(app, pilot) -> None:
     """Wait for what is asked now."""
-    probe, state = app.state.probe, app.state
-    await until(pilot, lambda: probe.problem or (probe.found and probe.found.question == probe.asked(state.question)))
+    await until(pilot, lambda: app.state.probe.query.error or not app.state.probe.query.is_stale)
 
 
 async def closed(app, pilot) -> None:
@@ -80,7 +80,7 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
         assert "*" in line_of_cursor(app)
         await until(pilot, lambda: f"example {FAILING[0]}, bird/{FAILING[0]}.png" in beside(app))
         assert "bird, mostly predicted car" in beside(app)
-        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
+        await until(pilot, lambda: app.state.images.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
         await pilot.press("slash", *"q<0.05")
         await until(pilot, lambda: [row.index for row in table._rows] == [FAILING[0]])
@@ -101,12 +101,12 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
 
         await pilot.press("slash", *"q<1", "enter", "end", "m")  # another question, the same look at its answer
         await until(
-            pilot, lambda: "ridge" in words(app) and app.state.probe.found.question.question.estimator == "ridge"
+            pilot, lambda: "ridge" in words(app) and app.state.probe.query.value.question.question.estimator == "ridge"
         )
         await until(pilot, lambda: "2 of 2 failures, surest harm first" in words(app))
         assert table.current.index == FAILING[1]
         await until(pilot, lambda: f"example {FAILING[1]}," in beside(app))
-        await until(pilot, lambda: app.state.album.get(app.screen.query_one("#probe-test", ImageView)._key()))
+        await until(pilot, lambda: app.state.images.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
 
 async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by_what_it_drives(zoo):
@@ -146,7 +146,7 @@ async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by
 
 async def test_the_command_that_is_copied_writes_the_csv_that_is_exported(zoo, tmp_path, monkeypatch):
     copied = []
-    monkeypatch.setattr("tui_influence.tui.carry_out.copy", lambda app, text, *rest: copied.append(text))
+    monkeypatch.setattr(RunOperations, "copy", lambda operations, text, description: copied.append(text))
     steps = (
         (("6",), ["failures"]),
         (("m", "o"), ["failures", "--estimator=ridge", "--output-kind=probability"]),
@@ -159,7 +159,7 @@ async def test_the_command_that_is_copied_writes_the_csv_that_is_exported(zoo, t
             for key in keys:
                 await pilot.press(key)
                 await answered(app, pilot)
-            await until(pilot, lambda: app.screen.has_view)
+            await until(pilot, lambda: app.screen._view is not None)
             text = await exported(app, pilot, tmp_path / f"{place}.csv")
             await pilot.press("Y")
             await until(pilot, lambda place=place: len(copied) == place + 1)
@@ -174,7 +174,7 @@ async def test_leaks_are_pairs_of_images_side_by_side_and_open_with_the_source_i
         await until(pilot, lambda: "helps: likely leakage" in words(app))
         assert line_of_cursor(app).split()[1:6] == ["bus/b1.png", f"{LEAK[1]}", "car", "▲", "+3.028*"]
         views = list(app.screen.query(ImageView))
-        await until(pilot, lambda: all(app.state.album.get(view._key()) for view in views))
+        await until(pilot, lambda: all(app.state.images.get(view._key()) for view in views))
         assert {view._key().target for view in views} == {0, None}
         text = await exported(app, pilot, tmp_path / "leaks.csv")
         assert text == command("leaks", "--csv=-", str(images)).out  # where the dataset is not
@@ -220,7 +220,7 @@ async def test_a_run_that_cannot_be_read_is_a_line(tmp_path):
     spoil(paths, source=3)
     async with exploring(tmp_path / "run") as (app, pilot):
         await pilot.press("6", "v", "c", "d", "enter", "e", "Y")
-        await until(pilot, lambda: app.state.problem and "run.json" in words(app))
+        await until(pilot, lambda: app.state.sweep.error and "run.json" in words(app))
 
 
 async def test_new_models_are_probed_too_under_the_cursor_and_no_late_answer_stands_under_another_question(tmp_path):
@@ -229,22 +229,22 @@ async def test_new_models_are_probed_too_under_the_cursor_and_no_late_answer_sta
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await turned(app, pilot)
         await pilot.press("down")
-        table, before = app.screen.query_one(ProbeTable), app.state.probe.found
+        table, before = app.screen.query_one(ProbeTable), app.state.probe.query.value
         held = table.current.index
-        app._jobs.probing[ProbeKind.FAILURES].due = 0
+        app.state.probe.query.throttle.due = 0
         add_probed(paths, app.state.overview.info, range(40, 60))
         say(paths, State.RUNNING, done=60, total=120)
-        await until(pilot, lambda: app.state.probe.found is not before)
+        await until(pilot, lambda: app.state.probe.query.value is not before)
         await until(pilot, lambda: "60 models" in words(app))
         assert table.current.index == held
 
-        app._jobs._background.close()  # so that no answer comes
-        found = app.state.probe.found
+        app.runner.estimates.close()  # so that no answer comes
+        found = app.state.probe.query.value
         await pilot.press("o")
         await until(pilot, lambda: "working it out..." in screen_text(app))
         await pilot.press("o", "o")
         await until(pilot, lambda: "working it out..." not in screen_text(app))
-        assert app.state.probe.found is found
+        assert app.state.probe.query.value is found
 
 
 @pytest.mark.parametrize("options", [{"ascii": True, "dark": False}, {"coloured": False, "readonly": True}])
@@ -296,4 +296,4 @@ async def test_enter_keeps_a_filter_and_gives_the_keys_back_and_views_turn_as_of
         assert app.screen.query_one("#filter", Input).value == "q<1"
         assert isinstance(app.focused, ProbeTable)
         await pilot.press("v", "v")
-        await until(pilot, lambda: app.state.probe.view is ProbeKind.LEAKS)
+        await until(pilot, lambda: app.state.probe.kind is ProbeKind.LEAKS)

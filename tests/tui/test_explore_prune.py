@@ -106,7 +106,7 @@ async def test_the_question_of_the_ranking_is_what_a_new_pruning_ranks_by(tmp_pa
         await pilot.press("m", "o", "t", "down", "enter", "4")
         await proposed(app, pilot)
         await until(pilot, lambda: "letters, probability, ridge, 40 models; as asked in Rank" in words(app))
-        assert app.state.pruning.outline.pruning.ranking.targets == {"letters": 1.0}
+        assert app.state.pruning.plan.value.pruning.ranking.targets == {"letters": 1.0}
 
 
 async def test_classes_that_are_marked_in_the_ranking_come_along(sweep):
@@ -117,14 +117,14 @@ async def test_classes_that_are_marked_in_the_ranking_come_along(sweep):
         assert app.current_mode == "prune"
         await proposed(app, pilot)
         await until(pilot, lambda: "drop 2 classes: class" in screen_text(app))
-        arms = app.state.pruning.outline.pruning.arms
+        arms = app.state.pruning.plan.value.pruning.arms
         assert [(arm.kind, arm.k) for arm in arms] == [(ArmKind.ALL, 0), (ArmKind.DROP, 2), (ArmKind.RANDOM, 2)]
         marked = {read_run_info(sweep.root).source.groups[group] for group in arms[1].rows[0].dropped}
         assert marked == set(app.state.pruning.marked)
         await pilot.press("l", "down", "enter")
         await until(pilot, lambda: "keep only 2 classes" in screen_text(app))
         await proposed(app, pilot)
-        await until(pilot, lambda: app.state.pruning.outline.pruning.arms[1].k == 28)
+        await until(pilot, lambda: app.state.pruning.plan.value.pruning.arms[1].k == 28)
         await pilot.press("l", "down", "down", "enter")
         await until(pilot, lambda: "none of the 2 marked" in screen_text(app))
 
@@ -142,7 +142,7 @@ async def test_without_marks_p_goes_to_prune_and_a_list_says_how_to_mark(sweep):
 
 async def test_training_states_run_cost_and_command_and_anything_but_yes_starts_nothing(sweep, monkeypatch):
     started = []
-    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda *asked: started.append(asked))
+    monkeypatch.setattr("tui_influence.tui.retrainings.start_plan", lambda *asked: started.append(asked))
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -166,8 +166,10 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         progress("packing the source", 3, 7)
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
-    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
+    monkeypatch.setattr(
+        "tui_influence.tui.retrainings.start_plan", lambda found, own, observer: begun.append((found, own))
+    )
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("2")
         await ranked(app, pilot)
@@ -176,15 +178,15 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
         await pilot.press("enter")
         await until(pilot, lambda: "30 retrainings of 6 arms" in screen_text(app))
         await pilot.press("T", "y")
-        await until(pilot, lambda: begun and not app.state.pruning.preparing)
+        await until(pilot, lambda: begun and not app.state.preparing)
         assert any("go on in the background" in found.message for found in app._notifications)
         assert not app.state.pruning.request.chooses_arms
     own = sweep.prunings / "main"
     ((root, place, wanted),) = asked
     assert (root, place) == (sweep.root, own)
-    assert (wanted.ks, wanted.seeds, wanted.weights) == ((4,), None, {"digits": 1.0})
+    assert (wanted.drop_counts, wanted.seeds, wanted.weights) == ((4,), None, {"digits": 1.0})
     assert (wanted.estimator, wanted.output) == ("ridge", "margin")
-    assert [(one.kind, one.label, len(one.dropped)) for one in wanted.chosen] == [(ArmKind.DROP, "drop 1 marked", 1)]
+    assert [(each.kind, each.name, len(each.groups)) for each in wanted.lists] == [(ArmKind.DROP, "1 marked", 1)]
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
 
@@ -210,21 +212,21 @@ async def test_a_refusal_to_train_is_shown_in_its_own_words(sweep, monkeypatch):
     def plan(*asked):
         raise DatasetError("the source has moved")
 
-    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
         await pilot.press("T", "y")
         await until(pilot, lambda: any("the source has moved" in found.message for found in app._notifications))
-        assert not app.state.pruning.preparing
+        assert not app.state.preparing
         assert not app.state.pruning.exists
 
 
 async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
     from tui_influence.runs.cost import Cost
 
-    monkeypatch.setattr("tui_influence.pruning.planning.planned", lambda *asked: None)
-    monkeypatch.setattr("tui_influence.pruning.planning.cost_of", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", lambda *asked: None)
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_cost", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)
@@ -311,7 +313,7 @@ async def test_the_curve_fills_in_while_it_is_trained(sweep):
         say(own, State.DONE, done=28, total=28)
         await until(pilot, lambda: "28 of 28" in screen_text(app) and "4/4" in screen_text(app))
         await pilot.press("1")
-        assert app._prunings._watcher is None  # nobody looks any more
+        await until(pilot, lambda: app.state.pruning.run not in app.watchers)  # nobody looks any more
 
 
 async def test_an_arm_opens_its_target_classes_and_a_class_that_lost_its_ranking(pruned):
@@ -334,8 +336,8 @@ async def test_an_arm_opens_its_target_classes_and_a_class_that_lost_its_ranking
 async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, monkeypatch):
     own = make_pruning(sweep, state=State.RUNNING, trained=9)
     started = []
-    monkeypatch.setattr("tui_influence.runs.resume.request_to_resume", lambda root, retry_failed: root)
-    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    monkeypatch.setattr("tui_influence.tui.retrainings.request_to_resume", lambda root, retry_failed: root)
+    monkeypatch.setattr("tui_influence.tui.retrainings.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root) as (app, pilot):
         await opened(app, pilot)
         assert "T Train" not in footer(app)  # not while it runs
@@ -350,7 +352,7 @@ async def test_stopping_and_resuming_a_pruning_ask_like_those_of_a_sweep(sweep, 
         await pilot.press("R")
         await until(pilot, lambda: "Resume the pruning?" in screen_text(app))
         await pilot.press("y")
-        await until(pilot, lambda: started == [own.root] and not app.state.pruning.preparing)
+        await until(pilot, lambda: started == [own.root] and not app.state.preparing)
 
 
 async def test_more_can_be_asked_of_a_pruning_that_is_there(pruned):
@@ -408,7 +410,7 @@ async def test_damaged_arms_are_a_line_and_not_a_crash(sweep, kind):
     async with exploring(sweep.root, (140, 24)) as (app, pilot):
         await pilot.press("4")
         await until(pilot, lambda: "arms.json" in screen_text(app))
-        assert app.state.pruning.unmeasured
+        assert app.state.pruning.arms.error
         await pilot.press("down", "enter", "v", "o", "e", "escape")
         await pilot.pause()
         assert len(app.screen_stack) == 1
@@ -435,7 +437,7 @@ async def test_the_arms_are_exported_as_the_command_does(pruned, tmp_path):
         field.value = str(tmp_path / "arms.csv")
         await pilot.press("enter")
         await until(pilot, lambda: any("Wrote 7 arms" in found.message for found in app._notifications))
-        assert (tmp_path / "arms.csv").read_text() == pruning_csv(app.state.pruning.measured)
+        assert (tmp_path / "arms.csv").read_text() == pruning_csv(app.state.pruning.arms.value)
 
 
 async def test_the_command_that_does_the_same_is_copied_with_its_list(sweep, tmp_path, monkeypatch):

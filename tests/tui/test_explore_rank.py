@@ -99,7 +99,7 @@ async def test_terms_compare(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run") as (app, pilot):
         table = await opened(app, pilot)
-        everything = app.state.answer.report.ranking.rows
+        everything = app.state.ranking.value.report.ranking.rows
         for term, holds in TERMS.items():
             await pilot.press("slash", *(KEYS.get(char, char) for char in term))
             await pilot.pause()
@@ -112,7 +112,7 @@ async def test_new_models_leave_cursor_marks_and_scroll_where_they_are(tmp_path)
     paths = make_run(tmp_path / "run", state=State.RUNNING, models=20)
     info = read_run_info(paths.root)
     async with exploring(tmp_path / "run") as (app, pilot):
-        app._jobs.ranking.due = 0
+        app.state.ranking.throttle.due = 0
         table = await opened(app, pilot)
         await pilot.press("down", "down", "space", *["down"] * 20, "space")
         await pilot.pause()
@@ -120,12 +120,12 @@ async def test_new_models_leave_cursor_marks_and_scroll_where_they_are(tmp_path)
         line = table._cursor - table.scroll_offset.y
         assert len(marks) == 2
         assert table.scroll_offset.y > 0
-        before = [row.group for row in app.state.answer.report.ranking.rows]
+        before = [row.group for row in app.state.ranking.value.report.ranking.rows]
         add_models(paths, info, range(20, 40))
-        app._jobs.ranking.due = 0
+        app.state.ranking.throttle.due = 0
         say(paths, State.RUNNING, done=40)
-        await until(pilot, lambda: app.state.answer.report.ranking.n_models == 40)
-        assert [row.group for row in app.state.answer.report.ranking.rows] != before
+        await until(pilot, lambda: app.state.ranking.value.report.ranking.n_models == 40)
+        assert [row.group for row in app.state.ranking.value.report.ranking.rows] != before
         assert table.current.group == held
         assert table.marks == marks
         moved = table._cursor - table.scroll_offset.y
@@ -178,7 +178,7 @@ async def test_marked_lines_are_copied_as_csv_in_rank_order(tmp_path):
         table = await opened(app, pilot)
         await pilot.press("down", "down", "space", "home", "space", "y")
         await until(pilot, copied_file().exists)
-        rows = app.state.answer.report.ranking.rows
+        rows = app.state.ranking.value.report.ranking.rows
         lines = copied_file().read_text().splitlines()
         assert lines[0].startswith("rank,group,influence")
         assert [line.split(",")[1] for line in lines[1:]] == [rows[0].group, rows[2].group]
@@ -190,11 +190,11 @@ async def test_another_method_changes_the_numbers_and_says_which(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await opened(app, pilot)
-        first = app.state.answer.report.ranking.rows[0].influence
+        first = app.state.ranking.value.report.ranking.rows[0].influence
         await pilot.press("m")
         await ranked(app, pilot)
         assert "margin, ridge" in screen_text(app)
-        assert app.state.answer.report.ranking.rows[0].influence != first
+        assert app.state.ranking.value.report.ranking.rows[0].influence != first
         assert "regression" in screen_text(app)  # the detail pane says what it means
 
 

@@ -99,9 +99,9 @@ async def test_stopping_stops_and_a_second_time_at_once(tmp_path):
 async def test_resuming_says_what_it_costs_and_asks_the_core(tmp_path, monkeypatch):
     make_run(tmp_path / "run", state=State.LOST)
     started = []
-    resumed = "tui_influence.runs.resume.request_to_resume"
+    resumed = "tui_influence.tui.retrainings.request_to_resume"
     monkeypatch.setattr(resumed, lambda root, retry_failed: (root, retry_failed))
-    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    monkeypatch.setattr("tui_influence.tui.retrainings.start", lambda request, observer: started.append(request))
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "LOST" in screen_text(app))
         await pilot.press("R")
@@ -118,9 +118,9 @@ async def test_a_run_done_with_failures_says_so_and_is_resumed_to_retry_them(tmp
         fail(paths, index, "training: out of memory")
     say(paths, State.DONE_WITH_FAILURES, done=8, failed=2, total=10)
     started = []
-    resumed = "tui_influence.runs.resume.request_to_resume"
+    resumed = "tui_influence.tui.retrainings.request_to_resume"
     monkeypatch.setattr(resumed, lambda root, retry_failed: (root, retry_failed))
-    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    monkeypatch.setattr("tui_influence.tui.retrainings.start", lambda request, observer: started.append(request))
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "DONE WITH FAILURES" in screen_text(app))
         await pilot.press("R")

@@ -46,12 +46,12 @@ def footer(app) -> str:
 async def opened(app, pilot) -> int:
     """Open the first image of a class; return its number."""
     await pilot.press("3")
-    await until(pilot, lambda: app.state.seen is not None)
+    await until(pilot, lambda: app.state.group_detail.value is not None)
     grid = app.screen.query_one("#moved", ImageGrid)
     await until(pilot, lambda: grid.tiles and not grid.missing())
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(app.screen, ImageScreen) and app.state.image is not None)
-    return app.state.image.asked.example
+    await until(pilot, lambda: isinstance(app.screen, ImageScreen) and app.state.example.value is not None)
+    return app.state.example.answered.example
 
 
 async def at_example(app, pilot, example: int) -> None:
@@ -59,8 +59,8 @@ async def at_example(app, pilot, example: int) -> None:
     place = await opened(app, pilot)
     while place != example:
         await pilot.press("right")
-        await until(pilot, lambda place=place: app.state.image.asked.example != place)
-        place = app.state.image.asked.example
+        await until(pilot, lambda place=place: app.state.example.answered.example != place)
+        place = app.state.example.answered.example
 
 
 def to_blame(sweep, example: int, estimator: str = "difference") -> list[str]:
@@ -110,26 +110,27 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
             raise DatasetError("the source has moved")
         return "the plan"
 
-    monkeypatch.setattr("tui_influence.pruning.planning.planned", plan)
-    monkeypatch.setattr("tui_influence.pruning.planning.begin", lambda found, own, observer: begun.append((found, own)))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", plan)
+    monkeypatch.setattr(
+        "tui_influence.tui.retrainings.start_plan", lambda found, own, observer: begun.append((found, own))
+    )
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
         await pilot.press("2", "m")
         example = await opened(app, pilot)
         await asked(app, pilot)
         assert "--estimator=ridge" in words(app)
         await pilot.press("y")
-        await until(pilot, lambda: "the source has moved" in said(app) and not app.state.verifying.preparing)
-        assert not app.state.verifying.exists
+        await until(pilot, lambda: "the source has moved" in said(app) and not app.state.preparing)
+        assert not app.state.counterfactual.exists
         await asked(app, pilot)
         await pilot.press("y")
-        await until(pilot, lambda: begun and not app.state.verifying.preparing)
+        await until(pilot, lambda: begun and not app.state.preparing)
         assert "leaving does not stop them" in said(app)
     own = sweep.prunings / f"example-{example}"
     root, place, wanted = plans[-1]
     assert (root, place) == (sweep.root, own)
-    (chosen,) = wanted.chosen
-    names = [f"class {group:02d}" for group in chosen.dropped]
-    assert (chosen.kind, names) == (ArmKind.DROP, to_blame(sweep, example, "ridge"))
+    (chosen,) = wanted.lists
+    assert (chosen.kind, sorted(chosen.groups)) == (ArmKind.DROP, to_blame(sweep, example, "ridge"))
     assert (wanted.seeds, wanted.weights, wanted.estimator) == (DEFAULT_SEEDS, {"digits": 1.0}, "ridge")
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
@@ -187,24 +188,24 @@ async def test_the_verification_of_one_image_is_never_said_of_another_nor_is_a_d
         await until(pilot, lambda: "drive it" in words(app) and "the blame holds" not in words(app))
         await pilot.press("left")
         await until(pilot, lambda: "the blame holds" in words(app))
-        while app.state.verifying.pruning_paths != damaged:
+        while app.state.counterfactual.run.root != damaged.root:
             await pilot.press("right")
         await until(pilot, lambda: "arms.json" in screen_text(app) and "the blame holds" not in words(app))
-        while app.state.verifying.pruning_paths != counterfactual_paths(sweep, 0, 0):
+        while app.state.counterfactual.run.root != counterfactual_paths(sweep, 0, 0).root:
             await pilot.press("left")
         await until(pilot, lambda: "the blame holds" in words(app))
         await pilot.press("escape")
-        await until(pilot, lambda: app._verifying._watcher is None)  # nobody looks any more
-        assert app.state.verifying.pruning_paths is None
+        await until(pilot, lambda: list(app.watchers) == [app.state.sweep])  # nobody looks any more
+        assert app.state.counterfactual.run is None
 
 
 async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch):
     own = make_verification(sweep, 0, trained=6, state=State.STOPPED)
     started, may_begin = [], threading.Event()
     monkeypatch.setattr(
-        "tui_influence.runs.resume.request_to_resume", lambda root, retry_failed: may_begin.wait(60) and root
+        "tui_influence.tui.retrainings.request_to_resume", lambda root, retry_failed: may_begin.wait(60) and root
     )
-    monkeypatch.setattr("tui_influence.runs.launch.start", lambda request, observer: started.append(request))
+    monkeypatch.setattr("tui_influence.tui.retrainings.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root, WIDE) as (app, pilot):
         await at_example(app, pilot, 0)
         await until(pilot, lambda: "STOPPED" in screen_text(app) and "v goes on with it" in screen_text(app))
@@ -217,7 +218,7 @@ async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch)
         await until(pilot, lambda: "Still being started: the supervisor. q again leaves" in said(app))
         assert app.is_running
         may_begin.set()
-        await until(pilot, lambda: started == [own.root] and not app.state.verifying.preparing)
+        await until(pilot, lambda: started == [own.root] and not app.state.preparing)
 
 
 async def test_read_only_shows_what_there_is_by_scrolling_and_in_ascii_and_starts_nothing(sweep):

@@ -31,7 +31,7 @@ async def compared(app, pilot, *keys: str) -> RankingTable:
     await pilot.press("2")
     await ranked(app, pilot)
     await pilot.press("v", *keys, "enter")
-    await until(pilot, lambda: app.state.versus is not None and app.state.second_answered == app.state.versus)
+    await until(pilot, lambda: app.state.comparison.question and not app.state.comparison.is_stale)
     table = app.screen.query_one(RankingTable)
     await until(pilot, lambda: table._sheet.agreement)
     return table
@@ -92,7 +92,7 @@ async def test_export_and_command_are_those_of_the_command_line(root, tmp_path):
         await compared(app, pilot, *"letters, class y")
         await pilot.press("m")
         await ranked(app, pilot)
-        await until(pilot, lambda: app.state.second_answered == app.state.versus)
+        await until(pilot, lambda: not app.state.comparison.is_stale)
         await pilot.press("e")
         field = app.screen.query_one("Input")
         assert field.value == "small-digits-x-vs-letters-y.csv"
@@ -125,12 +125,12 @@ async def test_until_the_second_ranking_is_there_the_table_says_so(root, monkeyp
     async with exploring(root) as (app, pilot):
         await pilot.press("2")
         await ranked(app, pilot)
-        monkeypatch.setattr(app._background, "submit", lambda kind, job: held.append((kind, job)))
+        monkeypatch.setattr(app.runner.estimates, "submit", lambda kind, job: held.append((kind, job)))
         await pilot.press("v", *"letters", "enter")
         await until(pilot, lambda: "working out the second" in screen_text(app))
         assert "most helpful first" in screen_text(app)  # the first alone, as it was
         ((kind, job),) = held
-        assert kind == "versus"
+        assert kind == "comparison"
         job()
         await until(pilot, lambda: "most opposed first" in screen_text(app))
 
@@ -142,7 +142,7 @@ async def test_nothing_can_be_chosen_again(root):
         assert str(app.screen.query_one(OptionList).highlighted_option.prompt) == "nothing: one ranking alone"
         await pilot.press("enter")
         await until(pilot, lambda: "most helpful first" in screen_text(app))
-        assert app.state.versus is None
+        assert app.state.comparison.question is None
 
 
 async def test_the_target_compared_with_cannot_become_both_sides(root):
@@ -152,7 +152,7 @@ async def test_the_target_compared_with_cannot_become_both_sides(root):
         await ranked(app, pilot)
         await until(pilot, lambda: "most helpful first" in screen_text(app))
         assert app.state.question.target == "letters"
-        assert app.state.versus is None
+        assert app.state.comparison.question is None
 
 
 async def test_new_models_reach_both_sides_and_leave_the_cursor(tmp_path):
@@ -163,9 +163,9 @@ async def test_new_models_reach_both_sides_and_leave_the_cursor(tmp_path):
         await pilot.press("down", "down", "space", "down")
         held, marks = table.current.group, set(table.marks)
         add_models(paths, info, range(20, 40))
-        app._jobs.ranking.due = app._jobs.comparing.due = 0
+        app.state.ranking.throttle.due = app.state.comparison.throttle.due = 0
         say(paths, State.RUNNING, done=40)
-        await until(pilot, lambda: app.state.second.report.ranking.n_models == 40)
+        await until(pilot, lambda: app.state.comparison.value.report.ranking.n_models == 40)
         await until(pilot, lambda: "40 models" in screen_text(app))
         assert table.current.group == held
         assert table.marks == marks

@@ -102,15 +102,15 @@ async def go(app, pilot, mode: str) -> None:
     await pilot.press(MODES[mode])
     state = app.state
     if mode == "sweep":
-        await until(pilot, lambda: state.growth is not None or not state.overview.finished)
+        await until(pilot, lambda: state.reliability.value is not None or not state.overview.finished)
     elif mode == "log":
         await until(pilot, lambda: len(state.log) == len(EVENTS))
     elif mode == "rank":
         await ranked(app, pilot)
     elif mode == "prune":
-        await until(pilot, lambda: state.pruning.measured or state.pruning.outlined or not state.overview.finished)
+        await until(pilot, lambda: state.pruning.arms.value or state.pruning.plan.value or not state.overview.finished)
     else:
-        await until(pilot, lambda: state.seen is not None and not state.album._asked)
+        await until(pilot, lambda: state.group_detail.value is not None and not state.images._requested)
         for grid in app.screen.query(ImageGrid):
             await until(pilot, lambda grid=grid: not grid.display or not grid.missing())
 

@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 import pytest
 
 
-@pytest.mark.parametrize("name", ["designs", "influence", "pruning", "probes", "store", "training"])
+@pytest.mark.parametrize("name", ["designs", "influence", "pruning", "analysis", "store", "training"])
 def test_dataclasses_are_frozen(name):
     package = importlib.import_module(f"tui_influence.{name}")
     inner = pkgutil.iter_modules(getattr(package, "__path__", []))

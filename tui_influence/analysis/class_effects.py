@@ -54,15 +54,15 @@ class TargetEffects:
         examples: (K, c) influence on each of them; None where it is estimated a group at a time.
     """
 
-    reading: RunSnapshot
+    snapshot: RunSnapshot
     question: Question
-    columns: NDArray[np.int64]
+    example_indices: NDArray[np.int64]
     classes: Estimate
     examples: Estimate | None
 
     def of_group(self, group: int, count: int) -> GroupEffects:
         """Return the effects of a group, with at most `count` examples that it helps and as many that it hurts."""
-        snapshot = self.reading
+        snapshot = self.snapshot
         estimate, index = (self.examples, group) if self.examples is not None else (self._row(group), 0)
         influence, se = (array[index].astype(np.float64) for array in (estimate.influence, estimate.se))
         q = benjamini_hochberg(p_values(influence, se, estimate.df))
@@ -72,11 +72,11 @@ class TargetEffects:
         helped = [index for index in ranked[:count] if influence[index] > 0]
         hurt = [index for index in ranked[::-1][:count] if influence[index] < 0]
         chosen = np.array([*helped, *hurt], dtype=np.intp)
-        predicted = majority_predictions(snapshot, self.columns[chosen])
+        predicted = majority_predictions(snapshot, self.example_indices[chosen])
         effects = [
             ExampleEffect(
-                example=int(self.columns[index]),
-                label=int(snapshot.examples.labels[self.columns[index]]),
+                example=int(self.example_indices[index]),
+                label=int(snapshot.examples.labels[self.example_indices[index]]),
                 predicted=int(label),
                 influence=float(influence[index]),
                 se=float(se[index]),
@@ -93,7 +93,7 @@ class TargetEffects:
             hurt=tuple(effects[len(helped) :]),
             n_helped=int(np.count_nonzero((q < SIGNIFICANCE_LEVEL) & (influence > 0))),
             n_hurt=int(np.count_nonzero((q < SIGNIFICANCE_LEVEL) & (influence < 0))),
-            n_examples=len(self.columns),
+            n_examples=len(self.example_indices),
             models=len(snapshot.outputs),
         )
 
@@ -103,23 +103,23 @@ class TargetEffects:
             estimate.influence[group],
             estimate.se[group],
             estimate.df,
-            self.reading.target_info.classes,
+            self.snapshot.target_info.classes,
             int(estimate.n_with[group]),
             int(estimate.n_without[group]),
         )
 
     def _row(self, group: int) -> Estimate:
-        outputs = self.reading.outputs
+        outputs = self.snapshot.outputs
         return influence_row(
             group,
             masks=outputs.masks,
             margins=outputs.margins,
             predicted=outputs.predicted,
-            labels=self.reading.examples.labels,
+            labels=self.snapshot.examples.labels,
             estimator=self.question.estimator,
             kind=self.question.output_kind,
-            clusters=self.reading.clusters,
-            examples=self.columns,
+            clusters=self.snapshot.clusters,
+            examples=self.example_indices,
         )
 
 
@@ -154,9 +154,9 @@ def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool
             f"{question.estimator}; use {others}, which estimates one group at a time"
         )
     return TargetEffects(
-        reading=snapshot,
+        snapshot=snapshot,
         question=question,
-        columns=example_indices,
+        example_indices=example_indices,
         classes=estimate(question.estimator, outputs.masks, by_class, snapshot.clusters),
         examples=influence_matrix(
             masks=outputs.masks,

@@ -184,7 +184,7 @@ def _usual_distance(candidates: _Candidates, target: Indices, pixels: Floats, sh
     return nearest
 
 
-_LARGEST = 64
+_MAX_SIDE = 64
 """Side in pixels at which images are compared closely, unless they are smaller."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -215,7 +215,7 @@ def find_run_duplicates(
     section, test = config.target[target], data.targets[target].test
     if test.fingerprint != info.targets[target].fingerprints[1]:
         raise ConfigError(f"the test images of target {section.name} changed since the run")
-    side = min(_LARGEST, _side(config.source, data.source), _side(section, test))
+    side = min(_MAX_SIDE, _side(config.source, data.source), _side(section, test))
     chosen = np.flatnonzero(data.groups.group_of_image >= 0) if grouped else np.arange(len(data.source))
     show_source = _shower(config.source, "source", data.source, side)
     pairs = find_duplicates(

@@ -314,8 +314,7 @@ class Leaks:
     """Pairs of a source group and a test example, the most significant first.
 
     Attributes:
-        helped: examples that a group helps, and more than their class: likely leaks.
-        hurt: examples that a group hurts, and more than their class: misleading.
+        helped, hurt: examples that a group helps, or hurts, more than their class: likely leaks, or misleading.
         n_helped, n_hurt: number of pairs that are helped or hurt significantly.
         n_tested: number of pairs examined.
         n_examples: number of test examples examined.
@@ -473,8 +472,7 @@ class Duplicates:
         pairs: at most one for each source image, positions as in the datasets; the nearest first.
         n_compared: number of source images that were compared.
         n_examples: number of test images that they were compared with.
-        names: of the source images.
-        source_classes: of the source images.
+        names, source_classes: of the source images.
     """
 
     pairs: tuple[Duplicate, ...]
@@ -569,11 +567,13 @@ class ExampleQuestion:
     """A question about one example.
 
     Attributes:
+        reading: the snapshot that it is answered from; not compared.
         question: estimator and output.
         example: its number.
         group: the group that models are compared with and without; None compares nothing.
     """
 
+    reading: RunSnapshot = field(compare=False)
     question: Question
     example: int
     group: int | None
@@ -601,4 +601,4 @@ class ImageSeries:
 
     def question_at(self, index: int) -> ExampleQuestion:
         """Return the question about one of them."""
-        return ExampleQuestion(self.question, self.examples[index], self.groups[index])
+        return ExampleQuestion(self.reading, self.question, self.examples[index], self.groups[index])

@@ -1,7 +1,6 @@
-"""Everything on stderr, and the exit code. Nothing here may write to stdout: that is data.
+"""Everything on stderr, and the exit code of an error. Nothing here writes to stdout: that is data.
 
-Errors are one line (and details below it, where one line cannot name everything); no traceback is ever shown for
-something a user can mend.
+An error is one line, with details below it if there are several. A mistake that a user can mend shows no traceback.
 """
 
 import os
@@ -12,44 +11,49 @@ from tui_influence.errors import ExitCode, TinflError
 from tui_influence.text import printable
 
 _RED, _YELLOW, _DIM, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
-_SHOWN_DETAILS = 50
+_MAX_DETAILS = 50
 
 
-def say(text: str = "") -> None:
-    """Tell the user something; what cannot be shown safely of it is escaped, as in all that is told here."""
-    _write(_safe(text))
+def info(text: str = "") -> None:
+    """Write a message. Control characters in it are escaped, as in every message."""
+    _write(_escape(text))
 
 
-def dim(text: str) -> None:
-    """Tell the user something that is not important."""
-    _write(_paint(_safe(text), _DIM))
+def note(text: str) -> None:
+    """Write a message of little importance."""
+    _write(_paint(_escape(text), _DIM))
 
 
 def warn(text: str) -> None:
-    """Tell the user something that should be looked into."""
-    _write(f"{_paint('warning:', _YELLOW)} {_safe(text)}")
+    """Write a warning."""
+    _write(f"{_paint('warning:', _YELLOW)} {_escape(text)}")
 
 
 def report(error: TinflError) -> ExitCode:
-    """Show what went wrong; return the exit code it means."""
+    """Write an error and its details; return its exit code."""
     _write(f"{_paint('error:', _RED)} {printable(str(error))}")
-    for line in error.details[:_SHOWN_DETAILS]:
-        _write(f"  {_safe(line, indent='  ')}")
-    if len(error.details) > _SHOWN_DETAILS:
-        _write(f"  ... and {len(error.details) - _SHOWN_DETAILS} more")
+    for line in error.details[:_MAX_DETAILS]:
+        _write(f"  {_escape(line, indent='  ')}")
+    if len(error.details) > _MAX_DETAILS:
+        _write(f"  ... and {len(error.details) - _MAX_DETAILS} more")
     return error.exit_code
 
 
 def report_bug() -> ExitCode:
-    """Show an exception that nobody expected, whole, and say so."""
+    """Write the traceback of an unexpected exception; return the exit code."""
     _write(traceback.format_exc().rstrip())
-    _write(f"{_paint('error:', _RED)} this is a bug in tinfl, not in what you did; please report the lines above")
+    _write(f"{_paint('error:', _RED)} this is a bug in tinfl, not a mistake of yours; please report the lines above")
     return ExitCode.RUN_FAILED
 
 
 def is_terminal() -> bool:
-    """Whether somebody watches stderr."""
+    """Return whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def replace_line(text: str) -> None:
+    """Replace the current line of the terminal by `text`; remove it if `text` is empty."""
+    _emit("\r\x1b[K" + text)
 
 
 def _paint(text: str, colour: str) -> str:
@@ -57,13 +61,8 @@ def _paint(text: str, colour: str) -> str:
     return text if plain else f"{colour}{text}{_OFF}"
 
 
-def _safe(text: str, indent: str = "") -> str:
+def _escape(text: str, indent: str = "") -> str:
     return f"\n{indent}".join(printable(line) for line in text.split("\n"))
-
-
-def rewrite(text: str) -> None:
-    """Replace the terminal's current line by `text`; take it away when that is empty."""
-    _emit("\r\x1b[K" + text)
 
 
 def _write(text: str) -> None:
@@ -71,7 +70,7 @@ def _write(text: str) -> None:
 
 
 def _emit(text: str) -> None:
-    """Write to stderr; a terminal that has gone is no reason to end a run."""
+    """Write to stderr; a terminal that has gone does not end a run."""
     if sys.stderr is None:
         return
     try:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import ColorChoice, ProtocolChoice, ThemeChoice
+from tui_influence.cli.options.shared import ColorChoice, ProtocolChoice, ThemeChoice
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect_protocol, library_problem
 from tui_influence.images.text_image import Ink, TextImage, draw_image
@@ -92,7 +92,7 @@ class Canvas:
         else:
             from tui_influence.images.escape_sequences import escape_sequence
 
-            output.line(escape_sequence(pixels, columns, self.protocol))
+            output.write_line(escape_sequence(pixels, columns, self.protocol))
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def print_large(
 def say_why_no_pictures(reading: RunSnapshot, problem: str) -> None:
     """Say why there are none, if so; of a run that was imported there is nothing to be mended."""
     if problem and reading.info.is_imported:
-        diagnostics.dim(problem)
+        diagnostics.note(problem)
     elif problem:
         diagnostics.warn(f"no picture: {problem}")
 

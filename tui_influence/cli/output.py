@@ -1,4 +1,4 @@
-"""Everything on stdout: data for people and for programs, and nothing else."""
+"""Everything on stdout, and in the files that a command writes: data for people and for programs."""
 
 import json
 import os
@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_influence.cli import diagnostics
 from tui_influence.errors import ConfigError
+from tui_influence.export.files import write_text_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tui_influence.cli.options import ColorChoice
+    from tui_influence.cli.options.shared import ColorChoice
 
 
 def write(text: str) -> None:
@@ -20,37 +22,50 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def line(text: str = "") -> None:
+def write_line(text: str = "") -> None:
     """Write a line."""
     write(text + "\n")
 
 
 def write_json(value: Any) -> None:
     """Write one JSON document."""
-    line(json.dumps(value, indent=2, allow_nan=False))
+    write_line(json.dumps(value, indent=2, allow_nan=False))
 
 
-def one_on_stdout(csv: Path | None, json: bool) -> None:
-    """Refuse to write a CSV file and a JSON document to stdout, where no program could read either.
-
-    Args:
-        csv: where the CSV file goes, "-" for stdout; None for nowhere.
-        json: whether there is to be a JSON document.
+def write_file(path: Path, text: str) -> None:
+    """Write a file, or stdout where the path is "-".
 
     Raises:
-        ConfigError: both are asked for.
+        ResultsError: it cannot be written.
+    """
+    if str(path) == "-":
+        write(text)
+        return
+    write_text_atomically(path, text)
+    diagnostics.info(f"wrote {path}")
+
+
+def require_one_stdout(csv: Path | None, json: bool) -> None:
+    """Refuse to write both a CSV file and a JSON document to stdout, where no program could read either.
+
+    Args:
+        csv: path of the CSV file, "-" for stdout; None for no CSV file.
+        json: whether a JSON document is written.
+
+    Raises:
+        ConfigError: both would be written to stdout.
     """
     if json and csv is not None and str(csv) == "-":
-        raise ConfigError("--csv - and --json both write to stdout: ask for one of them, or give --csv a file")
+        raise ConfigError("--csv - and --json both write to stdout; use one of them, or give --csv a file")
 
 
 def console(color: "ColorChoice" = "auto") -> "Console":
-    """Return a console on stdout: plain where it is no terminal, or where NO_COLOR says so.
+    """Return a console on stdout: plain if stdout is no terminal, or if NO_COLOR is set.
 
     Args:
-        color: colours to use whatever stdout is; `auto` finds out.
+        color: colours to use whatever stdout is; `auto` detects them.
     """
-    from rich.console import Console
+    from rich.console import Console  # loading rich takes longer than `tinfl status` does without it
 
     if color == "auto":
         return Console(highlight=False, soft_wrap=False)
@@ -60,10 +75,10 @@ def console(color: "ColorChoice" = "auto") -> "Console":
 
 
 def is_terminal() -> bool:
-    """Whether somebody watches stdout."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
-def give_up_on_closed_pipe() -> None:
-    """Stop writing to a reader that has gone (`| head`), without a word."""
+def discard_further_output() -> None:
+    """Discard what is written from now on: the reader of the pipe has gone (`| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from tui_influence import __version__
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import (
@@ -18,6 +17,7 @@ from tui_influence.analysis.types import (
     DrivenExamples,
 )
 from tui_influence.export.csv import csv_number, csv_text
+from tui_influence.export.metadata import csv_comments, json_metadata
 from tui_influence.influence.types import (
     SIGNIFICANCE_LEVEL,
 )
@@ -85,7 +85,7 @@ def source_document(
     """Return the examples that a group drives as JSON values, the first `top` of them."""
     classes = snapshot.target_info.classes
     return {
-        **_about(snapshot, question, driven.models),
+        **_metadata(snapshot, question, driven.models),
         "source": snapshot.info.source.groups[driven.group],
         "n_examples": driven.n_examples,
         "n_significant": sum(1 for example in driven.examples if example.is_significant),
@@ -103,7 +103,7 @@ def classes_document(
     """Return subpopulations as JSON values, with the first `top` of each class."""
     groups, names = snapshot.info.source.groups, snapshot.target_info.classes
     return {
-        **_about(snapshot, question, max((class_subpopulations.models for class_subpopulations in classes), default=0)),
+        **_metadata(snapshot, question, max((result.models for result in classes), default=0)),
         "classes": [
             {
                 "class": names[class_subpopulations.label],
@@ -128,19 +128,11 @@ def _numbered(stem: str, number: int) -> str:
     return f"{stem}.txt" if number == 1 else f"{stem}-{number}.txt"
 
 
-def _about(snapshot: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
+def _metadata(snapshot: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
     return {
-        "run": snapshot.info.name,
-        "target": snapshot.target_info.name,
-        "class": question.target_class,
-        "split": question.split,
-        "estimator": question.estimator,
-        "output": question.output_kind,
-        "n_models": models,
+        **json_metadata(snapshot, question, models),
         "class_relative_influence": CLASS_RELATIVE,
         "significant": f"q < {SIGNIFICANCE_LEVEL:g}",
-        "config_hash": snapshot.info.identity,
-        "version": __version__,
     }
 
 
@@ -165,17 +157,8 @@ def _cells(snapshot: RunSnapshot, driven: DrivenExample) -> list[str]:
 
 
 def _comments(snapshot: RunSnapshot, question: Question) -> list[tuple[str, str]]:
-    return [
-        ("run", snapshot.info.name),
-        ("config hash", snapshot.info.identity),
-        ("target", snapshot.target_info.name),
-        *([("class", question.target_class)] if question.target_class is not None else []),
-        ("split", question.split),
-        ("estimator", question.estimator),
-        ("output", question.output_kind),
-        ("design", snapshot.info.design_label),
-        ("models", str(len(snapshot.outputs))),
+    meanings = (
         ("class_relative_influence", f"{CLASS_RELATIVE}, with se, 95% interval and q"),
         ("source", f"the group that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none is significant"),
-        ("written by", f"tinfl {__version__}"),
-    ]
+    )
+    return csv_comments(snapshot, question, len(snapshot.outputs), *meanings)

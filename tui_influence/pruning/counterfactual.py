@@ -7,7 +7,6 @@ of predictions that change on the evaluate half shows what dropping the groups c
 no part in choosing them, and the example itself is not counted.
 """
 
-from dataclasses import dataclass
 from math import comb, nan
 
 import numpy as np
@@ -18,9 +17,6 @@ from tui_influence.analysis.failures import (
 )
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import (
-    HarmfulGroup,
-)
 from tui_influence.errors import ResultsError
 from tui_influence.influence.outputs import Mask
 from tui_influence.pruning.options import ClassList, PruningRequest, counterfactual_paths
@@ -28,7 +24,13 @@ from tui_influence.pruning.results import (
     difference,
     mean_with_interval,
 )
-from tui_influence.pruning.types import ArmOnExample, ControlComparison, CounterfactualResult, FlipCounts
+from tui_influence.pruning.types import (
+    ArmOnExample,
+    ControlComparison,
+    CounterfactualPlan,
+    CounterfactualResult,
+    FlipCounts,
+)
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -49,26 +51,6 @@ MIN_SEEDS = 4
 """Retrainings of an arm from which a change can be significant: 4 of 4 against 0 of 4 has p = 0.029, 3 of 3 has 0.1."""
 DEFAULT_DROPPED = 3
 """Groups that are dropped, the most harmful first."""
-
-
-@dataclass(frozen=True)
-class CounterfactualPlan:
-    """The retrainings for one example.
-
-    Attributes:
-        pruning_paths: their results directory.
-        harmful_groups: the groups that are dropped, the most harmful first.
-        request: the pruning that drops them.
-    """
-
-    pruning_paths: Paths
-    harmful_groups: tuple[HarmfulGroup, ...]
-    request: PruningRequest
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether any of the groups hurts the example significantly."""
-        return any(group.is_significant for group in self.harmful_groups)
 
 
 def plan_counterfactual(

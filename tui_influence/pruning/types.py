@@ -12,8 +12,9 @@ from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
     from tui_influence.analysis.question import Question
-    from tui_influence.pruning.counterfactual import CounterfactualPlan
+    from tui_influence.analysis.types import HarmfulGroup
     from tui_influence.pruning.options import PruningRequest
+    from tui_influence.store.paths import Paths
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
 
@@ -61,7 +62,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ClassGain:
-    """What an arm changed for one target class.
+    """The gain of an arm on one target class.
 
     Attributes:
         target: the class is of.
@@ -267,7 +268,7 @@ class CounterfactualResult:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """How many groups to drop.
+    """A recommended number of groups to drop.
 
     Attributes:
         k: how many of the lowest; None for none.
@@ -342,7 +343,7 @@ class PruningProposal:
 
 @dataclass(frozen=True)
 class PlanPreview:
-    """What a proposal comes to.
+    """The plan and the expected duration of a proposal.
 
     Attributes:
         pruning: with all its arms, those that are trained already included.
@@ -373,3 +374,23 @@ class CounterfactualPreview:
     plan: CounterfactualPlan
     pruning: Pruning
     seconds: float | None
+
+
+@dataclass(frozen=True)
+class CounterfactualPlan:
+    """The retrainings for one example.
+
+    Attributes:
+        pruning_paths: their results directory.
+        harmful_groups: the groups that are dropped, the most harmful first.
+        request: the pruning that drops them.
+    """
+
+    pruning_paths: Paths
+    harmful_groups: tuple[HarmfulGroup, ...]
+    request: PruningRequest
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether any of the groups hurts the example significantly."""
+        return any(group.is_significant for group in self.harmful_groups)

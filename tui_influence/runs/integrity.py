@@ -137,7 +137,7 @@ def check_results(root: Path, progress: ProgressCallback) -> IntegrityReport:
             continue
         report.checked["prunings"] += 1
         _DirectoryCheck(paths, info, report, progress).run()
-    for special in _special_files(root):
+    for special in _list_special_files(root):
         _add_special_file(report, special)
     return report
 
@@ -178,7 +178,7 @@ def _fingerprints(info: RunInfo) -> set[str]:
 def _prunings(paths: Paths) -> list[Paths]:
     try:
         directories = sorted(path for path in paths.prunings.iterdir() if path.is_dir() and not path.is_symlink())
-    except OSError:  # there are none, or they cannot be listed, which `_special_files` reports
+    except OSError:  # there are none, or they cannot be listed, which `_list_special_files` reports
         return []
     return [Paths(path) for path in directories if not paths.prunings.is_symlink()]
 
@@ -192,9 +192,9 @@ class _DirectoryCheck:
     def __init__(self, paths: Paths, info: RunInfo, report: IntegrityReport, progress: ProgressCallback) -> None:
         self._paths, self._info, self._report, self._progress = paths, info, report, progress
         resume = f"`tinfl resume {printable(str(paths.root))}`"
-        self._retrain, self._rewrite = f"{resume} trains it again", f"{resume} writes it again"
+        self._retrain_remedy, self._rewrite = f"{resume} trains it again", f"{resume} writes it again"
         if info.is_imported:
-            self._retrain = self._rewrite = "import the run again: it can be neither trained nor written here"
+            self._retrain_remedy = self._rewrite = "import the run again: it can be neither trained nor written here"
 
     def run(self) -> None:
         """Check everything."""
@@ -209,7 +209,7 @@ class _DirectoryCheck:
             self._failures(role)
         self._log_and_heartbeat()
 
-    def _written_again(self, path: Path) -> str:
+    def _rewrite_remedy(self, path: Path) -> str:
         """Return the remedy for a file that a run writes again, once nothing else has its name."""
         return self._rewrite if path.is_file() or not os.path.lexists(path) else f"remove it; {self._rewrite}"
 
@@ -234,7 +234,7 @@ class _DirectoryCheck:
         try:
             plan = read_plan(self._paths)
         except ResultsError as error:
-            self._report.damage(self._paths.plan, error, self._written_again(self._paths.plan))
+            self._report.damage(self._paths.plan, error, self._rewrite_remedy(self._paths.plan))
             return {}
         self._report.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
@@ -291,15 +291,15 @@ class _DirectoryCheck:
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have been extended meanwhile
                 if self._info.planned_rows == info.planned_rows:
-                    self._report.damage(directory, error, self._remedy_of_matrix())
+                    self._report.damage(directory, error, self._matrix_remedy())
             except DamagedGenerationError as error:
                 if directory.exists():
-                    self._report.damage(directory, error, self._remedy_of_matrix())
+                    self._report.damage(directory, error, self._matrix_remedy())
             else:
                 self._report.checked["matrices"] += 1
         return newest
 
-    def _remedy_of_matrix(self) -> str:
+    def _matrix_remedy(self) -> str:
         if self._info.is_imported:
             return "remove it; the records hold the same, and are read instead"
         return f"the records are read instead; `tinfl resume {printable(str(self._paths.root))}` writes it again"
@@ -326,7 +326,7 @@ class _DirectoryCheck:
                     check_row(record, row)
             except DamagedRecordError as error:
                 if os.path.lexists(path):
-                    self._report.damage(path, error, self._retrain)
+                    self._report.damage(path, error, self._retrain_remedy)
                 continue
             self._report.checked["records"] += 1
             matrix = matrices[target]
@@ -355,7 +355,7 @@ class _DirectoryCheck:
         elif self._was_done():
             self._report.damage(
                 self._paths.records(role), f"{missing:,} of {planned:,} models are missing, though the run was done",
-                f"copy them again from where the run was made; or {self._retrain.replace(' it ', ' them ')}",
+                f"copy them again from where the run was made; or {self._retrain_remedy.replace(' it ', ' them ')}",
             )  # fmt: skip
         else:
             self._report.notes.append(f"{where}: {planned - missing:,} of {planned:,} models")
@@ -398,7 +398,7 @@ class _DirectoryCheck:
                 )
         heartbeat = self._paths.heartbeat
         if heartbeat.exists() and read_heartbeat(self._paths) is None:
-            self._report.damage(heartbeat, "damaged: it holds no valid heartbeat", self._written_again(heartbeat))
+            self._report.damage(heartbeat, "damaged: it holds no valid heartbeat", self._rewrite_remedy(heartbeat))
         if self._paths.quarantine.is_dir():
             records = pluralize(len(list(self._paths.quarantine.iterdir())), "damaged record")
             self._report.notes.append(f"{printable(str(self._paths.quarantine))}: {records} of earlier sessions")
@@ -431,7 +431,7 @@ def _add_special_file(report: IntegrityReport, special: Damage) -> None:
     report.damaged.append(special)
 
 
-def _special_files(root: Path) -> Iterator[Damage]:
+def _list_special_files(root: Path) -> Iterator[Damage]:
     """Yield links, pipes, sockets and devices, and directories that cannot be listed.
 
     Pipes and devices in `quarantine/` are left out: a run moves there whatever blocks a record.

@@ -127,7 +127,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
 def _with_record_counts(
     heartbeat: Heartbeat | None, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
 ) -> Heartbeat | None:
-    """Count records on behalf of a cluster, where nobody does while tasks run; the ETA follows from their rate."""
+    """Update the heartbeat of a cluster, where no process counts records; the ETA follows from the running tasks."""
     if heartbeat is None or not heartbeat.tasks:
         return heartbeat
     total, done, n_failed = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))

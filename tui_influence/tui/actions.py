@@ -12,7 +12,7 @@ from tui_influence.influence.estimators import ESTIMATORS
 
 MODES = ("sweep", "rank", "class", "prune", "log", "probe")
 """The modes, in the order of their keys."""
-_PLACES = {
+_SCREENS = {
     "app": MODES,
     "table": ("rank", "prune", "probe"),
     "grid": ("class", "probe"),
@@ -67,7 +67,7 @@ class Action:
     def places(self) -> frozenset[str]:
         """The screens on which its keys work."""
         without_run = ("picker",) if self.id in _ANYWHERE else ()
-        return frozenset((*_PLACES.get(self.scope, (self.scope,)), *without_run))
+        return frozenset((*_SCREENS.get(self.scope, (self.scope,)), *without_run))
 
     def clashes_with(self, other: "Action") -> bool:
         """Whether a key that both had would mean two things: of two widgets, only one has the focus."""

@@ -1,48 +1,46 @@
-"""The app: owns the state of the run on the screen, and answers what its screens ask.
+"""The app: owns the state of the run on the screen, and the threads that read and compute for it.
 
-Handlers are the only place where the state changes. What reads files or takes a while is done by `background` and
-comes back as a message; at most two updates a second reach the screen, and nothing moves by itself.
+What reads files or takes a while is done in threads and comes back as a message; at most two updates a second reach
+the screen, and nothing moves by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
+from textual.app import App
+from textual.binding import Binding
 from textual.command import Provider
 from textual.screen import Screen
+from textual.widgets import Input
 
 from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
 from tui_influence.text import printable
-from tui_influence.tui import background, carry_out
-from tui_influence.tui.actions import bindings
-from tui_influence.tui.background import Background, Watcher
-from tui_influence.tui.findings import take
-from tui_influence.tui.keymap import Keys, keys_of
-from tui_influence.tui.large import show_large
-from tui_influence.tui.looking import Looking
+from tui_influence.tui.actions import WHILE_TYPING, bindings, names_of
+from tui_influence.tui.background import Watcher, freeze_and_enable_gc
+from tui_influence.tui.help import explain
+from tui_influence.tui.keymap import Keys, keys_of, shown_key
 from tui_influence.tui.messages import (
-    Broke,
-    EffectsFound,
-    Finding,
-    Grown,
+    ImagesDrawn,
+    ImagesNeeded,
+    LogNeeded,
     LogRead,
-    OverviewFailed,
     OverviewRead,
-    Ranked,
+    Preparing,
     Started,
+    StateChanged,
+    WorkerError,
 )
+from tui_influence.tui.operations import RunOperations, run_command
 from tui_influence.tui.palette import ActionCommands
-from tui_influence.tui.probe_app import ProbingApp
-from tui_influence.tui.probe_state import Probed
-from tui_influence.tui.pruning_jobs import PruningJobs
-from tui_influence.tui.pruning_state import PruningFinding
-from tui_influence.tui.ranking_jobs import Jobs
-from tui_influence.tui.run_list import is_run, list_runs
-from tui_influence.tui.screens.base import AskingScreen, ModeScreen
+from tui_influence.tui.queries import QueryRunner
+from tui_influence.tui.run_list import RunSummary, is_run, list_runs
+from tui_influence.tui.screens.base import ModeScreen
+from tui_influence.tui.screens.dialogs import HelpScreen
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.screens.log import LogScreen
 from tui_influence.tui.screens.probe import ProbeScreen
@@ -51,19 +49,16 @@ from tui_influence.tui.screens.rank import RankScreen
 from tui_influence.tui.screens.run_picker import PickerScreen
 from tui_influence.tui.screens.source_class import ClassScreen
 from tui_influence.tui.screens.sweep import SweepScreen
-from tui_influence.tui.state import RunState, being_started
+from tui_influence.tui.state import AnyQuery, Query, Result, RunHandle, RunState, run_query
 from tui_influence.tui.theme import DARK, LIGHT
-from tui_influence.tui.verifying_app import VerifyingApp
-from tui_influence.tui.verifying_jobs import VerifyingJobs
-from tui_influence.tui.verifying_state import VerifyingFinding
-from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.mode_bar import ModeBar
 
 SCREENS: tuple[type[ModeScreen], ...] = (SweepScreen, RankScreen, ClassScreen, PruneScreen, LogScreen, ProbeScreen)
 """The modes, in the order of their keys."""
+_ACTIONS = names_of("app")
 
 
-class ExploreApp(ProbingApp, VerifyingApp):
+class ExploreApp(App[str]):
     """`tinfl explore`; its result is a last line for the terminal."""
 
     TITLE = "tinfl"
@@ -77,7 +72,7 @@ class ExploreApp(ProbingApp, VerifyingApp):
         self,
         root: Path,
         *,
-        seen: Overview | None = None,
+        overview: Overview | None = None,
         readonly: bool = False,
         ascii: bool = False,
         dark: bool = True,
@@ -88,176 +83,160 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
         Args:
             root: its results directory, or the folder.
-            seen: how the run stands, if that is known by now: the first screen shows it.
+            overview: of the run, if it has been read: the first screen shows it.
             readonly: change nothing.
             ascii: draw with ASCII characters only.
             dark: for a dark background.
             coloured: whether there are colours at all.
-            keys: that the user has chosen.
+            keys: of the user's config.
         """
         folder = None if is_run(root) else root
         # Of this app, where Textual has one for all: a mode that is changed to, as it begins, comes a tenth later.
         self.DEFAULT_MODE = "sweep" if folder is None else "picker"  # type: ignore[misc]
-        super().__init__(keys, ansi_color=not coloured)
+        super().__init__(ansi_color=not coloured)
+        self.keys = keys or Keys()
+        self.set_keymap(self.keys.changed)
         self.animation_level = "none"
-        self._readonly, self._folder, self._leaving = readonly, folder, False
+        self._readonly, self._folder, self._is_leaving = readonly, folder, False
         self._style = Style(ascii, dark, coloured, few_colours=self.console.color_system == "256")
-        self.state = RunState(root, style=self._style)
-        self._watcher: Watcher | None = None
-        self._background = Background(self._broke)
-        self._jobs = Jobs(self._background, self._tell)
-        self._prunings = PruningJobs(self._background, self._tell, self._broke)
-        self._verifying = VerifyingJobs(self._tell, self._broke)
-        self._closely = Background(self._broke)
-        self._looking = Looking(self._closely, self._tell)
+        self.runner = QueryRunner(self.post_message, self._on_worker_error)
+        self.watchers: dict[RunHandle, Watcher] = {}
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name if dark else LIGHT.name
         self.set_class(ascii, "-ascii")
-        if folder is None:
-            self._take(root, seen)
-        else:
+        self._load(root, overview)
+        if folder is not None:
+            self._runs: Query[Path, Sequence[RunSummary]] = Query("runs", folder)
             self.add_mode("picker", lambda: PickerScreen(folder, self._style))
 
     def on_mount(self) -> None:
-        """Begin to look at the run; a list of runs asks for it by itself."""
+        """Start to read the run; a list of runs is asked for by its screen."""
         if self._folder is None:
-            self._watch()
+            self._watch_runs()
+            if self.state.overview is not None:
+                self.call_after_refresh(self._refresh_queries)
 
     def on_ready(self) -> None:
-        """The app stands."""
-        background.freeze_and_enable_gc()
+        """Enable garbage collection again."""
+        freeze_and_enable_gc()
 
     def on_unmount(self) -> None:
-        """Look no more."""
-        self._background.close()
-        self._closely.close()
-        self._prunings.rest()
-        self._verifying.rest()
-        if self._watcher is not None:
-            self._watcher.close()
+        """Stop all threads."""
+        self.runner.close()
+        self._close_watchers()
 
-    def _open(self, root: Path) -> None:
-        self._take(root)
-        self._watch()
-        self.switch_mode("sweep")
+    def has_ended(self, patience: float) -> bool:
+        """Whether, once the app has closed, nothing is being computed any more."""
+        return self.runner.has_ended(patience)
 
-    def _take(self, root: Path, seen: Overview | None = None) -> None:
-        """Have a state and modes for a run."""
-        self.state = RunState(root, self._readonly, self._folder is not None, self._style, seen)
-        self._jobs.forget()
-        self._prunings.forget()
-        for screen in SCREENS:
-            self.add_mode(screen.mode, partial(screen, self.state))
+    # Opening and closing runs
 
-    def _watch(self) -> None:
-        """Look at the run from now on."""
-        state = self.state
-        self._watcher = Watcher(
-            state.root,
-            lambda overview: self._tell(state, OverviewRead(overview)),
-            lambda reason: self._tell(state, OverviewFailed(reason)),
-            lambda lines: self._tell(state, LogRead(lines)),
-            self._broke,
-            state.overview,
-        )
-        if state.overview is not None:
-            self.call_after_refresh(self._consider)
-
-    def _tell(self, state: RunState, message: Finding) -> None:
-        """From any thread: what was found out about a run."""
-        message.about = state
-        self.post_message(message)
+    def _load(self, root: Path, overview: Overview | None = None) -> None:
+        """Make the state of a run, and its screens."""
+        self.state = RunState(root, self._readonly, self._folder is not None, self._style, overview)
+        self.operations = RunOperations(self, self.state, self.runner, self._read_now)
+        if is_run(root) or self._folder is None:
+            for screen in SCREENS:
+                self.add_mode(screen.mode, partial(screen, self.state, self.operations))
 
     async def _close_run(self) -> None:
-        self._prunings.rest()
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
+        self._close_watchers()
         await self.switch_mode("picker")
         for screen in SCREENS:
             await self.remove_mode(screen.mode)
 
     @on(PickerScreen.Picked)
-    def _picked(self, message: PickerScreen.Picked) -> None:
-        self._open(message.root)
+    def _open_run(self, message: PickerScreen.Picked) -> None:
+        self._load(message.root)
+        self._watch_runs()
+        self.switch_mode("sweep")
 
-    @on(PickerScreen.LookAsked)
-    def _look_at_folder(self) -> None:
-        folder = self._folder
-        if folder is not None:
-            self._background.submit("folder", lambda: carry_out.list_runs(self, folder, list_runs))
+    @on(PickerScreen.ListNeeded)
+    def _list_runs(self) -> None:
+        if self._folder is not None:
+            folder, query = self._folder, self._runs
+            self.runner.estimates.submit("runs", lambda: self.post_message(run_query(query, folder, list_runs)))
 
-    @on(carry_out.RunsFound)
-    def _runs_found(self, message: carry_out.RunsFound) -> None:
-        if message.problem:
-            self.notify(printable(message.problem, 300), severity="warning", markup=False)
-        elif isinstance(self.screen, PickerScreen):
-            self.screen.show(message.runs)
+    # What threads and screens say
 
-    @on(Finding)
-    def _found(self, message: Finding) -> None:
-        if message.about is not self.state:
-            return  # another run has been opened meanwhile
-        take(self.state, message)
+    @on(OverviewRead)
+    def _take_overview(self, message: OverviewRead) -> None:
+        run = message.run
+        run.error = message.error
+        if message.overview is not None or not message.error:
+            run.overview = message.overview
         self._show()
-        match message:
-            case OverviewRead():
-                self.call_after_refresh(self._consider)  # what is worked out competes with what is drawn
-            case Ranked() | Grown() | EffectsFound() | Probed():
-                self._consider()  # models may have come meanwhile, and no more that would say so
-            case Started():
-                self._say_started(message.reason)
-            case PruningFinding():
-                self._pruning_found(message)
-            case VerifyingFinding():
-                self._verifying_found(message)
+        self.call_after_refresh(self._refresh_queries)  # what is computed competes with what is drawn
 
-    @on(AskingScreen.GroupChosen)
-    def _group_chosen(self, message: AskingScreen.GroupChosen) -> None:
-        if message.group != self.state.group:
-            self.state.group = message.group
-            if isinstance(self._base(), ClassScreen):
-                self._show()
-                self._look_at_group()
+    @on(LogRead)
+    def _take_log(self, message: LogRead) -> None:
+        message.state.log.extend(message.lines)
+        self._show()
 
-    def _look_at_group(self) -> None:
-        """Look closely at the group that is chosen, unless that was done by the same effects."""
-        state = self.state
-        if state.effects is None or state.group is None or not isinstance(self._base(), ClassScreen):
+    @on(ImagesDrawn)
+    def _take_images(self, message: ImagesDrawn) -> None:
+        message.state.images.store(message.images)
+        message.state.image_errors |= message.errors
+        self._show()
+
+    @on(Preparing)
+    def _take_step(self, message: Preparing) -> None:
+        if message.text:
+            message.state.preparing[message.root] = message.text
+        else:
+            message.state.preparing.pop(message.root, None)
+        self._show()
+
+    @on(Started)
+    def _take_start(self, message: Started) -> None:
+        message.state.preparing.pop(message.run.root, None)
+        if message.state is self.state:
+            self.operations.note_start(message)
+            self._change_state()
+
+    @on(Result)
+    def _take_result(self, message: "Result[Any, Any]") -> None:
+        if not message.query.accept(message):
             return
-        if state.seen is None or state.seen.effects is not state.effects or state.seen.group != state.group:
-            self._looking.at_group(state, state.effects, state.group)
+        if message.query.name == "runs":
+            self._show_list(message.error)
+        elif message.query is self.state.pruning.cost and message.error:
+            self.notify(printable(message.error, 400), severity="error", timeout=15, markup=False)
+        elif message.query is self.state.counterfactual.preview:
+            if message.value is not None:
+                self.operations.confirm_counterfactual(message.value)
+            else:
+                self.notify(printable(message.error, 400), timeout=10, markup=False)
+        self._change_state()  # models may have come meanwhile, and no more that would say so
 
-    @on(AskingScreen.PicturesWanted)
-    def _pictures_wanted(self, message: AskingScreen.PicturesWanted) -> None:
-        self._looking.draw(self.state, message.keys)
+    @on(StateChanged)
+    def _change_state(self) -> None:
+        self.state.update()
+        self._show()
+        self._refresh_queries()
 
-    @on(ImageView.Wanted)
-    def _picture_wanted(self, message: ImageView.Wanted) -> None:
-        self._looking.draw(self.state, self.state.album.request([message.key]))
+    @on(ImagesNeeded)
+    def _draw_images(self, message: ImagesNeeded) -> None:
+        self.runner.draw(self.state, message.keys)
 
-    @on(ImageScreen.LookAsked)
-    def _look_at_image(self, message: ImageScreen.LookAsked) -> None:
-        self._looking.at_image(self.state, message.reading, message.asked)
+    @on(LogNeeded)
+    def _read_log(self) -> None:
+        watcher = self.watchers.get(self.state.sweep)
+        if watcher is not None:
+            watcher.read_log()
 
-    @on(ImageScreen.LargeAsked)
-    def _show_large(self, message: ImageScreen.LargeAsked) -> None:
-        show_large(self, self.state.root, message.question, dark=self._style.dark)
+    def _on_worker_error(self, error: Exception) -> None:
+        self.post_message(WorkerError(error))
 
-    def has_ended(self, patience: float) -> bool:
-        """Whether, once the app has closed, nothing is being worked out any more."""
-        return self._background.has_ended(patience) and self._closely.has_ended(patience)
-
-    def _broke(self, error: Exception) -> None:
-        self.post_message(Broke(error))
-
-    @on(Broke)
-    def _show_bug(self, message: Broke) -> None:
+    @on(WorkerError)
+    def _raise_worker_error(self, message: WorkerError) -> None:
         raise message.error
 
+    # Showing and refreshing
+
     def _base(self) -> Screen[Any] | None:
-        """The mode's screen, below dialogs; None while the app closes."""
+        """Return the mode's screen, below dialogs; None while the app closes."""
         return self.screen_stack[0] if self.screen_stack else None
 
     def _show(self) -> None:
@@ -267,64 +246,96 @@ class ExploreApp(ProbingApp, VerifyingApp):
         if self.screen_stack and isinstance(self.screen, ImageScreen):
             self.screen.show()
 
-    def _consider(self) -> None:
-        """Work out again what the mode on the screen shows, where new models have come."""
+    def _show_list(self, error: str) -> None:
+        if error:
+            self.notify(printable(error, 300), severity="warning", markup=False)
+        elif isinstance(self.screen, PickerScreen) and self._runs.value is not None:
+            self.screen.show(self._runs.value)
+
+    def _refresh_queries(self) -> None:
+        """Answer the queries of the screen that are due, and follow the runs that it shows."""
         base = self._base()
-        if isinstance(base, PruneScreen):
-            self._prunings.consider(self.state)
+        if not isinstance(base, ModeScreen):
             return
-        self._prunings.rest()
-        if isinstance(base, ProbeScreen):
-            self._jobs.consider_probe(self.state)
-        elif isinstance(base, AskingScreen):
-            self._jobs.consider_ranking(self.state)
-            state, overview = self.state, self.state.overview
-            known = state.effects is not None and state.effects.question == state.question
-            # What is asked after the ranking of a run that has ended is probably what its first class does.
-            ahead = not known and overview is not None and not overview.is_active
-            if state.answered == state.question and (isinstance(base, ClassScreen) or ahead):
-                self._jobs.consider_effects(state)
-            self._look_at_group()
-        elif isinstance(base, SweepScreen):
-            self._jobs.consider_growth(self.state)
+        self._watch_runs()
+        queries: list[AnyQuery] = [*base.queries()]
+        for screen in self.screen_stack:
+            if isinstance(screen, ImageScreen):
+                queries += screen.queries()
+        self.runner.refresh(self.state, queries)
 
-    @on(AskingScreen.Asked)
-    def _asked(self, message: AskingScreen.Asked) -> None:
+    def _watch_runs(self) -> None:
+        """Watch the sweep and the retrainings on the screen, and no other run."""
+        screens = [screen for screen in self.screen_stack if isinstance(screen, ModeScreen | ImageScreen)]
+        runs = [self.state.sweep, *(run for screen in screens if (run := screen.retraining) is not None)]
+        for run in [run for run in self.watchers if run not in runs]:
+            self.watchers.pop(run).close()
+        for run in runs:
+            if run not in self.watchers:
+                self.watchers[run] = self._watch(run)
+
+    def _watch(self, run: RunHandle) -> Watcher:
         state = self.state
-        if message.question != state.question:
-            self._jobs.forget()
-            state.growth = None
-            state.probe.forget_problems()
-        if message.versus != state.versus:
-            self._jobs.comparing.forget()
-            state.versus_problem = ""
-        state.question, state.versus = message.question, message.versus
-        self._show()
-        self._consider()
 
-    @on(LogScreen.Wanted)
-    def _log_wanted(self) -> None:
-        if self._watcher is not None:
-            self._watcher.read_log()
+        def fail(reason: str) -> None:
+            # Most examples have no counterfactual, which is no error.
+            is_missing = run.kind != "sweep" and not run.root.exists()
+            self.post_message(OverviewRead(run, None, "" if is_missing else reason))
 
-    def _look_now(self) -> None:
-        if self._watcher is not None:
-            self._watcher.look_now()
+        return Watcher(
+            run.root,
+            lambda overview: self.post_message(OverviewRead(run, overview)),
+            fail,
+            lambda lines: self.post_message(LogRead(state, lines)),
+            self._on_worker_error,
+            run.overview if run.kind == "sweep" else None,
+        )
+
+    def _close_watchers(self) -> None:
+        for watcher in self.watchers.values():
+            watcher.close()
+        self.watchers.clear()
+
+    def _read_now(self, run: RunHandle) -> None:
+        watcher = self.watchers.get(run)
+        if watcher is not None:
+            watcher.refresh()
+
+    # Keys and actions
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Return a key as the footer shows it: as help and palette do."""
+        return shown_key(binding.key)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: modes, and going back, are those of a run."""
-        if not super().check_action(action, parameters):
+        """Whether a key does this now: not under a dialog, nor, but for some, while a field has the keys."""
+        if action not in _ACTIONS or not self.screen_stack:
+            return True
+        screen = self.screen
+        if isinstance(screen.focused, Input) and action not in WHILE_TYPING:
             return False
-        return action not in ("mode", "back") or isinstance(self.screen, ModeScreen)
+        if action in ("help", "explain"):
+            return bool(_scope(screen))
+        if len(self.screen_stack) > 1:
+            return False
+        return action not in ("mode", "back") or isinstance(screen, ModeScreen)
+
+    def action_help(self) -> None:
+        """Explain what has the focus, and the keys of the screen."""
+        self.push_screen(HelpScreen(explain(self.screen, _scope(self.screen), self.keys)))
+
+    def action_explain(self) -> None:
+        """Do so while a field has the keys, too."""
+        self.action_help()
 
     @on(ModeBar.Chosen)
-    async def _mode_chosen(self, message: ModeBar.Chosen) -> None:
+    async def _go_to_mode(self, message: ModeBar.Chosen) -> None:
         await self.action_mode(message.mode)
 
     async def action_mode(self, mode: str) -> None:
         """Go to a mode; the next key is that mode's."""
         await self.switch_mode(mode)
-        self.call_after_refresh(self._consider)
+        self.call_after_refresh(self._refresh_queries)
 
     async def action_back(self) -> None:
         """Close what is open; from a run of a folder, go back to the list."""
@@ -334,21 +345,30 @@ class ExploreApp(ProbingApp, VerifyingApp):
 
     def action_theme(self) -> None:
         """Change between dark and light."""
-        dark = not self._style.dark
-        self._style = replace(self._style, dark=dark)
+        self._style = replace(self._style, dark=not self._style.dark)
         self.state.style = self._style
-        self.theme = DARK.name if dark else LIGHT.name
+        self.theme = DARK.name if self._style.dark else LIGHT.name
         if isinstance(self.screen, PickerScreen):
             self.screen.redraw(self._style)
         self._show()
 
     async def action_quit(self) -> None:
         """Leave; what runs goes on, and the last line says so. What is still being started would not: ask again."""
-        starting = being_started(self.state)
-        if starting and not self._leaving:
-            self._leaving = True
-            text = f"Still being started: {printable(starting, 200)}. <app.quit> again leaves, and nothing is begun."
+        step = next(iter(self.state.preparing.values()), "")
+        if step and not self._is_leaving:
+            self._is_leaving = True
+            text = f"Still being started: {printable(step, 200)}. <app.quit> again leaves, and nothing is begun."
             self.notify(keys_of(self).put_into(text), severity="warning", markup=False)
             return
         overview = self.state.overview
-        self.exit(carry_out.goes_on(self.state) if overview is not None and overview.is_active else "")
+        if overview is None or not overview.is_active:
+            self.exit("")
+            return
+        pid = f" (pid {overview.owner.pid})" if overview.owner else ""
+        command = printable(run_command("explore", self.state.root))
+        self.exit(f"the sweep goes on in the background{pid}; come back: {command}")
+
+
+def _scope(screen: Screen[Any]) -> str:
+    """Return the scope of a screen's actions; empty if the table has none."""
+    return str(getattr(screen, "scope", ""))

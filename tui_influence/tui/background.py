@@ -8,11 +8,14 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import Level, event_level, event_sentence, event_time
-from tui_influence.runs.overview import Overview, overview
+from tui_influence.runs.overview import Overview
+from tui_influence.runs.overview import overview as read_overview
 from tui_influence.store.events import EventTail
 from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
@@ -75,32 +78,48 @@ def freeze_and_enable_gc() -> None:
         gc.enable()
 
 
+T = TypeVar("T")
+
+
+def attempt(compute: Callable[[], T]) -> tuple[T | None, str]:
+    """Return a value, or None and the reason where it is refused or a file cannot be used.
+
+    This is the only place of the app that turns such an error into a reason; any other error is a bug.
+    """
+    try:
+        return compute(), ""
+    except TinflError as error:
+        return None, "; ".join([str(error), *error.details[:3]])
+    except OSError as error:
+        return None, str(to_results_error(error))
+
+
 PAUSE = 1.0
-"""Seconds between looks at a run that is being trained."""
+"""Seconds between readings of a run that is being trained."""
 IDLE_PAUSE = 2.0
-"""Seconds between looks at whether anything has changed in one that is not."""
+"""Seconds between checks whether anything has changed in a run that is not."""
 
 
 class Background:
-    """One thread that does jobs one after the other; of a kind that waits already, the new one replaces the old."""
+    """A thread that does jobs one after the other; a job replaces one of its kind that waits."""
 
-    def __init__(self, broken: Callable[[Exception], None]) -> None:
-        """Wait for jobs; `broken` is told what nobody expected, and no job follows."""
-        self._broken = broken
-        self._jobs: dict[str, Callable[[], None]] = {}
+    def __init__(self, on_error: Callable[[Exception], object]) -> None:
+        """Wait for jobs; `on_error` receives unexpected exceptions, and the thread then ends."""
+        self._on_error = on_error
+        self._jobs: dict[str, Callable[[], object]] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="tinfl-background", daemon=True)
         self._thread.start()
 
-    def submit(self, kind: str, job: Callable[[], None]) -> None:
+    def submit(self, kind: str, job: Callable[[], object]) -> None:
         """Do a job soon."""
         with self._changed:
             self._jobs[kind] = job
             self._changed.notify()
 
     def close(self) -> None:
-        """Begin no other job."""
+        """Start no other job."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -111,7 +130,7 @@ class Background:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        known: set[str] = set()
+        finished_kinds: set[str] = set()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._closed)
@@ -121,48 +140,48 @@ class Background:
                 job = self._jobs.pop(kind)
             try:
                 job()
-                if kind not in known:  # it has loaded what every later one of its kind needs
-                    known.add(kind)
+                if kind not in finished_kinds:  # it has loaded what every later one of its kind needs
+                    finished_kinds.add(kind)
                     freeze_and_enable_gc()
             except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
-                self._broken(error)
+                self._on_error(error)
                 return
 
 
 class Watcher:
-    """A thread that looks at a run about once a second while it is active, and hardly at all when it is not."""
+    """A thread that reads a run about once a second while it is active, and hardly at all when it is not."""
 
     def __init__(
         self,
         root: Path,
-        seen: Callable[[Overview], None],
-        failed: Callable[[str], None],
-        logged: Callable[[list[LogLine]], None],
-        broken: Callable[[Exception], None],
-        known: Overview | None = None,
+        on_overview: Callable[[Overview], object],
+        on_failure: Callable[[str], object],
+        on_log: Callable[[list[LogLine]], object],
+        on_error: Callable[[Exception], object],
+        overview: Overview | None = None,
     ) -> None:
-        """Begin to look.
+        """Start to watch.
 
         Args:
             root: the results directory.
-            seen: is told how the run stands, when that may have changed.
-            failed: is told why it cannot be looked at.
-            logged: is told of lines that were added to its log, once `read_log` was called.
-            broken: is told what nobody expected; then it looks no more.
-            known: how the run stood a moment ago, if that is known; then the first look is after a pause.
+            on_overview: receives the overview when it may have changed.
+            on_failure: receives the reason why the run cannot be read.
+            on_log: receives lines that were added to the log, once `read_log` was called.
+            on_error: receives unexpected exceptions; the thread then ends.
+            overview: of a moment ago, if there is one; then the first reading is after a pause.
         """
         self._paths = Paths(root)
-        self._seen, self._failed, self._logged, self._broken = seen, failed, logged, broken
+        self._on_overview, self._on_failure, self._on_log, self._on_error = on_overview, on_failure, on_log, on_error
         self._tail: LogTail | None = None
-        self._info = (_changed(self._paths.run), known.info) if known and known.info else None
+        self._info = (_changed(self._paths.run), overview.info) if overview and overview.info else None
         self._signature: tuple[object, ...] = ()
         self._idle = False
         self._wake, self._closed = threading.Event(), threading.Event()
-        thread = threading.Thread(target=self._watch, args=(known is None,), name="tinfl-watcher", daemon=True)
+        thread = threading.Thread(target=self._watch, args=(overview is None,), name="tinfl-watcher", daemon=True)
         thread.start()
 
-    def look_now(self) -> None:
-        """Look at once, whether or not anything seems to have changed."""
+    def refresh(self) -> None:
+        """Read at once, whether or not anything seems to have changed."""
         self._idle = False
         self._wake.set()
 
@@ -173,7 +192,7 @@ class Watcher:
             self._wake.set()
 
     def close(self) -> None:
-        """Look no more."""
+        """End the thread."""
         self._closed.set()
         self._wake.set()
 
@@ -182,36 +201,34 @@ class Watcher:
             self._wake.wait(PAUSE)
         while not self._closed.is_set():
             self._wake.clear()
-            self._look()
+            try:
+                signature = self._stamp()
+                _, reason = attempt(partial(self._read, signature))
+                if reason:
+                    self._idle, self._signature = True, signature
+                    self._on_failure(reason)
+            except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
+                self._on_error(error)
+                return
             self._wake.wait(IDLE_PAUSE if self._idle else PAUSE)
 
-    def _look(self) -> None:
-        signature = self._stamp()
-        try:
-            if not (self._idle and signature == self._signature):
-                found = overview(self._paths, self._known_info())
-                if found.info is not None:
-                    self._info = (_changed(self._paths.run), found.info)
-                self._idle, self._signature = not found.is_active, signature
-                self._seen(found)
-            if self._tail is not None:
-                for lines in self._tail.read():
-                    self._logged(lines)
-        except TinflError as error:
-            self._idle, self._signature = True, signature
-            self._failed(str(error))
-        except OSError as error:
-            self._idle, self._signature = True, signature
-            self._failed(str(to_results_error(error)))
-        except Exception as error:  # noqa: BLE001 - it is raised again where it can be seen
-            self._broken(error)
-            self._closed.set()
+    def _read(self, signature: tuple[object, ...]) -> None:
+        """Read what may have changed since the last time."""
+        if not (self._idle and signature == self._signature):
+            latest = read_overview(self._paths, self._unchanged_info())
+            if latest.info is not None:
+                self._info = (_changed(self._paths.run), latest.info)
+            self._idle, self._signature = not latest.is_active, signature
+            self._on_overview(latest)
+        if self._tail is not None:
+            for lines in self._tail.read():
+                self._on_log(lines)
 
-    def _known_info(self) -> RunInfo | None:
+    def _unchanged_info(self) -> RunInfo | None:
         return self._info[1] if self._info and self._info[0] == _changed(self._paths.run) else None
 
     def _stamp(self) -> tuple[object, ...]:
-        """What changes when anything does."""
+        """Return times that differ where anything has changed."""
         paths = self._paths
         return tuple(_changed(path) for path in (paths.root, paths.run, paths.heartbeat, paths.owner, paths.events))
 

@@ -11,7 +11,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.export.files import write_text_atomically
 from tui_influence.store.files import make_directory
 
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 
 
 def copied_file() -> Path:
@@ -21,7 +21,7 @@ def copied_file() -> Path:
     return user_state_path("tinfl") / "copied.txt"
 
 
-def keep(text: str) -> tuple[bool, str]:
+def copy_text(text: str) -> tuple[bool, str]:
     """Put text into tmux's buffer, if this is tmux, and into the file.
 
     Returns:
@@ -31,10 +31,10 @@ def keep(text: str) -> tuple[bool, str]:
     try:
         make_directory(path.parent)
         write_text_atomically(path, text)
-        kept = str(path)
+        location = str(path)
     except ResultsError as error:
-        kept = str(error)
-    return _to_tmux(text), kept
+        location = str(error)
+    return _to_tmux(text), location
 
 
 def _to_tmux(text: str) -> bool:
@@ -42,7 +42,7 @@ def _to_tmux(text: str) -> bool:
         return False
     try:
         done = subprocess.run(
-            ["tmux", "load-buffer", "-"], input=text.encode(), capture_output=True, timeout=_PATIENCE, check=False
+            ["tmux", "load-buffer", "-"], input=text.encode(), capture_output=True, timeout=_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

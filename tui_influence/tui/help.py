@@ -53,21 +53,21 @@ def explain(screen: Screen[Any], scope: str, keys: Keys) -> list[Section]:
         scope: of its actions.
         keys: that do things now.
     """
-    focused = _around(screen.focused) or (screen if isinstance(screen, Helpable) else None)
+    focused = _nearest_helpable(screen.focused) or (screen if isinstance(screen, Helpable) else None)
     others = [widget for widget in _helpables(screen) if focused is None or widget.help != focused.help]
     listed = tuple(_line(action, keys) for action in actions_of(scope))
     return [
-        *([_about(focused, keys, scope)] if focused is not None else []),
+        *([_section(focused, keys, scope)] if focused is not None else []),
         Section(f"Keys: {scope.capitalize()}", keys=listed),
-        *(_about(widget, keys, scope) for widget in others),
+        *(_section(widget, keys, scope) for widget in others),
     ]
 
 
-def _about(widget: Helpable, keys: Keys, listed: str) -> Section:
+def _section(widget: Helpable, keys: Keys, listed: str) -> Section:
     """Return what a widget says of itself, and its own keys unless they are listed anyway."""
     title, _, text = keys.put_into(widget.help).partition(". ")
-    own = actions_of(widget.scope) if widget.scope and widget.scope != listed else []
-    return Section(title, text, tuple(_line(action, keys) for action in own))
+    actions = actions_of(widget.scope) if widget.scope and widget.scope != listed else []
+    return Section(title, text, tuple(_line(action, keys) for action in actions))
 
 
 def _line(action: Action, keys: Keys) -> str:
@@ -79,7 +79,7 @@ def _line(action: Action, keys: Keys) -> str:
     return f"{column:<{_KEYS}} {action.tooltip}"
 
 
-def _around(node: DOMNode | None) -> Helpable | None:
+def _nearest_helpable(node: DOMNode | None) -> Helpable | None:
     """Return the widget that has the focus, or the nearest around it that says something."""
     while node is not None:
         if isinstance(node, Helpable):
@@ -89,8 +89,8 @@ def _around(node: DOMNode | None) -> Helpable | None:
 
 
 def _helpables(screen: Screen[Any]) -> Iterator[Helpable]:
-    seen = set()
+    texts = set()
     for node in screen.walk_children():
-        if isinstance(node, Helpable) and node.help not in seen:
-            seen.add(node.help)
+        if isinstance(node, Helpable) and node.help not in texts:
+            texts.add(node.help)
             yield node

@@ -88,22 +88,22 @@ def user_keys() -> Keys:
     from tui_influence.config.user import read_user_config  # here, because it loads pydantic
 
     config = read_user_config()
-    changed = {line.action: keys for line in config.keys if (keys := _checked(config, line))}
+    changed = {line.action: keys for line in config.keys if (keys := _parse_keys(config, line))}
     _check_clashes(config, changed)
     config.raise_problems()
     return Keys({action: ",".join(keys) for action, keys in changed.items()})
 
 
-def _checked(config: "UserConfig", line: "KeyLine") -> list[str]:
+def _parse_keys(config: "UserConfig", line: "KeyLine") -> list[str]:
     """Return the keys of a line as textual calls them; note what is wrong, and return nothing then."""
-    shown, action = printable(line.action, 60), BY_ID.get(line.action)
+    name, action = printable(line.action, 60), BY_ID.get(line.action)
     if action is None:
         near = _nearest(line.action, BY_ID)
-        config.add(f"unknown action {shown}; {f'did you mean {near}?' if near else '`tinfl keys` lists them'}", line)
+        config.add(f"unknown action {name}; {f'did you mean {near}?' if near else '`tinfl keys` lists them'}", line)
         return []
     written = [key.strip() for key in line.keys.split(",")]
     if not all(written):
-        config.add(f"{shown} has an empty key; a comma is called comma, and a space space", line)
+        config.add(f"{name} has an empty key; a comma is called comma, and a space space", line)
         return []
     keys = [binding.key for binding in Binding.make_bindings([Binding(line.keys, "")])]
     problems = [problem for key in keys if (problem := _problem(action, key))]
@@ -134,9 +134,9 @@ def _check_clashes(config: "UserConfig", changed: dict[str, list[str]]) -> None:
     """Note every two actions that would share a key where both are possible."""
     lines = {line.action: line for line in config.keys}
     order = list(changed)
-    for place, name in enumerate(order):
+    for position, name in enumerate(order):
         action = BY_ID[name]
-        others = [other for other in _sharing(action) if other.id not in order[place + 1 :]]
+        others = [other for other in _sharing(action) if other.id not in order[position + 1 :]]
         for other in others:
             for key in changed[name]:
                 if key in _keys(other, changed):

@@ -9,7 +9,7 @@ from tui_influence.tui.actions import Action, actions_of
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.screens.base import ModeScreen
 
-_UNSAID = ("app.back", "app.palette", "app.explain")
+_HIDDEN = ("app.back", "app.palette", "app.explain")
 """Actions that say nothing here: those of keys alone."""
 
 
@@ -33,7 +33,7 @@ class ActionCommands(Provider):
     def _possible(self) -> Iterator[Action]:
         screen = self.screen
         for action in actions_of(getattr(screen, "scope", "")):
-            if action.id not in _UNSAID and (
+            if action.id not in _HIDDEN and (
                 action.scope == "app" or not isinstance(screen, ModeScreen) or screen.is_possible(action.name)
             ):
                 yield action

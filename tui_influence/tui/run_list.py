@@ -1,17 +1,19 @@
-"""Which runs a folder holds. Reads a few small files of each; draws nothing."""
+"""The runs of a folder. Reads a few small files of each."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tui_influence.errors import ResultsError, TinflError
+from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import overview
 from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
+from tui_influence.tui.background import attempt
 
-MOST = 500
-"""Directories that are looked at."""
+MAX_RUNS = 500
+"""Directories that are read at most."""
 
 
 @dataclass(frozen=True)
@@ -20,23 +22,23 @@ class RunSummary:
 
     Attributes:
         root: its directory.
-        state: what it is doing; None where it cannot be told.
+        state: of the run; None where it cannot be read.
         done: models recorded.
         total: models planned.
-        problem: why it cannot be opened.
-        silent: its supervisor should speak and does not.
+        error: why it cannot be opened; empty if it can.
+        silent: its supervisor has not written for too long.
     """
 
     root: Path
     state: State | None = None
     done: int = 0
     total: int = 0
-    problem: str = ""
+    error: str = ""
     silent: bool = False
 
 
 def is_run(root: Path) -> bool:
-    """Whether a directory is a run, or was one, or is becoming one."""
+    """Return whether a directory is a run, or was one, or is becoming one."""
     paths = Paths(root)
     return paths.run.exists() or paths.heartbeat.exists() or paths.records_root.exists()
 
@@ -53,23 +55,20 @@ def list_runs(folder: Path) -> list[RunSummary]:
             raise ResultsError(f"{where}: no such results directory")
         if not folder.is_dir():
             raise ResultsError(f"{where}: not a results directory, but a file")
-        found = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
+        directories = [entry for entry in folder.iterdir() if entry.is_dir() and is_run(entry)]
     except OSError as error:
         raise to_results_error(error, "list", folder) from error
-    if not found:
+    if not directories:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
-    found.sort(key=_last_active, reverse=True)
-    return [_summary(root) for root in found[:MOST]]
+    directories.sort(key=_last_active, reverse=True)
+    return [_summary(root) for root in directories[:MAX_RUNS]]
 
 
 def _summary(root: Path) -> RunSummary:
-    try:
-        seen = overview(Paths(root), max_failures=0)
-    except TinflError as error:
-        return RunSummary(root, problem=str(error))
-    except OSError as error:
-        return RunSummary(root, problem=str(to_results_error(error)))
-    return RunSummary(root, seen.state, seen.finished, seen.total, silent=seen.is_silent)
+    latest, error = attempt(partial(overview, Paths(root), max_failures=0))
+    if latest is None:
+        return RunSummary(root, error=error)
+    return RunSummary(root, latest.state, latest.finished, latest.total, silent=latest.is_silent)
 
 
 def _last_active(root: Path) -> tuple[float, str]:

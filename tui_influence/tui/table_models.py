@@ -1,151 +1,147 @@
-"""What the Rank mode's table holds: one ranking, or two side by side, looked at in the same ways.
+"""The models of the Rank mode's table: one ranking, or two side by side, which are filtered and ordered alike.
 
-Widgets know only `Sheet`. Loads numpy, so it is imported where there is a ranking to show.
+Loads numpy, so it is imported when there is a ranking to show.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.text import Text
 
 from tui_influence.analysis.filtering import ComparisonOrder, RankingOrder, filter_comparison, filter_ranking
-from tui_influence.analysis.ranking import (
-    compare_reports,
-)
-from tui_influence.analysis.types import (
-    AnyReport,
-    ComparisonReport,
-    RankReport,
-)
+from tui_influence.analysis.ranking import compare_reports
+from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.types import ComparedGroup, RankedGroup
 from tui_influence.render.ranking import agreement
-from tui_influence.render.ranking_table import (
-    compared_group_detail,
-    comparison_rows,
-    group_detail,
-    ranking_rows,
-)
+from tui_influence.render.ranking_table import compared_group_detail, comparison_rows, group_detail, ranking_rows
 from tui_influence.render.style import Style
 from tui_influence.tui.state import RunState
+from tui_influence.tui.widgets.table import TableLines
 
 
-class Row(Protocol):
-    """A group in a sheet."""
-
-    @property
-    def group(self) -> str:
-        """Its name."""
-
-    @property
-    def index(self) -> int:
-        """Its column in the masks."""
-
-
-class Written(Protocol):
-    """Rows as lines of text."""
-
-    def header(self) -> Text:
-        """Return the line above them."""
-
-    def line(self, place: int) -> Text:
-        """Return the line of the row at a place of the sheet."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sheet:
-    """Rows of a report, and the ways to look at them.
+class RankModel(ABC):
+    """The rows of a report, and the ways to show them.
 
     Attributes:
         report: what is exported.
         rows: all groups, in the order in which they are exported.
         noun: what a group is called.
         nouns: what groups are called.
-        models: that they were made from.
-        agreement: what there is to say of the whole, in a few words.
-        orders: that rows may be looked at in, in words; the first is that of `rows`.
-        chosen: the rows that pass a filter, in one of the orders.
-        written: all rows as lines of a width.
-        detail: what there is to say of the row at a place (None: of no row), and of the whole; with the group's
-            images in the source dataset, if known.
-        part: the report with some of the groups only.
-        name: the parts of a name for a file.
+        n_models: the number of models that the report is made from.
+        agreement: how far two rankings agree, in a few words; empty for one.
+        orders: in which rows may be shown, in words; the first is that of `rows`.
+        file_name: the parts of a name for a file.
     """
 
     report: AnyReport
-    rows: Sequence[Row]
+    rows: Sequence[RankedGroup] | Sequence[ComparedGroup]
     noun: str
     nouns: str
-    models: int
-    agreement: str
+    n_models: int
+    agreement: str = ""
     orders: Sequence[str]
-    chosen: Callable[[str, int], Sequence[Row]]
-    written: Callable[[int, Style], Written]
-    detail: Callable[[int | None, int | None, Style], Text]
-    part: Callable[[set[int]], AnyReport]
-    name: Sequence[str]
+    file_name: Sequence[str]
+
+    @abstractmethod
+    def filtered(self, text: str, order: int) -> Sequence[RankedGroup] | Sequence[ComparedGroup]:
+        """Return the rows that pass a filter, in one of the orders."""
+
+    @abstractmethod
+    def written(self, width: int, style: Style) -> TableLines:
+        """Return all rows as lines of a width."""
+
+    @abstractmethod
+    def detail(self, index: int | None, images: int | None, style: Style) -> Text:
+        """Return the details of a row, if any, and of the whole.
+
+        Args:
+            index: of the row among all.
+            images: of its group in the source, if that is known.
+            style: colours and signs.
+        """
+
+    @abstractmethod
+    def subset(self, groups: set[int]) -> AnyReport:
+        """Return the report with some of the groups only."""
 
 
-def sheet_of(state: RunState) -> Sheet | None:
-    """Return what there is to show of a run: two rankings side by side once both are there, one, or nothing."""
-    if state.answer is None:
+class RankingModel(RankModel):
+    """One ranking; noise is written without colour."""
+
+    def __init__(self, report: RankReport) -> None:
+        self.report = self._ranking = report
+        self.rows = self._rows = report.ranking.rows
+        self.noun, self.nouns = report.noun, report.nouns
+        self.n_models = report.ranking.n_models
+        self.orders = self._orders = tuple(RankingOrder)
+        self.file_name = (report.run, *_target(report))
+
+    def filtered(self, text: str, order: int) -> Sequence[RankedGroup]:
+        """Return the rows that pass a filter, in one of the orders."""
+        return filter_ranking(self._rows, text, self._orders[order])
+
+    def written(self, width: int, style: Style) -> TableLines:
+        """Return all rows as lines of a width."""
+        return ranking_rows(self._rows, self._ranking.noun, style.muted(self._ranking.is_noise()), width)
+
+    def detail(self, index: int | None, images: int | None, style: Style) -> Text:
+        """Return the details of a row, if any, and of the ranking."""
+        return group_detail(self._ranking, None if index is None else self._rows[index], images, style)
+
+    def subset(self, groups: set[int]) -> RankReport:
+        """Return the report with some of the groups only."""
+        rows = tuple(row for row in self._rows if row.index in groups)
+        return replace(self._ranking, ranking=replace(self._ranking.ranking, rows=rows))
+
+
+class ComparisonModel(RankModel):
+    """Two rankings side by side."""
+
+    def __init__(self, report: ComparisonReport) -> None:
+        first, second = report.first, report.second
+        self.report = self._comparison = report
+        self.rows = self._rows = report.comparison.rows
+        self.noun, self.nouns = first.noun, first.nouns
+        self.n_models = min(first.ranking.n_models, second.ranking.n_models)
+        self.agreement = agreement(report)
+        self.orders = self._orders = tuple(ComparisonOrder)
+        self.file_name = (first.run, *_target(first), "vs", *_target(second))
+
+    def filtered(self, text: str, order: int) -> Sequence[ComparedGroup]:
+        """Return the rows that pass a filter, in one of the orders."""
+        return filter_comparison(self._rows, text, self._orders[order])
+
+    def written(self, width: int, style: Style) -> TableLines:
+        """Return all rows as lines of a width."""
+        return comparison_rows(self._rows, self._comparison, style, width)
+
+    def detail(self, index: int | None, images: int | None, style: Style) -> Text:
+        """Return the details of a row, if any, and of the comparison."""
+        return compared_group_detail(self._comparison, None if index is None else self._rows[index], images, style)
+
+    def subset(self, groups: set[int]) -> ComparisonReport:
+        """Return the report with some of the groups only."""
+        rows = tuple(row for row in self._rows if row.index in groups)
+        return replace(self._comparison, comparison=replace(self._comparison.comparison, rows=rows))
+
+
+def rank_model(state: RunState) -> RankModel | None:
+    """Return the model of what a run has: of two rankings once both are there, of one, or None."""
+    ranking, comparison = state.ranking.value, state.comparison
+    if ranking is None:
         return None
-    first, second = state.answer.report, state.second.report if state.second else None
-    if state.versus is None or second is None or not _are_comparable(first, second):
-        return ranking_sheet(first)
-    return comparison_sheet(compare_reports(first, second))
-
-
-def ranking_sheet(report: RankReport) -> Sheet:
-    """Return one ranking; noise is written without colour."""
-    rows = report.ranking.rows
-    orders = tuple(RankingOrder)
-    return Sheet(
-        report=report,
-        rows=rows,
-        noun=report.noun,
-        nouns=report.nouns,
-        models=report.ranking.n_models,
-        agreement="",
-        orders=orders,
-        chosen=lambda text, order: filter_ranking(rows, text, orders[order]),
-        written=lambda width, style: ranking_rows(rows, report.noun, style.muted(report.is_noise()), width),
-        detail=lambda place, images, style: group_detail(report, None if place is None else rows[place], images, style),
-        part=lambda groups: replace(
-            report, ranking=replace(report.ranking, rows=tuple(row for row in rows if row.index in groups))
-        ),
-        name=(report.run, *_whom(report)),
-    )
-
-
-def comparison_sheet(report: ComparisonReport) -> Sheet:
-    """Return two rankings side by side."""
-    first, second, rows = report.first, report.second, report.comparison.rows
-    orders = tuple(ComparisonOrder)
-    return Sheet(
-        report=report,
-        rows=rows,
-        noun=first.noun,
-        nouns=first.nouns,
-        models=min(first.ranking.n_models, second.ranking.n_models),
-        agreement=agreement(report),
-        orders=orders,
-        chosen=lambda text, order: filter_comparison(rows, text, orders[order]),
-        written=lambda width, style: comparison_rows(rows, report, style, width),
-        detail=lambda place, images, style: compared_group_detail(
-            report, None if place is None else rows[place], images, style
-        ),
-        part=lambda groups: replace(
-            report, comparison=replace(report.comparison, rows=tuple(row for row in rows if row.index in groups))
-        ),
-        name=(first.run, *_whom(first), "vs", *_whom(second)),
-    )
+    first, second = ranking.report, comparison.value.report if comparison.value is not None else None
+    if comparison.question is None or second is None or not _are_comparable(first, second):
+        return RankingModel(first)
+    return ComparisonModel(compare_reports(first, second))
 
 
 def _are_comparable(first: RankReport, second: RankReport) -> bool:
-    """Whether both were made in the same way: while a new pair is worked out, one is older than the other."""
+    """Return whether both are made alike: while a new pair is computed, one is older than the other."""
     same = [(side.ranking.estimator, side.ranking.output, side.split) for side in (first, second)]
-    return same[0] == same[1] and _whom(first) != _whom(second)
+    return same[0] == same[1] and _target(first) != _target(second)
 
 
-def _whom(report: RankReport) -> tuple[str, ...]:
+def _target(report: RankReport) -> tuple[str, ...]:
     return (report.target,) if report.target_class is None else (report.target, report.target_class)

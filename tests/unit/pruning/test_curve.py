@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.test_measured import flat, pruned
+from tests.unit.pruning.test_results import flat, pruned
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.curve import ARM_STYLES, KEEP_EVERYTHING, removal_curves
 from tui_influence.pruning.options import ClassList
@@ -42,7 +42,7 @@ def body(lines):
 def test_every_kind_of_arm_that_makes_a_curve_looks_like_no_other():
     assert set(BY_K) <= set(ARM_STYLES)
     looks = [KEEP_EVERYTHING, *ARM_STYLES.values()]
-    for shape in ("words", "mark", "ascii", "marker"):
+    for shape in ("label", "mark", "ascii", "marker"):
         assert max(Counter(getattr(look, shape) for look in looks).values()) == 1
     for line in ("color", "dashes"):
         assert max(Counter(getattr(look, line) for look in ARM_STYLES.values()).values()) == 1

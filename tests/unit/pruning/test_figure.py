@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_curve import measured
-from tests.unit.pruning.test_measured import pruned
+from tests.unit.pruning.test_results import pruned
 from tui_influence.errors import ConfigError, ExitCode, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.pruning.arms import with_arms

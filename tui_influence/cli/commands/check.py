@@ -1,84 +1,65 @@
-"""`tinfl check`: validate a config, look at its data, and say what the sweep will cost."""
+"""`tinfl check`: validate a config, read its data, and estimate the cost of its sweep."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import Any
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import ConfigFile, Devices, Json
-from tui_influence.text import (
-    format_duration,
-    printable,
-)
+from tui_influence.cli.launch import device_list
+from tui_influence.cli.options.runs import CheckOptions
+from tui_influence.cli.progress import ProgressLine
+from tui_influence.config.loader import check_data_paths, load_config
+from tui_influence.config.schema import Config
+from tui_influence.designs import make_design
+from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
+from tui_influence.runs.datasets import Datasets, open_datasets
+from tui_influence.runs.devices import with_devices, worker_devices
+from tui_influence.text import format_duration, pluralize, printable, quote_path
 
-if TYPE_CHECKING:
-    from tui_influence.config.schema import Config
-    from tui_influence.runs.datasets import Datasets
 
-
-def check(
-    config_file: ConfigFile,
-    time: Annotated[bool, typer.Option("--time/--no-time", help="Time a few training steps.")] = True,
-    devices: Devices = None,
-    json: Json = False,
-) -> None:
-    """Validate a config, look at its data, and say what the sweep will cost."""
-    from tui_influence.cli.launch import StageLine, device_list
-    from tui_influence.config.loader import check_data_paths, load_config
-    from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
-    from tui_influence.runs.datasets import open_datasets
-    from tui_influence.runs.devices import with_devices, worker_devices
-
-    config = with_devices(load_config(config_file), device_list(devices))
-    check_data_paths(config_file)
-    is_here = devices is not None or trains_here(config)
-    workers = worker_devices(config.compute, warn=diagnostics.warn) if is_here else []
-    with StageLine() as line:
+def check(options: CheckOptions) -> None:
+    """Validate a config, time a few training steps, and show the plan of its sweep."""
+    config = with_devices(load_config(options.config_file), device_list(options.devices))
+    check_data_paths(options.config_file)
+    trains_locally = options.devices is not None or trains_here(config)
+    workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_locally else []
+    with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
-    found = describe(config, data, workers)
-    if time and is_here:
-        with StageLine() as line:
-            line.stage(f"timing a few training steps on {len(workers)} workers", 0, 0)
-            cost = estimate_cost(config, data, workers[: found["models"]], trusted=True)
-        found |= {
+    plan = describe(config, data, workers)
+    if options.time and trains_locally:
+        with ProgressLine() as line:
+            line.stage(f"timing a few training steps on {pluralize(len(workers), 'worker')}", 0, 0)
+            cost = estimate_cost(config, data, workers[: plan["models"]], trusted=True)
+        plan |= {
             "numerics": cost.numerics,
             "seconds_per_model": cost.seconds_per_model,
             "models_per_hour": cost.models_per_hour,
             "seconds": cost.seconds,
             "disk_bytes": cost.disk,
         }
-    if json:
-        output.write_json(found)
+    if options.json:
+        output.write_json(plan)
         return
-    for text in _lines(found):
-        output.line(text)
-    if not is_here:
-        diagnostics.say(NOT_TIMED)
-    diagnostics.say(f"next: tinfl sweep {config_file}")
+    for text in _lines(plan):
+        output.write_line(text)
+    if not trains_locally:
+        diagnostics.info(NOT_TIMED)
+    diagnostics.info(f"next: tinfl sweep {quote_path(options.config_file)}")
 
 
-def show_plan(config: "Config") -> None:
-    """Show what a sweep would do, without timing it (`tinfl sweep --dry-run`)."""
-    from tui_influence.cli.launch import StageLine
-    from tui_influence.runs.cost import trains_here
-    from tui_influence.runs.datasets import open_datasets
-    from tui_influence.runs.devices import worker_devices
-
-    with StageLine() as line:
+def show_plan(config: Config) -> None:
+    """Show the plan of a sweep, without timing it (`tinfl sweep --dry-run`)."""
+    with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
     for text in _lines(describe(config, data, workers)):
-        output.line(text)
+        output.write_line(text)
 
 
-def describe(config: "Config", data: "Datasets", workers: list[str]) -> dict[str, Any]:
-    """Return what a config means for the data it finds.
+def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, Any]:
+    """Return the plan of a sweep: the sizes of its data, design and models.
 
     Raises:
         ConfigError: the design is impossible for this source.
     """
-    from tui_influence.designs import make_design
-
     groups = len(data.groups.names)
     make_design(config.design, groups, config.run.seed)
     return {
@@ -112,11 +93,11 @@ def describe(config: "Config", data: "Datasets", workers: list[str]) -> dict[str
     }
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    source = found["source"]
-    size = f"{found['resolution']} x {found['resolution']} px, {'grey' if found['channels'] == 1 else 'colour'}"
+def _lines(plan: dict[str, Any]) -> list[str]:
+    source = plan["source"]
+    size = f"{plan['resolution']} x {plan['resolution']} px, {'grey' if plan['channels'] == 1 else 'colour'}"
     lines = [
-        f"run      {found['run']} -> {printable(found['output'])}",
+        f"run      {plan['run']} -> {printable(plan['output'])}",
         f"source   {source['images']:,} images in {source['classes']:,} classes, {source['groups']:,} groups; {size}"
         + (f"; {source['ungrouped']:,} images in no group, so in every model" if source["ungrouped"] else "")
         + (f"; {source['skipped']} unreadable images skipped" if source["skipped"] else ""),
@@ -125,17 +106,17 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"target   {target['name']}: {target['train']:,} training and {target['test']:,} test images "
         f"in {target['classes']:,} classes, {target['transfer']}"
         + (f"; {target['skipped']} unreadable images skipped" if target["skipped"] else "")
-        for target in found["targets"]
+        for target in plan["targets"]
     ]
-    workers = found["workers"]
+    workers = plan["workers"]
     lines.append(
-        f"plan     {found['models']:,} models, {found['heldout']:,} of them held out; design {found['design']}; "
-        + (", ".join(f"{workers.count(device)} on {device}" for device in dict.fromkeys(workers)) or found["executor"])
+        f"plan     {plan['models']:,} models, {plan['heldout']:,} of them held out; design {plan['design']}; "
+        + (", ".join(f"{workers.count(device)} on {device}" for device in dict.fromkeys(workers)) or plan["executor"])
     )
-    if "seconds" in found:
+    if "seconds" in plan:
         lines += [
-            f"cost     {found['seconds_per_model']:.2f} s a model on a worker ({', '.join(found['numerics'])}), "
-            f"{found['models_per_hour']:,.0f} models an hour: {format_duration(found['seconds'])} in all",
-            f"disk     {found['disk_bytes'] / 2**20:,.1f} MiB of results",
+            f"cost     {plan['seconds_per_model']:.2f} s per model and worker ({', '.join(plan['numerics'])}), "
+            f"{plan['models_per_hour']:,.0f} models per hour: {format_duration(plan['seconds'])} in all",
+            f"disk     {plan['disk_bytes'] / 2**20:,.1f} MiB of results",
         ]
     return lines

@@ -1,18 +1,29 @@
-"""`tinfl demo`: the embedded experiment, from nothing to a ranking that can be checked by eye, and what it is worth."""
+"""`tinfl demo`: an experiment whose answer can be checked by eye, from nothing to a ranking and its worth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from statistics import median
 
-import typer
-
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank_run
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import Devices
-
-if TYPE_CHECKING:
-    from tui_influence.config.schema import Config
-    from tui_influence.runs.heartbeat import Heartbeat
-    from tui_influence.store.paths import Paths
-    from tui_influence.store.run_info import RunInfo
+from tui_influence.cli.commands.rank import show_ranking
+from tui_influence.cli.launch import device_list, refuse_failed_models, run_here
+from tui_influence.cli.options.runs import DemoOptions
+from tui_influence.config.loader import parse_config
+from tui_influence.config.schema import Config
+from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
+from tui_influence.pruning.planning import plan_pruning, pruning_directory
+from tui_influence.pruning.results import load_results
+from tui_influence.render.pruning import summary_lines
+from tui_influence.roles import ArmKind
+from tui_influence.runs.devices import with_devices
+from tui_influence.runs.heartbeat import Heartbeat
+from tui_influence.runs.resume import check_against_results
+from tui_influence.runs.supervisor import Request
+from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import read_arms
+from tui_influence.store.run_info import RunInfo, read_run_info
+from tui_influence.text import quote_path
 
 _CONFIG = """\
 [run]
@@ -45,107 +56,74 @@ lr = 0.2
 probe_l2 = 1.0
 """
 
-_DROPPED = (6, 18)
-"""Characters that are left out in the second part: a few, and half."""
+_DROP_COUNTS = (6, 18)
+"""Characters that the pruning drops: a few, and half."""
 _SEEDS = 8
+"""Retrainings of each arm."""
 
 
-def demo(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Where the results go.")] = Path("results/demo"),
-    models: Annotated[int | None, typer.Option(min=2, help="Train this many models instead.")] = None,
-    devices: Devices = None,
-    prune: Annotated[bool, typer.Option(help="Also retrain without what helps least, and most.")] = True,
-) -> None:
-    """Run the embedded experiment: which printed characters help to read handwritten digits?"""
-    from tui_influence.cli.launch import device_list, refuse_failed_models, run_here, shown
-    from tui_influence.runs.devices import with_devices
-    from tui_influence.runs.resume import check_against_results
-    from tui_influence.runs.supervisor import Request
-    from tui_influence.store.paths import Paths
-    from tui_influence.store.run_info import read_run_info
-
-    config = with_devices(demo_config(results, models), device_list(devices))
-    check_against_results(config, results)
-    diagnostics.say(
+def demo(options: DemoOptions) -> None:
+    """Train, rank, retrain without the lowest-ranked characters, and print the commands that help next."""
+    config = with_devices(demo_config(options.results, options.models), device_list(options.devices))
+    check_against_results(config, options.results)
+    diagnostics.info(
         f"Training {config.design.models + config.design.heldout} networks, each on half of 36 printed characters,\n"
-        "and reading 2,000 handwritten digits with each after 10 labelled examples a digit."
+        "and transferring each to 2,000 handwritten digits with 10 labelled examples per digit."
     )
-    ends = [(results, run_here(Request(config, results)))]
-    paths, info = Paths(results), read_run_info(results)
-    for line in _answer(paths, info):
-        output.line(line)
-    if prune:
-        ends.append(_retrain(paths, info, devices))
-    where = shown(results)
-    diagnostics.say(f"\nnext: tinfl rank {where} --class 7     the characters that help to read one digit")
-    if prune:
-        diagnostics.say(f"      tinfl prune {where}           what each digit gained and lost, and the removal curve")
-    diagnostics.say(f"      tinfl explore {where}         all of it, with pictures")
-    diagnostics.say("      tinfl init      a config for your own data")
-    for root, last in ends:
-        refuse_failed_models(root, last)
+    finished = [(options.results, run_here(Request(config, options.results)))]
+    paths, info = Paths(options.results), read_run_info(options.results)
+    for line in _rank(paths, info):
+        output.write_line(line)
+    if options.prune:
+        finished.append(_prune(paths, info, options.devices))
+    path = quote_path(options.results)
+    diagnostics.info(f"\nnext: tinfl rank {path} --class 7     the characters that help to read one digit")
+    if options.prune:
+        diagnostics.info(f"      tinfl prune {path}           the gain of each digit, and the removal curve")
+    diagnostics.info(f"      tinfl explore {path}         all results, with images")
+    diagnostics.info("      tinfl init      a config for your own data")
+    for root, heartbeat in finished:
+        refuse_failed_models(root, heartbeat)
 
 
-def _retrain(paths: "Paths", info: "RunInfo", devices: str | None) -> "tuple[Path, Heartbeat]":
-    """Retrain without half of the characters, chosen in several ways, and show what that does."""
-    from tui_influence.cli.launch import device_list, run_here
-    from tui_influence.pruning.options import PruningRequest
-    from tui_influence.pruning.planning import plan_pruning, pruning_directory
-    from tui_influence.pruning.results import load_results
-    from tui_influence.render.pruning import summary_lines
-    from tui_influence.roles import (
-        ArmKind,
-    )
-    from tui_influence.runs.supervisor import Request
-    from tui_influence.store.pruning_plan import (
-        read_arms,
-    )
-    from tui_influence.store.run_info import read_run_info
-
-    pruning_paths = pruning_directory(paths, "main")
+def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Heartbeat]:
+    """Retrain without some characters, chosen in several ways, and print the gains."""
+    pruning_paths = pruning_directory(paths, DEFAULT_NAME)
     request = PruningRequest(
-        drop_counts=_DROPPED, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices)
+        drop_counts=_DROP_COUNTS, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices)
     )
     plan = plan_pruning(paths, info, pruning_paths, request)
-    diagnostics.say(
-        f"\nRetraining without {' and '.join(map(str, _DROPPED))} of {len(info.source.groups)} characters: those that "
-        "help least, as many at random, those that\nhelp most, and those that one network finds no use for; "
+    diagnostics.info(
+        f"\nRetraining without {' and '.join(map(str, _DROP_COUNTS))} of {len(info.source.groups)} characters: the "
+        "least helpful, as many at random,\nthe most helpful, and those that a single network does not use; "
         f"{_SEEDS} networks each."
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
-    output.line("")
+    output.write_line()
     for line in summary_lines(load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
-        output.line(line)
+        output.write_line(line)
     return pruning_paths.root, last
 
 
-def demo_config(results: Path, models: int | None = None) -> "Config":
-    """Return the config of the embedded experiment."""
-    from tui_influence.config.loader import parse_config
-
-    config = parse_config(_CONFIG, "the embedded config")
+def demo_config(results: Path, models: int | None = None) -> Config:
+    """Return the config of the demo."""
+    config = parse_config(_CONFIG, "the config of the demo")
     design = config.design.model_copy(update={"models": models}) if models else config.design
     return config.model_copy(update={"run": config.run.model_copy(update={"output": str(results)}), "design": design})
 
 
-def _answer(paths: "Paths", info: "RunInfo") -> list[str]:
-    """Return the ranking for the whole target, that of each digit, and what they show."""
-    from statistics import median
-
-    from tui_influence.analysis.ranking import Question, rank_run
-    from tui_influence.cli.commands.rank import show
-
-    show(rank_run(paths, info, Question()).report, top=None)
+def _rank(paths: Paths, info: RunInfo) -> list[str]:
+    """Show the ranking for the whole target; return lines on the rankings for each digit."""
+    show_ranking(rank_run(paths, info, Question()).report, top=None)
     lines = ["", "Most helpful printed characters for each handwritten digit:"]
-    places = []
+    ranks = []
     for digit in info.targets[0].classes:
         rows = rank_run(paths, info, Question(target_class=digit)).report.ranking.rows
-        places.append(next(row.rank for row in rows if row.group == digit))
+        ranks.append(next(row.rank for row in rows if row.group == digit))
         lines.append(f"  {digit}   {'  '.join(row.group for row in rows[:6])}")
-    first = sum(place == 1 for place in places)
     return [
         *lines,
         "",
-        f"For {first} of {len(places)} handwritten digits the printed character that helps most is the digit itself "
-        f"(median rank {median(places):g} of {len(info.source.groups)}).",
+        f"For {ranks.count(1)} of {len(ranks)} handwritten digits the most helpful printed character is the digit "
+        f"itself (median rank {median(ranks):g} of {len(info.source.groups)}).",
     ]

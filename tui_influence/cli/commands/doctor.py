@@ -1,32 +1,54 @@
-"""`tinfl doctor`: what works on this machine and in this terminal, and why something does not."""
+"""`tinfl doctor`: a diagnosis of this machine and terminal, with remedies."""
 
 import os
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from tui_influence import __version__
 from tui_influence.cli import output
-from tui_influence.cli.options import Json
+from tui_influence.cli.options.runs import DoctorOptions
+from tui_influence.config.user import user_config_path
+from tui_influence.datasets import default_cache
 from tui_influence.errors import ConfigError
+from tui_influence.images.graphics import LIBRARY_REMEDY, detect_protocol, library_problem
+from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
+from tui_influence.tui.keymap import user_keys
 
-_SAFE_PILLOW = 13
+_MIN_PILLOW = 13
+"""First major version without CVE-2026-112403."""
 _LOGIND = Path("/etc/systemd/logind.conf")
 
 
-def doctor(json: Json = False) -> None:
-    """Say what works here, and why something does not."""
-    findings = [{"what": what, "ok": ok, "found": found} for what, ok, found in _findings()]
-    if json:
-        output.write_json(findings)
+class Finding(NamedTuple):
+    """The result of one check.
+
+    Attributes:
+        check: its name.
+        ok: whether it passed.
+        detail: what is there, or the problem and the remedy.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def doctor(options: DoctorOptions) -> None:
+    """Run all checks and list the findings."""
+    findings = list(_findings())
+    if options.json:
+        output.write_json([finding._asdict() for finding in findings])
         return
-    for finding in findings:
-        output.line(f"{'✔' if finding['ok'] else '✘'} {finding['what']:<10} {finding['found']}")
+    for check, ok, detail in findings:
+        output.write_line(f"{'✔' if ok else '✘'} {check:<10} {detail}")
 
 
-def _findings() -> Iterator[tuple[str, bool, str]]:
-    yield "tinfl", True, f"{__version__}, Python {sys.version.split()[0]}"
+def _findings() -> Iterator[Finding]:
+    yield Finding("tinfl", True, f"{__version__}, Python {sys.version.split()[0]}")
     yield _torch()
     yield _pillow()
     yield from _devices()
@@ -38,80 +60,82 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
     yield _keys()
 
 
-def _torch() -> tuple[str, bool, str]:
+def _torch() -> Finding:
     try:
         import torch
         import torchvision  # type: ignore[import-untyped,unused-ignore]
     except (ImportError, RuntimeError, OSError) as error:
-        return "torch", False, f"does not import: {error}"
-    return "torch", True, f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+        return Finding("torch", False, f"cannot be imported: {error}")
+    return Finding("torch", True, f"torch {torch.__version__}, torchvision {torchvision.__version__}")
 
 
-def _pillow() -> tuple[str, bool, str]:
-    """Whether the decoder of images, which may come from anywhere, is one without the hole that is known of it."""
+def _pillow() -> Finding:
+    """Check that the decoder of images, which may come from anywhere, has no known vulnerability."""
     import PIL
 
     major = PIL.__version__.partition(".")[0]
-    if major.isdecimal() and int(major) < _SAFE_PILLOW:
-        hole = "a JPEG can write past its memory (CVE-2026-112403)"
-        return "pillow", False, f"{PIL.__version__}: {hole}; remedy: pip install 'pillow>={_SAFE_PILLOW}'"
-    return "pillow", True, PIL.__version__
+    if major.isdecimal() and int(major) < _MIN_PILLOW:
+        problem = "a JPEG can write past its memory (CVE-2026-112403)"
+        return Finding("pillow", False, f"{PIL.__version__}: {problem}; remedy: pip install 'pillow>={_MIN_PILLOW}'")
+    return Finding("pillow", True, PIL.__version__)
 
 
-def _devices() -> Iterator[tuple[str, bool, str]]:
-    from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
+def _devices() -> Iterator[Finding]:
+    # Imported here, because it loads torch: where that cannot be imported, `_torch` reports it first.
     from tui_influence.training.precision import choose_numerics
 
-    yield "cpu", True, f"{cpu_cores()} cores; a worker a core trains with {choose_numerics('cpu', 'auto', 1)}"
+    yield Finding(
+        "cpu", True, f"{cpu_cores()} cores; one worker per core trains with {choose_numerics('cpu', 'auto', 1)}"
+    )
     probe = probe_cuda()
     for index, device in enumerate(probe.devices):
-        room = f"{device.free / 2**30:.0f} of {device.total / 2**30:.0f} GiB free"
-        yield f"cuda:{index}", not device.reason, device.reason or f"{device.name}, {room}"
+        memory = f"{device.free / 2**30:.0f} of {device.total / 2**30:.0f} GiB free"
+        yield Finding(f"cuda:{index}", not device.reason, device.reason or f"{device.name}, {memory}")
     if not probe.devices:
-        yield "cuda", not has_unusable_gpu(probe), f"no CUDA device ({probe.reason}); sweeps run on the CPU"
+        yield Finding("cuda", not has_unusable_gpu(probe), f"no CUDA device ({probe.reason}); sweeps run on the CPU")
 
 
-def _colours() -> tuple[str, bool, str]:
+def _colours() -> Finding:
     if os.environ.get("NO_COLOR"):
-        return "colours", True, "off: NO_COLOR is set"
+        return Finding("colours", True, "off: NO_COLOR is set")
     if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
-        return "colours", True, "24 bit"
+        return Finding("colours", True, "24 bit")
     if "256" in os.environ.get("TERM", ""):
-        why = "COLORTERM is not set; over SSH it often is not passed on: SendEnv COLORTERM, or say --color truecolor"
-        return "colours", True, f"256 ({why})"
-    return "colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}"
+        problem = "COLORTERM is not set; over SSH: SendEnv COLORTERM, or use --color truecolor"
+        return Finding("colours", True, f"256 ({problem})")
+    return Finding("colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}")
 
 
-def _images() -> tuple[str, bool, str]:
-    from tui_influence.images.graphics import detect_protocol, library_problem
-
-    found = detect_protocol(os.environ)
+def _images() -> Finding:
+    detected = detect_protocol(os.environ)
     if os.environ.get("NO_COLOR"):
-        return "images", True, "shades without colour: NO_COLOR is set"
-    if found.protocol is not None and not library_problem():
-        return "images", True, f"`tinfl show` by the {found.protocol} protocol ({found.reason}), half blocks in the app"
-    if not _colours()[1]:
-        return "images", False, "shades without colour: half blocks need 256 colours"
-    if found.protocol is not None:
-        return "images", True, f"half blocks; the {found.protocol} protocol ({found.reason}) needs term-image"
-    return "images", True, f"half blocks; not the terminal's own graphics: {found.reason}"
+        return Finding("images", True, "shades without colour: NO_COLOR is set")
+    if detected.protocol is not None and not library_problem():
+        return Finding(
+            "images",
+            True,
+            f"`tinfl show` uses the {detected.protocol} protocol ({detected.reason}), half blocks in the app",
+        )
+    if not _colours().ok:
+        return Finding("images", False, "shades without colour: half blocks need 256 colours")
+    if detected.protocol is not None:
+        return Finding(
+            "images", True, f"half blocks; the {detected.protocol} protocol ({detected.reason}) needs term-image"
+        )
+    return Finding("images", True, f"half blocks; no terminal graphics: {detected.reason}")
 
 
-def _term_image() -> tuple[str, bool, str]:
-    """Whether the terminal's own graphics can be written, by an extra."""
-    from importlib.metadata import version
-
-    from tui_influence.images.graphics import LIBRARY_REMEDY, library_problem
-
+def _term_image() -> Finding:
+    """Check for the extra that writes terminal graphics."""
     if problem := library_problem():
-        return "term-image", True, f"{problem}: no graphics of kitty and iTerm2; remedy: {LIBRARY_REMEDY}"
-    return "term-image", True, version("term-image")
+        return Finding("term-image", True, f"{problem}: no kitty or iTerm2 graphics; remedy: {LIBRARY_REMEDY}")
+    return Finding("term-image", True, version("term-image"))
 
 
-def _detaching() -> tuple[str, bool, str]:
-    """Whether a background run outlives the login session."""
+def _detaching() -> Finding:
+    """Check that a background run outlives the login session."""
     if not shutil.which("loginctl") or not Path("/run/systemd/system").exists():
-        return "detaching", True, "background runs survive the terminal and the logout"
+        return Finding("detaching", True, "background runs survive the terminal and the logout")
     try:
         text = _LOGIND.read_text()
     except OSError:
@@ -119,30 +143,25 @@ def _detaching() -> tuple[str, bool, str]:
     kills = any(line.replace(" ", "").lower() == "killuserprocesses=yes" for line in text.splitlines())
     user = os.environ.get("USER", "")
     if kills and not Path(f"/var/lib/systemd/linger/{user}").exists():
-        return "detaching", False, "systemd ends background runs at logout; remedy: loginctl enable-linger"
-    return "detaching", True, "background runs survive the terminal and the logout"
+        return Finding("detaching", False, "systemd ends background runs at logout; remedy: loginctl enable-linger")
+    return Finding("detaching", True, "background runs survive the terminal and the logout")
 
 
-def _cache() -> tuple[str, bool, str]:
-    from tui_influence.datasets import default_cache
-
+def _cache() -> Finding:
     cache = default_cache()
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     ok = os.access(existing, os.W_OK)
-    return "cache", ok, f"{cache}, {usage.free / 2**30:.0f} GiB free" + ("" if ok else ", not writable")
+    return Finding("cache", ok, f"{cache}, {usage.free / 2**30:.0f} GiB free" + ("" if ok else ", not writable"))
 
 
-def _keys() -> tuple[str, bool, str]:
-    """Whether the user's own keys are in order, and where they are."""
-    from tui_influence.config.user import user_config_path
-    from tui_influence.tui.keymap import user_keys
-
+def _keys() -> Finding:
+    """Check the user config of the keys."""
     path = user_config_path()
     try:
         changed = user_keys().changed
     except ConfigError as error:
-        return "keys", False, str(error)
+        return Finding("keys", False, str(error))
     if not changed:
-        return "keys", True, f"the usual ones (`tinfl keys`); your own would be in {path}" if path else "the usual ones"
-    return "keys", True, f"{len(changed)} of your own, from {path}"
+        return Finding("keys", True, f"the defaults (`tinfl keys`); change them in {path}" if path else "the defaults")
+    return Finding("keys", True, f"{len(changed)} changed in {path}")

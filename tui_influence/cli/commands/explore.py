@@ -4,83 +4,82 @@ import os
 import select
 import sys
 import threading
-from typing import Annotated
 
 import typer
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.options import Ascii, Color, Results, Theme
+from tui_influence.cli.options.runs import ExploreOptions
 from tui_influence.errors import ConfigError, ExitCode
+from tui_influence.runs.overview import overview
+from tui_influence.store.paths import Paths
+from tui_influence.tui.run_list import is_run, list_runs
 
-_PATIENCE = 0.2
-"""Seconds that leaving may wait for what is being worked out."""
+_EXIT_TIMEOUT = 0.2
+"""Seconds to wait at the end for computations in threads."""
 
 
-def explore(
-    results: Results,
-    readonly: Annotated[bool, typer.Option("--readonly", help="Change nothing: no stop, no resume.")] = False,
-    ascii_only: Ascii = False,
-    color: Color = "auto",
-    theme: Theme = "dark",
-) -> None:
-    """Watch a sweep and browse its ranking in the terminal; a folder of runs opens a list of them."""
+def explore(options: ExploreOptions) -> None:
+    """Run the app on a run, or on a folder of runs."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("`tinfl explore` needs a terminal; `tinfl status` and `tinfl rank` do not")
-    coloured = color != "none" and not (color == "auto" and os.environ.get("NO_COLOR"))
-    threading.Thread(target=_end_with_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
-    # Read when textual is imported, and by it alone.
-    os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
-    os.environ["TEXTUAL_ANIMATIONS"] = "none"
-    os.environ["TEXTUAL_FPS"] = "120"  # what a key changes is drawn in two steps or three, at most so far apart
-    for name in ("COLUMNS", "LINES"):  # exported by some shells and libraries; the terminal itself knows better
-        os.environ.pop(name, None)
-    if coloured:
-        os.environ.pop("NO_COLOR", None)
-    else:
-        os.environ["NO_COLOR"] = "1"
+    threading.Thread(target=_exit_with_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
+    is_coloured = options.color != "none" and not (options.color == "auto" and os.environ.get("NO_COLOR"))
+    _set_environment(options.color, is_coloured=is_coloured)
+
+    # Imported here, because textual reads the environment when it is imported; without garbage collections, which
+    # would find nothing, so that the first screen appears sooner.
     from tui_influence.tui import background
 
     background.disable_gc()
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.keymap import user_keys
-    from tui_influence.tui.run_list import is_run, list_runs
 
-    keys, seen = user_keys(), None
-    if is_run(results):
-        from tui_influence.runs.overview import overview
-        from tui_influence.store.paths import Paths
-
-        seen = overview(Paths(results))  # says what is wrong, before the screen is taken
+    keys, run = user_keys(), None
+    if is_run(options.results):
+        run = overview(Paths(options.results))  # raises an error, if there is one, before the app takes the screen
     else:
-        list_runs(results)
+        list_runs(options.results)
     app = ExploreApp(
-        results,
-        seen=seen,
-        readonly=readonly,
-        ascii=ascii_only,
-        dark=theme == "dark",
-        coloured=coloured,
+        options.results,
+        overview=run,
+        readonly=options.readonly,
+        ascii=options.ascii_only,
+        dark=options.theme == "dark",
+        coloured=is_coloured,
         keys=keys,
     )
-    last = app.run()
-    if last:
-        diagnostics.say(last)
+    message = app.run()
+    if message:
+        diagnostics.info(message)
     if app.return_code:  # a bug: its traceback has been shown
         raise typer.Exit(app.return_code)
-    if not app.has_ended(_PATIENCE):
-        # An estimate is under way in a thread. It only reads, so nothing is lost; but Python, which cannot end a
+    if not app.has_ended(_EXIT_TIMEOUT):
+        # An estimate is being computed in a thread. It only reads, so nothing is lost; but Python, which cannot end a
         # thread inside compiled code, would abort instead of exit.
         sys.stdout.flush()
         os._exit(0)
 
 
-def _end_with_terminal(descriptor: int) -> None:
-    """Wait until the terminal has gone, and end.
+def _set_environment(color: str, *, is_coloured: bool) -> None:
+    """Set the variables that textual reads when it is imported."""
+    os.environ["TEXTUAL_COLOR_SYSTEM"] = color if color in ("truecolor", "256") else "auto"
+    os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    os.environ["TEXTUAL_FPS"] = "120"  # a key press is drawn in two or three steps, at most so far apart
+    for name in ("COLUMNS", "LINES"):  # exported by some shells and libraries; the terminal itself knows better
+        os.environ.pop(name, None)
+    if is_coloured:
+        os.environ.pop("NO_COLOR", None)
+    else:
+        os.environ["NO_COLOR"] = "1"
 
-    That is what SIGHUP is for, but a shell may not pass it on, and whoever started the app may have it ignored. Left
-    alone with a terminal that is closed, Textual's threads would turn for ever.
+
+def _exit_with_terminal(descriptor: int) -> None:
+    """Wait until the terminal has gone, and exit.
+
+    That is the purpose of SIGHUP, but a shell may not pass it on, and the parent process may have it ignored. Left
+    alone with a closed terminal, Textual's threads would spin for ever.
     """
     terminal = select.poll()
-    terminal.register(descriptor, 0)  # a hang-up is always told
+    terminal.register(descriptor, 0)  # a hang-up is always reported
     if any(event & select.POLLHUP for _, event in terminal.poll()):
         os._exit(ExitCode.INTERRUPTED)

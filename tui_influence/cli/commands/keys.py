@@ -1,57 +1,49 @@
-"""`tinfl keys`: what every key of the app does, as the lines of a user's config that would say so."""
+"""`tinfl keys`: the keys of the app, as the lines of a user config that would set them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import Json
+from tui_influence.cli.options.runs import KeysOptions
+from tui_influence.config.messages import as_toml
 from tui_influence.errors import ConfigError, ExitCode
+from tui_influence.tui.actions import ACTIONS
+from tui_influence.tui.keymap import Keys, user_keys
 
-if TYPE_CHECKING:
-    from tui_influence.tui.keymap import Keys
 
-
-def keys(json: Json = False) -> None:
-    """List the app's keys, ready to be changed in your own config; `tinfl doctor` says where that is."""
-    from tui_influence.tui.keymap import Keys, user_keys
-
-    found, code = Keys(), ExitCode.OK
+def keys(options: KeysOptions) -> None:
+    """List the keys; if the user config is wrong, report that and list the default keys."""
+    keymap, code = Keys(), ExitCode.OK
     try:
-        found = user_keys()
+        keymap = user_keys()
     except ConfigError as error:
-        code = diagnostics.report(error)  # and the usual keys follow: they are what is needed to mend it
-    if json:
-        output.write_json(_rows(found))
+        code = diagnostics.report(error)  # the default keys follow: they are needed to correct the config
+    if options.json:
+        output.write_json(_rows(keymap))
     else:
-        for line in _lines(found):
-            output.line(line)
+        for line in _lines(keymap):
+            output.write_line(line)
     if code:
         raise typer.Exit(code)
 
 
-def _rows(found: "Keys") -> list[dict[str, object]]:
-    from tui_influence.tui.actions import ACTIONS
-
+def _rows(keymap: Keys) -> list[dict[str, object]]:
     return [
         {
             "action": action.id,
-            "keys": found.all(action.id),
-            "changed": action.id in found.changed,
+            "keys": keymap.all(action.id),
+            "changed": action.id in keymap.changed,
             "does": action.tooltip,
         }
         for action in ACTIONS
     ]
 
 
-def _lines(found: "Keys") -> Iterator[str]:
-    from tui_influence.config.messages import as_toml
-    from tui_influence.tui.actions import ACTIONS
-
-    yield "# Take the # away from a line and change its key; several keys have commas between."
+def _lines(keymap: Keys) -> Iterator[str]:
+    yield "# To change a key, remove the # from its line; separate several keys by commas."
     yield "[keys]"
     for action in ACTIONS:
-        off = "" if action.id in found.changed else "# "
-        said = f"{off}{as_toml(action.id)} = {as_toml(found.changed.get(action.id, action.keys))}"
-        yield f"{said:<44} # {action.tooltip}"
+        comment = "" if action.id in keymap.changed else "# "
+        setting = f"{comment}{as_toml(action.id)} = {as_toml(keymap.changed.get(action.id, action.keys))}"
+        yield f"{setting:<44} # {action.tooltip}"

@@ -1,193 +1,182 @@
-"""`tinfl leaks`: single source images that move single test images, and copies of test images among the source.
-
-The files that `tinfl leaks` writes besides its pairs: the config of a second stage, and what to leave out.
-"""
+"""`tinfl leaks`: source images that influence single test examples, and duplicates of test examples in the source."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
 
+from tui_influence.analysis.duplicates import find_run_duplicates
+from tui_influence.analysis.image_sweep import plan_image_sweep
+from tui_influence.analysis.leakage import MAX_PAIRS, find_leaks, groups_of_class, rows_of_groups
+from tui_influence.analysis.names import group_index, groups_are_images
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import data_warnings, rank, select_examples
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
+from tui_influence.analysis.types import Duplicates, Leaks
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.launch import shown
-from tui_influence.cli.options import Ascii, Color, Json, OutputKind, Results, Split, Target, TargetClass, Theme
-from tui_influence.errors import ConfigError
-from tui_influence.text import pluralize, printable
+from tui_influence.cli.images import (
+    COLUMNS,
+    Canvas,
+    StoredImages,
+    canvas,
+    per_row,
+    print_beside,
+    print_captioned,
+    room_beside,
+)
+from tui_influence.cli.options.questions import LeaksOptions
+from tui_influence.cli.progress import ProgressLine
+from tui_influence.config.loader import config_from_json
+from tui_influence.config.messages import as_toml
+from tui_influence.config.schema import Config
+from tui_influence.config.template import config_to_toml
+from tui_influence.datasets.groups import read_image_list_text
+from tui_influence.errors import ConfigError, DatasetError
+from tui_influence.export.files import refuse_same_file, write_text_atomically
+from tui_influence.export.leakage import duplicate_kinds, duplicates_csv, leaks_csv, leaks_document
+from tui_influence.pruning.planning import open_sweep_data
+from tui_influence.regular_files import expand_home
+from tui_influence.render.leakage import (
+    duplicate_line,
+    duplicate_lines,
+    duplicates_title,
+    image_caption,
+    leak_lines,
+    leaks_explained,
+    leaks_heading,
+    leaks_title,
+)
+from tui_influence.render.numbers import value_format
+from tui_influence.render.ranking import circumstances, meaning, scope, trust
+from tui_influence.render.ranking_table import noise_warning, packed, paragraph
+from tui_influence.runs.datasets import Datasets
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
+from tui_influence.text import pluralize, printable, quote_path
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tui_influence.analysis.question import Question
-    from tui_influence.analysis.snapshot import RunSnapshot
-    from tui_influence.analysis.types import Duplicates, Leaks
-    from tui_influence.cli.images import Canvas
-    from tui_influence.config.schema import Config
-    from tui_influence.runs.datasets import Datasets
-
-
-_TOP = 8
-_CLASSES = 3
+_PAIRS = 8
+"""Pairs that are shown by default."""
 _IMAGE_ROWS = 2
-"""Rows of images of a source class that help, and that hurt."""
+"""Rows of images of a source class: the most helpful, and the most harmful."""
+_CLASSES = 3
+"""Source classes whose images are swept by default."""
+_MAX_SPREAD_EXAMPLES = 256
+"""Examples that the spread of margins is estimated from."""
 
 
-def leaks(
-    results: Results,
-    target: Target = None,
-    target_class: TargetClass = None,
-    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
-    source: Annotated[
-        list[str] | None, typer.Option(metavar="CLASS", help="Single images of this source class only, also ranked.")
-    ] = None,
-    output_kind: OutputKind = "margin",
-    split: Split = "estimate",
-    duplicates: Annotated[
-        bool, typer.Option("--duplicates", help="Only look for copies of test images; works on any run.")
-    ] = False,
-    init: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a config that sweeps over the images of the classes that matter."),
-    ] = None,
-    models: Annotated[int | None, typer.Option(min=1, help="With --init: models to train.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="With --init: replace existing files.")] = False,
-    top: Annotated[int | None, typer.Option(min=1, help="Pairs to show; with --init, classes to take.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help='Write a CSV file; "-" for stdout.')] = None,
-    json: Json = False,
-    export_remove: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the names of the source images to remove.")
-    ] = None,
-    export_config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the run's config without them; needs --export-remove.")
-    ] = None,
-    columns: Annotated[int | None, typer.Option(min=2, max=500, help="Width of a picture.")] = None,
-    protocol: Annotated[
-        Literal["auto", "blocks", "kitty", "iterm2"],
-        typer.Option(help="How to draw: characters, or the terminal's own graphics."),
-    ] = "auto",
-    color: Color = "auto",
-    ascii_only: Ascii = False,
-    theme: Theme = "dark",
-) -> None:
-    """Find likely leakage: source images that move, or are copies of, single test images."""
-    from tui_influence.analysis.question import Question
-    from tui_influence.analysis.ranking import data_warnings, rank
-    from tui_influence.analysis.snapshot import read_snapshot
-    from tui_influence.cli.launch import shown
-    from tui_influence.errors import ConfigError, DatasetError
-    from tui_influence.export.files import refuse_same_file
-    from tui_influence.store.paths import Paths
-    from tui_influence.store.run_info import read_run_info, refuse_if_imported
-    from tui_influence.text import pluralize
+def leaks(options: LeaksOptions) -> None:
+    """Find leaks and duplicates, and show them or write them to files; with `--init`, write a config instead."""
+    _check_options(options)
+    info = read_run_info(options.results)
+    if options.init is not None or options.duplicates or options.export_remove is not None:
+        refuse_if_imported(options.results, info)
+    snapshot = read_snapshot(Paths(options.results), info, options.target)
+    for warning in data_warnings(snapshot):
+        diagnostics.warn(warning)
+    if options.init is not None:
+        _write_image_sweep(snapshot, options, options.init)
+    else:
+        _find(snapshot, info, options)
 
-    if export_config is not None and export_remove is None:
+
+def _check_options(options: LeaksOptions) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        ConfigError: two of them do.
+    """
+    if options.export_config is not None and options.export_remove is None:
         raise ConfigError("--export-config needs --export-remove FILE: the config names that file")
-    if models is not None and init is None:
-        raise ConfigError("--models is for --init: how many the new config trains")
-    if force and init is None:
-        raise ConfigError("--force is for --init: it replaces the config and the grouping that are there")
-    output.one_on_stdout(csv, json)
-    refuse_same_file({"--csv": csv, "--export-remove": export_remove, "--export-config": export_config, "--init": init})
-    if init is not None and (json or duplicates or example is not None or csv or export_remove):
+    if options.models is not None and options.init is None:
+        raise ConfigError("--models needs --init: it is the number of models of the new config")
+    if options.force and options.init is None:
+        raise ConfigError("--force needs --init: it replaces the existing config and grouping")
+    output.require_one_stdout(options.csv, options.json)
+    files = {"--csv": options.csv, "--export-remove": options.export_remove, "--export-config": options.export_config}
+    refuse_same_file(files | {"--init": options.init})
+    shows_pairs = options.json or options.duplicates or options.example is not None
+    if options.init is not None and (shows_pairs or options.csv or options.export_remove):
         raise ConfigError("--init writes a config and nothing else: no pairs and no lists")
-    usual = Question()
-    narrowed = target_class is not None or example is not None or split != usual.split
-    if duplicates and (narrowed or output_kind != usual.output_kind):
+    default = Question()
+    is_narrowed = options.target_class is not None or options.example is not None or options.split != default.split
+    if options.duplicates and (is_narrowed or options.output_kind != default.output_kind):
         raise ConfigError(
             "--duplicates compares the pixels of all images with all test images: not with --class, --example, --split "
             "or --output-kind"
         )
-    if source and init is None and (len(source) > 1 or duplicates):
+    if options.source and options.init is None and (len(options.source) > 1 or options.duplicates):
         raise ConfigError("--source: one class, or several with --init; --duplicates compares all images")
-    info = read_run_info(results)
-    if init is not None or duplicates or export_remove is not None:
-        refuse_if_imported(results, info)
-    reading = read_snapshot(Paths(results), info, target)
-    question = Question(target, target_class, example, split, output_kind=output_kind)
-    for note in data_warnings(reading):
-        diagnostics.warn(note)
-    if init is not None:
-        write_second_stage(reading, question, init, source or [], top or _CLASSES, models, force=force)
-        return
-    from tui_influence.analysis.leakage import (
-        MAX_PAIRS,
-        groups_of_class,
-        rows_of_groups,
-    )
-    from tui_influence.analysis.leakage import find_leaks as find_leaks
-    from tui_influence.analysis.names import (
-        groups_are_images,
-    )
-    from tui_influence.cli.images import canvas
-    from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
 
-    removal = Removal(reading, export_remove, export_config) if export_remove is not None else None
-    found, groups = None, groups_of_class(reading.info, source[0]) if source else None
-    if not duplicates:
-        found = find_leaks(reading, question, groups)
-    copies, problem = None, ""
-    single = groups_are_images(reading.info)
-    if duplicates or single or export_remove is not None:
+
+def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
+    """Find leaks and duplicates, and show them or write them to files."""
+    question, source = options.question, options.source[0] if options.source else None
+    removal = None
+    if options.export_remove is not None:
+        removal = RemovalList(snapshot, options.export_remove, options.export_config)
+    groups = groups_of_class(snapshot.info, source) if source is not None else None
+    pairs = None if options.duplicates else find_leaks(snapshot, question, groups)
+    duplicates, problem = None, ""
+    is_image_sweep = groups_are_images(snapshot.info)
+    if options.duplicates or is_image_sweep or removal is not None:
         try:
-            copies = _copies(reading, grouped=single and not duplicates)
+            duplicates = _find_duplicates(snapshot, grouped=is_image_sweep and not options.duplicates)
         except (ConfigError, DatasetError) as error:
-            if duplicates or removal is not None:
+            if options.duplicates or removal is not None:
                 raise
             problem = str(error)
-            diagnostics.warn(f"copies were not looked for: {problem}")
-    if copies is not None and source:
-        copies = copies.of_class(source[0])
-    if removal is not None and copies is not None:
-        removal.write(copies)
-    if csv is not None and found is not None:
-        _write(csv, leaks_csv(reading, question, found, copies))
-    elif csv is not None and copies is not None:
-        _write(csv, duplicates_csv(reading, copies))
-    if json:
-        images = rows_of_groups(rank(reading, question).report.ranking, groups) if groups is not None else None
+            diagnostics.warn(f"did not search for duplicates: {problem}")
+    if duplicates is not None and source is not None:
+        duplicates = duplicates.of_class(source)
+    if removal is not None and duplicates is not None:
+        removal.write(duplicates)
+    if options.csv is not None and pairs is not None:
+        output.write_file(options.csv, leaks_csv(snapshot, question, pairs, duplicates))
+    elif options.csv is not None and duplicates is not None:
+        output.write_file(options.csv, duplicates_csv(snapshot, duplicates))
+    if options.json:
+        images = rows_of_groups(rank(snapshot, question).report.ranking, groups) if groups is not None else None
         output.write_json(
-            leaks_document(reading, question, found, copies, duplicates_error=problem, images=images, top=top)
+            leaks_document(
+                snapshot, question, pairs, duplicates, duplicates_error=problem, images=images, top=options.top
+            )
         )
-    if found is not None and found.n_excluded and (json or csv is not None):
-        diagnostics.warn(
-            f"{pluralize(found.n_excluded, 'pair')} beyond chance left out: the surest {MAX_PAIRS:,} of each sign"
-        )
-    if json or csv is not None or (removal is not None and duplicates):
+    if options.json or options.csv is not None:
+        if pairs is not None and pairs.n_excluded:
+            diagnostics.warn(
+                f"left out {pluralize(pairs.n_excluded, 'significant pair')}: only the {MAX_PAIRS:,} of each sign with "
+                "the smallest q are written"
+            )
         return
-    screen = canvas(color, protocol, theme, ascii_only=ascii_only)
-    if source and groups is not None:
-        _print_images(screen, reading, question, groups, source[0], columns)
-    if found is not None:
-        _print_leaks(screen, reading, question, found, copies, top or _TOP, columns)
-        if not single and not info.is_imported:
-            run = shown(results)
-            diagnostics.say(f"next: tinfl leaks {run} --init images.toml     single images of the classes that matter")
-            diagnostics.say(f"      tinfl leaks {run} --duplicates           copies of test images")
-    if copies is not None:
-        _print_duplicates(screen, reading, copies, top or _TOP, columns, pictures=found is None)
-        if copies.pairs and export_remove is None:
-            diagnostics.say(f"next: tinfl leaks {shown(results)} --duplicates --export-remove remove.txt")
+    if removal is not None and options.duplicates:
+        return
+    screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+    if source is not None and groups is not None:
+        _print_images(screen, snapshot, question, groups, source, options.columns)
+    run, top = quote_path(options.results), options.top or _PAIRS
+    if pairs is not None:
+        _print_leaks(screen, snapshot, question, pairs, duplicates, top, options.columns)
+        if not is_image_sweep and not info.is_imported:
+            diagnostics.info(f"next: tinfl leaks {run} --init images.toml     single images of the best classes")
+            diagnostics.info(f"      tinfl leaks {run} --duplicates           duplicates of test images")
+    if duplicates is not None:
+        _print_duplicates(screen, snapshot, duplicates, top, options.columns, with_images=pairs is None)
+        if duplicates.pairs and removal is None:
+            diagnostics.info(f"next: tinfl leaks {run} --duplicates --export-remove remove.txt")
 
 
 def _print_leaks(
-    canvas: "Canvas",
-    snapshot: "RunSnapshot",
-    question: "Question",
-    leaks: "Leaks",
-    duplicates: "Duplicates | None",
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    question: Question,
+    leaks: Leaks,
+    duplicates: Duplicates | None,
     top: int,
     columns: int | None,
 ) -> None:
     """Print the pairs that help most surely, and those that hurt, beside their images."""
-    from rich.text import Text
-
-    from tui_influence.analysis.names import groups_are_images
-    from tui_influence.cli.images import StoredImages, print_beside, room_beside
-    from tui_influence.export.leakage import duplicate_kinds
-    from tui_influence.render.leakage import leak_lines, leaks_explained, leaks_heading, leaks_title
-    from tui_influence.render.ranking_table import paragraph
-
-    style, console, single = canvas.style, canvas.console, groups_are_images(snapshot.info)
+    style, console, single = screen.style, screen.console, groups_are_images(snapshot.info)
     images, kinds = StoredImages(snapshot), duplicate_kinds(duplicates) if single else {}
     console.print(*leaks_heading(snapshot, question, leaks, style, console.width), sep="\n")
     for helped, pairs, count in ((True, leaks.helped, leaks.n_helped), (False, leaks.hurt, leaks.n_hurt)):
@@ -196,31 +185,27 @@ def _print_leaks(
             kind = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
             pair = (images.of_group(leak.group) if single else None, images.of_example(leak.example))
             beside = [pixels for pixels in pair if pixels is not None]
-            _, width = room_beside(canvas, len(beside), columns)
+            _, width = room_beside(screen, len(beside), columns)
             lines = leak_lines(snapshot, leak, style, width, "" if kind is None else kind[0])
-            print_beside(canvas, beside, lines, columns)
+            print_beside(screen, beside, lines, columns)
     console.print(Text(), *(paragraph(text, style) for text in leaks_explained(snapshot, leaks)), sep="\n")
 
 
 def _print_duplicates(
-    canvas: "Canvas",
-    snapshot: "RunSnapshot",
-    duplicates: "Duplicates",
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    duplicates: Duplicates,
     top: int,
     columns: int | None,
     *,
-    pictures: bool,
+    with_images: bool,
 ) -> None:
     """Print the copies of test images among the source images, beside their images or as lines only."""
-    from tui_influence.analysis.names import groups_are_images
-    from tui_influence.cli.images import StoredImages, print_beside, room_beside
-    from tui_influence.render.leakage import duplicate_line, duplicate_lines, duplicates_title
-
-    style, console, groups = canvas.style, canvas.console, snapshot.info.source.groups
-    if not pictures:
+    style, console, groups = screen.style, screen.console, snapshot.info.source.groups
+    if not with_images:
         console.print()
     console.print(duplicates_title(duplicates, style))
-    images = StoredImages(snapshot) if pictures and duplicates.pairs else None
+    images = StoredImages(snapshot) if with_images and duplicates.pairs else None
     for pair in duplicates.pairs[:top]:
         if images is None:
             console.print(duplicate_line(snapshot, duplicates, pair, style, console.width))
@@ -229,36 +214,26 @@ def _print_duplicates(
         group = groups.index(name) if groups_are_images(snapshot.info) and name in groups else None
         source = None if group is None else images.of_group(group)
         beside = [pixels for pixels in (source, images.of_example(pair.target)) if pixels is not None]
-        _, width = room_beside(canvas, len(beside), columns)
-        print_beside(canvas, beside, duplicate_lines(snapshot, duplicates, pair, style, width), columns)
+        _, width = room_beside(screen, len(beside), columns)
+        print_beside(screen, beside, duplicate_lines(snapshot, duplicates, pair, style, width), columns)
     more = len(duplicates.pairs) - top
     if more > 0:
         console.print(style.line(f"{style.ellipsis} {more:,} more (--top, --csv)", style.quiet))
 
 
 def _print_images(
-    canvas: "Canvas",
-    snapshot: "RunSnapshot",
-    question: "Question",
-    groups: "NDArray[np.intp]",
+    screen: Canvas,
+    snapshot: RunSnapshot,
+    question: Question,
+    groups: NDArray[np.intp],
     name: str,
     wanted: int | None,
 ) -> None:
     """Print the images of a source class that help a target most, and those that hurt it most."""
-    from rich.text import Text
-
-    from tui_influence.analysis.leakage import rows_of_groups
-    from tui_influence.analysis.ranking import rank
-    from tui_influence.cli.images import COLUMNS, StoredImages, per_row, print_captioned
-    from tui_influence.render.leakage import image_caption
-    from tui_influence.render.numbers import value_format
-    from tui_influence.render.ranking import circumstances, meaning, scope, trust
-    from tui_influence.render.ranking_table import noise_warning, packed, paragraph
-
-    console, report = canvas.console, rank(snapshot, question).report
-    style = canvas.style.muted(report.is_noise())
+    console, report = screen.console, rank(snapshot, question).report
+    style = screen.style.muted(report.is_noise())
     rows = rows_of_groups(report.ranking, groups)
-    columns, count = min(wanted or COLUMNS, console.width), _IMAGE_ROWS * per_row(canvas, wanted)
+    columns, count = min(wanted or COLUMNS, console.width), _IMAGE_ROWS * per_row(screen, wanted)
     images, digits = StoredImages(snapshot), value_format([row.influence for row in rows], [row.se for row in rows])
     title = f'Images of source class "{name}" by their influence on {scope(report)}'
     console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
@@ -269,180 +244,134 @@ def _print_images(
     for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
         console.print(Text(), style.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
         captions = [image_caption(row, digits, style, columns) for row in chosen]
-        print_captioned(canvas, [images.of_group(row.index) for row in chosen], captions, wanted)
+        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions, wanted)
     console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", style), Text(), sep="\n")
 
 
-def _copies(reading: "RunSnapshot", *, grouped: bool) -> "Duplicates":
-    from tui_influence.analysis.duplicates import find_run_duplicates
-    from tui_influence.cli.launch import StageLine
-
-    config, data = config_and_data(reading)
-    with StageLine() as line:
-        what = "comparing source images with test images"
+def _find_duplicates(snapshot: RunSnapshot, *, grouped: bool) -> Duplicates:
+    config, data = _config_and_data(snapshot)
+    with ProgressLine() as line:
+        stage = "comparing source images with test images"
         return find_run_duplicates(
             config,
-            reading.info,
+            snapshot.info,
             data,
-            reading.target,
-            lambda done, total: line.stage(what, done, total),
+            snapshot.target,
+            lambda done, total: line.stage(stage, done, total),
             grouped=grouped,
         )
 
 
-def _write(path: Path, text: str) -> None:
-    from tui_influence.export.files import write_text_atomically
-
-    if str(path) == "-":
-        output.write(text)
-        return
-    write_text_atomically(path, text)
-    diagnostics.say(f"wrote {path}")
-
-
-def config_and_data(reading: "RunSnapshot") -> "tuple[Config, Datasets]":
-    """Return the run's config and its datasets, from the cache where that still has them.
+def _config_and_data(snapshot: RunSnapshot) -> tuple[Config, Datasets]:
+    """Return the config and the datasets of the run; packed datasets come from the cache.
 
     Raises:
-        ConfigError: the datasets are not those of the run.
+        ConfigError: the datasets have changed since the run.
         DatasetError: they cannot be read.
     """
-    from tui_influence.cli.launch import StageLine
-    from tui_influence.config.loader import config_from_json
-    from tui_influence.pruning.planning import open_sweep_data
-
-    config = config_from_json(reading.info.config)
-    with StageLine() as line:
-        return config, open_sweep_data(config, reading.info, line.stage)
+    config = config_from_json(snapshot.info.config)
+    with ProgressLine() as line:
+        return config, open_sweep_data(config, snapshot.info, line.stage)
 
 
-def write_second_stage(
-    reading: "RunSnapshot",
-    question: "Question",
-    path: Path,
-    classes: list[str],
-    top: int,
-    models: int | None,
-    *,
-    force: bool,
-) -> None:
+def _write_image_sweep(snapshot: RunSnapshot, options: LeaksOptions, path: Path) -> None:
     """Write the config of a sweep over single images, and beside it the grouping that it names.
 
     Args:
-        reading: of the first sweep.
-        question: for whom the classes that matter are chosen, and on whose examples pairs will be looked at.
+        snapshot: of the first sweep.
+        options: choose the source classes, and the examples that pairs are searched for.
         path: of the config, `.toml`; the grouping is the `.csv` of the same name.
-        classes: whose images; those that help most if there are none.
-        top: so many of these.
-        models: to train; None for as many as it takes.
-        force: whether files that are there are replaced.
 
     Raises:
-        ConfigError: a file is there already or is no `.toml`, or the run is over single images already.
+        ConfigError: a file exists or is no `.toml`, or the groups of the run are single images.
         DatasetError: the datasets cannot be read.
-        ResultsError: nothing has been recorded, or a file cannot be written.
+        ResultsError: the run has no models yet, or a file cannot be written.
     """
-    import numpy as np
-
-    from tui_influence.analysis.image_sweep import plan_image_sweep
-    from tui_influence.analysis.names import (
-        group_index,
-        groups_are_images,
-    )
-    from tui_influence.analysis.ranking import rank, select_examples
-    from tui_influence.config.template import config_to_toml
-    from tui_influence.export.files import write_text_atomically
-
     if path.suffix.lower() != ".toml":
         raise ConfigError(f"--init {printable(str(path))}: the name of a config ends in .toml")
     grouping = path.with_suffix(".csv")
     for file in (path, grouping):
-        if file.exists() and not force:
+        if file.exists() and not options.force:
             raise ConfigError(f"{printable(str(file))}: exists already (--force replaces it)")
-    if groups_are_images(reading.info):
+    if groups_are_images(snapshot.info):
         raise ConfigError("the groups of this run are single images already: `tinfl leaks` without --init shows pairs")
-    columns = select_examples(reading.target_info, reading.examples, question)
-    if classes:
-        chosen = [group_index(reading.info, name) for name in classes]
+    question = options.question
+    examples = select_examples(snapshot.target_info, snapshot.examples, question)
+    if options.source:
+        groups = [group_index(snapshot.info, name) for name in options.source]
     else:
-        chosen = [row.index for row in rank(reading, question).report.ranking.rows[:top]]
-    config, data = config_and_data(reading)
-    some = np.linspace(0, len(columns) - 1, min(len(columns), 256)).astype(int)
-    margins = np.asarray(reading.outputs.margins[:, np.unique(columns[some])], dtype=np.float32)
+        rows = rank(snapshot, question).report.ranking.rows
+        groups = [row.index for row in rows[: options.top or _CLASSES]]
+    config, data = _config_and_data(snapshot)
+    some = np.linspace(0, len(examples) - 1, min(len(examples), _MAX_SPREAD_EXAMPLES)).astype(int)
+    margins = np.asarray(snapshot.outputs.margins[:, np.unique(examples[some])], dtype=np.float32)
     spread = float(np.median(margins.std(axis=0))) if len(margins) > 1 else float("nan")
-    made = plan_image_sweep(config, data, chosen, grouping, examples=len(columns), spread=spread, models=models)
-    if made.config.design.models < made.min_models:
-        diagnostics.warn(f"{made.config.design.models} models cannot tell so many pairs: {made.min_models} are needed")
-    write_text_atomically(grouping, made.grouping)
-    write_text_atomically(path, config_to_toml(made.config))
-    names = ", ".join(reading.info.source.groups[group] for group in chosen[:6])
-    diagnostics.say(f"wrote {path} and {grouping}: {made.n_images:,} single images of {printable(names, 100)}")
-    diagnostics.say(
-        f"{made.config.design.models:,} models find an influence of {made.detectable_influence:.2g} nats on one of "
-        f"{len(columns):,} test images four times in five, or better where a class varies as one"
+    plan = plan_image_sweep(
+        config, data, groups, grouping, examples=len(examples), spread=spread, models=options.models
     )
-    diagnostics.say(f"next: tinfl check {shown(path)}    tinfl sweep {shown(path)}    then tinfl leaks on its results")
+    models = plan.config.design.models
+    if models < plan.min_models:
+        diagnostics.warn(f"{models} models are too few for so many pairs: {plan.min_models} are needed")
+    write_text_atomically(grouping, plan.grouping)
+    write_text_atomically(path, config_to_toml(plan.config))
+    names = ", ".join(snapshot.info.source.groups[group] for group in groups[:6])
+    diagnostics.info(f"wrote {path} and {grouping}: {plan.n_images:,} single images of {printable(names, 100)}")
+    diagnostics.info(
+        f"with {models:,} models, an influence of {plan.detectable_influence:.2g} nats on one of {len(examples):,} "
+        "test images is detected with 80% power"
+    )
+    config_path = quote_path(path)
+    diagnostics.info(f"next: tinfl check {config_path}    tinfl sweep {config_path}    then tinfl leaks on its results")
 
 
-class Removal:
-    """What a run is to leave out besides what it leaves out already, and where that is written.
+class RemovalList:
+    """The list of source images to exclude: those that the run excludes already, and duplicates.
 
-    Made before copies are looked for, so that what cannot be written is refused at once.
+    Made before the search for duplicates, so that a file that cannot be written is refused at once.
     """
 
-    def __init__(self, reading: "RunSnapshot", path: Path, config_path: Path | None) -> None:
-        """Read what the run leaves out already.
+    def __init__(self, snapshot: RunSnapshot, path: Path, config_path: Path | None) -> None:
+        """Read the images that the run excludes already.
 
         Args:
-            reading: of the run.
+            snapshot: of the run.
             path: of the list.
             config_path: of the run's config with that list; None for no config.
 
         Raises:
-            ConfigError: the list of the run itself would be replaced.
-            DatasetError: that list cannot be read.
+            ConfigError: the list would replace the one that the run reads.
+            DatasetError: the run's list cannot be read.
         """
-        from tui_influence.config.loader import config_from_json
-        from tui_influence.datasets.groups import read_image_list_text
-        from tui_influence.export.files import refuse_same_file
-        from tui_influence.regular_files import expand_home
-
-        self._config = config_from_json(reading.info.config)
+        self._config = config_from_json(snapshot.info.config)
         self._path, self._config_path, self._before = path, config_path, ""
-        exclude = self._config.source.exclude
-        if exclude is not None:
-            own = expand_home(exclude)
+        if self._config.source.exclude is not None:
+            exclude = expand_home(self._config.source.exclude)
             files = {"--export-remove": path, "--export-config": config_path}
-            refuse_same_file({"[source] exclude of this run": own} | files)
-            before = read_image_list_text(own)
+            refuse_same_file({"[source] exclude of this run": exclude} | files)
+            before = read_image_list_text(exclude)
             self._before = before if before.endswith("\n") or not before else f"{before}\n"
 
-    def write(self, copies: "Duplicates") -> None:
-        """Write the names of the copies after those that are left out already, and the config that names the list.
+    def write(self, duplicates: Duplicates) -> None:
+        """Write the list with the names of duplicates added, and the config that names it.
 
         Raises:
             ResultsError: a file cannot be written.
         """
-        from tui_influence.config.messages import as_toml
-        from tui_influence.config.template import config_to_toml
-        from tui_influence.export.files import write_text_atomically
-
-        path, names = self._path, copies.names_to_remove()
+        path, names = self._path, duplicates.names_to_remove()
         listed = [name for name in names if name == name.strip() and len(name.splitlines()) == 1]
         if len(listed) < len(names):
-            diagnostics.warn(
-                f"{pluralize(len(names) - len(listed), 'name')} cannot stand on a line of a list; left out"
-            )
+            unlisted = pluralize(len(names) - len(listed), "name")
+            diagnostics.warn(f"skipped {unlisted} with line breaks or surrounding blanks")
         write_text_atomically(path, self._before + "".join(f"{name}\n" for name in listed))
-        more = ", after those that this run leaves out already" if self._before else ""
-        diagnostics.say(f"wrote {path}: {pluralize(len(listed), 'source image')}{more}")
+        more = ", after those that this run excludes already" if self._before else ""
+        diagnostics.info(f"wrote {path}: {pluralize(len(listed), 'source image')}{more}")
         absolute = str(path.absolute())
         if self._config_path is None:
-            diagnostics.say(f"next: exclude = {as_toml(absolute)} in [source] of a config leaves them out")
+            diagnostics.info(f"next: add exclude = {as_toml(absolute)} to [source] of a config")
             return
         run = self._config.run
         run = run.model_copy(update={"name": f"{run.name[:91]}-no-leaks", "output": None})
         source = self._config.source.model_copy(update={"exclude": absolute})
         config = self._config.model_copy(update={"run": run, "source": source})
         write_text_atomically(self._config_path, config_to_toml(config))
-        diagnostics.say(f"wrote {self._config_path}; next: tinfl check {shown(self._config_path)}")
+        diagnostics.info(f"wrote {self._config_path}; next: tinfl check {quote_path(self._config_path)}")

@@ -1,14 +1,13 @@
-"""`tinfl logs`: what happened to a run, or what one of its processes said."""
+"""`tinfl logs`: the events of a run, or the log of one worker."""
 
+import json as encoder
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import Results
+from tui_influence.cli.options.runs import LogsOptions
 from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import event_sentence, event_time
 from tui_influence.runs.heartbeat import ACTIVE, observe
@@ -18,56 +17,52 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
 
-_POLL = 0.3
+_POLL_INTERVAL = 0.3
+"""Seconds between two looks for new lines."""
 
 
-def logs(
-    results: Results,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until the run ends.")] = False,
-    worker: Annotated[int | None, typer.Option(min=0, help="The log of this worker instead.")] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Start with this many lines.")] = 50,
-    json: Annotated[bool, typer.Option("--json", help="Write events as JSON lines.")] = False,
-) -> None:
-    """Show what happened to a run: one line an event."""
-    paths = Paths(results)
+def logs(options: LogsOptions) -> None:
+    """Print the last lines, and with `--follow` those that come."""
+    paths = Paths(options.results)
     if paths.run.exists() or not (paths.events.exists() or paths.heartbeat.exists()):
-        read_run_info(results)  # says what is wrong, if anything is
-    if worker is not None and paths.cluster.is_dir() and not paths.worker_log(worker).exists():
+        read_run_info(options.results)  # raises an error if this is no run
+    if options.worker is not None and paths.cluster.is_dir() and not paths.worker_log(options.worker).exists():
         raise ResultsError(
-            f"{printable(str(results))}: its models are trained on a cluster, whose tasks keep their logs in "
+            f"{printable(str(options.results))}: its models are trained on a cluster; see the logs of the tasks in "
             f"{printable(str(paths.tasks(1).with_name('round-*') / '*' / '*.log'))}"
         )
-    source = _worker_lines(paths.worker_log(worker)) if worker is not None else _event_lines(paths, json=json)
-    last: list[str] = []
-    waiting = False
-    for text in source:
+    if options.worker is not None:
+        lines = _worker_lines(paths.worker_log(options.worker))
+    else:
+        lines = _event_lines(paths, json=options.json)
+    last: deque[str] = deque(maxlen=options.lines)
+    is_caught_up = False
+    for text in lines:
         if text is not None:
-            if waiting:
-                output.line(text)
+            if is_caught_up:
+                output.write_line(text)
             else:
-                last = [*last[-(lines - 1) :], text] if lines > 1 else [text]
+                last.append(text)
             continue
-        if not waiting:
+        if not is_caught_up:
             for line in last:
-                output.line(line)
+                output.write_line(line)
             if not last:
-                diagnostics.say(_nothing_yet(paths))
-            waiting = True
-        if not follow or observe(paths)[0] not in ACTIVE:
+                diagnostics.info(_empty_reason(paths))
+            is_caught_up = True
+        if not options.follow or observe(paths)[0] not in ACTIVE:
             return
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL)
 
 
-def _nothing_yet(paths: Paths) -> str:
+def _empty_reason(paths: Paths) -> str:
     state, heartbeat, _ = observe(paths)
     stage = f", {printable(heartbeat.stage, 100)}" if heartbeat and heartbeat.stage else ""
-    return f"nothing is written there yet: {state.value}{stage}"
+    return f"nothing is logged yet: {state.value}{stage}"
 
 
 def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:
-    """Yield a line an event, and None whenever there is no more for now."""
-    import json as encoder
-
+    """Yield a line per event, and None whenever there is no more for now."""
     events = EventTail(paths)
     while True:
         for event in events.read():
@@ -76,6 +71,7 @@ def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:
 
 
 def _worker_lines(path: Path) -> Iterator[str | None]:
+    """Yield the lines of a log file, and None whenever there is no more for now."""
     try:
         with open_file(path) as file:
             while True:

@@ -1,213 +1,141 @@
-"""`tinfl show`: the picture of one test example, or of one source class, large, and what the run says about it."""
+"""`tinfl show`: one test example or one source class, with images and influences."""
 
 import os
 import sys
+import termios
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TypeVar
 
 import typer
+from rich.text import Text
 
+from tui_influence.analysis.class_effects import estimate_effects
+from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.names import group_index
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank, select_examples
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import (
-    Ascii,
-    Color,
-    Columns,
-    Estimator,
-    Json,
-    OutputKind,
-    Protocol,
-    Results,
-    Split,
-    Target,
-    TargetClass,
-    Theme,
+from tui_influence.cli.images import (
+    Canvas,
+    canvas,
+    pictures_of,
+    print_large,
+    print_pictures,
+    say_why_no_pictures,
+    source_images,
 )
+from tui_influence.cli.options.questions import ShowOptions
 from tui_influence.errors import ConfigError, ResultsError, TinflError
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
+from tui_influence.export.example import example_document
+from tui_influence.export.source_class import source_class_document
+from tui_influence.render.example import example_lines
+from tui_influence.render.ranking_table import context_lines, packed, signs_explained
+from tui_influence.render.source_class import class_effect_lines, example_effect_lines, group_heading, group_lines
+from tui_influence.store.paths import Paths
+from tui_influence.store.run_info import read_run_info
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tui_influence.analysis.ranking import Question
-    from tui_influence.analysis.snapshot import RunSnapshot
-    from tui_influence.analysis.types import ExampleReport, GroupEffects, RankReport
-    from tui_influence.cli.images import Canvas
-    from tui_influence.influence.types import RankedGroup
-
-Found = TypeVar("Found")
+Images = TypeVar("Images")
 
 _EXAMPLE_LINES = 18
-"""Lines on an example: five groups of each end of the ranking, and those above them."""
+"""Lines on an example: its facts, and five groups of each end of the ranking."""
 _CLASS_LINES = 26
 """Lines on the target classes at most: of more classes, both ends."""
-_MOVED = 8
-"""Test examples that are named of those a source class helps, and of those it hurts, most."""
+_EFFECTS = 8
+"""Test examples listed at each end: those that a source class helps most, and those that it hurts most."""
 
 
-def show(
-    results: Results,
-    example: Annotated[int | None, typer.Option(help="One test example of the target, by number.")] = None,
-    source: Annotated[str | None, typer.Option(help="One class of the source, by name.")] = None,
-    target: Target = None,
-    target_class: TargetClass = None,
-    estimator: Estimator = DEFAULT_ESTIMATOR,
-    output_kind: OutputKind = "margin",
-    split: Split = "estimate",
-    columns: Columns = None,
-    protocol: Protocol = "auto",
-    color: Color = "auto",
-    ascii_only: Ascii = False,
-    theme: Theme = "dark",
-    json: Json = False,
-    wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Wait for a key at the end.")] = False,
-) -> None:
-    """Show the picture of a test example, or of a source class, and what the run says about it."""
-    with _until_read(wait):
-        if (example is None) == (source is None):
-            raise ConfigError("say what to show: either --example NUMBER or --source CLASS")
-        from tui_influence.analysis.ranking import Question
-        from tui_influence.analysis.snapshot import read_snapshot
-        from tui_influence.cli.images import canvas
-        from tui_influence.store.paths import Paths
-        from tui_influence.store.run_info import read_run_info
-
-        question = Question(target, target_class, example, split, estimator, output_kind)
-        reading = read_snapshot(Paths(results), read_run_info(results), target)
-        # For JSON nothing is drawn.
-        found = None if json else canvas(color, protocol, theme, ascii_only=ascii_only)
-        if source is not None:
-            _show_source(found, reading, question, source, columns)
+def show(options: ShowOptions) -> None:
+    """Show the example or the source class that the options name."""
+    with _wait_at_end(options.wait):
+        if (options.example is None) == (options.source is None):
+            raise ConfigError("give either --example NUMBER or --source CLASS")
+        question = options.question
+        snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
+        screen = None
+        if not options.json:
+            screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+        if options.source is not None:
+            _show_source(screen, snapshot, question, options.source, options.columns)
         else:
-            _show_example(found, reading, question, columns)
+            _show_example(screen, snapshot, question, options.columns)
 
 
-def _show_example(canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", columns: int | None) -> None:
-    from tui_influence.analysis.examples import explain_example
-    from tui_influence.analysis.ranking import select_examples
-    from tui_influence.cli.images import pictures_of
-    from tui_influence.export.example import example_document
-
-    (example,) = select_examples(reading.target_info, reading.examples, question).tolist()
-    report = explain_example(reading, question, example)
-    pixels, problem = _or_reason(lambda: pictures_of(reading, [example])[0])
-    _warn(reading, report.drivers.warnings, problem)
-    if canvas is None:
-        shape = None if pixels is None else pixels.shape
-        output.write_json(example_document(report, reading.target_info.classes, shape, problem))
-    else:
-        _print_example(canvas, reading, report, pixels, columns)
-
-
-def _print_example(
-    canvas: "Canvas",
-    reading: "RunSnapshot",
-    report: "ExampleReport",
-    pixels: "NDArray[np.uint8] | None",
-    columns: int | None,
-) -> None:
-    """Print an example: its image, and what models predict for it and which groups drive it beside or below that."""
-    from rich.text import Text
-
-    from tui_influence.cli.images import print_large
-    from tui_influence.render.example import example_lines
-    from tui_influence.render.ranking_table import context_lines, packed, signs_explained
-
+def _show_example(screen: Canvas | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+    """Show an example; without a screen, write JSON."""
+    (example,) = select_examples(snapshot.target_info, snapshot.examples, question).tolist()
+    report = explain_example(snapshot, question, example)
+    image, problem = _images_or_problem(lambda: pictures_of(snapshot, [example])[0])
+    _warn(snapshot, report.drivers.warnings, problem)
+    classes = snapshot.target_info.classes
+    if screen is None:
+        output.write_json(example_document(report, classes, None if image is None else image.shape, problem))
+        return
     ranking = report.drivers.report
-    style = canvas.style.muted(ranking.is_noise())
+    style = screen.style.muted(ranking.is_noise())
 
     def lines(width: int, height: int | None) -> list[Text]:
         key = packed(signs_explained(ranking, style), style, width)
-        room = _EXAMPLE_LINES
-        if height is not None:
-            room = min(room, height - len(key))
-        return [*example_lines(report, reading.target_info.classes, style, width, room), *key]
+        room = _EXAMPLE_LINES if height is None else min(_EXAMPLE_LINES, height - len(key))
+        return [*example_lines(report, classes, style, width, room), *key]
 
-    below = [Text(), *context_lines(ranking, style, canvas.console.width)]
-    print_large(canvas, pixels, lines, below, columns)
+    below = [Text(), *context_lines(ranking, style, screen.console.width)]
+    print_large(screen, image, lines, below, columns)
 
 
 def _show_source(
-    canvas: "Canvas | None", reading: "RunSnapshot", question: "Question", name: str, columns: int | None
+    screen: Canvas | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
 ) -> None:
-    from tui_influence.analysis.class_effects import estimate_effects
-    from tui_influence.analysis.names import group_index
-    from tui_influence.analysis.ranking import rank
-    from tui_influence.cli.images import source_images
-    from tui_influence.export.source_class import source_class_document
-
-    group = group_index(reading.info, name)
-    ranking = rank(reading, question)
-    row = next(row for row in ranking.report.ranking.rows if row.index == group)
-    effects = estimate_effects(reading, question, at_once=False).of_group(group, _MOVED)
-    samples, problem = _or_reason(lambda: source_images(reading, group))
-    _warn(reading, ranking.warnings, problem)
-    if canvas is None:
+    """Show a source class; without a screen, write JSON."""
+    group = group_index(snapshot.info, name)
+    ranking = rank(snapshot, question)
+    report = ranking.report
+    row = next(row for row in report.ranking.rows if row.index == group)
+    effects = estimate_effects(snapshot, question, at_once=False).of_group(group, _EFFECTS)
+    samples, problem = _images_or_problem(lambda: source_images(snapshot, group))
+    _warn(snapshot, ranking.warnings, problem)
+    if screen is None:
         shape = None if samples is None else samples.shape
-        output.write_json(source_class_document(reading, ranking.report, row, effects, shape, problem))
-    else:
-        _print_source(canvas, reading, ranking.report, row, effects, samples, columns)
-
-
-def _print_source(
-    canvas: "Canvas",
-    reading: "RunSnapshot",
-    report: "RankReport",
-    row: "RankedGroup",
-    effects: "GroupEffects",
-    samples: "NDArray[np.uint8] | None",
-    columns: int | None,
-) -> None:
-    """Print a source class: its images, its influence, and its effects on target classes and test examples."""
-    from rich.text import Text
-
-    from tui_influence.cli.images import print_pictures
-    from tui_influence.render.ranking_table import context_lines
-    from tui_influence.render.source_class import (
-        class_effect_lines,
-        example_effect_lines,
-        group_heading,
-        group_lines,
-    )
-
-    width, style = canvas.console.width, canvas.style.muted(report.is_noise())
+        output.write_json(source_class_document(snapshot, report, row, effects, shape, problem))
+        return
+    width, style = screen.console.width, screen.style.muted(report.is_noise())
+    stored = ""
     if samples is not None:
-        print_pictures(canvas, samples, columns)
-    stored = f", {len(samples)} of them shown" if samples is not None else ""
-    canvas.console.print(
+        print_pictures(screen, samples, columns)
+        stored = f", {len(samples)} of them shown"
+    screen.console.print(
         group_heading(report, row, None, style, width),
-        style.fact("images", f"{reading.info.source.sizes[row.index]:,}{stored}"),
+        style.fact("images", f"{snapshot.info.source.sizes[row.index]:,}{stored}"),
         Text(),
         *group_lines(report, row, style, width),
         Text(),
         *context_lines(report, style, width),
         Text(),
         *class_effect_lines(effects, style, width, _CLASS_LINES),
-        *example_effect_lines(effects, reading.target_info.classes, style),
+        *example_effect_lines(effects, snapshot.target_info.classes, style),
         sep="\n",
     )
 
 
-def _or_reason(read: Callable[[], Found]) -> tuple[Found | None, str]:
-    """Return pictures, or None and why there are none: words can be shown without them."""
+def _images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:
+    """Return images, or None and the reason why there are none: the text can be shown without them."""
     try:
         return read(), ""
     except ResultsError as error:
         return None, str(error)
 
 
-def _warn(reading: "RunSnapshot", notes: tuple[str, ...], problem: str) -> None:
-    from tui_influence.cli.images import say_why_no_pictures
-
-    for note in notes:
-        diagnostics.warn(note)
-    say_why_no_pictures(reading, problem)
+def _warn(snapshot: RunSnapshot, warnings: tuple[str, ...], problem: str) -> None:
+    for warning in warnings:
+        diagnostics.warn(warning)
+    say_why_no_pictures(snapshot, problem)
 
 
 @contextmanager
-def _until_read(wait: bool) -> Iterator[None]:
-    """Keep what was shown, an error too, on the screen until a key is pressed: an app takes the screen back then."""
+def _wait_at_end(wait: bool) -> Iterator[None]:
+    """Leave the output, or an error, on the screen until a key is pressed: the app then takes the screen back."""
     try:
         yield
     except TinflError as error:
@@ -223,10 +151,7 @@ def _until_read(wait: bool) -> Iterator[None]:
 def _wait_for_key() -> None:
     if not sys.stdin.isatty():
         return
-    import termios
-    import tty
-
-    diagnostics.dim("press any key to go on")
+    diagnostics.note("press any key to continue")
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:

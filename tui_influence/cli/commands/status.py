@@ -1,10 +1,10 @@
-"""`tinfl status`: how a run is going. Loads neither numpy nor pydantic: it answers at once."""
+"""`tinfl status`: the progress of a run. Loads neither numpy nor pydantic, so that it answers at once."""
 
 import os
 from typing import Any
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options import Json, Results
+from tui_influence.cli.options.runs import StatusOptions
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import status_lines
 from tui_influence.roles import Role
@@ -14,23 +14,23 @@ from tui_influence.runs.overview import Overview, overview
 from tui_influence.store.paths import Paths
 
 
-def status(results: Results, json: Json = False) -> None:
-    """Say how a run is going."""
-    paths = Paths(results)
-    if os.access(results, os.W_OK):  # the run of somebody else is only looked at
+def status(options: StatusOptions) -> None:
+    """Show the progress of a run."""
+    paths = Paths(options.results)
+    if os.access(options.results, os.W_OK):  # the run of another user is only read
         try:
             record_stopped(paths)
-        except TinflError as error:  # a full disk, say: how the run stands can be shown all the same
-            diagnostics.warn(f"that it has stopped is not written down: {error}")
+        except TinflError as error:  # such as a full disk: the progress can still be shown
+            diagnostics.warn(f"could not record that the run stopped: {error}")
     run = overview(paths)
     document = _document(run)
     if run.owner and run.is_active:
         document["pid"], document["host"] = run.owner.pid, run.owner.host
-    if json:
+    if options.json:
         output.write_json(document)
     else:
-        for line in status_lines(run, results):
-            output.line(line)
+        for line in status_lines(run, options.results):
+            output.write_line(line)
 
 
 def _document(run: Overview) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def max_array_size() -> int:
 
 
 def array_options(first: int, count: int, max_running: int | None) -> list[str]:
-    """Return the options of an array of `count` tasks from number `first` on, of which so many may run at a time."""
+    """Return the options of an array of `count` tasks from number `first` on, with at most `max_running` at a time."""
     throttle = f"%{max_running}" if max_running else ""
     return [f"--array=0-{count - 1}{throttle}", f"--export=ALL,TINFL_FIRST={first}"]
 
@@ -279,6 +279,6 @@ def _submit_arrays(
 
 
 def _raise_throttle(array: JobArray, more: int) -> None:
-    """Let so many more tasks of an array run at a time, as no other array will."""
+    """Let `more` tasks of an array run in addition, which no other array can use."""
     with suppress(TinflError):  # fewer running tasks than allowed are slow, not wrong
         run_slurm("scontrol", "update", f"JobId={array.job}", f"ArrayTaskThrottle={array.max_running + more}")

@@ -1,15 +1,11 @@
-"""What the modes have in common: the line at the top, a hint on the first visit, the footer.
+"""The base classes of the modes: bar, hint and footer of all, and the keys that change the question of most."""
 
-What the modes that show estimates have in common: the keys that change the question, and images opened large.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
@@ -19,30 +15,40 @@ from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
-from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.keymap import keys_of
+from tui_influence.tui.messages import ImagesNeeded, StateChanged
+from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.dialogs import ChooseScreen
 from tui_influence.tui.screens.image import ImageScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import AnyQuery, RunHandle, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.mode_bar import ModeBar
 
 
 class ModeScreen(Screen[None]):
-    """A mode: it shows a `RunState`, and is told when that has changed while it is on the screen."""
+    """A mode: shows a `RunState`, and says which of its queries have to be answered for that."""
 
     mode: ClassVar[str]
     hint: ClassVar[str] = ""
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
         super().__init__()
-        self.state = state
+        self.state, self.operations = state, operations
         self._offered: tuple[bool | None, ...] = ()
 
     @property
     def scope(self) -> str:
-        """Of its own actions."""
+        """The scope of its own actions."""
         return self.mode
+
+    @property
+    def retraining(self) -> RunHandle | None:
+        """The pruning that is shown besides the sweep, if any."""
+        return None
+
+    def queries(self) -> Iterable[AnyQuery]:
+        """Return the queries that it needs now; they are answered when their turn has come."""
+        return ()
 
     def compose(self) -> ComposeResult:
         """Lay out bar, body, hint and footer."""
@@ -56,7 +62,7 @@ class ModeScreen(Screen[None]):
         yield from ()
 
     def on_mount(self) -> None:
-        """Show what is known already."""
+        """Show the state as far as it has been read."""
         self.show_state()
 
     def on_screen_resume(self) -> None:
@@ -64,7 +70,7 @@ class ModeScreen(Screen[None]):
         self.show_state()
 
     def on_screen_suspend(self) -> None:
-        """The hint has been seen."""
+        """Hide the hint after the first visit."""
         if self.is_mounted:
             self.query_one("#hint").display = False
 
@@ -80,7 +86,7 @@ class ModeScreen(Screen[None]):
         """Draw this mode's part of the state."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: not under a dialog, nor while a field has the keys."""
+        """Return whether a key does this now: not under a dialog, nor while a field has the keys."""
         if action not in names_of(self.mode):
             return True
         if self.app.screen is not self or isinstance(self.focused, Input):
@@ -88,12 +94,16 @@ class ModeScreen(Screen[None]):
         return self.is_possible(action)
 
     def is_possible(self, action: str) -> bool:
-        """Whether this mode's action makes sense now."""
+        """Return whether an action of this mode makes sense now."""
         return not (self.state.readonly and action in CHANGING) and self.allows(action)
 
     def allows(self, action: str) -> bool:
-        """Whether the state of the run allows this mode's action."""
+        """Return whether the state of the run allows an action of this mode."""
         return True
+
+    def changed(self) -> None:
+        """Show the state after a change, and have its queries answered."""
+        self.post_message(StateChanged())
 
     def offer(self, *actions: str) -> None:
         """Draw the footer again if it may offer something else than before, and only then."""
@@ -104,12 +114,12 @@ class ModeScreen(Screen[None]):
 
     def focus_on(self, selector: str) -> None:
         """Give the keys to what is shown, unless they are there or the screen has no room for it."""
-        wanted = self.query_one(selector)
-        if self.focused is not wanted and wanted.focusable:
-            self.set_focus(wanted)
+        widget = self.query_one(selector)
+        if self.focused is not widget and widget.focusable:
+            self.set_focus(widget)
 
     def back(self) -> bool:
-        """Close what is open in this mode; whether there was anything."""
+        """Close what is open in this mode; return whether there was anything."""
         return False
 
 
@@ -117,45 +127,32 @@ _OUTPUTS = ("margin", "probability", "correct")
 _QUESTIONS = ("target", "target_class", "versus", "estimator", "output")
 
 
-class AskingScreen(ModeScreen):
+class QueryScreen(ModeScreen):
     """A mode that asks about one target, by one estimator and output."""
 
-    class Asked(Message):
-        """Another question is asked, or another one to compare it with."""
-
-        def __init__(self, question: Question, versus: Question | None) -> None:
-            self.question, self.versus = question, versus
-            super().__init__()
-
-    class GroupChosen(Message):
-        """A source group is looked at, by its column in the masks."""
-
-        def __init__(self, group: int) -> None:
-            self.group = group
-            super().__init__()
-
-    class PicturesWanted(Message):
-        """Pictures are to be drawn."""
-
-        def __init__(self, keys: list[ImageKey]) -> None:
-            self.keys = keys
-            super().__init__()
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask for the ranking, and for the one that it is compared with."""
+        state = self.state
+        yield state.ranking
+        if state.comparison.question is not None:
+            yield state.comparison
+        # After the ranking of a run that has ended, the effects of its first class are probably asked for.
+        if not state.ranking.is_stale and state.effects.is_stale and not state.sweep.is_active:
+            yield state.effects
 
     @on(ImageGrid.Turned)
-    def ask_for_pictures(self) -> None:
-        """Have the pictures drawn that are to be seen; once they are there, those of the next pages."""
+    def request_images(self) -> None:
+        """Have the images drawn that are on the screen; once they are there, those of the next pages."""
         grids = [grid for grid in self.query(ImageGrid) if grid.display]
         for pages in (0, 1):
             keys = [key for grid in grids for key in grid.missing(pages=pages)]
-            new = self.state.album.request(keys)
-            if new:
-                self.post_message(self.PicturesWanted(new))
             if keys:
+                self.post_message(ImagesNeeded(keys))
                 return
 
     def allows(self, action: str) -> bool:
-        """A question needs a run that is known."""
-        return action not in _QUESTIONS or (self.state.overview is not None and self.state.overview.info is not None)
+        """Return whether the state allows an action; a question needs a run that has been read."""
+        return action not in _QUESTIONS or self.state.info is not None
 
     def action_estimator(self) -> None:
         """Estimate by the next method."""
@@ -167,62 +164,58 @@ class AskingScreen(ModeScreen):
 
     def action_target(self) -> None:
         """Choose another target."""
-        names = [target.name for target in self.targets()]
+        names = [target.name for target in self.info().targets]
         if len(names) == 1:
             self.notify(f"This run has one target: {plain(names[0], self.state.style.ascii)[:60]}", markup=False)
             return
-        asked = self.state.question
+        question = self.state.question
         self.choose(
-            "Which target?", names, lambda place: self.ask(replace(asked, target=names[place], target_class=None))
+            "Which target?", names, lambda index: self.ask(replace(question, target=names[index], target_class=None))
         )
 
     def action_target_class(self) -> None:
         """Choose one class of the target, or all."""
-        asked = self.state.question
-        names = list(self.target_asked().classes)
+        question = self.state.question
+        names = list(self.current_target().classes)
         self.choose(
             "Influence on which class?",
             ["all classes", *names],
-            lambda place: self.ask(replace(asked, target_class=names[place - 1] if place else None)),
+            lambda index: self.ask(replace(question, target_class=names[index - 1] if index else None)),
         )
 
     def info(self) -> RunInfo:
-        """Return what the run is."""
-        overview = self.state.overview
-        assert overview is not None
-        assert overview.info is not None
-        return overview.info
+        """Return the contents of run.json, which must have been read."""
+        info = self.state.info
+        assert info is not None
+        return info
 
-    def targets(self) -> list[TargetInfo]:
-        """Return the targets of the run."""
-        return self.info().targets
+    def current_target(self) -> TargetInfo:
+        """Return the target of the question."""
+        targets = self.info().targets
+        return next((target for target in targets if target.name == self.state.question.target), targets[0])
 
-    def target_asked(self) -> TargetInfo:
-        """Return the target that is asked about."""
-        targets = self.targets()
-        return next((found for found in targets if found.name == self.state.question.target), targets[0])
+    def choose(self, title: str, names: Sequence[str], act: Callable[[int], object]) -> None:
+        """Have one of some names chosen; `act` receives its index."""
 
-    def choose(self, title: str, names: Sequence[str], chosen: Callable[[int], object]) -> None:
-        """Have one of some names chosen."""
+        def answer(index: int | None) -> None:
+            if index is not None:
+                act(index)
 
-        def answered(place: int | None) -> None:
-            if place is not None:
-                chosen(place)
+        self.app.push_screen(ChooseScreen(title, names, self.state.style), answer)
 
-        self.app.push_screen(ChooseScreen(title, names, self.state.style), answered)
+    def open_image(self, series: ImageSeries, index: int, on_close: Callable[[int], object]) -> None:
+        """Open one of some images large; `on_close` receives the index of the last one that was shown."""
 
-    def open_image(self, series: ImageSeries, place: int, closed: Callable[[int], object]) -> None:
-        """Open one of some images large; afterwards `closed` is told which of them was shown last."""
-
-        def left(last: int | None) -> None:
+        def close(last: int | None) -> None:
             if last is not None:
-                closed(last)
+                on_close(last)
 
-        self.app.push_screen(ImageScreen(self.state, series, place), left)
+        self.app.push_screen(ImageScreen(self.state, self.operations, series, index), close)
 
     def ask(self, question: Question) -> None:
-        """Ask another question; what it is compared with stays, as far as that makes sense."""
-        self.post_message(self.Asked(question, carry_comparison(self.info(), question, self.state.versus)))
+        """Ask another question; it is compared with the same one as before, as far as that makes sense."""
+        self.state.ask(question, carry_comparison(self.info(), question, self.state.comparison.question))
+        self.changed()
 
 
 def _next(values: tuple[str, ...], value: str) -> str:

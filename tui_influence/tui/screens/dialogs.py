@@ -79,7 +79,7 @@ class FieldScreen(ModalScreen[str | None]):
             )
 
     @on(Input.Submitted)
-    def _given(self, event: Input.Submitted) -> None:
+    def _submit(self, event: Input.Submitted) -> None:
         value = event.value.strip()
         if value or self._empty:
             self.dismiss(value)
@@ -97,15 +97,15 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out a title, sentences and a line a key for each section."""
         with VerticalScroll(classes="dialog"):
-            for place, section in enumerate(self._sections):
-                yield Static(section.title, classes="title" if place else "title -first", markup=False)
+            for index, section in enumerate(self._sections):
+                yield Static(section.title, classes="title" if index else "title -first", markup=False)
                 if section.text:
                     yield Static(section.text, markup=False)
                 if section.keys:
                     yield Static("\n".join(section.keys), classes="listed", markup=False)
 
 
-_SHOWN = 300
+_MAX_NAMES = 300
 """Names in the list at most; typing finds the others."""
 
 
@@ -137,13 +137,13 @@ class ChooseScreen(ModalScreen[int | None]):
         self._fill(event.value)
 
     @on(Input.Submitted)
-    def _chosen_by_key(self) -> None:
+    def _choose_highlighted(self) -> None:
         chosen = self.query_one(OptionList).highlighted_option
         if chosen is not None and chosen.id is not None:
             self.dismiss(int(chosen.id))
 
     @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
+    def _choose(self, event: OptionList.OptionSelected) -> None:
         if event.option.id is not None:
             self.dismiss(int(event.option.id))
 
@@ -156,15 +156,15 @@ class ChooseScreen(ModalScreen[int | None]):
             names.action_cursor_up()
 
     def _fill(self, part: str) -> None:
-        wanted = part.strip().casefold()
-        found = [place for place, name in enumerate(self._names) if wanted in name.casefold()]
+        text = part.strip().casefold()
+        indices = [index for index, name in enumerate(self._names) if text in name.casefold()]
         names = self.query_one(OptionList)
         names.clear_options()
         ellipsis = self._style.ellipsis
         names.add_options(
-            [Option(Text(cut(self._names[place], 60, ellipsis)), id=str(place)) for place in found[:_SHOWN]]
+            [Option(Text(cut(self._names[index], 60, ellipsis)), id=str(index)) for index in indices[:_MAX_NAMES]]
         )
-        if len(found) > _SHOWN:
-            names.add_option(Option(Text(f"and {len(found) - _SHOWN:,} more: type to find them"), disabled=True))
-        if found:
+        if len(indices) > _MAX_NAMES:
+            names.add_option(Option(Text(f"and {len(indices) - _MAX_NAMES:,} more: type to find them"), disabled=True))
+        if indices:
             names.highlighted = 0

@@ -1,17 +1,17 @@
 """One test example, large: its picture, what models predict with and without a class, and the classes that drive it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.types import ExampleQuestion, ImageSeries
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
@@ -19,19 +19,16 @@ from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.actions import CHANGING, bindings
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.large import has_graphics
-from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.state import RunState
+from tui_influence.tui.messages import StateChanged
+from tui_influence.tui.operations import RunOperations, has_graphics
+from tui_influence.tui.state import AnyQuery, RunHandle, RunState
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
-if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import RunSnapshot
-
 
 class ImageScreen(Screen[int]):
-    """Shows one of some images, and goes through them; ends with the place of the one that was shown last."""
+    """Shows one of some images, and goes through them; ends with the index of the one that was shown last."""
 
     scope = "image"
     AUTO_FOCUS = "#said"
@@ -43,64 +40,54 @@ class ImageScreen(Screen[int]):
     )
     BINDINGS = bindings("image")
 
-    class LookAsked(Message):
-        """A closer look is wanted at an image."""
-
-        def __init__(self, reading: "RunSnapshot", asked: ExampleQuestion) -> None:
-            self.reading, self.asked = reading, asked
-            super().__init__()
-
-    class LargeAsked(Message):
-        """An image is to be shown by the terminal's own graphics."""
-
-        def __init__(self, question: Question) -> None:
-            self.question = question
-            super().__init__()
-
-    class VerifyAsked(Message):
-        """The classes that are to blame for an image are to be left out, to see what that changes."""
-
-        def __init__(self, reading: "RunSnapshot", question: Question) -> None:
-            self.reading, self.question = reading, question
-            super().__init__()
-
-    class Closed(Message):
-        """No image is on the screen any more."""
-
-    def __init__(self, state: RunState, series: ImageSeries, place: int) -> None:
+    def __init__(self, state: RunState, operations: RunOperations, series: ImageSeries, index: int) -> None:
         """Open an image.
 
         Args:
             state: of the run.
-            series: images to go through, and what is said about them.
-            place: which of them is first.
+            operations: on the run.
+            series: images to go through.
+            index: of the first one to show.
         """
         super().__init__()
-        self._state, self._series, self._place = state, series, place
+        self._state, self._operations, self._series, self._index = state, operations, series, index
+
+    @property
+    def retraining(self) -> RunHandle | None:
+        """The counterfactual of the example, if there is one."""
+        return self._state.counterfactual.run
+
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask about the example, and for what its counterfactual shows."""
+        yield self._state.example
+        if self._state.counterfactual.exists:
+            yield self._state.counterfactual.result
 
     def compose(self) -> ComposeResult:
         """Lay out title, picture and words."""
         yield Static(id="image-title", markup=False)
         with Horizontal(id="image"):
-            yield ImageView(self._state.album)
+            yield ImageView(self._state.images)
             with VerticalScroll(id="said"):
                 yield IncrementalText(id="example")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin with the image that was opened."""
-        self._look()
+        self._ask()
 
     def on_unmount(self) -> None:
-        """Nobody looks any more; asked of the app itself, as this screen passes nothing on by now."""
-        self.app.post_message(self.Closed())
+        """Leave the counterfactual, unless another image has been opened by now."""
+        if not any(isinstance(screen, ImageScreen) for screen in self.app.screen_stack):
+            self._state.counterfactual.open(None, 0)
+        self.app.post_message(StateChanged())  # to the app itself, as this screen passes nothing on by now
 
     def on_resize(self) -> None:
         """Write for the new width."""
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
-        """Show what is known of the image."""
+        """Show the image, and what has been computed about it."""
         if not self.is_mounted or not self.query(ImageView):  # on its way in, or out
             return
         self.query_one("#image-title", Static).update(self._title())
@@ -108,15 +95,17 @@ class ImageScreen(Screen[int]):
         self.query_one("#example", IncrementalText).show(self._lines())
 
     def _lines(self) -> list[Text]:
-        style, seen = self._state.style, self._state.image
-        if seen is None or seen.asked != self._asked():
+        style, example = self._state.style, self._state.example
+        if example.question != self._series.question_at(self._index):
             return [Text("looking...", style=style.quiet)]
-        if seen.found is None:
-            return [Text(plain(seen.reason, style.ascii), style=style.warning)]
+        if example.error:
+            return [Text(plain(example.error, style.ascii), style=style.warning)]
+        if example.value is None or example.is_stale:
+            return [Text("looking...", style=style.quiet)]
         reading, box = self._series.reading, self.query_one("#said").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
-            seen.found,
+            example.value,
             classes,
             style,
             width,
@@ -124,47 +113,49 @@ class ImageScreen(Screen[int]):
             group=self._group(),
             counterfactual=self._counterfactual(width),
         )
-        problem = self._state.image_problems.get(reading.target)
-        return [*lines, Text(plain(problem, style.ascii), style=style.warning)] if problem else lines
+        error = self._state.image_errors.get(reading.target)
+        return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines
 
     def _counterfactual(self, width: int) -> list[Text]:
         """Return the state of its counterfactual, and what that shows; nothing if there is none."""
-        verifying, style = self._state.verifying, self._state.style
-        lines = starting(verifying.preparing.get(verifying.pruning_paths, "") if verifying.pruning_paths else "", style)
-        if verifying.problem:
-            lines.append(Text(f"its verification: {plain(verifying.problem, style.ascii)}", style=style.error))
-        overview = verifying.overview
-        if overview is None or not verifying.exists:
+        counterfactual, style = self._state.counterfactual, self._state.style
+        run, result = counterfactual.run, counterfactual.result
+        if run is None:
+            return []
+        lines = starting(self._state.preparing.get(run.root, ""), style)
+        if run.error:
+            lines.append(Text(f"its verification: {plain(run.error, style.ascii)}", style=style.error))
+        overview = run.overview
+        if overview is None or not counterfactual.exists:
             return lines
         lines += [retrainings(overview, style, width), *troubles(overview, style)]
-        if verifying.unread:
-            lines.append(Text(plain(verifying.unread, style.ascii), style=style.error))
-        if verifying.found is not None:
-            lines += counterfactual_lines(verifying.found, style, width)
-        hint = self._counterfactual_hint(overview)
+        if result.error:
+            lines.append(Text(plain(result.error, style.ascii), style=style.error))
+        if result.value is not None:
+            lines += counterfactual_lines(result.value, style, width)
+        hint = self._counterfactual_hint(run.root, overview)
         return [*lines, Text(keys_of(self.app).put_into(hint), style=style.quiet)] if hint else lines
 
-    def _counterfactual_hint(self, overview: Overview) -> str:
+    def _counterfactual_hint(self, root: Path, overview: Overview) -> str:
         """Return the keys that stop it or resume it."""
-        paths = self._state.verifying.pruning_paths
-        if self._state.readonly or paths is None:
+        if self._state.readonly:
             return ""
         if overview.is_active:
-            return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {paths.root.name}, <prune.stop>"
+            return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {root.name}, <prune.stop>"
         return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
 
     def _group(self) -> str | None:
-        group = self._series.groups[self._place]
+        group = self._series.groups[self._index]
         return None if group is None else self._series.reading.info.source.groups[group]
 
     def _title(self) -> Text:
         style, series, group = self._state.style, self._series, self._group()
-        place = f" image {self._place + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
+        position = f" image {self._index + 1:,} of {len(series.examples):,} {plain(series.description, style.ascii)}"
         if group is None:
-            return Text(place, style=style.quiet)
+            return Text(position, style=style.quiet)
         name = cut(plain(group, style.ascii), 40, style.ellipsis)
         role = f" {series.role}" if series.role else ""
-        return Text.assemble((f" {name}", "bold"), role, (f" {place}", style.quiet))
+        return Text.assemble((f" {name}", "bold"), role, (f" {position}", style.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""
@@ -176,19 +167,19 @@ class ImageScreen(Screen[int]):
 
     def action_close(self) -> None:
         """Go back to where the image was opened."""
-        self.dismiss(self._place)
+        self.dismiss(self._index)
 
     def action_large(self) -> None:
         """Have the image shown by the terminal's own graphics, with the app out of the way."""
-        self.post_message(self.LargeAsked(self._question()))
+        self._operations.open_in_terminal_graphics(self._question())
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        self.post_message(CopyAsked(self._question().command(self._state.root, "show"), "the command"))
+        self._operations.copy_command(self._question().command(self._state.root, "show"))
 
     def action_verify(self) -> None:
-        """Ask for what is to blame to be left out, and the models to be retrained."""
-        self.post_message(self.VerifyAsked(self._series.reading, self._question()))
+        """Retrain without what is to blame, after asking."""
+        self._operations.start_counterfactual(self._series.reading, self._question())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does this now: large pictures take a terminal that draws them, changes one that may."""
@@ -196,19 +187,19 @@ class ImageScreen(Screen[int]):
             return not self._state.readonly
         return action != "large" or has_graphics()
 
-    def _asked(self) -> ExampleQuestion:
-        return self._series.question_at(self._place)
-
     def _question(self) -> Question:
-        """The question about this image alone."""
-        return replace(self._series.question, target_class=None, example=self._asked().example)
+        """Return the question about this image alone."""
+        example = self._series.examples[self._index]
+        return replace(self._series.question, target_class=None, example=example)
 
     def _go(self, by: int) -> None:
-        self._place = (self._place + by) % len(self._series.examples)
-        self._look()
+        self._index = (self._index + by) % len(self._series.examples)
+        self._ask()
 
-    def _look(self) -> None:
-        reading, asked = self._series.reading, self._asked()
-        self.query_one(ImageView).show(reading.target, asked.example, self._state.style)
-        self.post_message(self.LookAsked(reading, asked))
+    def _ask(self) -> None:
+        """Ask about the image, and go to its counterfactual."""
+        state, target, question = self._state, self._series.reading.target, self._series.question_at(self._index)
+        state.ask_example(target, question)
+        self.query_one(ImageView).show(target, question.example, state.style)
+        self.post_message(StateChanged())
         self.show()

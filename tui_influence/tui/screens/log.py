@@ -2,13 +2,12 @@
 
 from textual import on
 from textual.app import ComposeResult
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.render.run_words import Level
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.commands import command
-from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.messages import LogNeeded
+from tui_influence.tui.operations import run_command
 from tui_influence.tui.screens.base import ModeScreen
 from tui_influence.tui.widgets.input import SEARCH, Field
 from tui_influence.tui.widgets.log_view import LogView
@@ -27,9 +26,6 @@ class LogScreen(ModeScreen):
     )
     BINDINGS = bindings("log")
 
-    class Wanted(Message):
-        """The log is looked at, so it should be read."""
-
     def body(self) -> ComposeResult:
         """Lay out the line above, the search field and the log."""
         yield Static(id="log-line", markup=False)
@@ -41,12 +37,12 @@ class LogScreen(ModeScreen):
     def on_mount(self) -> None:
         """Have the log read."""
         super().on_mount()
-        self.post_message(self.Wanted())
+        self.post_message(LogNeeded())
 
     def show(self) -> None:
         """Show lines that were added."""
         self.query_one(LogView).show(self.state.log, self.state.style)
-        self._say()
+        self._show_status()
 
     def back(self) -> bool:
         """Leave the search."""
@@ -59,12 +55,12 @@ class LogScreen(ModeScreen):
         return True
 
     @on(Input.Changed, "#search")
-    def _searched(self, event: Input.Changed) -> None:
+    def _search(self, event: Input.Changed) -> None:
         self.query_one(LogView).search(event.value)
-        self._say()
+        self._show_status()
 
     @on(Input.Submitted, "#search")
-    def _search_kept(self) -> None:
+    def _leave_field(self) -> None:
         self.query_one(LogView).focus()
 
     def action_search(self) -> None:
@@ -76,36 +72,36 @@ class LogScreen(ModeScreen):
     def action_next(self) -> None:
         """Go to the next hit."""
         self.query_one(LogView).step(1)
-        self._say()
+        self._show_status()
 
     def action_previous(self) -> None:
         """Go to the hit before."""
         self.query_one(LogView).step(-1)
-        self._say()
+        self._show_status()
 
     def action_follow(self) -> None:
         """Follow, or stay."""
         view = self.query_one(LogView)
         view.set_follow(not view.follow)
-        self._say()
+        self._show_status()
 
     def action_level(self) -> None:
         """Show the next level."""
         view = self.query_one(LogView)
         view.filter(Level((view.level + 1) % len(Level)))
-        self._say()
+        self._show_status()
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        self.post_message(CopyAsked(command("logs", self.state.root), "the command"))
+        self.operations.copy_command(run_command("logs", self.state.root))
 
-    def _say(self) -> None:
+    def _show_status(self) -> None:
         view = self.query_one(LogView)
-        (shown, total), (at, hits) = view.counts, view.found
+        (n_shown, total), (at, hits) = view.counts, view.found
         if not total:
             self.query_one("#log-line", Static).update("nothing has happened yet")
             return
-        parts = [f"{shown:,} of {total:,} lines" if shown != total else f"{total:,} lines", _LEVELS[view.level]]
+        parts = [f"{n_shown:,} of {total:,} lines" if n_shown != total else f"{total:,} lines", _LEVELS[view.level]]
         if self.query_one("#search", Input).value:
             parts.append(f"hit {at:,} of {hits:,}" if hits else "not found")
         parts.append("following" if view.follow else "not following")

@@ -1,13 +1,10 @@
-"""What a user chooses and asks for in the Prune mode: keys that become messages, some after a short question.
+"""Mode 4, Prune: which classes to drop, what retraining without them gained, and what it costs.
 
-Nothing is changed here: the app's handlers own the state, and carry out what is asked.
-
-Mode 4, Prune: which classes are left out, what retraining without them gained, and what that cost.
-
-A pruning that is not there yet is a proposal: what would be retrained, how many models, how long. One that is there
-is a run of its own, shown as its arms fill in. This screen holds what is looked at; `prune_asking` asks for the rest.
+A pruning that does not exist yet is a proposal: what would be retrained, how many models, how long. One that exists
+is a run of its own, shown as its arms fill in.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +12,24 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
-from tui_influence.pruning.options import ClassList, PruningRequest, parse_drop_counts
+from tui_influence.pruning.options import PruningRequest, parse_drop_counts
 from tui_influence.render.format import plain
+from tui_influence.render.gains import GainSheet, arm_sheet, class_sheet
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
+from tui_influence.store.paths import Paths
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
+from tui_influence.tui.background import attempt
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.screens.base import AskingScreen
+from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import AnyQuery, RunHandle, RunState, marked_classes
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
@@ -40,199 +40,16 @@ if TYPE_CHECKING:
     from tui_influence.pruning.types import (
         ArmResult,
     )
-    from tui_influence.render.gains import GainSheet
-
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
 _SEEDS = (3, 5, 10, 20, 50)
-
-
-class PruneAsking(AskingScreen):
-    """Asks for what is to be retrained, and for what is to be done with it."""
-
-    class ChoiceMade(Message):
-        """Something else is to be retrained: these fields of the choice change, whatever has been chosen meanwhile."""
-
-        def __init__(self, **changes: Any) -> None:
-            self.changes = changes
-            super().__init__()
-
-    class NameChosen(Message):
-        """Another pruning is to be looked at, or begun."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-            super().__init__()
-
-    class TimeAsked(Message):
-        """What is proposed is to be timed."""
-
-    class TrainAsked(Message):
-        """What is proposed is to be trained."""
-
-    class StopAsked(Message):
-        """The pruning is to be stopped."""
-
-    class ResumeAsked(Message):
-        """The pruning is to go on."""
-
-    class ExportAsked(Message):
-        """The arms are to be written to a file."""
-
-    class CommandAsked(Message):
-        """The command line that does the same is to be copied."""
-
-    @property
-    def _is_measured(self) -> bool:
-        """Whether what is shown was measured."""
-        pruning = self.state.pruning
-        return pruning.measured is not None and not pruning.proposes and not self.nothing()
-
-    def nothing(self) -> str:
-        """Return why there is nothing to show; empty if there is something."""
-        state = self.state
-        overview = state.overview
-        if overview is None or overview.info is None:
-            return state.problem or "reading the run..."
-        if overview.info.arms:
-            return "This is a pruning, not a sweep: open its sweep's directory to see what it gained."
-        if state.pruning.names is None:
-            return state.pruning.problem or "looking for prunings..."
-        return ""
-
-    def allows(self, action: str) -> bool:
-        """Choosing needs a ranking, and a pruning that is not at work; the rest needs something measured."""
-        pruning = self.state.pruning
-        if self.nothing():
-            return False
-        if action in _CHOOSING and (pruning.is_active or pruning.preparing):
-            return False
-        if action in ("time", "train"):
-            current = pruning.outlined == pruning.proposal(self.state.question)
-            return pruning.proposes and pruning.outline is not None and current and not pruning.refused
-        if action == "stop":
-            return pruning.is_active
-        if action == "resume":
-            overview = pruning.overview
-            if not pruning.exists or overview is None or pruning.is_active or pruning.preparing:
-                return False
-            return overview.state is not State.DONE or bool(overview.left)
-        if action == "export":
-            return self._is_measured
-        return super().allows(action)
-
-    def action_numbers(self) -> None:
-        """Choose how many groups are dropped."""
-        outline, request = self.state.pruning.outline, self.state.pruning.request
-        ks = request.drop_counts or (
-            sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else ()
-        )
-
-        def given(text: str | None) -> None:
-            if text is None:
-                return
-            try:
-                chosen = parse_drop_counts(text) if text else ()
-            except ConfigError as error:
-                self.notify(str(error), severity="error", markup=False)
-            else:
-                self.post_message(self.ChoiceMade(drop_counts=tuple(sorted(set(chosen)))))
-
-        title = "Drop how many classes?"
-        note = "For each number: so many of lowest influence, at random, and of highest influence."
-        self.app.push_screen(
-            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), given
-        )
-
-    def action_list(self) -> None:
-        """Choose what is done with the classes that were marked in the ranking."""
-        pruning = self.state.pruning
-        marked = pruning.marked or (pruning.request.lists[0].groups if pruning.request.lists else ())
-        if not marked:
-            text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
-            self.notify(keys_of(self.app).put_into(text), markup=False)
-            return
-        many = pluralize(len(marked), "marked class", "marked classes")
-        names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
-        name = f"{len(marked):,} marked"
-        lists = [(ClassList(kind, tuple(marked), name),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
-
-        def chosen(place: int) -> None:
-            self.post_message(self.ChoiceMade(lists=[*lists, ()][place]))
-
-        self.choose("An arm of the marked classes?", names, chosen)
-
-    def action_seeds(self) -> None:
-        """Choose how often each arm is retrained."""
-        usual = "as many as an interval of +-1 point takes: 5, up to 20"
-        names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
-        values = (None, *_SEEDS)
-        self.choose(
-            "How many retrainings?", names, lambda place: self.post_message(self.ChoiceMade(seeds=values[place]))
-        )
-
-    def action_baselines(self) -> None:
-        """Compare with baselines, or not; what a pruning has, it keeps."""
-        pruning = self.state.pruning
-        baselines = BASELINES if pruning.exists else ()
-        self.post_message(self.ChoiceMade(baselines=None if pruning.request.baselines is not None else baselines))
-
-    def action_time(self) -> None:
-        """Time a few training steps."""
-        self.post_message(self.TimeAsked())
-
-    def action_train(self) -> None:
-        """Ask for what is proposed to be trained."""
-        self.post_message(self.TrainAsked())
-
-    def action_stop(self) -> None:
-        """Ask for the pruning to stop."""
-        self.post_message(self.StopAsked())
-
-    def action_resume(self) -> None:
-        """Ask for the pruning to go on."""
-        self.post_message(self.ResumeAsked())
-
-    def action_export(self) -> None:
-        """Ask for the file."""
-        self.post_message(self.ExportAsked())
-
-    def action_command(self) -> None:
-        """Ask for the command to be copied."""
-        self.post_message(self.CommandAsked())
-
-    def action_name(self) -> None:
-        """Choose a pruning, or begin another."""
-        names = list(self.state.pruning.names or ())
-        if not names:
-            self._begin_another()
-            return
-        self.choose(
-            "Which pruning?",
-            [*names, "another one..."],
-            lambda place: self._open(names[place]) if place < len(names) else self._begin_another(),
-        )
-
-    def _begin_another(self) -> None:
-        taken = set(self.state.pruning.names or ())
-        proposed = next(name for number in range(2, len(taken) + 3) if (name := f"pruning-{number}") not in taken)
-
-        def given(name: str | None) -> None:
-            if name is not None:
-                self._open(name)
-
-        note = "Letters, digits, dots, underscores and hyphens."
-        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), given)
-
-    def _open(self, name: str) -> None:
-        self.post_message(self.NameChosen(name))
 
 
 _WIDE = 120
 _VIEWS = ("arms", "curve", "prediction")
 
 
-class PruneScreen(PruneAsking):
+class PruneScreen(QueryScreen):
     """Shows a pruning, or proposes one."""
 
     mode = "prune"
@@ -250,15 +67,36 @@ class PruneScreen(PruneAsking):
     )
     BINDINGS = bindings("prune")
 
-    def __init__(self, state: RunState) -> None:
-        super().__init__(state)
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
+        super().__init__(state, operations)
         self._quantity: Quantity = "accuracy"
         self._view = 0
-        self._opened: int | None = None
-        self._sheet: GainSheet | None = None
-        self._made_of: tuple[object, ...] = ()
-        self._detailed: tuple[object, ...] = ()
-        self._beside: tuple[object, ...] = ()
+        self._opened_arm: int | None = None
+        self._table_model: GainSheet | None = None
+        self._table_sources: tuple[object, ...] = ()
+        self._detail_sources: tuple[object, ...] = ()
+        self._chart_sources: tuple[object, ...] = ()
+
+    @property
+    def retraining(self) -> RunHandle | None:
+        """The pruning, if it exists."""
+        return self.state.pruning.run if self.state.pruning.exists else None
+
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask for the prunings, for the arms of the one that is shown, and for the plan of what is proposed."""
+        pruning, overview = self.state.pruning, self.state.overview
+        if overview is None or overview.info is None or overview.info.arms:
+            return
+        yield pruning.names
+        if pruning.exists:
+            yield pruning.arms
+        if pruning.is_proposed and overview.finished:
+            yield pruning.plan
+
+    def on_screen_resume(self) -> None:
+        """List the prunings again: there may be others than before."""
+        self.state.pruning.names.throttle.invalidate()
+        super().on_screen_resume()
 
     def body(self) -> ComposeResult:
         """Lay out how it stands, the table with its detail, and the curve; or what is proposed."""
@@ -280,8 +118,8 @@ class PruneScreen(PruneAsking):
     def show(self) -> None:
         """Show what is proposed, or what was measured, or why there is neither."""
         state, pruning = self.state, self.state.pruning
-        reason = self.nothing()
-        proposing = not reason and pruning.proposes
+        reason = self._empty_reason()
+        proposing = not reason and pruning.is_proposed
         measured = not reason and not proposing
         self.query_one("#no-pruning").display = bool(reason)
         self.query_one("#proposal").display = proposing
@@ -293,28 +131,60 @@ class PruneScreen(PruneAsking):
         elif proposing:
             self._show_proposal()
         else:
-            self._show_measured()
+            self._show_results()
         self.offer("numbers", "list", "train", "stop", "resume", "output", "view", "name")
+
+    def _empty_reason(self) -> str:
+        """Return why there is nothing to show; empty if there is something."""
+        state = self.state
+        if state.info is None:
+            return state.sweep.error or "reading the run..."
+        if state.info.arms:
+            return "This is a pruning, not a sweep: open its sweep's directory to see what it gained."
+        if state.pruning.names.value is None:
+            return state.pruning.names.error or "looking for prunings..."
+        return ""
 
     def back(self) -> bool:
         """Leave the target classes of an arm, then what was chosen."""
-        if self._opened is not None:
-            opened, self._opened = self._opened, None
+        if self._opened_arm is not None:
+            opened, self._opened_arm = self._opened_arm, None
             self.show()
             self.query_one(ArmTable).select(opened)
             return True
         if self.state.pruning.request.chooses_arms:
-            self.post_message(self.ChoiceMade(**vars(PruningRequest())))
+            self.state.request_arms(PruningRequest())
+            self.changed()
             return True
         return False
 
     def allows(self, action: str) -> bool:
-        """What turns what is shown needs something shown; the rest is asked."""
+        """Return whether the state allows an action.
+
+        Choosing needs a ranking, and a pruning that is not active; the rest needs results.
+        """
         pruning = self.state.pruning
+        if self._empty_reason():
+            return False
+        is_preparing = pruning.run.root in self.state.preparing
+        if action in _CHOOSING and (pruning.run.is_active or is_preparing):
+            return False
+        if action in ("time", "train"):
+            plan = pruning.plan
+            return pruning.is_proposed and plan.value is not None and not plan.is_stale and not plan.error
+        if action == "stop":
+            return pruning.run.is_active
+        if action == "resume":
+            overview = pruning.run.overview
+            if not pruning.exists or overview is None or pruning.run.is_active or is_preparing:
+                return False
+            return overview.state is not State.DONE or bool(overview.left)
+        if action == "export":
+            return self._has_results
         if action == "view":
-            return self._is_measured and self.size.width < _WIDE  # wider, all of it is shown
+            return self._has_results and self.size.width < _WIDE  # wider, all of it is shown
         if action == "output":
-            return self._is_measured or (pruning.proposes and not self.nothing())
+            return self._has_results or pruning.is_proposed
         return super().allows(action)
 
     def action_output(self) -> None:
@@ -327,17 +197,130 @@ class PruneScreen(PruneAsking):
         self._view = (self._view + 1) % len(_VIEWS)
         self.show()
 
-    @on(PruneAsking.NameChosen)
-    def _named(self) -> None:
-        self._opened = None
+    def action_numbers(self) -> None:
+        """Choose how many groups are dropped."""
+        plan, request = self.state.pruning.plan.value, self.state.pruning.request
+        ks = request.drop_counts or (
+            sorted({arm.k for arm in plan.pruning.arms if arm.kind == "lowest"}) if plan else ()
+        )
+
+        def choose(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                chosen = parse_drop_counts(text) if text else ()
+            except ConfigError as error:
+                self.notify(str(error), severity="error", markup=False)
+            else:
+                self._choose(drop_counts=tuple(sorted(set(chosen))))
+
+        title = "Drop how many classes?"
+        note = "For each number: so many of lowest influence, at random, and of highest influence."
+        self.app.push_screen(
+            FieldScreen(title, ",".join(map(str, ks)), note, help=NUMBERS, verb="take", empty=True), choose
+        )
+
+    def action_list(self) -> None:
+        """Choose what is done with the classes that were marked in the ranking."""
+        pruning = self.state.pruning
+        marked = pruning.marked or (pruning.request.lists[0].groups if pruning.request.lists else ())
+        if not marked:
+            text = "No class is marked: mark some in Rank with <rank.mark>, and come back with <rank.prune>."
+            self.notify(keys_of(self.app).put_into(text), markup=False)
+            return
+        many = pluralize(len(marked), "marked class", "marked classes")
+        lists = [(marked_classes(kind, marked),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
+        names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
+
+        def act(index: int) -> None:
+            self._choose(lists=[*lists, ()][index])
+
+        self.choose("An arm of the marked classes?", names, act)
+
+    def action_seeds(self) -> None:
+        """Choose how often each arm is retrained."""
+        usual = "as many as an interval of +-1 point takes: 5, up to 20"
+        names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
+        values = (None, *_SEEDS)
+        self.choose("How many retrainings?", names, lambda index: self._choose(seeds=values[index]))
+
+    def action_baselines(self) -> None:
+        """Compare with baselines, or not; what a pruning has, it keeps."""
+        pruning = self.state.pruning
+        baselines = BASELINES if pruning.exists else ()
+        self._choose(baselines=None if pruning.request.baselines is not None else baselines)
+
+    def action_time(self) -> None:
+        """Time a few training steps."""
+        self.operations.time_pruning()
+
+    def action_train(self) -> None:
+        """Start the retrainings that are proposed, after asking."""
+        self.operations.start_pruning()
+
+    def action_stop(self) -> None:
+        """Stop the pruning, after asking."""
+        self.operations.stop(self.state.pruning.run)
+
+    def action_resume(self) -> None:
+        """Continue the pruning, after asking."""
+        self.operations.resume(self.state.pruning.run)
+
+    def action_export(self) -> None:
+        """Write the arms to a file."""
+        self.operations.export_arms()
+
+    def action_command(self) -> None:
+        """Copy the command that retrains the same."""
+        self.operations.copy_pruning_command()
+
+    def action_name(self) -> None:
+        """Choose a pruning, or begin another."""
+        names = list(self.state.pruning.names.value or ())
+        if not names:
+            self._begin_another()
+            return
+        self.choose(
+            "Which pruning?",
+            [*names, "another one..."],
+            lambda index: self._open(names[index]) if index < len(names) else self._begin_another(),
+        )
+
+    def _begin_another(self) -> None:
+        names = set(self.state.pruning.names.value or ())
+        proposed = next(name for number in range(2, len(names) + 3) if (name := f"pruning-{number}") not in names)
+
+        def open_named(name: str | None) -> None:
+            if name is not None:
+                self._open(name)
+
+        note = "Letters, digits, dots, underscores and hyphens."
+        self.app.push_screen(FieldScreen("Name of the pruning?", proposed, note, help=NAME, verb="take"), open_named)
+
+    def _open(self, name: str) -> None:
+        """Go to a pruning, or to one that does not exist yet."""
+        from tui_influence.pruning.planning import pruning_directory  # here, because it loads numpy and pydantic
+
+        _, error = attempt(lambda: pruning_directory(Paths(self.state.root), name))
+        if error:
+            self.notify(error, severity="error", timeout=10, markup=False)
+            return
+        self.state.pruning.open(name)
+        self._opened_arm = None
+        self.changed()
+
+    def _choose(self, **changes: Any) -> None:
+        """Change some fields of what is chosen to be retrained."""
+        self.state.request_arms(replace(self.state.pruning.request, **changes))
+        self.changed()
 
     @on(Table.Chosen)
-    async def _chosen(self, message: Table.Chosen) -> None:
+    async def _open_row(self, message: Table.Chosen) -> None:
         result = self._result()
-        if self._opened is None:
-            measured = self.state.pruning.measured
+        if self._opened_arm is None:
+            measured = self.state.pruning.arms.value
             if measured is not None and measured.results[message.index].by_class:
-                self._opened = message.index
+                self._opened_arm = message.index
                 self.show()
             return
         if result is not None:
@@ -346,40 +329,47 @@ class PruneScreen(PruneAsking):
             await self.app.run_action("app.mode('rank')")
 
     @on(Table.CursorMoved)
-    def _moved(self) -> None:
+    def _follow_cursor(self) -> None:
         self._show_detail()
+
+    @property
+    def _has_results(self) -> bool:
+        """Whether what is shown was measured."""
+        pruning = self.state.pruning
+        return pruning.arms.value is not None and not pruning.is_proposed and not self._empty_reason()
 
     def _result(self) -> "ArmResult | None":
         """The arm whose target classes are shown."""
-        measured = self.state.pruning.measured
-        if measured is None or self._opened is None or self._opened >= len(measured.results):
+        measured = self.state.pruning.arms.value
+        if measured is None or self._opened_arm is None or self._opened_arm >= len(measured.results):
             return None
-        return measured.results[self._opened]
+        return measured.results[self._opened_arm]
 
     def _show_proposal(self) -> None:
         state = self.state
         width = self.size.width - 4
         lines = proposal_lines(state, keys_of(self.app), width)
-        outline = state.pruning.outline
-        if outline is not None and not state.pruning.refused:
+        plan = state.pruning.plan
+        preview = plan.value
+        if preview is not None and not plan.error:
             from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
 
-            planned = {arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}
-            forecasts = [found for found in outline.pruning.forecast if found.k in planned]
+            planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
+            forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
             if planned:
-                lines += [Text(), recommended(outline.recommendation, state.style, "predicted")]
+                lines += [Text(), recommended(preview.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposed", IncrementalText).show(lines)
 
-    def _show_measured(self) -> None:
+    def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
         width, style = self.size.width - 2, state.style
         wide = self.size.width >= _WIDE
         lines = pruning_standing(state, width)
-        measured = pruning.measured
-        if pruning.unmeasured:
-            lines.append(Text(plain(pruning.unmeasured, style.ascii), style=style.error))
+        measured = pruning.arms.value
+        if pruning.arms.error:
+            lines.append(Text(plain(pruning.arms.error, style.ascii), style=style.error))
         if measured is not None:
             from tui_influence.render.pruning import class_heading, ranked_by, verdict
 
@@ -387,10 +377,10 @@ class PruneScreen(PruneAsking):
             if result is not None:
                 lines.append(class_heading(result, style))
             else:
-                said = verdict(measured, pruning.name, style)
-                if said is not None and self.size.width < NARROW:
-                    said.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
-                lines += [said] if said is not None else []
+                sentence = verdict(measured, pruning.name, style)
+                if sentence is not None and self.size.width < NARROW:
+                    sentence.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
+                lines += [sentence] if sentence is not None else []
                 if wide:
                     lines.append(
                         Text(
@@ -411,37 +401,35 @@ class PruneScreen(PruneAsking):
 
     def _show_sized(self, view: str) -> None:
         self._show_detail()
-        self._show_beside(view)
+        self._show_charts(view)
 
     def _show_table(self) -> None:
-        from tui_influence.render.gains import arm_sheet, class_sheet
-
-        measured, style = self.state.pruning.measured, self.state.style
-        made_of = (measured, self._quantity, self._opened, style)
-        if measured is None or made_of == self._made_of:
+        measured, style = self.state.pruning.arms.value, self.state.style
+        sources = (measured, self._quantity, self._opened_arm, style)
+        if measured is None or sources == self._table_sources:
             return
-        same = self._made_of[2:3] == made_of[2:3] and bool(self._made_of)
-        self._made_of = made_of
+        same = self._table_sources[2:3] == sources[2:3] and bool(self._table_sources)
+        self._table_sources = sources
         result = self._result()
-        self._sheet = (
+        self._table_model = (
             arm_sheet(measured, self._quantity) if result is None else class_sheet(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
-        table.styles.max_height = len(self._sheet.rows) + 1  # what is said of the line stands right below
-        table.show(self._sheet, self._sheet.rows, style, follow=same)
+        table.styles.max_height = len(self._table_model.rows) + 1  # what is said of the line stands right below
+        table.show(self._table_model, self._table_model.rows, style, follow=same)
         self._show_detail()
 
     def _show_detail(self) -> None:
-        measured, current = self.state.pruning.measured, self.query_one(ArmTable).current
-        if measured is None or current is None or self._sheet is None:
+        measured, current = self.state.pruning.arms.value, self.query_one(ArmTable).current
+        if measured is None or current is None or self._table_model is None:
             return
         from tui_influence.render.pruning import arm_detail, class_detail
 
         width = self.query_one("#arms").size.width - 2
-        detailed = (measured, self._opened, current.index, self.state.style, width)
-        if detailed == self._detailed:
+        sources = (measured, self._opened_arm, current.index, self.state.style, width)
+        if sources == self._detail_sources:
             return
-        self._detailed = detailed
+        self._detail_sources = sources
         result, style = self._result(), self.state.style
         if result is None:
             lines = arm_detail(measured, measured.results[current.index], style, max(width, 20))
@@ -449,16 +437,16 @@ class PruneScreen(PruneAsking):
             lines = class_detail(result.by_class[current.index], style)
         self.query_one("#arm", IncrementalText).show(lines)
 
-    def _show_beside(self, view: str) -> None:
-        measured, style = self.state.pruning.measured, self.state.style
+    def _show_charts(self, view: str) -> None:
+        measured, style = self.state.pruning.arms.value, self.state.style
         if measured is None or view == "arms":
             return
         beside = self.query_one("#pruned-beside")
         width, height = beside.content_size.width, beside.content_size.height
-        drawn = (measured, view, self._quantity, style, width, height)
-        if drawn == self._beside or width < 12:
+        sources = (measured, view, self._quantity, style, width, height)
+        if sources == self._chart_sources or width < 12:
             return
-        self._beside = drawn
+        self._chart_sources = sources
         from tui_influence.render.pruning import against_prediction, curve
 
         lines: list[Text] = []

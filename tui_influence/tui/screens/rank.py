@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from tui_influence.analysis.question import comparison_choices
+from tui_influence.export.csv import rank_csv
 from tui_influence.render.format import plain
+from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.messages import CopyAsked
-from tui_influence.tui.screens.base import AskingScreen
+from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import RunState
+from tui_influence.tui.widgets.headers import question_lines
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import FILTER, Field
 from tui_influence.tui.widgets.table import RankingTable
 
 if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Sheet
+    from tui_influence.tui.table_models import RankModel
 
 
-class RankScreen(AskingScreen):
+class RankScreen(QueryScreen):
     """Shows the answer to a question, and asks others."""
 
     mode = "rank"
@@ -37,25 +39,8 @@ class RankScreen(AskingScreen):
     )
     BINDINGS = bindings("rank")
 
-    class ExportAsked(Message):
-        """The ranking is to be written to a file."""
-
-    class LinesAsked(Message):
-        """Lines are to be copied: groups by their column in the masks."""
-
-        def __init__(self, groups: set[int]) -> None:
-            self.groups = groups
-            super().__init__()
-
-    class PruneAsked(Message):
-        """Classes are to be left out: those that are marked, by name."""
-
-        def __init__(self, marked: tuple[str, ...]) -> None:
-            self.marked = marked
-            super().__init__()
-
-    def __init__(self, state: RunState) -> None:
-        super().__init__(state)
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
+        super().__init__(state, operations)
         self._order = 0
         self._filter = ""
         self._fresh = True
@@ -74,7 +59,7 @@ class RankScreen(AskingScreen):
 
     def on_mount(self) -> None:
         """Filter while a key is still being handled, not by a message after it: one paint shows both."""
-        self.watch(self.query_one("#filter", Input), "value", self._filtered, init=False)
+        self.watch(self.query_one("#filter", Input), "value", self._apply_filter, init=False)
 
     def on_resize(self) -> None:
         """Draw what is above and beside the table for the new width."""
@@ -84,14 +69,17 @@ class RankScreen(AskingScreen):
     def show(self) -> None:
         """Show the answer there is, or why there is none."""
         state = self.state
-        self._find_sheet()
-        self.query_one("#ranking").display = self._sheet is not None
+        self._update_model()
+        self.query_one("#ranking").display = self._model is not None
         empty = self.query_one("#no-ranking", Static)
-        empty.display = self._sheet is None
-        if self._sheet is None:
-            empty.update(plain(state.rank_problem or state.problem or "reading the models...", state.style.ascii))
-        elif self._shown != (self._sheet, state.style):  # nor what has not changed: a run is looked at every second
-            self._shown = (self._sheet, state.style)
+        empty.display = self._model is None
+        if self._model is None:
+            empty.update(plain(state.ranking.error or state.sweep.error or "reading the models...", state.style.ascii))
+        elif self._table_sources != (
+            self._model,
+            state.style,
+        ):  # nor what has not changed: a run is looked at every second
+            self._table_sources = (self._model, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
         self._show_question()
@@ -110,29 +98,29 @@ class RankScreen(AskingScreen):
     def allows(self, action: str) -> bool:
         """What needs a ranking only where there is one."""
         if action in ("sort", "mark", "unmark", "export", "copy"):
-            return self.state.answer is not None
+            return self.state.ranking.value is not None
         return super().allows(action)
 
-    def _filtered(self, value: str) -> None:
+    def _apply_filter(self, value: str) -> None:
         self._filter = value
         self._show_rows(follow=True)
         self._show_question()
 
     @on(Input.Submitted, "#filter")
-    def _filter_kept(self) -> None:
+    def _leave_field(self) -> None:
         self.query_one("#filter").display = bool(self._filter.strip())
         self.query_one(RankingTable).focus()
 
     @on(RankingTable.CursorMoved)
-    def _moved(self) -> None:
+    def _follow_cursor(self) -> None:
         self._show_detail()
         row = self.query_one(RankingTable).current
         if row is not None and self.is_current:
-            self.post_message(self.GroupChosen(row.index))
+            self.state.group = row.index
 
     @on(RankingTable.Chosen)
-    async def _chosen(self, message: RankingTable.Chosen) -> None:
-        self.post_message(self.GroupChosen(message.index))
+    async def _open_class(self, message: RankingTable.Chosen) -> None:
+        self.state.group = message.index
         await self.app.run_action("app.mode('class')")
 
     def action_filter(self) -> None:
@@ -159,82 +147,91 @@ class RankScreen(AskingScreen):
 
     def action_versus(self) -> None:
         """Choose what to compare with, or nothing."""
-        asked = self.state.question
-        choice = comparison_choices(self.info(), asked, self.state.versus)
+        state = self.state
+        choice = comparison_choices(self.info(), state.question, state.comparison.question)
         if not choice.names:
             self.notify("There is nothing to compare with: one target, of one class.", markup=False)
             return
-        self.choose(
-            choice.title, choice.names, lambda place: self.post_message(self.Asked(asked, choice.questions[place]))
-        )
 
-    def action_prune(self) -> None:
+        def compare(index: int) -> None:
+            state.ask(state.question, choice.questions[index])
+            self.changed()
+
+        self.choose(choice.title, choice.names, compare)
+
+    async def action_prune(self) -> None:
         """Go to the Prune mode with the marked classes."""
-        self.post_message(self.PruneAsked(tuple(row.group for row in self.query_one(RankingTable).marked)))
+        marked = tuple(row.group for row in self.query_one(RankingTable).marked)
+        if marked:
+            self.state.mark(marked)
+        await self.app.run_action("app.mode('prune')")
 
     def action_export(self) -> None:
-        """Ask for the file."""
-        self.post_message(self.ExportAsked())
+        """Write the whole ranking to a file, or both, as `tinfl rank --csv` does."""
+        model = self._model
+        if model is not None:
+            what = pluralize(len(model.rows), model.noun, model.nouns)
+            note = "All groups, whatever is filtered or marked; a file of that name is replaced."
+            self.operations.export_csv(model.file_name, note, what, lambda: rank_csv(model.report))
 
     def action_copy(self) -> None:
         """Copy the marked lines, or the one under the cursor."""
         table = self.query_one(RankingTable)
         rows = table.marked or ([table.current] if table.current else [])
-        if rows:
-            self.post_message(self.LinesAsked({row.index for row in rows}))
+        if rows and self._model is not None:
+            lines = rank_csv(self._model.subset({row.index for row in rows}), comments=False)
+            self.operations.copy(lines, pluralize(len(rows), "line"))
 
     def action_command(self) -> None:
         """Copy the command that asks the same."""
-        command = self.state.question.command(self.state.root, versus=self.state.versus)
-        self.post_message(CopyAsked(command, "the command"))
+        state = self.state
+        self.operations.copy_command(state.question.command(state.root, versus=state.comparison.question))
 
-    def _find_sheet(self) -> None:
+    def _update_model(self) -> None:
         """Take what there is to show now; another kind of it has other orders."""
         state = self.state
-        made_of = (state.answer, state.second, state.versus is None)
-        if made_of == self._made_of:
+        sources = (state.ranking.value, state.comparison.value, state.comparison.question is None)
+        if sources == self._model_sources:
             return
-        before, self._sheet, self._made_of = self._sheet, None, made_of
-        if state.answer is not None:
-            from tui_influence.tui.table_models import sheet_of  # here, because it loads numpy
+        before, self._model, self._model_sources = self._model, None, sources
+        if state.ranking.value is not None:
+            from tui_influence.tui.table_models import rank_model  # here, because it loads numpy
 
-            self._sheet = sheet_of(state)
-        if before is not None and self._sheet is not None and before.orders != self._sheet.orders:
+            self._model = rank_model(state)
+        if before is not None and self._model is not None and before.orders != self._model.orders:
             self._order, self._fresh = 0, True
 
     def _show_rows(self, *, follow: bool) -> None:
-        sheet = self._sheet
-        if sheet is None:
+        model = self._model
+        if model is None:
             return
-        order = self._order % len(sheet.orders)
-        rows = sheet.chosen(self._filter, order)
-        self.query_one(RankingTable).show(sheet, rows, self.state.style, follow=follow)
-        self._counts = (len(rows), sheet.orders[order])
+        order = self._order % len(model.orders)
+        rows = model.filtered(self._filter, order)
+        self.query_one(RankingTable).show(model, rows, self.state.style, follow=follow)
+        self._counts = (len(rows), model.orders[order])
         self._show_detail()
 
     def _show_detail(self) -> None:
-        sheet, overview = self._sheet, self.state.overview
-        if sheet is None or not self.query_one("#detail").display:
+        model, overview = self._model, self.state.overview
+        if model is None or not self.query_one("#detail").display:
             return
-        place = self.query_one(RankingTable).current_place
-        detailed = (sheet, place, self.state.style)
-        if self._detailed == detailed:
+        index = self.query_one(RankingTable).current_place
+        sources = (model, index, self.state.style)
+        if self._detail_sources == sources:
             return
-        self._detailed = detailed
+        self._detail_sources = sources
         sizes = overview.info.source.sizes if overview and overview.info else []
-        group = sheet.rows[place].index if place is not None else len(sizes)
+        group = model.rows[index].index if index is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(sheet.detail(place, images, self.state.style))
+        self.query_one("#about", Static).update(model.detail(index, images, self.state.style))
 
     def _show_question(self) -> None:
-        from tui_influence.tui.widgets.headers import question_lines
-
         marks = len(self.query_one(RankingTable).marks)
-        lines = question_lines(self.state, self._sheet, *self._counts, marks, self.size.width - 2)
+        lines = question_lines(self.state, self._model, *self._counts, marks, self.size.width - 2)
         self.query_one("#question", IncrementalText).show(lines)
 
-    _sheet: "Sheet | None" = None
-    _made_of: tuple[object, ...] = ()
-    _shown: tuple[object, ...] = ()
+    _model: "RankModel | None" = None
+    _model_sources: tuple[object, ...] = ()
+    _table_sources: tuple[object, ...] = ()
     _counts: tuple[int, str] = (0, "")
-    _detailed: tuple[object, ...] = ()
+    _detail_sources: tuple[object, ...] = ()

@@ -36,8 +36,8 @@ class PickerScreen(Screen[None]):
             self.root = root
             super().__init__()
 
-    class LookAsked(Message):
-        """The folder is to be looked at again."""
+    class ListNeeded(Message):
+        """The folder is to be listed again."""
 
     def __init__(self, folder: Path, style: Style) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class PickerScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin in the list."""
         self.query_one(OptionList).focus()
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     def on_screen_resume(self) -> None:
         """Look again when coming back."""
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     def show(self, runs: Sequence[RunSummary]) -> None:
         """Show what was found."""
@@ -80,20 +80,20 @@ class PickerScreen(Screen[None]):
 
     def action_again(self) -> None:
         """Look at the folder again."""
-        self.post_message(self.LookAsked())
+        self.post_message(self.ListNeeded())
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         run = self._runs[event.option_index]
-        if run.problem:
-            self.notify(printable(run.problem, 300), severity="warning", markup=False)
+        if run.error:
+            self.notify(printable(run.error, 300), severity="warning", markup=False)
         else:
             self.post_message(self.Picked(run.root))
 
     def _line(self, run: RunSummary) -> Text:
         style, ellipsis = self._style, self._style.ellipsis
         name = fit(plain(run.root.name, style.ascii), 28, ellipsis=ellipsis)
-        if run.problem or run.state is None:
+        if run.error or run.state is None:
             return Text.assemble("  ", name, ("  cannot be opened", style.error))
         text_style = style.state(run.state, silent=run.silent)
         mark = (f"{style.state_sign(run.state, silent=run.silent)} ", text_style)

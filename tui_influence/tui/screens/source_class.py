@@ -4,6 +4,8 @@ Everything fits on the screen: pages of images, and beside them, where it is wid
 the class's own images. Where it is narrow, a key turns from one to the other.
 """
 
+from collections.abc import Iterable
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -15,9 +17,9 @@ from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.messages import CopyAsked, GroupSeen
-from tui_influence.tui.screens.base import AskingScreen
-from tui_influence.tui.state import RunState
+from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.screens.base import QueryScreen
+from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 _WIDE = 120
@@ -36,7 +38,7 @@ class Beside(Vertical):
         self.post_message(self.Sized())
 
 
-class ClassScreen(AskingScreen):
+class ClassScreen(QueryScreen):
     """Shows what one source class does."""
 
     mode = "class"
@@ -47,22 +49,32 @@ class ClassScreen(AskingScreen):
     )
     BINDINGS = bindings("class")
 
-    def __init__(self, state: RunState) -> None:
-        super().__init__(state)
-        self._turned = False
-        self._shown: tuple[object, ...] = ()
-        self._pictures = 0
+    def __init__(self, state: RunState, operations: RunOperations) -> None:
+        super().__init__(state, operations)
+        self._shows_classes = False
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_detail: GroupDetail | None = None
+        self._image_changes = 0
         self._heading = Text()
+
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask for the ranking, then for the effects, then for those of one group."""
+        state = self.state
+        yield from (query for query in super().queries() if query is not state.effects)
+        if not state.ranking.is_stale:
+            yield state.effects
+        if state.effects.value is not None and state.group is not None:
+            yield state.group_detail
 
     def body(self) -> ComposeResult:
         """Lay out heading, images, and what is beside them."""
-        album, style = self.state.album, self.state.style
+        images, style = self.state.images, self.state.style
         yield Static(id="heading", markup=False)
         with Horizontal(id="looked"):
-            yield ImageGrid(album, style, id="moved")
+            yield ImageGrid(images, style, id="moved")
             with Beside(id="beside"):
                 yield Static(id="class-effects", markup=False)
-                yield ImageGrid(album, style, id="samples")
+                yield ImageGrid(images, style, id="samples")
         yield Static(id="no-class", classes="calm", markup=False)
 
     def on_resize(self) -> None:
@@ -70,13 +82,13 @@ class ClassScreen(AskingScreen):
         self.call_after_refresh(self.show)  # only then the parts know their sizes
 
     @on(Beside.Sized)
-    def _sized(self) -> None:
+    def _show_resized(self) -> None:
         self.show()
 
     def show(self) -> None:
         """Show the group that is looked at, or why there is none."""
         state = self.state
-        reason = self._nothing()
+        reason = self._empty_reason()
         self.query_one("#looked").display = not reason
         self.query_one("#heading").display = not reason
         empty = self.query_one("#no-class", Static)
@@ -85,16 +97,16 @@ class ClassScreen(AskingScreen):
             empty.update(plain(reason, state.style.ascii))
             return
         wide = self.size.width >= _WIDE
-        self.query_one("#moved").display = wide or not self._turned
-        self.query_one("#beside").display = wide or self._turned
+        self.query_one("#moved").display = wide or not self._shows_classes
+        self.query_one("#beside").display = wide or self._shows_classes
         self._show_heading()
-        self._show_seen()
+        self._show_detail()
         self.offer("next", "previous", "choose")
 
     def allows(self, action: str) -> bool:
         """Going from class to class needs a ranking, opening an image an image."""
         if action in ("next", "previous", "choose"):
-            return self.state.answer is not None
+            return self.state.ranking.value is not None
         if action == "view":
             return self.size.width < _WIDE
         return super().allows(action)
@@ -109,118 +121,119 @@ class ClassScreen(AskingScreen):
 
     def action_choose(self) -> None:
         """Choose a class by name."""
-        answer = self.state.answer
+        answer = self.state.ranking.value
         assert answer is not None
         rows = answer.report.ranking.rows
         self.choose(
             f"Which {answer.report.noun}?",
             [row.group for row in rows],
-            lambda place: self.post_message(self.GroupChosen(rows[place].index)),
+            lambda index: self._go_to(rows[index].index),
         )
 
     def action_view(self) -> None:
         """Turn from the images to the effects on target classes, and back."""
-        self._turned = not self._turned
+        self._shows_classes = not self._shows_classes
         self.show()
-        self.query_one("#samples" if self._turned else "#moved").focus()
+        self.query_one("#samples" if self._shows_classes else "#moved").focus()
 
     def action_command(self) -> None:
         """Copy the command that shows the same."""
-        seen = self.state.seen
-        overview = self.state.overview
-        if seen is not None and overview is not None and overview.info is not None:
-            group = overview.info.source.groups[seen.group]
-            self.post_message(
-                CopyAsked(self.state.question.command(self.state.root, "show", source=group), "the command")
-            )
+        state, detail = self.state, self.state.group_detail.value
+        if detail is not None and state.info is not None:
+            group = state.info.source.groups[detail.group]
+            self.operations.copy_command(state.question.command(state.root, "show", source=group))
 
     @on(ImageGrid.Opened)
-    def _opened(self, message: ImageGrid.Opened) -> None:
-        shown, tiles = self._shown[0] if self._shown else None, message.tiles
-        if not isinstance(shown, GroupSeen) or tiles[message.place].target is None:
+    def _open_image(self, message: ImageGrid.Opened) -> None:
+        detail, tiles = self._drawn_detail, message.tiles
+        if detail is None or tiles[message.index].target is None:
             return
-        effects, examples = shown.effects, [tile.index for tile in tiles]
-        series = ImageSeries(
-            effects.reading, effects.question, examples, [shown.group] * len(tiles), "", "that it moves"
-        )
+        effects, examples = detail.effects, [tile.index for tile in tiles]
+        groups = [detail.group] * len(tiles)
+        series = ImageSeries(effects.snapshot, effects.question, examples, groups, "", "that it moves")
         grid = self.query_one("#moved", ImageGrid)
-        self.open_image(series, message.place, lambda place: grid.select(tiles[place]))
+        self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
     def _step(self, by: int) -> None:
-        answer = self.state.answer
+        answer = self.state.ranking.value
         if answer is None:
             return
         order = [row.index for row in answer.report.ranking.rows]
-        place = order.index(self.state.group) if self.state.group in order else 0
-        self.post_message(self.GroupChosen(order[(place + by) % len(order)]))
+        index = order.index(self.state.group) if self.state.group in order else 0
+        self._go_to(order[(index + by) % len(order)])
 
-    def _nothing(self) -> str:
+    def _go_to(self, group: int) -> None:
+        self.state.group = group
+        self.changed()
+
+    def _empty_reason(self) -> str:
         """Why no class can be shown; empty if one can."""
         state = self.state
-        if state.answer is None:
-            return state.rank_problem or state.problem or "reading the models..."
-        if state.effects is None:
-            return state.effects_problem or "estimating what each class does to each image..."
+        if state.ranking.value is None:
+            return state.ranking.error or state.sweep.error or "reading the models..."
+        if state.effects.value is None:
+            return state.effects.error or "estimating what each class does to each image..."
         return ""
 
     def _show_heading(self) -> None:
-        state = self.state
-        answer, overview, seen = state.answer, state.overview, self._seen()
-        group = seen.group if seen is not None else state.group
-        if answer is None or overview is None or overview.info is None:
+        state, style = self.state, self.state.style
+        ranking, info, detail = state.ranking.value, state.info, self._detail()
+        group = detail.group if detail is not None else state.group
+        if ranking is None or info is None:
             return
-        row = next((row for row in answer.report.ranking.rows if row.index == group), None)
+        row = next((row for row in ranking.report.ranking.rows if row.index == group), None)
         if row is None:
             return
-        sizes, width = overview.info.source.sizes, self.size.width - 2
-        lines = [group_heading(answer.report, row, sizes[row.index], state.style, width)]
-        if seen is None:
-            working = state.effects_problem or state.rank_problem or "working it out..."
-            lines.append(Text.assemble((plain(working, state.style.ascii), state.style.warning)))
-        problem = (seen.reason if seen is not None else "") or next(filter(None, state.image_problems.values()), "")
-        if problem:
-            lines.append(Text.assemble((plain(problem, state.style.ascii), state.style.warning)))
+        lines = [group_heading(ranking.report, row, info.source.sizes[row.index], style, self.size.width - 2)]
+        if detail is None:
+            queries = (state.effects, state.ranking, state.group_detail)
+            reason = next((query.error for query in queries if query.error), "working it out...")
+            lines.append(Text.assemble((plain(reason, style.ascii), style.warning)))
+        errors = (detail.samples_error if detail is not None else "", *state.image_errors.values())
+        error = next(filter(None, errors), "")
+        if error:
+            lines.append(Text.assemble((plain(error, style.ascii), style.warning)))
         text = Text("\n").join(lines)
         if text != self._heading:
             self._heading = text
             self.query_one("#heading", Static).update(text)
 
-    def _show_seen(self) -> None:
-        seen, style = self._seen(), self.state.style
+    def _show_detail(self) -> None:
+        detail, style = self._detail(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
-        beside = self.query_one("#beside")
-        size = (beside.size.width, beside.size.height)
-        if self._shown == (seen, style, self.size, size):
-            if self._pictures != self.state.album.changes:
-                self._pictures = self.state.album.changes
+        side = self.query_one("#beside").size
+        drawn = (detail, style, self.size, side)
+        if self._drawn == drawn:
+            if self._image_changes != self.state.images.changes:
+                self._image_changes = self.state.images.changes
                 moved.redraw()
                 samples.redraw()
-                self.ask_for_pictures()  # those of the next page, once those that are seen are there
+                self.request_images()  # those of the next page, once those on the screen are there
             return
-        before, self._shown = self._shown, (seen, style, self.size, size)
-        if seen is None or seen.moved is None:
+        before, self._drawn_detail, self._drawn = self._drawn_detail, detail, drawn
+        if detail is None:
             for grid in (moved, samples):
                 grid.show((), style, follow=False)
             self.query_one("#class-effects", Static).update("")
             return
-        follow = bool(before) and isinstance(before[0], GroupSeen) and before[0].group == seen.group
-        target = seen.effects.reading.target
+        follow = before is not None and before.group == detail.group
+        snapshot = detail.effects.snapshot
         captions = 2 if self.size.height >= _TALL else 1
-        images = example_effect_rows(
-            seen.moved, target, seen.effects.reading.target_info.classes, style, captions=captions
-        )
+        classes = snapshot.target_info.classes
+        images = example_effect_rows(detail.moved, snapshot.target, classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
-        samples.show((sample_row(seen.samples, style),), style, captions=0, follow=follow)
-        room = max(size[1] - _SAMPLE_ROWS, size[1] // 2)
-        lines = class_effect_lines(seen.moved, style, max(size[0] - 3, 20), room)
+        samples.show((sample_row(detail.samples, style),), style, captions=0, follow=follow)
+        room = max(side.height - _SAMPLE_ROWS, side.height // 2)
+        lines = class_effect_lines(detail.moved, style, max(side.width - 3, 20), room)
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
-    def _seen(self) -> GroupSeen | None:
-        """The last look at a group, if it answers the question that is asked.
+    def _detail(self) -> GroupDetail | None:
+        """Return the latest detail of a group, if it answers the current question.
 
-        While the next group is looked at, which takes milliseconds, it is of the one before: all of the screen is.
+        While that of the next group is computed, which takes milliseconds, it is of the one before: as is all of the
+        screen.
         """
-        seen, state = self.state.seen, self.state
-        if seen is None or not seen.effects.question == state.question == state.answered:
+        detail, state = self.state.group_detail.value, self.state
+        if detail is None or state.ranking.is_stale or detail.effects.question != state.question:
             return None
-        return seen if seen.group == state.group or seen.effects.examples is not None else None
+        return detail if detail.group == state.group or detail.effects.examples is not None else None

@@ -1,15 +1,16 @@
 """Mode 1, Sweep: how a run goes, at a glance; stop and resume."""
 
+from collections.abc import Iterable
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.message import Message
 
 from tui_influence.render.run import model_lines, run_summary
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.commands import command
-from tui_influence.tui.messages import CopyAsked
+from tui_influence.tui.operations import run_command
 from tui_influence.tui.screens.base import ModeScreen
+from tui_influence.tui.state import AnyQuery
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 
 _WIDE = 120
@@ -28,11 +29,9 @@ class SweepScreen(ModeScreen):
     hint = "<app.rank> shows which classes help or hurt.  <app.quit> leaves, the sweep goes on.  <app.help> the keys."
     BINDINGS = bindings("sweep")
 
-    class StopAsked(Message):
-        """The run is to be stopped."""
-
-    class ResumeAsked(Message):
-        """The run is to go on."""
+    def queries(self) -> Iterable[AnyQuery]:
+        """Ask how the reliability grew."""
+        return (self.state.reliability,)
 
     def body(self) -> ComposeResult:
         """Lay out how the run stands, and how its models do."""
@@ -50,13 +49,16 @@ class SweepScreen(ModeScreen):
         wide = width >= _WIDE
         half = width // 2 - 5 if wide else width - 6  # margins, and room for a scroll bar
         state = self.state
-        lines = run_summary(state.overview, state.style, half, error=state.problem, preparing=state.preparing)
+        lines = run_summary(
+            state.overview, state.style, half, error=state.sweep.error, preparing=state.preparing.get(state.root, "")
+        )
         self.query_one("#standing", IncrementalText).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
-        growth, style = self.state.growth, self.state.style
-        if growth is not None:
-            asked = self.state.question
-            about = ", ".join(part for part in (asked.target, asked.target_class) if part)
+        reliability, style = self.state.reliability, self.state.style
+        growth = reliability.value
+        if growth is not None and not reliability.is_stale:
+            question = self.state.question
+            about = ", ".join(part for part in (question.target, question.target_class) if part)
 
             drawn = model_lines(growth, style, min(half, 90), tall, about)
             for line in drawn:
@@ -72,17 +74,17 @@ class SweepScreen(ModeScreen):
         if action == "resume":
             ended = overview is not None and overview.info is not None and not overview.is_active
             finished = overview is not None and overview.state is State.DONE and not overview.left
-            return ended and not finished and not self.state.preparing
+            return ended and not finished and self.state.root not in self.state.preparing
         return True
 
     def action_stop(self) -> None:
-        """Ask for the run to stop."""
-        self.post_message(self.StopAsked())
+        """Stop the run, after asking."""
+        self.operations.stop(self.state.sweep)
 
     def action_resume(self) -> None:
-        """Ask for the run to go on."""
-        self.post_message(self.ResumeAsked())
+        """Continue the run, after asking."""
+        self.operations.resume(self.state.sweep)
 
     def action_command(self) -> None:
         """Copy the command that says the same."""
-        self.post_message(CopyAsked(command("status", self.state.root), "the command"))
+        self.operations.copy_command(run_command("status", self.state.root))

@@ -22,30 +22,31 @@ if TYPE_CHECKING:
     from tui_influence.analysis.types import (
         RankReport,
     )
-    from tui_influence.tui.table_models import Sheet
+    from tui_influence.tui.table_models import RankModel
 
 
 _NARROW = 60
 
 
 def question_lines(
-    state: RunState, sheet: "Sheet | None", shown: int, order: str, marks: int, width: int
+    state: RunState, model: "RankModel | None", n_shown: int, order: str, marks: int, width: int
 ) -> list[Text]:
     """Return two lines, and a third where something is wrong with the data.
 
     Args:
         state: question and answer.
-        sheet: what the table holds; None without a ranking.
-        shown: its rows that pass the filter.
+        model: what the table holds; None without a ranking.
+        n_shown: its rows that pass the filter.
         order: their order, in words.
         marks: lines that are marked.
         width: of the lines.
     """
     style = state.style
-    first = _with_right(_asked(state, width), _trust(state, width), width)
-    second = Text(_counted(state, sheet, shown, order, marks) if sheet else "", style=style.quiet)
+    first = _with_right(_question(state, width), _reliability(state, width), width)
+    second = Text(_contents(state, model, n_shown, order, marks) if model else "", style=style.quiet)
     lines = [first, second]
-    notes = [note for answer in (state.answer, state.second) if answer is not None for note in answer.warnings]
+    answers = (state.ranking.value, state.comparison.value)
+    notes = [note for answer in answers if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
         lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
     for line in lines:
@@ -53,85 +54,86 @@ def question_lines(
     return lines
 
 
-def _asked(state: RunState, width: int) -> Text:
-    style, asked, versus = state.style, state.question, state.versus
-    room = max(width // (4 if versus else 3), 8)
-    target = _cut(_target(state, asked), room, style)
-    how = f", {asked.output_kind}, {asked.estimator}"
-    if versus is None:
-        return Text.assemble((target, "bold"), f"  {_part(asked, style)}{how}")
-    rival = _cut(_target(state, versus), room, style)
-    if _target(state, asked) == _target(state, versus):
-        first, second, before = _part(asked, style), _part(versus, style), f"{target}  "
+def _question(state: RunState, width: int) -> Text:
+    style, question, other = state.style, state.question, state.comparison.question
+    room = max(width // (4 if other else 3), 8)
+    target = _cut(_target(state, question), room, style)
+    how = f", {question.output_kind}, {question.estimator}"
+    if other is None:
+        return Text.assemble((target, "bold"), f"  {_part(question, style)}{how}")
+    other_target = _cut(_target(state, other), room, style)
+    if _target(state, question) == _target(state, other):
+        first, second, before = _part(question, style), _part(other, style), f"{target}  "
     else:
-        first, second, before = _whole(target, asked, style), _whole(rival, versus, style), ""
+        first, second, before = _whole(target, question, style), _whole(other_target, other, style), ""
     return Text.assemble(before, (first, "bold"), " against ", (second, "bold"), how)
 
 
-def _target(state: RunState, asked: Question) -> str:
-    info = state.overview.info if state.overview else None
-    return asked.target or (info.targets[0].name if info else "")
+def _target(state: RunState, question: Question) -> str:
+    info = state.info
+    return question.target or (info.targets[0].name if info else "")
 
 
-def _whole(target: str, asked: Question, style: Style) -> str:
-    return f"{target}, {_part(asked, style)}" if asked.target_class is not None else target
+def _whole(target: str, question: Question, style: Style) -> str:
+    return f"{target}, {_part(question, style)}" if question.target_class is not None else target
 
 
-def _part(asked: Question, style: Style) -> str:
-    return "all classes" if asked.target_class is None else _cut(asked.target_class, 24, style)
+def _part(question: Question, style: Style) -> str:
+    return "all classes" if question.target_class is None else _cut(question.target_class, 24, style)
 
 
 def _cut(name: str, cells: int, style: Style) -> str:
     return cut(plain(name, style.ascii), cells, style.ellipsis)
 
 
-def _trust(state: RunState, width: int) -> Text:
-    style, answer, second = state.style, state.answer, state.second
+def _reliability(state: RunState, width: int) -> Text:
+    style, answer, comparison = state.style, state.ranking.value, state.comparison
     if answer is None:
         return Text("")
-    if state.answered != state.question:
+    if state.ranking.is_stale:
         return Text("working it out...", style=style.warning)
-    if state.versus is None:
-        return _one(answer.report, style)
-    if state.versus_problem:
+    if comparison.question is None:
+        return _reliability_words(answer.report, style)
+    if comparison.error:
         return Text("cannot be compared", style=style.warning)
-    if second is None or state.second_answered != state.versus:
+    if comparison.value is None or comparison.is_stale:
         return Text("working out the second...", style=style.warning)
-    reports = (answer.report, second.report)
+    reports = (answer.report, comparison.value.report)
     noise = any(report.is_noise() for report in reports)
     if width < _NARROW and not noise:
         return Text("")
-    return Text(f"reliability {' and '.join(map(_word, reports))}", style=style.warning if noise else "")
+    return Text(f"reliability {' and '.join(map(_reliability_number, reports))}", style=style.warning if noise else "")
 
 
-def _one(report: "RankReport", style: Style) -> Text:
-    found = report.ranking.reliability
+def _reliability_words(report: "RankReport", style: Style) -> Text:
+    reliability = report.ranking.reliability
     if report.is_noise():
         return Text("NOISE, not a result", style=style.warning)
-    if found is None:
+    if reliability is None:
         return Text("reliability unknown", style=style.quiet)
-    word = reliability_grade(found)
+    word = reliability_grade(reliability)
     word = "uncertain" if word == "noise" else word
-    return Text(f"reliability {found.value:z.2f}, {word}")
+    return Text(f"reliability {reliability.value:z.2f}, {word}")
 
 
-def _word(report: "RankReport") -> str:
-    found = report.ranking.reliability
-    return "NOISE" if report.is_noise() else "unknown" if found is None else f"{found.value:z.2f}"
+def _reliability_number(report: "RankReport") -> str:
+    reliability = report.ranking.reliability
+    return "NOISE" if report.is_noise() else "unknown" if reliability is None else f"{reliability.value:z.2f}"
 
 
-def _counted(state: RunState, sheet: "Sheet", shown: int, order: str, marks: int) -> str:
-    total = len(sheet.rows)
-    all_of_them = pluralize(total, sheet.noun, sheet.nouns)
-    some = f"{shown:,} of {all_of_them}" if shown != total else all_of_them
-    parts = [some, pluralize(sheet.models, "model"), order]
-    if sheet.agreement:
-        parts.append(sheet.agreement)
+def _contents(state: RunState, model: "RankModel", n_shown: int, order: str, marks: int) -> str:
+    total = len(model.rows)
+    all_of_them = pluralize(total, model.noun, model.nouns)
+    some = f"{n_shown:,} of {all_of_them}" if n_shown != total else all_of_them
+    parts = [some, pluralize(model.n_models, "model"), order]
+    if model.agreement:
+        parts.append(model.agreement)
     if marks:
         parts.append(f"{marks:,} marked")
-    problem = state.rank_problem or (state.versus_problem if state.versus is not None else "")
-    if problem:
-        parts.append(f"not up to date: {problem}" if state.rank_problem else f"not compared: {problem}")
+    if state.ranking.error:
+        parts.append(f"not up to date: {state.ranking.error}")
+    elif state.comparison.error and state.comparison.question is not None:
+        parts.append(f"not compared: {state.comparison.error}")
     return plain(", ".join(parts), state.style.ascii)
 
 
@@ -143,8 +145,8 @@ def _with_right(left: Text, right: Text, width: int) -> Text:
     return Text.assemble(left, " " * gap, right)
 
 
-_WORDS = {ProbeKind.FAILURES: "Failures", ProbeKind.PARTS: "Subpopulations", ProbeKind.LEAKS: "Leaks"}
-_LEAST = 16
+_TITLES = {ProbeKind.FAILURES: "Failures", ProbeKind.PARTS: "Subpopulations", ProbeKind.LEAKS: "Leaks"}
+_MIN_QUESTION = 16
 """Cells of the question below which only the view that is shown is named."""
 
 
@@ -158,14 +160,14 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
         width: of the lines.
     """
     style, probe = state.style, state.probe
-    lines = [_first(state, width)]
+    lines = [_tabs_and_question(state, width)]
     if summary:
         more = f"  {part}" if part else ""
         lines.append(Text.assemble(plain(summary, style.ascii), (plain(more, style.ascii), style.quiet)))
-    found = probe.found
-    notes = [probe.problem] if found is not None and probe.problem else []
-    notes += found.notes if found is not None else ()
-    notes += [reason for reason in state.image_problems.values() if reason]
+    result, error = probe.query.value, probe.query.error
+    notes = [error] if result is not None and error else []
+    notes += result.notes if result is not None else ()
+    notes += [reason for reason in state.image_errors.values() if reason]
     if notes and summary:
         lines.append(Text(plain(notes[0], style.ascii), style.warning))
     for line in lines:
@@ -174,30 +176,29 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
     return lines
 
 
-def _first(state: RunState, width: int) -> Text:
+def _tabs_and_question(state: RunState, width: int) -> Text:
     style, probe = state.style, state.probe
     tabs = Text("  ").join(
-        Text(f" {word} ", "bold reverse") if view is probe.view else Text(word, style.quiet)
-        for view, word in _WORDS.items()
+        Text(f" {word} ", "bold reverse") if kind is probe.kind else Text(word, style.quiet)
+        for kind, word in _TITLES.items()
     )
-    if width - tabs.cell_len - 2 < _LEAST:
-        tabs = Text(f" {_WORDS[probe.view]} ", "bold reverse")
-    asked = probe.asked(state.question)
-    found = probe.found
-    stale = found is not None and found.question != asked and not probe.problem
+    if width - tabs.cell_len - 2 < _MIN_QUESTION:
+        tabs = Text(f" {_TITLES[probe.kind]} ", "bold reverse")
+    query = probe.query
+    stale = query.value is not None and query.is_stale and not query.error
     room = max(width - tabs.cell_len - 2, 0)
-    right = Text("working it out..." if stale else _probe_heading_asked(state, asked.question, room))
+    right = Text("working it out..." if stale else _probe_question(state, query.question.question, room))
     right.stylize(style.warning if stale else "")
     right.truncate(room, overflow="crop")
     return Text.assemble(tabs, " " * (width - tabs.cell_len - right.cell_len), right)
 
 
-def _probe_heading_asked(state: RunState, asked: Question, room: int) -> str:
-    style, info = state.style, state.overview.info if state.overview else None
-    target = asked.target or (info.targets[0].name if info else "")
-    parts = [target, "all classes" if asked.target_class is None else asked.target_class]
-    how = f", {asked.output_kind}, {asked.estimator}"
-    shown = plain(", ".join(part for part in parts if part), style.ascii)
-    if cell_len(shown) + len(how) > room:
+def _probe_question(state: RunState, question: Question, room: int) -> str:
+    style, info = state.style, state.info
+    target = question.target or (info.targets[0].name if info else "")
+    parts = [target, "all classes" if question.target_class is None else question.target_class]
+    how = f", {question.output_kind}, {question.estimator}"
+    text = plain(", ".join(part for part in parts if part), style.ascii)
+    if cell_len(text) + len(how) > room:
         how = ""
-    return cut(shown, room - len(how), style.ellipsis) + how
+    return cut(text, room - len(how), style.ellipsis) + how

@@ -34,29 +34,29 @@ class ImageGrid(Widget, can_focus=True):
     BINDINGS = bindings("grid")
 
     class Opened(Message):
-        """An image is to be looked at closely: the one at `place` of all that are shown now."""
+        """An image is to be opened: the one at `index` among all images of the grid."""
 
-        def __init__(self, tiles: Sequence[CaptionedImage], place: int) -> None:
-            self.tiles, self.place = tiles, place
+        def __init__(self, tiles: Sequence[CaptionedImage], index: int) -> None:
+            self.tiles, self.index = tiles, index
             super().__init__()
 
     class Turned(Message):
-        """Other images are to be seen: pictures may be missing."""
+        """Other images are on the screen: some may have to be drawn."""
 
-    def __init__(self, album: ImageCache, style: Style, *, id: str | None = None) -> None:
+    def __init__(self, images: ImageCache, style: Style, *, id: str | None = None) -> None:
         """Begin without images.
 
         Args:
-            album: where drawn pictures are.
+            images: where drawn images are.
             style: colours and signs.
             id: of the widget.
         """
         super().__init__(id=id)
-        self._album, self._style, self._captions = album, style, 0
+        self._images, self._style, self._captions = images, style, 0
         self._shelves: Sequence[ImageRow] = ()
         self._shelf = 0
         self._cursors: list[int] = []
-        self._chosen_size: int | None = None
+        self._image_size: int | None = None
         self._drawn: list[ImageStrips | None] = []
 
     @property
@@ -80,27 +80,27 @@ class ImageGrid(Widget, can_focus=True):
             captions: lines below each picture.
             follow: leave the cursor on its image where that is still there; otherwise it goes to the first.
         """
-        held = self.current if follow else None
+        tile_before = self.current if follow else None
         self._shelves, self._style, self._captions = shelves, style, captions
         self._cursors = [0] * len(shelves)
-        self._shelf = next((place for place, shelf in enumerate(shelves) if shelf.images), 0)
-        if held is not None:
-            self._find(held)
+        self._shelf = next((index for index, shelf in enumerate(shelves) if shelf.images), 0)
+        if tile_before is not None:
+            self._find(tile_before)
         self.refresh()
         self.post_message(self.Turned())
 
     def select(self, tile: CaptionedImage) -> None:
         """Put the cursor on an image."""
         self._find(tile)
-        self._moved()
+        self._follow_cursor()
 
     def missing(self, *, pages: int = 0) -> list[ImageKey]:
         """Return the keys of the pictures that are not drawn, of what is seen or so many pages after it."""
-        return [key for key in self._keys(pages) if self._album.get(key) is None]
+        return [key for key in self._keys(pages) if self._images.get(key) is None]
 
     def redraw(self) -> None:
         """Draw again if other pictures than before can be seen."""
-        if self._drawn != (drawn := [self._album.get(key) for key in self._keys(0)]):
+        if self._drawn != (drawn := [self._images.get(key) for key in self._keys(0)]):
             self._drawn = drawn
             self.refresh()
 
@@ -110,10 +110,10 @@ class ImageGrid(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the image under the mouse; twice opens it."""
-        found = self._at(event.x, event.y)
-        if found is not None:
-            self._shelf, self._cursors[found[0]] = found
-            self._moved()
+        position = self._at(event.x, event.y)
+        if position is not None:
+            self._shelf, self._cursors[position[0]] = position
+            self._follow_cursor()
             if event.chain > 1:
                 self.action_open()
 
@@ -121,7 +121,7 @@ class ImageGrid(Widget, can_focus=True):
         """Go along the shelf."""
         if self._shelves and (tiles := self._shelves[self._shelf].images):
             self._cursors[self._shelf] = min(max(self._cursors[self._shelf] + by, 0), len(tiles) - 1)
-            self._moved()
+            self._follow_cursor()
 
     def action_rows(self, by: int) -> None:
         """Go to the row above or below, on this shelf or the next."""
@@ -135,7 +135,7 @@ class ImageGrid(Widget, can_focus=True):
             self._cursors[self._shelf] = min(cursor + by * room.across, len(tiles) - 1)
         else:
             self._to_shelf(by, (cursor - start) % room.across, room)
-        self._moved()
+        self._follow_cursor()
 
     def action_edge(self, last: int) -> None:
         """Go to the first or last image of the shelf."""
@@ -149,8 +149,8 @@ class ImageGrid(Widget, can_focus=True):
 
     def action_size(self, by: int) -> None:
         """Take the next size of pictures."""
-        self._chosen_size = self._room().next_size(by)
-        self._moved()
+        self._image_size = self._room().next_size(by)
+        self._follow_cursor()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the widget."""
@@ -158,11 +158,11 @@ class ImageGrid(Widget, can_focus=True):
         blank = Strip.blank(width, self.rich_style)
         if not self._shelves:
             return blank
-        room, seen = self._room(), self._seen()
+        room, visible = self._room(), self._visible_rows()
         at, line = divmod(y, room.row_height)
-        if at >= len(seen):
+        if at >= len(visible):
             return blank
-        number = seen[at]
+        number = visible[at]
         shelf, cursor = self._shelves[number], self._cursors[number]
         if line == 0:
             return self._line(self._title(number, room), width)
@@ -171,9 +171,9 @@ class ImageGrid(Widget, can_focus=True):
         row, inside = divmod(line - 1, room.tile_height)
         start = room.start(cursor) + row * room.across
         cells: list[Segment] = []
-        for place in range(start, min(start + room.across, len(shelf.images))):
-            current = number == self._shelf and place == cursor
-            cells += self._cells(shelf.images[place], inside, room, current=current)
+        for index in range(start, min(start + room.across, len(shelf.images))):
+            current = number == self._shelf and index == cursor
+            cells += self._cells(shelf.images[index], inside, room, current=current)
         return Strip(cells).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
     def _cells(self, tile: CaptionedImage, inside: int, room: Layout, *, current: bool) -> list[Segment]:
@@ -182,16 +182,16 @@ class ImageGrid(Widget, can_focus=True):
         gap = Segment(" " * IMAGE_GAP)
         if inside < rows:
             key = self._key(tile, room)
-            drawn = self._album.get(key)
+            drawn = self._images.get(key)
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
                 return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
-            text = "no picture" if self._album.is_missing(key) and inside == rows // 2 else ""
+            text = "no picture" if self._images.is_missing(key) and inside == rows // 2 else ""
             return [Segment(f"{cut(text, columns):^{columns}}", RichStyle.parse(self._style.quiet)), gap]
-        place = inside - rows
-        caption = tile.caption[place].copy() if place < min(len(tile.caption), self._captions) else Text("")
+        index = inside - rows
+        caption = tile.caption[index].copy() if index < min(len(tile.caption), self._captions) else Text("")
         caption.truncate(columns, overflow="ellipsis" if not self._style.ascii else "crop", pad=True)
-        if current and place < self._captions:
+        if current and index < self._captions:
             caption.stylize(self._style.cursor)
         return [*(segment for segment in caption.render(self.app.console) if segment.text != "\n"), gap]
 
@@ -211,11 +211,11 @@ class ImageGrid(Widget, can_focus=True):
         segments = [segment for segment in text.render(self.app.console) if segment.text != "\n"]
         return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
-    def _find(self, held: CaptionedImage) -> None:
+    def _find(self, wanted_tile: CaptionedImage) -> None:
         for number, shelf in enumerate(self._shelves):
-            for place, tile in enumerate(shelf.images):
-                if (tile.target, tile.index) == (held.target, held.index):
-                    self._shelf, self._cursors[number] = number, place
+            for index, tile in enumerate(shelf.images):
+                if (tile.target, tile.index) == (wanted_tile.target, wanted_tile.index):
+                    self._shelf, self._cursors[number] = number, index
                     return
 
     def _to_shelf(self, by: int, column: int, room: Layout) -> None:
@@ -232,17 +232,17 @@ class ImageGrid(Widget, can_focus=True):
             number += by
 
     def _at(self, x: int, y: int) -> tuple[int, int] | None:
-        room, seen = self._room(), self._seen()
+        room, visible = self._room(), self._visible_rows()
         at, line = divmod(y, room.row_height)
         across, inside = divmod(x, room.columns + IMAGE_GAP)
-        if at >= len(seen) or line == 0 or across >= room.across or inside >= room.columns:
+        if at >= len(visible) or line == 0 or across >= room.across or inside >= room.columns:
             return None
-        number = seen[at]
+        number = visible[at]
         start = room.start(self._cursors[number])
-        place = start + (line - 1) // room.tile_height * room.across + across
-        return (number, place) if place < len(self._shelves[number].images) else None
+        index = start + (line - 1) // room.tile_height * room.across + across
+        return (number, index) if index < len(self._shelves[number].images) else None
 
-    def _moved(self) -> None:
+    def _follow_cursor(self) -> None:
         self.refresh()
         self.post_message(self.Turned())
 
@@ -250,19 +250,19 @@ class ImageGrid(Widget, can_focus=True):
         """Keys of the pictures that are seen, or so many pages after them."""
         room = self._room()
         keys = []
-        for number in self._seen():
+        for number in self._visible_rows():
             start = room.start(self._cursors[number]) + pages * room.per_page
             keys += [self._key(tile, room) for tile in self._shelves[number].images[start : start + room.per_page]]
         return keys
 
-    def _seen(self) -> range:
+    def _visible_rows(self) -> range:
         """Which shelves are on the screen: all, or the screenful of them that holds the cursor's."""
-        count, seen = len(self._shelves), self._room().visible_rows
-        first = min(self._shelf // max(seen, 1) * seen, count - seen)
-        return range(first, first + seen)
+        count, n_visible = len(self._shelves), self._room().visible_rows
+        first = min(self._shelf // max(n_visible, 1) * n_visible, count - n_visible)
+        return range(first, first + n_visible)
 
     def _key(self, tile: CaptionedImage, layout: Layout) -> ImageKey:
         return ImageKey(tile.target, tile.index, layout.columns, self._style)
 
     def _room(self) -> Layout:
-        return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._chosen_size)
+        return Layout(self.size.width, self.size.height, len(self._shelves), self._captions, self._image_size)

@@ -35,7 +35,7 @@ class LogView(ScrollView, can_focus=True):
         self.level = Level.INFO
         self._style = style
         self._lines: Sequence[LogLine] = ()
-        self._shown: list[int] = []
+        self._line_indices: list[int] = []
         self._read = 0
         self._part = ""
         self._hits: list[int] = []
@@ -44,7 +44,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def counts(self) -> tuple[int, int]:
         """Lines shown, and lines in all."""
-        return len(self._shown), self._read
+        return len(self._line_indices), self._read
 
     @property
     def found(self) -> tuple[int, int]:
@@ -57,22 +57,22 @@ class LogView(ScrollView, can_focus=True):
         if not other and len(lines) == self._read and style == self._style:
             return
         if other:
-            self._lines, self._shown, self._read, self._hits, self._hit = lines, [], 0, [], -1
+            self._lines, self._line_indices, self._read, self._hits, self._hit = lines, [], 0, [], -1
         self._style = style
-        for place in range(self._read, len(lines)):
-            self._take(place)
+        for index in range(self._read, len(lines)):
+            self._add(index)
         self._read = len(lines)
-        self._resized()
+        self._update_size()
 
     def filter(self, level: Level) -> None:
         """Show only lines of this level or above."""
         self.level = level
-        self._again()
+        self._rebuild()
 
     def search(self, part: str) -> None:
         """Search; from what is on the screen on."""
         self._part = part.casefold()
-        self._again()
+        self._rebuild()
         if self._hits:
             self._hit = next((n for n, hit in enumerate(self._hits) if hit >= self.scroll_offset.y), 0)
             self._reveal()
@@ -86,11 +86,11 @@ class LogView(ScrollView, can_focus=True):
     def set_follow(self, follow: bool) -> None:
         """Stay at the end, or not."""
         self.follow = follow
-        self._resized()
+        self._update_size()
 
     def on_resize(self) -> None:
         """Lay out for the new size."""
-        self._resized()
+        self._update_size()
 
     def watch_show_vertical_scrollbar(self) -> None:
         """Go to the end now that there is a bar: without one, Textual does not scroll, nor move the bar when forced."""
@@ -107,18 +107,18 @@ class LogView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        place = self.scroll_offset.y + y
+        index = self.scroll_offset.y + y
         width = self.scrollable_content_region.width
-        if place >= len(self._shown):
+        if index >= len(self._line_indices):
             return Strip.blank(width, self.rich_style)
-        line, style = self._lines[self._shown[place]], self._style
+        line, style = self._lines[self._line_indices[index]], self._style
         text_style = {Level.INFO: "", Level.WARNING: style.warning, Level.ERROR: style.error}[line.level]
         stamp = line.time if width >= 100 else line.time[-8:]
         room = width - len(stamp) - 4
         text = Text(cut(plain(line.text, style.ascii), max(room, 1), style.ellipsis), style=text_style)
         if self._part:
             text.highlight_words([self._part], style.match, case_sensitive=False)
-        current = self._hit >= 0 and self._hits[self._hit] == place
+        current = self._hit >= 0 and self._hits[self._hit] == index
         parts = [
             Segment(f"{_SIGNS[line.level]} ", RichStyle.parse(text_style)),
             Segment(f"{stamp}  ", RichStyle.parse(style.quiet)),
@@ -127,21 +127,21 @@ class LogView(ScrollView, can_focus=True):
         strip = Strip([part for part in parts if part.text != "\n"]).adjust_cell_length(width)
         return strip.apply_style(self.rich_style + RichStyle.parse(style.cursor) if current else self.rich_style)
 
-    def _again(self) -> None:
-        self._shown, self._hits, self._hit = [], [], -1
-        for place in range(self._read):
-            self._take(place)
-        self._resized()
+    def _rebuild(self) -> None:
+        self._line_indices, self._hits, self._hit = [], [], -1
+        for index in range(self._read):
+            self._add(index)
+        self._update_size()
 
-    def _take(self, place: int) -> None:
-        line = self._lines[place]
+    def _add(self, index: int) -> None:
+        line = self._lines[index]
         if line.level >= self.level:
             if self._part and self._part in line.text.casefold():
-                self._hits.append(len(self._shown))
-            self._shown.append(place)
+                self._hits.append(len(self._line_indices))
+            self._line_indices.append(index)
 
-    def _resized(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._shown))
+    def _update_size(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._line_indices))
         if self.follow:
             self.call_after_refresh(self._to_end)  # only then it knows how long it is
         self.refresh()

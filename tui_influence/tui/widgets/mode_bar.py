@@ -13,7 +13,7 @@ from tui_influence.tui.actions import BY_ID, MODES
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.state import RunState
 
-_FEWEST_NAME = 6
+_MIN_NAME = 6
 _MODE = "mode"
 """What a cell's style says besides: the mode that a click there goes to."""
 
@@ -45,10 +45,10 @@ class ModeBar(Widget):
 
     def _line(self) -> Text:
         style = self._state.style
-        right = self._standing()
+        right = self._run_state()
         modes = self._modes(words=True)
         room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
-        if room < _FEWEST_NAME:
+        if room < _MIN_NAME:
             modes = self._modes(words=False)
             room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
         overview = self._state.overview
@@ -77,9 +77,9 @@ class ModeBar(Widget):
             parts.append(Text(text, style=text_style + Style.from_meta({_MODE: mode})))
         return Text("").join(parts)
 
-    def _standing(self) -> Text:
+    def _run_state(self) -> Text:
         overview, style = self._state.overview, self._state.style
-        if self._state.problem:
+        if self._state.sweep.error:
             return Text("cannot be read", style=style.error)
         if overview is None:
             return Text("")

@@ -18,15 +18,15 @@ from tui_influence.tui.widgets.incremental_text import IncrementalText
 class ProbeDetail(Vertical):
     """A source image, a test image, and lines; each only where there is one."""
 
-    def __init__(self, album: ImageCache, *, id: str) -> None:
+    def __init__(self, images: ImageCache, *, id: str) -> None:
         super().__init__(id=id)
-        self._album = album
+        self._images = images
 
     def compose(self) -> ComposeResult:
         """Lay out pictures and words."""
         with Horizontal(id="probe-pictures"):
-            yield ImageView(self._album, id="probe-source")
-            yield ImageView(self._album, id="probe-test")
+            yield ImageView(self._images, id="probe-source")
+            yield ImageView(self._images, id="probe-test")
         yield IncrementalText(id="probe-about")
 
     @property

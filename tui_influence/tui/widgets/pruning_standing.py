@@ -21,8 +21,7 @@ from tui_influence.text import (
     printable,
 )
 from tui_influence.tui.keymap import Keys
-from tui_influence.tui.pruning_state import PruningState
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import PruningState, RunState
 
 _LABEL = 14
 
@@ -30,13 +29,14 @@ _LABEL = 14
 def pruning_standing(state: RunState, width: int) -> list[Text]:
     """Return how the pruning that is looked at stands."""
     pruning, style = state.pruning, state.style
-    overview = pruning.overview
+    run = pruning.run
+    overview = run.overview
     name = Text(plain(pruning.name, style.ascii)[:30], style="bold")
     if overview is None:
-        return [Text.assemble(name, (f"  {pruning.problem or 'reading the pruning...'}", style.quiet))]
-    lines = [retrainings(overview, style, width, name), *starting(pruning.preparing, style)]
-    if pruning.problem:
-        lines.append(Text(f"cannot be read any more: {plain(pruning.problem, style.ascii)}", style=style.error))
+        return [Text.assemble(name, (f"  {run.error or 'reading the pruning...'}", style.quiet))]
+    lines = [retrainings(overview, style, width, name), *starting(state.preparing.get(run.root, ""), style)]
+    if run.error:
+        lines.append(Text(f"cannot be read any more: {plain(run.error, style.ascii)}", style=style.error))
     return [*lines, *troubles(overview, style)]
 
 
@@ -88,7 +88,8 @@ def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     """Return what is chosen, each with the key that changes it, and what that comes to: models and time."""
     pruning, style = state.pruning, state.style
     title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
-    lines = [Text(plain(title, style.ascii)[:width], style="bold"), *starting(pruning.preparing, style)]
+    step = state.preparing.get(pruning.run.root, "")
+    lines = [Text(plain(title, style.ascii)[:width], style="bold"), *starting(step, style)]
     for action, label, text in _choices(state):
         shown = cut(plain(text, style.ascii), max(width - _LABEL - 4, 8), style.ellipsis)
         key = keys.first(action) if action else ""
@@ -96,13 +97,13 @@ def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     lines.append(Text())
     if state.overview is not None and not state.overview.finished:
         lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=style.quiet))
-    elif pruning.refused:
-        lines.append(Text(plain(pruning.refused, style.ascii), style=style.error))
-    elif pruning.outline is None:
+    elif pruning.plan.error:
+        lines.append(Text(plain(pruning.plan.error, style.ascii), style=style.error))
+    elif pruning.plan.value is None:
         lines.append(Text("working out what that comes to...", style=style.quiet))
     else:
-        lines += [_line("", "models", text, style) for text in models_of(pruning, pruning.outline)[:1]]
-        lines += [_line("", "", text, style) for text in models_of(pruning, pruning.outline)[1:]]
+        lines += [_line("", "models", text, style) for text in models_of(pruning, pruning.plan.value)[:1]]
+        lines += [_line("", "", text, style) for text in models_of(pruning, pruning.plan.value)[1:]]
         time_key = keys.first("prune.time")
         lines.append(_line("", "time", time_of(state) or f"not known: {time_key} times a few training steps", style))
     return lines
@@ -115,7 +116,7 @@ def _line(key: str, label: str, text: str, style: Style) -> Text:
 def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
     """Action, label and value of what can be chosen."""
     pruning = state.pruning
-    request, outline = pruning.request, pruning.outline
+    request, outline = pruning.request, pruning.plan.value
     ks = request.drop_counts
     shown = ", ".join(map(str, ks))
     if not ks and not pruning.exists and not request.lists:
@@ -130,7 +131,7 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
         ranking = f"{', '.join(used.targets)}, {used.output}, {used.estimator}, as it began"
     else:
         asked = state.question
-        info = state.overview.info if state.overview else None
+        info = state.info
         target = asked.target or (info.targets[0].name if info else "")
         models = f", {pluralize(used.models, 'model')}" if used else ""
         narrower = asked.target_class is not None or asked.example is not None
@@ -158,7 +159,7 @@ def _seeds(state: RunState, outline: PlanPreview | None) -> str:
 
 
 def _baselines(pruning: PruningState) -> str:
-    outline = pruning.outline
+    outline = pruning.plan.value
     if outline is None:
         return "off" if pruning.request.baselines == () else "on"
     kinds = [kind.replace("-", " ") for kind in outline.pruning.stages.baselines]
@@ -169,7 +170,7 @@ def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     """Return how many models would be trained, and what follows from those."""
     found = outline.pruning
     stages = found.stages
-    done = pruning.overview.finished if pruning.overview else 0
+    done = pruning.run.overview.finished if pruning.run.overview else 0
     arms = pluralize(len(found.arms), "arm")
     lines = [f"{pluralize(found.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
     there = {arm.kind for arm in found.arms}
@@ -185,9 +186,10 @@ def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
 def time_of(state: RunState) -> str:
     """Return how long the retrainings take, as far as that is known: timed, or at the rate of the last ones."""
     pruning = state.pruning
-    if pruning.outline is None:
+    preview, cost, overview = pruning.plan.value, pruning.cost, pruning.run.overview
+    if preview is None:
         return ""
-    plan, done = pruning.outline.pruning, pruning.overview.finished if pruning.overview else 0
+    plan, done = preview.pruning, overview.finished if overview else 0
     left = plan.n_rows - done
     longer = (plan.max_rows - done) / max(left, 1)
 
@@ -198,12 +200,11 @@ def time_of(state: RunState) -> str:
             else ""
         )
 
-    if pruning.cost is not None and pruning.costed == pruning.outlined:
-        cost = pruning.cost
-        on = pluralize(cost.workers, "worker")
-        seconds = cost.seconds_per_model * left / cost.workers
+    if cost.value is not None and cost.answered == pruning.plan.answered:
+        on = pluralize(cost.value.workers, "worker")
+        seconds = cost.value.seconds_per_model * left / cost.value.workers
         return f"{format_duration(seconds)}{most(seconds)} as timed on {on}"
-    if pruning.outline.seconds is not None:
+    if preview.seconds is not None:
         whose = "pruning" if pruning.exists else "sweep"
-        return f"about {format_duration(pruning.outline.seconds)}{most(pruning.outline.seconds)}, at the {whose}'s rate"
+        return f"about {format_duration(preview.seconds)}{most(preview.seconds)}, at the {whose}'s rate"
     return ""

@@ -12,7 +12,7 @@ The Prune mode's table: the arms of a pruning, or the target classes under one o
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
@@ -27,26 +27,44 @@ from textual.strip import Strip
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 
-if TYPE_CHECKING:
-    from tui_influence.tui.table_models import Row, Written
-
-
 _MARGIN = 2
 """Cells before a line, for its mark."""
-_KEPT = 256
+_MAX_STRIPS = 256
 """Lines that are kept as drawn: some screenfuls, for what is filtered away comes back a key later."""
 
 
-class Listed(Protocol):
-    """What a table shows."""
+class TableRow(Protocol):
+    """A row of a table."""
 
     @property
-    def rows(self) -> "Sequence[Row]":
+    def group(self) -> str:
+        """Its name."""
+
+    @property
+    def index(self) -> int:
+        """The number that it is known by, in whatever order rows are shown."""
+
+
+class TableLines(Protocol):
+    """Rows as lines of text."""
+
+    def header(self) -> Text:
+        """Return the line above them."""
+
+    def line(self, index: int, /) -> Text:
+        """Return the line of the row at an index."""
+
+
+class TableModel(Protocol):
+    """The rows of a table, and how they are written."""
+
+    @property
+    def rows(self) -> Sequence[TableRow]:
         """All rows."""
 
     @property
-    def written(self) -> "Callable[[int, Style], Written]":
-        """All rows as lines of a width."""
+    def written(self) -> Callable[[int, Style], TableLines]:
+        """Return all rows as lines of a width."""
 
 
 class Table(ScrollView, can_focus=True):
@@ -69,47 +87,49 @@ class Table(ScrollView, can_focus=True):
         super().__init__()
         self.marks: set[int] = set()
         self._style = style
-        self._sheet: Listed | None = None
-        self._rows: Sequence[Row] = ()
-        self._places: dict[int, int] = {}
+        self._model: TableModel | None = None
+        self._rows: Sequence[TableRow] = ()
+        self._row_indices: dict[int, int] = {}
         self._cursor = 0
-        self._leads = False
-        self._lines: Written | None = None
+        self._is_moving = False
+        self._lines: TableLines | None = None
         self._width, self._base, self._blank = 0, RichStyle(), Strip([])
-        self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_KEPT)
+        self._strips: LRUCache[tuple[int, bool, bool], Strip] = LRUCache(_MAX_STRIPS)
 
     @property
-    def current(self) -> "Row | None":
+    def current(self) -> TableRow | None:
         """The row under the cursor."""
         return self._rows[self._cursor] if self._rows else None
 
     @property
     def current_place(self) -> int | None:
         """Where the row under the cursor is among all."""
-        return None if self.current is None else self._places[self.current.index]
+        return None if self.current is None else self._row_indices[self.current.index]
 
     @property
-    def marked(self) -> "list[Row]":
+    def marked(self) -> list[TableRow]:
         """The marked rows, in the order of all, also those that a filter hides."""
-        return [row for row in self._sheet.rows if row.index in self.marks] if self._sheet else []
+        return [row for row in self._model.rows if row.index in self.marks] if self._model else []
 
-    def show(self, sheet: Listed, rows: "Sequence[Row]", style: Style, *, follow: bool = True) -> None:
-        """Show these rows of a sheet.
+    def show(self, model: TableModel, rows: Sequence[TableRow], style: Style, *, follow: bool = True) -> None:
+        """Show these rows of a model.
 
         Args:
-            sheet: what the rows are of; columns and scale are its.
+            model: what the rows are of; columns and scale are its.
             rows: some of it, in an order.
             style: colours and signs.
             follow: keep the cursor on its row; otherwise it goes to the first.
         """
-        if sheet is not self._sheet or style != self._style:
-            self._sheet, self._style, self._lines = sheet, style, None
-            self._places = {row.index: place for place, row in enumerate(sheet.rows)}
-        before, held = self._cursor, self.current.index if self.current else None
+        if model is not self._model or style != self._style:
+            self._model, self._style, self._lines = model, style, None
+            self._row_indices = {row.index: position for position, row in enumerate(model.rows)}
+        before, index_before = self._cursor, self.current.index if self.current else None
         self._rows = rows
-        found = next((place for place, row in enumerate(rows) if row.index == held), None) if follow else None
-        with self._leading():
-            self._cursor = found if found is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
+        position = (
+            next((position for position, row in enumerate(rows) if row.index == index_before), None) if follow else None
+        )
+        with self._keeping_cursor_visible():
+            self._cursor = position if position is not None else 0 if not follow else min(before, max(len(rows) - 1, 0))
             self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
             top = self.scroll_offset.y + self._cursor - before if follow else 0
             self.scroll_to(y=max(top, 0), animate=False, immediate=True)
@@ -130,30 +150,30 @@ class Table(ScrollView, can_focus=True):
 
     def select(self, index: int) -> None:
         """Put the cursor on a row, if it is among those that are shown."""
-        place = next((place for place, row in enumerate(self._rows) if row.index == index), None)
-        if place is not None:
-            self._go(place)
+        position = next((position for position, row in enumerate(self._rows) if row.index == index), None)
+        if position is not None:
+            self._go(position)
 
     def on_resize(self) -> None:
         """Lay the columns out for the new width."""
-        with self._leading():
+        with self._keeping_cursor_visible():
             self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the line under the mouse; twice chooses it."""
-        place = self.scroll_offset.y + event.y - 1
-        if event.y > 0 and place < len(self._rows):
-            self._go(place)
+        position = self.scroll_offset.y + event.y - 1
+        if event.y > 0 and position < len(self._rows):
+            self._go(position)
             if event.chain > 1:
                 self.action_choose()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Take the cursor along where a wheel or the bar would scroll it out of sight."""
         super().watch_scroll_y(old_value, new_value)
-        if not self._leads and self._rows:
-            seen = min(max(self._cursor, self.scroll_offset.y), self.scroll_offset.y + self._room() - 1)
-            if seen != self._cursor:
-                self._cursor = min(seen, len(self._rows) - 1)
+        if not self._is_moving and self._rows:
+            visible = min(max(self._cursor, self.scroll_offset.y), self.scroll_offset.y + self._room() - 1)
+            if visible != self._cursor:
+                self._cursor = min(visible, len(self._rows) - 1)
                 self.post_message(self.CursorMoved())
 
     def action_choose(self) -> None:
@@ -193,54 +213,54 @@ class Table(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen; the first is the header."""
-        if self._sheet is None or self._width <= _MARGIN:
+        if self._model is None or self._width <= _MARGIN:
             return self._blank
         if self._lines is None:
-            self._lines = self._sheet.written(self._width - _MARGIN, self._style)
+            self._lines = self._model.written(self._width - _MARGIN, self._style)
             self._strips.clear()
         if y == 0:
             return self._strip(" " * _MARGIN, self._lines.header(), self._base)
-        place = self.scroll_offset.y + y - 1
-        if place >= len(self._rows):
+        position = self.scroll_offset.y + y - 1
+        if position >= len(self._rows):
             return self._blank
-        row = self._rows[place]
-        key = (row.index, row.index in self.marks, place == self._cursor)
+        row = self._rows[position]
+        key = (row.index, row.index in self.marks, position == self._cursor)
         strip = self._strips.get(key)
         if strip is None:
-            strip = self._strips[key] = self._row_strip(row, self._lines, cursor=place == self._cursor)
+            strip = self._strips[key] = self._row_strip(row, self._lines, cursor=position == self._cursor)
         return strip
 
-    def _row_strip(self, row: "Row", lines: "Written", *, cursor: bool) -> Strip:
+    def _row_strip(self, row: TableRow, lines: TableLines, *, cursor: bool) -> Strip:
         mark = self._style.glyph("● ", "* ") if row.index in self.marks else " " * _MARGIN
         base = self._base
         if cursor:
             base += RichStyle.parse(self._style.cursor)
             mark = mark if row.index in self.marks else self._style.glyph("▸ ", "> ")
-        return self._strip(mark, lines.line(self._places[row.index]), base)
+        return self._strip(mark, lines.line(self._row_indices[row.index]), base)
 
     def _strip(self, mark: str, text: Text, base: RichStyle) -> Strip:
         segments = [Segment(mark, RichStyle(bold=True)), *text.render(self.app.console)]
         strip = Strip([segment for segment in segments if segment.text != "\n"])
         return strip.adjust_cell_length(self._width).apply_style(base).simplify()
 
-    def _go(self, place: int) -> None:
-        with self._leading():
-            self._cursor = min(max(place, 0), max(len(self._rows) - 1, 0))
+    def _go(self, position: int) -> None:
+        with self._keeping_cursor_visible():
+            self._cursor = min(max(position, 0), max(len(self._rows) - 1, 0))
         self.refresh()
         self.post_message(self.CursorMoved())
 
     @contextmanager
-    def _leading(self) -> Iterator[None]:
+    def _keeping_cursor_visible(self) -> Iterator[None]:
         """Move the cursor, or the lines, and then scroll as little as needed for it to be seen below the header."""
-        self._leads = True
+        self._is_moving = True
         try:
             yield
             top = self.scroll_offset.y
-            wanted = min(max(top, self._cursor - self._room() + 1), self._cursor)
-            if wanted != top:
-                self.scroll_to(y=wanted, animate=False, immediate=True)
+            needed_top = min(max(top, self._cursor - self._room() + 1), self._cursor)
+            if needed_top != top:
+                self.scroll_to(y=needed_top, animate=False, immediate=True)
         finally:
-            self._leads = False
+            self._is_moving = False
 
     def _room(self) -> int:
         """Lines below the header."""
@@ -248,7 +268,7 @@ class Table(ScrollView, can_focus=True):
 
 
 class RankingTable(Table):
-    """Rows of a sheet; an index is a group's column in the masks."""
+    """Rows of a model; an index is a group's column in the masks."""
 
     help = (
         "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "

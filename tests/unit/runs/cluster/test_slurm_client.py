@@ -135,7 +135,7 @@ def test_stopping_takes_back_what_waits_and_then_ends_what_runs(programs, paths,
     paths.events.mkdir()
     said = run("status", paths.root)
     assert said.out == "■ run: stopped\n"
-    assert "warning: that it has stopped is not written down: cannot write" in said.err
+    assert "warning: could not record that the run stopped: cannot write" in said.err
     paths.events.rmdir()
     record_stopped(paths)
     record_stopped(paths)

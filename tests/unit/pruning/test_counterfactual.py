@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import fisher_exact as reference
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
+from tests.unit.pruning.test_results import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
 from tui_influence.export.counterfactual import counterfactual_document
 from tui_influence.pruning.arms import with_arms

@@ -1,4 +1,4 @@
-"""What is written, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/probes; read the diff."""
+"""Output, byte by byte. After a wanted change: TINFL_REGENERATE=1 pytest tests/unit/analysis; read the diff."""
 
 import json
 from dataclasses import replace
@@ -44,11 +44,11 @@ from tui_influence.influence.types import (
     RankedGroup,
 )
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.counterfactual import CounterfactualPlan
 from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.types import (
     ArmOnExample,
     ControlComparison,
+    CounterfactualPlan,
     CounterfactualPreview,
     CounterfactualResult,
     FlipCounts,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.test_measured import ESTIMATE, N, flat, pruned
+from tests.unit.pruning.test_results import ESTIMATE, N, flat, pruned
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import class_relative
 from tui_influence.analysis.class_relative import MIN_MODELS, class_relative_influence
 from tui_influence.analysis.ranking import Question, rank

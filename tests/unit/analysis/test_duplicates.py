@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.probes.test_likeness import smooth
+from tests.unit.analysis.test_image_similarity import smooth
 from tests.unit.store.conftest import make_info
 from tui_influence.analysis import duplicates
 from tui_influence.analysis import duplicates as copies_module
@@ -192,7 +192,7 @@ def test_copies_are_looked_for_among_the_test_images_of_the_target_that_is_asked
 
 def test_of_a_run_over_groups_only_their_images_are_compared_and_keep_their_places(run):
     config, info, data = run
-    in_group = np.flatnonzero(data.groups.of >= 0)
+    in_group = np.flatnonzero(data.groups.group_of_image >= 0)
     assert len(in_group) == 5
     found = find_run_duplicates(config, info, data, 1, grouped=True)
     assert {(copy.source, copy.target) for copy in found.pairs} == {(3, 0)}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import failures as module
 from tui_influence.analysis.failures import (
     find_failures,

@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.probes.sweeps import read_sweep, write_sweep
+from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis.ranking import Question
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import dropped_groups
 from tui_influence.pruning.counterfactual import (
     DEFAULT_SEEDS,
     MIN_SEEDS,
-    CounterfactualPlan,
     fisher_exact,
     plan_counterfactual,
 )
@@ -23,6 +22,9 @@ from tui_influence.pruning.options import (
     counterfactual_paths,
 )
 from tui_influence.pruning.planning import pruning_directory
+from tui_influence.pruning.types import (
+    CounterfactualPlan,
+)
 from tui_influence.roles import (
     ArmKind,
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.test_measured import LABELS, flat, pruned
+from tests.unit.pruning.test_results import LABELS, flat, pruned
 from tui_influence.pruning.arms import arm_key, with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.stages import extend_plan, repeats_needed

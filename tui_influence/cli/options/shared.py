@@ -1,0 +1,105 @@
+"""Arguments and options that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tui_influence.analysis.question import Question
+from tui_influence.cli.completion import complete_results, complete_target, complete_target_class
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, ESTIMATORS
+
+# Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
+Results = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RESULTS",
+        help="Results directory of a run.",
+        show_default=False,
+        readable=False,
+        autocompletion=complete_results,
+    ),
+]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Config file (TOML).", show_default=False, readable=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+CsvFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help='Write a CSV file ("-": to stdout) instead of showing the results.')
+]
+Foreground = Annotated[
+    bool, typer.Option("--foreground", help="Wait until the run ends, instead of training in the background.")
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Retry models that failed permanently.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", help='Devices to train on, such as "cuda:0,cuda:1", "cpu" or "auto"; default: as in the config.'
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Target, by name; default: the first target of the run.",
+        autocompletion=complete_target,
+    ),
+]
+TargetClass = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        metavar="CLASS",
+        help="Class of the target, by name; default: all its classes.",
+        autocompletion=complete_target_class,
+    ),
+]
+Example = Annotated[
+    int | None, typer.Option(metavar="NUMBER", help="Test example of the target, by number from 0; default: all.")
+]
+if TYPE_CHECKING:
+    EstimatorName = str
+else:  # typer reads the choices from the type, and mypy reads no table
+    EstimatorName = Literal[tuple(ESTIMATORS)]
+ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
+Estimator = Annotated[EstimatorName, typer.Option(help=f"Estimator of influences. {ESTIMATOR_HELP}.")]
+OutputKind = Annotated[
+    Literal["margin", "probability", "correct"],
+    typer.Option(help="Output that influence is measured on: margin in nats, probability, or correctness."),
+]
+Split = Annotated[
+    Literal["estimate", "evaluate", "all"], typer.Option(help="Test examples to use: one of two halves, or all.")
+]
+Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")]
+ColorChoice = Literal["auto", "truecolor", "256", "none"]
+Color = Annotated[ColorChoice, typer.Option(help="Colours to use; auto: those that the terminal reports.")]
+ThemeChoice = Literal["dark", "light"]
+Theme = Annotated[ThemeChoice, typer.Option(help="Background of the terminal.")]
+Columns = Annotated[
+    int | None,
+    typer.Option(min=2, max=500, metavar="CELLS", help="Width of an image in terminal cells; default: fit the screen."),
+]
+ProtocolChoice = Literal["auto", "blocks", "kitty", "iterm2"]
+Protocol = Annotated[
+    ProtocolChoice,
+    typer.Option(help="Draw images with block characters, or with the graphics of kitty or iTerm2; auto: detect."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """Options of a command that asks a run about influences."""
+
+    results: Results
+    target: Target = None
+    target_class: TargetClass = None
+    example: Example = None
+    estimator: Estimator = DEFAULT_ESTIMATOR
+    output_kind: OutputKind = "margin"
+    split: Split = "estimate"
+
+    @property
+    def question(self) -> Question:
+        """The question that the options state."""
+        return Question(self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind)

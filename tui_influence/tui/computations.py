@@ -1,0 +1,152 @@
+"""The computations behind the queries about the sweep. Loads numpy: imported by the thread that computes."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from textual.strip import Strip
+
+from tui_influence.analysis import class_effects
+from tui_influence.analysis.class_effects import MAX_VALUES
+from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.failures import find_failures
+from tui_influence.analysis.leakage import find_leaks
+from tui_influence.analysis.names import groups_are_images
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import data_warnings, rank
+from tui_influence.analysis.reliability_curve import reliability_curve
+from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
+from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
+from tui_influence.analysis.types import ExampleQuestion, ExampleReport, Leaks, ProbeKind, ProbeQuestion, ProbeResult
+from tui_influence.errors import ConfigError
+from tui_influence.images.text_image import Ink, draw_image
+from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
+from tui_influence.store.paths import Paths
+from tui_influence.text import printable
+from tui_influence.tui.background import attempt
+from tui_influence.tui.image_cache import ImageKey, ImageStrips
+from tui_influence.tui.queries import QueryInput
+from tui_influence.tui.state import GroupDetail, GroupQuestion
+
+T = TypeVar("T")
+
+MAX_EXAMPLES = 60
+"""Examples of those that a group helps, and of those it hurts, most: pages of them."""
+MAX_HARMFUL_GROUPS = 8
+"""Harmful groups of a failure; a CSV has as many as the command's."""
+
+
+def _of_snapshot(compute: Callable[[RunSnapshot, Question], T], inputs: QueryInput, question: Question) -> T:
+    """Compute from a snapshot of the models that are recorded now; queries of one target share it."""
+    # Taken out, so that the snapshot of before is gone before the next one is read.
+    snapshot = read_snapshot(
+        Paths(inputs.root), inputs.info, question.target, inputs.snapshots.pop(question.target, None)
+    )
+    inputs.snapshots[question.target] = snapshot
+    value = compute(snapshot, question)
+    snapshot.outputs.release()
+    return value
+
+
+def _group(inputs: QueryInput, question: GroupQuestion) -> GroupDetail:
+    effects, group = question.effects, question.group
+    thumbnails, error = attempt(partial(read_source_thumbnails, Paths(inputs.root)))
+    indices = np.flatnonzero(thumbnails[1] == group) if thumbnails is not None else ()
+    return GroupDetail(
+        effects, group, effects.of_group(group, MAX_EXAMPLES), tuple(int(index) for index in indices), error
+    )
+
+
+def _example(inputs: QueryInput, question: ExampleQuestion) -> ExampleReport:
+    return explain_example(question.reading, question.question, question.example, question.group)
+
+
+def _probe(inputs: QueryInput, question: ProbeQuestion) -> ProbeResult:
+    return _of_snapshot(partial(_probe_snapshot, question), inputs, question.question)
+
+
+def _probe_snapshot(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question) -> ProbeResult:
+    notes = data_warnings(snapshot)
+    if probe.kind is ProbeKind.FAILURES:
+        limit = max(MAX_VALUES // max(len(snapshot.info.source.groups), 1), 1)
+        result = find_failures(snapshot, question, top=limit, n_groups=MAX_HARMFUL_GROUPS)
+        return ProbeResult(probe, snapshot, result, notes, limit if len(result.examples) < result.n_wrong else None)
+    if probe.kind is ProbeKind.PARTS and probe.source is not None:
+        return ProbeResult(probe, snapshot, driven_examples(snapshot, question, probe.source), notes)
+    if probe.kind is ProbeKind.PARTS:
+        return ProbeResult(probe, snapshot, find_subpopulations(snapshot, question), notes)
+    return _leaks(probe, snapshot, question, notes)
+
+
+def _leaks(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question, notes: tuple[str, ...]) -> ProbeResult:
+    if not groups_are_images(snapshot.info):
+        results = shlex.quote(str(snapshot.paths.root))
+        raise ConfigError(
+            "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
+            f"`tinfl leaks {printable(results)} --init images.toml` writes the config of one, for the classes that "
+            "matter. Copies of test images are found in any run, by their pixels: "
+            f"`tinfl leaks {printable(results)} --duplicates`"
+        )
+    result = find_leaks(snapshot, question)
+    thumbnails, error = attempt(partial(read_source_thumbnails, snapshot.paths))
+    samples = _samples_of_leaks(thumbnails[1], result) if thumbnails is not None else {}
+    return ProbeResult(probe, snapshot, result, notes, samples=samples, samples_error=error)
+
+
+def _samples_of_leaks(groups: NDArray[np.integer[Any]], result: Leaks) -> dict[int, int]:
+    """Return the position of each leaking group's first image among the stored images of the source."""
+    leaking = {leak.group for leak in (*result.helped, *result.hurt)}
+    return {int(group): index for index, group in reversed([*enumerate(groups)]) if int(group) in leaking}
+
+
+COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
+    "ranking": partial(_of_snapshot, rank),
+    "comparison": partial(_of_snapshot, rank),
+    "reliability": partial(_of_snapshot, reliability_curve),
+    "effects": partial(_of_snapshot, class_effects.estimate_effects),
+    **dict.fromkeys(ProbeKind, _probe),
+    "group": _group,
+    "example": _example,
+}
+
+
+def draw_images(
+    root: Path, keys: Sequence[ImageKey]
+) -> tuple[dict[ImageKey, ImageStrips | None], dict[int | None, str]]:
+    """Draw images of a run.
+
+    Returns:
+        each image, None for one that cannot be drawn; and for each target (None: the source) the reason, if there is
+        such an image.
+    """
+    paths = Paths(root)
+    thumbnails: dict[int | None, NDArray[np.uint8] | None] = {}
+    images: dict[ImageKey, ImageStrips | None] = {}
+    errors: dict[int | None, str] = {}
+    for key in keys:
+        if key.target not in thumbnails:
+            thumbnails[key.target], errors[key.target] = attempt(partial(_thumbnails, paths, key.target))
+        stored = thumbnails[key.target]
+        if stored is not None and 0 <= key.index < len(stored):
+            images[key] = _draw(stored[key.index], key)
+        else:
+            images[key] = None
+            errors[key.target] = errors[key.target] or "the run keeps fewer images than examples: is it half copied?"
+    return images, errors
+
+
+def _draw(image: NDArray[np.uint8], key: ImageKey) -> ImageStrips:
+    style, side = key.style, image.shape[1]
+    columns = key.columns if key.columns < side else key.columns // side * side
+    ink = Ink.BLOCKS_256 if style.few_colours else Ink.BLOCKS
+    if style.ascii or not style.coloured:
+        ink = Ink.ASCII if style.ascii else Ink.SHADES
+    return tuple(Strip(row, columns) for row in draw_image(image, columns, ink, dark=style.dark))
+
+
+def _thumbnails(paths: Paths, target: int | None) -> NDArray[np.uint8]:
+    return read_source_thumbnails(paths)[0] if target is None else read_thumbnails(paths.target(target))

@@ -1,0 +1,159 @@
+"""Retrainings: the computations behind the queries about them, and how they are timed and started.
+
+Each function does what the command does, by the same functions. Loads numpy and pydantic: imported by the thread that
+does so.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.config.loader import config_from_json
+from tui_influence.errors import ConfigError
+from tui_influence.pruning.counterfactual import load_counterfactual, plan_counterfactual
+from tui_influence.pruning.options import PruningRequest
+from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, preview_plan, pruning_names
+from tui_influence.pruning.planning import start_pruning as start_plan
+from tui_influence.pruning.recommendation import predicted_best
+from tui_influence.pruning.results import load_results
+from tui_influence.pruning.types import (
+    CounterfactualPreview,
+    CounterfactualResult,
+    PlanPreview,
+    PruningProposal,
+    PruningResults,
+)
+from tui_influence.runs.cost import NOT_TIMED, Cost, trains_here
+from tui_influence.runs.launch import start
+from tui_influence.runs.overview import Overview
+from tui_influence.runs.resume import request_to_resume
+from tui_influence.runs.supervisor import Observer
+from tui_influence.store.paths import Paths
+from tui_influence.store.pruning_plan import Pruning, read_arms
+from tui_influence.store.run_info import RunInfo
+from tui_influence.tui.queries import QueryInput
+
+
+def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:
+    return tuple(pruning_names(Paths(inputs.root)))
+
+
+def _arms(inputs: QueryInput, question: None) -> PruningResults:
+    pruning_paths = Paths(inputs.root)
+    return load_results(pruning_paths, inputs.info, read_arms(pruning_paths))
+
+
+def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
+    paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
+    pruning, _ = preview_plan(paths, inputs.info, Paths(paths.prunings / question.name), request)
+    return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
+
+
+def _counterfactual(inputs: QueryInput, question: int) -> CounterfactualResult:
+    pruning_paths = Paths(inputs.root)
+    return load_counterfactual(pruning_paths, inputs.info, read_arms(pruning_paths), question)
+
+
+COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
+    "prunings": _prunings,
+    "arms": _arms,
+    "plan": _plan,
+    "counterfactual": _counterfactual,
+}
+"""The computation behind each query about retrainings."""
+
+
+def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, question: Question) -> CounterfactualPreview:
+    """Return what a counterfactual of the question's example would retrain; it takes a ranking.
+
+    Raises:
+        TinflError: there is nothing to retrain.
+    """
+    plan = plan_counterfactual(snapshot, question)
+    pruning, _ = preview_plan(snapshot.paths, snapshot.info, plan.pruning_paths, plan.request)
+    label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
+    return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, sweep, None))
+
+
+def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
+    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
+    rows = plan.rows()
+    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
+    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
+        return 3600 * left / pruning.heartbeat.models_per_hour
+    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
+        alpha = sweep.info.design.get("alpha")
+        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
+        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
+        return 3600 * longer * left / sweep.heartbeat.models_per_hour
+    return None
+
+
+def resume_run(root: Path, retry_failed: bool, observer: Observer) -> None:
+    """Start a supervisor that continues a run.
+
+    Raises:
+        TinflError: it cannot be continued.
+    """
+    start(request_to_resume(root, retry_failed=retry_failed), observer)
+
+
+def start_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> None:
+    """Start the retrainings of a proposal.
+
+    Raises:
+        TinflError: they cannot be planned or started.
+    """
+    start_plan(_plan_pruning(root, info, proposal, observer), _pruning_paths(root, proposal), observer)
+
+
+def time_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> Cost:
+    """Time a few training steps of a proposal.
+
+    Raises:
+        ConfigError: this machine does not train them.
+        TinflError: they cannot be planned.
+    """
+    if not trains_here(config_from_json(info.config)):
+        raise ConfigError(NOT_TIMED)
+    plan = _plan_pruning(root, info, proposal, observer)
+    observer.stage("timing a few training steps", 0, 0)
+    return plan_cost(plan)
+
+
+def start_counterfactual(
+    root: Path, info: RunInfo, counterfactual_root: Path, preview: CounterfactualPreview, observer: Observer
+) -> None:
+    """Start the retrainings of a counterfactual.
+
+    Raises:
+        TinflError: they cannot be planned or started.
+    """
+    paths = Paths(counterfactual_root)
+    plan = plan_pruning(Paths(root), info, paths, preview.plan.request, observer.stage)
+    start_plan(plan, paths, observer)
+
+
+def pruning_request(info: RunInfo, proposal: PruningProposal) -> PruningRequest:
+    """Return a proposal's request, with the ranking that its question asks for.
+
+    Raises:
+        ResultsError: the run has no such target.
+    """
+    question = proposal.question
+    if question is None:
+        return proposal.request
+    target = info.targets[info.target_index(question.target)].name
+    return replace(proposal.request, weights={target: 1.0}, estimator=question.estimator, output=question.output_kind)
+
+
+def _pruning_paths(root: Path, proposal: PruningProposal) -> Paths:
+    return Paths(Paths(root).prunings / proposal.name)
+
+
+def _plan_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> PruningPlan:
+    paths, request = Paths(root), pruning_request(info, proposal)
+    return plan_pruning(paths, info, _pruning_paths(root, proposal), request, observer.stage)
