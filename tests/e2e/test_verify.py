@@ -88,7 +88,7 @@ def test_a_dry_run_trains_nothing(sweep):
     ("options", "reason"),
     [
         (("--verify",), "--verify needs --example"),
-        (("--example", 3, "--seeds", 4), "are for --verify"),
+        (("--example", 3, "--seeds", 4), "need --verify"),
         (("--verify", "--example", 3, "--groups", 2), "are for the list of failures"),
         (("--verify", "--example", 100000), "no example 100000"),
         (("--verify", "--example", 3, "--devices", "cuda:9", "--seeds", 2), "cuda"),

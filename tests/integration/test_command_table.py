@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from tests.integration.command_line import run
+from tests.integration.test_imports import HEAVY, loaded, running
 from tui_influence.cli.app import COMMANDS
+from tui_influence.config.messages import KINDS
 
 HELP_LENGTH = 50
 
@@ -41,3 +43,13 @@ def test_a_mistyped_command_is_answered_with_a_similar_one():
     answer = run("rnak")
     assert answer.code == 2
     assert "rnak" in answer.err
+
+
+def test_the_help_of_init_lists_the_kinds_of_datasets():
+    text = run("init", "--help").out
+    assert all(kind in text for kind in KINDS["source"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_loads_nothing_heavy(name):
+    assert not loaded(running(name, "--help")) & {*HEAVY, "numpy", "scipy", "PIL"}

@@ -17,13 +17,13 @@ from tui_influence.pruning.curve import (
     ARM_STYLES,
     KEEP_EVERYTHING,
     ArmStyle,
-    Quantity,
     drop_axis_label,
     removal_curves,
 )
 from tui_influence.pruning.types import (
     Point,
     PruningResults,
+    Quantity,
     RemovalCurves,
 )
 from tui_influence.render.format import cut

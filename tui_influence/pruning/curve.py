@@ -8,7 +8,6 @@ reader who sees few colours, the curves can still be distinguished.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Literal
 
 from tui_influence.analysis.names import (
     PLURAL,
@@ -18,13 +17,12 @@ from tui_influence.pruning.types import (
     ArmResult,
     Point,
     PruningResults,
+    Quantity,
     RemovalCurves,
 )
 from tui_influence.roles import (
     ArmKind,
 )
-
-Quantity = Literal["accuracy", "margin"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def drop_axis_label(results: PruningResults) -> str:
 
 
 def _point(result: ArmResult, quantity: Quantity) -> Point:
-    score = result.accuracy if quantity == "accuracy" else result.margin
+    score = result.score(quantity)
     mean = score.mean
     if quantity == "accuracy" and isfinite(mean.low):
         # t knows no bounds, an accuracy does.

@@ -147,3 +147,11 @@ def counterfactual_command(question: Question, results: str | Path, seeds: int |
     """Return the command line that starts, extends or reports the counterfactual of the question's example."""
     more = [] if seeds is None else [f"--seeds={seeds}"]
     return shlex.join(["tinfl", "failures", "--verify", *more, *question.arguments(results, "failures")[1:]])
+
+
+def describe_weights(weights: Mapping[str, float]) -> str:
+    """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
+    total = sum(weights.values())
+    if len(weights) == 1:
+        return printable(next(iter(weights)))
+    return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))

@@ -31,8 +31,15 @@ from tui_influence.influence.types import (
 )
 from tui_influence.pruning.arms import DEFAULT_SEEDS, check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
-from tui_influence.pruning.options import PruningRequest
-from tui_influence.pruning.target_mix import TargetMix, TargetOutputs, describe_weights, refuse_half_without_examples
+from tui_influence.pruning.options import (
+    PruningRequest,
+    describe_weights,
+)
+from tui_influence.pruning.target_mix import (
+    TargetMix,
+    TargetOutputs,
+    refuse_half_without_examples,
+)
 from tui_influence.roles import (
     BASELINES,
 )

@@ -18,7 +18,6 @@ from tui_influence.influence.outputs import (
     mean_outputs_by_label,
 )
 from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
     OutputKind,
 )
 from tui_influence.pruning.arms import arm_key
@@ -205,13 +204,6 @@ def _steps(outputs: TargetOutputs, count: int) -> list[float]:
     """Return the share of one example in the accuracy of its class, on the evaluate half; 0 where it has none."""
     examples = np.bincount(outputs.examples.labels[~outputs.examples.estimate], minlength=count)
     return [1 / number if number else 0.0 for number in examples.tolist()]
-
-
-def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
-    """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
-    significant = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
-    lost = [gain for gain in significant if gain.accuracy.value < 0]
-    return lost, [gain for gain in significant[::-1] if gain.accuracy.value > 0]
 
 
 def _with_q(gains: Sequence[ClassGain]) -> tuple[ClassGain, ...]:

@@ -18,7 +18,7 @@ from tui_influence.influence.types import (
     OutputKind,
 )
 from tui_influence.store.examples import Examples
-from tui_influence.store.matrix import Outputs
+from tui_influence.store.generation import Outputs
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
@@ -82,14 +82,6 @@ class TargetMix:
     def rows(self, side: TargetOutputs) -> NDArray[np.intp]:
         """(m,) where the models are in the records of one target."""
         return np.searchsorted(side.outputs.indices, self.indices)
-
-
-def describe_weights(weights: Mapping[str, float]) -> str:
-    """Return targets and their shares in words, such as "birds 75%, cars 25%": equal mixes give equal words."""
-    total = sum(weights.values())
-    if len(weights) == 1:
-        return printable(next(iter(weights)))
-    return ", ".join(f"{printable(name)} {100 * weight / total:.3g}%" for name, weight in sorted(weights.items()))
 
 
 def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:

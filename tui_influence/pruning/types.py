@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tui_influence.store.paths import Paths
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
     from tui_influence.store.run_info import RunInfo
+
+Quantity = Literal["accuracy", "margin"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,10 @@ class ClassGain:
     margin: Interval
     q: float = nan
 
+    def of(self, quantity: Quantity) -> Interval:
+        """Return the gain of accuracy or of margin."""
+        return self.accuracy if quantity == "accuracy" else self.margin
+
 
 @dataclass(frozen=True)
 class ArmResult:
@@ -98,6 +105,10 @@ class ArmResult:
     margin: Score
     by_target: dict[str, dict[str, Score]]
     by_class: tuple[ClassGain, ...]
+
+    def score(self, quantity: Quantity) -> Score:
+        """Return accuracy or margin on the targets together."""
+        return self.accuracy if quantity == "accuracy" else self.margin
 
 
 @dataclass(frozen=True)
@@ -394,3 +405,10 @@ class CounterfactualPlan:
     def is_significant(self) -> bool:
         """Whether any of the groups hurts the example significantly."""
         return any(group.is_significant for group in self.harmful_groups)
+
+
+def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:
+    """Return the target classes whose accuracy fell and those whose it rose, the most changed first."""
+    significant = sorted((gain for gain in gains if gain.q < SIGNIFICANCE_LEVEL), key=lambda gain: gain.accuracy.value)
+    lost = [gain for gain in significant if gain.accuracy.value < 0]
+    return lost, [gain for gain in significant[::-1] if gain.accuracy.value > 0]

@@ -1,155 +1,293 @@
-"""Arms of a pruning, or target classes under one of them, as lines of a table: what each gained, as a whisker.
+"""Gains of the arms of a pruning, and of the target classes under an arm: in tables with whiskers, and in words."""
 
-Loads numpy with what it is made of, so it is imported where there is something measured.
-"""
+from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, nan
+from statistics import median
+from typing import TYPE_CHECKING
 
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
-from tui_influence.pruning.curve import Quantity
-from tui_influence.pruning.types import (
-    ArmResult,
-    Interval,
-    PruningResults,
-)
+from rich.text import Text
+
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Quantity, lost_and_gained
+from tui_influence.render.format import cut, plain, small_table
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable
-from tui_influence.render.numbers import format_q
-from tui_influence.render.style import Style
+from tui_influence.render.numbers import format_interval, format_q, with_interval
+from tui_influence.render.style import LABEL, Style
 from tui_influence.render.whisker import PointEstimate
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import BASELINES, ArmKind
+from tui_influence.text import pluralize
+
+if TYPE_CHECKING:
+    from tui_influence.store.pruning_plan import Gain, GainForecast
+
+UNITS: dict[Quantity, str] = {"accuracy": "points", "margin": "nats"}
+_DIGITS: dict[Quantity, str] = {"accuracy": "+.1f", "margin": "+.3f"}
+_DRAWN_ANEW = (ArmKind.RANDOM, *BASELINES)
+"""Arms whose repeats each drop groups of their own."""
 
 
 @dataclass(frozen=True)
 class GainRow:
-    """A line.
+    """A row of a table.
 
     Attributes:
         index: of the arm, or of the class among those of its arm.
         group: its name.
         gain: over keeping everything, in points or nats; all NaN for keeping everything itself.
-        told: the gain is told from zero.
+        is_significant: whether the gain differs from zero.
     """
 
     index: int
     group: str
     gain: Interval
-    told: bool
+    is_significant: bool
 
 
 @dataclass(frozen=True, eq=False)
-class GainSheet:
-    """Lines with what stands beside them: what a `Table` shows.
+class GainTable:
+    """Arms, or target classes under one of them, with their gains: a model of the app's table.
 
     Attributes:
-        noun: what a line is.
-        unit: of the gains.
-        digits: after the point.
-        rows: the lines.
+        noun: the noun of a row.
+        quantity: the quantity that is gained.
+        rows: all rows.
         before: columns left of the gain.
         after: columns right of it.
     """
 
     noun: str
-    unit: str
-    digits: int
+    quantity: Quantity
     rows: tuple[GainRow, ...]
     before: tuple[Column, ...]
     after: tuple[Column, ...]
 
     @property
-    def written(self) -> "Callable[[int, Style], IntervalTable]":
+    def written(self) -> Callable[[int, Style], IntervalTable]:
         """All rows as lines of a width."""
-        ends = Column("95% interval", tuple(_ends(row.gain, self.digits) for row in self.rows), keep=1)
-        gains = [
-            PointEstimate(row.gain.value, row.gain.low, row.gain.high, is_significant=row.told) for row in self.rows
+        digits, gains = _DIGITS[self.quantity], [row.gain for row in self.rows]
+        intervals = Column("95% interval", tuple(format_interval(g.low, g.high, digits) for g in gains), keep=1)
+        estimates = [
+            PointEstimate(row.gain.value, row.gain.low, row.gain.high, is_significant=row.is_significant)
+            for row in self.rows
         ]
         return lambda width, style: IntervalTable(
             self.noun,
             [row.group for row in self.rows],
-            [Estimates(self.unit, gains, digits=f"+.{self.digits}f")],
+            [Estimates(f"gain, {UNITS[self.quantity]} ", estimates, digits)],
             style,
             width,
             before=self.before,
-            after=[ends, *self.after],
+            after=[intervals, *self.after],
         )
 
 
-def arm_sheet(measured: PruningResults, quantity: Quantity) -> GainSheet:
-    """Return all arms, with what each gained over keeping everything."""
-    percent = quantity == "accuracy"
-    scores = [result.accuracy if percent else result.margin for result in measured.results]
-    nothing = Interval(float("nan"), float("nan"), float("nan"))
+def arm_gains(results: PruningResults, quantity: Quantity) -> GainTable:
+    """Return all arms, with their gains over keeping everything."""
+    arms = results.results
     gains = [
-        nothing if result.arm.kind is ArmKind.ALL else scaled(score.gain, percent=percent)
-        for result, score in zip(measured.results, scores, strict=True)
+        Interval(nan, nan, nan) if arm.arm.kind is ArmKind.ALL else in_units(arm.score(quantity).gain, quantity)
+        for arm in arms
     ]
-    return GainSheet(
+    return GainTable(
         noun="arm",
-        unit="gain, points " if percent else "gain, nats ",
-        digits=1 if percent else 3,
+        quantity=quantity,
         rows=tuple(
-            GainRow(place, result.arm.label, gain, gain.sign != 0)
-            for place, (result, gain) in enumerate(zip(measured.results, gains, strict=True))
+            GainRow(index, arm.arm.label, gain, gain.sign != 0)
+            for index, (arm, gain) in enumerate(zip(arms, gains, strict=True))
         ),
         before=(
-            Column("models", tuple(f"{one.models}/{len(one.arm.rows)}" for one in measured.results), keep=2),
-            Column(quantity, tuple(_mean(score.mean, percent=percent) for score in scores)),
+            Column("models", tuple(f"{arm.models}/{len(arm.arm.rows)}" for arm in arms), keep=2),
+            Column(quantity, tuple(format_mean(arm.score(quantity).mean, quantity) for arm in arms)),
         ),
         after=(),
     )
 
 
-def class_sheet(measured: PruningResults, result: ArmResult, quantity: Quantity) -> GainSheet:
-    """Return what an arm changed for each target class, those that lost most first."""
-    percent = quantity == "accuracy"
-    several = len(measured.info.targets) > 1
-    found = [
-        (place, one, scaled(one.accuracy if percent else one.margin, percent=percent))
-        for place, one in enumerate(result.by_class)
-    ]
-    found.sort(key=lambda one: one[2].value if isfinite(one[2].value) else 0.0)
-    return GainSheet(
+def class_gains(results: PruningResults, arm: ArmResult, quantity: Quantity) -> GainTable:
+    """Return the gain of each target class under an arm, those that lost most first."""
+    several = len(results.info.targets) > 1
+    gains = [(index, gain, in_units(gain.of(quantity), quantity)) for index, gain in enumerate(arm.by_class)]
+    gains.sort(key=lambda row: row[2].value if isfinite(row[2].value) else 0.0)
+    return GainTable(
         noun="target class",
-        unit="gain, points " if percent else "gain, nats ",
-        digits=1 if percent else 3,
+        quantity=quantity,
         rows=tuple(
             GainRow(
-                place,
-                f"{one.target}/{one.name}" if several else one.name,
-                gain,
-                one.q < SIGNIFICANCE_LEVEL if percent else gain.sign != 0,
+                index,
+                f"{gain.target}/{gain.name}" if several else gain.name,
+                interval,
+                gain.q < SIGNIFICANCE_LEVEL if quantity == "accuracy" else interval.sign != 0,
             )
-            for place, one, gain in found
+            for index, gain, interval in gains
         ),
         before=(),
-        after=(Column("q", tuple(format_q(one.q, "-") for _, one, _ in found)),) if percent else (),
+        after=(Column("q", tuple(format_q(gain.q, "-") for _, gain, _ in gains)),) if quantity == "accuracy" else (),
     )
 
 
-def scaled(interval: Interval, *, percent: bool) -> Interval:
-    """Return an interval in points where it is of fractions."""
-    factor = 100 if percent else 1
+def in_units(gain: Interval | Gain, quantity: Quantity) -> Interval:
+    """Return a gain in its unit: accuracies, which are fractions, in points."""
+    interval = gain if isinstance(gain, Interval) else Interval(*gain)
+    factor = 100 if quantity == "accuracy" else 1
     return replace(interval, value=factor * interval.value, low=factor * interval.low, high=factor * interval.high)
 
 
-def shown_gain(gain: Interval, digits: int) -> str:
-    """Return a gain with its interval, or a hyphen where it is unknown."""
-    if not isfinite(gain.value):
+def format_gain(gain: Interval | Gain | None, quantity: Quantity) -> str:
+    """Return "+1.2 [+0.4, +2.0]" in points or nats, or a hyphen where the gain is unknown."""
+    if gain is None:
         return "-"
-    return f"{gain.value:+.{digits}f} {_ends(gain, digits)}".rstrip()
+    interval = in_units(gain, quantity)
+    return with_interval(interval.value, interval.low, interval.high, _DIGITS[quantity])
 
 
-def _ends(gain: Interval, digits: int) -> str:
-    return f"[{gain.low:+.{digits}f}, {gain.high:+.{digits}f}]" if isfinite(gain.low) and isfinite(gain.high) else ""
+def gain_text(gain: Interval | Gain | None, quantity: Quantity, style: Style) -> Text:
+    """Return a gain with its interval, in the colour of its sign where it is significant."""
+    if gain is None:
+        return Text("-", style.quiet)
+    colour = {1: style.good, -1: style.bad, 0: ""}[in_units(gain, quantity).sign]
+    return Text(format_gain(gain, quantity), colour)
 
 
-def _mean(mean: Interval, *, percent: bool) -> str:
+def format_mean(mean: Interval, quantity: Quantity) -> str:
+    """Return a mean accuracy or margin of an arm, or a hyphen where it is unknown."""
     if not isfinite(mean.value):
         return "-"
-    return f"{mean.value:.1%}" if percent else f"{mean.value:.3f}"
+    return f"{mean.value:.1%}" if quantity == "accuracy" else f"{mean.value:.3f}"
+
+
+def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
+    """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
+    header = ["drop", "over as many at random", "over everything (errs low)"]
+    rows = [
+        [
+            Text(str(forecast.k)),
+            *(gain_text(_forecast(forecast, quantity, over_random=over), quantity, style) for over in (True, False)),
+        ]
+        for forecast in forecasts
+    ]
+    unit = f"  {UNITS[quantity]}, 95% intervals"
+    title = Text.assemble(("predicted gain of dropping the lowest", "bold"), (unit, style.quiet))
+    return [title, *small_table([Text(cell, style.quiet) for cell in header], rows)]
+
+
+def predicted_and_measured(results: PruningResults, quantity: Quantity, style: Style) -> list[Text]:
+    """Return the gain of the lowest, predicted and measured: over as many at random, and over keeping everything."""
+    if not results.pruning.drops_lowest:
+        return [Text("there is no prediction for lists of classes", style.quiet)]
+    arms = [
+        (arm, forecast)
+        for arm in results.results
+        if arm.arm.kind is ArmKind.LOWEST and (forecast := results.forecast(arm.arm.k)) is not None
+    ]
+    if not arms:
+        return [Text("nothing was predicted, from so few models or of so many groups", style.quiet)]
+    header = [Text(cell, style.quiet) for cell in ("drop", "predicted", "measured")]
+    lines: list[Text] = []
+    for over_random in (True, False):
+        rows = []
+        for arm, forecast in arms:
+            score = arm.score(quantity)
+            measured = score.over.get(ArmKind.RANDOM) if over_random else score.gain
+            gains = (_forecast(forecast, quantity, over_random=over_random), measured)
+            rows.append([Text(str(arm.arm.k)), *(gain_text(gain, quantity, style) for gain in gains)])
+        control = "as many at random" if over_random else "everything (errs low)"
+        title = Text(f"gain of the lowest over {control}, {UNITS[quantity]}", "bold")
+        lines += [*([Text()] if lines else []), title, *small_table(header, rows)]
+    return lines
+
+
+def _forecast(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:
+    if quantity == "accuracy":
+        return forecast.accuracy_over_random if over_random else forecast.accuracy
+    return forecast.margin_over_random if over_random else forecast.margin
+
+
+def arm_detail(results: PruningResults, result: ArmResult, style: Style, width: int) -> list[Text]:
+    """Return an arm in words: its gains over everything, over random and over the baselines, and the groups dropped."""
+    arm = result.arm
+    name = cut(plain(arm.label, style.ascii), max(width - 24, 8), style.ellipsis)
+    share = f"drops {arm.k:,} of {len(results.pruning.groups):,}"
+    count = f"  {result.models} of {pluralize(len(arm.rows), 'retraining')}, {share}"
+    accuracy = _mean_with_interval(_within_bounds(result.accuracy.mean), 100, ".1f", "%")
+    margin = _mean_with_interval(result.margin.mean, 1, ".3f", " nats")
+    lines = [
+        Text.assemble((name, "bold"), (count, style.quiet)),
+        Text.assemble(("accuracy ", style.quiet), f"{accuracy}, margin {margin}"),
+    ]
+    if arm.kind is ArmKind.ALL:
+        return [*lines, Text("the control of every other arm", style.quiet)]
+    over = {"everything": (result.accuracy.gain, result.margin.gain)}
+    over |= {str(k).replace("-", " "): (gain, result.margin.over[k]) for k, gain in result.accuracy.over.items()}
+    rows = [
+        [
+            Text(f"over {control}", style.quiet),
+            gain_text(accuracy_gain, "accuracy", style),
+            gain_text(margin_gain, "margin", style),
+        ]
+        for control, (accuracy_gain, margin_gain) in over.items()
+    ]
+    lines += small_table([Text(cell, style.quiet) for cell in ("gain", "points", "nats")], rows, left=1)
+    lines += _changed_classes(result, style, width)
+    if arm.kind not in _DRAWN_ANEW and arm.rows:
+        names = [results.pruning.groups[group] for group in _ascending(results.pruning.ranking.influence)]
+        dropped = {results.pruning.groups[group] for group in arm.rows[0].dropped}
+        lines.append(style.fact("without", _names([name for name in names if name in dropped], style, width)))
+    return lines
+
+
+def class_heading(result: ArmResult, style: Style) -> Text:
+    """Return a line above the target classes under an arm."""
+    lost, gained = lost_and_gained(result.by_class)
+    counts = f"  gain of each target class: {len(lost)} lost, {len(gained)} gained (q < {SIGNIFICANCE_LEVEL:g})"
+    return Text.assemble((plain(result.arm.label, style.ascii)[:60], "bold"), (counts, style.quiet))
+
+
+def class_detail(gain: ClassGain, style: Style) -> list[Text]:
+    """Return a target class under an arm in words."""
+    name, target = plain(gain.name, style.ascii)[:60], plain(gain.target, style.ascii)[:40]
+    change = "significant" if gain.q < SIGNIFICANCE_LEVEL else "not significant"
+    change = f"change of its accuracy: {change} (q {gain.q:.2g})" if isfinite(gain.q) else "too few retrainings to tell"
+    return [
+        Text.assemble((name, "bold"), (f"  {target}", style.quiet)),
+        style.fact("accuracy", f"{format_gain(gain.accuracy, 'accuracy')} {UNITS['accuracy']}"),
+        style.fact("margin", f"{format_gain(gain.margin, 'margin')} {UNITS['margin']}"),
+        style.fact("", change, style.quiet),
+    ]
+
+
+def _ascending(influence: Sequence[float | None]) -> list[int]:
+    """Return groups from lowest to highest influence, those of unknown influence at the median, as arms drop them."""
+    middle = median([value for value in influence if value is not None] or [0.0])
+    values = [middle if value is None else value for value in influence]
+    return sorted(range(len(values)), key=values.__getitem__)
+
+
+def _names(names: Sequence[str], style: Style, width: int) -> Text:
+    text = ", ".join(plain(name, style.ascii) for name in names)
+    return Text(cut(text, max(width - LABEL, 8), style.ellipsis))
+
+
+def _changed_classes(result: ArmResult, style: Style, width: int) -> Iterator[Text]:
+    lost, gained = lost_and_gained(result.by_class)
+    for label, gains, colour in (("lost", lost, style.bad), ("gained", gained, style.good)):
+        if gains:
+            text = _names([f"{gain.name[:24]} {100 * gain.accuracy.value:+.1f}" for gain in gains], style, width)
+            text.stylize(colour)
+            yield style.fact(label, text)
+
+
+def _within_bounds(accuracy: Interval) -> Interval:
+    """Return an accuracy's interval within 0 and 1, which t intervals may exceed."""
+    if not isfinite(accuracy.low):
+        return accuracy
+    return replace(accuracy, low=max(accuracy.low, 0.0), high=min(accuracy.high, 1.0))
+
+
+def _mean_with_interval(mean: Interval, scale: float, digits: str, unit: str) -> str:
+    if not isfinite(mean.value):
+        return "not known yet"
+    interval = format_interval(scale * mean.low, scale * mean.high, digits)
+    return f"{scale * mean.value:{digits}}{unit} {interval}".rstrip()

@@ -14,8 +14,10 @@ from tests.unit.golden_files import REGENERATE, content_and_golden
 from tests.unit.pruning.prunings import made, planned
 from tui_influence.export.figure import removal_figure
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.pruning.recommendation import measured_best, predicted_best
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines, summary_lines
 from tui_influence.render.removal_curve import removal_curve
+from tui_influence.render.style import Style
 from tui_influence.runs.cost import Cost
 from tui_influence.store.pruning_plan import Stages
 
@@ -37,16 +39,24 @@ def uneven(pruning):
     return replace(pruning, arms=tuple(arms), stages=Stages(3, most=9))
 
 
+def plan(pruning, *, ascii_only=False):
+    return plan_lines(pruning, predicted_best(pruning), Style(ascii_only))
+
+
+def report(results, width, *, ascii_only=False):
+    return report_lines(results, measured_best(results), Style(ascii_only), width)
+
+
 FORMATS = {
-    "plan.txt": lambda: lines(plan_lines(planned(seeds=3))),
-    "plan_relative_ascii.txt": lambda: lines(plan_lines(planned(relative=True, targets=TWO), ascii_only=True)),
-    "plan_uneven.txt": lambda: lines(plan_lines(uneven(planned()))),
+    "plan.txt": lambda: lines(plan(planned(seeds=3))),
+    "plan_relative_ascii.txt": lambda: lines(plan(planned(relative=True, targets=TWO), ascii_only=True)),
+    "plan_uneven.txt": lambda: lines(plan(uneven(planned()))),
     "plan.json": lambda: document(plan_document(planned())),
-    "summary.txt": lambda: lines(summary_lines(made(planned()))),
-    "report_80.txt": lambda: lines(report_lines(made(planned()), 80)),
-    "report_60_ascii.txt": lambda: lines(report_lines(made(planned(targets=TWO)), 60, ascii_only=True)),
-    "report_one_retraining.txt": lambda: lines(report_lines(made(planned(relative=True), models=1), 100)),
-    "report_none_yet.txt": lambda: lines(report_lines(made(planned(), models=0), 80)),
+    "summary.txt": lambda: lines(summary_lines(made(planned()), Style())),
+    "report_80.txt": lambda: lines(report(made(planned()), 80)),
+    "report_60_ascii.txt": lambda: lines(report(made(planned(targets=TWO)), 60, ascii_only=True)),
+    "report_one_retraining.txt": lambda: lines(report(made(planned(relative=True), models=1), 100)),
+    "report_none_yet.txt": lambda: lines(report(made(planned(), models=0), 80)),
     "margin.txt": lambda: lines(removal_curve(made(planned()), 50, quantity="margin", height=7)),
     "pruning.csv": lambda: pruning_csv(made(planned(targets=TWO))),
     "pruning_one_retraining.csv": lambda: pruning_csv(made(planned(relative=True), models=1), comments=False),

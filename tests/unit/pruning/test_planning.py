@@ -19,7 +19,11 @@ from tui_influence.influence.types import (
 from tui_influence.pruning import planning
 from tui_influence.pruning.arms import default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
-from tui_influence.pruning.options import ClassList, PruningRequest
+from tui_influence.pruning.options import (
+    ClassList,
+    PruningRequest,
+    describe_weights,
+)
 from tui_influence.pruning.planning import (
     OtherSettingsError,
     PruningPlan,
@@ -35,7 +39,6 @@ from tui_influence.pruning.planning import (
 from tui_influence.pruning.target_mix import (
     TargetMix,
     TargetOutputs,
-    describe_weights,
     parse_weights,
     refuse_half_without_examples,
 )

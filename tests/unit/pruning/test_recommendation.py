@@ -15,13 +15,13 @@ from tui_influence.pruning.recommendation import measured_best, predicted_best, 
 from tui_influence.pruning.results import (
     _with_q,
     difference,
-    lost_and_gained,
     mean_with_interval,
 )
 from tui_influence.pruning.types import (
     ClassGain,
     Interval,
     Point,
+    lost_and_gained,
 )
 from tui_influence.roles import (
     ArmKind,

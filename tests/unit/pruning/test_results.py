@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from tests.unit.pruning.plans import bare
+from tests.unit.pruning.test_golden_files import plan, report
 from tests.unit.store.conftest import make_info, make_record
 from tui_influence.export.pruning import COLUMNS, pruning_csv, pruning_document
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.results import difference, load_results, lost_and_gained
-from tui_influence.render.pruning import plan_lines, report_lines
+from tui_influence.pruning.results import (
+    difference,
+    load_results,
+)
+from tui_influence.pruning.types import (
+    lost_and_gained,
+)
 from tui_influence.roles import (
     ArmKind,
     Role,
@@ -242,7 +248,7 @@ def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):
         measured = pruned(tmp_path / str(len(only)), pruning, lambda arm, row, target: flat(1), only=only)
         assert measured.models == len(only)
         assert not measured.is_complete
-        assert report_lines(measured, 100)
+        assert report(measured, 100)
         assert pruning_document(measured)["models"] == len(only)
         assert len(pruning_csv(measured, comments=False).splitlines()) == 1 + len(pruning.arms)
 
@@ -273,7 +279,7 @@ def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
     pruning = replace(bare(), groups=groups, sweep="caf\u00e9\x07")
     pruning = with_arms(pruning, [3, 5], [ClassList(ArmKind.DROP, (groups[1],), "\x1bliste\u00e9.txt")], 3)
     measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 - len(row.dropped) / 9 + row.repeat / 50))
-    for text in [*report_lines(measured, 80, ascii_only=True), *plan_lines(pruning, ascii_only=True)]:
+    for text in [*report(measured, 80, ascii_only=True), *plan(pruning, ascii_only=True)]:
         assert text.isascii()
         assert text.isprintable()
 
@@ -281,16 +287,16 @@ def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):
 def test_a_plan_of_lists_alone_says_nothing_of_predictions():
     groups = bare().groups
     lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, tuple(groups[:2]), "two")], 3)
-    assert [line for line in plan_lines(lists) if "predict" in line or "recommend" in line] == []
-    assert any("drop two, random 2" in line for line in plan_lines(lists))
-    assert any("predicted gain: none" in line for line in plan_lines(with_arms(bare(), [2], [], 3)))
+    assert [line for line in plan(lists) if "predict" in line or "recommend" in line] == []
+    assert any("drop two, random 2" in line for line in plan(lists))
+    assert any("predicted gain: none" in line for line in plan(with_arms(bare(), [2], [], 3)))
 
 
 def test_the_plot_puts_a_higher_accuracy_higher_up(tmp_path):
     pruning = with_arms(bare(), [4], [], 3)
     values = {ArmKind.ALL: 0.0, ArmKind.LOWEST: 0.08, ArmKind.RANDOM: -0.05, ArmKind.HIGHEST: -0.15}
     measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(values[arm.kind]))
-    lines = report_lines(measured, 80)
+    lines = report(measured, 80)
     start = lines.index("accuracy on the evaluate half, with 95% intervals")
     plot = [line[9:] for line in lines[start + 1 : start + 13]]
     where = {mark: [place for place, line in enumerate(plot) if mark in line[20:]] for mark in "●◇▲"}

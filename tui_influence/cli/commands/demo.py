@@ -15,6 +15,7 @@ from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
 from tui_influence.pruning.planning import plan_pruning, pruning_directory
 from tui_influence.pruning.results import load_results
 from tui_influence.render.pruning import summary_lines
+from tui_influence.render.style import Style
 from tui_influence.roles import ArmKind
 from tui_influence.runs.devices import with_devices
 from tui_influence.runs.heartbeat import Heartbeat
@@ -100,7 +101,8 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
-    for line in summary_lines(load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))):
+    results = load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
+    for line in summary_lines(results, Style()):
         output.write_line(line)
     return pruning_paths.root, last
 

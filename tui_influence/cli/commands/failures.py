@@ -171,7 +171,7 @@ def _settings_error(pruning_paths: Paths, example: int, error: OtherSettingsErro
 def _show_counterfactual(pruning_paths: Paths, example: int, options: FailuresOptions) -> None:
     result = load_counterfactual(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths), example)
     if result.damaged:
-        diagnostics.warn(f"skipped {len(result.damaged)} damaged records: {printable(result.damaged[0])}")
+        diagnostics.warn(f"{len(result.damaged)} damaged records were left out: {printable(result.damaged[0])}")
     if options.json:
         output.write_json(counterfactual_document(result))
     else:

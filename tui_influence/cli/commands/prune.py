@@ -19,11 +19,12 @@ from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv
 from tui_influence.pruning.arms import ascending_order, check_drop_counts
 from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
 from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, pruning_directory, pruning_names
-from tui_influence.pruning.recommendation import measured_best
+from tui_influence.pruning.recommendation import measured_best, predicted_best
 from tui_influence.pruning.results import load_results
 from tui_influence.pruning.target_mix import parse_weights
 from tui_influence.pruning.types import PruningResults
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines
+from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.cluster.slurm import describe_submission
 from tui_influence.runs.cost import NOT_TIMED, trains_here
@@ -87,7 +88,7 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
         retry_failed=options.retry_failed,
         pruning=plan.pruning,
     )
-    lines = plan_lines(plan.pruning, ascii_only=options.ascii_only)
+    lines = plan_lines(plan.pruning, predicted_best(plan.pruning), Style(options.ascii_only))
     if options.dry_run:
         show_with_cost(plan, run, plan_document(plan.pruning), lines, json=options.json)
         return
@@ -194,7 +195,7 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     pruning_info = read_run_info(pruning_paths.root)
     results = load_results(pruning_paths, pruning_info, read_arms(pruning_paths))
     if results.damaged:
-        diagnostics.warn(f"skipped {len(results.damaged)} damaged records: {printable(results.damaged[0])}")
+        diagnostics.warn(f"{len(results.damaged)} damaged records were left out: {printable(results.damaged[0])}")
     if options.export_classes is not None:
         output.write_file(options.export_classes, _remaining_classes(results, options.drop_counts))
         if options.export_config is not None:
@@ -209,7 +210,7 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     if options.json:
         output.write_json(pruning_document(results))
     elif not options.writes:
-        for line in report_lines(results, output.console().width, ascii_only=options.ascii_only):
+        for line in report_lines(results, measured_best(results), Style(options.ascii_only), output.console().width):
             output.write_line(line)
     if options.export_config is not None:
         diagnostics.info(f"next: tinfl check {printable(str(options.export_config))}")

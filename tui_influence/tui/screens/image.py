@@ -31,7 +31,7 @@ class ImageScreen(Screen[int]):
     """Shows one of some images, and goes through them; ends with the index of the one that was shown last."""
 
     scope = "image"
-    AUTO_FOCUS = "#said"
+    AUTO_FOCUS = "#image-text"
     help = (
         "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
         "classes that help and hurt it most. <image.previous> and <image.next> go through the images. "
@@ -68,7 +68,7 @@ class ImageScreen(Screen[int]):
         yield Static(id="image-title", markup=False)
         with Horizontal(id="image"):
             yield ImageView(self._state.images)
-            with VerticalScroll(id="said"):
+            with VerticalScroll(id="image-text"):
                 yield IncrementalText(id="example")
         yield Footer(show_command_palette=False)
 
@@ -102,7 +102,7 @@ class ImageScreen(Screen[int]):
             return [Text(plain(example.error, style.ascii), style=style.warning)]
         if example.value is None or example.is_stale:
             return [Text("looking...", style=style.quiet)]
-        reading, box = self._series.reading, self.query_one("#said").size
+        reading, box = self._series.reading, self.query_one("#image-text").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
             example.value,
@@ -182,7 +182,7 @@ class ImageScreen(Screen[int]):
         self._operations.start_counterfactual(self._series.reading, self._question())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: large pictures take a terminal that draws them, changes one that may."""
+        """Return whether a key does this now: some need a terminal with graphics, or a run that may be changed."""
         if action in CHANGING:
             return not self._state.readonly
         return action != "large" or has_graphics()

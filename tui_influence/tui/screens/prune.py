@@ -6,7 +6,7 @@ is a run of its own, shown as its arms fill in.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 from textual import on
@@ -16,8 +16,19 @@ from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import PruningRequest, parse_drop_counts
+from tui_influence.pruning.types import ArmResult, Quantity
 from tui_influence.render.format import plain
-from tui_influence.render.gains import GainSheet, arm_sheet, class_sheet
+from tui_influence.render.gains import (
+    GainTable,
+    arm_detail,
+    arm_gains,
+    class_detail,
+    class_gains,
+    class_heading,
+    predicted_and_measured,
+    predicted_gains,
+)
+from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
@@ -34,12 +45,6 @@ from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
 from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
 from tui_influence.tui.widgets.table import ArmTable, Table
-
-if TYPE_CHECKING:
-    from tui_influence.pruning.curve import Quantity
-    from tui_influence.pruning.types import (
-        ArmResult,
-    )
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
 _SEEDS = (3, 5, 10, 20, 50)
@@ -72,7 +77,7 @@ class PruneScreen(QueryScreen):
         self._quantity: Quantity = "accuracy"
         self._view = 0
         self._opened_arm: int | None = None
-        self._table_model: GainSheet | None = None
+        self._table_model: GainTable | None = None
         self._table_sources: tuple[object, ...] = ()
         self._detail_sources: tuple[object, ...] = ()
         self._chart_sources: tuple[object, ...] = ()
@@ -99,15 +104,15 @@ class PruneScreen(QueryScreen):
         super().on_screen_resume()
 
     def body(self) -> ComposeResult:
-        """Lay out how it stands, the table with its detail, and the curve; or what is proposed."""
+        """Lay out the summary, the table with its detail, and the charts; or the proposal."""
         with VerticalScroll(id="proposal"):
-            yield IncrementalText(id="proposed")
-        yield IncrementalText(id="pruning-standing")
+            yield IncrementalText(id="proposal-text")
+        yield IncrementalText(id="pruning-summary")
         with Horizontal(id="pruned"):
             with Vertical(id="arms"):
                 yield ArmTable(self.state.style)
                 yield IncrementalText(id="arm")
-            with VerticalScroll(id="pruned-beside", can_focus=False):
+            with VerticalScroll(id="prune-charts", can_focus=False):
                 yield IncrementalText(id="curve")
         yield Static(id="no-pruning", classes="calm", markup=False)
 
@@ -116,14 +121,14 @@ class PruneScreen(QueryScreen):
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
-        """Show what is proposed, or what was measured, or why there is neither."""
+        """Show the proposal, or the results, or why there is neither."""
         state, pruning = self.state, self.state.pruning
         reason = self._empty_reason()
         proposing = not reason and pruning.is_proposed
         measured = not reason and not proposing
         self.query_one("#no-pruning").display = bool(reason)
         self.query_one("#proposal").display = proposing
-        self.query_one("#pruning-standing").display = measured
+        self.query_one("#pruning-summary").display = measured
         self.query_one("#pruned").display = measured
         self.focus_on("#proposal" if proposing else "ArmTable")
         if reason:
@@ -334,11 +339,11 @@ class PruneScreen(QueryScreen):
 
     @property
     def _has_results(self) -> bool:
-        """Whether what is shown was measured."""
+        """True if there are results to show."""
         pruning = self.state.pruning
         return pruning.arms.value is not None and not pruning.is_proposed and not self._empty_reason()
 
-    def _result(self) -> "ArmResult | None":
+    def _result(self) -> ArmResult | None:
         """The arm whose target classes are shown."""
         measured = self.state.pruning.arms.value
         if measured is None or self._opened_arm is None or self._opened_arm >= len(measured.results):
@@ -352,15 +357,13 @@ class PruneScreen(QueryScreen):
         plan = state.pruning.plan
         preview = plan.value
         if preview is not None and not plan.error:
-            from tui_influence.render.pruning import predicted_gains, recommended  # loads numpy
-
             planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
             forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
             if planned:
-                lines += [Text(), recommended(preview.recommendation, state.style, "predicted")]
+                lines += [Text(), recommendation_line(preview.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
-        self.query_one("#proposed", IncrementalText).show(lines)
+        self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
@@ -371,13 +374,13 @@ class PruneScreen(QueryScreen):
         if pruning.arms.error:
             lines.append(Text(plain(pruning.arms.error, style.ascii), style=style.error))
         if measured is not None:
-            from tui_influence.render.pruning import class_heading, ranked_by, verdict
+            from tui_influence.pruning.recommendation import measured_best  # here, because it loads numpy
 
             result = self._result()
             if result is not None:
                 lines.append(class_heading(result, style))
             else:
-                sentence = verdict(measured, pruning.name, style)
+                sentence = results_verdict(measured, measured_best(measured), pruning.name, style)
                 if sentence is not None and self.size.width < NARROW:
                     sentence.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [sentence] if sentence is not None else []
@@ -391,10 +394,10 @@ class PruneScreen(QueryScreen):
             if measured.damaged:
                 left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
                 lines.append(Text(left_out, style=style.warning))
-        self.query_one("#pruning-standing", IncrementalText).show(lines)
+        self.query_one("#pruning-summary", IncrementalText).show(lines)
         view = "both" if wide else _VIEWS[self._view]
         self.query_one("#arms").display = measured is not None and view in ("both", "arms")
-        self.query_one("#pruned-beside").display = measured is not None and view != "arms"
+        self.query_one("#prune-charts").display = measured is not None and view != "arms"
         if measured is not None:
             self._show_table()
             self.call_after_refresh(self._show_sized, view)  # only then what was hidden knows its size
@@ -412,10 +415,10 @@ class PruneScreen(QueryScreen):
         self._table_sources = sources
         result = self._result()
         self._table_model = (
-            arm_sheet(measured, self._quantity) if result is None else class_sheet(measured, result, self._quantity)
+            arm_gains(measured, self._quantity) if result is None else class_gains(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
-        table.styles.max_height = len(self._table_model.rows) + 1  # what is said of the line stands right below
+        table.styles.max_height = len(self._table_model.rows) + 1  # the detail of the line is right below
         table.show(self._table_model, self._table_model.rows, style, follow=same)
         self._show_detail()
 
@@ -423,8 +426,6 @@ class PruneScreen(QueryScreen):
         measured, current = self.state.pruning.arms.value, self.query_one(ArmTable).current
         if measured is None or current is None or self._table_model is None:
             return
-        from tui_influence.render.pruning import arm_detail, class_detail
-
         width = self.query_one("#arms").size.width - 2
         sources = (measured, self._opened_arm, current.index, self.state.style, width)
         if sources == self._detail_sources:
@@ -441,18 +442,16 @@ class PruneScreen(QueryScreen):
         measured, style = self.state.pruning.arms.value, self.state.style
         if measured is None or view == "arms":
             return
-        beside = self.query_one("#pruned-beside")
+        beside = self.query_one("#prune-charts")
         width, height = beside.content_size.width, beside.content_size.height
         sources = (measured, view, self._quantity, style, width, height)
         if sources == self._chart_sources or width < 12:
             return
         self._chart_sources = sources
-        from tui_influence.render.pruning import against_prediction, curve
-
         lines: list[Text] = []
-        prediction = against_prediction(measured, self._quantity, style) if view != "curve" else []
+        prediction = predicted_and_measured(measured, self._quantity, style) if view != "curve" else []
         if view != "prediction":
-            lines += curve(measured, self._quantity, style, width, height - len(prediction) - 1)
+            lines += curve_lines(measured, self._quantity, style, width, height - len(prediction) - 1)
         if prediction:
             lines += [*([Text()] if lines else []), *prediction]
         self.query_one("#curve", IncrementalText).show(lines)

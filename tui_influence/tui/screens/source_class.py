@@ -27,8 +27,8 @@ _TALL = 32
 _SAMPLE_ROWS = 10
 
 
-class Beside(Vertical):
-    """What is beside the images; it says when it has another size, which it has only after it is shown again."""
+class SidePanel(Vertical):
+    """The panel beside the images; it says when its size has changed, which it does only after it is shown again."""
 
     class Sized(Message):
         """It has another size."""
@@ -70,9 +70,9 @@ class ClassScreen(QueryScreen):
         """Lay out heading, images, and what is beside them."""
         images, style = self.state.images, self.state.style
         yield Static(id="heading", markup=False)
-        with Horizontal(id="looked"):
+        with Horizontal(id="class-body"):
             yield ImageGrid(images, style, id="moved")
-            with Beside(id="beside"):
+            with SidePanel(id="class-detail"):
                 yield Static(id="class-effects", markup=False)
                 yield ImageGrid(images, style, id="samples")
         yield Static(id="no-class", classes="calm", markup=False)
@@ -81,15 +81,15 @@ class ClassScreen(QueryScreen):
         """Draw for the new size."""
         self.call_after_refresh(self.show)  # only then the parts know their sizes
 
-    @on(Beside.Sized)
+    @on(SidePanel.Sized)
     def _show_resized(self) -> None:
         self.show()
 
     def show(self) -> None:
-        """Show the group that is looked at, or why there is none."""
+        """Show the group, or why there is none."""
         state = self.state
         reason = self._empty_reason()
-        self.query_one("#looked").display = not reason
+        self.query_one("#class-body").display = not reason
         self.query_one("#heading").display = not reason
         empty = self.query_one("#no-class", Static)
         empty.display = bool(reason)
@@ -98,13 +98,13 @@ class ClassScreen(QueryScreen):
             return
         wide = self.size.width >= _WIDE
         self.query_one("#moved").display = wide or not self._shows_classes
-        self.query_one("#beside").display = wide or self._shows_classes
+        self.query_one("#class-detail").display = wide or self._shows_classes
         self._show_heading()
         self._show_detail()
         self.offer("next", "previous", "choose")
 
     def allows(self, action: str) -> bool:
-        """Going from class to class needs a ranking, opening an image an image."""
+        """Return whether the state allows an action; going from class to class needs a ranking."""
         if action in ("next", "previous", "choose"):
             return self.state.ranking.value is not None
         if action == "view":
@@ -167,7 +167,7 @@ class ClassScreen(QueryScreen):
         self.changed()
 
     def _empty_reason(self) -> str:
-        """Why no class can be shown; empty if one can."""
+        """Return why no class can be shown; empty if one can."""
         state = self.state
         if state.ranking.value is None:
             return state.ranking.error or state.sweep.error or "reading the models..."
@@ -201,7 +201,7 @@ class ClassScreen(QueryScreen):
     def _show_detail(self) -> None:
         detail, style = self._detail(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
-        side = self.query_one("#beside").size
+        side = self.query_one("#class-detail").size
         drawn = (detail, style, self.size, side)
         if self._drawn == drawn:
             if self._image_changes != self.state.images.changes:

@@ -167,13 +167,13 @@ def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> N
     assert "  waiting   planner: Priority (job 13)\n" in run("status", root).out
     said = run("logs", root)
     assert (said.code, said.out) == (0, "")
-    assert said.err == "nothing is written there yet: preparing, waiting for Slurm (Priority)\n"
+    assert said.err == "nothing is logged yet: preparing, waiting for Slurm (Priority)\n"
     refused("rank", root, code=3, reason="nothing is prepared yet (no run.json); `tinfl status` says how that stands")
     refused("resume", root, code=4, reason="it is on the cluster (jobs 12, 13)")
     refused("logs", root, "--worker", 0, code=3, reason="whose tasks keep their logs in ")
     write_heartbeat(paths, Heartbeat(State.STOPPED, time.time(), time.time()))
     refused("resume", root, code=3, reason="the run ended before it was prepared; run `tinfl sweep CONFIG` again")
-    assert run("logs", "-f", root).err == "nothing is written there yet: stopped\n"
+    assert run("logs", "-f", root).err == "nothing is logged yet: stopped\n"
 
 
 def test_a_program_that_does_not_answer_is_given_up(programs, monkeypatch) -> None:
