@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
+from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
@@ -21,7 +22,6 @@ from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.messages import StateChanged
 from tui_influence.tui.operations import RunOperations, has_graphics
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
-from tui_influence.tui.widgets.example_lines import example_lines
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
@@ -105,7 +105,13 @@ class ImageScreen(Screen[int]):
         reading, box = self._series.reading, self.query_one("#image-text").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
-            example.value, classes, self._group(), style, width, box.height, self._counterfactual(width)
+            example.value,
+            classes,
+            style,
+            width,
+            box.height,
+            group=self._group(),
+            counterfactual=self._counterfactual(width),
         )
         error = self._state.image_errors.get(reading.target)
         return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines

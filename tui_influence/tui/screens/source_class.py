@@ -15,11 +15,11 @@ from textual.widgets import Static
 
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
+from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
-from tui_influence.tui.widgets.class_lines import class_effects, heading, sample_shelf, shelves
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 _WIDE = 120
@@ -184,7 +184,7 @@ class ClassScreen(QueryScreen):
         row = next((row for row in ranking.report.ranking.rows if row.index == group), None)
         if row is None:
             return
-        lines = [heading(ranking.report, row, info.source.sizes[row.index], style, self.size.width - 2)]
+        lines = [group_heading(ranking.report, row, info.source.sizes[row.index], style, self.size.width - 2)]
         if detail is None:
             queries = (state.effects, state.ranking, state.group_detail)
             reason = next((query.error for query in queries if query.error), "working it out...")
@@ -219,11 +219,12 @@ class ClassScreen(QueryScreen):
         follow = before is not None and before.group == detail.group
         snapshot = detail.effects.snapshot
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(detail.moved, snapshot.target, snapshot.target_info.classes, style, captions=captions)
+        classes = snapshot.target_info.classes
+        images = example_effect_rows(detail.moved, snapshot.target, classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
-        samples.show((sample_shelf(detail.samples, style),), style, captions=0, follow=follow)
+        samples.show((sample_row(detail.samples, style),), style, captions=0, follow=follow)
         room = max(side.height - _SAMPLE_ROWS, side.height // 2)
-        lines = class_effects(detail.moved, style, max(side.width - 3, 20), room)
+        lines = class_effect_lines(detail.moved, style, max(side.width - 3, 20), room)
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _detail(self) -> GroupDetail | None:
