@@ -33,7 +33,7 @@ DRAWN = 0.3
 """Such seconds where images come after the screen that they are on."""
 PATIENCE = 5.0
 """Seconds for pictures to be drawn."""
-FEWEST_BYTES = 50_000
+MIN_BYTES = 50_000
 """That two dozen images take, in half blocks of true colours."""
 TYPED = ("shark", "tree fro", ">0.01", "q<0.05 te", "|x|>0.005", "n>=3700 ow", "zzz", "great w")
 _BACKSPACE = "\x7f"
@@ -225,7 +225,7 @@ def drawn(program: Program, key: str) -> float:
     start = len(program.output)
     pressed = program.press(key)
     finished = program.settle(DRAWN)
-    while len(program.output) - start < FEWEST_BYTES:  # the words are there, the pictures not yet
+    while len(program.output) - start < MIN_BYTES:  # the words are there, the pictures not yet
         if finished - pressed > PATIENCE:
             raise SystemExit(f"{key} drew no images:\n{program.text(start)}")
         finished = program.settle(DRAWN)

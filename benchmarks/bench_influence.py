@@ -56,8 +56,11 @@ def main() -> None:
             seconds, busy, peak = run_apart(name, folder, options.repeats)
             goal = GOALS.get(name)
             missed = (goal is not None and seconds > goal) or peak > PEAK_GOAL_GB
-            shown = f"{goal:6.1f}" if goal else f"{'':6}"
-            print(f"{name:46} {seconds:8.2f} {shown} {busy:8.2f} {peak:8.2f}{'  MISSED' if missed else ''}", flush=True)
+            goal_text = f"{goal:6.1f}" if goal else f"{'':6}"
+            print(
+                f"{name:46} {seconds:8.2f} {goal_text} {busy:8.2f} {peak:8.2f}{'  MISSED' if missed else ''}",
+                flush=True,
+            )
 
 
 def write_sweep(folder: Path, models: int, groups: int, examples: int) -> None:

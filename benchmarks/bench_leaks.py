@@ -63,15 +63,15 @@ def by_pixels(made: Planted, rate: int) -> None:
     source = load_source(config.source, seed=0, resolution=28, channels=1)
     test = load_target(config.target[0], seed=0, resolution=28, channels=1).test
     started = time.perf_counter()
-    found = find_duplicates(source.images, test.images, source.images.__getitem__, test.images.__getitem__)
+    duplicates = find_duplicates(source.images, test.images, source.images.__getitem__, test.images.__getitem__)
     seconds = time.perf_counter() - started
-    right = {copy.source for copy in found if made.copies.get(copy.source) == copy.target}
+    right = {copy.source for copy in duplicates if made.copies.get(copy.source) == copy.target}
     shares = []
     for kind in KINDS:
-        planted = [place for place, known in made.kinds.items() if known == kind]
+        planted = [index for index, kind_of_copy in made.kinds.items() if kind_of_copy == kind]
         shares.append(f"{len(right & set(planted))}/{len(planted)}".rjust(13))
-    wrong = len(found) - len(right)
-    print(f"{rate:8} {len(found):6} {' '.join(shares)} {wrong:6} {seconds:6.1f}", flush=True)
+    wrong = len(duplicates) - len(right)
+    print(f"{rate:8} {len(duplicates):6} {' '.join(shares)} {wrong:6} {seconds:6.1f}", flush=True)
 
 
 def by_influence(where: Path, made: Planted, rate: int) -> None:
@@ -82,25 +82,25 @@ def by_influence(where: Path, made: Planted, rate: int) -> None:
     paths = Paths(where / "results")
     reading = read_snapshot(paths, read_run_info(paths.root))
     started = time.perf_counter()
-    found = find_leaks(reading, Question(split="all"))
-    asked = time.perf_counter() - started
+    leaks = find_leaks(reading, Question(split="all"))
+    question = time.perf_counter() - started
     groups = reading.info.source.groups
     planted = {(made.names[source], test): made.kinds[source] for source, test in made.copies.items()}
-    first = [(groups[leak.group], leak.example) for leak in found.helped[:rate]]
+    first = [(groups[leak.group], leak.example) for leak in leaks.helped[:rate]]
     hits = Counter(planted[pair] for pair in first if pair in planted)
     ranked = rank(reading, Question(split="all")).report.ranking.rows
-    wrong = {made.names[place] for place in made.mislabelled}
+    wrong = {made.names[index] for index in made.mislabelled}
     harm = np.array([-row.influence for row in ranked])
     is_wrong = np.array([row.group in wrong for row in ranked])
-    beyond = [(groups[pair.group], pair.example) for pair in found.helped if pair.q < SIGNIFICANCE_LEVEL]
+    beyond = [(groups[pair.group], pair.example) for pair in leaks.helped if pair.q < SIGNIFICANCE_LEVEL]
     print(
-        f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}); beyond chance {found.n_helped}, of which "
-        f"planted {len(planted.keys() & set(beyond))}; smallest found {found.detectable_influence:.2f} nats"
+        f"planted {rate}: recall {sum(hits.values())}/{rate} ({dict(hits)}); beyond chance {leaks.n_helped}, of which "
+        f"planted {len(planted.keys() & set(beyond))}; smallest found {leaks.detectable_influence:.2f} nats"
     )
     print(
         f"  mislabelled {len(wrong)}: AUC {auc(harm, is_wrong):.2f} of harm on the whole target; "
-        f"{len(groups)} images x {found.n_examples} examples, {found.models} models in {seconds:.0f} s, "
-        f"answered in {asked:.1f} s",
+        f"{len(groups)} images x {leaks.n_examples} examples, {leaks.models} models in {seconds:.0f} s, "
+        f"answered in {question:.1f} s",
         flush=True,
     )
 

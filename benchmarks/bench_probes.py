@@ -97,7 +97,7 @@ def main() -> None:
 def hidden_digits(folder: Path, models: int) -> tuple[RunSnapshot, NDArray[np.int64]]:
     """Train the first experiment's sweep; return it, and the (n,) hidden digits of its test examples."""
     pixels, digits = _digits()
-    kind_of = {digit: place for place, members in enumerate(KINDS.values()) for digit in members}
+    kind_of = {digit: index for index, members in enumerate(KINDS.values()) for digit in members}
     labels = np.array([kind_of[int(digit)] for digit in digits])
     train, test = _pools(digits, 0)
     _save(folder / "train.npz", pixels, labels, train, list(KINDS))
@@ -110,9 +110,9 @@ def round_digits(folder: Path, models: int) -> None:
     reading, hidden = hidden_digits(folder, models)
     print(f"\nround: {len(reading.outputs)} models, {len(hidden)} test examples\n")
     print("| label | told | parts | purity | chance | by its printed digit |\n| --- | --- | --- | --- | --- | --- |")
-    for found in find_subpopulations(reading, Question(split="all")):
-        purity, chance = purity_of(found, hidden)
-        printed = [p for p in found.subpopulations if reading.info.source.groups[p.group].isdigit()]
+    for subpopulations in find_subpopulations(reading, Question(split="all")):
+        purity, chance = purity_of(subpopulations, hidden)
+        printed = [p for p in subpopulations.subpopulations if reading.info.source.groups[p.group].isdigit()]
         hits = sum(
             int(hidden[member.example] == int(reading.info.source.groups[part.group]))
             for part in printed
@@ -120,8 +120,8 @@ def round_digits(folder: Path, models: int) -> None:
         )
         size = sum(len(part.members) for part in printed)
         print(
-            f"| {list(KINDS)[found.label]} | {found.n_assigned} of {found.n_examples} "
-            f"| {len(found.subpopulations)} | {purity:.2f} "
+            f"| {list(KINDS)[subpopulations.label]} | {subpopulations.n_assigned} of {subpopulations.n_examples} "
+            f"| {len(subpopulations.subpopulations)} | {purity:.2f} "
             f"| {chance:.2f} | {hits} of {size} |"
         )
     print("\n| hidden digit | area under the curve of what its printed digit drives, within its label |\n| --- | --- |")
@@ -139,7 +139,7 @@ def swapped_groups(folder: Path, models: int) -> RunSnapshot:
     with (folder / "groups.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "group"])
-        rows.writerows([f"{labels[place]}/{place}", f"group {group[place]:02d}"] for place in range(len(source)))
+        rows.writerows([f"{labels[index]}/{index}", f"group {group[index]:02d}"] for index in range(len(source)))
     section = _among_digits(folder, pixels, digits, source, labels, GROUPS * PER_GROUP)
     return _sweep(folder, "swapped", f'{section}\ngroups = "{folder}/groups.csv"', models, epochs=8)
 
@@ -154,17 +154,17 @@ def swapped_labels(folder: Path, models: int) -> None:
         mark = " (swapped)" if row.index in SWAPPED else ""
         between = f"{row.low:+.3f} to {row.high:+.3f}"
         print(f"| {row.group}{mark} | {row.rank} | {row.influence:+.3f} | {between} | {row.q:.2g} |")
-    found = find_failures(reading, Question())
-    told = [
-        failure for failure in found.examples if failure.harmful_groups and failure.harmful_groups[0].is_significant
+    failures = find_failures(reading, Question())
+    explained = [
+        failure for failure in failures.examples if failure.harmful_groups and failure.harmful_groups[0].is_significant
     ]
-    blamed = sum(failure.harmful_groups[0].group in SWAPPED for failure in told)
+    blamed = sum(failure.harmful_groups[0].group in SWAPPED for failure in explained)
     print(
-        f"\n{found.n_wrong} of {found.n_examples} examples fail; "
-        f"{len(told)} can be blamed on a group, {blamed} of them "
-        f"first on a swapped one (by chance {len(told) * len(SWAPPED) / GROUPS:.0f})"
+        f"\n{failures.n_wrong} of {failures.n_examples} examples fail; "
+        f"{len(explained)} can be blamed on a group, {blamed} of them "
+        f"first on a swapped one (by chance {len(explained) * len(SWAPPED) / GROUPS:.0f})"
     )
-    _verify(reading, [f for f in told if {one.group for one in f.harmful_groups[:2]} & set(SWAPPED)])
+    _verify(reading, [f for f in explained if {failure.group for failure in f.harmful_groups[:2]} & set(SWAPPED)])
 
 
 def mislabelled_digits(folder: Path, models: int) -> tuple[RunSnapshot, NDArray[np.intp]]:
@@ -177,15 +177,15 @@ def mislabelled_digits(folder: Path, models: int) -> tuple[RunSnapshot, NDArray[
     labels[wrong] = (labels[wrong] + rng.integers(1, 10, len(wrong))) % 10
     section = _among_digits(folder, pixels, digits, source, labels, FEW)
     reading = _sweep(folder, "mislabelled", f'{section}\ngroups = "example"', models, epochs=16, design="bernoulli")
-    names = {f"{labels[place]}/{place}" for place in wrong}
-    return reading, np.array([place for place, name in enumerate(reading.info.source.groups) if name in names])
+    names = {f"{labels[index]}/{index}" for index in wrong}
+    return reading, np.array([index for index, name in enumerate(reading.info.source.groups) if name in names])
 
 
 def harm_of(reading: RunSnapshot, models: int | None = None) -> NDArray[np.float64]:
     """(K,) harm that each group does to the whole target, by the sweep's first models or all of them."""
     outputs = reading.outputs
-    found = difference(outputs.masks[:models], np.asarray(outputs.margins[:models]).mean(axis=1, dtype=np.float64))
-    return -found.influence[:, 0].astype(np.float64)
+    estimate = difference(outputs.masks[:models], np.asarray(outputs.margins[:models]).mean(axis=1, dtype=np.float64))
+    return -estimate.influence[:, 0].astype(np.float64)
 
 
 def mislabelled_images(folder: Path, models: int) -> None:
@@ -206,7 +206,7 @@ def _verify(reading: RunSnapshot, candidates: Sequence[Any]) -> None:
     if not candidates:
         print("no failure to verify")
         return
-    chosen = max(candidates, key=lambda f: f.right - sum(one.influence for one in f.harmful_groups[:2]))
+    chosen = max(candidates, key=lambda f: f.right - sum(group.influence for group in f.harmful_groups[:2]))
     root = str(reading.paths.root)
     command = ["failures", root, "--verify", f"--example={chosen.example}", "--drop=2", "--seeds=10"]
     _tinfl(*command, "--foreground")
@@ -226,13 +226,13 @@ def _p(against: dict[str, Any] | None) -> str:
     return "" if against is None or against["p"] is None else f"{against['p']:.2g}"
 
 
-def purity_of(found: ClassSubpopulations, hidden: NDArray[np.int64]) -> tuple[float, float]:
+def purity_of(subpopulations: ClassSubpopulations, hidden: NDArray[np.int64]) -> tuple[float, float]:
     """Share of the told examples whose hidden kind is the most common of their part; and the same of shuffled kinds."""
-    parts = [hidden[[member.example for member in part.members]] for part in found.subpopulations]
+    parts = [hidden[[member.example for member in part.members]] for part in subpopulations.subpopulations]
     if not parts:
         return float("nan"), float("nan")
-    every = np.array([member.example for part in found.subpopulations for member in part.members])
-    every = np.concatenate([every, [example.example for example in found.unassigned]]).astype(np.intp)
+    every = np.array([member.example for part in subpopulations.subpopulations for member in part.members])
+    every = np.concatenate([every, [example.example for example in subpopulations.unassigned]]).astype(np.intp)
     rng = np.random.default_rng(0)
 
     def share(of: Sequence[NDArray[np.int64]]) -> float:
@@ -252,10 +252,10 @@ def purity_of(found: ClassSubpopulations, hidden: NDArray[np.int64]) -> tuple[fl
 def area_of(reading: RunSnapshot, kind: str, digit: int, hidden: NDArray[np.int64]) -> float:
     """Chance that the printed digit drives an example of its own kind more than another of the same label."""
     group = reading.info.source.groups.index(str(digit))
-    found = class_relative_influence(reading, Question(target_class=kind, split="all"), group)
-    effect, is_own = found.estimate.influence[0], hidden[found.example_indices] == digit
-    own, others = effect[is_own], effect[~is_own]
-    return float((own[:, None] > others).mean() + 0.5 * (own[:, None] == others).mean())
+    estimate = class_relative_influence(reading, Question(target_class=kind, split="all"), group)
+    effect, is_own = estimate.estimate.influence[0], hidden[estimate.example_indices] == digit
+    own_effects, others = effect[is_own], effect[~is_own]
+    return float((own_effects[:, None] > others).mean() + 0.5 * (own_effects[:, None] == others).mean())
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -79,13 +79,15 @@ def overhead(paths: Paths, supervisor: list[tuple[float, float]]) -> None:
     first = min(time for finished in models.values() for time, _ in finished)
     last = max(time for finished in models.values() for time, _ in finished)
     times, used = zip(*supervisor, strict=True)
-    own = float(np.interp(last, times, used) - np.interp(first, times, used)) / ((last - first) * len(models)) * wall
+    supervisor_seconds = (
+        float(np.interp(last, times, used) - np.interp(first, times, used)) / ((last - first) * len(models)) * wall
+    )
     print(f"models measured                    {count}")
     print(f"training and writing               {training / count * 1000:8.1f} ms a model")
     print(f"  of which writing the record      {write * 1000:8.2f} ms")
     print(f"turn-around at the supervisor      {gaps / count * 1000:8.2f} ms a model")
-    print(f"supervisor's own CPU               {own / count * 1000:8.2f} ms a model")
-    share = (gaps + write * count + own) / wall
+    print(f"supervisor's own CPU               {supervisor_seconds / count * 1000:8.2f} ms a model")
+    share = (gaps + write * count + supervisor_seconds) / wall
     print(f"supervisor and store               {share:8.2%} of the workers' time (goal: < 3%)")
 
 

@@ -160,8 +160,8 @@ class Watch:
 
 def resident() -> float:
     """Return megabytes of this process alone: a matrix mapped to be compacted is the system's to keep or drop."""
-    found = psutil.Process().memory_info()
-    return float(found.rss - found.shared) / 1e6
+    match = psutil.Process().memory_info()
+    return float(match.rss - match.shared) / 1e6
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def obvious(loaders: int) -> Model:
         steps = EPOCHS * len(loader)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(min(1.0, (step + 0.5) / steps)))
         for _ in range(EPOCHS):
-            hits = seen = 0
+            hits = train_images = 0
             for x, y in loader:
                 logits = network(x)
                 loss = nn.functional.cross_entropy(logits, y)
@@ -175,12 +175,12 @@ def obvious(loaders: int) -> Model:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
-                hits, seen = hits + int((logits.argmax(1) == y).sum()), seen + len(y)
+                hits, train_images = hits + int((logits.argmax(1) == y).sum()), train_images + len(y)
         network.head = nn.Identity()  # type: ignore[assignment]
         network.eval()
         solution = solve(features(network, *data.train), torch.from_numpy(data.train[1]), DIGITS, L2)
         right = solution.logits(features(network, *data.test)).argmax(1).numpy() == data.test[1]
-        return hits / seen, float(right.mean())
+        return hits / train_images, float(right.mean())
 
     return model
 
@@ -239,14 +239,14 @@ class Contender:
 
 def compare(repeats: int) -> bool:
     """Print models a minute of each contender; whether the engine reaches the goal."""
-    engine_arguments, one = ["--serve", "engine"], worker_environment("cpu")
+    engine_arguments, environment = ["--serve", "engine"], worker_environment("cpu")
     contenders = [
         Contender("obvious script, DataLoader(num_workers=0)", 1, 1, ["--serve", "obvious"], {}),
         Contender("obvious script, DataLoader(num_workers=2)", 1, 1, ["--serve", "obvious", "--loaders", "2"], {}),
         # Not the obvious script: what is left of the engine's gain when the script, too, has a process a core.
         Contender(f"for comparison: {CORES} such scripts, 1 thread each", CORES, 1, ["--serve", "obvious"], SINGLE),
-        Contender("engine, 1 worker", 1, 4, engine_arguments, one),
-        Contender(f"engine, {CORES} workers", CORES, 6, engine_arguments, one),
+        Contender("engine, 1 worker", 1, 4, engine_arguments, environment),
+        Contender(f"engine, {CORES} workers", CORES, 6, engine_arguments, environment),
     ]
     try:
         for contender in contenders:

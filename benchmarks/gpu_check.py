@@ -147,14 +147,14 @@ def check_forward(how: Numerics) -> list[Check]:
     for arch in ("small-cnn", "resnet9", "resnet18"):
         torch.manual_seed(0)
         body, _ = split_head(build_network(ModelSection(arch=arch), 10, 3, 32))
-        found = []
+        logits = []
         for numerics in (cpu, there):
             network = body.to(numerics.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             with repeatable(numerics):
-                found.append(
+                logits.append(
                     features(network, source_images(images, labels, numerics.device, None), numerics, 64).cpu()
                 )
-        difference = float((found[0] - found[1]).abs().max() / found[0].std())
+        difference = float((logits[0] - logits[1]).abs().max() / logits[0].std())
         checks.append(_check(f"{arch}: largest difference / deviation of features", difference, most=FORWARD))
     return checks
 
@@ -162,11 +162,11 @@ def check_forward(how: Numerics) -> list[Check]:
 def check_probe(how: Numerics) -> list[Check]:
     print("\nprobe, float64, CPU against device, on pixels of 500 digits")
     (x, labels), (other, _) = arrays().test, arrays().train
-    known = torch.from_numpy(x[::4].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196)).float()
+    train_features = torch.from_numpy(x[::4].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196)).float()
     unknown = torch.from_numpy(other.reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196)).float()
     truth = torch.from_numpy(labels[::4])
-    ours = linear.solve(known, truth, 10, 1e-3)
-    theirs = linear.solve(known.to(how.device), truth.to(how.device), 10, 1e-3)
+    ours = linear.solve(train_features, truth, 10, 1e-3)
+    theirs = linear.solve(train_features.to(how.device), truth.to(how.device), 10, 1e-3)
     answers = torch.arange(len(unknown)) % 10
     margins = [
         linear.margins(solution.logits(unknown.to(solution.mean.device)).cpu(), answers) for solution in (ours, theirs)
@@ -181,9 +181,9 @@ def check_repeats(device: str) -> list[Check]:
     """Whether a row that is trained again gives the same bits."""
     print("\nthe same row twice on the device")
     checks = []
-    for arch, resolution, kept in (("small-cnn", 14, CLASSES), ("resnet9", 16, 2), ("resnet18", 32, 2)):
+    for arch, resolution, n_groups in (("small-cnn", 14, CLASSES), ("resnet9", 16, 2), ("resnet18", 32, 2)):
         trainer = pair(device, "auto", arch, resolution, tests=500, epochs=1)
-        mask = np.arange(CLASSES) < kept
+        mask = np.arange(CLASSES) < n_groups
         first, second = trainer.run(mask, 1)[0], trainer.run(mask, 1)[0]
         differ = int(np.count_nonzero(first.margins != second.margins))
         checks.append(_check(f"{arch}: margins that differ, of {len(first.margins)}", differ, most=0))
@@ -201,23 +201,25 @@ def check_gauges(how: Numerics) -> list[Check]:
     while time.perf_counter() < until:
         seconds_of(lambda: a @ a, how.device)
     started = time.perf_counter()
-    found = meter.sample([worker]).devices[worker.device]
+    device = meter.sample([worker]).devices[worker.device]
     cost = time.perf_counter() - started
     meter.close()
-    print(found)
-    used, total = found.memory_used or np.nan, found.memory_total or np.nan
+    print(device)
+    used, total = device.memory_used or np.nan, device.memory_total or np.nan
     checks = [
-        _check("utilisation", np.nan if found.utilisation is None else found.utilisation, least=0.1),
+        _check("utilisation", np.nan if device.utilisation is None else device.utilisation, least=0.1),
         _check("memory used / total", used / total, most=1.0),
         _check("seconds a reading takes", cost, most=0.1),
     ]
     if how.device.type == "cuda":
-        known = torch.cuda.get_device_properties(how.device)
+        properties = torch.cuda.get_device_properties(how.device)
         checks += [
-            _check("the name is torch's", float(found.name == known.name), least=1),
+            _check("the name is torch's", float(device.name == properties.name), least=1),
             _check("memory used / reserved by torch", used / torch.cuda.memory_reserved(how.device), least=1),
-            _check("memory in all, difference from torch's / torch's", abs(total / known.total_memory - 1), most=0.1),
-            _check("temperature, degrees", np.nan if found.temperature is None else found.temperature, most=120),
+            _check(
+                "memory in all, difference from torch's / torch's", abs(total / properties.total_memory - 1), most=0.1
+            ),
+            _check("temperature, degrees", np.nan if device.temperature is None else device.temperature, most=120),
         ]
     return checks
 
@@ -261,9 +263,9 @@ def pair(
     """A trainer over the embedded pair, by the demo's recipe."""
     data = arrays()
     images, labels = data.source
-    known, unknown = data.train, (data.test[0][:: 2000 // tests], data.test[1][:: 2000 // tests])
+    train, unknown = data.train, (data.test[0][:: 2000 // tests], data.test[1][:: 2000 // tests])
     target = TargetData(
-        "fixed-feature", packed(known[0], resolution), known[1], packed(unknown[0], resolution), unknown[1], 10
+        "fixed-feature", packed(train[0], resolution), train[1], packed(unknown[0], resolution), unknown[1], 10
     )
     return Trainer(
         SourceData(packed(images, resolution), labels, CLASSES, labels.astype(np.int32)),
@@ -284,8 +286,8 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> flo
 
 
 def _gap(first: list[Outcome], second: list[Outcome], metric: str) -> float:
-    one, other = (np.mean([outcome.metrics[metric] for outcome in outcomes]) for outcomes in (first, second))
-    return float(abs(one - other))
+    mean, other = (np.mean([outcome.metrics[metric] for outcome in outcomes]) for outcomes in (first, second))
+    return float(abs(mean - other))
 
 
 # --- how fast? --------------------------------------------------------------------------------------------------------

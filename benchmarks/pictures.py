@@ -50,29 +50,29 @@ def _distance(shape: int, x: Floats, y: Floats) -> NDArray[np.floating[Any]]:
     """How far each point is outside of a shape (negative inside), about."""
     r, angle = np.hypot(x, y), np.arctan2(x, -y)
     box = np.maximum(np.abs(x), np.abs(y))
-    found: NDArray[np.floating[Any]]
+    match: NDArray[np.floating[Any]]
     match SHAPES[shape]:
         case "disc":
-            found = r - 0.8
+            match = r - 0.8
         case "square":
-            found = box - 0.75
+            match = box - 0.75
         case "triangle":
-            found = np.maximum(y - 0.6, np.abs(x) * 0.87 - y * 0.5 - 0.45)
+            match = np.maximum(y - 0.6, np.abs(x) * 0.87 - y * 0.5 - 0.45)
         case "ring":
-            found = np.abs(r - 0.65) - 0.2
+            match = np.abs(r - 0.65) - 0.2
         case "cross":
-            found = np.maximum(np.minimum(np.abs(x), np.abs(y)) - 0.22, box - 0.85)
+            match = np.maximum(np.minimum(np.abs(x), np.abs(y)) - 0.22, box - 0.85)
         case "star":
-            found = r - (0.6 + 0.3 * np.cos(5 * angle))
+            match = r - (0.6 + 0.3 * np.cos(5 * angle))
         case "stripes":
-            found = np.maximum(-np.sin(y * 9) * 0.1, box - 0.85)
+            match = np.maximum(-np.sin(y * 9) * 0.1, box - 0.85)
         case "chequers":
-            found = np.maximum(-np.sin(x * 5.5) * np.sin(y * 5.5) * 0.2, box - 0.85)
+            match = np.maximum(-np.sin(x * 5.5) * np.sin(y * 5.5) * 0.2, box - 0.85)
         case "crescent":
-            found = np.maximum(r - 0.8, 0.65 - np.hypot(x - 0.4, y))
+            match = np.maximum(r - 0.8, 0.65 - np.hypot(x - 0.4, y))
         case _:
-            found = np.hypot(x * 0.9, y - 0.1 + 0.6 * np.sqrt(np.abs(x) + 0.01)) - 0.75
-    return found
+            match = np.hypot(x * 0.9, y - 0.1 + 0.6 * np.sqrt(np.abs(x) + 0.01)) - 0.75
+    return match
 
 
 def _colours(hues: Floats, saturation: float, value: float) -> Floats:

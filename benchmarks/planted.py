@@ -111,12 +111,12 @@ def plant(
     digit = [source.classes.index(name) for name in target.test.classes]
     printed = np.flatnonzero(np.isin(y, digit))
     wrong = rng.choice(printed, mislabelled, replace=False)
-    y[wrong] = [rng.choice([label for label in digit if label != y[place]]) for place in wrong]
+    y[wrong] = [rng.choice([label for label in digit if label != y[index]]) for index in wrong]
     chosen = rng.choice(len(target.test), copies, replace=False)
-    kind_of = [kinds[place % len(kinds)] for place in range(copies)]
-    made = [changed(target.test.images[place], kind, rng) for place, kind in zip(chosen, kind_of, strict=True)]
+    kind_of = [kinds[index % len(kinds)] for index in range(copies)]
+    made = [changed(target.test.images[index], kind, rng) for index, kind in zip(chosen, kind_of, strict=True)]
     x = np.concatenate([x, *(pixels[None] for pixels in made)])
-    y = np.concatenate([y, [digit[target.test.labels[place]] for place in chosen]]).astype(np.int64)
+    y = np.concatenate([y, [digit[target.test.labels[index]] for index in chosen]]).astype(np.int64)
     order = rng.permutation(len(x))
     x, y = x[order], y[order]
     place_of = np.argsort(order)
@@ -125,7 +125,7 @@ def plant(
     _write(root / "source.npz", x, y, classes)
     for part, images in (("train", target.train), ("test", target.test)):
         _write(root / f"{part}.npz", images.images, images.labels, np.array(images.classes))
-    names = tuple(f"{classes[label]}/{place}" for place, label in enumerate(y))
+    names = tuple(f"{classes[label]}/{index}" for index, label in enumerate(y))
     grouped = np.flatnonzero(np.isin(y, digit))
     (root / "images.csv").write_text("path,group\n" + "".join(f"{names[k]},{names[k]}\n" for k in grouped))
     config = root / "images.toml"
@@ -133,9 +133,9 @@ def plant(
     return Planted(
         config,
         names,
-        {int(place): int(test) for place, test in zip(planted_at, chosen, strict=True)},
-        {int(place): kind for place, kind in zip(planted_at, kind_of, strict=True)},
-        frozenset(int(place_of[place]) for place in wrong),
+        {int(index): int(test) for index, test in zip(planted_at, chosen, strict=True)},
+        {int(index): kind for index, kind in zip(planted_at, kind_of, strict=True)},
+        frozenset(int(place_of[index]) for index in wrong),
     )
 
 

@@ -138,17 +138,17 @@ def check(root: Path) -> None:
     events = [event for event, _ in read_events(Paths(root).events)]
     rounds = [event for event in events if event["event"] == "round"][1:]
     print("| round | nodes | models | predicted s | measured s | of it starting |\n|---|---|---|---|---|---|")
-    for number, one in enumerate(rounds, start=2):
+    for number, round_document in enumerate(rounds, start=2):
         until = rounds[number - 1]["time"] if number - 1 < len(rounds) else float("inf")
-        mine = [event for event in events if one["time"] <= event["time"] < until and "task" in event]
+        mine = [event for event in events if round_document["time"] <= event["time"] < until and "task" in event]
         by_task: dict[str, list[dict[str, float | str]]] = {}
         for event in mine:
             by_task.setdefault(str(event["task"]), []).append(event)
         models = [event for event in mine if event["event"] == "model"]
         starts = [
-            float(next(e["time"] for e in said if e["event"] == "worker-ready"))
-            - float(next(e["time"] for e in said if e["event"] == "task-started"))
-            for said in by_task.values()
+            float(next(e["time"] for e in task_events if e["event"] == "worker-ready"))
+            - float(next(e["time"] for e in task_events if e["event"] == "task-started"))
+            for task_events in by_task.values()
         ]
         nodes = {event["node"] for event in mine if event["event"] == "task-started"}
         seconds = sum(float(event["seconds"]) for event in models) / len(models)
@@ -193,12 +193,12 @@ def table() -> None:
     for models in (7_540, 71_753):
         for slots in (8, 64, 1000):
             for says in (True, False):
-                one = simulate(replace(Site(slots, models, list_record=listing), says_slots=says))
+                row = simulate(replace(Site(slots, models, list_record=listing), says_slots=says))
                 print(
-                    f"| {models:,} | {slots:,} | {'yes' if says else 'no'} | {one.wall / 3600:.2f} | {one.useful:.1%} "
-                    f"| {one.starting:.1%} | {one.lost:.2%} | {one.idle:.1%} | {one.planner:.2%} | {one.tasks:,} "
-                    f"| {one.arrays} | {one.losses} | {one.tasks_directory:,} | {one.record_directories} "
-                    f"| {one.event_megabytes:.0f} |"
+                    f"| {models:,} | {slots:,} | {'yes' if says else 'no'} | {row.wall / 3600:.2f} | {row.useful:.1%} "
+                    f"| {row.starting:.1%} | {row.lost:.2%} | {row.idle:.1%} | {row.planner:.2%} | {row.tasks:,} "
+                    f"| {row.arrays} | {row.losses} | {row.tasks_directory:,} | {row.record_directories} "
+                    f"| {row.event_megabytes:.0f} |"
                 )
 
 

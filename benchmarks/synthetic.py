@@ -100,11 +100,11 @@ class SyntheticSweep:
         make_directory(paths.root)
         split = split_examples(self._labels, 0)
         examples = Examples(self._labels, split, tuple(f"{SHAPES[y]}/{j:05d}.png" for j, y in enumerate(self._labels)))
-        shown = pictures(self._labels, rng.random(size.examples, np.float32), _SIDE, seed=2)
-        digests = write_examples(paths, 0, examples, shown)
+        thumbnails = pictures(self._labels, rng.random(size.examples, np.float32), _SIDE, seed=2)
+        digests = write_examples(paths, 0, examples, thumbnails)
         groups = np.repeat(np.arange(size.groups), SAMPLES_PER_GROUP)
         hues = ((groups * 0.618) % 1).astype(np.float32)
-        kept = write_source_thumbnails(
+        source_digests = write_source_thumbnails(
             paths, pictures(self._looks[groups], hues, _SIDE, seed=3), groups.astype(np.int32)
         )
         names = group_names(size.groups)
@@ -118,7 +118,7 @@ class SyntheticSweep:
             heldout=size.heldout,
             resolution=_SIDE,
             channels=3,
-            source=SourceInfo(names, names, sizes, sum(sizes), "synthetic", 0, kept),
+            source=SourceInfo(names, names, sizes, sum(sizes), "synthetic", 0, source_digests),
             targets=[TargetInfo("shapes", "fixed-feature", list(SHAPES), 5000, size.examples, ["a", "b"], 0, digests)],
             versions=package_versions(),
             created="2026-01-01T00:00:00+00:00",
@@ -130,14 +130,14 @@ class SyntheticSweep:
     def record(self, rows: Sequence[Row], *, durable: bool = True) -> None:
         """Record models and say so in the log; not `durable`, without waiting for the disk after each."""
         events = EventLog(self.paths.events)
-        for place, record in enumerate(self._records(rows)):
+        for position, record in enumerate(self._records(rows)):
             if durable:
                 write_record(self.paths, record)
             else:
                 path = self.paths.record(record.role, record.index, record.target)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode(record))
-            about = {"role": record.role.value, "index": record.index, "worker": place % 2}
+            about = {"role": record.role.value, "index": record.index, "worker": position % 2}
             events.write("model", **about, seconds=2 * SECONDS_A_MODEL, metrics=[record.metrics])
         events.close()
 
@@ -231,8 +231,8 @@ def group_names(count: int) -> list[str]:
     """Names like those of a large image dataset: a few words, and now and then a list of all the words there are."""
     names = []
     for k in range(count):
-        again, place = divmod(k, len(_QUALITIES) * len(_KINDS))
-        quality, kind = _QUALITIES[place // len(_KINDS)], _KINDS[place % len(_KINDS)]
+        again, index = divmod(k, len(_QUALITIES) * len(_KINDS))
+        quality, kind = _QUALITIES[index // len(_KINDS)], _KINDS[index % len(_KINDS)]
         name = f"{quality} {kind}" + (f" {again + 1}" if again else "")
         others = [f"{other} {kind}" for other in _QUALITIES[:6] if other != quality]
         names.append(", ".join([name, *others]) if k % 9 == 4 else name)
@@ -262,9 +262,9 @@ def main() -> None:
     if options.root.exists():
         parser.error(f"{options.root} exists")
     base = SMALL if options.small else PAPER
-    asked = {name: getattr(options, name) for name in vars(base) if getattr(options, name) is not None}
+    sizes = {name: getattr(options, name) for name in vars(base) if getattr(options, name) is not None}
     started = time.perf_counter()
-    sweep = write_run(options.root, Size(**{**vars(base), **asked}), options.recorded)
+    sweep = write_run(options.root, Size(**{**vars(base), **sizes}), options.recorded)
     print(f"{sweep.paths.root}: {sweep.size}, written in {time.perf_counter() - started:.1f} s")
 
 

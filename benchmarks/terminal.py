@@ -88,8 +88,8 @@ class Program:
     def memory(self) -> tuple[int, int]:
         """Bytes that are resident now, and the most that ever were."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:  # noqa: PTH123
-            found = dict(re.findall(r"(Vm\w+):\s+(\d+) kB", file.read()))
-        return int(found["VmRSS"]) << 10, int(found["VmHWM"]) << 10
+            match = dict(re.findall(r"(Vm\w+):\s+(\d+) kB", file.read()))
+        return int(match["VmRSS"]) << 10, int(match["VmHWM"]) << 10
 
     def text(self, start: int = 0) -> str:
         """What it has written from a byte offset on, without escape sequences; a line where the cursor was moved."""

@@ -113,7 +113,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """Return a line a package."""
     lines = [f"{'package':<10} {'sampled':>8} {'accepted':>9} {'noticed':>8} {'share':>6}"]
     lines += [
-        f"{one.package:<10} {one.sampled:>8} {one.accepted:>9} {one.noticed:>8} {one.share:>6.0%}" for one in outcomes
+        f"{mutant.package:<10} {mutant.sampled:>8} {mutant.accepted:>9} {mutant.noticed:>8} {mutant.share:>6.0%}"
+        for mutant in outcomes
     ]
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import TypedDict
 import coverage
 import pytest
 
-MOST_MEMORY = 8 << 30
+MAX_MEMORY = 8 << 30
 """Bytes a test process may allocate: a changed size must not take the machine down."""
 SECONDS, CHOSEN = "MUTANTS_SECONDS", "MUTANTS_CHOSEN"
 """Environment variables: the file to write each test's seconds to; the file that says which to run, see `Choice`."""
@@ -27,7 +27,7 @@ class Choice(TypedDict):
 
 def pytest_configure() -> None:
     """Bound the memory."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not path:
         return
     choice: Choice = json.loads(Path(path).read_text(encoding="utf-8"))
-    order = {name: place for place, name in enumerate(choice["first"])}
+    order = {name: rank for rank, name in enumerate(choice["first"])}
     left_out = set(choice["left_out"])
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
     items[:] = sorted(

@@ -29,7 +29,7 @@ OPTIONS = ("--hypothesis-profile=ci", "-m", "not gpu and not soak and not cluste
 """Hypothesis tries the same examples each time and keeps none: a mutant's fate does not depend on the one before."""
 SLOWEST = 3.0
 """Seconds of a processor: a slower test is not run on mutants. What it alone would notice counts as a survivor."""
-PATIENCE, LEAST_PATIENCE = 5, 120
+PATIENCE, MIN_PATIENCE = 5, 120
 """A test run that takes this many times as long as it should, plus so many seconds, hangs."""
 
 
@@ -116,7 +116,7 @@ def fate_of(mutant: Mutant, reach: Reach, copy: Path, scratch: Path) -> Fate:
     due = sum(min(seconds, SLOWEST) for name, seconds in reach.seconds.items() if _file(name) in files)
     command = shlex.join((*PYTEST, *OPTIONS, "-x", *files))
     with chdir(copy), patch.dict(os.environ, _environment(copy) | {CHOSEN: str(path)}):
-        result = mutate_and_test([mutant.spec], command, LEAST_PATIENCE + PATIENCE * due)
+        result = mutate_and_test([mutant.spec], command, MIN_PATIENCE + PATIENCE * due)
     if result.worker_outcome is not WorkerOutcome.NORMAL:
         raise RuntimeError(f"{mutant.module}:{mutant.line} could not be tested: {result.output}")
     return Fate.SURVIVED if result.test_outcome is TestOutcome.SURVIVED else Fate.NOTICED

@@ -86,12 +86,12 @@ async def test_an_image_opens_large_with_predictions_with_and_without_the_class(
         await until(pilot, lambda: "without it" in screen_text(app))
         assert isinstance(app.screen, ImageScreen)
         text = words(app)
-        assert f"example {first.index}, x" in text
+        assert f'example {first.index} of target "digits", x' in text
         assert f"with {app.state.ranking.value.report.ranking.rows[0].group}" in text
         assert "classes that drive it" in text
         await until(pilot, lambda: is_lit(app))
         await pilot.press("right")
-        await until(pilot, lambda: f"example {second.index}, x" in words(app))
+        await until(pilot, lambda: f'example {second.index} of target "digits", x' in words(app))
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(app.screen, ImageScreen))
         assert app.current_mode == "class"
@@ -184,7 +184,7 @@ async def test_a_single_model_says_that_nothing_is_known_yet(tmp_path):
     make_run(tmp_path / "run", models=1)
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "none beyond chance" in screen_text(app))
+        await until(pilot, lambda: "none significant" in screen_text(app))
         assert "influence unknown" in screen_text(app)
         await pilot.press("enter", "n", "v", "right", "plus")
         await pilot.pause()
@@ -249,7 +249,7 @@ async def test_long_wide_and_evil_names_and_a_thousand_target_classes_stay_in_th
             await pilot.press("n")
             await until(pilot, lambda: app.state.group_detail.value.group == app.state.group)
             await pilot.pause()
-            assert "more" in screen_text(app)  # of the thousand classes
+            assert "994 undefined" in screen_text(app)  # of the thousand classes
             assert "\x1b" not in screen_text(app)
             lines = app.screen._compositor.render_strips(app.size)
             assert all(strip.cell_length == 140 for strip in lines)
@@ -265,7 +265,7 @@ async def test_an_image_that_is_opened_while_the_estimates_change_under_it_is_th
         await until(pilot, lambda: app.state.group_detail.value.group == app.state.group)
         grid.post_message(opening)
         await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "without it" in screen_text(app))
-        assert f"example {wanted}, x" in words(app)
+        assert f'example {wanted} of target "digits", x' in words(app)
 
 
 async def test_what_was_said_about_an_image_by_another_question_is_never_shown(tmp_path):

@@ -1,9 +1,9 @@
 """The large view by the terminal's own graphics is offered where they can be used."""
 
 import pytest
-from tui_influence.tui.large import has_graphics
 
 from tui_influence.images import graphics
+from tui_influence.tui.operations import has_graphics
 
 
 @pytest.mark.parametrize(

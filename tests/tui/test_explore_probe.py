@@ -95,7 +95,7 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
         assert "with shark" in words(app)
         assert "classes that drive it" in words(app)
         await pilot.press("right")
-        await until(pilot, lambda: f"example {FAILING[1]}, bird" in words(app))
+        await until(pilot, lambda: f"example {FAILING[1]} of target" in words(app))
         await closed(app, pilot)
         assert table.current.index == FAILING[1]
 

@@ -145,7 +145,7 @@ async def test_two_rankings_and_the_help_are_those_of_the_golden_files(tmp_path,
     async with exploring(tmp_path / "run", size) as (app, pilot):
         await go(app, pilot, "rank")
         await pilot.press("v", "down", "enter")
-        await until(pilot, lambda: app.state.second_answered is not None)
+        await until(pilot, lambda: app.state.comparison.value is not None)
         await check(app, pilot, GOLDEN / f"done_versus_{size[0]}x{size[1]}.txt")
         await pilot.press("slash", "f1")
         await check(app, pilot, GOLDEN / f"done_help_{size[0]}x{size[1]}.txt")

@@ -18,6 +18,7 @@ from tui_influence.analysis.class_effects import estimate_effects
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.cli.commands.rank import rank
+from tui_influence.cli.options.questions import RankOptions
 from tui_influence.config.errors import InvalidConfigError
 from tui_influence.config.loader import parse_config
 from tui_influence.influence.estimate import group_counts, same_size_masks
@@ -106,13 +107,13 @@ def add_agreement(monkeypatch) -> None:
 def test_an_estimator_is_a_function_and_an_entry(tmp_path, monkeypatch, capsys):
     add_agreement(monkeypatch)
     paths = make_run(tmp_path / "run", models=60, groups=6)
-    rank(paths.root, estimator="agreement", json=True)
+    rank(RankOptions(results=paths.root, estimator="agreement", json=True))
     answer = json.loads(capsys.readouterr().out)
     groups = [row["group"] for row in answer["rows"]]
     assert groups[0] == "class 00"
     assert groups[-1] == "class 05"
     assert answer["reliability"]["value"] > 0.3
-    rank(paths.root, estimator="agreement")
+    rank(RankOptions(results=paths.root, estimator="agreement"))
     text = " ".join(capsys.readouterr().out.split())
     assert "agreement of the mean margin (nats) of examples" in text
     assert "presence of the class among all classes" in text

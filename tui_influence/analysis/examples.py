@@ -79,6 +79,7 @@ def explain_example(snapshot: RunSnapshot, question: Question, example: int, gro
         example=example,
         name=snapshot.examples.names[example],
         label=int(snapshot.examples.labels[example]),
+        split="estimate" if snapshot.examples.estimate[example] else "evaluate",
         overall=summarise_predictions(snapshot, example),
         with_and_without=None if group is None else summarise_with_and_without(snapshot, example, group),
         drivers=drivers,

@@ -1,15 +1,13 @@
-"""The words for what a run has: its groups and its labels."""
+"""The words for what a run has: its groups and its labels; and the number of a group by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from tui_influence.errors import ConfigError
 from tui_influence.store.run_info import RunInfo
-
-if TYPE_CHECKING:
-    from tui_influence.store.run_info import RunInfo
-
+from tui_influence.text import did_you_mean, printable
 
 Noun = Literal["class", "example", "group"]
 
@@ -49,3 +47,15 @@ def source_class_of(info: RunInfo, image: str) -> str | None:
     """Return the source class of an image by its name, which begins with it; None if it is no image's name."""
     class_name = image.partition("/")[0]
     return class_name if class_name in info.source.classes else None
+
+
+def group_index(info: RunInfo, name: str) -> int:
+    """Return the number of a source group.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    groups = info.source.groups
+    if name not in groups:
+        raise ConfigError(f'the source has no {group_noun(info)} "{printable(name, 60)}"{did_you_mean(name, groups)}')
+    return groups.index(name)

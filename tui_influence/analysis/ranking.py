@@ -28,10 +28,10 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
 from tui_influence.store.examples import Examples
+from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import (
     list_failures,
 )
-from tui_influence.store.matrix import Outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable

@@ -7,7 +7,7 @@ Rows of pictures on stdout: as many side by side as fit, by characters or by the
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,10 @@ from tui_influence.cli.options.shared import ColorChoice, ProtocolChoice, ThemeC
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.images.graphics import LIBRARY_REMEDY, Protocol, detect_protocol, library_problem
 from tui_influence.images.text_image import Ink, TextImage, draw_image
+from tui_influence.render.ranking_table import height_of
 from tui_influence.render.style import Style
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
+from tui_influence.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,6 +136,16 @@ _GAP = 2
 """Cells between two of them."""
 _MIN_ROOM = 30
 """Cells that lines beside images need at least."""
+_MIN_LARGE = 24
+"""Cells of a large image with lines beside it at least; else they are below it."""
+_LARGE_ROOM = 46
+"""Cells that lines beside a large image need at least."""
+_LARGE_MARGIN = 8
+"""Lines of a terminal that a large image with lines beside it leaves for those below."""
+_LARGE_HEIGHT = 16
+"""Lines of a terminal that are for a large image with all lines below it, before more groups are listed."""
+_PROMPT = 2
+"""Lines that a terminal needs for its prompt."""
 
 
 _WITHOUT = "imported without pictures"
@@ -152,6 +164,21 @@ def pictures_of(reading: RunSnapshot, examples: Sequence[int]) -> "NDArray[np.ui
         raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
     found: NDArray[np.uint8] = kept[list(examples)]
     return found
+
+
+def source_images(snapshot: RunSnapshot, group: int) -> "NDArray[np.uint8]":
+    """Return the stored images of a source group, (s, side, side, C) uint8.
+
+    Raises:
+        ResultsError: the run's images are missing or damaged, or there is none of this group.
+    """
+    if snapshot.info.is_imported:
+        raise ResultsError("imported, so without pictures of the source")
+    images, groups = read_source_thumbnails(snapshot.paths)
+    of_group: NDArray[np.uint8] = images[groups == group]
+    if not len(of_group):
+        raise ResultsError(f"the run keeps no picture of {printable(snapshot.info.source.groups[group], 60)}")
+    return of_group
 
 
 class StoredImages:
@@ -212,6 +239,39 @@ def print_beside(
         below = room == canvas.console.width
         grid.add_row(*drawn, *([] if below else [Group(*lines)]))
         canvas.console.print(grid, *(lines if below else []), Text(), sep="\n")
+
+
+def print_large(
+    canvas: Canvas,
+    pixels: "NDArray[np.uint8] | None",
+    lines: Callable[[int, int | None], list[Text]],
+    below: list[Text],
+    wanted: int | None,
+) -> None:
+    """Print one image as large as fits, with lines beside it where there is room, else below it.
+
+    Args:
+        canvas: the output.
+        pixels: the image, (side, side, C) uint8; None prints the lines only.
+        lines: returns the lines for a width and, on a terminal, a height.
+        below: further lines, below both.
+        wanted: cells of the image; None for as many as fit.
+    """
+    console, width = canvas.console, canvas.console.width
+    height = console.height - height_of(below, width) - _PROMPT if output.is_terminal() else None
+    if pixels is None:
+        console.print(*lines(width, height), *below, sep="\n")
+        return
+    room = width - _GAP - _LARGE_ROOM
+    columns = canvas.columns(pixels.shape[1], wanted, room, _LARGE_MARGIN)
+    if canvas.protocol is None and _MIN_LARGE <= room >= columns:
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        grid.add_row(canvas.drawn(pixels, columns), Group(*lines(width - columns - _GAP, height)))
+        console.print(grid, *below, sep="\n")
+        return
+    text = [*lines(width, None if height is None else height - _LARGE_HEIGHT), *below]
+    canvas.show(pixels, canvas.columns(pixels.shape[1], wanted, width, height_of(text, width) + _PROMPT))
+    console.print(*text, sep="\n")
 
 
 def say_why_no_pictures(reading: RunSnapshot, problem: str) -> None:

@@ -1,7 +1,7 @@
-"""Two rankings of the same groups side by side: what helps with one and hurts the other.
+"""Comparison of two rankings of the same groups.
 
-Pairs what was estimated and estimates nothing anew. Both rankings may come from the same models, so their errors are
-not independent: the interval of a difference is the widest that this allows, and holds whatever they share.
+Nothing is estimated anew. Both rankings may come from the same models, so that their errors are not independent: the
+interval of a difference is the widest that any dependence allows.
 """
 
 from math import isfinite, nan
@@ -17,40 +17,40 @@ from tui_influence.influence.types import (
     Ranking,
 )
 
-_FEWEST = 3
-"""Groups below which a rank correlation says nothing."""
+_MIN_GROUPS = 3
+"""Groups below which there is no rank correlation."""
 
 
 def compare(first: Ranking, second: Ranking, *, level: float) -> Comparison:
     """Pair two rankings of the same groups.
 
-    The most opposed come first: groups shown to help with one and to hurt the other; then groups whose estimates have
-    different signs; then the others; and among equals, those with the larger difference.
+    The most opposed come first: groups that significantly help in one ranking and hurt in the other; then groups whose
+    estimates differ in sign; then the others; among equals, by difference.
 
     Args:
         first: a ranking.
         second: another of the same groups, in any order.
-        level: the false discovery rate q below which an influence counts as shown.
+        level: an influence is significant if its false discovery rate q is below this.
 
     Raises:
-        ValueError: they are not of the same groups.
+        ValueError: the groups differ.
     """
-    others = {row.index: row for row in second.rows}
+    second_rows = {row.index: row for row in second.rows}
     if {(row.index, row.group) for row in first.rows} != {(row.index, row.group) for row in second.rows}:
         raise ValueError("only rankings of the same groups can be compared")
-    pairs = [(row, others[row.index]) for row in first.rows]
+    pairs = [(row, second_rows[row.index]) for row in first.rows]
     pairs.sort(key=lambda pair: _opposition(pair[0], pair[1], level))
-    known = np.array([(a.influence, b.influence) for a, b in pairs if isfinite(a.influence - b.influence)])
-    correlation = float(spearman(known[:, :1], known[:, 1:])[0]) if len(known) >= _FEWEST else nan
-    rows = tuple(ComparedGroup(place, a, b, _kind(a, b, level)) for place, (a, b) in enumerate(pairs, start=1))
-    return Comparison(rows, correlation, len(known))
+    influences = np.array([(a.influence, b.influence) for a, b in pairs if isfinite(a.influence - b.influence)])
+    correlation = float(spearman(influences[:, :1], influences[:, 1:])[0]) if len(influences) >= _MIN_GROUPS else nan
+    rows = tuple(ComparedGroup(rank, a, b, _kind(a, b, level)) for rank, (a, b) in enumerate(pairs, start=1))
+    return Comparison(rows, correlation, len(influences))
 
 
 def _kind(first: RankedGroup, second: RankedGroup, level: float) -> ComparisonKind:
-    return ComparisonKind((_shown_sign(first, level), _shown_sign(second, level)))
+    return ComparisonKind((_significant_sign(first, level), _significant_sign(second, level)))
 
 
-def _shown_sign(row: RankedGroup, level: float) -> int:
+def _significant_sign(row: RankedGroup, level: float) -> int:
     if not row.q < level:
         return 0
     return 1 if row.influence > 0 else -1 if row.influence < 0 else 0

@@ -3,10 +3,10 @@
 Pure array code: no files, no torch. Everything is matrix products over blocks of target examples, never a loop over
 groups or examples: two products for independent models, three and a half when models share seeds.
 
-What the number means depends on the design. When every model has the same number of groups (`fixed`, the paper's),
-leaving a group out means having another one in its place, and the influences sum to zero: each says "better or worse
-than an average other group at the same number of groups", and about half come out negative whatever the data.
-`bernoulli` and `balanced` masks do not have this: there it is the effect of having the group at all.
+The meaning depends on the design. When every model has the same number of groups (`fixed`, the paper's), a model
+without a group has another one in its place, and the influences sum to zero: each compares the group with an average
+other group, and about half are negative whatever the data. With `bernoulli` and `balanced` masks, an influence is the
+effect of having the group at all.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ _PAIRS_PER_MODEL = 8  # above this, clusters are large and few: loop over them i
 
 
 class ConstantGroupError(ConfigError):
-    """A group that every model has, or none: its influence is undefined."""
+    """A group is in every model or in none: its influence is undefined."""
 
 
 def difference(
@@ -53,15 +53,15 @@ def difference(
     a seed: the difference is the least-squares slope on the centred 0/1 column x, and with residuals e its
     cluster-robust variance is c · Σ_g (Σ_{i in g} x_i e_i)² / (Σ_i x_i²)², c = G/(G-1) · (m-1)/(m-2) (Liang & Zeger
     1986; Cameron & Miller 2015, eq. 11 and 12), G the number of clusters, of any size each. Masks that are orthogonal
-    by design (`balanced`) cancel the other groups' effects, which neither variance can know: both are then multiplied
-    by what that is worth (see `design_effect`).
+    by design (`balanced`) cancel the other groups' effects, which neither variance takes into account: both are then
+    multiplied by a correction (see `design_effect`).
 
     Args:
         masks: (m, K) bool; row i is the groups that model i was trained on.
         outputs: (m, n) float, (m,) for one example, or an `OutputMatrix`; finite.
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
         only: (K',) indices of groups; the result has these rows alone. None for all.
-        strict: refuse groups whose influence is undefined instead of marking them.
+        strict: raise an error for groups of undefined influence.
         pooled: see `Differences`.
 
     Returns:
@@ -78,26 +78,28 @@ def difference(
     groups = masks.shape[1] if only is None else len(only)
     small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
     dtype = np.dtype(np.float64 if small else np.float32)
-    found = Differences(masks, clusters, dtype, only=only, pooled=pooled)
-    if strict and (constant := np.flatnonzero((found.n_with == 0) | (found.n_without == 0))).size:
+    differences = Differences(masks, clusters, dtype, only=only, pooled=pooled)
+    if strict and (constant := np.flatnonzero((differences.n_with == 0) | (differences.n_without == 0))).size:
         raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")
     influence = np.full((groups, n), np.nan, dtype)
     se = np.full((groups, n), np.nan, dtype)
 
     def fill(columns: slice) -> None:
-        influence[:, columns], se[:, columns] = found.estimate(matrix.block(slice(0, m), columns))
+        influence[:, columns], se[:, columns] = differences.estimate(matrix.block(slice(0, m), columns))
 
-    # with few groups the time goes into reading, one block a thread; with many into products, threaded already
+    # with few groups reading takes the time, one block a thread; with many the products, which use threads themselves
     with ThreadPoolExecutor(_READERS if groups <= _FEW_GROUPS else 1) as readers:
         for _ in readers.map(fill, matrix.column_slices(COLUMN_BLOCK)):
             pass
-    return Estimate(influence, se, found.df, found.n_with, found.n_without, "difference", same_size_masks(masks))
+    return Estimate(
+        influence, se, differences.df, differences.n_with, differences.n_without, "difference", same_size_masks(masks)
+    )
 
 
 def difference_halves(
     masks: Mask, outputs: NDArray[np.float64], _clusters: NDArray[Any] | None, in_first: Mask, _penalty: float | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Differences of means in both halves of every split, each (K, splits), from two products."""
+    """Return differences of means in both halves of every split, each (K, splits), from two products."""
     design = masks.astype(np.float32).T
     centred = (outputs - outputs.mean()).astype(np.float32)
     result = []
@@ -112,7 +114,7 @@ def difference_halves(
 
 
 class Differences:
-    """Differences of means, a block of examples at a time: for who cannot keep (K, n) of them. See `difference`.
+    """Differences of means for a block of examples at a time, without an array (K, n). See `difference`.
 
     Attributes:
         n_with: (K',) models that have each group.
@@ -129,36 +131,36 @@ class Differences:
         only: NDArray[np.intp] | None = None,
         pooled: bool = False,
     ) -> None:
-        """Prepare what all blocks share.
+        """Prepare the quantities that all blocks share.
 
         Args:
             masks: (m, K), as in `difference`.
             clusters: (m,) or None, as in `difference`.
             dtype: of the products.
             only: as in `difference`.
-            pooled: take the spread of independent models for the same with and without a group (Student 1908), which
-                is one product instead of two. The standard errors are those of `difference` where as many models have
-                a group as have not, and where it does nothing.
+            pooled: assume equal spread of independent models with and without a group (Student 1908), which takes one
+                product instead of two. The standard errors are those of `difference` where half of the models have a
+                group, and where it has no effect.
         """
         m = masks.shape[0]
-        chosen = masks if only is None else masks[:, only]
+        group_masks = masks if only is None else masks[:, only]
         labels = cluster_labels(clusters, m)
-        self.n_with, self.n_without = group_counts(chosen)
+        self.n_with, self.n_without = group_counts(group_masks)
         if labels is not None:
             self.df = float(labels.max())
         else:
             self.df = float(max(m - 2, 0)) if pooled else _welch_df(self.n_with, self.n_without)
         self._pooled = pooled
         self._only, self._dtype, self._models = only, dtype, m
-        self._design = chosen.astype(dtype)
+        self._design = group_masks.astype(dtype)
         self._effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
         self._sandwich = None if labels is None or m < 2 else _Sandwich(self._design, labels)
 
     def estimate(self, outputs: Floats) -> tuple[Floats, Floats]:
         """Return influence and standard error, (K', c), on outputs (m, c)."""
         if self._models < 2:
-            unknown = np.full((self._design.shape[1], outputs.shape[1]), np.nan, self._dtype)
-            return unknown, unknown
+            undefined = np.full((self._design.shape[1], outputs.shape[1]), np.nan, self._dtype)
+            return undefined, undefined
         centred = outputs.astype(self._dtype)
         centred -= centred.mean(axis=0)
         sums = self._design.T @ centred
@@ -185,7 +187,7 @@ def _slope(sums: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: 
 def _welch_variance(
     sums: Floats, design: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]
 ) -> Floats:
-    """s₁²/n₁ + s₀²/n₀, (K, columns); NaN where an arm of one model has no spread to tell."""
+    """s₁²/n₁ + s₀²/n₀, (K, columns); NaN where an arm has a single model."""
     squares = centred * centred
     square1 = design.T @ squares
     square0 = squares.sum(axis=0) - square1
@@ -198,12 +200,12 @@ def _welch_variance(
 
 
 def _pooled_variance(slope: Floats, centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> Floats:
-    """s² (1/n₁ + 1/n₀), (K, columns), with s² of what both arms' means leave over; NaN up to two models."""
+    """s² (1/n₁ + 1/n₀), (K, columns), with s² of the residuals from both arms' means; NaN up to two models."""
     m = centred.shape[0]
     n1, n0 = (_count(count, 0, slope.dtype) for count in (n_with, n_without))
     between = n1 * n0 / m
-    left = np.einsum("ij,ij->j", centred, centred) - between * slope * slope
-    variance: Floats = np.maximum(left, 0) / (between * (m - 2 if m > 2 else np.nan))
+    residual = np.einsum("ij,ij->j", centred, centred) - between * slope * slope
+    variance: Floats = np.maximum(residual, 0) / (between * (m - 2 if m > 2 else np.nan))
     return variance
 
 
@@ -245,10 +247,10 @@ class _Sandwich:
         within = np.add.reduceat(x_squared[order], starts, axis=0)
         self._x = x
         self._x_squared = x_squared
-        self._one_within = _only_value(within)
+        self._constant_within = _constant_value(within)
         self._x_within = x * within[labels]
         self._within_squares = (within * within).sum(axis=0)[:, None]
-        lone = np.minimum(design.sum(axis=0), m - design.sum(axis=0)) < 2  # its residual is zero by construction
+        lone = np.minimum(design.sum(axis=0), m - design.sum(axis=0)) < 2  # its residual is zero
         self._total = np.where(lone, np.nan, x_squared.sum(axis=0, dtype=np.float64)).astype(x.dtype)[:, None]
         self._factor = count / (count - 1) * (m - 1) / (m - 2) if count > 1 and m > 2 else np.nan
         sizes = np.bincount(labels)
@@ -258,8 +260,8 @@ class _Sandwich:
 
     def variance(self, centred: Floats, slope: Floats) -> Floats:
         """(K, columns) variance of `slope`, of the outputs `centred` (m, columns)."""
-        one = self._one_within  # Σ x_i y_i = τ Σ x_i²
-        crossed = self._x_within.T @ centred if one is None else one * self._total * slope
+        weight = self._constant_within  # Σ x_i y_i = τ Σ x_i²
+        crossed = self._x_within.T @ centred if weight is None else weight * self._total * slope
         scores = self._squared_scores(centred) - 2 * slope * crossed + slope * slope * self._within_squares
         variance: Floats = self._factor * np.maximum(scores, 0) / self._total**2
         return variance
@@ -274,19 +276,19 @@ class _Sandwich:
             return sums
         assert self._pair_x is not None
         first, second = self._pairs
-        own = _weighted_sum(self._x_squared, centred * centred)
-        return own + 2 * _weighted_sum(self._pair_x, centred[first] * centred[second])
+        squares = _weighted_sum(self._x_squared, centred * centred)
+        return squares + 2 * _weighted_sum(self._pair_x, centred[first] * centred[second])
 
 
 def _weighted_sum(weights: Floats, values: Floats) -> Floats:
     """weightsᵀ values, (K, columns), or (1, columns) if the weights are all the same number."""
-    same = _only_value(weights)
-    summed: Floats = weights.T @ values if same is None else same * values.sum(axis=0, keepdims=True)
+    constant = _constant_value(weights)
+    summed: Floats = weights.T @ values if constant is None else constant * values.sum(axis=0, keepdims=True)
     return summed
 
 
-def _only_value(values: Floats) -> np.floating[Any] | None:
-    """Return the number that all values are, or None."""
+def _constant_value(values: Floats) -> np.floating[Any] | None:
+    """Return the value of a constant array, None for another."""
     if not values.size or values[0, 0] != values[-1, -1] or (values != values[0, 0]).any():
         return None
     same: np.floating[Any] = values[0, 0]

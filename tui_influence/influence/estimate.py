@@ -1,7 +1,4 @@
-"""What every estimator returns: influences, their standard errors, and the interval these make.
-
-Which influences stand out from noise, when many are looked at: p-values and false discovery rates.
-"""
+"""Intervals, p-values and false discovery rates of estimates, and counts of the masks behind them."""
 
 from typing import Any
 
@@ -15,13 +12,13 @@ def group_counts(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[n
     """Return n_with and n_without, each (K,), of masks (m, K)."""
     counted = np.ones(masks.shape[0], np.float32) @ masks.astype(
         np.float32
-    )  # exact, and a tenth of count_nonzero's time
+    )  # exact, in a tenth of count_nonzero's time
     n_with = counted.astype(np.int64)
     return n_with, masks.shape[0] - n_with
 
 
 def same_size_masks(masks: NDArray[np.bool_]) -> bool:
-    """Whether every row of masks (m, K) has the same number of groups: the `fixed` design and its like."""
+    """Whether every row of masks (m, K) has the same number of groups: the `fixed` design and similar ones."""
     return np.unique(np.count_nonzero(masks, axis=1)).size == 1
 
 

@@ -1,4 +1,4 @@
-"""One factorisation of the masks, shared by every target output.
+"""Factorisation of the masks, one for all target outputs.
 
 The singular values and right singular vectors of the centred masks come from whichever Gram matrix is smaller: over
 groups, whose entries are counts and exact in float32, or over models when there are fewer of these. numpy's eigh, not
@@ -22,15 +22,15 @@ class Factors:
     """Centred masks X = U diag(s) Vᵀ, over the groups that vary, r of them directions that vary.
 
     Attributes:
-        strata: the models that are compared with each other.
+        strata: sets of models that are compared with each other.
         varies: (K,) bool; groups that differ between models of one stratum.
         design: (m, K') masks of those groups, not centred, in the dtype of the products.
         squares: (r,) float64, s².
         vectors: (K', r) float64, V.
         rows: independent rows of X, m less the strata's means.
-        unseen: (K',) share of each group's unit vector outside V that is a real direction these models do not
-            reach (fewer models than groups); never the all-ones direction of same-size masks.
-        relative: True where X 1 = 0: only differences between groups can be told.
+        unidentified: (K',) share of each group's unit vector outside V, in directions that the models do not
+            determine (fewer models than groups); never the all-ones direction of same-size masks.
+        is_relative: X 1 = 0, so that only differences between groups are identified.
     """
 
     strata: Strata
@@ -44,12 +44,12 @@ class Factors:
 
     @property
     def scale(self) -> float:
-        """What turns "relative to the mean of all groups" into "of all other groups", as `difference` measures."""
+        """Factor from "relative to the mean of all groups" to "of all other groups", which `difference` estimates."""
         count = self.vectors.shape[0]
         return count / (count - 1) if self.is_relative and count > 1 else 1.0
 
     def rotate(self, centred: Floats) -> Floats:
-        """Outputs centred within strata, (m, n), in the directions of X: Uᵀ y, (r, n)."""
+        """Return outputs centred within strata, (m, n), in the directions of X: Uᵀ y, (r, n)."""
         # Vᵀ Xᵀ y / s; X need not be centred because y is
         return (self.vectors / np.sqrt(self.squares)).T.astype(centred.dtype) @ (self.design.T @ centred)
 
@@ -64,20 +64,20 @@ def factorise(masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) 
     """
     strata = seed_strata(clusters, masks.shape[0])
     varies = _varying(masks, strata)
-    kept = masks[:, varies]
-    m, count = kept.shape
+    varying_masks = masks[:, varies]
+    m, count = varying_masks.shape
     rows = strata.rows
-    relative = count > 0 and _same_size_within(kept, strata)
-    design = kept.astype(dtype)
+    relative = count > 0 and _same_size_within(varying_masks, strata)
+    design = varying_masks.astype(dtype)
     if count == 0:
-        nothing = np.zeros((0, 0))
-        return Factors(strata, varies, design, np.zeros(0), nothing, rows, np.zeros(0), False)
+        empty = np.zeros((0, 0))
+        return Factors(strata, varies, design, np.zeros(0), empty, rows, np.zeros(0), False)
     if count <= m:
-        squares, vectors = np.linalg.eigh(gram(kept, strata))
+        squares, vectors = np.linalg.eigh(gram(varying_masks, strata))
         real = squares > squares[-1] * max(m, count) * np.finfo(float).eps * 10
         squares, vectors = squares[real], vectors[:, real]
     else:
-        centred = strata.centred(kept.astype(np.float64))
+        centred = strata.centred(varying_masks.astype(np.float64))
         squares, left = np.linalg.eigh(centred @ centred.T)
         real = squares > squares[-1] * max(m, count) * np.finfo(float).eps * 10
         squares = squares[real]
@@ -87,16 +87,16 @@ def factorise(masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) 
 
 
 def gram(masks: Mask, strata: Strata) -> NDArray[np.float64]:
-    """XᵀX of the masks (m, K) centred within strata: (K, K), exact counts less the strata's means."""
+    """Return XᵀX of the masks (m, K) centred within strata: (K, K), exact counts less the strata's means."""
     single = np.dtype(np.float32 if masks.shape[0] < _EXACT_IN_FLOAT32 else np.float64)
     double = np.dtype(np.float64)
     design: Floats = masks.astype(single)
     product: NDArray[np.float64] = (design.T @ design).astype(np.float64)
     sums: Floats = strata.sums(design)
     for size in np.unique(strata.sizes):
-        some: Floats = sums[strata.sizes == size]
-        some = some.astype(single if size * masks.shape[0] < _EXACT_IN_FLOAT32 else double)
-        product -= (some.T @ some).astype(np.float64) / size
+        stratum_sums: Floats = sums[strata.sizes == size]
+        stratum_sums = stratum_sums.astype(single if size * masks.shape[0] < _EXACT_IN_FLOAT32 else double)
+        product -= (stratum_sums.T @ stratum_sums).astype(np.float64) / size
     return product
 
 
@@ -113,7 +113,7 @@ def gram_columns(
 
 
 def _varying(masks: Mask, strata: Strata) -> Mask:
-    """(K,) bool: groups that some models of one stratum have and others have not."""
+    """Return the groups that some models of a stratum have and others have not, (K,) bool."""
     sums = strata.sums(masks.astype(np.float32))
     varying: Mask = np.any((sums > 0) & (sums < strata.sizes[:, None]), axis=0)
     return varying

@@ -1,4 +1,4 @@
-"""How many models a ranking needs to become reliable."""
+"""Reliability forecast: the models that a ranking needs to become reliable."""
 
 import math
 
@@ -11,16 +11,16 @@ from tui_influence.influence.types import (
 def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> ReliabilityForecast:
     """Spearman-Brown prophecy: c times the models turn reliability ρ into c ρ / (1 + (c - 1) ρ).
 
-    Hence c = ρ_target (1 - ρ) / (ρ (1 - ρ_target)) (Spearman 1910; Brown 1910). It takes new models to be like those
-    there are: error variance falls as 1 / m.
+    Hence c = ρ_target (1 - ρ) / (ρ (1 - ρ_target)) (Spearman 1910; Brown 1910). New models are assumed to be like the
+    present ones: error variance falls as 1 / m.
 
     Args:
         reliability: of the ranking from `m` models.
-        m: models it is made from.
-        target: reliability wanted, between 0 and 1.
+        m: models that it is estimated from.
+        target: reliability to reach, between 0 and 1.
 
     Returns:
-        `models` None when the reliability cannot be told from zero: then no number is better than another.
+        `n_models` is None if the reliability is not significantly above zero.
     """
     if reliability is None:
         return ReliabilityForecast(target, None, None, None, "too few models to tell how reliable the ranking is")
@@ -39,10 +39,10 @@ def _models(value: float, m: int, target: float) -> int:
 
 
 def reliability_at(value: float, factor: float) -> float:
-    """Reliability to expect with `factor` times the models: c ρ / (1 + (c - 1) ρ), the prophecy read forwards.
+    """Return the reliability to expect with `factor` times the models: c ρ / (1 + (c - 1) ρ).
 
     Args:
-        value: reliability ρ of the models there are, above 0.
+        value: reliability ρ of the present models, above 0.
         factor: c, above 0.
     """
     return factor * value / (1 + (factor - 1) * value)

@@ -1,6 +1,6 @@
-"""Spearman's rank correlation, column by column, without scipy.stats (whose import takes a second).
+"""Linear datamodeling score (LDS): the rank correlation between predicted and actual outputs of held-out models.
 
-Linear datamodeling score: do the influences predict what models with new masks do?
+Rank correlations are computed column by column without scipy.stats, whose import takes a second.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from tui_influence.influence.types import LDS
 
 
 def average_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Ranks of each column of (h, n) values, from 1; equal values share their average rank."""
+    """Return ranks of each column of (h, n) values, from 1; equal values share their average rank."""
     count = values.shape[0]
     order = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, order, axis=0)
@@ -31,12 +31,12 @@ def average_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def spearman(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
-    """Spearman correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
+    """Return the Spearman correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
     return correlation(average_ranks(first), average_ranks(second))
 
 
 def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
+    """Return the Pearson correlation of each column of two (h, n) arrays: (n,); NaN where a column does not vary."""
     first = first - first.mean(axis=0)
     second = second - second.mean(axis=0)
     scale = np.sqrt((first * first).sum(axis=0) * (second * second).sum(axis=0))
@@ -45,22 +45,23 @@ def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDAr
     return r
 
 
-_FEWEST_MODELS = 4
+_MIN_MODELS = 4
 _BLOCK_VALUES = 4_000_000
 
 
 def lds(
     influence: Floats, heldout_masks: Mask, heldout_outputs: Floats, bootstrap: int = 1000, seed: int = 0
 ) -> LDS | None:
-    """Mean over examples of Spearman(predicted, actual output) over held-out models (Park et al. 2023, eq. 8).
+    """Return the mean over examples of Spearman(predicted, actual output) over held-out models (Park et al. 2023, eq.
+    8).
 
     A model's predicted output is the sum of the influences of its groups. The interval resamples held-out models:
-    the bootstrap standard error of atanh(score), with Student's t on h - 1 degrees of freedom, turned back; it says
-    how far the score would move with other held-out models, the influences as they are. In a resample, correlations
+    the bootstrap standard error of atanh(score), with Student's t on h - 1 degrees of freedom, transformed
+    back; it is the spread of the score over sets of held-out models, for fixed influences. In a resample, correlations
     are of the ranks among all held-out models, so that a resample costs products of matrices and not a sort.
 
     Args:
-        influence: (K, n), NaN for groups of unknown influence, which then predict nothing.
+        influence: (K, n), NaN for groups of undefined influence, which contribute nothing.
         heldout_masks: (h, K) bool, of models that the influences were not estimated from.
         heldout_outputs: (h, n) float, or (h,) for n = 1, of the kind that `influence` is of.
         bootstrap: number of resamples.
@@ -71,7 +72,7 @@ def lds(
     """
     h = heldout_masks.shape[0]
     actual = heldout_outputs[:, None] if heldout_outputs.ndim == 1 else heldout_outputs
-    if h < _FEWEST_MODELS:
+    if h < _MIN_MODELS:
         return None
     design = heldout_masks.astype(influence.dtype)
     weights = np.random.default_rng(seed).multinomial(h, np.full(h, 1 / h), size=bootstrap) / h
@@ -86,9 +87,9 @@ def lds(
         usable = np.isfinite(score)
         total += float(score[usable].sum())
         count += int(usable.sum())
-        again = _weighted_correlation(weights, predicted_ranks[:, usable], actual_ranks[:, usable])
-        resampled += np.nansum(again, axis=1)
-        resampled_count += np.isfinite(again).sum(axis=1)
+        scores = _weighted_correlation(weights, predicted_ranks[:, usable], actual_ranks[:, usable])
+        resampled += np.nansum(scores, axis=1)
+        resampled_count += np.isfinite(scores).sum(axis=1)
     if count == 0:
         return None
     value = total / count
@@ -99,7 +100,7 @@ def lds(
 def _weighted_correlation(
     weights: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Pearson correlation under each row of weights (B, h) of each column of two (h, n) arrays: (B, n)."""
+    """Return the Pearson correlation under each row of weights (B, h) of each column of two (h, n) arrays: (B, n)."""
     first = first - first.mean(axis=0)
     second = second - second.mean(axis=0)
     mean1, mean2 = weights @ first, weights @ second

@@ -1,8 +1,8 @@
-"""What a model's prediction on a target example counts as: a margin, a probability, or right or wrong.
+"""Outputs of models on target examples: margins, probabilities or correctness, and their means over examples.
 
-Stored are margins (m, n), usually a float16 memory map, and predicted labels (m, n). Nothing here copies either
-whole: a matrix of the paper's size is read in blocks of rows (to average over examples) or of columns (to keep
-them apart), and only the block at hand is widened to float32.
+Stored are margins (m, n), usually a float16 memory map, and predicted labels (m, n). Neither is copied whole: a matrix
+is read in blocks of rows (for means over examples) or of columns (for single examples), and a block at a time is
+widened to float32.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 
-_ROW_BLOCK_VALUES = 4_000_000  # about 16 MB of float32: stays near the cache, keeps the peak low
+_ROW_BLOCK_VALUES = 4_000_000  # about 16 MB of float32: near the size of the cache
 
 
 class NonFiniteOutputsError(ResultsError):
-    """A stored output is NaN or infinite, so every average over it would be."""
+    """A stored output is NaN or infinite."""
 
 
 def outputs_of_kind(
@@ -36,10 +36,10 @@ def outputs_of_kind(
         margins: (m, n) float16, float32 or float64, in nats; may be a memory map.
         predicted: (m, n) int, the predicted labels; only needed for `correct`.
         labels: (n,) int, the true labels; only needed for `correct`.
-        kind: which number to return.
+        kind: of output.
 
     Returns:
-        (m, n). Margins come back as they are, not copied; the other kinds are float32 (float64 from float64
+        (m, n). Margins are returned as they are, not copied; the other kinds are float32 (float64 from float64
         margins): probability = 1 / (1 + exp(-margin)), correct = (predicted == labels).
 
     Raises:
@@ -54,7 +54,7 @@ def outputs_of_kind(
 
 
 def parse_output_kind(kind: OutputKind | str) -> OutputKind:
-    """Return the output kind of that name, or raise `ConfigError` naming the ones there are."""
+    """Return the output kind of a name, or raise `ConfigError` with a list of the names."""
     try:
         return OutputKind(kind)
     except ValueError:
@@ -66,7 +66,7 @@ class OutputMatrix:
     """Outputs of one kind, (m, n), converted a block at a time.
 
     Attributes are the arguments of `outputs_of_kind`; `predicted` and `labels` may be None unless the kind is
-    `correct`. With `chosen`, (c,) indices, it is a matrix of these examples alone, (m, c), in this order.
+    `correct`. With `examples`, (c,) indices, it is a matrix of these examples alone, (m, c), in this order.
     """
 
     margins: Floats
@@ -82,11 +82,11 @@ class OutputMatrix:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What a block comes out as: float32, or float64 if the margins are."""
+        """Type of a block: float32, or float64 if the margins are."""
         return _working_dtype(self.margins)
 
     def block(self, rows: slice, columns: slice | Integers) -> Floats:
-        """Outputs of those models on those examples, as `dtype` or, for margins, as stored."""
+        """Return outputs of some models on some examples, as `dtype` or, for margins, as stored."""
         columns = self.stored_columns(columns)
         predicted = self.predicted if self.kind is OutputKind.CORRECT else None
         return outputs_of_kind(
@@ -97,16 +97,16 @@ class OutputMatrix:
         )
 
     def stored_columns(self, columns: slice | Integers) -> slice | Integers:
-        """Where those examples are in what is stored."""
+        """Return the stored columns of some examples."""
         return columns if self.examples is None else self.examples[columns]
 
     def column_slices(self, width: int) -> Iterator[slice]:
-        """Every column once, `width` at a time."""
+        """Return slices that cover all columns, `width` at a time."""
         n = self.shape[1]
         return (slice(start, min(start + width, n)) for start in range(0, n, width))
 
     def row_blocks(self, columns: slice | Integers) -> Iterator[tuple[slice, Floats]]:
-        """Every row once, those columns only: (which, (<= rows, columns) outputs)."""
+        """Yield all rows of some columns in blocks: (slice of rows, outputs (rows, columns))."""
         m, n = self.shape
         step = max(1, _ROW_BLOCK_VALUES // max(n, 1))
         for start in range(0, m, step):
@@ -115,14 +115,14 @@ class OutputMatrix:
 
 
 def as_matrix(outputs: Floats | OutputMatrix) -> OutputMatrix:
-    """Wrap (m, n) or (m,) outputs that are what they should be already; (m,) counts as one example."""
+    """Wrap (m, n) or (m,) outputs of the right kind; (m,) is one example."""
     if isinstance(outputs, OutputMatrix):
         return outputs
     return OutputMatrix(outputs[:, None] if outputs.ndim == 1 else outputs)
 
 
 def mean_output(outputs: OutputMatrix, examples: NDArray[Any]) -> NDArray[np.float64]:
-    """Each model's output averaged over some target examples, in one pass.
+    """Average each model's output over some target examples, in one pass.
 
     Args:
         outputs: (m, n).
@@ -135,11 +135,11 @@ def mean_output(outputs: OutputMatrix, examples: NDArray[Any]) -> NDArray[np.flo
         ConfigError: no example is selected, or an index is out of range.
         NonFiniteOutputsError: a stored margin is NaN or infinite.
     """
-    chosen = select_examples(examples, outputs.shape[1])
+    columns = example_columns(examples, outputs.shape[1])
     mean = np.empty(outputs.shape[0])
     if outputs.kind is OutputKind.CORRECT:
-        return _accuracy(outputs, chosen)
-    for rows, block in outputs.row_blocks(chosen):
+        return _accuracy(outputs, columns)
+    for rows, block in outputs.row_blocks(columns):
         mean[rows] = block.astype(outputs.dtype, copy=False).mean(axis=1)
     if not np.isfinite(mean).all():
         raise _not_finite(int(np.count_nonzero(~np.isfinite(mean))))
@@ -149,7 +149,7 @@ def mean_output(outputs: OutputMatrix, examples: NDArray[Any]) -> NDArray[np.flo
 def mean_outputs_by_label(
     outputs: OutputMatrix, examples: NDArray[Any], labels: Integers, count: int
 ) -> NDArray[np.float64]:
-    """Each model's output averaged over the chosen examples of each class, in one pass.
+    """Average each model's output over the selected examples of each class, in one pass.
 
     Args:
         outputs: (m, n).
@@ -158,15 +158,15 @@ def mean_outputs_by_label(
         count: C, the number of classes.
 
     Returns:
-        (m, C) float64; NaN for a class without a chosen example.
+        (m, C) float64; NaN for a class without a selected example.
 
     Raises:
         ConfigError: no example is selected, or an index is out of range.
         NonFiniteOutputsError: a stored margin is NaN or infinite.
     """
     m, n = outputs.shape
-    chosen = np.arange(n)[select_examples(examples, n)]
-    order = chosen[np.argsort(labels[chosen], kind="stable")]
+    columns = np.arange(n)[example_columns(examples, n)]
+    order = columns[np.argsort(labels[columns], kind="stable")]
     sizes = np.bincount(labels[order], minlength=count)
     present = np.flatnonzero(sizes)
     starts = (np.cumsum(sizes) - sizes)[present]
@@ -179,23 +179,23 @@ def mean_outputs_by_label(
     return mean
 
 
-def select_examples(columns: NDArray[Any], n: int) -> slice | NDArray[np.intp]:
-    """Return the chosen columns as a slice where they are contiguous (no gather), else as sorted indices.
+def example_columns(examples: NDArray[Any], n: int) -> slice | NDArray[np.intp]:
+    """Return selected examples as a slice where they are contiguous (no gather), else as sorted indices.
 
     Args:
-        columns: (n,) bool or int indices.
-        n: number of columns there are.
+        examples: (n,) bool or int indices.
+        n: number of examples.
 
     Raises:
-        ConfigError: nothing is chosen, or an index is out of range.
+        ConfigError: no example is selected, or an index is out of range.
     """
-    columns = np.atleast_1d(np.asarray(columns))
-    if columns.dtype == np.bool_:
-        if columns.shape != (n,):
-            raise ConfigError(f"a selection of {columns.size} examples does not fit a target of {n}")
-        index = np.flatnonzero(columns)
+    examples = np.atleast_1d(np.asarray(examples))
+    if examples.dtype == np.bool_:
+        if examples.shape != (n,):
+            raise ConfigError(f"a selection of {examples.size} examples does not fit a target of {n}")
+        index = np.flatnonzero(examples)
     else:
-        index = np.unique(columns).astype(np.intp)
+        index = np.unique(examples).astype(np.intp)
     if index.size == 0:
         raise ConfigError("no target example is selected")
     if index[0] < 0 or index[-1] >= n:
@@ -211,7 +211,7 @@ def _cut(array: NDArray[Any], rows: slice, columns: slice | Integers) -> NDArray
 
 
 def _accuracy(outputs: OutputMatrix, columns: slice | Integers) -> NDArray[np.float64]:
-    """(m,) share of the chosen examples that each model gets right; counted, not averaged as floats."""
+    """Return the share of examples that each model predicts correctly, (m,); counted, not averaged as floats."""
     if outputs.predicted is None or outputs.labels is None:
         raise _labels_missing()
     m = outputs.shape[0]
@@ -245,12 +245,12 @@ def _working_dtype(margins: Floats) -> np.dtype[Any]:
 
 
 def _sigmoid(margins: Floats) -> Floats:
-    if margins.dtype == np.float16:  # 65,536 possible values: looking them up beats computing 75 million
-        looked_up: Floats = _sigmoid_of_halves()[margins.view(np.uint16)]
-        return looked_up
+    if margins.dtype == np.float16:  # 65,536 possible values: a table is faster than 75 million exponentials
+        probabilities: Floats = _sigmoid_of_halves()[margins.view(np.uint16)]
+        return probabilities
     with np.errstate(over="ignore"):  # exp of a large negative margin's opposite: 1 / inf is the right answer
-        computed: Floats = 1 / (1 + np.exp(-margins.astype(_working_dtype(margins), copy=False)))
-    return computed
+        wide_probabilities: Floats = 1 / (1 + np.exp(-margins.astype(_working_dtype(margins), copy=False)))
+    return wide_probabilities
 
 
 @cache

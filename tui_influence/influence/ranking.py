@@ -1,7 +1,7 @@
-"""From masks and predictions to a ranking of groups, with what says how far to trust it.
+"""Ranking of groups by their influence, with reliability, LDS and reliability forecast.
 
-The outputs are averaged over the chosen target examples first, so that a ranking costs one pass over the matrix and
-an estimate for a single number a model: its interval and its reliability are those of the average.
+Outputs are averaged over target examples first, so that a ranking costs one pass over the matrix and an estimate for
+one number a model; interval and reliability are those of the average.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ Counts = int | NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Heldout:
-    """Models kept out of the estimate: masks (h, K) bool, margins and predicted (h, n)."""
+    """Held-out models: masks (h, K) bool, margins and predicted (h, n)."""
 
     masks: Mask
     margins: Floats
@@ -89,11 +89,11 @@ def rank_groups(
         estimator: a name in `ESTIMATORS`.
         kind: "margin", "probability" or "correct".
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
-        heldout: further models, for the LDS.
+        heldout: held-out models, for the LDS.
         seed: of the halvings and resamples; the same input and seed give the same ranking.
 
     Returns:
-        A ranking of all K groups, also from 0, 1 or 2 models: its numbers are NaN where they cannot be told.
+        A ranking of all K groups, also from 0, 1 or 2 models: numbers are NaN where the models are too few.
 
     Raises:
         ConfigError: unknown estimator or kind, or a selection that does not fit.
@@ -104,26 +104,28 @@ def rank_groups(
     if len(group_names) != groups or margins.shape[0] != m:
         raise ValueError(f"{len(group_names)} names and margins {margins.shape} do not fit masks {masks.shape}")
     mean = mean_output(OutputMatrix(margins, predicted, labels, kind), examples)
-    found = method.estimate(masks, mean, clusters)
-    penalty = None if found.penalty is None or not np.isfinite(found.penalty).all() else float(found.penalty[0])
+    estimate = method.estimate(masks, mean, clusters)
+    penalty = (
+        None if estimate.penalty is None or not np.isfinite(estimate.penalty).all() else float(estimate.penalty[0])
+    )
     reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
     score = None
-    if heldout is not None and np.isfinite(found.influence).any():
-        kept = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
-        score = lds(found.influence, heldout.masks, mean_output(kept, examples), seed=seed)
-    constant = np.flatnonzero((found.n_with == 0) | (found.n_without == 0))
-    chosen = np.asarray(examples)
+    if heldout is not None and np.isfinite(estimate.influence).any():
+        heldout_matrix = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
+        score = lds(estimate.influence, heldout.masks, mean_output(heldout_matrix, examples), seed=seed)
+    constant = np.flatnonzero((estimate.n_with == 0) | (estimate.n_without == 0))
+    selection = np.asarray(examples)
     return Ranking(
-        rows=_rows(found, group_names),
+        rows=_rows(estimate, group_names),
         estimator=estimator,
         output=kind,
         n_models=m,
-        n_examples=int(np.count_nonzero(chosen) if chosen.dtype == np.bool_ else chosen.size),
+        n_examples=int(np.count_nonzero(selection) if selection.dtype == np.bool_ else selection.size),
         reliability=reliability,
         lds=score,
         forecast=forecast_models(reliability, m),
         constant_groups=tuple(group_names[int(k)] for k in constant),
-        is_relative=found.is_relative,
+        is_relative=estimate.is_relative,
     )
 
 
@@ -184,7 +186,7 @@ def ranked_rows(
         influence: (N,) estimates; NaN, which come last, where undefined.
         se: (N,) standard errors, same unit.
         df: degrees of freedom of their t intervals.
-        names: N names of what the estimates are of, or on.
+        names: N names.
         n_with: models on one side of each estimate, (N,) or one number.
         n_without: models on the other.
     """
@@ -195,7 +197,7 @@ def ranked_rows(
     order = np.argsort(np.where(np.isnan(influence), np.inf, -influence), kind="stable")
     return tuple(
         RankedGroup(
-            rank=place,
+            rank=rank,
             group=names[int(k)],
             index=int(k),
             influence=float(influence[k]),
@@ -206,9 +208,11 @@ def ranked_rows(
             n_with=int(n_with[k]),
             n_without=int(n_without[k]),
         )
-        for place, k in enumerate(order, start=1)
+        for rank, k in enumerate(order, start=1)
     )
 
 
-def _rows(found: Estimate, group_names: Sequence[str]) -> tuple[RankedGroup, ...]:
-    return ranked_rows(found.influence[:, 0], found.se[:, 0], found.df, group_names, found.n_with, found.n_without)
+def _rows(estimate: Estimate, group_names: Sequence[str]) -> tuple[RankedGroup, ...]:
+    return ranked_rows(
+        estimate.influence[:, 0], estimate.se[:, 0], estimate.df, group_names, estimate.n_with, estimate.n_without
+    )

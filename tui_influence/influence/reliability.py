@@ -1,4 +1,4 @@
-"""How far a ranking would repeat if the sweep were run again: split-half reliability, in numbers and words."""
+"""Split-half reliability of a ranking: the rank correlation expected with that of a second sweep."""
 
 import math
 from typing import Any
@@ -15,9 +15,9 @@ from tui_influence.influence.strata import cluster_labels, seed_strata
 from tui_influence.influence.types import Reliability
 
 _NORMAL_95 = 1.959963984540054
-_ENOUGH_RANKS = 4000  # groups x splits after which more ridge splits say little that is new
-_FEWEST_SPLITS = 4
-_WIDER = 1.5
+_ENOUGH_RANKS = 4000  # groups x splits; further ridge splits add little
+_MIN_SPLITS = 4
+_ORTHOGONAL_WIDENING = 1.5
 
 
 def split_half(
@@ -41,32 +41,32 @@ def split_half(
     The interval is for these groups, over new sweeps. If the estimates have variance F over the K groups and error
     variance v, then ρ = 1 - v / F, and F varies between sweeps with variance F² (2/K) (1 - ρ²) (the variance of a sum
     of squares of K normal variables with means), so u = sqrt((1 + ρ) / (1 - ρ)) has standard deviation sqrt(2/K)
-    whatever ρ: the interval is u ± 1.96 · 1.06 · sqrt(2/(K-1) · (1 + 1/S)), turned back. The 1.06 is what ranks cost
-    against the values themselves (Fieller, Hartley & Pearson 1957), 1/S the error of v from S halvings; half as wide
-    again for orthogonal designs, where v is not known as well (a factor found by simulation). Its coverage
-    is shown by simulation in the tests. Where few groups have large effects and the others next to none, ranks repeat
-    less well than this says (by 0.05 to 0.1 in simulation), and get better more slowly with more models.
+    whatever ρ: the interval is u ± 1.96 · 1.06 · sqrt(2/(K-1) · (1 + 1/S)), transformed back. The 1.06 is the loss
+    by ranks instead of values (Fieller, Hartley & Pearson 1957), 1/S the error of v from S halvings; half as wide
+    again for orthogonal designs, where v is less certain (a factor found by simulation). Its coverage
+    is shown by simulation in the tests. Where few groups have large effects and the others next to none, reliability is
+    lower than this (by 0.05 to 0.1 in simulation), and grows more slowly with more models.
 
     Args:
         masks: (m, K) bool.
         outputs: (m,) float, one number a model.
-        estimator: "difference" or "ridge". The halves of a ridge share the full sweep's penalty: λ is the ratio of
-            noise to signal variance, which does not depend on the number of models.
+        estimator: a name in `ESTIMATORS`. Halves of a ridge share the full sweep's penalty: λ is the ratio of noise to
+            signal variance, which does not depend on the number of models.
         clusters: (m,) int or None; models of one cluster share their seed.
-        splits: number of random halvings; a ridge over many groups takes fewer, where more would not tell.
+        splits: number of random halvings; fewer for a ridge over many groups, where they suffice.
         seed: of the halvings.
-        penalty: the full sweep's ridge λ, if it is known already.
+        penalty: the full sweep's λ; None to choose it.
 
     Returns:
-        None where there is nothing to correlate: fewer than 4 clusters, or fewer than 3 groups that vary.
+        None with fewer than 4 clusters, or fewer than 3 groups that vary.
     """
     method = find_estimator(estimator)
     m = masks.shape[0]
     labels = cluster_labels(clusters, m)
     labels = np.arange(m) if labels is None else labels
     count = int(labels.max(initial=-1)) + 1
-    held, left_out = group_counts(masks)
-    if not (varies := (held > 0) & (left_out > 0)).all():
+    n_with, n_without = group_counts(masks)
+    if not (varies := (n_with > 0) & (n_without > 0)).all():
         masks = masks[:, varies]
     groups = masks.shape[1]
     if count < 4 or groups < 3:
@@ -76,7 +76,7 @@ def split_half(
     if orthogonal:
         method = ESTIMATORS["ridge"]
     if method.needs_penalty:
-        splits = min(splits, max(_FEWEST_SPLITS, math.ceil(_ENOUGH_RANKS / groups)))
+        splits = min(splits, max(_MIN_SPLITS, math.ceil(_ENOUGH_RANKS / groups)))
     rng = np.random.default_rng(seed)
     in_first = np.stack([rng.permutation(count) < count // 2 for _ in range(splits)])[:, labels]
     if method.needs_penalty and penalty is None:
@@ -86,26 +86,26 @@ def split_half(
     if orthogonal:
         assert penalty is not None
         factor = halving_factor(masks, clusters, in_first[0], penalty)
-    each = _spearman_of_finite(first, second)
-    each = each[np.isfinite(each)]
-    if each.size == 0:
+    correlations = _spearman_of_finite(first, second)
+    correlations = correlations[np.isfinite(correlations)]
+    if correlations.size == 0:
         return None
-    half = float(np.clip(each.mean(), -0.999, 1.0))
-    low, high = _half_interval(half, groups, int(each.size), _WIDER if orthogonal else 1.0)
-    value, low, high = (_lengthened(r, factor) for r in (half, low, high))
-    return Reliability(value, half, min(low, value), max(high, value), int(each.size))
+    half = float(np.clip(correlations.mean(), -0.999, 1.0))
+    low, high = _half_interval(half, groups, int(correlations.size), _ORTHOGONAL_WIDENING if orthogonal else 1.0)
+    value, low, high = (_prophecy(r, factor) for r in (half, low, high))
+    return Reliability(value, half, min(low, value), max(high, value), int(correlations.size))
 
 
-def _half_interval(half: float, groups: int, splits: int, wider: float) -> tuple[float, float]:
+def _half_interval(half: float, groups: int, splits: int, widening: float) -> tuple[float, float]:
     """95% interval of the half correlation r; u as in `split_half`, in terms of r: sqrt((1 + 3 r) / (1 - r))."""
     u = math.sqrt(max(1 + 3 * half, 0) / max(1 - half, 1e-12))
-    margin = wider * _NORMAL_95 * 1.06 * math.sqrt(2 / (groups - 1) * (1 + 1 / splits))
+    margin = widening * _NORMAL_95 * 1.06 * math.sqrt(2 / (groups - 1) * (1 + 1 / splits))
     low, high = max(u - margin, 0.0), u + margin
     return (low**2 - 1) / (low**2 + 3), (high**2 - 1) / (high**2 + 3)
 
 
-def _lengthened(reliability: float, factor: float) -> float:
-    """Reliability with `factor` times the models, from -1 to 1."""
+def _prophecy(reliability: float, factor: float) -> float:
+    """Return the reliability with `factor` times the models, from -1 to 1."""
     divisor = 1 + (factor - 1) * reliability
     return float(np.clip(factor * reliability / divisor, -1, 1)) if divisor > 0 else -1.0
 
@@ -153,8 +153,8 @@ def _spearman_of_finite(first: NDArray[np.float64], second: NDArray[np.float64])
     finite = np.isfinite(first) & np.isfinite(second)
     if finite.all():
         return spearman(first, second)
-    each = np.full(first.shape[1], np.nan)
+    correlations = np.full(first.shape[1], np.nan)
     for i, both in enumerate(finite.T):
         if both.sum() > 2:
-            each[i] = spearman(first[both, i : i + 1], second[both, i : i + 1])[0]
-    return each
+            correlations[i] = spearman(first[both, i : i + 1], second[both, i : i + 1])[0]
+    return correlations

@@ -1,7 +1,7 @@
-"""Ridge regression of outputs on masks, with intervals that are honest across groups.
+"""Ridge regression of outputs on masks, with intervals that cover on average over groups.
 
-y = μ + X β + e, X the masks and y the outputs, both centred (within seed clusters, so that an error which models
-share drops out). One factorisation serves every target output. With z = Uᵀy and s the singular values of X,
+y = μ + X β + e, X the masks and y the outputs, both centred (within seed clusters, which removes the error
+that models share). One factorisation serves every target output. With z = Uᵀy and s the singular values of X,
 
     influence  β(λ) = V diag(s / (s² + λ)) z
     λ          minimises N · RSS(λ) / (N - df(λ))², generalised cross-validation (Golub, Heath & Wahba 1979, eq. 1.4),
@@ -10,9 +10,9 @@ share drops out). One factorisation serves every target output. With z = Uᵀy a
                which counts the bias of shrinking as well as the noise. Its coverage is 95% on average over the groups
                of a ranking, not for each: the largest effects are shrunk too much, the small ones cover more.
 
-Nychka's result takes λ as known. Here λ is uncertain (with a weak signal, GCV sometimes shrinks to nothing and the
-interval would shrink with it), so the variance is that of the estimate in use, averaged over the posterior of the
-share h of variance that the masks explain, λ = T (1 - h) / h, T = trace(XᵀX) / N, h uniform on (0, 1):
+Nychka's result assumes that λ is known. Here λ is uncertain (with a weak signal, GCV sometimes shrinks to nothing and
+the interval would shrink with it), so the variance is that of the estimate, averaged over the posterior of the share h
+of variance that the masks explain, λ = T (1 - h) / h, T = trace(XᵀX) / N, h uniform on (0, 1):
 
     se²_k = Σ_h w_h [ σ²_h ((XᵀX + λ_h)⁻¹)_kk  +  |β(λ_h) - β(λ)|² / K ]
 
@@ -39,7 +39,7 @@ from tui_influence.influence.types import (
 
 COLUMN_BLOCK = 1024
 _CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below
-_CHEAP_DOUBLE = 1_000_000  # masks up to this many values are widened to float64 without a thought
+_CHEAP_DOUBLE = 1_000_000  # values of masks that are always widened to float64
 
 
 def ridge(
@@ -58,14 +58,14 @@ def ridge(
         outputs: (m, n) float, (m,) for one example, or an `OutputMatrix`; finite.
         clusters: (m,) int, equal for models that share a training seed; None if no two do. Models are then compared
             within their cluster only: complementary pairs lose nothing, clusters of arbitrary masks lose one model
-            each. Models on their own (the other of the pair failed) are compared with each other.
-        penalty: λ for every output; None chooses each by generalised cross-validation.
+            each. Models without a partner (the other of the pair failed) are compared with each other.
+        penalty: λ for every output; None chooses one for each by generalised cross-validation.
 
     Returns:
         Influence and standard error, (K, n), in the unit of `outputs`; n = 1 for (m,) outputs. With same-size masks
         the effect relative to the mean of the other groups, the same quantity as `difference` then estimates. NaN
         for groups that do not vary, and for all with fewer than 3 comparable models. `df` is N - df(λ), the median
-        over outputs; `penalty` the λ used.
+        over outputs; `penalty` is λ.
     """
     matrix = as_matrix(outputs)
     m, n = matrix.shape
@@ -80,22 +80,24 @@ def ridge(
         return Estimate(influence, se, 0.0, n_with, n_without, "ridge", same_size_masks(masks), np.full(n, np.nan))
     grid = Grid.over(factors, penalty)
     diagonal = _diagonal(factors, grid.penalties)
-    used = np.empty(n)
+    penalties = np.empty(n)
     freedom = np.empty(n)
     for columns in matrix.column_slices(COLUMN_BLOCK):
         centred = factors.strata.centred(matrix.block(slice(0, m), columns).astype(dtype))
         fit = _fit(factors, grid, diagonal, centred)
         influence[factors.varies, columns] = factors.scale * fit.coefficients
         se[factors.varies, columns] = factors.scale * np.sqrt(fit.variance)
-        used[columns] = grid.penalties[fit.chosen]
+        penalties[columns] = grid.penalties[fit.chosen]
         freedom[columns] = factors.rows - grid.df[fit.chosen]
-    return Estimate(influence, se, float(np.median(freedom)), n_with, n_without, "ridge", factors.is_relative, used)
+    return Estimate(
+        influence, se, float(np.median(freedom)), n_with, n_without, "ridge", factors.is_relative, penalties
+    )
 
 
 def ridge_coefficients(
     masks: Mask, outputs: NDArray[np.float64], clusters: NDArray[Any] | None, penalty: float
 ) -> NDArray[np.float64]:
-    """Influences for a known penalty and one output, without the factorisation: a fraction of `ridge`'s time.
+    """Return influences for a given penalty and one output, without the factorisation, in a fraction of `ridge`'s time.
 
     Args:
         masks: (m, K) bool.
@@ -129,7 +131,7 @@ def ridge_halves(
     in_first: Mask,
     penalty: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge coefficients in both halves of every split, each (K, splits)."""
+    """Return ridge coefficients in both halves of every split, each (K, splits)."""
     result: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
     for split in in_first:
         for half, estimates in zip((split, ~split), result, strict=True):
@@ -148,33 +150,39 @@ class _Fit:
 
 
 def _fit(factors: Factors, grid: Grid, diagonal: NDArray[np.float64], centred: Floats) -> _Fit:
-    """Ridge of the outputs `centred` (m, n) on the factorised masks, penalty by GCV.
+    """Fit a ridge of the outputs `centred` (m, n) on the factorised masks, with penalties by GCV.
 
-    `diagonal` (K', L) is that of (XᵀX + λ)⁻¹, over the directions that exist.
+    `diagonal` (K', L) is that of (XᵀX + λ)⁻¹, in identified directions.
     """
     dtype = centred.dtype
-    seen = Evidence.of(factors, grid, centred)
-    chosen = np.argmin(seen.residual / (factors.rows - grid.df)[:, None] ** 2, axis=0)
-    kept = 1 - grid.remains[chosen].T  # (r, n): s² / (s² + λ)
+    evidence = Evidence.of(factors, grid, centred)
+    chosen = np.argmin(evidence.residual / (factors.rows - grid.df)[:, None] ** 2, axis=0)
+    explained = 1 - grid.remains[chosen].T  # (r, n): s² / (s² + λ)
     root = np.sqrt(factors.squares)[:, None]
-    coefficients = factors.vectors.astype(dtype) @ ((kept / root).astype(dtype) * seen.rotated)
-    variance = diagonal @ (seen.weight * seen.spread / factors.rows) + _choice_variance(factors, grid, seen, kept)
+    coefficients = factors.vectors.astype(dtype) @ ((explained / root).astype(dtype) * evidence.rotated)
+    variance = diagonal @ (evidence.weight * evidence.spread / factors.rows) + _choice_variance(
+        factors, grid, evidence, explained
+    )
     return _Fit(coefficients, variance.astype(dtype), chosen)
 
 
 def _diagonal(factors: Factors, penalties: NDArray[np.float64]) -> NDArray[np.float64]:
-    seen: NDArray[np.float64] = (factors.vectors**2) @ (1 / (factors.squares[:, None] + penalties))
-    return seen + factors.unidentified[:, None] / penalties
+    identified: NDArray[np.float64] = (factors.vectors**2) @ (1 / (factors.squares[:, None] + penalties))
+    return identified + factors.unidentified[:, None] / penalties
 
 
-def _choice_variance(factors: Factors, grid: Grid, seen: Evidence, kept: NDArray[np.float64]) -> NDArray[np.float64]:
+def _choice_variance(
+    factors: Factors, grid: Grid, evidence: Evidence, explained: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Mean over groups of (β(λ_h) - β(λ))², averaged over the posterior of h: (n,).
 
     Σ_h w_h (g_h - g)² z² with g the filter: second moment less cross term, (r, n) throughout, no loop over h.
     """
     filters = 1 - grid.remains  # (L, r)
-    mean = filters.T @ seen.weight
-    second = (filters**2).T @ seen.weight
-    excess = np.maximum(second - 2 * kept * mean + kept * kept, 0) * seen.power / factors.squares[:, None]
+    mean = filters.T @ evidence.weight
+    second = (filters**2).T @ evidence.weight
+    excess = (
+        np.maximum(second - 2 * explained * mean + explained * explained, 0) * evidence.power / factors.squares[:, None]
+    )
     averaged: NDArray[np.float64] = excess.sum(axis=0) / factors.vectors.shape[0]
     return averaged

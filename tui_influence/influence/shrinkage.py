@@ -1,7 +1,7 @@
-"""How strongly to shrink: the penalties to choose from, and what an output's data say about each.
+"""A grid of ridge penalties, and the evidence of outputs for each.
 
-Shared by `ridge`, which chooses one and needs its uncertainty, and by `difference`, which needs to know how much of an
-output the other groups explain when its masks are orthogonal.
+Used by `ridge`, which chooses a penalty and needs its uncertainty, and by `design_effect`, which needs the share of an
+output that the other groups explain.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tui_influence.influence.factors import Factors
 from tui_influence.influence.outputs import Floats
 
-_GRID = 40
-_LEAST_SHARE, _MOST_SHARE = 1e-4, 1 - 1e-5
+_GRID_SIZE = 40
+_MIN_SHARE, _MAX_SHARE = 1e-4, 1 - 1e-5
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Grid:
 
     @classmethod
     def over(cls, factors: Factors, penalty: float | None = None) -> "Grid":
-        """Penalties for these masks, from "explain nothing" to "explain everything"; or just the one given."""
+        """Return a grid for these masks, from "explain nothing" to "explain everything", or of one given penalty."""
         squares = factors.squares
         if penalty is None:
-            least, most = (float(np.log(h / (1 - h))) for h in (_LEAST_SHARE, _MOST_SHARE))
-            share = 1 / (1 + np.exp(-np.linspace(least, most, _GRID)))
+            low_logit, high_logit = (float(np.log(h / (1 - h))) for h in (_MIN_SHARE, _MAX_SHARE))
+            share = 1 / (1 + np.exp(-np.linspace(low_logit, high_logit, _GRID_SIZE)))
             penalties = squares.sum() / factors.rows * (1 - share) / share
             log_prior = np.log(share * (1 - share))  # uniform in h, on a grid that is even in logit h
         else:
@@ -50,7 +50,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What n outputs say about the penalties of a grid.
+    """Evidence of n outputs for the penalties of a grid.
 
     Attributes:
         rotated: (r, n) outputs in the directions of the masks, z = Uᵀy.
@@ -68,13 +68,13 @@ class Evidence:
 
     @classmethod
     def of(cls, factors: Factors, grid: Grid, centred: Floats) -> "Evidence":
-        """From outputs (m, n), centred within the strata of `factors`."""
+        """Compute it from outputs (m, n), centred within the strata of `factors`."""
         rotated = factors.rotate(centred)
         power = (rotated * rotated).astype(np.float64)
         total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
         outside = np.maximum(total - power.sum(axis=0), 0) if factors.rows > factors.squares.size else 0 * total
         spread = outside + grid.remains @ power
-        # a constant output has no spread: nothing to explain, and any penalty will do
+        # a constant output has no spread: any penalty explains it
         log_spread = np.log(np.maximum(spread, np.finfo(float).tiny))
         log_weight = grid.log_weight[:, None] - factors.rows / 2 * log_spread
         weight = np.exp(log_weight - log_weight.max(axis=0))

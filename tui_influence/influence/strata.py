@@ -1,8 +1,8 @@
-"""Models that share a training seed: who they are, and what they have in common taken out.
+"""Seed clusters: models that share a training seed, and the removal of their common error.
 
-A `balanced` design trains each mask and its complement from one seed, so the two models' errors are alike. Such a
-pair is a *cluster*, given as an (m,) array of integers that is equal within it; a pair whose other half failed is
-a cluster of one.
+A `balanced` design trains each mask and its complement from one seed, so that the errors of the two models are
+correlated. Such a pair is a *cluster*, given as an (m,) array of integers that is equal within it; a model whose
+partner failed is a cluster of one.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tui_influence.influence.outputs import Floats
 
 
 def cluster_labels(clusters: NDArray[Any] | None, m: int) -> NDArray[np.intp] | None:
-    """Number the clusters 0, 1, ...; None if every model is on its own, as independent models are.
+    """Number the clusters 0, 1, ...; None if every cluster has one model.
 
     Args:
         clusters: (m,) int, or None.
@@ -34,10 +34,10 @@ def cluster_labels(clusters: NDArray[Any] | None, m: int) -> NDArray[np.intp] | 
 
 @dataclass(frozen=True)
 class Strata:
-    """Sets of models that are compared with each other only; every model is in exactly one.
+    """Disjoint sets of models; only models of one set are compared.
 
     Attributes:
-        labels: (m,) int, which stratum; numbered from 0.
+        labels: (m,) int, stratum of each model, from 0.
         order: (m,) models sorted by stratum.
         starts: (count,) where each stratum begins in `order`.
         sizes: (count,) models in each.
@@ -50,11 +50,11 @@ class Strata:
 
     @property
     def rows(self) -> int:
-        """Independent comparisons left after each stratum's mean is taken out: m - count."""
+        """Degrees of freedom after each stratum's mean is subtracted: m - count."""
         return int(self.labels.size - self.sizes.size)
 
     def sums(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Sum of (m, ...) values within each stratum: (count, ...)."""
+        """Return sums of (m, ...) values within each stratum: (count, ...)."""
         summed: NDArray[Any]
         if self.sizes.size == 1:
             summed = values.sum(axis=0, keepdims=True)
@@ -63,7 +63,7 @@ class Strata:
         return summed
 
     def centred(self, values: Floats) -> Floats:
-        """(m, n) values minus their stratum's mean; a copy."""
+        """Return (m, n) values minus their stratum's mean; a copy."""
         centred: Floats
         if self.sizes.size == 1:
             centred = values - values.mean(axis=0, dtype=np.float64).astype(values.dtype)
@@ -73,10 +73,10 @@ class Strata:
 
 
 def seed_strata(clusters: NDArray[Any] | None, m: int) -> Strata:
-    """One stratum a cluster of two or more models, and one for all models that are on their own.
+    """Return a stratum for each cluster of two or more models, and one for all clusters of one model.
 
-    Comparing within a cluster removes the error that its models share. Complementary masks lose nothing by it:
-    their sum is the same for every pair, so only their difference says anything about the groups.
+    Comparisons within a cluster are free of the error that its models share. Complementary masks lose nothing: their
+    sum is the same for every pair, so that only their difference depends on the groups.
     """
     labels = cluster_labels(clusters, m)
     if labels is None:
@@ -90,7 +90,7 @@ def seed_strata(clusters: NDArray[Any] | None, m: int) -> Strata:
 
 
 def pairs_within(labels: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Every unordered pair of models in one cluster: their indices, (P,) and (P,)."""
+    """Return every unordered pair of models of a cluster: their indices, (P,) and (P,)."""
     order = np.argsort(labels, kind="stable")
     ranked = labels[order]
     first: list[NDArray[np.intp]] = []

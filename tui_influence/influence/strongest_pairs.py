@@ -1,9 +1,9 @@
-"""The strongest of all influences of single groups on single target examples, without keeping all of them.
+"""The most significant influences of single groups on single target examples, without an array of all.
 
-K x n influences may be hundreds of millions: they are estimated a block of examples at a time, and of each block only
-the strongest stay. False discovery rates are over all K x n tests all the same. Every statistic is counted in a bin of
-1/256, and Benjamini & Hochberg's procedure is applied to the counts, each p-value rounded up to that of its bin's lower
-end: a q is never too small, and too large by 2% where it matters.
+K x n influences may be hundreds of millions: they are estimated a block of examples at a time, and only the most
+significant of each block stay in memory. False discovery rates are over all K x n tests. Every statistic is counted in
+a bin of 1/256, and Benjamini & Hochberg's procedure is applied to the counts, each p-value rounded up to that of its
+bin's lower end: a q is never too small, and too large by 2% where it matters.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from tui_influence.influence.outputs import Floats, Integers, Mask
 from tui_influence.influence.types import Pairs, StrongestPairs
 
 MAX_BLOCK_VALUES = 8_000_000
-"""Influences estimated at once: a handful of float32 arrays of this size."""
-_WIDEST, _READERS = 1024, 2
-_BINS_PER_UNIT, _LARGEST = 256, 64
-_ZERO = _BINS_PER_UNIT * _LARGEST
-_FOUND, _EXPLAINED = 0.05, 0.5
-_MOST_MODELS = 1_000_000
+"""Influences of one block: a handful of float32 arrays of this size."""
+_MAX_BLOCK_WIDTH, _READERS = 1024, 2
+_BINS_PER_UNIT, _MAX_STATISTIC = 256, 64
+_ZERO = _BINS_PER_UNIT * _MAX_STATISTIC
+_DEFAULT_LEVEL, _EXPLAINED_SHARE = 0.05, 0.5
+_MAX_MODELS = 1_000_000
 
 Block = Callable[[slice], Floats]
 """Outputs (m, c) of all models on the examples of a slice."""
@@ -37,11 +37,12 @@ def strongest_pairs(
     clusters: NDArray[Any] | None = None,
     *,
     max_pairs: int = 200,
-    level: float = _FOUND,
+    level: float = _DEFAULT_LEVEL,
     only: Integers | None = None,
     is_eligible: Callable[[slice, Floats], Mask] | None = None,
 ) -> StrongestPairs:
-    """Find the pairs of a group and an example with the surest influence, by `Differences` with pooled spread.
+    """Find the pairs of a group and an example with the most significant influence, by `Differences` with pooled
+    spread.
 
     Args:
         masks: (m, K) bool.
@@ -54,49 +55,49 @@ def strongest_pairs(
         is_eligible: (examples, influences on them (K', c)) -> (K', c) bool, which pairs may be returned; the others are
             tested as if their influence were zero.
     """
-    chosen = None if only is None else np.asarray(only, dtype=np.intp)
-    differences = Differences(masks, clusters, np.dtype(np.float32), only=chosen, pooled=True)
-    groups = masks.shape[1] if chosen is None else len(chosen)
+    groups_tested = None if only is None else np.asarray(only, dtype=np.intp)
+    differences = Differences(masks, clusters, np.dtype(np.float32), only=groups_tested, pooled=True)
+    groups = masks.shape[1] if groups_tested is None else len(groups_tested)
     counts = np.zeros(2 * _ZERO + 1, np.int64)
     best = (_Strongest(max_pairs), _Strongest(max_pairs))
-    width = min(_WIDEST, max(1, MAX_BLOCK_VALUES // max(groups, 1)))
+    width = min(_MAX_BLOCK_WIDTH, max(1, MAX_BLOCK_VALUES // max(groups, 1)))
 
-    def looked_at(start: int) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    def scan_block(start: int) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
         columns = slice(start, min(start + width, n_examples))
         influence, se = differences.estimate(block(columns))
         statistic = _statistic(influence, se)
         if is_eligible is not None:
             statistic[~is_eligible(columns, influence) & ~np.isnan(statistic)] = 0
         sides = zip((1, -1), best, strict=True)
-        return _counted(statistic), [
+        return _bin_counts(statistic), [
             strongest.candidates(sign * statistic, influence, se, start) for sign, strongest in sides
         ]
 
-    with ThreadPoolExecutor(_READERS) as readers:  # one reads while the other multiplies
-        for count, candidates in readers.map(looked_at, range(0, n_examples, width)):
+    with ThreadPoolExecutor(_READERS) as readers:  # one thread reads while the other multiplies
+        for count, candidates in readers.map(scan_block, range(0, n_examples, width)):
             counts += count
-            for strongest, found in zip(best, candidates, strict=True):
-                strongest.take(found)
+            for strongest, block_pairs in zip(best, candidates, strict=True):
+                strongest.add(block_pairs)
     both = counts[_ZERO:].copy()
     both[1:] += counts[:_ZERO][::-1]
     edges, q = _false_discovery_rates(both, differences.df)
     n_helped, n_hurt = (int(side[q < level].sum()) for side in (counts[_ZERO:], counts[: _ZERO + 1][::-1]))
-    helped, hurt = (strongest.pairs(edges, q, chosen) for strongest in best)
+    helped, hurt = (strongest.pairs(edges, q, groups_tested) for strongest in best)
     return StrongestPairs(helped, hurt, int(counts.sum()), n_helped, n_hurt, differences.df)
 
 
 def models_needed(n_tests: int) -> int:
-    """Return with how many models so many pairs can be told from chance at all.
+    """Return the number of models from which one of so many pairs can be significant.
 
-    With that many, a group that explains half of what an example's output varies by is found among them: its statistic
-    is about sqrt(m - 2), which must exceed Student's quantile at 0.05 / tests (Bonferroni's bound, to which Benjamini &
-    Hochberg's comes down for a single discovery).
+    With that many, a group that explains half of the variance of an example's output is: its statistic is about
+    sqrt(m - 2), which must exceed Student's quantile at 0.05 / tests (Bonferroni's bound, which is Benjamini &
+    Hochberg's for a single discovery).
     """
-    low, high = 3, _MOST_MODELS
-    ratio = _EXPLAINED / (1 - _EXPLAINED)
+    low, high = 3, _MAX_MODELS
+    ratio = _EXPLAINED_SHARE / (1 - _EXPLAINED_SHARE)
     while low < high:
         middle = (low + high) // 2
-        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _FOUND / (2 * max(n_tests, 1)), middle - 2)
+        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _DEFAULT_LEVEL / (2 * max(n_tests, 1)), middle - 2)
         low, high = (low, middle) if enough else (middle + 1, high)
     return low
 
@@ -112,44 +113,44 @@ def min_detectable_influence(n_tests: int, spread: float, n_models: int, share: 
     """
     if n_models < 3:
         return float("inf")
-    quantile = t_quantile(1 - _FOUND / (2 * max(n_tests, 1)), n_models - 2) + t_quantile(0.8, n_models - 2)
+    quantile = t_quantile(1 - _DEFAULT_LEVEL / (2 * max(n_tests, 1)), n_models - 2) + t_quantile(0.8, n_models - 2)
     return float(quantile * spread / (share * (1 - share) * n_models) ** 0.5)
 
 
 class _Strongest:
-    """The pairs of the largest statistics so far."""
+    """The pairs with the largest statistics so far."""
 
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
-        self._least = 0.0
-        self._found = np.empty((5, 0))
+    def __init__(self, max_pairs: int) -> None:
+        self._max_pairs = max_pairs
+        self._threshold = 0.0
+        self._pairs = np.empty((5, 0))
 
     def candidates(self, statistic: Floats, influence: Floats, se: Floats, start: int) -> NDArray[np.float64]:
-        """Return those of a block, (K, c) each with its first example at `start`, that may be among them: (5, few)."""
-        group, column = np.nonzero(statistic > self._least)
+        """Return the pairs of a block, (K, c) from example `start` on, that may be among them: (5, pairs)."""
+        group, column = np.nonzero(statistic > self._threshold)
         rows = (group, column + start, statistic[group, column], influence[group, column], se[group, column])
         return self._largest(np.array(rows, dtype=np.float64))
 
-    def take(self, candidates: NDArray[np.float64]) -> None:
-        """Keep the largest of what is kept and candidates."""
-        self._found = self._largest(np.concatenate([self._found, candidates], axis=1))
-        if self._found.shape[1] == self._keep:
-            self._least = float(self._found[2, -1])
+    def add(self, candidates: NDArray[np.float64]) -> None:
+        """Merge candidates of a block."""
+        self._pairs = self._largest(np.concatenate([self._pairs, candidates], axis=1))
+        if self._pairs.shape[1] == self._max_pairs:
+            self._threshold = float(self._pairs[2, -1])
 
-    def _largest(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
-        if found.shape[1] > 4 * self._keep:
-            found = found[:, np.argpartition(-found[2], 2 * self._keep)[: 2 * self._keep]]
-        return found[:, np.lexsort((found[1], found[0], -found[2]))[: self._keep]]
+    def _largest(self, pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+        if pairs.shape[1] > 4 * self._max_pairs:
+            pairs = pairs[:, np.argpartition(-pairs[2], 2 * self._max_pairs)[: 2 * self._max_pairs]]
+        return pairs[:, np.lexsort((pairs[1], pairs[0], -pairs[2]))[: self._max_pairs]]
 
     def pairs(self, edges: NDArray[np.float64], q: NDArray[np.float64], only: NDArray[np.intp] | None) -> Pairs:
-        group, example, statistic, influence, se = self._found
-        places = group.astype(np.intp)
+        group, example, statistic, influence, se = self._pairs
+        rows = group.astype(np.intp)
         return Pairs(
-            group=places if only is None else only[places],
+            group=rows if only is None else only[rows],
             example=example.astype(np.intp),
             influence=influence,
             se=se,
-            q=q[np.searchsorted(edges, np.minimum(statistic, _LARGEST), side="right") - 1],
+            q=q[np.searchsorted(edges, np.minimum(statistic, _MAX_STATISTIC), side="right") - 1],
         )
 
 
@@ -161,17 +162,17 @@ def _statistic(influence: Floats, se: Floats) -> Floats:
     return statistic
 
 
-def _counted(statistic: Floats) -> NDArray[np.int64]:
-    """How many statistics are in each bin, from the largest below zero to the largest above; zero has one bin."""
-    known = statistic.reshape(-1)
-    if np.isnan(known.sum()):
-        known = known[~np.isnan(known)]
-    bins = (np.clip(known, -_LARGEST, _LARGEST) * _BINS_PER_UNIT).astype(np.int32)
+def _bin_counts(statistic: Floats) -> NDArray[np.int64]:
+    """Return the number of statistics in each bin, from the most negative to the most positive; zero has one bin."""
+    defined = statistic.reshape(-1)
+    if np.isnan(defined.sum()):
+        defined = defined[~np.isnan(defined)]
+    bins = (np.clip(defined, -_MAX_STATISTIC, _MAX_STATISTIC) * _BINS_PER_UNIT).astype(np.int32)
     return np.bincount(bins + _ZERO, minlength=2 * _ZERO + 1)
 
 
 def _false_discovery_rates(counts: NDArray[np.int64], df: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower ends of the bins, and the q of what is in each."""
+    """Return lower ends of the bins, and the q of the statistics in each."""
     edges = np.arange(len(counts)) / _BINS_PER_UNIT
     at_least = np.cumsum(counts[::-1])[::-1]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -19,7 +19,7 @@ class Estimate:
 
     Attributes:
         influence: (K, n), in the unit of the outputs; NaN where undefined (see `n_with`, `n_without`).
-        se: (K, n) standard error, same unit; NaN where the models are too few to tell.
+        se: (K, n) standard error, same unit; NaN where the models are too few.
         df: degrees of freedom of the t interval influence ± t(df) · se; 0 when there is none.
         n_with: (K,) number of models that were trained on the group.
         n_without: (K,) number that were not. One of the two is 0 for a constant group: influence undefined.
@@ -52,14 +52,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ReliabilityForecast:
-    """Models needed, in all, until a ranking's reliability reaches a target.
+    """Reliability forecast: models, in all, until the reliability of a ranking reaches a target.
 
     Attributes:
         target_reliability: the goal.
-        models: models in all, those there are included; None if nothing can be said.
-        low: the same from the upper end of the reliability's interval, the lucky case; None as above.
+        n_models: models in all, including the present ones; None without a forecast.
+        low: the same from the upper end of the reliability's interval; None as above.
         high: from the lower end; None if that is not above zero.
-        reason: one sentence that says which case this is.
+        reason: the case, in a sentence.
     """
 
     target_reliability: float
@@ -88,14 +88,14 @@ class LDS:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Rank correlation to expect between this ranking and that of a second sweep of the same size.
+    """Rank correlation expected between a ranking and that of a second sweep of the same size.
 
     Attributes:
         value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r) for random masks.
         half: r, the mean rank correlation between the two halves' rankings, uncorrected.
         low: lower end of the 95% interval for `value`.
         high: upper end.
-        n_splits: random halvings averaged.
+        n_splits: random halvings.
     """
 
     value: float
@@ -106,7 +106,7 @@ class Reliability:
 
 
 def reliability_grade(reliability: Reliability | None) -> str:
-    """Say in a word how far to trust a ranking.
+    """Return the grade of a ranking.
 
     "noise" if the interval includes zero, or there is no reliability; then, by value: "weak" under 0.5, "fair" under
     0.7, "good" under 0.9, "strong".
@@ -138,7 +138,7 @@ class RankedGroup:
         rank: from 1, the most helpful first.
         group: its name.
         index: its column in the masks.
-        influence: effect of the group on the output; NaN if the models cannot tell.
+        influence: effect of the group on the output; NaN where undefined.
         se: standard error.
         low: lower end of the 95% interval.
         high: upper end.
@@ -169,11 +169,11 @@ class Ranking:
         output: what it is an influence on.
         n_models: models it is estimated from.
         n_examples: target examples averaged over.
-        reliability: of the ranking; None where the models are too few to tell.
+        reliability: of the ranking; None where the models are too few.
         lds: of the averaged output over the held-out models; None if there are too few.
         forecast: models needed for a reliability of 0.9.
-        constant: names of the groups that every model has, or none: undefined influence.
-        relative: influences are relative to an average other group and sum to zero (see `Estimate`).
+        constant_groups: names of groups that every model has, or none: undefined influence.
+        is_relative: influences are relative to an average other group and sum to zero (see `Estimate`).
     """
 
     rows: tuple[RankedGroup, ...]
@@ -189,7 +189,7 @@ class Ranking:
 
 
 class ComparisonKind(Enum):
-    """What has been shown of a group in both rankings: the sign of its influence in each, 0 where it has no proof."""
+    """Significant effects of a group in two rankings: the sign of its influence in each, 0 if not significant."""
 
     HELPS_BOTH = 1, 1
     HURTS_BOTH = -1, -1
@@ -207,7 +207,7 @@ class ComparisonKind(Enum):
 
     @property
     def is_opposed(self) -> bool:
-        """Whether the group has been shown to help with one and to hurt the other."""
+        """Whether the group significantly helps in one ranking and hurts in the other."""
         first, second = self.value
         return bool(first * second < 0)
 
@@ -217,10 +217,10 @@ class ComparedGroup:
     """A group in two rankings; numbers are in the unit of the outputs.
 
     Attributes:
-        place: from 1, the most opposed first (see `compare`).
+        rank: from 1, the most opposed first (see `compare`).
         first: the group in the first ranking.
         second: the same group in the second.
-        kind: what has been shown of it in both.
+        kind: its significant effects in both.
     """
 
     rank: int
@@ -264,8 +264,8 @@ class Comparison:
 
     Attributes:
         rows: one a group, all K, the most opposed first; those of undefined influence last.
-        correlation: Spearman's, of both orders; NaN if there are too few groups. What chance did to both alike raises
-            it where they come from the same models.
+        correlation: Spearman's, of both orders; NaN if there are too few groups. An error that both share, because they
+            come from the same models, raises it.
         n_compared: groups that it is over.
     """
 
@@ -276,11 +276,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Influences of groups on examples, (c,) each, the surest first.
+    """Influences of groups on examples, (c,) each, the most significant first.
 
     Attributes:
-        group: which group.
-        example: which example, by its column.
+        group: column in the masks.
+        example: column in the outputs.
         influence: in the unit of the outputs.
         se: standard error.
         q: false discovery rate over all pairs tested.
@@ -295,14 +295,14 @@ class Pairs:
 
 @dataclass(frozen=True)
 class StrongestPairs:
-    """What `strongest_pairs` found.
+    """Result of `strongest_pairs`.
 
     Attributes:
-        helped: those whose output rises most surely.
-        hurt: those whose output falls most surely.
-        tested: pairs whose influence is defined.
-        n_helped: pairs helped beyond chance, q below the level asked for.
-        n_hurt: pairs hurt beyond chance.
+        helped: pairs with the most significant positive influence.
+        hurt: pairs with the most significant negative influence.
+        n_tested: pairs whose influence is defined.
+        n_helped: pairs with a significant positive influence.
+        n_hurt: pairs with a significant negative influence.
         df: degrees of freedom of the intervals.
     """
 

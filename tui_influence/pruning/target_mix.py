@@ -18,7 +18,7 @@ from tui_influence.influence.types import (
     OutputKind,
 )
 from tui_influence.store.examples import Examples
-from tui_influence.store.matrix import Outputs
+from tui_influence.store.generation import Outputs
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 

@@ -29,6 +29,7 @@ from tui_influence.render.ranking import (
     meaning,
     scope,
     short_name,
+    trust,
     unit,
     verdict,
 )
@@ -246,6 +247,15 @@ def _below(report: AnyReport, ranking: RankReport, style: Style, width: int) -> 
     sentences = [f"Influence: {meaning(report)}.", verdict(report)]
     key = packed(signs_explained(ranking, style), style, width)
     return [Text(), *key, *(paragraph(text, style) for text in sentences)]
+
+
+def context_lines(report: RankReport, style: Style, width: int) -> list[Text]:
+    """Return what a ranking was made from, what its numbers mean, and how far its order can be trusted."""
+    parts = circumstances(report)
+    if report.example is not None:
+        parts = parts[:-1]  # the example, which the title names
+    sentences = [f"Influence: {meaning(report)}.", trust(report)]
+    return [*packed(parts, style, width), *(paragraph(text, style) for text in sentences)]
 
 
 def packed(parts: Sequence[str], style: Style, width: int) -> list[Text]:

@@ -22,7 +22,7 @@ from tui_influence.runs.record_check import check_row
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
-from tui_influence.store.generation import DamagedGenerationError, Generation, LargerPlanError, open_generation
+from tui_influence.store.generation import DamagedGenerationError, LargerPlanError, Outputs, open_generation
 from tui_influence.store.listing import (
     list_completed,
     list_failures,
@@ -281,13 +281,13 @@ class _DirectoryCheck:
         except ResultsError as error:
             self._report.damage(directory, error, _IMAGES)
 
-    def _matrices(self, role: Role, target: int) -> Generation | None:
+    def _matrices(self, role: Role, target: int) -> Outputs | None:
         """Check every generation; return the newest undamaged one."""
         newest = None
         for directory in list_generations(self._paths, role, target):
             self._progress("checking the compacted matrix", 0, 0)
             try:
-                newest = open_generation(directory, generation_spec(self._info, role, target), again=True)
+                newest = open_generation(directory, generation_spec(self._info, role, target), recheck=True)
             except LargerPlanError as error:
                 info = read_run_info(self._paths.root)  # the plan may have been extended meanwhile
                 if self._info.planned_rows == info.planned_rows:
@@ -304,7 +304,7 @@ class _DirectoryCheck:
             return "remove it; the records hold the same, and are read instead"
         return f"the records are read instead; `tinfl resume {printable(str(self._paths.root))}` writes it again"
 
-    def _records(self, role: Role, rows: _Rows, matrices: list[Generation | None]) -> None:
+    def _records(self, role: Role, rows: _Rows, matrices: list[Outputs | None]) -> None:
         try:
             listed = sorted(list_records(self._paths, role))
         except ResultsError as error:
@@ -339,7 +339,7 @@ class _DirectoryCheck:
                 matrices[target] = None
         self._missing(role, matrices)
 
-    def _missing(self, role: Role, matrices: list[Generation | None]) -> None:
+    def _missing(self, role: Role, matrices: list[Outputs | None]) -> None:
         """Report models without a record: if the run is done they are damage, as after an incomplete copy."""
         planned, failed = self._info.planned_rows.get(role, 0), len(list_failures(self._paths, role))
         recorded = list_completed(self._paths, role, len(matrices), planned)

@@ -1,6 +1,7 @@
-"""`events.jsonl`: what happened to a run, a JSON object a line, appended by the supervisor alone.
+"""Events of a run: `events.jsonl`, a JSON object a line, which the supervisor alone appends to.
 
-The events of a run as they come, also from tasks on a cluster whose planner has not taken them in yet.
+`EventTail` reads them as they come, also those of tasks on a cluster, which are in files of their own until the planner
+appends them.
 """
 
 import json
@@ -18,29 +19,29 @@ from tui_influence.store.json_values import array, finite, number, numbers, pars
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-_LONGEST_LINE = 1 << 20
-_LONGEST_DAMAGE = 64 << 20
-_LATEST = 253402300800.0  # the year 10000, where calendars end
+_MAX_LINE_BYTES = 1 << 20
+_MAX_DAMAGE_BYTES = 64 << 20
+_MAX_TIME = 253402300800.0  # the year 10000, where calendars end
 
 
 class EventLog:
-    """The writer: one line at a time, each in a single write, never torn by a crash in the middle of another."""
+    """Appends events, each in a single write."""
 
-    def __init__(self, path: Path, **always: Any) -> None:
+    def __init__(self, path: Path, **common_fields: Any) -> None:
         """Open the file at its end.
 
         Args:
             path: of the file.
-            always: fields that every event gets.
+            common_fields: fields that every event gets.
 
         Raises:
             ResultsError: it cannot be written.
         """
-        self._path, self._always = path, always
+        self._path, self._common_fields = path, common_fields
         try:
             self._file = _open_at_end(path)
             if self._file.tell() and not _ends_with_newline(path):
-                self._file.write(b"\n")  # a line that a crash cut short stays alone on its line
+                self._file.write(b"\n")  # ends a line that a crash cut short
         except OSError as error:
             raise to_results_error(error, "write", path) from error
 
@@ -48,9 +49,9 @@ class EventLog:
         """Append one event with the time (seconds since 1970).
 
         Raises:
-            DiskFullError: no space left; what was written before stands.
+            DiskFullError: no space left; earlier events are intact.
         """
-        line = _line({"time": round(time.time(), 3), "event": event, **self._always, **fields})
+        line = _line({"time": round(time.time(), 3), "event": event, **self._common_fields, **fields})
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -61,10 +62,10 @@ class EventLog:
             raise DiskFullError(f"cannot write {printable(str(self._path))}: no space left on the disk")
 
     def append(self, events: Iterable[dict[str, Any]]) -> None:
-        """Append events that others wrote down, with the times they gave.
+        """Append events that tasks wrote, with their times.
 
         Raises:
-            ResultsError: the disk is full or refuses.
+            ResultsError: the file cannot be written.
         """
         lines = b"".join(_line(event) for event in events)
         start = self._file.tell()
@@ -83,7 +84,7 @@ class EventLog:
 def read_events(path: Path, start: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each complete event from a byte offset on, with the offset after it; skip lines that are not events.
 
-    A last line without its end is left for the next call.
+    A last line without a line end is read by a later call.
 
     Raises:
         ResultsError: the file cannot be read, or is no regular file.
@@ -106,20 +107,20 @@ def count_damaged_lines(path: Path) -> int:
 def _lines(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
     """Yield each complete line, empty if it is longer than any event, with the offset after it.
 
-    Nothing is looked for behind megabytes of damage: a file may be said to have any length.
+    Reading stops after megabytes of damage: the stated length of a file may be wrong.
     """
     try:
         with open_file(path) as file:
             file.seek(start)
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(_MAX_LINE_BYTES):
                 start += len(line)
-                begun = start - len(line)
-                while line and not line.endswith(b"\n") and start - begun < _LONGEST_DAMAGE:
-                    line = file.readline(_LONGEST_LINE)  # longer than any event, or not written to its end yet
+                line_start = start - len(line)
+                while line and not line.endswith(b"\n") and start - line_start < _MAX_DAMAGE_BYTES:
+                    line = file.readline(_MAX_LINE_BYTES)  # longer than any event, or not complete yet
                     start += len(line)
                 if not line:
                     return
-                yield line if start - begun == len(line) else b"", start
+                yield line if start - line_start == len(line) else b"", start
                 if not line.endswith(b"\n"):
                     return
     except OSError as error:
@@ -144,7 +145,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     try:
         event = table(parse(line))
         text(event["event"])
-        number(event["time"], 0, _LATEST)
+        number(event["time"], 0, _MAX_TIME)
         for metrics in array(event.get("metrics", [])):
             numbers(metrics)
     except (ValueError, TypeError, KeyError):
@@ -159,38 +160,38 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 class EventTail:
-    """Reads on from where it stopped; each event once, in the order of their times as far as they are known."""
+    """Reads new events at each call; each once, in the order of their times as far as possible."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._offset = 0
         self._offsets: dict[Path, int] = {}
-        self._early: set[tuple[Any, ...]] = set()
+        self._task_keys: set[tuple[Any, ...]] = set()
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Yield what has happened since the last call."""
+        """Yield the events since the last call."""
         for event, after in read_events(self._paths.events, self._offset):
             self._offset = after
-            if self._early and _key(event) in self._early:
-                self._early.discard(_key(event))
+            if self._task_keys and _key(event) in self._task_keys:
+                self._task_keys.discard(_key(event))
                 continue
             yield event
-        fresh = sorted(self._of_tasks(), key=lambda event: float(event["time"]))
-        self._early.update(_key(event) for event in fresh)
-        yield from fresh
+        new_events = sorted(self._task_events(), key=lambda event: float(event["time"]))
+        self._task_keys.update(_key(event) for event in new_events)
+        yield from new_events
 
-    def _of_tasks(self) -> Iterator[dict[str, Any]]:
-        """Yield what tasks said into files of their own; only those that have grown are opened."""
+    def _task_events(self) -> Iterator[dict[str, Any]]:
+        """Yield new events from the files of tasks; only files that have grown are opened."""
         for file in list(self._paths.cluster.glob("round-*/*/*.jsonl")):
-            known = self._offsets.get(file, 0)
+            offset = self._offsets.get(file, 0)
             try:
-                has_grown = file.stat().st_size > known
+                has_grown = file.stat().st_size > offset
             except OSError as error:
-                if not is_gone(error):  # taken in a moment ago
+                if not is_gone(error):  # appended by the planner a moment ago
                     raise to_results_error(error, "read", file) from error
                 continue
             if has_grown:
-                for event, after in read_events(file, known):
+                for event, after in read_events(file, offset):
                     self._offsets[file] = after
                     yield event
 

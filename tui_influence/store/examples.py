@@ -1,7 +1,7 @@
-"""What is kept of the datasets: labels, the estimate/evaluate split, names and thumbnails of a target's examples.
+"""Examples of a target: labels, the estimate/evaluate split, names and thumbnails; and thumbnails of the source.
 
-Enough to rank by class and to show images where the dataset is not. Everything has its digest in `run.json`; that of
-pictures, on which no number depends, is looked at by `tinfl verify` alone.
+They suffice to rank by class and to show images without the dataset. Their digests are in `run.json`; those of
+thumbnails, on which no number depends, are checked by `tinfl verify` alone.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ _SPLIT = "estimate.npy"
 _NAMES = "names.json"
 _THUMBNAILS = "thumbnails.npy"
 _GROUPS = "groups.npy"
-_LARGEST = 1024
-"""Pixels of a thumbnail's side, at most: many times what is ever written."""
+_MAX_SIDE = 1024
+"""Pixels of a thumbnail's side, at most: many times the size that is written."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Examples:
     Attributes:
         labels: (n,) int64, class of each.
         estimate: (n,) bool, the half that influences are estimated on; the rest is for evaluation.
-        names: (n,) where each came from.
+        names: (n,) origin of each.
     """
 
     labels: NDArray[np.int64]
@@ -50,13 +50,13 @@ class Examples:
 def write_examples(
     paths: Paths, target: int, examples: Examples, thumbnails: NDArray[np.uint8] | None
 ) -> dict[str, str]:
-    """Write what is kept of one target's test set.
+    """Write the examples of one target.
 
     Args:
         paths: of the run.
-        target: its position in the config.
+        target: its index in the config.
         examples: labels, split and names.
-        thumbnails: (n, side, side, C) uint8; None where there are none.
+        thumbnails: (n, side, side, C) uint8, or None.
 
     Returns:
         the digests of the files, by name.
@@ -75,7 +75,7 @@ def read_examples(paths: Paths, info: RunInfo, target: int) -> Examples:
     """Read one target's labels, split and names.
 
     Raises:
-        ResultsError: a file is missing (half copied) or damaged.
+        ResultsError: a file is missing (incomplete copy) or damaged.
     """
     expected = info.targets[target]
     directory = paths.target(target)
@@ -95,7 +95,7 @@ def read_examples(paths: Paths, info: RunInfo, target: int) -> Examples:
 
 
 def write_source_thumbnails(paths: Paths, thumbnails: NDArray[np.uint8], groups: NDArray[np.int32]) -> dict[str, str]:
-    """Keep some sample images of the source: (s, side, side, C) uint8 and the (s,) group of each.
+    """Write sample images of the source: (s, side, side, C) uint8 and the (s,) group of each.
 
     Returns:
         the digests of the files, by name.
@@ -104,7 +104,7 @@ def write_source_thumbnails(paths: Paths, thumbnails: NDArray[np.uint8], groups:
 
 
 def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
-    """Open the thumbnails kept in a directory, memory-mapped: (n, side, side, C) uint8.
+    """Open the thumbnails in a directory, memory-mapped: (n, side, side, C) uint8.
 
     Raises:
         ResultsError: they are missing or damaged.
@@ -120,21 +120,21 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     if (
         not sound
         or thumbnails.shape[-1] not in (1, 3)
-        or not 1 <= thumbnails.shape[1] == thumbnails.shape[2] <= _LARGEST
+        or not 1 <= thumbnails.shape[1] == thumbnails.shape[2] <= _MAX_SIDE
     ):
         raise ResultsError(f"{printable(str(path))}: damaged: no thumbnails")
     return thumbnails
 
 
 def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
-    """Check the pictures kept in a directory, and the groups of those of the source, against their digests.
+    """Check the thumbnails in a directory, and the groups of the source's, against their digests.
 
     Args:
         directory: of a target, or of the source.
-        digests: of its files, by name; without, as in older runs, they are looked at as far as they go.
+        digests: of its files, by name; files without one, as in older runs, are checked for their format alone.
 
     Returns:
-        whether there are any.
+        whether it has thumbnails.
 
     Raises:
         ResultsError: they are missing or damaged.
@@ -145,7 +145,7 @@ def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
             _content(path, digests[path.name])
     for path in paths:
         if path.name == _GROUPS:
-            _plain(path, read_bytes(path), np.int32)
+            _decode(path, read_bytes(path), np.int32)
         else:
             read_thumbnails(directory)
     return bool(paths)
@@ -159,7 +159,7 @@ def read_source_thumbnails(paths: Paths) -> tuple[NDArray[np.uint8], NDArray[np.
     """
     thumbnails = read_thumbnails(paths.source)
     path = paths.source / _GROUPS
-    groups = _plain(path, read_bytes(path), np.int32)
+    groups = _decode(path, read_bytes(path), np.int32)
     if len(groups) != len(thumbnails):
         raise ResultsError(f"{printable(str(path))}: damaged: it does not describe {len(thumbnails)} images")
     return thumbnails, groups
@@ -192,10 +192,10 @@ def _content(path: Path, digest: str) -> bytes:
 
 
 def _array(path: Path, digest: str, dtype: Any) -> NDArray[Any]:
-    return _plain(path, _content(path, digest), dtype)
+    return _decode(path, _content(path, digest), dtype)
 
 
-def _plain(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
+def _decode(path: Path, content: bytes, dtype: Any) -> NDArray[Any]:
     try:
         array = decode_array(content)
         if array.dtype != dtype or array.ndim != 1:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Reading and writing of files: a crash leaves the old file or the new one, never a part of one."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from tui_influence.store.json_values import matches_digest, parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
 from tui_influence.text import printable
 
-_TROUBLE_OF_MACHINE = {
+_MACHINE_ERRORS = {
     errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE,
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN,
     errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN,
@@ -22,28 +22,28 @@ _TROUBLE_OF_MACHINE = {
 
 
 COPY_AGAIN = "copy it again from where the run was made"
-"""The remedy for a file that nothing else makes again."""
+"""Advice about a file that cannot be made again."""
 
 
 class DiskFullError(ResultsError):
-    """There is no room left: nothing that was written before is lost."""
+    """There is no space left; earlier files are intact."""
 
 
 class AlteredFileError(ResultsError):
-    """A file of JSON whose content does not match the digest in it."""
+    """A JSON file does not match the digest in it."""
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file under a temporary name beside `path`, flush it to the disk, then rename it.
 
     Args:
-        path: where it ends up; an older file there is replaced.
+        path: of the file; an older one is replaced.
         content: all of it.
         durable: wait for the disk (about a millisecond); a heartbeat does not need it.
 
     Raises:
         DiskFullError: no space or quota left; the temporary file is gone again.
-        ResultsError: any other refusal of the file system.
+        ResultsError: any other error of the file system.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -64,7 +64,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write JSON atomically; a value that JSON has no word for (NaN) is a bug and raises ValueError."""
+    """Write JSON atomically; raise ValueError for a value that JSON has no notation for, such as NaN."""
     text = json.dumps(value, allow_nan=False, indent=1)
     write_atomically(path, text.encode("ascii") + b"\n", durable=durable)
 
@@ -82,10 +82,10 @@ def read_json(path: Path, *, limit: int = 256 << 20) -> Any:
 
 
 def check_digest(path: Path, values: dict[str, Any]) -> None:
-    """Check that what was read from a file is what was written with its digest; older versions wrote none.
+    """Check values that were read from a file against their digest; older versions wrote none.
 
     Raises:
-        AlteredFileError: it is not.
+        AlteredFileError: they do not match.
     """
     if not matches_digest(values):
         raise AlteredFileError(
@@ -94,9 +94,9 @@ def check_digest(path: Path, values: dict[str, Any]) -> None:
 
 
 def read_bytes(path: Path, *, limit: int = 1 << 30) -> bytes:
-    """Read a regular file of at most `limit` bytes: no pipe to wait for, no device without an end.
+    """Read a regular file of at most `limit` bytes; pipes and devices are refused.
 
-    One that another machine replaces while it is read is, on a network file system, read again.
+    On a network file system, a file that another machine replaces meanwhile is read again.
 
     Raises:
         ResultsError: it is missing, unreadable, too large or no regular file.
@@ -121,7 +121,7 @@ def _content(path: Path, limit: int) -> bytes:
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a regular file for reading; never wait for somebody to write to a pipe.
+    """Open a regular file for reading, without waiting at a pipe.
 
     Raises:
         OSError: it cannot be opened.
@@ -134,13 +134,13 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def is_gone(error: OSError) -> bool:
-    """Whether a file is no longer there; on a network file system that may be said of one that is open."""
+    """Whether an error says that a file no longer exists; on a network file system even an open one may be gone."""
     return error.errno in (errno.ENOENT, errno.ESTALE)
 
 
 def is_machine_error(error: BaseException | None) -> bool:
-    """Whether an error says something about this machine or its network, and nothing about the file."""
-    return isinstance(error, OSError) and error.errno in _TROUBLE_OF_MACHINE
+    """Whether an error is about this machine or its network, not about the file."""
+    return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
 def last_line(path: Path, start: int = 0) -> str:
@@ -183,7 +183,7 @@ def sync_directory(path: Path) -> None:
 
 
 def to_results_error(error: OSError, verb: str = "use", path: Path | None = None) -> ResultsError:
-    """Return the one-line reason for what the file system refused; `path` is the error's own when not given."""
+    """Return an error of the file system as a message of one line; `path` defaults to that of the error."""
     where = printable(str(path or error.filename or "a file"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"cannot {verb} {where}: no space left on the disk")

@@ -1,10 +1,11 @@
-"""One generation of the compacted matrix: written row by row, and believed only where it matches its digests.
+"""One generation of the compacted matrix, which is written row by row and used only if it matches its digests.
 
-Its memory does not grow with the number of models, written or read: what is large is mapped, and hashed by plain reads
-that leave no page of it in the process.
+Memory does not grow with the number of models: large arrays are mapped, and hashed by plain reads that leave no page of
+them in the process.
 """
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -39,21 +40,21 @@ from tui_influence.text import printable
 
 ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
 _MANIFEST = "manifest.json"
-_ROWS = 256
-_CHUNK = 1 << 20
+_ROWS_PER_WRITE = 256
+_CHUNK_BYTES = 1 << 20
 
 
 class DamagedGenerationError(ResultsError):
-    """A generation that is not what its digests say, or not of its run."""
+    """A generation does not match its digests, or is of another run."""
 
 
 class LargerPlanError(ResultsError):
-    """A generation of a plan that has grown since `run.json` was read."""
+    """A generation has rows beyond a plan that has grown since `run.json` was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatrixRow:
-    """What one model says, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
+    """Outputs of one model, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
 
     margins: NDArray[np.float16]
     predicted: NDArray[np.uint16]
@@ -65,13 +66,13 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class GenerationSpec:
-    """What a generation must be to belong to a (role, target) of a run.
+    """Requirements on a generation of a (role, target) of a run.
 
     Attributes:
         identity: of the run.
         role: of its models.
-        target: position in the config.
-        planned: rows of the role: indices are below.
+        target: index in the config.
+        planned_rows: of the role; indices are below.
         groups: K.
         examples: n.
     """
@@ -79,43 +80,62 @@ class GenerationSpec:
     identity: str
     role: Role
     target: int
-    planned: int
+    planned_rows: int
     groups: int
     examples: int
 
 
 @dataclass(frozen=True, eq=False)
-class Generation:
-    """The rows of m models, by index: `margins` and `predicted` (m, n) are mapped, `masks` (m, K), the rest (m,).
+class Outputs:
+    """Outputs of the models of one role on one target; rows are in the order of `indices`.
 
-    `is_labelled` is whether it names its role and target; one of an older version does not, and may be of others.
+    Attributes:
+        indices: (m,) int64, ascending.
+        clusters: (m,) int64; models that share a cluster share their training seed.
+        masks: (m, K) bool.
+        margins: (m, n) float16, nats; often memory-mapped.
+        predicted: (m, n) uint16 classes; often memory-mapped.
+        metrics: of each model's training.
+        is_labelled: whether the generation that they are read from names its role and target; one of an older version
+            does not, and may be of others.
+        damaged: errors of records that are left out.
+        damaged_matrices: errors of generations that records were read in place of.
     """
 
-    margins: NDArray[np.float16]
-    predicted: NDArray[np.uint16]
-    masks: Mask
     indices: NDArray[np.int64]
     clusters: NDArray[np.int64]
+    masks: Mask
+    margins: NDArray[np.float16]
+    predicted: NDArray[np.uint16]
     metrics: list[dict[str, float]]
-    is_labelled: bool
+    is_labelled: bool = True
+    damaged: tuple[str, ...] = ()
+    damaged_matrices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    def release(self) -> None:
+        """Let the system take back the memory of mapped arrays; they are read again where needed."""
+        for values in (self.margins, self.predicted):
+            mapped = getattr(values, "_mmap", None)
+            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
-def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: GenerationSpec) -> int:
+
+def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: GenerationSpec) -> int:
     """Write a generation into a new directory.
 
     Args:
         directory: does not exist yet.
-        entries: ascending by index; each is asked for once, and let go.
-        fit: of the (role, target) that it is to belong to.
+        entries: ascending by index; one at a time is in memory.
+        spec: of the (role, target) that it belongs to.
 
     Returns:
-        m, how many models it holds.
+        m, the number of its models.
 
     Raises:
-        OSError: the disk is full or refuses.
+        OSError: a file cannot be written.
     """
     directory.mkdir()
     masks: list[Mask] = []
@@ -123,9 +143,11 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
     clusters: list[int] = []
     metrics: list[dict[str, float]] = []
     with ExitStack() as files:
-        margins = _Rows(files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), fit.examples)
-        predicted = _Rows(
-            files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), fit.examples
+        margins = _ArrayWriter(
+            files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), spec.examples
+        )
+        predicted = _ArrayWriter(
+            files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), spec.examples
         )
         for entry in entries:
             margins.append(entry.margins)
@@ -136,21 +158,21 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
             metrics.append(entry.metrics)
         margins.finish()
         predicted.finish()
-    small = {
-        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), fit.groups),
+    small_arrays = {
+        "masks": np.array(masks, dtype=np.bool_).reshape(len(indices), spec.groups),
         "indices": np.array(indices, dtype=np.int64),
         "clusters": np.array(clusters, dtype=np.int64),
     }
-    for name, values in small.items():
+    for name, values in small_arrays.items():
         with (directory / f"{name}.npy").open("wb") as file:
-            rows = _Rows(file, values.dtype, *values.shape[1:])
+            rows = _ArrayWriter(file, values.dtype, *values.shape[1:])
             for row in values:
                 rows.append(row)
             rows.finish()
     manifest = {
-        "identity": fit.identity,
-        "role": fit.role.value,
-        "target": fit.target,
+        "identity": spec.identity,
+        "role": spec.role.value,
+        "target": spec.target,
         "count": len(indices),
         "digests": _digests(directory),
         "metrics": metrics,
@@ -159,13 +181,13 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], fit: Generat
     return len(indices)
 
 
-def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False) -> Generation:
-    """Open a generation that matches its digests; that is checked once, and remembered.
+def open_generation(directory: Path, spec: GenerationSpec, *, recheck: bool = False) -> Outputs:
+    """Open a generation and check its digests; the check is remembered.
 
     Args:
         directory: of the generation.
-        fit: what it must be.
-        again: check it even if it was sound before: a disk may have lost what it held.
+        spec: its requirements.
+        recheck: check it even if an earlier check is remembered: the disk may have lost data since.
 
     Raises:
         DamagedGenerationError: it cannot be read, does not match its digests, or is of another run, role or target.
@@ -174,22 +196,22 @@ def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False
     where = printable(str(directory))
     try:
         content = read_bytes(directory / _MANIFEST, limit=1 << 28)
-        manifest = _manifest(content, fit)
-        _check_plan(where, manifest.count, fit)
+        manifest = _manifest(content, spec)
+        _check_plan(where, manifest.count, spec)
         with ExitStack() as opened:
             files = {name: opened.enter_context(open_file(directory / f"{name}.npy")) for name in ARRAYS}
             stats = {name: os.fstat(file.fileno()) for name, file in files.items()}
             headers = {name: read_plain_header(file, stats[name].st_size) for name, file in files.items()}
-            _check_headers(headers, manifest.count, fit)
+            _check_headers(headers, manifest.count, spec)
             stamp = compute_stamp(hashlib.blake2b(content, digest_size=16).hexdigest(), stats)
-            if again or not is_remembered(directory, stamp):
+            if recheck or not is_remembered(directory, stamp):
                 _check_content(files, headers, manifest)
                 remember(directory, stamp, stats)
             arrays = {name: map_open_file(file, headers[name]) for name, file in files.items()}
         indices, clusters = (np.array(arrays[name]) for name in ("indices", "clusters"))
         if np.any(np.diff(indices) <= 0) or np.any(indices < 0):
             raise ValueError("a model is in it twice, or out of its place")
-        _check_plan(where, int(indices[-1]) + 1 if len(indices) else 0, fit)
+        _check_plan(where, int(indices[-1]) + 1 if len(indices) else 0, spec)
         masks = as_mask(np.array(arrays["masks"]))
     except LargerPlanError:
         raise
@@ -200,14 +222,20 @@ def open_generation(directory: Path, fit: GenerationSpec, *, again: bool = False
         raise DamagedGenerationError(str(to_results_error(error, "read", path))) from error
     except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise DamagedGenerationError(f"{where}: damaged ({printable(str(error), 120)})") from error
-    return Generation(
-        arrays["margins"], arrays["predicted"], masks, indices, clusters, manifest.metrics, manifest.is_labelled
+    return Outputs(
+        indices=indices,
+        clusters=clusters,
+        masks=masks,
+        margins=arrays["margins"],
+        predicted=arrays["predicted"],
+        metrics=manifest.metrics,
+        is_labelled=manifest.is_labelled,
     )
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What `manifest.json` says, and all `values` in it."""
+    """Content of `manifest.json`: parsed, and all `values` in it."""
 
     count: int
     digests: dict[str, str]
@@ -216,31 +244,31 @@ class _Manifest:
     values: dict[str, Any]
 
 
-def _manifest(content: bytes, fit: GenerationSpec) -> _Manifest:
+def _manifest(content: bytes, spec: GenerationSpec) -> _Manifest:
     values = table(parse(content))
     metrics = [numbers(model) for model in array(values["metrics"])]
     models = count(values["count"])
     if len(metrics) != models:
         raise ValueError(f"{len(metrics):,} models are described, not {models:,}")
-    if text(values["identity"]) != fit.identity:
+    if text(values["identity"]) != spec.identity:
         raise ValueError("it is of another config")
     is_labelled = "role" in values or "target" in values
-    if is_labelled and (values["role"], values["target"]) != (fit.role.value, fit.target):
+    if is_labelled and (values["role"], values["target"]) != (spec.role.value, spec.target):
         raise ValueError("it is of another role or target")
     digests = {name: text(table(values["digests"])[name]) for name in ARRAYS}
     return _Manifest(models, digests, metrics, is_labelled, values)
 
 
-def _check_plan(where: str, rows: int, fit: GenerationSpec) -> None:
-    if rows > fit.planned:
-        raise LargerPlanError(f"{where}: it holds models beyond the {fit.planned:,} of the plan")
+def _check_plan(where: str, rows: int, spec: GenerationSpec) -> None:
+    if rows > spec.planned_rows:
+        raise LargerPlanError(f"{where}: it holds models beyond the {spec.planned_rows:,} of the plan")
 
 
-def _check_headers(headers: dict[str, Header], models: int, fit: GenerationSpec) -> None:
+def _check_headers(headers: dict[str, Header], models: int, spec: GenerationSpec) -> None:
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        "margins": ((models, fit.examples), np.float16),
-        "predicted": ((models, fit.examples), np.uint16),
-        "masks": ((models, fit.groups), np.bool_),
+        "margins": ((models, spec.examples), np.float16),
+        "predicted": ((models, spec.examples), np.uint16),
+        "masks": ((models, spec.groups), np.bool_),
         "indices": ((models,), np.int64),
         "clusters": ((models,), np.int64),
     }
@@ -270,24 +298,24 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
     """Return the hash of the array in an open file, with its type and shape.
 
     Raises:
-        ValueError: it holds half floats, which are margins here, that are not finite.
+        ValueError: it is too short, or holds half floats (margins) that are not finite.
     """
     digest = hashlib.blake2b(f"{header.dtype.str}{header.shape}".encode(), digest_size=16)
-    left, room = header.nbytes, memoryview(bytearray(_CHUNK))
+    remaining, buffer = header.nbytes, memoryview(bytearray(_CHUNK_BYTES))
     file.seek(header.offset)
-    while left:
-        got = file.readinto(room[: min(left, _CHUNK)])
-        if not got:
+    while remaining:
+        n_read = file.readinto(buffer[: min(remaining, _CHUNK_BYTES)])
+        if not n_read:
             raise ValueError("the file is too short")
-        digest.update(room[:got])
+        digest.update(buffer[:n_read])
         if header.dtype == np.float16:
-            as_finite(np.frombuffer(room[:got], np.float16))
-        left -= got
+            as_finite(np.frombuffer(buffer[:n_read], np.float16))
+        remaining -= n_read
     return digest.hexdigest()
 
 
-class _Rows:
-    """An array written by plain writes: a full disk is then an error, where a memory map would end the process."""
+class _ArrayWriter:
+    """Writes an array row by row with plain writes: on a full disk a memory map would end the process."""
 
     def __init__(self, file: BinaryIO, dtype: np.dtype[Any], *shape: int) -> None:
         self._file, self._dtype, self._shape = file, dtype, shape
@@ -298,13 +326,13 @@ class _Rows:
     def append(self, row: NDArray[Any]) -> None:
         self._waiting.append(np.array(row, dtype=self._dtype))
         self._count += 1
-        if len(self._waiting) >= _ROWS:
+        if len(self._waiting) >= _ROWS_PER_WRITE:
             self._flush()
 
     def finish(self) -> None:
         self._flush()
         self._file.seek(0)
-        self._header()  # numpy pads it so that its length does not depend on the number of rows
+        self._header()  # numpy pads it: its length does not depend on the number of rows
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -1,7 +1,6 @@
-"""JSON from a file that anybody may have written: parsed with limits, and its values checked one by one.
+"""JSON from untrusted files: parsed with limits, and checked value by value.
 
-No value is infinite, NaN or larger than a number of ours, and nothing is nested deeper or cut into more parts than any
-file of ours: what has been parsed can be computed with and shown.
+No number is infinite, NaN or huge, and nothing is nested deeper or has more parts than any file that tinfl writes.
 """
 
 import hashlib
@@ -11,15 +10,15 @@ from typing import Any, NoReturn
 
 from tui_influence.text import printable
 
-_DIGITS = 20
+_MAX_DIGITS = 20
 """Characters of a whole number, at most: those of 64 bits, with a sign."""
-_PARTS = 2 << 20
+_MAX_PARTS = 2 << 20
 """Objects and arrays in a file, at most: each takes up to 200 bytes of memory for 3 bytes of text."""
-_DEPTH = 100
+_MAX_DEPTH = 100
 """Objects and arrays inside each other, at most."""
 _CONTAINERS = (dict, list)
-_LARGEST = 1e100
-"""Of any number: many of them can be added and multiplied."""
+_MAX_NUMBER = 1e100
+"""Of any number, so that sums and products of many are finite."""
 _DIGEST = "digest"
 
 
@@ -27,36 +26,36 @@ def parse(content: bytes) -> Any:
     """Return the value in a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or holds NaN, an infinity, a number of too many digits, or too many parts.
+        ValueError: it is not JSON, or has NaN, an infinity, a number of too many digits, or too many parts.
     """
     parts = content.count(b"{") + content.count(b"[")
-    if parts > _PARTS:
+    if parts > _MAX_PARTS:
         raise ValueError("too many parts")
     try:
         value = json.loads(content, parse_float=_float, parse_int=_integer, parse_constant=_constant)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    if parts > _DEPTH:
+    if parts > _MAX_DEPTH:
         _check_depth(value)
     return value
 
 
 def finite(value: Any) -> Any:
-    """Return a value that `parse` takes: fields of objects that are NaN, infinite or as good as that are left out."""
+    """Return a value that `parse` accepts, without the fields of objects that are NaN, infinite or huge."""
     if isinstance(value, dict):
         return {
-            key: finite(part) for key, part in value.items() if not isinstance(part, float) or abs(part) <= _LARGEST
+            key: finite(part) for key, part in value.items() if not isinstance(part, float) or abs(part) <= _MAX_NUMBER
         }
     return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def with_digest(values: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with a digest of all else in it."""
+    """Return an object with a digest of all its other fields."""
     return values | {_DIGEST: _digest(values)}
 
 
 def matches_digest(values: dict[str, Any]) -> bool:
-    """Whether an object is what it was when it got its digest; older versions gave it none."""
+    """Whether an object matches its digest; older versions wrote none."""
     return _DIGEST not in values or values[_DIGEST] == _digest(
         {key: value for key, value in values.items() if key != _DIGEST}
     )
@@ -70,10 +69,10 @@ def text(value: Any) -> str:
     """Return a text.
 
     Raises:
-        TypeError: it is none; so in every function here.
+        TypeError: it is not a text; so in every function below.
     """
     if not isinstance(value, str):
-        raise TypeError(f"a text expected, not {_shown(value)}")
+        raise TypeError(f"a text expected, not {_excerpt(value)}")
     return value
 
 
@@ -85,14 +84,14 @@ def texts(value: Any) -> list[str]:
 def array(value: Any) -> list[Any]:
     """Return a list."""
     if not isinstance(value, list):
-        raise TypeError(f"a list expected, not {_shown(value)}")
+        raise TypeError(f"a list expected, not {_excerpt(value)}")
     return value
 
 
 def table(value: Any) -> dict[str, Any]:
     """Return an object."""
     if not isinstance(value, dict):
-        raise TypeError(f"a table expected, not {_shown(value)}")
+        raise TypeError(f"a table expected, not {_excerpt(value)}")
     return value
 
 
@@ -100,12 +99,12 @@ def number(value: Any, minimum: float = float("-inf"), maximum: float = float("i
     """Return a finite number.
 
     Raises:
-        ValueError: it is beyond `least` or `most`, or not finite.
+        ValueError: it is below `minimum`, above `maximum`, or not finite.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"a number expected, not {_shown(value)}")
+        raise TypeError(f"a number expected, not {_excerpt(value)}")
     if not (isfinite(value) and minimum <= value <= maximum):
-        raise ValueError(f"a number from {minimum:g} to {maximum:g} expected, not {_shown(value)}")
+        raise ValueError(f"a number from {minimum:g} to {maximum:g} expected, not {_excerpt(value)}")
     return float(value)
 
 
@@ -113,29 +112,29 @@ def numbers(value: Any) -> dict[str, float]:
     """Return an object of finite numbers, as `parse` returned it."""
     kinds = set(map(type, table(value).values()))
     if not kinds <= {float, int}:
-        raise TypeError(f"numbers expected, not {_shown(value)}")
+        raise TypeError(f"numbers expected, not {_excerpt(value)}")
     return value if kinds <= {float} else {name: float(part) for name, part in value.items()}
 
 
 def count(value: Any, maximum: int = 100_000_000) -> int:
-    """Return a whole number from 0 to `most`.
+    """Return a whole number from 0 to `maximum`.
 
     Raises:
         ValueError: it is another number.
     """
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"a count expected, not {_shown(value)}")
+        raise TypeError(f"a count expected, not {_excerpt(value)}")
     if not 0 <= value <= maximum:
-        raise ValueError(f"a count up to {maximum:,} expected, not {_shown(value)}")
+        raise ValueError(f"a count up to {maximum:,} expected, not {_excerpt(value)}")
     return value
 
 
 def _check_depth(value: Any) -> None:
-    """Refuse what `json.dumps`, called deeper in a program than `json.loads` was, could not write."""
+    """Refuse nesting that `json.dumps` could not write when it is called deeper in the program."""
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > _DEPTH:
+        if depth > _MAX_DEPTH:
             raise ValueError("nested too deep")
         inner = (part.values() if type(part) is dict else part for part in level if type(part) in _CONTAINERS)
         level = [part for parts in inner for part in parts if type(part) in _CONTAINERS]
@@ -143,13 +142,13 @@ def _check_depth(value: Any) -> None:
 
 def _float(digits: str) -> float:
     value = float(digits)
-    if not abs(value) <= _LARGEST:
+    if not abs(value) <= _MAX_NUMBER:
         raise ValueError("a number beyond what can be computed with")
     return value
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 
@@ -158,5 +157,5 @@ def _constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number")
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     return printable(repr(value)[:200], 40)

@@ -1,4 +1,4 @@
-"""Names of the records and failures of a run: lists them without reading any, and without numpy."""
+"""Lists of the records and failures of a run, by file name alone; loads no numpy."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _FAILURE = re.compile(_NUMBER + r"\.json")
 
 
 def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
-    """Yield (index, target) of every record file of a role that is in its place, by name alone.
+    """Yield (index, target) of every record file of a role in the right directory, by name alone.
 
     Raises:
         ResultsError: the directory cannot be listed.
@@ -49,16 +49,16 @@ def list_records(paths: Paths, role: Role) -> Iterator[tuple[int, int]]:
 
 
 def list_completed(paths: Paths, role: Role, targets: int, planned: int | None = None) -> set[int]:
-    """Return the rows of a role that have a record for every target; with `planned`, the first so many rows only."""
-    found: dict[int, int] = {}
+    """Return the rows of a role that have a record for every target; with `planned`, among the first `planned` rows."""
+    n_records: dict[int, int] = {}
     for index, target in list_records(paths, role):
         if target < targets and (planned is None or index < planned):
-            found[index] = found.get(index, 0) + 1
-    return {index for index, count in found.items() if count == targets}
+            n_records[index] = n_records.get(index, 0) + 1
+    return {index for index, count in n_records.items() if count == targets}
 
 
 def list_failures(paths: Paths, role: Role) -> set[int]:
-    """Return the rows of a role that were given up."""
+    """Return the rows of a role that failed for good."""
     try:
         with os.scandir(paths.failures(role)) as files:
             names = [file.name for file in files]
@@ -70,12 +70,12 @@ def list_failures(paths: Paths, role: Role) -> set[int]:
 
 
 def failure_reason(paths: Paths, role: Role, index: int) -> str:
-    """Return why a row was given up, in one line."""
+    """Return the reason of a failure, in one line."""
     return _failure(paths, role, index).get("reason", "unknown")
 
 
 def failure_kind(paths: Paths, role: Role, index: int) -> str:
-    """Return which kind of failure a row was given up for; "unknown" where that cannot be read."""
+    """Return the kind of a failure; "unknown" if it cannot be read."""
     try:
         return _failure(paths, role, index).get("kind", "unknown")
     except ResultsError:

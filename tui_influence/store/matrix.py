@@ -2,39 +2,36 @@
 
 A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted` (m, n)
 uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests, the training metrics,
-the role and the target. It is written beside the others and renamed whole, so a reader never sees half of one and two
-writers cannot collide. The generation before the newest is kept: where a file system is shared, a reader on another
-machine may see the newest late, and may still have the older one mapped. It is a cache: what it lacks is read from the
-records, and so is everything where no generation matches its digests. Whenever a run starts, those that do not are
-removed (`remove_unsound`).
+the role and the target. It is written beside the others and renamed as a whole, so that a reader never sees a part of
+one and two writers cannot collide. The generation before the newest stays: on a shared file system, a reader on another
+machine may see the newest late, and may still have the older one mapped. It is a cache: the rows that it lacks are read
+from the records, and so are all if no generation matches its digests. When a run starts, those that do not are removed
+(`remove_unsound`).
 """
 
 import errno
 import heapq
-import mmap
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tui_influence.designs import Mask
 from tui_influence.roles import Role
 from tui_influence.store.files import is_gone, make_directory, sync_directory, to_results_error
 from tui_influence.store.generation import (
     ARRAYS,
     DamagedGenerationError,
-    Generation,
     GenerationSpec,
     LargerPlanError,
     MatrixRow,
+    Outputs,
     open_generation,
     write_generation,
 )
@@ -51,48 +48,13 @@ from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 MIN_RECORDS_TO_COMPACT = int(os.environ.get("TINFL_COMPACT_AFTER", "256"))
-"""Fewer records than this are read faster than a generation is written. Tests of faults set it lower."""
+"""Fewer new records are read faster than a generation is written. Tests of faults set it lower."""
 
-_KEPT = 2
-"""Generations that compacting leaves: the newest, and the one that readers may be at."""
-_COMPARED = 3
-"""Records that tell whether a generation of an older version is of the role and target whose directory it is in."""
+_MAX_GENERATIONS = 2
+"""Generations that remain after compaction: the newest, and one that readers may have open."""
+_RECORDS_COMPARED = 3
+"""Records that a generation of an older version is compared with, to check its role and target."""
 _GENERATION = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the models of one role say about one target; row order is the order of `indices`.
-
-    Attributes:
-        indices: (m,) int64, ascending.
-        clusters: (m,) int64; models that share a cluster share their training seed.
-        masks: (m, K) bool.
-        margins: (m, n) float16, nats; often memory-mapped.
-        predicted: (m, n) uint16 classes; often memory-mapped.
-        metrics: of each model's training.
-        damaged: what was wrong with records that had to be left out.
-        damaged_matrices: what was wrong with generations of the matrix instead of which the records were read.
-    """
-
-    indices: NDArray[np.int64]
-    clusters: NDArray[np.int64]
-    masks: Mask
-    margins: NDArray[np.float16]
-    predicted: NDArray[np.uint16]
-    metrics: list[dict[str, float]]
-    damaged: tuple[str, ...] = field(default=())
-    damaged_matrices: tuple[str, ...] = field(default=())
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def release(self) -> None:
-        """Let the system take back the memory of what is mapped and was read; it is read again where it is needed."""
-        for array in (self.margins, self.predicted):
-            mapped = getattr(array, "_mmap", None)
-            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Outputs:
@@ -113,16 +75,16 @@ def load_outputs(paths: Paths, info: RunInfo, role: Role, target: int) -> Output
 
 
 def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
-    """Write a new generation if enough records have come since the last one, and drop those before that one.
+    """Write a new generation if there are enough new records, and remove all but the one before it.
 
     Returns:
         whether it wrote one.
 
     Raises:
-        ResultsError: the disk is full or refuses; the older generation stands.
+        ResultsError: it cannot be written; the older generation is intact.
     """
     base, damaged = _newest(paths, info, role, target)
-    if damaged:  # they would count as the newest
+    if damaged:  # they would be taken for the newest
         remove_unsound(paths, info, role, target)
     missing = _missing(paths, info, role, target, base)
     if len(missing) < MIN_RECORDS_TO_COMPACT:
@@ -132,7 +94,7 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
     temporary = parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         try:
-            entries = _entries(paths, info, role, target, base, missing)
+            entries = _next_rows(paths, info, role, target, base, missing)
             count = write_generation(temporary, entries, generation_spec(info, role, target))
             final = parent / f"{count:08d}-{secrets.token_hex(4)}"
             temporary.rename(final)
@@ -142,39 +104,39 @@ def compact(paths: Paths, info: RunInfo, role: Role, target: int) -> bool:
             raise
     except OSError as error:
         raise to_results_error(error, "write", parent) from error
-    for old in list_generations(paths, role, target)[:-_KEPT]:
+    for old in list_generations(paths, role, target)[:-_MAX_GENERATIONS]:
         _remove(old)
     return True
 
 
 def remove_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, without: Collection[int] = ()) -> list[str]:
-    """Remove generations that do not match their digests, or that hold one of the rows `without`.
+    """Remove generations that do not match their digests, or that contain one of the rows `without`.
 
     Returns:
-        what was wrong, one line each.
+        reasons, one line each.
     """
-    dropped = []
+    reasons = []
     for directory in list_generations(paths, role, target):
         is_stale = False
         try:
-            generation = _open(paths, info, role, target, directory, again=True)
+            generation = _open(paths, info, role, target, directory, recheck=True)
             is_stale = bool(np.isin(generation.indices, list(without)).any())
         except (DamagedGenerationError, LargerPlanError) as error:
-            dropped.append(f"{error}; it is made again from the records")
+            reasons.append(f"{error}; it is made again from the records")
             is_stale = True
         if is_stale:
             _remove(directory)
-    return dropped
+    return reasons
 
 
 def generation_spec(info: RunInfo, role: Role, target: int) -> GenerationSpec:
-    """Return what a generation must be to belong to a run."""
+    """Return the requirements on a generation of a run."""
     planned, groups = info.planned_rows.get(role, 0), len(info.source.groups)
     return GenerationSpec(info.identity, role, target, planned, groups, info.targets[target].test)
 
 
-def matches_record(generation: Generation, record: Record) -> bool:
-    """Whether a generation says of a model what its record says, or nothing."""
+def matches_record(generation: Outputs, record: Record) -> bool:
+    """Whether a generation has the same outputs of a model as its record, or none."""
     position = int(np.searchsorted(generation.indices, record.index))
     if position == len(generation) or generation.indices[position] != record.index:
         return True
@@ -187,32 +149,32 @@ def matches_record(generation: Generation, record: Record) -> bool:
     )
 
 
-def _open(paths: Paths, info: RunInfo, role: Role, target: int, directory: Path, *, again: bool = False) -> Generation:
-    """Open a generation; one that does not name its role and target is held against some of the records.
+def _open(paths: Paths, info: RunInfo, role: Role, target: int, directory: Path, *, recheck: bool = False) -> Outputs:
+    """Open a generation; one that does not name its role and target is compared with some of the records.
 
     Raises:
-        DamagedGenerationError: it is damaged, or of others.
+        DamagedGenerationError: it is damaged, or of another role or target.
         LargerPlanError: it holds rows beyond the plan.
     """
-    generation = open_generation(directory, generation_spec(info, role, target), again=again)
+    generation = open_generation(directory, generation_spec(info, role, target), recheck=recheck)
     if not generation.is_labelled:
         _check_against_records(paths, role, target, directory, generation)
     return generation
 
 
-def _check_against_records(paths: Paths, role: Role, target: int, directory: Path, generation: Generation) -> None:
+def _check_against_records(paths: Paths, role: Role, target: int, directory: Path, generation: Outputs) -> None:
     compared = 0
     for index in generation.indices.tolist():
         try:
             record = read_record(paths, role, index, target)
-        except DamagedRecordError:  # or gone: another will do
+        except DamagedRecordError:  # or gone: compare another
             continue
         if not matches_record(generation, record):
             raise DamagedGenerationError(
                 f"{printable(str(directory))}: damaged (it does not say what the record of row {index} says)"
             )
         compared += 1
-        if compared == _COMPARED:
+        if compared == _RECORDS_COMPARED:
             return
     if not compared and len(generation):
         raise DamagedGenerationError(
@@ -221,7 +183,7 @@ def _check_against_records(paths: Paths, role: Role, target: int, directory: Pat
 
 
 def _remove(directory: Path) -> None:
-    """Remove a generation: at once for who opens it, so that no reader takes it for one that lacks a file."""
+    """Remove a generation; it is renamed first, so that no reader finds one with missing files."""
     temporary = directory.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     with suppress(OSError):  # it is removed in place then, or another process has removed it
         directory = directory.rename(temporary)
@@ -229,27 +191,29 @@ def _remove(directory: Path) -> None:
 
 
 def _missing(paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None) -> list[int]:
-    """Return the rows of the plan that have a record and are not in a generation."""
+    """Return the rows of the plan that have a record but are not in a generation."""
     planned = info.planned_rows.get(role, 0)
     recorded = {i for i, t in list_records(paths, role) if t == target and i < planned}
     return sorted(recorded - set(base.indices.tolist() if base else ()))
 
 
-def _entries(
+def _next_rows(
     paths: Paths, info: RunInfo, role: Role, target: int, base: Outputs | None, missing: list[int]
 ) -> Iterator[MatrixRow]:
-    """Yield the rows of the next generation in the order of their indices, each read when it is asked for."""
-    known = base.indices.tolist() if base else []
-    places = heapq.merge(((index, place) for place, index in enumerate(known)), ((index, -1) for index in missing))
-    for count, (index, place) in enumerate(places):
-        if base is not None and place >= 0:
+    """Yield the rows of the next generation in the order of their indices, one at a time."""
+    base_indices = base.indices.tolist() if base else []
+    positions = heapq.merge(
+        ((index, position) for position, index in enumerate(base_indices)), ((index, -1) for index in missing)
+    )
+    for count, (index, position) in enumerate(positions):
+        if base is not None and position >= 0:
             yield MatrixRow(
-                base.margins[place],
-                base.predicted[place],
-                base.masks[place],
+                base.margins[position],
+                base.predicted[position],
+                base.masks[position],
                 index,
-                int(base.clusters[place]),
-                base.metrics[place],
+                int(base.clusters[position]),
+                base.metrics[position],
             )
             if count % 1024 == 0:
                 base.release()
@@ -260,37 +224,27 @@ def _entries(
 
 
 def _newest(paths: Paths, info: RunInfo, role: Role, target: int) -> tuple[Outputs | None, list[str]]:
-    """Return the newest sound generation, None if there is none, and what is wrong with those that are newer.
+    """Return the newest sound generation, or None, and the errors of newer ones.
 
-    One whose directory is gone by the time it is opened was replaced by a newer one, so they are listed again.
+    A generation whose directory is gone when it is opened was replaced by a newer one, so they are listed again.
     """
     tried, damaged = set[Path](), list[str]()
-    while left := [directory for directory in list_generations(paths, role, target) if directory not in tried]:
-        tried.add(left[-1])
+    while untried := [directory for directory in list_generations(paths, role, target) if directory not in tried]:
+        tried.add(untried[-1])
         try:
-            generation = _open(paths, info, role, target, left[-1])
+            generation = _open(paths, info, role, target, untried[-1])
         except LargerPlanError:  # `run.json` was read before the plan grew
             continue
         except DamagedGenerationError as error:
-            if not _is_replaced(left[-1], error.__cause__):
+            if not _is_replaced(untried[-1], error.__cause__):
                 damaged.append(str(error))
             continue
-        return (
-            Outputs(
-                indices=generation.indices,
-                clusters=generation.clusters,
-                masks=generation.masks,
-                margins=generation.margins,
-                predicted=generation.predicted,
-                metrics=generation.metrics,
-            ),
-            damaged,
-        )
+        return generation, damaged
     return None, damaged
 
 
 def _is_replaced(directory: Path, cause: BaseException | None) -> bool:
-    """Whether a generation could not be opened because it is no longer there; a file alone that is gone is damage."""
+    """Whether a generation could not be opened because its directory is gone; a single missing file is damage."""
     return (
         isinstance(cause, OSError)
         and is_gone(cause)

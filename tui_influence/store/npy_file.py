@@ -1,7 +1,4 @@
-"""A `.npy` file of plain numbers that anybody may have written: its header is checked before anything is allocated.
-
-Nothing is unpickled, no archive is opened, and an array that its file is too short for does not exist.
-"""
+"""Untrusted `.npy` files of plain numbers: the header is checked before memory is allocated; nothing is unpickled."""
 
 import io
 import math
@@ -17,24 +14,24 @@ from tui_influence.npy_header import Header, read_header
 from tui_influence.store.files import open_file
 from tui_influence.text import printable
 
-_DIMENSIONS = 4
+_MAX_DIMENSIONS = 4
 _KINDS = "biuf"
 
 
 def read_plain_header(file: IO[bytes], size: int) -> Header:
-    """Read the header at the beginning of a file, and check that it declares what a file of this size can hold.
+    """Read the header of a file, and check its type and shape against the size of the file.
 
     Args:
-        file: at its beginning.
+        file: positioned at its beginning.
         size: of the file, in bytes.
 
     Raises:
-        ValueError: it is no `.npy` file, not of plain numbers, or the file is shorter than it says.
+        ValueError: it is not a `.npy` file, not of plain numbers, or too short.
     """
     header = read_header(file)
     if header.dtype.kind not in _KINDS or header.dtype.fields is not None or header.dtype.itemsize == 0:
         raise ValueError(f"its elements are no plain numbers, but {printable(str(header.dtype), 40)}")
-    if len(header.shape) > _DIMENSIONS:
+    if len(header.shape) > _MAX_DIMENSIONS:
         raise ValueError(f"a shape that no array of its kind has: {printable(str(header.shape), 60)}")
     if size < header.size:
         raise ValueError(f"{printable(str(header), 80)} needs {header.nbytes:,} bytes, and the file is too short")
@@ -71,10 +68,10 @@ def decode_array(content: bytes) -> NDArray[Any]:
 
 
 def as_mask(array: NDArray[Any]) -> Mask:
-    """Return an array of bool; in a file it may hold bytes that are neither true nor false.
+    """Return an array of bool after a check that its bytes are 0 or 1.
 
     Raises:
-        ValueError: it is of another type, or holds such bytes.
+        ValueError: it is of another type, or has other bytes.
     """
     if array.dtype != np.bool_ or np.any(array.view(np.uint8) > 1):
         raise ValueError("not of true and false alone")

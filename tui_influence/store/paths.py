@@ -1,4 +1,4 @@
-"""Where everything in a results directory is. Every name here is ours: none is read from a file or a dataset."""
+"""Paths in a results directory. Every name is fixed here: none is read from a file or a dataset."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from tui_influence.roles import Role
 
 RECORDS_PER_DIRECTORY = 1000
 TEMPORARY_PREFIX = ".tmp-"
-"""Begins the name of what is being written; a crash may leave it behind."""
+"""Prefix of files that are being written; a crash may leave them behind."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Paths:
 
     @property
     def run(self) -> Path:
-        """`run.json`: what the run is."""
+        """`run.json`: the description of the run."""
         return self.root / "run.json"
 
     @property
@@ -28,7 +28,7 @@ class Paths:
 
     @property
     def arms(self) -> Path:
-        """`arms.json` of a pruning: its rows, what they are for, and the ranking behind them."""
+        """`arms.json` of a pruning: its arms and rows, and the ranking that they are chosen by."""
         return self.root / "arms.json"
 
     @property
@@ -38,22 +38,22 @@ class Paths:
 
     @property
     def events(self) -> Path:
-        """What happened, a line each."""
+        """Events, a line each."""
         return self.root / "events.jsonl"
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor for as long as it lives."""
+        """The supervisor's lock."""
         return self.root / "lock"
 
     @property
     def owner(self) -> Path:
-        """Who holds the lock."""
+        """Description of the holder of the lock."""
         return self.root / "owner.json"
 
     @property
     def heartbeat(self) -> Path:
-        """The supervisor's last word."""
+        """The supervisor's latest statement of progress."""
         return self.root / "heartbeat.json"
 
     @property
@@ -63,59 +63,59 @@ class Paths:
 
     @property
     def reserve(self) -> Path:
-        """Room kept so that a full disk can still be reported."""
+        """Reserved space, so that a full disk can still be reported."""
         return self.root / "reserve"
 
     def is_run_file(self, name: str) -> bool:
-        """Whether a file name in the directory is one that a run leaves there, also one that ended early."""
+        """Whether a run may leave a file of this name in the directory."""
         parts = (value for value in vars(type(self)).values() if isinstance(value, property))
         ours = {part.fget(self).name for part in parts if part.fget}
         return name in ours | {"targets", "failed", "matrix"} or name.startswith(TEMPORARY_PREFIX)
 
     @property
     def logs(self) -> Path:
-        """What the processes said."""
+        """Output of the processes."""
         return self.root / "logs"
 
     @property
     def quarantine(self) -> Path:
-        """Damaged records, kept for inspection."""
+        """Damaged records, for inspection."""
         return self.root / "quarantine"
 
     @property
     def cluster(self) -> Path:
-        """What a run on a cluster was asked, how it was cut into tasks, and what they said."""
+        """Requests, rounds, task events and logs of a run on a cluster."""
         return self.root / "cluster"
 
     @property
     def jobs(self) -> Path:
-        """The jobs that an engine was given last."""
+        """The jobs that were submitted last."""
         return self.cluster / "jobs.json"
 
     @property
     def request(self) -> Path:
-        """What the planner of a run on a cluster is asked to do."""
+        """The request to the planner of a run on a cluster."""
         return self.cluster / "request.json"
 
     @property
     def node_warnings(self) -> Path:
-        """A file for each thing that tasks found odd about their nodes."""
+        """Warnings of tasks about their nodes, a file each."""
         return self.cluster / "warnings"
 
     def round(self, number: int) -> Path:
-        """Which rows the tasks of a round were given."""
+        """Rows of the tasks of a round."""
         return self.cluster / f"round-{number:04d}.json"
 
     def tasks(self, number: int) -> Path:
-        """What the tasks of a round said, until the next round has taken it in."""
+        """Events and logs of the tasks of a round."""
         return self.cluster / f"round-{number:04d}"
 
     def task_events(self, number: int, block: int) -> Path:
-        """The events of one task: its own file, as nothing on a shared file system has two writers."""
+        """The events of one task, in a file of its own: no file on a shared file system has two writers."""
         return self.task_log(number, block).with_suffix(".jsonl")
 
     def task_log(self, number: int, block: int) -> Path:
-        """What a task's processes said, and the directory of a thousand tasks' files."""
+        """Output of a task's processes, in a directory for a thousand tasks."""
         return self.tasks(number) / f"{block // RECORDS_PER_DIRECTORY:03d}" / f"{block}.log"
 
     def worker_log(self, worker: int) -> Path:
@@ -123,12 +123,12 @@ class Paths:
         return self.logs / f"worker-{worker}.log"
 
     def target(self, target: int) -> Path:
-        """What is known of a target besides records: labels, split, thumbnails."""
+        """Examples of a target: labels, split, thumbnails."""
         return self.root / "targets" / str(target)
 
     @property
     def source(self) -> Path:
-        """What is known of the source: sample images of each group."""
+        """Sample images of each group of the source."""
         return self.root / "source"
 
     @property
@@ -146,11 +146,11 @@ class Paths:
         return self.records(role) / f"{block:04d}" / f"{index:07d}.t{target}.safetensors"
 
     def failures(self, role: Role) -> Path:
-        """Rows that were given up."""
+        """Failures of a role."""
         return self.root / "failed" / role.value
 
     def failure(self, role: Role, index: int) -> Path:
-        """Why a row was given up."""
+        """Failure of a row."""
         return self.failures(role) / f"{index:07d}.json"
 
     def matrix(self, role: Role, target: int) -> Path:

@@ -1,4 +1,4 @@
-"""The plan on disk: which rows are to be trained, as arrays any program can read."""
+"""The plan on disk: all rows of a run, as arrays that any program can read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +21,9 @@ _ROLES = tuple(Role)
 
 
 def write_plan(paths: Paths, rows: Sequence[Row]) -> None:
-    """Write rows in the order they are to be trained: `masks` (m, K), `seeds`, `clusters`, `indices`, `roles` (m,).
+    """Write rows in training order: `masks` (m, K), `seeds`, `clusters`, `indices`, `roles` (m,).
 
-    `roles` counts the members of `Role` from 0 in their order.
+    `roles` are indices into the members of `Role`.
     """
     write_atomically(
         paths.plan,

@@ -1,7 +1,7 @@
-"""`arms.json`: what a pruning retrains, and why. Written before anything is trained; the plan is made from it.
+"""Arms of a pruning, in `arms.json`: written before training; the plan is made from it.
 
-Groups are numbers, positions in `groups`; a row's mask keeps every group that it does not drop. More seeds or more
-arms add rows at the end: a row that exists never changes, so its record stays what it was.
+Groups are indices into `groups`; a row's mask has every group that it does not drop. More seeds or more arms add rows
+at the end: an existing row never changes, so that its record stays valid.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,14 +19,14 @@ from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 _SCHEMA = 2
-_LARGEST = 2**63 - 1
-_MOST_REPEATS = 100_000
+_MAX_SEED = 2**63 - 1
+_MAX_REPEATS = 100_000
 
 Gain = tuple[float, float, float]
 
 
 EXTENDABLE_ARMS = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
-"""Arms that may get more repeats where they vary; the others are there to be compared with."""
+"""Arms that may get more repeats if their accuracy varies; the others are controls."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class ArmRow:
     """One retraining.
 
     Attributes:
-        index: its row of the plan.
+        index: of the row in the plan.
         repeat: counted from 0 within the arm.
         seed: of its training.
-        dropped: groups it does without, ascending.
+        dropped: groups that are left out, ascending.
     """
 
     index: int
@@ -48,11 +48,11 @@ class ArmRow:
 
 @dataclass(frozen=True)
 class Arm:
-    """Retrainings that differ in nothing but their seed (and, at random, in what they drop).
+    """Retrainings that differ only in their seed (and, for random arms, in the groups they drop).
 
     Attributes:
         kind: how the dropped groups were chosen.
-        label: what tables call it.
+        label: name in tables.
         k: groups dropped.
         rows: its retrainings, by repeat.
     """
@@ -65,7 +65,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmRanking:
-    """The ranking that `lowest` and `highest` were read from.
+    """The ranking that `lowest` and `highest` are chosen by.
 
     Attributes:
         targets: weight of each target by name; the influence is on their weighted mean.
@@ -74,7 +74,7 @@ class ArmRanking:
         design: of the sweep, in words.
         models: that it was estimated from.
         relative: influences compare with an average other group and sum to zero.
-        influence: (K,) of each group, on the `estimate` half; None where it could not be told.
+        influence: (K,) of each group, on the `estimate` half; None where undefined.
         low: (K,) lower ends of their 95% intervals.
         high: (K,) upper ends.
     """
@@ -92,13 +92,13 @@ class ArmRanking:
 
 @dataclass(frozen=True)
 class GainForecast:
-    """What dropping the k lowest was predicted to gain, before anything was trained: value and 95% interval.
+    """Gain forecast of dropping the k lowest, made before training: value and 95% interval.
 
     Attributes:
         k: groups dropped.
         margin_over_random: gain over as many dropped at random: value, low and high, in nats.
         accuracy_over_random: likewise, as a fraction.
-        margin: gain over keeping everything; None where the sweep's masks cannot tell.
+        margin: gain over keeping everything; None where the sweep's masks do not determine it.
         accuracy: likewise.
     """
 
@@ -111,11 +111,11 @@ class GainForecast:
 
 @dataclass(frozen=True)
 class Stages:
-    """What is to follow once all arms have their first repeats, decided by nothing but how those vary.
+    """Retrainings that follow the first repeats of all arms; their number depends only on the spread of these.
 
     Attributes:
         seeds: first repeats of each arm.
-        baselines: kinds of arms that the models which keep everything rank for.
+        baselines: kinds of arms whose groups the models that keep everything choose.
         within: half width, as a fraction, that the 95% interval of an accuracy's gain is to have at most: arms that
             vary more get more repeats. Zero: none do.
         most: repeats of an arm at most.
@@ -129,15 +129,15 @@ class Stages:
 
 @dataclass(frozen=True)
 class Pruning:
-    """A pruning.
+    """A pruning: its arms and the ranking that they are chosen by.
 
     Attributes:
-        sweep: name of the sweep whose ranking it tests.
+        sweep: name of the sweep whose ranking is tested.
         identity: of that sweep's config and data.
         seed: of the run, from which every row's seed is derived.
         groups: (K,) names.
-        ranking: that was used.
-        forecast: by k, ascending; empty where the models were too few to predict from.
+        ranking: that arms are chosen by.
+        forecast: by k, ascending; empty if the models were too few.
         arms: in the order of the tables.
         stages: what follows their first repeats.
         shape: side in pixels, and channels, that all images are packed in: those of the sweep.
@@ -160,23 +160,23 @@ class Pruning:
 
     @property
     def drops_lowest(self) -> bool:
-        """Whether it drops the lowest of a ranking; of lists alone nothing is predicted, and none is recommended."""
+        """Whether it drops the lowest of a ranking; lists of classes have no forecast and no recommendation."""
         return any(arm.kind is ArmKind.LOWEST for arm in self.arms)
 
     @property
     def max_rows(self) -> int:
-        """Rows of all arms together once everything that may follow has followed."""
+        """Rows of all arms together after all stages, at most."""
         stages = self.stages
-        most = max(stages.most, stages.seeds) if stages.within else stages.seeds
-        there = {arm.kind for arm in self.arms}
-        lowest = [max(len(arm.rows), most) for arm in self.arms if arm.kind is ArmKind.LOWEST]
-        kept = [
-            max(len(arm.rows), most if arm.kind in EXTENDABLE_ARMS else 0)
+        max_repeats = max(stages.most, stages.seeds) if stages.within else stages.seeds
+        kinds_present = {arm.kind for arm in self.arms}
+        lowest_rows = [max(len(arm.rows), max_repeats) for arm in self.arms if arm.kind is ArmKind.LOWEST]
+        other_rows = [
+            max(len(arm.rows), max_repeats if arm.kind in EXTENDABLE_ARMS else 0)
             for arm in self.arms
             if arm.kind not in BASELINES
         ]
-        kinds = {*stages.baselines, *(there & set(BASELINES))}
-        return sum(kept) + len(kinds) * sum(lowest)
+        baseline_kinds = {*stages.baselines, *(kinds_present & set(BASELINES))}
+        return sum(other_rows) + len(baseline_kinds) * sum(lowest_rows)
 
     def rows(self) -> list[Row]:
         """Return the plan in the order it is trained: the first repeat of every arm, then the second."""
@@ -190,10 +190,10 @@ class Pruning:
 
 
 def write_arms(paths: Paths, pruning: Pruning) -> None:
-    """Write `arms.json`, with a digest of what is in it; only who owns the run may.
+    """Write `arms.json` with a digest; only the owner of the run may.
 
     Raises:
-        ResultsError: the directory refuses.
+        ResultsError: it cannot be written.
     """
     make_directory(paths.root)
     write_json(paths.arms, with_digest(arms_to_json(pruning)))
@@ -222,7 +222,7 @@ def arms_from_json(values: Any, where: str) -> Pruning:
 
     Args:
         values: as they were parsed.
-        where: they are from, for messages.
+        where: their origin, for messages.
 
     Raises:
         ResultsError: they are damaged, or from another version.
@@ -237,7 +237,7 @@ def arms_from_json(values: Any, where: str) -> Pruning:
         pruning = Pruning(
             sweep=text(values["sweep"]),
             identity=text(values["identity"]),
-            seed=count(values["seed"], _LARGEST),
+            seed=count(values["seed"], _MAX_SEED),
             groups=tuple(texts(values["groups"])),
             ranking=_ranking(table(values["ranking"])),
             forecast=tuple(_forecast(table(forecast)) for forecast in array(values["forecast"])),
@@ -255,7 +255,7 @@ def check_arms(paths: Paths, pruning: Pruning, info: RunInfo) -> None:
     """Check that `arms.json` and `run.json` are of one pruning.
 
     Raises:
-        ResultsError: they are not.
+        ResultsError: they are of different ones.
     """
     if not info.arms:
         raise ResultsError(
@@ -295,7 +295,7 @@ def _arm(values: dict[str, Any]) -> Arm:
         ArmRow(
             index=count(row["index"]),
             repeat=count(row["repeat"]),
-            seed=count(row["seed"], _LARGEST),
+            seed=count(row["seed"], _MAX_SEED),
             dropped=tuple(count(group) for group in array(row["dropped"])),
         )
         for row in map(table, array(values["rows"]))
@@ -319,7 +319,7 @@ def _stages(values: dict[str, Any]) -> Stages:
     if not set(baselines) <= set(BASELINES):
         raise ValueError("its stages are none")
     within, seeds, most = number(values["within"], 0, 1), values["seeds"], values["most"]
-    return Stages(count(seeds, _MOST_REPEATS), baselines, within, count(most, _MOST_REPEATS))
+    return Stages(count(seeds, _MAX_REPEATS), baselines, within, count(most, _MAX_REPEATS))
 
 
 def _numbers(values: Any) -> tuple[float | None, ...]:
@@ -343,8 +343,8 @@ def _check(pruning: Pruning) -> None:
         raise ValueError("its rows are not numbered from 0")
     for arm in pruning.arms:
         _check_arm(arm, groups)
-    known = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
-    if len(set(known)) < len(known):
+    arm_keys = [(arm.kind, arm.k) for arm in pruning.arms if arm.kind not in (ArmKind.KEEP, ArmKind.DROP)]
+    if len(set(arm_keys)) < len(arm_keys):
         raise ValueError("an arm is in it twice")
     if any(not 1 <= forecast.k <= groups for forecast in pruning.forecast):
         raise ValueError("what it forecasts cannot be dropped")

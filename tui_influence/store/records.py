@@ -1,11 +1,8 @@
-"""One model's record for one target: the file that says the model is done.
+"""Records: the outputs of one model on one target. A model is finished when it has one for every target.
 
-A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, where it was
-asked for `mapped` and `nearest` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. It holds nothing that
-depends on when or where the model was trained, so training a row again gives the same bytes. The digest covers every
-value in it.
-
-Which records and failures a results directory holds, by file name alone: cheap enough to ask every second.
+A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, for baselines
+also `mapped` and `nearest` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. Nothing in it depends on
+when or where the model was trained, so that training a row again gives the same bytes. The digest covers every value.
 """
 
 import hashlib
@@ -35,25 +32,25 @@ from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 MARGIN_LIMIT = 6e4
-"""float16 ends at 65,504; a margin beyond 60,000 nats means nothing more than "certain"."""
+"""Below the largest float16, 65,504; any margin beyond it means "certain"."""
 _EXPONENT = np.uint16(0x7C00)
 """The bits of a float16 that are all set in infinities and NaN, and in no other number."""
-_LARGEST_NUMBER = 2**63 - 1
-_LARGEST_FILE = 1 << 28
+_MAX_SEED = 2**63 - 1
+_MAX_FILE_BYTES = 1 << 28
 
 
 class DamagedRecordError(ResultsError):
-    """A record that cannot be read, or whose content does not match its digest or its place."""
+    """A record cannot be read, or does not match its digest or its file name."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one model says about one target.
+    """Outputs of one model on one target.
 
     Attributes:
-        role: what the model is for.
+        role: of the model.
         index: i within the role.
-        target: position of the target in the config.
+        target: index of the target in the config.
         seed: of the model's training.
         cluster: models of a role with the same cluster share their seed.
         identity: of the config and data it was trained under.
@@ -61,9 +58,9 @@ class Record:
         mask: (K,) bool, the groups it was trained on.
         margins: (n,) float16, log p_y - log(1 - p_y) of each test example.
         predicted: (n,) uint16, the class it predicts.
-        metrics: what training measured (losses, accuracies).
-        mapped: (n,) uint16, the source class that the source network takes each test example for; only of models
-            trained on every class of a pruning.
+        metrics: losses and accuracies of the training.
+        mapped: (n,) uint16, the source class that the source network predicts for each test example; only of models
+            of a pruning that are trained on every class.
         nearest: (n,) uint16, the source class whose mean feature is nearest to that of each test example; likewise.
     """
 
@@ -128,10 +125,10 @@ def decode(content: bytes) -> Record:
         digest = text(header.pop("digest"))
         record = Record(
             role=Role(header["role"]),
-            index=count(header["index"], _LARGEST_NUMBER),
-            target=count(header["target"], _LARGEST_NUMBER),
-            seed=count(header["seed"], _LARGEST_NUMBER),
-            cluster=count(header["cluster"], _LARGEST_NUMBER),
+            index=count(header["index"], _MAX_SEED),
+            target=count(header["target"], _MAX_SEED),
+            seed=count(header["seed"], _MAX_SEED),
+            cluster=count(header["cluster"], _MAX_SEED),
             identity=text(header["identity"]),
             numerics=text(header["numerics"]),
             mask=as_mask(_array(tensors["mask"], np.bool_)),
@@ -162,15 +159,15 @@ def write_record(paths: Paths, record: Record) -> Path:
 
 
 def read_record(paths: Paths, role: Role, index: int, target: int) -> Record:
-    """Read one record and check that it is whole and in its place.
+    """Read one record and check it against its digest and its file name.
 
     Raises:
-        DamagedRecordError: it is not, or cannot be read.
-        ResultsError: this machine, or its way to the disk, is in trouble, which says nothing about the record.
+        DamagedRecordError: it does not match, or cannot be read.
+        ResultsError: this machine or its network failed, which says nothing about the record.
     """
     path = paths.record(role, index, target)
     try:
-        content = read_bytes(path, limit=_LARGEST_FILE)
+        content = read_bytes(path, limit=_MAX_FILE_BYTES)
     except ResultsError as error:
         if is_machine_error(error.__cause__):
             raise

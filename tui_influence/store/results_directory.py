@@ -1,6 +1,6 @@
-"""A results directory before it is written to: private where it is made, and without links that lead out of it.
+"""Checks of a results directory before it is written to: private when it is made, and without symbolic links in it.
 
-A user's own path to it may lead over links; what somebody else may have put into it may not.
+The path to it may contain links of the user; the directory itself, which others may have written, may not.
 """
 
 import os
@@ -12,14 +12,14 @@ from tui_influence.store.files import make_directory, sync_directory, to_results
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-_REPLACED = {"records", "quarantine", "matrix"}
-"""Directories in which nothing is opened to be written: what is in the way there is moved or removed."""
+_NEVER_OPENED = {"records", "quarantine", "matrix"}
+"""Directories in which no file is opened for writing: obstacles there are moved or removed."""
 
 
 def make_results_directory(root: Path) -> None:
-    """Make a results directory that nobody else may enter; one that is there keeps its permissions.
+    """Make a results directory that nobody else may enter; an existing one keeps its permissions.
 
-    A pruning is as open as the sweep that it lies in.
+    A pruning has the permissions of its sweep.
 
     Raises:
         ResultsError: it cannot be made, or holds a link (see `refuse_links`).
@@ -36,18 +36,18 @@ def make_results_directory(root: Path) -> None:
 
 
 def lock_mode(root: Path) -> int:
-    """Return the permissions of a lock in a directory: only who may write there may hold it, or read would do."""
+    """Return the permissions of a lock file: those who may write into the directory may open it."""
     return 0o660 if root.stat().st_mode & stat.S_IWGRP else 0o600
 
 
 def refuse_links(root: Path) -> None:
-    """Check that a results directory holds no symbolic links, before anything is written into it.
+    """Check that a results directory has no symbolic links, before anything is written into it.
 
-    A directory made by someone else could otherwise have us write, or remove, whatever its links point to. That of a
-    pruning is checked from its sweep's on. Pipes and devices, which a writer would wait for, are refused likewise.
+    Through links, a directory made by somebody else could lead to any file being written or removed. For a pruning, the
+    directory of its sweep is checked too. Pipes and devices, at which a writer would wait, are refused likewise.
 
     Raises:
-        ResultsError: it holds one.
+        ResultsError: it has one.
     """
     refuse_links_in_path(root)
     pending = [root] if root.is_dir() else []
@@ -59,7 +59,7 @@ def refuse_links(root: Path) -> None:
                         raise _link(Path(entry.path))
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
-                    elif not entry.is_file(follow_symlinks=False) and _REPLACED.isdisjoint(
+                    elif not entry.is_file(follow_symlinks=False) and _NEVER_OPENED.isdisjoint(
                         Path(entry.path).relative_to(root).parts
                     ):
                         raise ResultsError(
@@ -71,10 +71,10 @@ def refuse_links(root: Path) -> None:
 
 
 def refuse_links_in_path(path: Path) -> None:
-    """Check that the way to a path leads over no link inside the results directory that holds it, if one does.
+    """Check that a path inside a results directory has no link in its part below that directory.
 
     Raises:
-        ResultsError: it does.
+        ResultsError: it has one.
     """
     root = _enclosing(path)
     if root is None:
@@ -87,7 +87,7 @@ def refuse_links_in_path(path: Path) -> None:
 
 
 def _enclosing(path: Path) -> Path | None:
-    """Return the outermost results directory that holds a path; None for a path of its own."""
+    """Return the outermost results directory that contains a path; None if none does."""
     return next((folder for folder in reversed(path.absolute().parents) if _is_results_directory(folder)), None)
 
 
@@ -95,7 +95,7 @@ def _is_results_directory(folder: Path) -> bool:
     paths = Paths(folder)
     try:
         return paths.run.exists() and any(path.exists() for path in (paths.records_root, paths.prunings, paths.plan))
-    except OSError:  # it may not even be looked at, and nothing in it will be written
+    except OSError:  # it cannot be read, so nothing in it will be written
         return False
 
 

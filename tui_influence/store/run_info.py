@@ -1,4 +1,4 @@
-"""`run.json`: what a run is, so that its results can be read without the config, the dataset or this machine."""
+"""`run.json`: the description of a run, by which results can be read without config, dataset or machine."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +12,10 @@ from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
 SCHEMA = 1
-"""Raised when an older program could misread a newer directory."""
+"""Version of the layout; a new one if an older program could misread a directory."""
 
 IMPORTED = "imported"
-"""Key of a config that is none: the models were trained by another program."""
+"""Key of the config of an imported run: another program trained its models."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class SourceInfo:
 
     Attributes:
         classes: names of its classes.
-        groups: (K,) names of the units that are kept or left out.
+        groups: (K,) names.
         sizes: (K,) images of each group.
         images: images in all.
         fingerprint: of the packed content.
         skipped: unreadable images left out.
-        digests: of the files in the directory of its sample images, by name; older versions wrote none.
+        digests: of the files with its sample images, by name; older versions wrote none.
     """
 
     classes: list[str]
@@ -68,11 +68,11 @@ class TargetInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run is.
+    """Description of a run.
 
     Attributes:
         name: of the run.
-        identity: hash of what decides a record: config and data.
+        identity: hash of everything that decides a record: config and data.
         config: as resolved, every default written out.
         seed: of the run.
         models: rows of the `estimate` role.
@@ -83,7 +83,7 @@ class RunInfo:
         targets: the target datasets, in the order of the config.
         versions: of the packages that made it.
         created: UTC, ISO 8601.
-        arms: rows of the `arm` role; a run that has any is a pruning, and has no others.
+        arms: rows of the `arm` role; a run with any is a pruning, and has no other rows.
         schema: version of this layout.
     """
 
@@ -116,42 +116,42 @@ class RunInfo:
 
     @property
     def location(self) -> str:
-        """Where its models are trained, in words: "on this machine", "on Slurm" or "on Ray"."""
+        """Place of training in words: "on this machine", "on Slurm" or "on Ray"."""
         compute = self.config.get("compute")
         executor = compute.get("executor") if isinstance(compute, dict) else None
         return {"slurm": "on Slurm", "ray": "on Ray"}.get(str(executor), "on this machine")
 
     @property
     def is_imported(self) -> bool:
-        """Whether another program trained the models, so that there is no config to train more by."""
+        """Whether another program trained the models, so that no more can be trained."""
         return IMPORTED in self.config
 
     @property
     def planned_rows(self) -> dict[Role, int]:
-        """Rows planned, a role each; of the `arm` role only in a pruning."""
+        """Number of planned rows of each role; the `arm` role only in a pruning."""
         rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
         return rows | {Role.ARM: self.arms} if self.arms else rows
 
     def target_index(self, name: str | None) -> int:
-        """Return the position of a target by name; the first for None.
+        """Return the index of a target by name; the first for None.
 
         Raises:
-            ResultsError: there is none of that name.
+            ResultsError: there is no target of that name.
         """
         if name is None:
             return 0
         names = [target.name for target in self.targets]
         if name not in names:
-            known = ", ".join(printable(known) for known in names)
-            raise ResultsError(f'no target "{printable(name)}" in this run; it has: {known}')
+            available = ", ".join(printable(available) for available in names)
+            raise ResultsError(f'no target "{printable(name)}" in this run; it has: {available}')
         return names.index(name)
 
 
 def refuse_if_imported(root: Path, info: RunInfo) -> None:
-    """Refuse to train more models of a run that was imported.
+    """Raise an error for an imported run, whose models cannot be trained.
 
     Raises:
-        ConfigError: it was.
+        ConfigError: the run was imported.
     """
     if info.is_imported:
         raise ConfigError(
@@ -161,7 +161,7 @@ def refuse_if_imported(root: Path, info: RunInfo) -> None:
 
 
 def write_run_info(paths: Paths, info: RunInfo) -> None:
-    """Write `run.json`, with a digest of what is in it."""
+    """Write `run.json` with a digest."""
     write_json(paths.run, with_digest(asdict(info)))
 
 
@@ -234,7 +234,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
         ],
         versions={text(name): text(version) for name, version in table(values["versions"]).items()},
         created=text(values["created"]),
-        arms=count(values.get("arms", 0)),  # not in the files of versions that knew no prunings
+        arms=count(values.get("arms", 0)),  # older versions had no prunings
     )
     if not info.targets:
         raise ValueError("it has no target")

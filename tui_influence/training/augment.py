@@ -1,4 +1,4 @@
-"""Images that live on the device as uint8, and the batches and augmented views taken from them."""
+"""Images on the device as uint8, and the normalised batches and augmented views taken from them."""
 
 import warnings
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tui_influence.training.types import Images, Labels
 
 _SLICE_IMAGES = 4096
 _SLICE_VALUES = 1 << 26
-"""What is turned into floats at a time: so many images, and no more values than this."""
+"""Images, and values, that are converted to floats at a time, at most."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,32 @@ class DeviceImages:
         return self.images.shape[3]
 
     def all_indices(self) -> Tensor:
-        """(N,) all positions, on the device."""
+        """(N,) indices of all images, on the device."""
         return torch.arange(len(self.images), device=self.images.device)
 
     def batch(self, index: Tensor, view: Tensor | None = None) -> Tensor:
-        """Normalised images as a network takes them.
+        """Return normalised images for a network.
 
         Args:
-            index: (B,) positions.
+            index: (B,) images.
             view: (B, 3) shift down, shift right, mirrored or not; None for the images as they are.
 
         Returns:
             (B, C, H, W) float32, channels last in memory.
         """
         if view is None:
-            chosen = self.images[index]
+            pixels = self.images[index]
         else:
             height, width = self.images.shape[1:3]
             down, right, mirrored = view.unbind(1)
             rows = _reflect(torch.arange(height, device=view.device) + down[:, None], height)
             columns = _reflect(torch.arange(width, device=view.device) + right[:, None], width)
             columns = torch.where(mirrored[:, None] > 0, width - 1 - columns, columns)
-            chosen = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return ((chosen - self.mean) / self.deviation).permute(0, 3, 1, 2)
+            pixels = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return ((pixels - self.mean) / self.deviation).permute(0, 3, 1, 2)
 
     def draw_views(self, shape: torch.Size, crop: int, flip: bool, generator: torch.Generator) -> Tensor | None:
-        """(*shape, 3) random views: shifts of up to `crop` pixels, mirrored or not; None where neither is asked for."""
+        """(*shape, 3) random views: shifts of up to `crop` pixels, mirrored or not; None without either."""
         if not crop and not flip:
             return None
         crop = min(crop, self.size - 1)
@@ -77,8 +77,8 @@ class DeviceImages:
         return torch.cat((shifts, mirrored), -1).to(self.images.device)
 
     def matching(self, images: Images, labels: Labels) -> "DeviceImages":
-        """Other images of this size, brought to the channels, the normalisation and the device of these."""
-        tensor = _channels(_packed(images, self.size), self.channels).contiguous()
+        """Return other images of this size with the channels, normalisation and device of these."""
+        tensor = _channels(_as_tensor(images, self.size), self.channels).contiguous()
         device = self.images.device
         return DeviceImages(tensor.to(device), torch.from_numpy(labels).to(device), self.mean, self.deviation)
 
@@ -90,16 +90,16 @@ def source_images(
     resolution: int | None,
     counts: NDArray[np.int64] | None = None,
 ) -> DeviceImages:
-    """The source's images on the device; they set size, channels and normalisation for all others.
+    """Put the source's images on the device; they set size, channels and normalisation for all others.
 
     Args:
         images: (N, H, H, C) uint8, as they are packed.
         labels: (N,).
-        device: where they stay.
-        resolution: the side in pixels that they must have; None takes any.
+        device: that holds them.
+        resolution: required side in pixels; None accepts any.
         counts: (C, 256) pixels of each channel that have each value; counted from the images if None.
     """
-    tensor = _packed(images, resolution or images.shape[1])
+    tensor = _as_tensor(images, resolution or images.shape[1])
     mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
     return DeviceImages(
         tensor.to(device), torch.from_numpy(labels).to(device), mean.float().to(device), deviation.float().to(device)
@@ -122,24 +122,24 @@ def _reflect(position: Tensor, size: int) -> Tensor:
 
 def _channels(images: Tensor, channels: int) -> Tensor:
     """Grey to colour by repetition, colour to grey by luminance (ITU-R BT.601)."""
-    have = images.shape[3]
-    if have == channels:
+    n_channels = images.shape[3]
+    if n_channels == channels:
         return images
-    if have == 1:
+    if n_channels == 1:
         return images.expand(-1, -1, -1, channels)
-    if channels == 1 and have == 3:
+    if channels == 1 and n_channels == 3:
         weights = torch.tensor([0.299, 0.587, 0.114])
         step = max(1, min(_SLICE_IMAGES, _SLICE_VALUES // max(1, images.shape[1:].numel())))
         parts = [(part.float() @ weights).round().to(torch.uint8) for part in torch.split(images, step)]
         return torch.cat(parts)[..., None]
-    raise ValueError(f"images of {have} channels cannot be made into {channels}")
+    raise ValueError(f"images of {n_channels} channels cannot be made into {channels}")
 
 
-def _packed(images: Images, side: int) -> Tensor:
-    """The images as a tensor. Scaling them is the packer's business, and done once."""
+def _as_tensor(images: Images, side: int) -> Tensor:
+    """Return images as a tensor, and check their side: they were scaled when they were packed."""
     height, width = images.shape[1:3]
     if (height, width) != (side, side):
         raise ValueError(f"images of {height} x {width} pixels, not packed at {side} x {side}")
-    with warnings.catch_warnings():  # the packed images are mapped for reading, and never written to
+    with warnings.catch_warnings():  # packed images are mapped read-only and never written to
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.ascontiguousarray(images))

@@ -1,9 +1,9 @@
-"""The CUDA devices that torch can use here, or torch's own reason why there are none.
+"""The CUDA devices that torch can use on this machine, or its reason for having none.
 
     python -P -m tui_influence.training.cuda        (prints a probe as JSON)
 
-Asking torch initialises CUDA, which takes seconds and memory and cannot be undone, so everything but a worker asks in a
-process of its own (`runs.devices.probe_cuda`).
+A probe initialises CUDA, which takes seconds and memory and cannot be undone, so everything but a worker runs it in
+another process (`runs.devices.probe_cuda`).
 """
 
 import json
@@ -20,7 +20,7 @@ class CudaDevice:
         name: of the product.
         free: bytes of memory.
         total: bytes of memory.
-        reason: why it cannot be used, in torch's words; empty if it can.
+        reason: torch's message if it cannot be used; else empty.
     """
 
     name: str
@@ -31,18 +31,18 @@ class CudaDevice:
 
 @dataclass(frozen=True)
 class CudaProbe:
-    """What torch says of CUDA on this machine.
+    """CUDA on this machine, according to torch.
 
     Attributes:
-        devices: by their number.
-        reason: why there are none, in torch's words; empty if there are some.
+        devices: by number.
+        reason: torch's message if there are none; else empty.
     """
 
     devices: tuple[CudaDevice, ...] = ()
     reason: str = ""
 
     def unusable_reason(self, index: int) -> str:
-        """Return why the device of this number cannot be used; empty if it can."""
+        """Return why a device cannot be used; empty if it can."""
         if index < len(self.devices):
             return self.devices[index].reason
         if self.reason:
@@ -52,7 +52,7 @@ class CudaProbe:
 
 
 def probe() -> CudaProbe:
-    """Ask torch, in this process, for every device: each gets a context, which takes memory.
+    """Probe every device in this process: each gets a context, which takes memory.
 
     `torch.cuda.device_count` alone is not enough: it also counts the devices of a driver that is too old to be used.
     """
@@ -65,7 +65,7 @@ def probe() -> CudaProbe:
 
 
 def unusable_reason(index: int) -> str:
-    """Return why this process cannot use the device of this number; empty if it can. No other device is touched."""
+    """Return why this process cannot use a device; empty if it can. No other device is initialised."""
     import torch
 
     reason = _start_cuda()
@@ -76,7 +76,7 @@ def unusable_reason(index: int) -> str:
 
 
 def _start_cuda() -> str:
-    """Initialise CUDA; return why that is not possible, or nothing."""
+    """Initialise CUDA; return the reason if that fails, else an empty text."""
     import torch
 
     if torch.version.cuda is None and torch.version.hip is None:
@@ -92,15 +92,15 @@ def _device(index: int) -> CudaDevice:
     import torch
 
     try:
-        known = torch.cuda.get_device_properties(index)
+        properties = torch.cuda.get_device_properties(index)
         free, total = torch.cuda.mem_get_info(index)
     except RuntimeError as error:
         return CudaDevice("", 0, 0, first_line(error))
-    return CudaDevice(known.name, free, total)
+    return CudaDevice(properties.name, free, total)
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error in one line: CUDA's are followed by advice for programmers."""
+    """Return the first line of an error; CUDA's have advice for programmers below."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -110,10 +110,10 @@ def to_json(result: CudaProbe) -> str:
 
 
 def from_json(line: str) -> CudaProbe:
-    """Return the probe in a line.
+    """Parse a probe.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: it is not a probe.
     """
     try:
         fields: Any = json.loads(line)

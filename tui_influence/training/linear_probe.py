@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot
 
 GRADIENT_TOLERANCE = 1e-5
-"""Where the solver stops. The loss is then within tolerance^2 / (2 l2) of its minimum: 5e-8 at l2 = 1e-3."""
+"""Norm of the gradient at which the solver stops: the loss is then within its square / (2 l2) of the minimum."""
 MAX_ITERATIONS = 1000
 _MEMORY = 10
-_SMALLEST_SCALE = 0.01
+_MIN_RELATIVE_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LinearProbe:
         scale: (d,) their standard deviation.
         objective: mean cross-entropy + (l2 / 2) |weight|^2 at the solution.
         loss: the mean cross-entropy alone.
-        iterations: the solver took.
+        iterations: of the solver.
     """
 
     weight: Tensor
@@ -57,8 +57,8 @@ def solve(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearPr
     x = features.double()
     mean = x.mean(0)
     deviation = x.std(0, correction=0)
-    # A feature that hardly varies over few training images may vary over the test images: do not blow it up.
-    floor = _SMALLEST_SCALE * deviation.mean()
+    # A feature with next to no spread over few training images may vary over the test images: limit its scale.
+    floor = _MIN_RELATIVE_SCALE * deviation.mean()
     scale = deviation.clamp_min(float(floor) if floor > 0 else 1.0)
     x = (x - mean) / scale
     t, d = x.shape
@@ -85,7 +85,7 @@ def minimise(
 
     Args:
         value_and_gradient: of a flat float64 vector.
-        start: where to begin.
+        start: first point.
 
     Returns:
         the minimiser, the value there, and the number of iterations.
@@ -108,32 +108,32 @@ def minimise(
             step /= 2
             if step < 1e-12:  # the value no longer changes in float64: this is the minimum
                 return point, value, iteration
-        moved, bent = candidate - point, new_gradient - gradient
-        curvature = float(moved @ bent)
-        if curvature > 1e-14 * float(bent @ bent):
-            pairs.append((moved, bent, curvature))
+        displacement, gradient_change = candidate - point, new_gradient - gradient
+        curvature = float(displacement @ gradient_change)
+        if curvature > 1e-14 * float(gradient_change @ gradient_change):
+            pairs.append((displacement, gradient_change, curvature))
         point, value, gradient = candidate, new_value, new_gradient
     return point, value, MAX_ITERATIONS
 
 
 def _two_loops(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
-    """Minus the inverse Hessian's estimate times the gradient (Nocedal & Wright 2006, algorithm 7.4)."""
+    """Return minus the estimate of the inverse Hessian times the gradient (Nocedal & Wright 2006, algorithm 7.4)."""
     q = -gradient
     weights: list[float] = []
-    for moved, bent, curvature in reversed(pairs):
-        weight = float(moved @ q) / curvature
+    for displacement, gradient_change, curvature in reversed(pairs):
+        weight = float(displacement @ q) / curvature
         weights.append(weight)
-        q = torch.add(q, bent, alpha=-weight)
+        q = torch.add(q, gradient_change, alpha=-weight)
     if pairs:
-        _, bent, curvature = pairs[-1]
-        q = q * (curvature / float(bent @ bent))
-    for (moved, bent, curvature), weight in zip(pairs, reversed(weights), strict=True):
-        q = torch.add(q, moved, alpha=weight - float(bent @ q) / curvature)
+        _, gradient_change, curvature = pairs[-1]
+        q = q * (curvature / float(gradient_change @ gradient_change))
+    for (displacement, gradient_change, curvature), weight in zip(pairs, reversed(weights), strict=True):
+        q = torch.add(q, displacement, alpha=weight - float(gradient_change @ q) / curvature)
     return q
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Margins log p_y - log(1 - p_y) = z_y - logsumexp of the other logits: (n, classes), (n,) -> (n,), always finite.
+    """Return margins log p_y - log(1 - p_y) = z_y - logsumexp of the others: (n, classes), (n,) -> (n,), all finite.
 
     Computed without ever forming p, which is 1 to the last bit where the margin matters most.
     """

@@ -75,7 +75,7 @@ class ResNet9(nn.Module):
 
 
 class GreyAsColour(nn.Module):
-    """A network for three channels, fed one: the grey channel three times."""
+    """A network for three channels, with the grey channel as all three."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -104,10 +104,10 @@ def build_network(
         classes: outputs of the head.
         channels: of the images, 1 or 3 for torchvision's networks.
         resolution: side of the images in pixels.
-        trial: whether to run images through a network that is not ours, to see that it can be used: once is enough.
+        trial: run two images through a network that is not in `NETWORKS`, to check its shapes; once is enough.
 
     Raises:
-        ConfigError: no such network, or one that cannot take such images or be transferred.
+        ConfigError: there is no such network, or it cannot take such images, or has no features to transfer.
     """
     arch = model.arch
     if arch in NETWORKS:
@@ -145,8 +145,8 @@ def _build_torchvision_network(arch: str, classes: int, channels: int, resolutio
 
     names = torchvision.models.list_models(module=torchvision.models)
     if arch not in names:
-        near = difflib.get_close_matches(arch, [*NETWORKS, *names], n=3, cutoff=0.5)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        suggestions = difflib.get_close_matches(arch, [*NETWORKS, *names], n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
         raise ConfigError(f'there is no network "{arch}"{hint}')
     if channels not in (1, 3):
         raise ConfigError(f"{arch} takes images of 1 or 3 channels; the source has {channels}")
@@ -170,10 +170,10 @@ def _imported(location: str) -> Callable[..., object]:
 
 
 def _build_users_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
-    """Import and call the user's `module:callable`; whoever starts a process decides what it can import."""
+    """Import and call the user's `module:callable`; whether it may run is decided where the process is started."""
     try:
         factory = _imported(arch)
-    except Exception as error:  # whatever the user's module raises
+    except Exception as error:  # the user's module may raise anything
         raise ConfigError(f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}') from error
     return _call(arch, factory, classes, channels, resolution)
 
@@ -181,7 +181,7 @@ def _build_users_network(arch: str, classes: int, channels: int, resolution: int
 def _call(arch: str, factory: Callable[..., object], classes: int, channels: int, resolution: int) -> nn.Module:
     try:
         network = factory(classes, channels, resolution)
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # the user's code may raise anything
         raise ConfigError(
             f'arch "{arch}" failed when called with ({classes}, {channels}, {resolution}): '
             f"{type(error).__name__}: {_first_line(error)}"
@@ -192,12 +192,12 @@ def _call(arch: str, factory: Callable[..., object], classes: int, channels: int
 
 
 def _is_lazy(network: nn.Module) -> bool:
-    """Whether some parameters are made, and drawn, only when the first images come through."""
+    """Whether some parameters are created only when the first images come through."""
     return any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers()))
 
 
 def _try_network(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:
-    """Run two empty images through, to find out now what would fail at the first step of every model."""
+    """Run two empty images through a network, to report at once what would fail in every model."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise ConfigError(f'arch "{arch}" has no nn.Linear: features are the input of the last one')
@@ -207,7 +207,7 @@ def _try_network(network: nn.Module, arch: str, classes: int, channels: int, res
     try:
         with torch.no_grad():
             logits = network.eval()(torch.zeros(2, channels, resolution, resolution))
-    except Exception as error:  # whatever the network raises
+    except Exception as error:  # a network may raise anything
         raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {_first_line(error)}') from error
     finally:
         hook.remove()

@@ -1,9 +1,4 @@
-"""Which arithmetic a device is fast at, and the torch settings under which a training repeats itself.
-
-Running out of memory, on a GPU or a CPU, told from every other error.
-
-What a worker's environment must hold before its process starts. Imports no torch: it is read by the supervisor.
-"""
+"""Arithmetic of a training: precision, threads, seeds, deterministic kernels, and errors that mean "out of memory"."""
 
 import re
 from collections.abc import Iterator
@@ -23,12 +18,12 @@ _FAST_BF16 = {"avx512_bf16", "amx_bf16"}
 
 @dataclass(frozen=True)
 class Numerics:
-    """How a device computes.
+    """Arithmetic of a device.
 
     Attributes:
-        device: where.
+        device: that computes.
         bf16: convolutions and matrix products in bfloat16; statistics, losses and weights stay float32.
-        threads: of a CPU.
+        threads: of the CPU.
     """
 
     device: torch.device
@@ -48,30 +43,30 @@ class Numerics:
 
 
 def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
-    """Numerics for a device: `precision` "auto" takes bf16 where the hardware multiplies it faster than float32.
+    """Return the numerics of a device; the precision "auto" is bf16 where hardware multiplies it faster than float32.
 
     Raises:
-        DeviceError: the device is not here.
+        DeviceError: this machine has no such device, or it cannot be used.
     """
     try:
-        where = torch.device(device)
+        torch_device = torch.device(device)
     except RuntimeError as error:
         raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
-    if where.type == "cuda":
-        reason = unusable_reason(where.index or 0)
+    if torch_device.type == "cuda":
+        reason = unusable_reason(torch_device.index or 0)
         if reason:
             raise DeviceError(f'device "{device}" cannot be used: {reason}')
-        where = torch.device("cuda", where.index or 0)
-        fast = torch.cuda.get_device_capability(where) >= (8, 0)
-    elif where.type == "cpu":
-        fast = bool(_FAST_BF16 & cpu_flags())
+        torch_device = torch.device("cuda", torch_device.index or 0)
+        has_fast_bf16 = torch.cuda.get_device_capability(torch_device) >= (8, 0)
+    elif torch_device.type == "cpu":
+        has_fast_bf16 = bool(_FAST_BF16 & cpu_flags())
     else:
         raise DeviceError(f'"{device}" is not a device tinfl trains on: use "cpu" or "cuda"')
-    return Numerics(where, fast if precision == "auto" else precision == "bf16", threads)
+    return Numerics(torch_device, has_fast_bf16 if precision == "auto" else precision == "bf16", threads)
 
 
 def cpu_flags() -> set[str]:
-    """What the CPU says it can do; empty where that is not known."""
+    """Features that the CPU reports; empty where they cannot be read."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -80,20 +75,20 @@ def cpu_flags() -> set[str]:
 
 
 def derive_seed(seed: int, *stream: int) -> int:
-    """A seed for one use of a model's seed, independent of its other uses."""
+    """Return a seed for one use of a model's seed, independent of its other uses."""
     return int(np.random.SeedSequence((seed, *stream)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def seeded_generator(seed: int, *stream: int) -> torch.Generator:
-    """A generator for one use of a model's seed. On the CPU, so that every device draws the same numbers."""
+    """Return a generator for one use of a model's seed: on the CPU, so that every device draws the same numbers."""
     return torch.Generator().manual_seed(derive_seed(seed, *stream))
 
 
 @contextmanager
 def seeded_globals(device: torch.device, seed: int) -> Iterator[None]:
-    """Torch's global generators start from `seed` inside, and go on outside as if nothing had happened.
+    """Seed torch's global generators, and restore their state afterwards.
 
-    Initialisation and dropout draw from them, in networks that are not ours to change.
+    Initialisation and dropout draw from them.
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -102,7 +97,7 @@ def seeded_globals(device: torch.device, seed: int) -> Iterator[None]:
 
 @contextmanager
 def repeatable(numerics: Numerics) -> Iterator[None]:
-    """Deterministic kernels, and float32 that is float32."""
+    """Use deterministic kernels, and full float32 instead of TF32."""
     if numerics.device.type == "cpu":
         if torch.get_num_threads() != numerics.threads:
             torch.set_num_threads(numerics.threads)
@@ -120,28 +115,28 @@ def repeatable(numerics: Numerics) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-_SAID = re.compile(
+_OUT_OF_MEMORY_MESSAGE = re.compile(
     r"""DefaultCPUAllocator:\ can't\ allocate\ memory
-    | CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_(\w+_)?ALLOC(ATION)?_FAILED  # a handle or a workspace of the library's own
-    | (CUDA|cuDNN)\ [\s\S]*\bout\ of\ memory  # of the driver, or a library's words beside another status
+    | CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_(\w+_)?ALLOC(ATION)?_FAILED  # a handle or a workspace of the library
+    | (CUDA|cuDNN)\ [\s\S]*\bout\ of\ memory  # of the driver, or a library's message beside another status
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory: only torch's allocator of a GPU has a type of error for it."""
+    """Whether an error says that torch or Python ran out of memory; only torch's GPU allocator has a type for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY_MESSAGE.search(str(error)) is not None
     )
 
 
 @contextmanager
-def catching_out_of_memory(doing: str) -> Iterator[None]:
-    """Turn running out of memory into `OutOfMemory`, which says what it was for."""
+def catching_out_of_memory(activity: str) -> Iterator[None]:
+    """Turn errors of memory into `OutOfMemory`, whose message begins with the activity."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"{doing}: out of memory") from error
+        raise OutOfMemory(f"{activity}: out of memory") from error

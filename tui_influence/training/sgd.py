@@ -1,4 +1,4 @@
-"""Training one network by SGD: `fit` is the whole loop.
+"""The training loop: `fit` trains a network by SGD with Nesterov momentum.
 
 Every random choice is drawn on the CPU before the first step and made into index arithmetic, so a step is one
 gather, one forward and one backward pass.
@@ -21,13 +21,21 @@ _WARM_UP = 0.2
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is trained; from the config's `[train]`."""
+    """Settings of one training.
 
-    what: str
+    Attributes:
+        phase: in words, for messages.
+        epochs: of the images that are trained on.
+        batch_size: images of a step.
+        lr: peak of the learning rate.
+        settings: the config's `[train]`, for what is common to all phases.
+    """
+
+    phase: str
     epochs: int
     batch_size: int
     lr: float
-    train: TrainSection
+    settings: TrainSection
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,12 @@ def fit(
     body: nn.Module,
     head: nn.Linear,
     pixels: DeviceImages,
-    chosen: Tensor,
+    indices: Tensor,
     recipe: Recipe,
-    how: Numerics,
+    numerics: Numerics,
     generator: torch.Generator,
 ) -> Fit:
-    """Train `body` and `head` in place on the chosen images.
+    """Train `body` and `head` in place on some images.
 
     Epochs are shuffles laid end to end and cut into batches of one size, so no image is dropped at an epoch's end
     and no batch is small; only the last, incomplete batch of all is left out.
@@ -57,36 +65,36 @@ def fit(
         body: images -> features.
         head: features -> logits.
         pixels: labelled images.
-        chosen: (n,) positions of the images to train on, on the CPU.
+        indices: (n,) of the images to train on, on the CPU.
         recipe: epochs, batch size, learning rate, augmentation.
-        how: device and precision.
+        numerics: device and precision.
         generator: order, shifts and mirror images are drawn from it.
 
     Raises:
         TrainingFailed: the loss is not finite, or there are fewer than two images.
     """
-    batch, device = min(recipe.batch_size, len(chosen)), how.device
+    batch, device = min(recipe.batch_size, len(indices)), numerics.device
     if batch < 2:
-        raise TrainingFailed(f"{recipe.what}: {len(chosen)} images to train on; at least 2 are needed")
-    steps, each = max(1, recipe.epochs * len(chosen) // batch), -(-len(chosen) // batch)
-    shuffles = [chosen[torch.randperm(len(chosen), generator=generator)] for _ in range(recipe.epochs)]
+        raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
+    steps, steps_per_epoch = max(1, recipe.epochs * len(indices) // batch), -(-len(indices) // batch)
+    shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(recipe.epochs)]
     order = torch.cat(shuffles)[: steps * batch].view(steps, batch).to(device)
-    views = pixels.draw_views(order.shape, recipe.train.crop, recipe.train.flip, generator)
-    optimiser = SGD((body, head), recipe.train.momentum, recipe.train.weight_decay)
+    views = pixels.draw_views(order.shape, recipe.settings.crop, recipe.settings.flip, generator)
+    optimiser = SGD((body, head), recipe.settings.momentum, recipe.settings.weight_decay)
     losses, hits = torch.empty(2, steps, device=device)
     body.train()
     for step in range(steps):
         labels = pixels.labels[order[step]]
-        with how.autocast():
+        with numerics.autocast():
             logits = head(body(pixels.batch(order[step], views[step] if views is not None else None)))
-        loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.train.label_smoothing)
+        loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.settings.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps))
         losses[step] = loss.detach()
         hits[step] = (logits.argmax(1) == labels).float().mean()
-        if (step + 1) % each == 0 or step + 1 == steps:  # the one synchronisation an epoch
-            _check_finite(losses[: step + 1], recipe, each)
-    return Fit(float(losses[-each:].mean()), float(hits[-each:].mean()), steps)
+        if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
+            _check_finite(losses[: step + 1], recipe, steps_per_epoch)
+    return Fit(float(losses[-steps_per_epoch:].mean()), float(hits[-steps_per_epoch:].mean()), steps)
 
 
 class SGD:
@@ -124,10 +132,11 @@ def one_cycle(progress: float) -> float:
     return progress / _WARM_UP if progress < _WARM_UP else (1 - progress) / (1 - _WARM_UP)
 
 
-def _check_finite(losses: Tensor, recipe: Recipe, each: int) -> None:
-    bad = torch.nonzero(~torch.isfinite(losses))
-    if len(bad):
-        epoch, step = divmod(int(bad[0]), each)
+def _check_finite(losses: Tensor, recipe: Recipe, steps_per_epoch: int) -> None:
+    bad_steps = torch.nonzero(~torch.isfinite(losses))
+    if len(bad_steps):
+        epoch, step = divmod(int(bad_steps[0]), steps_per_epoch)
         raise TrainingFailed(
-            f"{recipe.what}: the loss is not finite in epoch {epoch + 1} of {recipe.epochs}, step {step + 1} of {each}"
+            f"{recipe.phase}: the loss is not finite in epoch {epoch + 1} of {recipe.epochs}, "
+            f"step {step + 1} of {steps_per_epoch}"
         )

@@ -1,7 +1,7 @@
-"""One model, start to end: (mask, seed) -> outputs on every target.
+"""Training of one model: (mask, seed) -> outputs on every target.
 
-`fit` trains on the kept source images; then each target takes either `features` and a `probe`, or `finetune`, all
-from the one source model. Images stay on the device as uint8, and every random choice comes from the row's seed.
+A network is trained on the source images of the mask, and transferred to each target by a linear probe or by
+fine-tuning. Images stay on the device as uint8, and every random choice comes from the row's seed.
 """
 
 import copy
@@ -35,11 +35,11 @@ _EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 
 
 class Trainer:
-    """Holds what all models of a sweep share: the images on the device, and one network that is set anew each time.
+    """Trains models of a sweep one by one; images and network stay on the device, and weights are drawn anew for each.
 
     Raises:
         ConfigError: the network does not exist or does not fit the images.
-        DeviceError: the device is not here.
+        DeviceError: the device cannot be used.
         OutOfMemory: the images do not fit on the device.
     """
 
@@ -52,13 +52,13 @@ class Trainer:
         device: str = "cpu",
         threads: int = 1,
     ) -> None:
-        self._how = arithmetic.choose_numerics(device, train.precision, threads)
+        self._numerics = arithmetic.choose_numerics(device, train.precision, threads)
         self._train, self._groups = train, source.groups
         self._network = model, source.classes
         self._targets = list(targets)
-        where = self._how.device
+        torch_device = self._numerics.device
         with catching_out_of_memory("loading the images"):
-            self._source = source_images(source.images, source.labels, where, model.resolution, source.counts)
+            self._source = source_images(source.images, source.labels, torch_device, model.resolution, source.counts)
             self._images = [
                 (
                     self._source.matching(t.train_images, t.train_labels),
@@ -68,44 +68,43 @@ class Trainer:
             ]
             body, head = self._fresh(0, trial=True)
             layout = torch.channels_last
-            self._body = body.to(where, memory_format=layout)  # type: ignore[call-overload]
-            self._head = head.to(where)
+            self._body = body.to(torch_device, memory_format=layout)  # type: ignore[call-overload]
+            self._head = head.to(torch_device)
 
     @property
     def numerics(self) -> str:
-        """Such as "cpu bf16 1 thread" or "cuda bf16 NVIDIA H200": outputs repeat to the bit only where it is equal."""
-        return str(self._how)
+        """Such as "cpu bf16 1 thread" or "cuda bf16 NVIDIA H200"; with equal numerics, outputs repeat bit for bit."""
+        return str(self._numerics)
 
     def run(
         self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None, *, map_classes: bool = False
     ) -> list[Outcome]:
         """Train one model and transfer it to every target.
 
-        The result depends on the mask, the seed, the kind of device and the number of threads, and on nothing that
-        this process did before.
+        The result depends on the mask, the seed, the kind of device and the number of threads alone.
 
         Args:
-            mask: (K,) groups that are kept.
+            mask: (K,) bool, the groups to train on.
             seed: of everything random.
             evaluation_batch: images at a time where nothing is trained; halved when memory runs out.
-            map_classes: also say which source class each test image is taken for, and whose mean feature is nearest;
-                it changes nothing else.
+            map_classes: also return the source class that is predicted for each test image, and the one with the
+                nearest mean feature; nothing else depends on it.
 
         Returns:
             one outcome a target, in their order.
 
         Raises:
-            TrainingFailed: a loss is not finite, or too few images are kept.
+            TrainingFailed: a loss is not finite, or the mask has too few images.
             OutOfMemory: training does not fit on the device.
         """
-        batch = evaluation_batch or _EVALUATION_BATCH[self._how.device.type]
-        chosen = torch.from_numpy(np.flatnonzero((self._groups < 0) | mask[self._groups]))
+        batch = evaluation_batch or _EVALUATION_BATCH[self._numerics.device.type]
+        indices = torch.from_numpy(np.flatnonzero((self._groups < 0) | mask[self._groups]))
         with (
-            arithmetic.repeatable(self._how),
-            arithmetic.seeded_globals(self._how.device, seed),
+            arithmetic.repeatable(self._numerics),
+            arithmetic.seeded_globals(self._numerics.device, seed),
             catching_out_of_memory("training"),
         ):
-            metrics = self._pretrain(chosen, seed)
+            metrics = self._pretrain(indices, seed)
             mapped = self._map_classes(batch) if map_classes else []
             outcomes = self._transfer(metrics, seed, batch)
         if not mapped:
@@ -118,21 +117,29 @@ class Trainer:
     def _map_classes(self, batch: int) -> list[tuple[Labels, Labels]]:
         """(n,) source class by the source network's head, and by its features, for each target's test images."""
         tests = [test for _, test in self._images]
-        labels = [predict_source_classes(self._body, self._head, test, self._how, batch) for test in tests]
-        return list(zip(labels, nearest_source_classes(self._body, self._source, tests, self._how, batch), strict=True))
+        labels = [predict_source_classes(self._body, self._head, test, self._numerics, batch) for test in tests]
+        return list(
+            zip(labels, nearest_source_classes(self._body, self._source, tests, self._numerics, batch), strict=True)
+        )
 
-    def _pretrain(self, chosen: Tensor, seed: int) -> dict[str, float]:
-        """Set the network anew from the seed and train it on the chosen source images."""
+    def _pretrain(self, indices: Tensor, seed: int) -> dict[str, float]:
+        """Draw new weights from the seed and train them on some source images."""
         _assign((self._body, self._head), self._fresh(seed))
         recipe = Recipe("source training", self._train.epochs, self._train.batch_size, self._train.lr, self._train)
         result = fit(
-            self._body, self._head, self._source, chosen, recipe, self._how, arithmetic.seeded_generator(seed, _SOURCE)
+            self._body,
+            self._head,
+            self._source,
+            indices,
+            recipe,
+            self._numerics,
+            arithmetic.seeded_generator(seed, _SOURCE),
         )
-        present = torch.unique(self._source.labels[chosen.to(self._how.device)])
+        present = torch.unique(self._source.labels[indices.to(self._numerics.device)])
         return {
             "source_loss": result.loss,
             "source_accuracy": result.accuracy,
-            "source_images": float(len(chosen)),
+            "source_images": float(len(indices)),
             "source_classes": float(len(present)),
             "source_steps": float(result.steps),
         }
@@ -143,8 +150,8 @@ class Trainer:
         outcomes = []
         for target, (train, test) in zip(self._targets, self._images, strict=True):
             if target.transfer == "fixed-feature":
-                logits, more = fit_linear_probe(
-                    source, train, test, target.classes, self._train.probe_l2, self._how, batch
+                logits, target_metrics = fit_linear_probe(
+                    source, train, test, target.classes, self._train.probe_l2, self._numerics, batch
                 )
             else:
                 recipe = Recipe(
@@ -154,32 +161,32 @@ class Trainer:
                     self._train.finetune_lr,
                     self._train,
                 )
-                # The same stream for every target: one more target, or another order, changes none of the others.
-                with arithmetic.seeded_globals(self._how.device, arithmetic.derive_seed(seed, _HEAD)):
-                    head = nn.Linear(self._head.in_features, target.classes).to(self._how.device)
+                # The same stream for every target: results do not depend on the other targets.
+                with arithmetic.seeded_globals(self._numerics.device, arithmetic.derive_seed(seed, _HEAD)):
+                    head = nn.Linear(self._head.in_features, target.classes).to(self._numerics.device)
                     _assign((self._body,), (source,))
-                    logits, more = finetune(
+                    logits, target_metrics = finetune(
                         self._body,
                         head,
                         train,
                         test,
                         recipe,
-                        self._how,
+                        self._numerics,
                         batch,
                         arithmetic.seeded_generator(seed, _TARGET),
                     )
-            outcomes.append(to_outcome(logits, test.labels, {**metrics, **more}))
+            outcomes.append(to_outcome(logits, test.labels, {**metrics, **target_metrics}))
         return outcomes
 
     def _fresh(self, seed: int, *, trial: bool = False) -> tuple[nn.Module, nn.Linear]:
-        """A new network on the CPU, drawn from the seed alone: the mask has no part in it."""
+        """Return new weights on the CPU, drawn from the seed alone: the mask plays no part."""
         model, classes = self._network
         with arithmetic.seeded_globals(torch.device("cpu"), arithmetic.derive_seed(seed, _INIT)):
             return split_head(build_network(model, classes, self._source.channels, self._source.size, trial=trial))
 
 
 def _assign(modules: Sequence[nn.Module], fresh: Sequence[nn.Module]) -> None:
-    """Copy all parameters and buffers in place: no statistics, and no gradient, of an earlier model stays behind."""
+    """Copy all parameters and buffers in place, and drop gradients."""
     with torch.no_grad():
         for module, new in zip(modules, fresh, strict=True):
             for parameter, value in zip(module.parameters(), new.parameters(), strict=True):

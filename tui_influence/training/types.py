@@ -1,4 +1,4 @@
-"""What training takes and what it gives back: arrays, and the two ways it can fail."""
+"""Input and output of a training: arrays, and the two errors."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
-class TrainingFailed(TinflError):  # noqa: N818  (it names what happened, as in the event log)
-    """One model could not be trained; the message says where and why, in one line."""
+class TrainingFailed(TinflError):  # noqa: N818  (the name in the event log)
+    """A model could not be trained; the message says in one line where and why."""
 
 
 class OutOfMemory(TrainingFailed):
-    """The device has too little memory for this training; nothing was changed to make it fit."""
+    """The device has too little memory for this training."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class SourceData:
     Attributes:
         images: (N, H, W, C) uint8.
         labels: (N,) class of each image, 0 to `classes` - 1.
-        classes: K outputs of the source head, whether a mask keeps them or not.
-        groups: (N,) group of each image; -1 is never left out.
-        counts: (C, 256) pixels of each channel that have each value; None where nobody has counted them.
+        classes: outputs of the source head, whatever the mask.
+        groups: (N,) group of each image; -1 belongs to none and is in every training.
+        counts: (C, 256) pixels of each channel that have each value; None to count them.
     """
 
     images: Images
@@ -62,15 +62,15 @@ class TargetData:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model says about one target's test images.
+    """Outputs of one model on the test images of one target.
 
     Attributes:
         margins: (n,) log p_y - log(1 - p_y) in nats, always finite.
         predicted: (n,) label with the largest logit.
-        metrics: of the training; the same numbers whenever the same row is trained again.
-        mapped: (n,) source class that the source network, before any transfer, takes each image for; None if nobody
-            asked.
-        nearest: (n,) source class whose mean feature is nearest to each image's in that network; None likewise.
+        metrics: of the training; they repeat when the row is trained again.
+        mapped: (n,) source class that the source network predicts for each image before any transfer; None unless
+            requested.
+        nearest: (n,) source class whose mean feature is nearest to each image's in that network; None unless requested.
     """
 
     margins: NDArray[np.float32]

@@ -22,7 +22,7 @@ _SCREENS = {
 _FOCUSED = frozenset(("table", "grid", "lines"))
 """Scopes of widgets, whose keys work while one has the focus."""
 _ANYWHERE = ("app.theme", "app.palette", "app.explain", "app.help", "app.quit")
-"""What of the app is possible without a run, in the list of runs."""
+"""Actions of the app that are possible without a run, in the list of runs."""
 _FIELDS = ("choose", "path")
 """Scopes of screens on which a field always has the keys."""
 
@@ -55,12 +55,12 @@ class Action:
 
     @property
     def scope(self) -> str:
-        """Which screen or widget has it."""
+        """The screen or widget that has it."""
         return self.id.split(".")[0]
 
     @property
     def name(self) -> str:
-        """What Textual calls it, with its argument."""
+        """Its name for Textual, with its argument."""
         return self.call or self.id.split(".", 1)[1].replace("-", "_")
 
     @property
@@ -70,13 +70,13 @@ class Action:
         return frozenset((*_SCREENS.get(self.scope, (self.scope,)), *without_run))
 
     def clashes_with(self, other: "Action") -> bool:
-        """Whether a key that both had would mean two things: of two widgets, only one has the focus."""
+        """Return whether a key that both had would be ambiguous: of two widgets, only one has the focus."""
         alternate = self.scope != other.scope and {self.scope, other.scope} <= _FOCUSED
         return self.id != other.id and not alternate and bool(self.places & other.places)
 
     @property
     def beside_field(self) -> bool:
-        """Whether its keys must be such as cannot be typed into a field."""
+        """Return whether its keys must not be ones that type into a field."""
         return self.while_typing or self.scope in _FIELDS
 
 

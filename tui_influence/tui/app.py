@@ -127,7 +127,7 @@ class ExploreApp(App[str]):
         self._close_watchers()
 
     def has_ended(self, patience: float) -> bool:
-        """Whether, once the app has closed, nothing is being computed any more."""
+        """Return whether, once the app has closed, nothing is being computed any more."""
         return self.runner.has_ended(patience)
 
     # Opening and closing runs
@@ -308,7 +308,7 @@ class ExploreApp(App[str]):
         return shown_key(binding.key)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: not under a dialog, nor, but for some, while a field has the keys."""
+        """Return whether a key does this now: not under a dialog, nor, with exceptions, while a field has the keys."""
         if action not in _ACTIONS or not self.screen_stack:
             return True
         screen = self.screen

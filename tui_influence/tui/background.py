@@ -125,7 +125,7 @@ class Background:
             self._changed.notify()
 
     def has_ended(self, patience: float) -> bool:
-        """Whether the thread ends within so many seconds of `close`."""
+        """Return whether the thread ends within so many seconds of `close`."""
         self._thread.join(patience)
         return not self._thread.is_alive()
 

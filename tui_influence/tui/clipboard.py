@@ -1,4 +1,4 @@
-"""Where copied text goes: tmux's buffer, else the terminal's clipboard by OSC 52, and always a file.
+"""Copied text: it goes to tmux's buffer, else to the terminal's clipboard by OSC 52, and always to a file.
 
 Over SSH no single way works everywhere, and OSC 52 never says whether it did: the file is the one that is certain.
 """

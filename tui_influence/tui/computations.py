@@ -1,6 +1,5 @@
 """The computations behind the queries about the sweep. Loads numpy: imported by the thread that computes."""
 
-import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,24 +10,18 @@ from numpy.typing import NDArray
 from textual.strip import Strip
 
 from tui_influence.analysis import class_effects
-from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.examples import explain_example
-from tui_influence.analysis.failures import find_failures
-from tui_influence.analysis.leakage import find_leaks
-from tui_influence.analysis.names import groups_are_images
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import data_warnings, rank
+from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
-from tui_influence.analysis.types import ExampleQuestion, ExampleReport, Leaks, ProbeKind, ProbeQuestion, ProbeResult
-from tui_influence.errors import ConfigError
+from tui_influence.analysis.types import ExampleQuestion, ExampleReport, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.images.text_image import Ink, draw_image
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
 from tui_influence.tui.background import attempt
 from tui_influence.tui.image_cache import ImageKey, ImageStrips
+from tui_influence.tui.probes import PROBES
 from tui_influence.tui.queries import QueryInput
 from tui_influence.tui.state import GroupDetail, GroupQuestion
 
@@ -36,8 +29,6 @@ T = TypeVar("T")
 
 MAX_EXAMPLES = 60
 """Examples of those that a group helps, and of those it hurts, most: pages of them."""
-MAX_HARMFUL_GROUPS = 8
-"""Harmful groups of a failure; a CSV has as many as the command's."""
 
 
 def _of_snapshot(compute: Callable[[RunSnapshot, Question], T], inputs: QueryInput, question: Question) -> T:
@@ -66,41 +57,8 @@ def _example(inputs: QueryInput, question: ExampleQuestion) -> ExampleReport:
 
 
 def _probe(inputs: QueryInput, question: ProbeQuestion) -> ProbeResult:
-    return _of_snapshot(partial(_probe_snapshot, question), inputs, question.question)
-
-
-def _probe_snapshot(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question) -> ProbeResult:
-    notes = data_warnings(snapshot)
-    if probe.kind is ProbeKind.FAILURES:
-        limit = max(MAX_VALUES // max(len(snapshot.info.source.groups), 1), 1)
-        result = find_failures(snapshot, question, top=limit, n_groups=MAX_HARMFUL_GROUPS)
-        return ProbeResult(probe, snapshot, result, notes, limit if len(result.examples) < result.n_wrong else None)
-    if probe.kind is ProbeKind.PARTS and probe.source is not None:
-        return ProbeResult(probe, snapshot, driven_examples(snapshot, question, probe.source), notes)
-    if probe.kind is ProbeKind.PARTS:
-        return ProbeResult(probe, snapshot, find_subpopulations(snapshot, question), notes)
-    return _leaks(probe, snapshot, question, notes)
-
-
-def _leaks(probe: ProbeQuestion, snapshot: RunSnapshot, question: Question, notes: tuple[str, ...]) -> ProbeResult:
-    if not groups_are_images(snapshot.info):
-        results = shlex.quote(str(snapshot.paths.root))
-        raise ConfigError(
-            "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
-            f"`tinfl leaks {printable(results)} --init images.toml` writes the config of one, for the classes that "
-            "matter. Copies of test images are found in any run, by their pixels: "
-            f"`tinfl leaks {printable(results)} --duplicates`"
-        )
-    result = find_leaks(snapshot, question)
-    thumbnails, error = attempt(partial(read_source_thumbnails, snapshot.paths))
-    samples = _samples_of_leaks(thumbnails[1], result) if thumbnails is not None else {}
-    return ProbeResult(probe, snapshot, result, notes, samples=samples, samples_error=error)
-
-
-def _samples_of_leaks(groups: NDArray[np.integer[Any]], result: Leaks) -> dict[int, int]:
-    """Return the position of each leaking group's first image among the stored images of the source."""
-    leaking = {leak.group for leak in (*result.helped, *result.hurt)}
-    return {int(group): index for index, group in reversed([*enumerate(groups)]) if int(group) in leaking}
+    compute = PROBES[question.kind].compute
+    return _of_snapshot(lambda snapshot, _: compute(question, snapshot), inputs, question.question)
 
 
 COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {

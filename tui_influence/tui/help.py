@@ -1,6 +1,6 @@
-"""What help says: what has the focus and what it does, what its keys do, and those of the screen around it.
+"""The help: the widget that has the focus, what it does and its keys, and those of the screen around it.
 
-What says of itself what it is is `Helpable`, and needs no base class for it.
+A widget that describes itself is `Helpable`; it needs no base class for that.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ _KEYS = 8
 
 @runtime_checkable
 class Helpable(Protocol):
-    """A widget, or a screen, that says what it is and does."""
+    """A widget, or a screen, that describes itself."""
 
     @property
     def help(self) -> str:
-        """That: what it is, a full stop, and what there is to know. `<rank.filter>` stands for that action's key."""
+        """A name, a full stop, and a description. `<rank.filter>` is replaced by the key of that action."""
 
     @property
     def scope(self) -> str:

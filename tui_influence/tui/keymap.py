@@ -24,10 +24,10 @@ _NAMES = {"escape": "esc"}
 
 
 class Keys:
-    """What key does what."""
+    """The keys of every action."""
 
     def __init__(self, changed: Mapping[str, str] | None = None) -> None:
-        """Take over what a user has changed.
+        """Take over the changes of a user.
 
         Args:
             changed: ids of actions, each with its keys as Textual calls them, with commas between.
@@ -75,7 +75,7 @@ def keys_of(app: "App[Any]") -> Keys:
 _MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
 _NAMED = frozenset(key.value for key in KnownKeys if "+" not in key.value)
 _QUIT = "ctrl+q"
-"""Which textual itself keeps for leaving."""
+"""The key that textual itself keeps for leaving."""
 
 
 def user_keys() -> Keys:

@@ -21,7 +21,7 @@ from textual.app import App, SuspendNotSupported
 from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
 from tui_influence.export.files import write_text_atomically
-from tui_influence.images.graphics import detect_protocol, library_problem
+from tui_influence.images import graphics
 from tui_influence.pruning.options import class_list_text, counterfactual_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tui_influence.runs.cost import Cost
     from tui_influence.runs.heartbeat import Heartbeat
     from tui_influence.runs.supervisor import Observer
+    from tui_influence.tui.retrainings import Launcher
 
 Q = TypeVar("Q")
 T = TypeVar("T")
@@ -60,12 +61,12 @@ def run_command(name: str, root: Path) -> str:
 
 
 def has_graphics() -> bool:
-    """Whether this terminal is known to draw images of its own, and what writes them is installed."""
-    return detect_protocol(os.environ).protocol is not None and not library_problem()
+    """Return whether this terminal is known to draw images, and the library that writes them is installed."""
+    return graphics.detect_protocol(os.environ).protocol is not None and not graphics.library_problem()
 
 
 class RunOperations:
-    """What changes a run, or leaves the app."""
+    """Operations on one run: those that change it, or leave the app."""
 
     def __init__(
         self, app: App[str], state: RunState, runner: QueryRunner, refresh_run: Callable[[RunHandle], None]
@@ -129,9 +130,7 @@ class RunOperations:
         words = [run_command("resume", run.root), *(["--retry-failed"] if retries else [])]
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.tui.retrainings import resume_run  # here, because it loads numpy and pydantic
-
-            resume_run(run.root, retries, observer)
+            self._launcher().resume(run.root, retries, observer)
 
         start = partial(self._start, run, "the supervisor", begin)
         self._confirm(f"Resume the {run.kind}?", lines, " ".join(words), start)
@@ -171,25 +170,21 @@ class RunOperations:
         list_file = _list_file(proposal)
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.tui.retrainings import start_pruning  # here, because it loads numpy and pydantic
-
             _write_list(list_file, proposal)
-            start_pruning(state.root, info, proposal, observer)
+            self._launcher().start_pruning(info, proposal, observer)
 
         start = partial(self._start, run, "what is to be retrained", begin)
         self._confirm("Retrain?", lines, _pruning_command(state, proposal, list_file), start)
 
     def time_pruning(self) -> None:
         """Time a few training steps of what is proposed."""
-        state, pruning, info = self._state, self._state.pruning, self._state.info
+        pruning, info = self._state.pruning, self._state.info
         proposal = pruning.plan.answered
         if proposal is None or info is None:
             return
 
         def compute(observer: "Observer", proposal: PruningProposal) -> "Cost":
-            from tui_influence.tui.retrainings import time_pruning  # here, because it loads numpy and pydantic
-
-            return time_pruning(state.root, info, proposal, observer)
+            return self._launcher().time_pruning(info, proposal, observer)
 
         pruning.cost.ask(proposal)
         self._compute(pruning.run, "what is to be timed", pruning.cost, proposal, compute)
@@ -217,7 +212,7 @@ class RunOperations:
     # Counterfactuals
 
     def start_counterfactual(self, snapshot: "RunSnapshot", question: Question) -> None:
-        """Start the counterfactual of an example, resume it, or say how it stands."""
+        """Start the counterfactual of an example, resume it, or show a message where neither is possible."""
         state, counterfactual = self._state, self._state.counterfactual
         run = counterfactual.run
         if run is None or run.root in state.preparing:
@@ -228,11 +223,7 @@ class RunOperations:
         sweep = state.overview
 
         def compute(observer: "Observer", question: Question) -> CounterfactualPreview:
-            from tui_influence.tui.retrainings import (
-                preview_counterfactual,  # here, because it loads numpy and pydantic
-            )
-
-            return preview_counterfactual(snapshot, sweep, question)
+            return self._launcher().preview_counterfactual(snapshot, sweep, question)
 
         counterfactual.preview.ask(question)
         self._compute(run, "what is to blame", counterfactual.preview, question, compute)
@@ -244,9 +235,7 @@ class RunOperations:
             return
 
         def begin(observer: "Observer") -> None:
-            from tui_influence.tui.retrainings import start_counterfactual  # here, because it loads numpy and pydantic
-
-            start_counterfactual(state.root, info, run.root, preview, observer)
+            self._launcher().start_counterfactual(info, run.root, preview, observer)
 
         start = partial(self._start, run, "what is to be retrained", begin)
         command = counterfactual_command(preview.question, state.root)
@@ -382,6 +371,11 @@ class RunOperations:
         observer = _StepObserver(lambda text: self._app.post_message(Preparing(state, root, text)))
         # A daemon: leaving does not wait for it, and a supervisor that it has started goes on by itself.
         threading.Thread(target=work, args=(observer,), daemon=True).start()
+
+    def _launcher(self) -> "Launcher":
+        from tui_influence.tui.retrainings import Launcher  # here, in a thread, because it loads numpy and pydantic
+
+        return Launcher(Paths(self._state.root))
 
     def _notify(self, text: str) -> None:
         self._app.notify(text, markup=False)

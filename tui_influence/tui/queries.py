@@ -1,7 +1,7 @@
 """Queries in the background: when each is computed, and on which thread.
 
-A screen says which queries it needs. `INPUTS` says what a query is computed from; `computations` and `retrainings`
-say how.
+A screen says which queries it needs. `INPUTS` holds their input; `computations` and `retrainings`
+the computations.
 """
 
 import threading
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryInput:
-    """What a query is computed from, as it was when the computation started.
+    """The input of a query, as it was when the computation started.
 
     Attributes:
         models: the number of models; a query is computed again when it changes.
@@ -85,7 +85,7 @@ INPUTS: dict[str, Callable[[RunState], QueryInput | None]] = {
     "group": _sweep_once,
     "example": _sweep_once,
 }
-"""What each query is computed from; None while that is not there."""
+"""The input of each query; None while it is not there."""
 _QUICK = ("group", "example", "counterfactual")
 """Queries about a single group or example: they never wait for estimates."""
 
@@ -115,7 +115,7 @@ class QueryRunner:
         self.details.close()
 
     def has_ended(self, patience: float) -> bool:
-        """Whether both threads end within so many seconds each."""
+        """Return whether both threads end within so many seconds each."""
         return self.estimates.has_ended(patience) and self.details.has_ended(patience)
 
     def refresh(self, state: RunState, queries: Iterable[AnyQuery]) -> None:

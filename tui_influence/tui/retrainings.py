@@ -66,75 +66,71 @@ COMPUTE: dict[str, Callable[[QueryInput, Any], Any]] = {
 """The computation behind each query about retrainings."""
 
 
-def preview_counterfactual(snapshot: RunSnapshot, sweep: Overview | None, question: Question) -> CounterfactualPreview:
-    """Return what a counterfactual of the question's example would retrain; it takes a ranking.
+class Launcher:
+    """Previews, times and starts the retrainings of a sweep, and resumes runs."""
 
-    Raises:
-        TinflError: there is nothing to retrain.
-    """
-    plan = plan_counterfactual(snapshot, question)
-    pruning, _ = preview_plan(snapshot.paths, snapshot.info, plan.pruning_paths, plan.request)
-    label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
-    return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, sweep, None))
+    def __init__(self, sweep: Paths) -> None:
+        self._sweep = sweep
 
+    def resume(self, root: Path, retry_failed: bool, observer: Observer) -> None:
+        """Start a supervisor that continues a run.
 
-def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
-    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
-    rows = plan.rows()
-    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
-    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
-        return 3600 * left / pruning.heartbeat.models_per_hour
-    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
-        alpha = sweep.info.design.get("alpha")
-        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
-        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
-        return 3600 * longer * left / sweep.heartbeat.models_per_hour
-    return None
+        Raises:
+            TinflError: it cannot be continued.
+        """
+        start(request_to_resume(root, retry_failed=retry_failed), observer)
 
+    def start_pruning(self, info: RunInfo, proposal: PruningProposal, observer: Observer) -> None:
+        """Start the retrainings of a proposal.
 
-def resume_run(root: Path, retry_failed: bool, observer: Observer) -> None:
-    """Start a supervisor that continues a run.
+        Raises:
+            TinflError: they cannot be planned or started.
+        """
+        start_plan(self._plan(info, proposal, observer), self._pruning_paths(proposal), observer)
 
-    Raises:
-        TinflError: it cannot be continued.
-    """
-    start(request_to_resume(root, retry_failed=retry_failed), observer)
+    def time_pruning(self, info: RunInfo, proposal: PruningProposal, observer: Observer) -> Cost:
+        """Time a few training steps of a proposal.
 
+        Raises:
+            ConfigError: this machine does not train them.
+            TinflError: they cannot be planned.
+        """
+        if not trains_here(config_from_json(info.config)):
+            raise ConfigError(NOT_TIMED)
+        plan = self._plan(info, proposal, observer)
+        observer.stage("timing a few training steps", 0, 0)
+        return plan_cost(plan)
 
-def start_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> None:
-    """Start the retrainings of a proposal.
+    def preview_counterfactual(
+        self, snapshot: RunSnapshot, sweep: Overview | None, question: Question
+    ) -> CounterfactualPreview:
+        """Return what a counterfactual of the question's example would retrain; it takes a ranking.
 
-    Raises:
-        TinflError: they cannot be planned or started.
-    """
-    start_plan(_plan_pruning(root, info, proposal, observer), _pruning_paths(root, proposal), observer)
+        Raises:
+            TinflError: there is nothing to retrain.
+        """
+        plan = plan_counterfactual(snapshot, question)
+        pruning, _ = preview_plan(self._sweep, snapshot.info, plan.pruning_paths, plan.request)
+        label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
+        return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, sweep, None))
 
+    def start_counterfactual(
+        self, info: RunInfo, root: Path, preview: CounterfactualPreview, observer: Observer
+    ) -> None:
+        """Start the retrainings of a counterfactual.
 
-def time_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> Cost:
-    """Time a few training steps of a proposal.
+        Raises:
+            TinflError: they cannot be planned or started.
+        """
+        plan = plan_pruning(self._sweep, info, Paths(root), preview.plan.request, observer.stage)
+        start_plan(plan, Paths(root), observer)
 
-    Raises:
-        ConfigError: this machine does not train them.
-        TinflError: they cannot be planned.
-    """
-    if not trains_here(config_from_json(info.config)):
-        raise ConfigError(NOT_TIMED)
-    plan = _plan_pruning(root, info, proposal, observer)
-    observer.stage("timing a few training steps", 0, 0)
-    return plan_cost(plan)
+    def _pruning_paths(self, proposal: PruningProposal) -> Paths:
+        return Paths(self._sweep.prunings / proposal.name)
 
-
-def start_counterfactual(
-    root: Path, info: RunInfo, counterfactual_root: Path, preview: CounterfactualPreview, observer: Observer
-) -> None:
-    """Start the retrainings of a counterfactual.
-
-    Raises:
-        TinflError: they cannot be planned or started.
-    """
-    paths = Paths(counterfactual_root)
-    plan = plan_pruning(Paths(root), info, paths, preview.plan.request, observer.stage)
-    start_plan(plan, paths, observer)
+    def _plan(self, info: RunInfo, proposal: PruningProposal, observer: Observer) -> PruningPlan:
+        request = pruning_request(info, proposal)
+        return plan_pruning(self._sweep, info, self._pruning_paths(proposal), request, observer.stage)
 
 
 def pruning_request(info: RunInfo, proposal: PruningProposal) -> PruningRequest:
@@ -150,10 +146,15 @@ def pruning_request(info: RunInfo, proposal: PruningProposal) -> PruningRequest:
     return replace(proposal.request, weights={target: 1.0}, estimator=question.estimator, output=question.output_kind)
 
 
-def _pruning_paths(root: Path, proposal: PruningProposal) -> Paths:
-    return Paths(Paths(root).prunings / proposal.name)
-
-
-def _plan_pruning(root: Path, info: RunInfo, proposal: PruningProposal, observer: Observer) -> PruningPlan:
-    paths, request = Paths(root), pruning_request(info, proposal)
-    return plan_pruning(paths, info, _pruning_paths(root, proposal), request, observer.stage)
+def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
+    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
+    rows = plan.rows()
+    left = max(len(rows) - (pruning.finished if pruning else 0), 0)
+    if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
+        return 3600 * left / pruning.heartbeat.models_per_hour
+    if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
+        alpha = sweep.info.design.get("alpha")
+        share = sum(float(row.mask.mean()) for row in rows) / len(rows)
+        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
+        return 3600 * longer * left / sweep.heartbeat.models_per_hour
+    return None

@@ -107,7 +107,7 @@ class Query(Generic[Q, T]):
 
     @property
     def is_stale(self) -> bool:
-        """Whether there is no answer to the current question."""
+        """True if there is no answer to the current question."""
         return self.answered != self.question
 
     def ask(self, question: Q) -> None:
@@ -166,7 +166,7 @@ class RunHandle:
 
     @property
     def is_active(self) -> bool:
-        """Whether models are being trained."""
+        """True while models are being trained."""
         return self.overview is not None and self.overview.is_active
 
     @property
@@ -189,7 +189,7 @@ class GroupQuestion:
     group: int
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are about one group of the same effects."""
+        """Return whether both are about one group of the same effects."""
         return isinstance(other, GroupQuestion) and self.group == other.group and self.effects is other.effects
 
     __hash__ = None  # type: ignore[assignment]
@@ -212,6 +212,29 @@ class GroupDetail:
     moved: "GroupEffects"
     samples: tuple[int, ...] = ()
     samples_error: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeTraits:
+    """The properties of a kind of probe that a screen needs before there is a result.
+
+    Attributes:
+        title: its name.
+        uses_estimator: it is possible by either estimator, not by the default alone.
+        takes_source: it can be limited to one source group.
+    """
+
+    title: str
+    uses_estimator: bool = True
+    takes_source: bool = False
+
+
+PROBE_TRAITS = {
+    ProbeKind.FAILURES: ProbeTraits("Failures"),
+    ProbeKind.PARTS: ProbeTraits("Subpopulations", takes_source=True),
+    ProbeKind.LEAKS: ProbeTraits("Leaks", uses_estimator=False),
+}
+"""The properties of each kind of probe; `probes.PROBES` has its functions."""
 
 
 class ProbeState:
@@ -243,10 +266,10 @@ class ProbeState:
     def update(self, question: Question) -> None:
         """Ask each kind the question of the run, as far as the kind uses it."""
         for kind, query in self.queries.items():
-            probe_question = question
-            if kind is ProbeKind.LEAKS:
-                probe_question = replace(question, estimator=Question().estimator)  # the only one that is possible
-            query.ask(ProbeQuestion(kind, probe_question, self.source if kind is ProbeKind.PARTS else None))
+            traits = PROBE_TRAITS[kind]
+            estimator = question.estimator if traits.uses_estimator else Question().estimator
+            source = self.source if traits.takes_source else None
+            query.ask(ProbeQuestion(kind, replace(question, estimator=estimator), source))
 
 
 class PruningState:
@@ -279,12 +302,12 @@ class PruningState:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a pruning of this name."""
+        """True if there is a pruning of this name."""
         return self.names.value is not None and self.name in self.names.value
 
     @property
     def is_proposed(self) -> bool:
-        """Whether retrainings are proposed: a pruning that does not exist yet, or more arms of one that does."""
+        """True if retrainings are proposed: a pruning that does not exist yet, or more arms of one that does."""
         if self.names.value is None:
             return False
         return not self.exists or (self.request.chooses_arms and not self.run.is_active)
@@ -325,7 +348,7 @@ class CounterfactualState:
 
     @property
     def exists(self) -> bool:
-        """Whether it was started."""
+        """True if it was started."""
         return self.run is not None and (self.run.info is not None or self.run.is_active)
 
 

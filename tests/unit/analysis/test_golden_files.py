@@ -61,7 +61,7 @@ from tui_influence.roles import (
     Role,
 )
 from tui_influence.store.examples import Examples
-from tui_influence.store.matrix import Outputs
+from tui_influence.store.generation import Outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import SourceInfo, TargetInfo
 

@@ -75,7 +75,7 @@ def test_a_pooled_error_is_that_of_least_squares_on_the_groups_column(m):
 
 @pytest.mark.parametrize("clusters", [np.arange(30) // 2, np.arange(30) // 3, np.arange(30) % 2, np.zeros(30, int)])
 def test_clusters_of_any_size_have_the_cluster_robust_error(clusters, monkeypatch):
-    monkeypatch.setattr(design_effect, "_AS_GOOD_AS_RANDOM", 0)
+    monkeypatch.setattr(design_effect, "_MAX_RELATIVE_OVERLAP", 0)
     sweep = simulate("bernoulli", 30, 5, 2, seed=2)
     masks = np.column_stack([sweep.masks, np.arange(30) == 7])  # one model alone: its residual is zero by construction
     estimate = difference(masks, sweep.outputs, clusters)
@@ -89,7 +89,7 @@ def test_clusters_of_any_size_have_the_cluster_robust_error(clusters, monkeypatc
 
 @pytest.mark.parametrize("failed", [False, True], ids=["complete", "models failed"])
 def test_difference_with_pairs_has_the_cluster_robust_error(monkeypatch, failed):
-    monkeypatch.setattr(design_effect, "_AS_GOOD_AS_RANDOM", 0)
+    monkeypatch.setattr(design_effect, "_MAX_RELATIVE_OVERLAP", 0)
     sweep = simulate("pairs", 60, 12, 5, seed=2)
     sweep = one_pair_short(sweep) if failed else sweep
     estimate = difference(sweep.masks, sweep.outputs, sweep.clusters)

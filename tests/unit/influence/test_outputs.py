@@ -8,9 +8,9 @@ from tui_influence.influence import outputs as module
 from tui_influence.influence.outputs import (
     NonFiniteOutputsError,
     OutputMatrix,
+    example_columns,
     mean_output,
     mean_outputs_by_label,
-    select_examples,
 )
 from tui_influence.influence.types import (
     OutputKind,
@@ -98,7 +98,7 @@ def test_every_column_is_in_one_slice(stored):
     ],
 )
 def test_columns_that_follow_each_other_are_a_slice_and_others_are_sorted(columns, expected):
-    found = select_examples(np.asarray(columns), N)
+    found = example_columns(np.asarray(columns), N)
     assert found == expected if isinstance(found, slice) else found.tolist() == expected
 
 
@@ -113,7 +113,7 @@ def test_columns_that_follow_each_other_are_a_slice_and_others_are_sorted(column
 )
 def test_columns_that_there_are_not_are_refused(columns, reason):
     with pytest.raises(ConfigError, match=reason):
-        select_examples(np.asarray(columns), N)
+        example_columns(np.asarray(columns), N)
 
 
 @pytest.mark.usefixtures("_blocks")

@@ -36,7 +36,7 @@ def compacted(run, monkeypatch, tmp_path_factory):
 @pytest.fixture
 def at_once(monkeypatch):
     """Files are remembered at once, not only when they have not changed for a while."""
-    monkeypatch.setattr(digest_memory, "_SETTLED", -1e9)
+    monkeypatch.setattr(digest_memory, "_SETTLING_SECONDS", -1e9)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_not_to_be_able_to_remember_does_no_harm(compacted, at_once, hashed):
 
 
 def test_what_is_remembered_does_not_grow_for_ever(compacted, at_once, monkeypatch):
-    monkeypatch.setattr(digest_memory, "_MOST", 10)
+    monkeypatch.setattr(digest_memory, "_MAX_DIRECTORIES", 10)
     read(compacted)
     note = next(memory().iterdir())
     os.utime(note, (0, 0))
@@ -342,8 +342,8 @@ def test_what_is_written_does_not_depend_on_how_much_at_a_time(run, monkeypatch,
     paths, info = run
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(matrix, "MIN_RECORDS_TO_COMPACT", 1)
-    monkeypatch.setattr(generation, "_ROWS", rows)
-    monkeypatch.setattr(generation, "_CHUNK", chunk)
+    monkeypatch.setattr(generation, "_ROWS_PER_WRITE", rows)
+    monkeypatch.setattr(generation, "_CHUNK_BYTES", chunk)
     compact(paths, info, Role.ESTIMATE, 0)
     (directory,) = list_generations(paths, Role.ESTIMATE, 0)
     assert is_what_the_records_say(load_outputs(paths, info, Role.ESTIMATE, 0))
@@ -365,9 +365,9 @@ def test_a_generation_of_nothing_is_none(tmp_path):
 def test_as_many_models_as_are_planned_and_no_more_are_read(compacted):
     _, info, directory = compacted
     fit = matrix.generation_spec(info, Role.ESTIMATE, 0)
-    assert len(generation.open_generation(directory, replace(fit, planned=4))) == 4
+    assert len(generation.open_generation(directory, replace(fit, planned_rows=4))) == 4
     with pytest.raises(generation.LargerPlanError, match="beyond the 3 of the plan"):
-        generation.open_generation(directory, replace(fit, planned=3))
+        generation.open_generation(directory, replace(fit, planned_rows=3))
 
 
 @pytest.mark.parametrize(
@@ -442,12 +442,12 @@ def test_what_is_remembered_is_not_older_than_a_moment(compacted, hashed, monkey
     """Files that settled are remembered; whether they have is judged by the latest time of any of them."""
     now = digest_memory.time.time()
     times = {"margins": now - 3600, "clusters": now}
-    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLED - 0.5)
+    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLING_SECONDS - 0.5)
     stats = {name: os.stat_result((0o100600, 1, 1, 1, 0, 0, 10, when, when, when)) for name, when in times.items()}
     directory = compacted[2]
     digest_memory.remember(directory, "stamp", stats)
     assert not digest_memory.is_remembered(directory, "stamp")
-    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLED + 0.5)
+    monkeypatch.setattr(digest_memory.time, "time", lambda: now + digest_memory._SETTLING_SECONDS + 0.5)
     digest_memory.remember(directory, "stamp", stats)
     assert digest_memory.is_remembered(directory, "stamp")
     assert not digest_memory.is_remembered(directory, "other")
@@ -522,7 +522,7 @@ def test_a_matrix_of_an_older_version_in_its_place_is_read_at_the_cost_of_a_few_
     for place in PLACES:
         assert isinstance(load_outputs(paths, info, *place).margins, np.memmap)
         assert remove_unsound(paths, info, *place) == []
-    assert len(rows) <= 2 * len(PLACES) * matrix._COMPARED
+    assert len(rows) <= 2 * len(PLACES) * matrix._RECORDS_COMPARED
 
 
 def test_a_matrix_of_an_older_version_is_not_believed_without_any_record_that_says_whose_it_is(two_targets):

@@ -111,7 +111,7 @@ def test_a_hundred_levels_are_read_and_one_more_is_not(opened, closed):
 
 
 def test_parts_are_counted_before_they_are_made(monkeypatch):
-    monkeypatch.setattr(json_values, "_PARTS", 4)
+    monkeypatch.setattr(json_values, "_MAX_PARTS", 4)
     assert parse(b'[{}, [], "{"]') == [{}, [], "{"]
     with pytest.raises(ValueError, match="too many parts"):
         parse(b"[{}, [], [], {}]")

@@ -9,7 +9,7 @@ from rich.text import Text
 from tui_influence.analysis.duplicates import find_run_duplicates
 from tui_influence.analysis.image_sweep import plan_image_sweep
 from tui_influence.analysis.leakage import MAX_PAIRS, find_leaks, groups_of_class, rows_of_groups
-from tui_influence.analysis.names import groups_are_images
+from tui_influence.analysis.names import group_index, groups_are_images
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings, rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
@@ -27,7 +27,6 @@ from tui_influence.cli.images import (
 )
 from tui_influence.cli.options.questions import LeaksOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.cli.show_source import group_of
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.messages import as_toml
 from tui_influence.config.schema import Config
@@ -299,7 +298,7 @@ def _write_image_sweep(snapshot: RunSnapshot, options: LeaksOptions, path: Path)
     question = options.question
     examples = select_examples(snapshot.target_info, snapshot.examples, question)
     if options.source:
-        groups = [group_of(snapshot, name) for name in options.source]
+        groups = [group_index(snapshot.info, name) for name in options.source]
     else:
         rows = rank(snapshot, question).report.ranking.rows
         groups = [row.index for row in rows[: options.top or _CLASSES]]

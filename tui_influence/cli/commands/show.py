@@ -9,24 +9,40 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
+from rich.text import Text
 
 from tui_influence.analysis.class_effects import estimate_effects
 from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.names import group_index
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.images import Canvas, canvas, say_why_no_pictures
+from tui_influence.cli.images import (
+    Canvas,
+    canvas,
+    pictures_of,
+    print_large,
+    print_pictures,
+    say_why_no_pictures,
+    source_images,
+)
 from tui_influence.cli.options.questions import ShowOptions
-from tui_influence.cli.show_example import example_document, pixels_of, print_example
-from tui_influence.cli.show_moved import moved_document, print_moved
-from tui_influence.cli.show_source import group_of, print_source, samples_of, source_document
 from tui_influence.errors import ConfigError, ResultsError, TinflError
+from tui_influence.export.example import example_document
+from tui_influence.export.source_class import source_class_document
+from tui_influence.render.example import example_lines
+from tui_influence.render.ranking_table import context_lines, packed, signs_explained
+from tui_influence.render.source_class import class_effect_lines, example_effect_lines, group_heading, group_lines
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 
 Images = TypeVar("Images")
 
+_EXAMPLE_LINES = 18
+"""Lines on an example: its facts, and five groups of each end of the ranking."""
+_CLASS_LINES = 26
+"""Lines on the target classes at most: of more classes, both ends."""
 _EFFECTS = 8
 """Test examples listed at each end: those that a source class helps most, and those that it hurts most."""
 
@@ -50,31 +66,57 @@ def show(options: ShowOptions) -> None:
 def _show_example(screen: Canvas | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
     """Show an example; without a screen, write JSON."""
     (example,) = select_examples(snapshot.target_info, snapshot.examples, question).tolist()
-    explanation = explain_example(snapshot, question, example)
-    image, problem = _images_or_problem(lambda: pixels_of(snapshot, example))
-    _warn(snapshot, explanation.drivers.warnings, problem)
+    report = explain_example(snapshot, question, example)
+    image, problem = _images_or_problem(lambda: pictures_of(snapshot, [example])[0])
+    _warn(snapshot, report.drivers.warnings, problem)
+    classes = snapshot.target_info.classes
     if screen is None:
-        output.write_json(example_document(snapshot, explanation, image, problem))
-    else:
-        print_example(screen, snapshot, explanation, image, columns)
+        output.write_json(example_document(report, classes, None if image is None else image.shape, problem))
+        return
+    ranking = report.drivers.report
+    style = screen.style.muted(ranking.is_noise())
+
+    def lines(width: int, height: int | None) -> list[Text]:
+        key = packed(signs_explained(ranking, style), style, width)
+        room = _EXAMPLE_LINES if height is None else min(_EXAMPLE_LINES, height - len(key))
+        return [*example_lines(report, classes, style, width, room), *key]
+
+    below = [Text(), *context_lines(ranking, style, screen.console.width)]
+    print_large(screen, image, lines, below, columns)
 
 
 def _show_source(
     screen: Canvas | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
 ) -> None:
     """Show a source class; without a screen, write JSON."""
-    group = group_of(snapshot, name)
+    group = group_index(snapshot.info, name)
     ranking = rank(snapshot, question)
-    row = next(row for row in ranking.report.ranking.rows if row.index == group)
+    report = ranking.report
+    row = next(row for row in report.ranking.rows if row.index == group)
     effects = estimate_effects(snapshot, question, at_once=False).of_group(group, _EFFECTS)
-    samples, problem = _images_or_problem(lambda: samples_of(snapshot, group))
+    samples, problem = _images_or_problem(lambda: source_images(snapshot, group))
     _warn(snapshot, ranking.warnings, problem)
     if screen is None:
-        document = source_document(snapshot, ranking.report, row, samples, problem)
-        output.write_json(document | moved_document(snapshot, effects))
-    else:
-        print_source(screen, snapshot, ranking.report, row, samples, columns)
-        print_moved(screen, snapshot, ranking.report, effects)
+        shape = None if samples is None else samples.shape
+        output.write_json(source_class_document(snapshot, report, row, effects, shape, problem))
+        return
+    width, style = screen.console.width, screen.style.muted(report.is_noise())
+    stored = ""
+    if samples is not None:
+        print_pictures(screen, samples, columns)
+        stored = f", {len(samples)} of them shown"
+    screen.console.print(
+        group_heading(report, row, None, style, width),
+        style.fact("images", f"{snapshot.info.source.sizes[row.index]:,}{stored}"),
+        Text(),
+        *group_lines(report, row, style, width),
+        Text(),
+        *context_lines(report, style, width),
+        Text(),
+        *class_effect_lines(effects, style, width, _CLASS_LINES),
+        *example_effect_lines(effects, snapshot.target_info.classes, style),
+        sep="\n",
+    )
 
 
 def _images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_influence.analysis.names import group_index
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
@@ -10,7 +11,6 @@ from tui_influence.analysis.types import ClassSubpopulations, DrivenExample
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.images import canvas, say_why_no_pictures
 from tui_influence.cli.options.questions import SubpopsOptions
-from tui_influence.cli.show_source import group_of
 from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
 from tui_influence.errors import ConfigError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
@@ -46,7 +46,7 @@ def subpops(options: SubpopsOptions) -> None:
     snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
     by_source = None
     if options.source is not None:
-        by_source = driven_examples(snapshot, question, group_of(snapshot, options.source))
+        by_source = driven_examples(snapshot, question, group_index(snapshot.info, options.source))
     by_class = find_subpopulations(snapshot, question) if by_source is None else ()
     examples: Sequence[DrivenExample] = by_source.examples if by_source is not None else examples_in_order(by_class)
     others: Sequence[DrivenExample] = by_source.not_helped if by_source is not None else ()

@@ -1,1 +1,1 @@
-"""What fills the terminal: a mode each, and what is asked on top of it."""
+"""The screens: one for each mode, the dialogs on top of them, and the list of runs."""

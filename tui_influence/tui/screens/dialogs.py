@@ -1,7 +1,4 @@
-"""Short questions on top of a mode: is this really meant, and where should it go.
-
-Choosing one of many names: a list that narrows as you type.
-"""
+"""Dialogs on top of a mode: a confirmation, a line of text, one of many names, the help."""
 
 from collections.abc import Sequence
 
@@ -86,7 +83,7 @@ class FieldScreen(ModalScreen[str | None]):
 
 
 class HelpScreen(ModalScreen[None]):
-    """What has the focus, and what the keys do."""
+    """The help on the widget that has the focus, and on the keys."""
 
     BINDINGS = bindings("help")
 

@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
+from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
@@ -21,7 +22,6 @@ from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.messages import StateChanged
 from tui_influence.tui.operations import RunOperations, has_graphics
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
-from tui_influence.tui.widgets.example_lines import example_lines
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
@@ -31,7 +31,7 @@ class ImageScreen(Screen[int]):
     """Shows one of some images, and goes through them; ends with the index of the one that was shown last."""
 
     scope = "image"
-    AUTO_FOCUS = "#said"
+    AUTO_FOCUS = "#image-text"
     help = (
         "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
         "classes that help and hurt it most. <image.previous> and <image.next> go through the images. "
@@ -68,7 +68,7 @@ class ImageScreen(Screen[int]):
         yield Static(id="image-title", markup=False)
         with Horizontal(id="image"):
             yield ImageView(self._state.images)
-            with VerticalScroll(id="said"):
+            with VerticalScroll(id="image-text"):
                 yield IncrementalText(id="example")
         yield Footer(show_command_palette=False)
 
@@ -102,10 +102,16 @@ class ImageScreen(Screen[int]):
             return [Text(plain(example.error, style.ascii), style=style.warning)]
         if example.value is None or example.is_stale:
             return [Text("looking...", style=style.quiet)]
-        reading, box = self._series.reading, self.query_one("#said").size
+        reading, box = self._series.reading, self.query_one("#image-text").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
-            example.value, classes, self._group(), style, width, box.height, self._counterfactual(width)
+            example.value,
+            classes,
+            style,
+            width,
+            box.height,
+            group=self._group(),
+            counterfactual=self._counterfactual(width),
         )
         error = self._state.image_errors.get(reading.target)
         return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines
@@ -176,7 +182,7 @@ class ImageScreen(Screen[int]):
         self._operations.start_counterfactual(self._series.reading, self._question())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does this now: large pictures take a terminal that draws them, changes one that may."""
+        """Return whether a key does this now: some need a terminal with graphics, or a run that may be changed."""
         if action in CHANGING:
             return not self._state.readonly
         return action != "large" or has_graphics()

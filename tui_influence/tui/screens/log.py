@@ -97,7 +97,7 @@ class LogScreen(ModeScreen):
 
     def _show_status(self) -> None:
         view = self.query_one(LogView)
-        (n_shown, total), (at, hits) = view.counts, view.found
+        (n_shown, total), (at, hits) = view.counts, view.hits
         if not total:
             self.query_one("#log-line", Static).update("nothing has happened yet")
             return

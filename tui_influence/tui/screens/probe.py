@@ -1,7 +1,6 @@
 """Mode 6, Probe: what models get wrong and what is to blame, what drives which images of a class, and leaks.
 
-What is found is the core's business: this screen holds a view and shows what was found for the run's question; while
-another one is being worked out the old answer stays, and the line above says so.
+While another question is being answered, the earlier answer stays, and the line above says so.
 """
 
 import shlex
@@ -19,7 +18,7 @@ from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
-from tui_influence.tui.state import AnyQuery, RunState
+from tui_influence.tui.state import PROBE_TRAITS, AnyQuery, RunState
 from tui_influence.tui.widgets.headers import probe_heading
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.incremental_text import IncrementalText
@@ -30,6 +29,7 @@ from tui_influence.tui.widgets.table import ProbeTable, Table
 if TYPE_CHECKING:
     from tui_influence.analysis.types import ProbeResult
     from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
+    from tui_influence.tui.probes import Probe
 
 
 class ProbeScreen(QueryScreen):
@@ -55,6 +55,7 @@ class ProbeScreen(QueryScreen):
         self._filter = ""
         self._order = 0
         self._result: ProbeResult | None = None
+        self._probe: Probe | None = None
         self._view: ProbeView | None = None
         self._table: TableView | None = None
         self._images: ImageRowsView | None = None
@@ -77,7 +78,7 @@ class ProbeScreen(QueryScreen):
         with Horizontal(id="probed"):
             yield ProbeTable(style)
             yield ImageGrid(images, style, id="parts")
-            yield ProbeDetail(images, id="probe-beside")
+            yield ProbeDetail(images, id="probe-detail")
         yield Static(id="no-probe", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -89,7 +90,7 @@ class ProbeScreen(QueryScreen):
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
-        """Show what was found, or why nothing was."""
+        """Show the result, or why there is none."""
         self._update_view()
         view, style = self._view, self.state.style
         reason = self._empty_reason()
@@ -124,13 +125,13 @@ class ProbeScreen(QueryScreen):
         return False
 
     def allows(self, action: str) -> bool:
-        """What needs something found only where it is, and what a view does not heed not there."""
+        """Return whether the state allows an action; some need a result, and a kind of probe may not use some."""
         kind = self.state.probe.kind
         if action in ("filter", "sort"):
             return self._table is not None and not self._empty_reason()
         if action == "export":
             return self._view is not None and not self._empty_reason()
-        if action == "estimator" and kind is ProbeKind.LEAKS:
+        if action == "estimator" and not PROBE_TRAITS[kind].uses_estimator:
             return False
         if action in ("driver", "command"):
             return self.state.info is not None
@@ -142,7 +143,7 @@ class ProbeScreen(QueryScreen):
         self.changed()
 
     def action_driver(self) -> None:
-        """Choose a source group whose images are looked at, or none."""
+        """Choose a source group to show the images that it drives, or none."""
         groups = self.info().source.groups
         none = ["none: the classes of the target"] if self.state.probe.source is not None else []
         self.choose(
@@ -165,15 +166,13 @@ class ProbeScreen(QueryScreen):
 
     def action_export(self) -> None:
         """Write what is shown to a file."""
-        from tui_influence.tui.probe_results import probe_export  # here, because it loads numpy
-
         result = self.state.probe.query.value
-        if self._view is None or result is None:
+        if self._probe is None or result is None:
             return
         probe, info = result.question, result.reading.info
         source = info.source.groups[probe.source] if probe.source is not None else None
         parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
-        export = probe_export(result)
+        export = self._probe.export(result)
         note = f"{export.note} A file of that name is replaced."
         self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
 
@@ -232,7 +231,7 @@ class ProbeScreen(QueryScreen):
         self._show_heading()
 
     def _empty_reason(self) -> str:
-        """Why there is nothing to show; empty if there is something."""
+        """Return why there is nothing to show; empty if there is something."""
         state = self.state
         if state.info is None:
             return state.sweep.error or "reading the run..."
@@ -241,17 +240,18 @@ class ProbeScreen(QueryScreen):
         return self._view.empty
 
     def _update_view(self) -> None:
-        """Take what was found; of how it was looked at, a table keeps filter and order for another question."""
+        """Update the view of the result; a table of the same kind keeps its filter and order."""
         result = self.state.probe.query.value
         if result is self._result:
             return
         before, self._result = self._result, result
         model_before = self._table
-        self._view = self._table = self._images = None
+        self._probe = self._view = self._table = self._images = None
         if result is not None:
-            from tui_influence.tui.probe_results import probe_view  # here, because it loads numpy
+            from tui_influence.tui.probes import PROBES  # here, because it loads numpy
 
-            self._view = probe_view(result)
+            self._probe = PROBES[result.question.kind]
+            self._view = self._probe.view(result)
             self._table, self._images = self._view.table, self._view.images
         keeps_order = model_before is not None and self._table is not None and model_before.noun == self._table.noun
         if before is not None and not keeps_order and (result is None or before.question != result.question):
@@ -302,7 +302,7 @@ class ProbeScreen(QueryScreen):
         width, height = detail.room
         if result is None or self._view is None or not width:
             return
-        index, tile = self.query_one(ProbeTable).current_place, self.query_one("#parts", ImageGrid).current
+        index, tile = self.query_one(ProbeTable).current_index, self.query_one("#parts", ImageGrid).current
         sources = (self._view, index if model is not None else tile, style, detail.room)
         if self._detail_sources == sources:
             return

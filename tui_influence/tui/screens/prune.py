@@ -104,15 +104,15 @@ class PruneScreen(QueryScreen):
         super().on_screen_resume()
 
     def body(self) -> ComposeResult:
-        """Lay out how it stands, the table with its detail, and the curve; or what is proposed."""
+        """Lay out the summary, the table with its detail, and the charts; or the proposal."""
         with VerticalScroll(id="proposal"):
-            yield IncrementalText(id="proposed")
-        yield IncrementalText(id="pruning-standing")
+            yield IncrementalText(id="proposal-text")
+        yield IncrementalText(id="pruning-summary")
         with Horizontal(id="pruned"):
             with Vertical(id="arms"):
                 yield ArmTable(self.state.style)
                 yield IncrementalText(id="arm")
-            with VerticalScroll(id="pruned-beside", can_focus=False):
+            with VerticalScroll(id="prune-charts", can_focus=False):
                 yield IncrementalText(id="curve")
         yield Static(id="no-pruning", classes="calm", markup=False)
 
@@ -121,14 +121,14 @@ class PruneScreen(QueryScreen):
         self.call_after_refresh(self.show)
 
     def show(self) -> None:
-        """Show what is proposed, or what was measured, or why there is neither."""
+        """Show the proposal, or the results, or why there is neither."""
         state, pruning = self.state, self.state.pruning
         reason = self._empty_reason()
         proposing = not reason and pruning.is_proposed
         measured = not reason and not proposing
         self.query_one("#no-pruning").display = bool(reason)
         self.query_one("#proposal").display = proposing
-        self.query_one("#pruning-standing").display = measured
+        self.query_one("#pruning-summary").display = measured
         self.query_one("#pruned").display = measured
         self.focus_on("#proposal" if proposing else "ArmTable")
         if reason:
@@ -339,7 +339,7 @@ class PruneScreen(QueryScreen):
 
     @property
     def _has_results(self) -> bool:
-        """Whether what is shown was measured."""
+        """True if there are results to show."""
         pruning = self.state.pruning
         return pruning.arms.value is not None and not pruning.is_proposed and not self._empty_reason()
 
@@ -363,7 +363,7 @@ class PruneScreen(QueryScreen):
                 lines += [Text(), recommendation_line(preview.recommendation, state.style, "predicted")]
             if forecasts:
                 lines += predicted_gains(forecasts, self._quantity, state.style)
-        self.query_one("#proposed", IncrementalText).show(lines)
+        self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
@@ -394,10 +394,10 @@ class PruneScreen(QueryScreen):
             if measured.damaged:
                 left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
                 lines.append(Text(left_out, style=style.warning))
-        self.query_one("#pruning-standing", IncrementalText).show(lines)
+        self.query_one("#pruning-summary", IncrementalText).show(lines)
         view = "both" if wide else _VIEWS[self._view]
         self.query_one("#arms").display = measured is not None and view in ("both", "arms")
-        self.query_one("#pruned-beside").display = measured is not None and view != "arms"
+        self.query_one("#prune-charts").display = measured is not None and view != "arms"
         if measured is not None:
             self._show_table()
             self.call_after_refresh(self._show_sized, view)  # only then what was hidden knows its size
@@ -418,7 +418,7 @@ class PruneScreen(QueryScreen):
             arm_gains(measured, self._quantity) if result is None else class_gains(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
-        table.styles.max_height = len(self._table_model.rows) + 1  # what is said of the line stands right below
+        table.styles.max_height = len(self._table_model.rows) + 1  # the detail of the line is right below
         table.show(self._table_model, self._table_model.rows, style, follow=same)
         self._show_detail()
 
@@ -442,7 +442,7 @@ class PruneScreen(QueryScreen):
         measured, style = self.state.pruning.arms.value, self.state.style
         if measured is None or view == "arms":
             return
-        beside = self.query_one("#pruned-beside")
+        beside = self.query_one("#prune-charts")
         width, height = beside.content_size.width, beside.content_size.height
         sources = (measured, view, self._quantity, style, width, height)
         if sources == self._chart_sources or width < 12:

@@ -1,7 +1,6 @@
 """Mode 2, Rank: all groups with influence, interval, q and counts; filter, order, mark, export, copy.
 
-What is estimated is the core's business: this screen holds a question and shows the answer; while a new one is being
-worked out, the old one stays and the line above the table says so.
+While another question is being answered, the earlier answer stays, and the line above the table says so.
 """
 
 from typing import TYPE_CHECKING
@@ -54,7 +53,7 @@ class RankScreen(QueryScreen):
         with Horizontal(id="ranking"):
             yield RankingTable(self.state.style)
             with VerticalScroll(id="detail", can_focus=False):
-                yield Static(id="about", markup=False)
+                yield Static(id="group-detail", markup=False)
         yield Static(id="no-ranking", classes="calm", markup=False)
 
     def on_mount(self) -> None:
@@ -67,7 +66,7 @@ class RankScreen(QueryScreen):
         self.call_after_refresh(self._show_detail)  # only then it is known whether there is room for it
 
     def show(self) -> None:
-        """Show the answer there is, or why there is none."""
+        """Show the ranking, or why there is none."""
         state = self.state
         self._update_model()
         self.query_one("#ranking").display = self._model is not None
@@ -78,7 +77,7 @@ class RankScreen(QueryScreen):
         elif self._table_sources != (
             self._model,
             state.style,
-        ):  # nor what has not changed: a run is looked at every second
+        ):  # a run is read every second, and most of the time nothing has changed
             self._table_sources = (self._model, state.style)
             self._show_rows(follow=not self._fresh)
             self._fresh = False
@@ -96,7 +95,7 @@ class RankScreen(QueryScreen):
         return True
 
     def allows(self, action: str) -> bool:
-        """What needs a ranking only where there is one."""
+        """Return whether the state allows an action; some need a ranking."""
         if action in ("sort", "mark", "unmark", "export", "copy"):
             return self.state.ranking.value is not None
         return super().allows(action)
@@ -188,7 +187,7 @@ class RankScreen(QueryScreen):
         self.operations.copy_command(state.question.command(state.root, versus=state.comparison.question))
 
     def _update_model(self) -> None:
-        """Take what there is to show now; another kind of it has other orders."""
+        """Update the model of the table; another kind of model has other orders."""
         state = self.state
         sources = (state.ranking.value, state.comparison.value, state.comparison.question is None)
         if sources == self._model_sources:
@@ -215,7 +214,7 @@ class RankScreen(QueryScreen):
         model, overview = self._model, self.state.overview
         if model is None or not self.query_one("#detail").display:
             return
-        index = self.query_one(RankingTable).current_place
+        index = self.query_one(RankingTable).current_index
         sources = (model, index, self.state.style)
         if self._detail_sources == sources:
             return
@@ -223,7 +222,7 @@ class RankScreen(QueryScreen):
         sizes = overview.info.source.sizes if overview and overview.info else []
         group = model.rows[index].index if index is not None else len(sizes)
         images = sizes[group] if group < len(sizes) else None
-        self.query_one("#about", Static).update(model.detail(index, images, self.state.style))
+        self.query_one("#group-detail", Static).update(model.detail(index, images, self.state.style))
 
     def _show_question(self) -> None:
         marks = len(self.query_one(RankingTable).marks)

@@ -15,11 +15,11 @@ from textual.widgets import Static
 
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
+from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
-from tui_influence.tui.widgets.class_lines import class_effects, heading, sample_shelf, shelves
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
 _WIDE = 120
@@ -27,8 +27,8 @@ _TALL = 32
 _SAMPLE_ROWS = 10
 
 
-class Beside(Vertical):
-    """What is beside the images; it says when it has another size, which it has only after it is shown again."""
+class SidePanel(Vertical):
+    """The panel beside the images; it says when its size has changed, which it does only after it is shown again."""
 
     class Sized(Message):
         """It has another size."""
@@ -70,9 +70,9 @@ class ClassScreen(QueryScreen):
         """Lay out heading, images, and what is beside them."""
         images, style = self.state.images, self.state.style
         yield Static(id="heading", markup=False)
-        with Horizontal(id="looked"):
+        with Horizontal(id="class-body"):
             yield ImageGrid(images, style, id="moved")
-            with Beside(id="beside"):
+            with SidePanel(id="class-detail"):
                 yield Static(id="class-effects", markup=False)
                 yield ImageGrid(images, style, id="samples")
         yield Static(id="no-class", classes="calm", markup=False)
@@ -81,15 +81,15 @@ class ClassScreen(QueryScreen):
         """Draw for the new size."""
         self.call_after_refresh(self.show)  # only then the parts know their sizes
 
-    @on(Beside.Sized)
+    @on(SidePanel.Sized)
     def _show_resized(self) -> None:
         self.show()
 
     def show(self) -> None:
-        """Show the group that is looked at, or why there is none."""
+        """Show the group, or why there is none."""
         state = self.state
         reason = self._empty_reason()
-        self.query_one("#looked").display = not reason
+        self.query_one("#class-body").display = not reason
         self.query_one("#heading").display = not reason
         empty = self.query_one("#no-class", Static)
         empty.display = bool(reason)
@@ -98,13 +98,13 @@ class ClassScreen(QueryScreen):
             return
         wide = self.size.width >= _WIDE
         self.query_one("#moved").display = wide or not self._shows_classes
-        self.query_one("#beside").display = wide or self._shows_classes
+        self.query_one("#class-detail").display = wide or self._shows_classes
         self._show_heading()
         self._show_detail()
         self.offer("next", "previous", "choose")
 
     def allows(self, action: str) -> bool:
-        """Going from class to class needs a ranking, opening an image an image."""
+        """Return whether the state allows an action; going from class to class needs a ranking."""
         if action in ("next", "previous", "choose"):
             return self.state.ranking.value is not None
         if action == "view":
@@ -167,7 +167,7 @@ class ClassScreen(QueryScreen):
         self.changed()
 
     def _empty_reason(self) -> str:
-        """Why no class can be shown; empty if one can."""
+        """Return why no class can be shown; empty if one can."""
         state = self.state
         if state.ranking.value is None:
             return state.ranking.error or state.sweep.error or "reading the models..."
@@ -184,7 +184,7 @@ class ClassScreen(QueryScreen):
         row = next((row for row in ranking.report.ranking.rows if row.index == group), None)
         if row is None:
             return
-        lines = [heading(ranking.report, row, info.source.sizes[row.index], style, self.size.width - 2)]
+        lines = [group_heading(ranking.report, row, info.source.sizes[row.index], style, self.size.width - 2)]
         if detail is None:
             queries = (state.effects, state.ranking, state.group_detail)
             reason = next((query.error for query in queries if query.error), "working it out...")
@@ -201,7 +201,7 @@ class ClassScreen(QueryScreen):
     def _show_detail(self) -> None:
         detail, style = self._detail(), self.state.style
         moved, samples = self.query_one("#moved", ImageGrid), self.query_one("#samples", ImageGrid)
-        side = self.query_one("#beside").size
+        side = self.query_one("#class-detail").size
         drawn = (detail, style, self.size, side)
         if self._drawn == drawn:
             if self._image_changes != self.state.images.changes:
@@ -219,11 +219,12 @@ class ClassScreen(QueryScreen):
         follow = before is not None and before.group == detail.group
         snapshot = detail.effects.snapshot
         captions = 2 if self.size.height >= _TALL else 1
-        images = shelves(detail.moved, snapshot.target, snapshot.target_info.classes, style, captions=captions)
+        classes = snapshot.target_info.classes
+        images = example_effect_rows(detail.moved, snapshot.target, classes, style, captions=captions)
         moved.show(images, style, captions=captions, follow=follow)
-        samples.show((sample_shelf(detail.samples, style),), style, captions=0, follow=follow)
+        samples.show((sample_row(detail.samples, style),), style, captions=0, follow=follow)
         room = max(side.height - _SAMPLE_ROWS, side.height // 2)
-        lines = class_effects(detail.moved, style, max(side.width - 3, 20), room)
+        lines = class_effect_lines(detail.moved, style, max(side.width - 3, 20), room)
         self.query_one("#class-effects", Static).update(Text("\n").join(lines))
 
     def _detail(self) -> GroupDetail | None:

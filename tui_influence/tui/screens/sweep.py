@@ -34,9 +34,9 @@ class SweepScreen(ModeScreen):
         return (self.state.reliability,)
 
     def body(self) -> ComposeResult:
-        """Lay out how the run stands, and how its models do."""
+        """Lay out the summary of the run, and of its models."""
         with VerticalScroll(id="sweep"):
-            yield IncrementalText(id="standing")
+            yield IncrementalText(id="run-summary")
             yield IncrementalText(id="models")
 
     def on_resize(self) -> None:
@@ -52,7 +52,7 @@ class SweepScreen(ModeScreen):
         lines = run_summary(
             state.overview, state.style, half, error=state.sweep.error, preparing=state.preparing.get(state.root, "")
         )
-        self.query_one("#standing", IncrementalText).show(lines)
+        self.query_one("#run-summary", IncrementalText).show(lines)
         tall = min(max(height - (12 if wide else 10 + len(lines)), 5), 16)
         reliability, style = self.state.reliability, self.state.style
         growth = reliability.value

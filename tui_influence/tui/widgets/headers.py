@@ -9,14 +9,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.types import ProbeKind
 from tui_influence.influence.types import (
     reliability_grade,
 )
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
-from tui_influence.tui.state import RunState
+from tui_influence.tui.state import PROBE_TRAITS, RunState
 
 if TYPE_CHECKING:
     from tui_influence.analysis.types import (
@@ -145,7 +144,6 @@ def _with_right(left: Text, right: Text, width: int) -> Text:
     return Text.assemble(left, " " * gap, right)
 
 
-_TITLES = {ProbeKind.FAILURES: "Failures", ProbeKind.PARTS: "Subpopulations", ProbeKind.LEAKS: "Leaks"}
 _MIN_QUESTION = 16
 """Cells of the question below which only the view that is shown is named."""
 
@@ -179,11 +177,11 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
 def _tabs_and_question(state: RunState, width: int) -> Text:
     style, probe = state.style, state.probe
     tabs = Text("  ").join(
-        Text(f" {word} ", "bold reverse") if kind is probe.kind else Text(word, style.quiet)
-        for kind, word in _TITLES.items()
+        Text(f" {traits.title} ", "bold reverse") if kind is probe.kind else Text(traits.title, style.quiet)
+        for kind, traits in PROBE_TRAITS.items()
     )
     if width - tabs.cell_len - 2 < _MIN_QUESTION:
-        tabs = Text(f" {_TITLES[probe.kind]} ", "bold reverse")
+        tabs = Text(f" {PROBE_TRAITS[probe.kind].title} ", "bold reverse")
     query = probe.query
     stale = query.value is not None and query.is_stale and not query.error
     room = max(width - tabs.cell_len - 2, 0)

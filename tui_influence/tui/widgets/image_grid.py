@@ -256,7 +256,7 @@ class ImageGrid(Widget, can_focus=True):
         return keys
 
     def _visible_rows(self) -> range:
-        """Which shelves are on the screen: all, or the screenful of them that holds the cursor's."""
+        """Return the rows that are on the screen: all, or the screenful of them that holds the cursor."""
         count, n_visible = len(self._shelves), self._room().visible_rows
         first = min(self._shelf // max(n_visible, 1) * n_visible, count - n_visible)
         return range(first, first + n_visible)

@@ -47,8 +47,8 @@ class LogView(ScrollView, can_focus=True):
         return len(self._line_indices), self._read
 
     @property
-    def found(self) -> tuple[int, int]:
-        """Which of the lines that were searched for is current, from 1, and how many there are."""
+    def hits(self) -> tuple[int, int]:
+        """The number of the current hit, from 1, and of all hits."""
         return self._hit + 1, len(self._hits)
 
     def show(self, lines: Sequence[LogLine], style: Style) -> None:
@@ -98,7 +98,7 @@ class LogView(ScrollView, can_focus=True):
             self.call_after_refresh(self._to_end)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Who scrolls up wants to read; who comes back to the end wants to follow."""
+        """Stop to follow when scrolled up, and follow again at the end."""
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value:
             self.follow = self.follow and self.max_scroll_y <= new_value

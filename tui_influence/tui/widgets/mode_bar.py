@@ -1,4 +1,4 @@
-"""The line at the top: which run, which modes there are and which this is, and how the run stands."""
+"""The line at the top: the name of the run, the modes, and the state of the run."""
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -15,7 +15,7 @@ from tui_influence.tui.state import RunState
 
 _MIN_NAME = 6
 _MODE = "mode"
-"""What a cell's style says besides: the mode that a click there goes to."""
+"""The key of a style's metadata for the mode that a click goes to."""
 
 
 class ModeBar(Widget):

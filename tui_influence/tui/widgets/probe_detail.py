@@ -1,6 +1,6 @@
-"""What stands beside a probe's table or images: pictures of what the cursor is on, and words.
+"""The details beside a probe's table or images: images and text about what the cursor is on.
 
-On the right where it is wide; below a table of pairs where it is not.
+They are on the right of a wide screen, and below a table of pairs on a narrow one.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ class ProbeDetail(Vertical):
         with Horizontal(id="probe-pictures"):
             yield ImageView(self._images, id="probe-source")
             yield ImageView(self._images, id="probe-test")
-        yield IncrementalText(id="probe-about")
+        yield IncrementalText(id="probe-text")
 
     @property
     def room(self) -> tuple[int, int]:
         """Cells and lines that words have; nothing before it is laid out, or where there is no room for it."""
-        return (self.query_one("#probe-about").size.width, self.size.height) if self.display else (0, 0)
+        return (self.query_one("#probe-text").size.width, self.size.height) if self.display else (0, 0)
 
     def show(self, target: int, example: int | None, sample: int | None, lines: Sequence[Text], style: Style) -> None:
         """Show pictures and words.
@@ -51,7 +51,7 @@ class ProbeDetail(Vertical):
             test.show(target, example, style)
         if sample is not None:
             source.show(None, sample, style)
-        self.query_one("#probe-about", IncrementalText).show(lines)
+        self.query_one("#probe-text", IncrementalText).show(lines)
 
     def redraw(self) -> None:
         """Draw again: there may be other pictures."""

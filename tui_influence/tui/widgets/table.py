@@ -77,7 +77,7 @@ class Table(ScrollView, can_focus=True):
         """The cursor is on another row."""
 
     class Chosen(Message):
-        """A row is to be looked at closely, by its index."""
+        """A row is to be opened, by its index."""
 
         def __init__(self, index: int) -> None:
             self.index = index
@@ -102,8 +102,8 @@ class Table(ScrollView, can_focus=True):
         return self._rows[self._cursor] if self._rows else None
 
     @property
-    def current_place(self) -> int | None:
-        """Where the row under the cursor is among all."""
+    def current_index(self) -> int | None:
+        """The index of the row under the cursor among all rows."""
         return None if self.current is None else self._row_indices[self.current.index]
 
     @property
