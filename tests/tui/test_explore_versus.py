@@ -33,7 +33,7 @@ async def compared(app, pilot, *keys: str) -> RankingTable:
     await pilot.press("v", *keys, "enter")
     await until(pilot, lambda: app.state.comparison.question and not app.state.comparison.is_stale)
     table = app.screen.query_one(RankingTable)
-    await until(pilot, lambda: table._sheet.agreement)
+    await until(pilot, lambda: table._model.agreement)
     return table
 
 
