@@ -1,4 +1,4 @@
-"""How a pruning stands, and what is proposed to be retrained, as lines of text. Loads no numpy: it is painted first."""
+"""The state of a pruning, and what is proposed to be retrained, as lines of text; loads no numpy."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ _LABEL = 14
 
 
 def pruning_standing(state: RunState, width: int) -> list[Text]:
-    """Return how the pruning that is looked at stands."""
+    """Return the state of the pruning on the screen."""
     pruning, style = state.pruning, state.style
     run = pruning.run
     overview = run.overview
@@ -91,9 +91,9 @@ def proposal_lines(state: RunState, keys: Keys, width: int) -> list[Text]:
     step = state.preparing.get(pruning.run.root, "")
     lines = [Text(plain(title, style.ascii)[:width], style="bold"), *starting(step, style)]
     for action, label, text in _choices(state):
-        shown = cut(plain(text, style.ascii), max(width - _LABEL - 4, 8), style.ellipsis)
+        value = cut(plain(text, style.ascii), max(width - _LABEL - 4, 8), style.ellipsis)
         key = keys.first(action) if action else ""
-        lines.append(Text.assemble((f"{key:<4}", f"bold {style.good}"), (f"{label:<{_LABEL}}", style.quiet), shown))
+        lines.append(Text.assemble((f"{key:<4}", f"bold {style.good}"), (f"{label:<{_LABEL}}", style.quiet), value))
     lines.append(Text())
     if state.overview is not None and not state.overview.finished:
         lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=style.quiet))
@@ -118,11 +118,11 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
     pruning = state.pruning
     request, outline = pruning.request, pruning.plan.value
     ks = request.drop_counts
-    shown = ", ".join(map(str, ks))
+    counts = ", ".join(map(str, ks))
     if not ks and not pruning.exists and not request.lists:
         usual = sorted({arm.k for arm in outline.pruning.arms if arm.kind == "lowest"}) if outline else []
-        shown = f"{', '.join(map(str, usual))} (usual)" if usual else "the usual numbers"
-    yield "prune.numbers", "drop", f"{shown}; lowest, random, highest" if shown else "no further number"
+        counts = f"{', '.join(map(str, usual))} (usual)" if usual else "the usual numbers"
+    yield "prune.numbers", "drop", f"{counts}; lowest, random, highest" if counts else "no further number"
     yield "prune.list", "list", _listed(request, len(pruning.marked))
     yield "prune.seeds", "seeds", _seeds(state, outline)
     yield "prune.baselines", "baselines", _baselines(pruning)
@@ -130,13 +130,13 @@ def _choices(state: RunState) -> Iterator[tuple[str, str, str]]:
     if pruning.exists and used is not None:
         ranking = f"{', '.join(used.targets)}, {used.output}, {used.estimator}, as it began"
     else:
-        asked = state.question
+        question = state.question
         info = state.info
-        target = asked.target or (info.targets[0].name if info else "")
+        target = question.target or (info.targets[0].name if info else "")
         models = f", {pluralize(used.models, 'model')}" if used else ""
-        narrower = asked.target_class is not None or asked.example is not None
+        narrower = question.target_class is not None or question.example is not None
         whence = "the whole target, not the part of it asked in Rank" if narrower else "as asked in Rank"
-        ranking = f"{target}, {asked.output_kind}, {asked.estimator}{models}; {whence}"
+        ranking = f"{target}, {question.output_kind}, {question.estimator}{models}; {whence}"
     yield "", "ranking", ranking
 
 
@@ -168,18 +168,18 @@ def _baselines(pruning: PruningState) -> str:
 
 def models_of(pruning: PruningState, outline: PlanPreview) -> list[str]:
     """Return how many models would be trained, and what follows from those."""
-    found = outline.pruning
-    stages = found.stages
+    plan = outline.pruning
+    stages = plan.stages
     done = pruning.run.overview.finished if pruning.run.overview else 0
-    arms = pluralize(len(found.arms), "arm")
-    lines = [f"{pluralize(found.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
-    there = {arm.kind for arm in found.arms}
-    if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in found.arms):
+    arms = pluralize(len(plan.arms), "arm")
+    lines = [f"{pluralize(plan.n_rows - done, 'retraining')} of {arms}" + (f", {done:,} are there" if done else "")]
+    there = {arm.kind for arm in plan.arms}
+    if any(kind not in there for kind in stages.baselines) and any(arm.kind == "lowest" for arm in plan.arms):
         lines.append("then the baselines")
     if stages.within and stages.most > stages.seeds:
         lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
-    if found.max_rows > found.n_rows:
-        lines.append(f"{found.max_rows - done:,} at most")
+    if plan.max_rows > plan.n_rows:
+        lines.append(f"{plan.max_rows - done:,} at most")
     return lines
 
 
