@@ -90,7 +90,7 @@ class Canvas:
         if self.protocol is None:
             self.console.print(self.drawn(pixels, columns), end="")
         else:
-            from tui_influence.images.escape_sequences import escape_sequence
+            from tui_influence.images.escape_sequences import escape_sequence  # here, because it loads Pillow
 
             output.write_line(escape_sequence(pixels, columns, self.protocol))
 
