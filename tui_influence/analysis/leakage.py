@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from tui_influence.analysis.class_relative import class_centered_outputs
 from tui_influence.analysis.names import groups_are_images, source_class_of
+from tui_influence.analysis.probe_types import (
+    Leak,
+    Leaks,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import Leak, Leaks
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval

@@ -11,13 +11,13 @@ from tui_influence.analysis.names import (
     groups_are_images,
     source_class_of,
 )
-from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import (
+from tui_influence.analysis.probe_types import (
     Duplicates,
     Leak,
     Leaks,
 )
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.export.metadata import csv_comments, csv_image_comments, json_metadata
 from tui_influence.influence.types import (

@@ -12,8 +12,10 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
+    from tui_influence.analysis.probe_types import (
+        HarmfulGroup,
+    )
     from tui_influence.analysis.question import Question
-    from tui_influence.analysis.types import HarmfulGroup
     from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.paths import Paths
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.analysis.names import PLURAL, group_noun, label_name
-from tui_influence.analysis.types import Failure, Failures, HarmfulGroup, ImageSeries, ProbeResult
+from tui_influence.analysis.probe_types import (
+    Failure,
+    Failures,
+    HarmfulGroup,
+    ProbeResult,
+)
+from tui_influence.analysis.types import (
+    ImageSeries,
+)
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable, digits_of, point_estimate
@@ -40,7 +48,7 @@ _ORDERS: dict[str, Order] = {
 
 def failures_view(result: ProbeResult, failures: Failures) -> ProbeView:
     """Return failures as a table."""
-    question, snapshot = result.question.question, result.reading
+    question, snapshot = result.question.question, result.snapshot
     harmful = {failure.example: group.group if (group := _worst(failure)) else None for failure in failures.examples}
     limit = f"; the {result.limit:,} of lowest margin are shown" if result.limit else ""
     summary = failures_summary(failures)
@@ -119,7 +127,7 @@ def _worst(failure: Failure) -> HarmfulGroup | None:
 
 
 def _table_view(result: ProbeResult, failures: Failures) -> TableView:
-    snapshot, question = result.reading, result.question.question
+    snapshot, question = result.snapshot, result.question.question
     groups, classes = snapshot.info.source.groups, snapshot.target_info.classes
     examples = failures.examples
     worst = [_worst(failure) for failure in examples]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from rich.text import Text
 
 from tui_influence.analysis.names import Noun, group_noun, groups_are_images, source_class_of
-from tui_influence.analysis.types import Duplicate, Duplicates, ImageSeries, Leak, Leaks, ProbeResult
+from tui_influence.analysis.probe_types import (
+    Duplicate,
+    Duplicates,
+    Leak,
+    Leaks,
+    ProbeResult,
+)
+from tui_influence.analysis.types import (
+    ImageSeries,
+)
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, RankedGroup
 from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import (
@@ -44,7 +53,7 @@ _ORDERS: dict[str, Order] = {
 
 def leaks_view(result: ProbeResult, leaks: Leaks) -> ProbeView:
     """Return leaks as a table."""
-    snapshot, question = result.reading, result.question.question
+    snapshot, question = result.snapshot, result.question.question
     pairs = (*leaks.helped, *leaks.hurt)
     by_index = {_index(snapshot, leak): leak for leak in pairs}
     tested, models = pluralize(leaks.n_tested, "pair"), pluralize(leaks.models, "model")
@@ -175,7 +184,7 @@ def _index(snapshot: RunSnapshot, leak: Leak) -> int:
 
 
 def _table_view(result: ProbeResult, leaks: Leaks, pairs: Sequence[Leak]) -> TableView:
-    snapshot, groups = result.reading, result.reading.info.source.groups
+    snapshot, groups = result.snapshot, result.snapshot.info.source.groups
     labels = [snapshot.target_info.classes[int(snapshot.examples.labels[leak.example])] for leak in pairs]
 
     def written(width: int, style: Style) -> IntervalTable:

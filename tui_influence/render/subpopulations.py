@@ -12,7 +12,15 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.names import PLURAL, group_noun
-from tui_influence.analysis.types import ClassSubpopulations, DrivenExample, DrivenExamples, ImageSeries, ProbeResult
+from tui_influence.analysis.probe_types import (
+    ClassSubpopulations,
+    DrivenExample,
+    DrivenExamples,
+    ProbeResult,
+)
+from tui_influence.analysis.types import (
+    ImageSeries,
+)
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain, unbroken
@@ -42,7 +50,7 @@ _DETAIL_LINES = 32
 
 def subpopulations_view(result: ProbeResult, classes: tuple[ClassSubpopulations, ...]) -> ProbeView:
     """Return the subpopulations of one class as images, or those of several as a table."""
-    snapshot, question = result.reading, result.question.question
+    snapshot, question = result.snapshot, result.question.question
     is_one_class = question.target_class is not None
     groups = {example.example: example.group for one_class in classes for example in _examples(one_class)}
     return ProbeView(
@@ -62,7 +70,7 @@ def subpopulations_view(result: ProbeResult, classes: tuple[ClassSubpopulations,
 
 def driven_view(result: ProbeResult, driven: DrivenExamples) -> ProbeView:
     """Return the examples that one group drives as images, by their class."""
-    snapshot = result.reading
+    snapshot = result.snapshot
     description = "that it drives" if _significant(driven) else "that it helps"
     return ProbeView(
         summary=lambda style: driven_summary(snapshot, driven, style),

@@ -11,11 +11,19 @@ from textual.strip import Strip
 
 from tui_influence.analysis import class_effects
 from tui_influence.analysis.examples import explain_example
+from tui_influence.analysis.probe_types import (
+    ProbeKind,
+    ProbeQuestion,
+    ProbeResult,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.types import ExampleQuestion, ExampleReport, ProbeKind, ProbeQuestion, ProbeResult
+from tui_influence.analysis.types import (
+    ExampleQuestion,
+    ExampleReport,
+)
 from tui_influence.images.text_image import Ink, draw_image
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.store.paths import Paths
@@ -56,7 +64,7 @@ def _group(inputs: QueryInput, question: GroupQuestion) -> GroupDetail:
 
 
 def _example(inputs: QueryInput, question: ExampleQuestion) -> ExampleReport:
-    return explain_example(question.reading, question.question, question.example, question.group)
+    return explain_example(question.snapshot, question.question, question.example, question.group)
 
 
 def _probe(inputs: QueryInput, question: ProbeQuestion) -> ProbeResult:

@@ -12,10 +12,17 @@ from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
 from tui_influence.analysis.leakage import find_leaks
 from tui_influence.analysis.names import groups_are_images
+from tui_influence.analysis.probe_types import (
+    DrivenExamples,
+    Failures,
+    Leaks,
+    ProbeKind,
+    ProbeQuestion,
+    ProbeResult,
+)
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
-from tui_influence.analysis.types import DrivenExamples, Failures, Leaks, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.errors import ConfigError
 from tui_influence.export.failures import failures_csv
 from tui_influence.export.leakage import leaks_csv
@@ -82,7 +89,7 @@ def _export_failures(result: ProbeResult) -> ProbeExport:
     )
     limited = f"The {limit:,} of lowest margin, as with `--top={limit}`. " if limit else ""
     return ProbeExport(
-        partial(failures_csv, result.reading, result.question.question, replace(failures, examples=examples)),
+        partial(failures_csv, result.snapshot, result.question.question, replace(failures, examples=examples)),
         pluralize(len(examples), "failure"),
         f"{limited}All failures, whatever the filter, with at most {DEFAULT_GROUPS} harmful groups each.",
     )
@@ -112,7 +119,7 @@ def _export_subpopulations(result: ProbeResult) -> ProbeExport:
         examples = [*examples_in_order(value)]
         n_examples = len(examples)
         note = "All test images, also those that are not assigned to any source group."
-    csv = partial(subpopulations_csv, result.reading, result.question.question, examples)
+    csv = partial(subpopulations_csv, result.snapshot, result.question.question, examples)
     return ProbeExport(csv, pluralize(n_examples, "test image"), note)
 
 
@@ -142,7 +149,7 @@ def _export_leaks(result: ProbeResult) -> ProbeExport:
     leaks = result.value
     assert isinstance(leaks, Leaks)
     return ProbeExport(
-        partial(leaks_csv, result.reading, result.question.question, leaks, None),
+        partial(leaks_csv, result.snapshot, result.question.question, leaks, None),
         pluralize(len(leaks.helped) + len(leaks.hurt), "pair"),
         "Without the column of copies: `tinfl leaks` also compares pixels, where the dataset is.",
     )

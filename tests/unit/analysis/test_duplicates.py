@@ -15,7 +15,7 @@ from tui_influence.analysis.duplicates import (
     find_run_duplicates,
 )
 from tui_influence.analysis.image_similarity import CoarseIndex, distance_to_own_crops, grey, refine_match
-from tui_influence.analysis.types import (
+from tui_influence.analysis.probe_types import (
     Duplicate,
     Duplicates,
 )

@@ -11,10 +11,10 @@ from tui_influence.analysis.failures import (
     find_failures,
     harmful_groups,
 )
-from tui_influence.analysis.ranking import Question, rank
-from tui_influence.analysis.types import (
+from tui_influence.analysis.probe_types import (
     HarmfulGroup,
 )
+from tui_influence.analysis.ranking import Question, rank
 from tui_influence.errors import ResultsError
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values

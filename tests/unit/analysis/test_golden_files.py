@@ -14,9 +14,7 @@ from tests.unit.store.conftest import make_info
 from tui_influence.analysis.duplicates import (
     DuplicateKind,
 )
-from tui_influence.analysis.question import Question
-from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import (
+from tui_influence.analysis.probe_types import (
     ClassSubpopulations,
     DrivenExample,
     DrivenExamples,
@@ -29,6 +27,8 @@ from tui_influence.analysis.types import (
     Leaks,
     Subpopulation,
 )
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.export.failures import failures_csv, failures_document
 from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document

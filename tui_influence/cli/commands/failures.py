@@ -3,10 +3,12 @@
 from math import inf, isnan
 
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
+from tui_influence.analysis.probe_types import (
+    Failures,
+)
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.types import Failures
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.prune import show_with_cost, warn_of_missing_models
 from tui_influence.cli.images import (

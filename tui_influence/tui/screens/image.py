@@ -11,7 +11,9 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.types import ImageSeries
+from tui_influence.analysis.types import (
+    ImageSeries,
+)
 from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
@@ -102,7 +104,7 @@ class ImageScreen(Screen[int]):
             return [Text(plain(example.error, style.ascii), style=style.warning)]
         if example.value is None or example.is_stale:
             return [Text("looking...", style=style.quiet)]
-        reading, box = self._series.reading, self.query_one("#image-text").size
+        reading, box = self._series.snapshot, self.query_one("#image-text").size
         classes, width = reading.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
             example.value,
@@ -146,7 +148,7 @@ class ImageScreen(Screen[int]):
 
     def _group(self) -> str | None:
         group = self._series.groups[self._index]
-        return None if group is None else self._series.reading.info.source.groups[group]
+        return None if group is None else self._series.snapshot.info.source.groups[group]
 
     def _title(self) -> Text:
         style, series, group = self._state.style, self._series, self._group()
@@ -179,7 +181,7 @@ class ImageScreen(Screen[int]):
 
     def action_verify(self) -> None:
         """Retrain without what is to blame, after asking."""
-        self._operations.start_counterfactual(self._series.reading, self._question())
+        self._operations.start_counterfactual(self._series.snapshot, self._question())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether a key does this now: some need a terminal with graphics, or a run that may be changed."""
@@ -198,7 +200,7 @@ class ImageScreen(Screen[int]):
 
     def _ask(self) -> None:
         """Ask about the image, and go to its counterfactual."""
-        state, target, question = self._state, self._series.reading.target, self._series.question_at(self._index)
+        state, target, question = self._state, self._series.snapshot.target, self._series.question_at(self._index)
         state.ask_example(target, question)
         self.query_one(ImageView).show(target, question.example, state.style)
         self.post_message(StateChanged())

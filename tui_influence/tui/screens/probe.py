@@ -12,7 +12,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
-from tui_influence.analysis.types import ProbeKind
+from tui_influence.analysis.probe_types import (
+    ProbeKind,
+)
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
@@ -27,7 +29,9 @@ from tui_influence.tui.widgets.probe_detail import ProbeDetail
 from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.types import ProbeResult
+    from tui_influence.analysis.probe_types import (
+        ProbeResult,
+    )
     from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
     from tui_influence.tui.probes import Probe
 
@@ -169,9 +173,9 @@ class ProbeScreen(QueryScreen):
         result = self.state.probe.query.value
         if self._probe is None or result is None:
             return
-        probe, info = result.question, result.reading.info
+        probe, info = result.question, result.snapshot.info
         source = info.source.groups[probe.source] if probe.source is not None else None
-        parts = (info.name, result.reading.target_info.name, probe.question.target_class, probe.kind, source)
+        parts = (info.name, result.snapshot.target_info.name, probe.question.target_class, probe.kind, source)
         export = self._probe.export(result)
         note = f"{export.note} A file of that name is replaced."
         self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
@@ -313,4 +317,4 @@ class ProbeScreen(QueryScreen):
         elif self._images is not None:
             lines = self._images.detail(None if tile is None else tile.index, width, height, style)
         example, sample = (row.example, row.sample) if row is not None else (None, None)
-        detail.show(result.reading.target, example, sample, lines, style)
+        detail.show(result.snapshot.target, example, sample, lines, style)
