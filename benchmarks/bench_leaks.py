@@ -26,9 +26,7 @@ from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.loader import load_config
 from tui_influence.datasets import load_source, load_target
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 

@@ -26,15 +26,11 @@ from numpy.typing import NDArray
 from benchmarks.planted import auc
 from tui_influence.analysis.class_relative import class_relative_influence
 from tui_influence.analysis.failures import find_failures
-from tui_influence.analysis.probe_types import (
-    ClassSubpopulations,
-)
+from tui_influence.analysis.probe_types import ClassSubpopulations
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.subpopulations import (
-    find_subpopulations,
-)
+from tui_influence.analysis.subpopulations import find_subpopulations
 from tui_influence.datasets.builtin import BuiltinReader
 from tui_influence.influence.difference import difference
 from tui_influence.store.paths import Paths

@@ -26,9 +26,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.runs.devices import (
-    worker_environment,
-)
+from tui_influence.runs.devices import worker_environment
 
 GOAL = 3.0
 ENOUGH_SECONDS = 130

@@ -29,20 +29,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.bench_training import arrays, kept_classes, packed
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
-from tui_influence.runs.devices import (
-    worker_environment,
-)
+from tui_influence.runs.devices import worker_environment
 from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.runs.resources import ResourceSampler
 from tui_influence.training import linear_probe as linear
 from tui_influence.training.augment import source_images
 from tui_influence.training.networks import build_network, split_head
-from tui_influence.training.precision import (
-    Numerics,
-    choose_numerics,
-    repeatable,
-    seeded_generator,
-)
+from tui_influence.training.precision import Numerics, choose_numerics, repeatable, seeded_generator
 from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.transfer import features

@@ -20,9 +20,7 @@ from tempfile import TemporaryDirectory
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.rounds import TaskTiming, divide_rows
 from tui_influence.store.events import read_events
-from tui_influence.store.listing import (
-    list_completed,
-)
+from tui_influence.store.listing import list_completed
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import psutil
 
 from tui_influence.roles import Role
-from tui_influence.store.listing import (
-    list_records,
-)
+from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
 
 PATIENCE = 120.0

@@ -9,14 +9,9 @@ import pytest
 
 from tests.e2e.program import kill_everything, record_bytes, status, tinfl, wait_for
 from tests.integration.test_imports import loaded, running
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    read_arms,
-)
+from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.records import read_record
 
 QUICK = ("--drop-counts", "6,12", "--seeds", 2, "--baselines", "none")

@@ -20,13 +20,9 @@ from tests.integration.command_line import run
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.subpopulations import find_subpopulations
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    read_arms,
-)
+from tui_influence.store.pruning_plan import read_arms
 
 MODELS = 96
 

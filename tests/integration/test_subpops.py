@@ -11,9 +11,7 @@ from tests.integration.command_line import refused, run
 from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tests.unit.analysis.test_subpopulations import EFFECTS, EXAMPLES, HIDDEN, LABELS
 from tests.unit.store.digested import write_with_digest
-from tui_influence.analysis.probe_types import (
-    DrivenExample,
-)
+from tui_influence.analysis.probe_types import DrivenExample
 from tui_influence.export.subpopulations import image_names, list_file_names
 
 EVERYTHING = ("--split", "all")

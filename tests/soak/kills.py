@@ -17,9 +17,7 @@ from pathlib import Path
 from tests.e2e.program import kill_everything, processes_of, record_bytes, tinfl, wait_until, write_config
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, FINISHED, observe
-from tui_influence.store.listing import (
-    list_records,
-)
+from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
 
 MODELS = 40

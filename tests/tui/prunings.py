@@ -12,17 +12,11 @@ from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.pruning.counterfactual import plan_counterfactual
 from tui_influence.pruning.options import PruningRequest
 from tui_influence.pruning.planning import preview_plan
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import read_examples, write_examples
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    Pruning,
-    write_arms,
-)
+from tui_influence.store.pruning_plan import Pruning, write_arms
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import read_run_info, write_run_info
 

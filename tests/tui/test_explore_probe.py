@@ -8,9 +8,7 @@ from textual.widgets import Input
 from tests.integration.command_line import run as command
 from tests.tui.probed import EXAMPLES, FAILING, LEAK, add_probed, make_probed
 from tests.tui.runs import exploring, say, screen_text, spoil, until, words
-from tui_influence.analysis.probe_types import (
-    ProbeKind,
-)
+from tui_influence.analysis.probe_types import ProbeKind
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.image import ImageScreen

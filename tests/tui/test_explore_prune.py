@@ -7,15 +7,11 @@ import pytest
 from tests.tui.prunings import make_pruning, measured, proposed, train
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
 from tui_influence.pruning.planning import start_pruning
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import read_examples
-from tui_influence.store.pruning_plan import (
-    read_arms,
-)
+from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.actions import actions_of
 from tui_influence.tui.widgets.table import ArmTable

@@ -11,21 +11,12 @@ from tui_influence.analysis.failures import harmful_groups
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import DatasetError
-from tui_influence.pruning.counterfactual import (
-    DEFAULT_DROPPED,
-    DEFAULT_SEEDS,
-)
-from tui_influence.pruning.options import (
-    counterfactual_paths,
-)
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.pruning.counterfactual import DEFAULT_DROPPED, DEFAULT_SEEDS
+from tui_influence.pruning.options import counterfactual_paths
+from tui_influence.roles import ArmKind
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import read_examples
-from tui_influence.store.pruning_plan import (
-    read_arms,
-)
+from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import read_run_info
 from tui_influence.tui.screens.image import ImageScreen
 from tui_influence.tui.widgets.image_grid import ImageGrid

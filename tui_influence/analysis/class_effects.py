@@ -16,27 +16,11 @@ from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import ExampleEffect, GroupEffects
 from tui_influence.errors import ConfigError
-from tui_influence.influence.estimate import (
-    benjamini_hochberg,
-    interval,
-    p_values,
-)
-from tui_influence.influence.estimators import (
-    ESTIMATORS,
-    estimate,
-    find_estimator,
-)
+from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
+from tui_influence.influence.estimators import ESTIMATORS, estimate, find_estimator
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
-from tui_influence.influence.ranking import (
-    influence_matrix,
-    influence_row,
-    ranked_rows,
-)
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-    Estimate,
-    RankedGroup,
-)
+from tui_influence.influence.ranking import influence_matrix, influence_row, ranked_rows
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Estimate, RankedGroup
 
 MAX_VALUES = 30_000_000
 """Groups times examples that are estimated at once: two float32 arrays of this size stay below 250 MB."""

@@ -19,9 +19,7 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import ESTIMATORS, find_estimator
 from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
-from tui_influence.influence.types import (
-    Estimate,
-)
+from tui_influence.influence.types import Estimate
 from tui_influence.text import pluralize, printable
 
 MIN_MODELS = 10

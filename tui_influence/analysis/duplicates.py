@@ -27,11 +27,7 @@ from tui_influence.analysis.image_similarity import (
     grey,
     refine_match,
 )
-from tui_influence.analysis.probe_types import (
-    Duplicate,
-    DuplicateKind,
-    Duplicates,
-)
+from tui_influence.analysis.probe_types import Duplicate, DuplicateKind, Duplicates
 from tui_influence.config.schema import Config, Source, Target
 from tui_influence.datasets import ImageSet, UntrustedDatasetError, native_shape, thumbnails
 from tui_influence.datasets.base import Part

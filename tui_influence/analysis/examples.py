@@ -6,20 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.ranking import (
-    rank,
-)
+from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.analysis.types import (
-    ExampleReport,
-    PredictionSummary,
-)
-from tui_influence.influence.outputs import (
-    outputs_of_kind,
-)
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.analysis.types import ExampleReport, PredictionSummary
+from tui_influence.influence.outputs import outputs_of_kind
+from tui_influence.influence.types import OutputKind
 
 
 def summarise_predictions(snapshot: RunSnapshot, example: int) -> PredictionSummary:

@@ -13,23 +13,13 @@ from numpy.typing import NDArray
 
 from tui_influence.analysis.class_relative import require_enough_models
 from tui_influence.analysis.examples import majority_predictions
-from tui_influence.analysis.probe_types import (
-    Failure,
-    Failures,
-    HarmfulGroup,
-)
+from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.influence.estimate import (
-    benjamini_hochberg,
-    interval,
-    p_values,
-)
+from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.ranking import influence_matrix
-from tui_influence.influence.types import (
-    Estimate,
-)
+from tui_influence.influence.types import Estimate
 
 DEFAULT_GROUPS = 3
 """Harmful groups that are named by default."""

@@ -14,10 +14,7 @@ from enum import StrEnum
 from math import inf, isfinite
 from typing import Protocol, TypeVar
 
-from tui_influence.influence.types import (
-    ComparedGroup,
-    RankedGroup,
-)
+from tui_influence.influence.types import ComparedGroup, RankedGroup
 
 
 class Named(Protocol):

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from tui_influence.analysis.class_relative import class_centered_outputs
 from tui_influence.analysis.names import groups_are_images, source_class_of
-from tui_influence.analysis.probe_types import (
-    Leak,
-    Leaks,
-)
+from tui_influence.analysis.probe_types import Leak, Leaks
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
@@ -23,17 +20,8 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import interval
 from tui_influence.influence.outputs import Floats
-from tui_influence.influence.strongest_pairs import (
-    min_detectable_influence,
-    models_needed,
-    strongest_pairs,
-)
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-    Pairs,
-    RankedGroup,
-    Ranking,
-)
+from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed, strongest_pairs
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Pairs, RankedGroup, Ranking
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import did_you_mean, pluralize, printable
 

@@ -5,33 +5,20 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.names import (
-    group_noun,
-)
+from tui_influence.analysis.names import group_noun
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.types import (
-    ComparisonReport,
-    ComparisonResult,
-    RankingResult,
-    RankReport,
-)
+from tui_influence.analysis.types import ComparisonReport, ComparisonResult, RankingResult, RankReport
 from tui_influence.errors import ConfigError
-from tui_influence.influence.comparison import (
-    compare,
-)
+from tui_influence.influence.comparison import compare
 from tui_influence.influence.ranking import Heldout, rank_groups
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
-from tui_influence.store.listing import (
-    list_failures,
-)
+from tui_influence.store.listing import list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable

@@ -11,12 +11,8 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
-from tui_influence.influence.reliability import (
-    split_half,
-)
-from tui_influence.influence.types import (
-    Reliability,
-)
+from tui_influence.influence.reliability import split_half
+from tui_influence.influence.types import Reliability
 
 N_POINTS = 8
 """Numbers of models at which reliability is measured."""

@@ -13,9 +13,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.examples import Examples, read_examples
 from tui_influence.store.generation import Outputs
-from tui_influence.store.listing import (
-    list_records,
-)
+from tui_influence.store.listing import list_records
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo

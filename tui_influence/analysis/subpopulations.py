@@ -16,20 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.class_relative import ClassRelativeInfluence, class_relative_influence
-from tui_influence.analysis.probe_types import (
-    ClassSubpopulations,
-    DrivenExample,
-    DrivenExamples,
-    Subpopulation,
-)
+from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExample, DrivenExamples, Subpopulation
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values, t_quantile
 from tui_influence.influence.outputs import Floats
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.text import printable
 
 

@@ -13,15 +13,8 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from tui_influence import __version__
-from tui_influence.analysis.types import (
-    AnyReport,
-    ComparisonReport,
-    RankReport,
-)
-from tui_influence.influence.types import (
-    ComparedGroup,
-    RankedGroup,
-)
+from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.types import ComparedGroup, RankedGroup
 from tui_influence.render.numbers import finite
 from tui_influence.render.ranking import first, meaning, verdict
 from tui_influence.text import printable, spreadsheet_safe

@@ -2,14 +2,8 @@
 
 from typing import Any
 
-from tui_influence.analysis.names import (
-    label_name,
-)
-from tui_influence.analysis.probe_types import (
-    Failure,
-    Failures,
-    HarmfulGroup,
-)
+from tui_influence.analysis.names import label_name
+from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.csv import csv_number, csv_text

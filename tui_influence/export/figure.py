@@ -13,19 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.pruning.curve import (
-    ARM_STYLES,
-    KEEP_EVERYTHING,
-    ArmStyle,
-    drop_axis_label,
-    removal_curves,
-)
-from tui_influence.pruning.types import (
-    Point,
-    PruningResults,
-    Quantity,
-    RemovalCurves,
-)
+from tui_influence.pruning.curve import ARM_STYLES, KEEP_EVERYTHING, ArmStyle, drop_axis_label, removal_curves
+from tui_influence.pruning.types import Point, PruningResults, Quantity, RemovalCurves
 from tui_influence.render.format import cut
 from tui_influence.text import pluralize, printable
 

@@ -11,18 +11,8 @@ import re
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.analysis.types import (
-    AnyReport,
-    ComparisonReport,
-    RankReport,
-)
-from tui_influence.influence.types import (
-    LDS,
-    ComparedGroup,
-    RankedGroup,
-    Reliability,
-    ReliabilityForecast,
-)
+from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.influence.types import LDS, ComparedGroup, RankedGroup, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import finite
 from tui_influence.render.ranking import first, meaning, verdict
 

@@ -3,26 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tui_influence.analysis.leakage import (
-    MAX_PAIRS,
-)
-from tui_influence.analysis.names import (
-    group_noun,
-    groups_are_images,
-    source_class_of,
-)
-from tui_influence.analysis.probe_types import (
-    Duplicates,
-    Leak,
-    Leaks,
-)
+from tui_influence.analysis.leakage import MAX_PAIRS
+from tui_influence.analysis.names import group_noun, groups_are_images, source_class_of
+from tui_influence.analysis.probe_types import Duplicates, Leak, Leaks
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.export.metadata import csv_comments, csv_image_comments, json_metadata
-from tui_influence.influence.types import (
-    RankedGroup,
-)
+from tui_influence.influence.types import RankedGroup
 from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 

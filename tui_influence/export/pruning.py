@@ -6,19 +6,9 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.export.csv import csv_number, csv_text
-from tui_influence.pruning.recommendation import (
-    measured_best,
-    predicted_best,
-)
-from tui_influence.pruning.results import (
-    CONTROL_KINDS,
-)
-from tui_influence.pruning.types import (
-    Interval,
-    PruningResults,
-    Recommendation,
-    Score,
-)
+from tui_influence.pruning.recommendation import measured_best, predicted_best
+from tui_influence.pruning.results import CONTROL_KINDS
+from tui_influence.pruning.types import Interval, PruningResults, Recommendation, Score
 from tui_influence.render.numbers import finite
 from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
 from tui_influence.text import spreadsheet_safe

@@ -9,18 +9,12 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from tui_influence.analysis.probe_types import (
-    ClassSubpopulations,
-    DrivenExample,
-    DrivenExamples,
-)
+from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExample, DrivenExamples
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.export.metadata import csv_comments, json_metadata
-from tui_influence.influence.types import (
-    SIGNIFICANCE_LEVEL,
-)
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 

@@ -9,13 +9,7 @@ from math import isfinite, nan
 import numpy as np
 
 from tui_influence.influence.lds import spearman
-from tui_influence.influence.types import (
-    ComparedGroup,
-    Comparison,
-    ComparisonKind,
-    RankedGroup,
-    Ranking,
-)
+from tui_influence.influence.types import ComparedGroup, Comparison, ComparisonKind, RankedGroup, Ranking
 
 _MIN_GROUPS = 3
 """Groups below which there is no rank correlation."""

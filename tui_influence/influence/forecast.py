@@ -2,10 +2,7 @@
 
 import math
 
-from tui_influence.influence.types import (
-    Reliability,
-    ReliabilityForecast,
-)
+from tui_influence.influence.types import Reliability, ReliabilityForecast
 
 
 def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9) -> ReliabilityForecast:

@@ -11,35 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.estimate import (
-    benjamini_hochberg,
-    interval,
-    p_values,
-)
+from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate, find_estimator
-from tui_influence.influence.forecast import (
-    forecast_models,
-)
-from tui_influence.influence.lds import (
-    lds,
-)
-from tui_influence.influence.outputs import (
-    Floats,
-    Integers,
-    Mask,
-    OutputMatrix,
-    mean_output,
-    parse_output_kind,
-)
-from tui_influence.influence.reliability import (
-    split_half,
-)
-from tui_influence.influence.types import (
-    Estimate,
-    OutputKind,
-    RankedGroup,
-    Ranking,
-)
+from tui_influence.influence.forecast import forecast_models
+from tui_influence.influence.lds import lds
+from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
+from tui_influence.influence.reliability import split_half
+from tui_influence.influence.types import Estimate, OutputKind, RankedGroup, Ranking
 
 __all__ = [
     "Heldout",

@@ -25,17 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.estimate import (
-    group_counts,
-    same_size_masks,
-)
+from tui_influence.influence.estimate import group_counts, same_size_masks
 from tui_influence.influence.factors import Factors, factorise, gram
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.shrinkage import Evidence, Grid
 from tui_influence.influence.strata import seed_strata
-from tui_influence.influence.types import (
-    Estimate,
-)
+from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
 _CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below

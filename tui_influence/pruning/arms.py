@@ -14,15 +14,8 @@ from numpy.typing import NDArray
 from tui_influence.designs import MIN_GROUPS, arm_seed, draw_dropped_groups, shuffle_groups
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.options import ClassList
-from tui_influence.roles import (
-    BASELINES,
-    ArmKind,
-)
-from tui_influence.store.pruning_plan import (
-    Arm,
-    ArmRow,
-    Pruning,
-)
+from tui_influence.roles import BASELINES, ArmKind
+from tui_influence.store.pruning_plan import Arm, ArmRow, Pruning
 from tui_influence.text import printable
 
 DEFAULT_SEEDS = 5

@@ -12,18 +12,13 @@ from math import comb, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.analysis.failures import (
-    harmful_groups,
-)
+from tui_influence.analysis.failures import harmful_groups
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ResultsError
 from tui_influence.influence.outputs import Mask
 from tui_influence.pruning.options import ClassList, PruningRequest, counterfactual_paths
-from tui_influence.pruning.results import (
-    difference,
-    mean_with_interval,
-)
+from tui_influence.pruning.results import difference, mean_with_interval
 from tui_influence.pruning.types import (
     ArmOnExample,
     ControlComparison,
@@ -31,17 +26,11 @@ from tui_influence.pruning.types import (
     CounterfactualResult,
     FlipCounts,
 )
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    Pruning,
-    check_arms,
-)
+from tui_influence.store.pruning_plan import Pruning, check_arms
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 

@@ -9,20 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from tui_influence.analysis.names import (
-    PLURAL,
-    group_noun,
-)
-from tui_influence.pruning.types import (
-    ArmResult,
-    Point,
-    PruningResults,
-    Quantity,
-    RemovalCurves,
-)
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.analysis.names import PLURAL, group_noun
+from tui_influence.pruning.types import ArmResult, Point, PruningResults, Quantity, RemovalCurves
+from tui_influence.roles import ArmKind
 
 
 @dataclass(frozen=True)

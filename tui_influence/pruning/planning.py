@@ -17,32 +17,15 @@ from tui_influence.config.schema import Config, RunSection
 from tui_influence.config.validation import find_problems
 from tui_influence.designs import MIN_GROUPS
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.estimate import (
-    interval,
-)
+from tui_influence.influence.estimate import interval
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate
-from tui_influence.influence.outputs import (
-    Floats,
-    parse_output_kind,
-)
-from tui_influence.influence.types import (
-    Estimate,
-    OutputKind,
-)
+from tui_influence.influence.outputs import Floats, parse_output_kind
+from tui_influence.influence.types import Estimate, OutputKind
 from tui_influence.pruning.arms import DEFAULT_SEEDS, check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
-from tui_influence.pruning.options import (
-    PruningRequest,
-    describe_weights,
-)
-from tui_influence.pruning.target_mix import (
-    TargetMix,
-    TargetOutputs,
-    refuse_half_without_examples,
-)
-from tui_influence.roles import (
-    BASELINES,
-)
+from tui_influence.pruning.options import PruningRequest, describe_weights
+from tui_influence.pruning.target_mix import TargetMix, TargetOutputs, refuse_half_without_examples
+from tui_influence.roles import BASELINES
 from tui_influence.runs.cost import Cost, estimate_cost
 from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
@@ -51,14 +34,7 @@ from tui_influence.runs.launch import start
 from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    ArmRanking,
-    Gain,
-    GainForecast,
-    Pruning,
-    Stages,
-    read_arms,
-)
+from tui_influence.store.pruning_plan import ArmRanking, Gain, GainForecast, Pruning, Stages, read_arms
 from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
 from tui_influence.text import pluralize, printable
 

@@ -8,19 +8,9 @@ from dataclasses import replace
 from math import isfinite
 
 from tui_influence.influence.estimate import t_quantile
-from tui_influence.pruning.types import (
-    ArmResult,
-    Interval,
-    PruningResults,
-    Recommendation,
-)
-from tui_influence.roles import (
-    ArmKind,
-)
-from tui_influence.store.pruning_plan import (
-    Gain,
-    Pruning,
-)
+from tui_influence.pruning.types import ArmResult, Interval, PruningResults, Recommendation
+from tui_influence.roles import ArmKind
+from tui_influence.store.pruning_plan import Gain, Pruning
 
 _MAX_SEEDS = 100
 """The most retrainings of an arm that are suggested."""

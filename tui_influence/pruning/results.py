@@ -14,27 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import benjamini_hochberg, p_values, t_quantile
-from tui_influence.influence.outputs import (
-    mean_outputs_by_label,
-)
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.outputs import mean_outputs_by_label
+from tui_influence.influence.types import OutputKind
 from tui_influence.pruning.arms import arm_key
 from tui_influence.pruning.target_mix import TargetMix, TargetOutputs
 from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Score
-from tui_influence.roles import (
-    BASELINES,
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import BASELINES, ArmKind, Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    Pruning,
-    check_arms,
-)
+from tui_influence.store.pruning_plan import Pruning, check_arms
 from tui_influence.store.run_info import RunInfo
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}

@@ -22,18 +22,10 @@ from tui_influence.errors import ResultsError
 from tui_influence.influence.estimate import t_quantile
 from tui_influence.pruning.arms import arm_key, with_arms
 from tui_influence.pruning.results import first_accuracies
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    EXTENDABLE_ARMS,
-    Pruning,
-    read_arms,
-    write_arms,
-)
+from tui_influence.store.pruning_plan import EXTENDABLE_ARMS, Pruning, read_arms, write_arms
 from tui_influence.store.records import read_record
 from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable

@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.outputs import (
-    Mask,
-    OutputMatrix,
-    mean_output,
-)
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.outputs import Mask, OutputMatrix, mean_output
+from tui_influence.influence.types import OutputKind
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.run_info import RunInfo

@@ -12,9 +12,7 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import ArmKind
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.probe_types import (
-        HarmfulGroup,
-    )
+    from tui_influence.analysis.probe_types import HarmfulGroup
     from tui_influence.analysis.question import Question
     from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.paths import Paths

@@ -8,9 +8,7 @@ from rich.text import Text
 from tui_influence.render.style import Style
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.types import (
-        ReliabilityCurve,
-    )
+    from tui_influence.analysis.types import ReliabilityCurve
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " .:-=+*#@"

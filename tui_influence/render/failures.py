@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.analysis.names import PLURAL, group_noun, label_name
-from tui_influence.analysis.probe_types import (
-    Failure,
-    Failures,
-    HarmfulGroup,
-    ProbeResult,
-)
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup, ProbeResult
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable, digits_of, point_estimate

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from rich.text import Text
 
 from tui_influence.analysis.names import Noun, group_noun, groups_are_images, source_class_of
-from tui_influence.analysis.probe_types import (
-    Duplicate,
-    Duplicates,
-    Leak,
-    Leaks,
-    ProbeResult,
-)
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.probe_types import Duplicate, Duplicates, Leak, Leaks, ProbeResult
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, RankedGroup
 from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import (

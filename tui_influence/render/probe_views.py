@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from tui_influence.analysis.filtering import filter_rows
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.image_layout import ImageRow
 from tui_influence.render.interval_table import IntervalTable
 from tui_influence.render.style import Style

@@ -10,12 +10,7 @@ from typing import TypeVar
 
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.estimators import find_estimator
-from tui_influence.influence.types import (
-    LDS,
-    SIGNIFICANCE_LEVEL,
-    ReliabilityForecast,
-    reliability_grade,
-)
+from tui_influence.influence.types import LDS, SIGNIFICANCE_LEVEL, ReliabilityForecast, reliability_grade
 from tui_influence.render.numbers import with_interval
 from tui_influence.text import printable
 

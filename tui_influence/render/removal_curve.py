@@ -8,19 +8,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tui_influence.pruning.curve import (
-    ARM_STYLES,
-    KEEP_EVERYTHING,
-    ArmStyle,
-    drop_axis_label,
-    removal_curves,
-)
-from tui_influence.pruning.types import (
-    Point,
-    PruningResults,
-    Quantity,
-    RemovalCurves,
-)
+from tui_influence.pruning.curve import ARM_STYLES, KEEP_EVERYTHING, ArmStyle, drop_axis_label, removal_curves
+from tui_influence.pruning.types import Point, PruningResults, Quantity, RemovalCurves
 
 _HEIGHT = 12
 _AXIS = 8

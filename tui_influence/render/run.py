@@ -8,13 +8,8 @@ from statistics import fmean
 
 from rich.text import Text
 
-from tui_influence.analysis.types import (
-    MIN_MODELS,
-    ReliabilityCurve,
-)
-from tui_influence.influence.types import (
-    reliability_grade,
-)
+from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
+from tui_influence.influence.types import reliability_grade
 from tui_influence.render.charts import histogram, progress_bar, reliability_chart
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.numbers import with_interval
@@ -34,11 +29,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import FINISHED, DeviceState, Heartbeat, State, WorkerState
 from tui_influence.runs.overview import Overview
-from tui_influence.text import (
-    format_duration,
-    pluralize,
-    printable,
-)
+from tui_influence.text import format_duration, pluralize, printable
 
 MAX_LINES = 8
 """Lines that devices take at most, that workers take, and that running tasks take."""

@@ -10,13 +10,7 @@ from math import isfinite
 from rich.text import Text
 
 from tui_influence.render.format import plain
-from tui_influence.render.run_words import (
-    ASCII_SILENT_SIGN,
-    ASCII_STATE_SIGNS,
-    SILENT_SIGN,
-    STATE_SIGNS,
-    state_word,
-)
+from tui_influence.render.run_words import ASCII_SILENT_SIGN, ASCII_STATE_SIGNS, SILENT_SIGN, STATE_SIGNS, state_word
 from tui_influence.runs.heartbeat import State
 
 LABEL = 12

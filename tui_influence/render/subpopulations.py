@@ -12,15 +12,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.names import PLURAL, group_noun
-from tui_influence.analysis.probe_types import (
-    ClassSubpopulations,
-    DrivenExample,
-    DrivenExamples,
-    ProbeResult,
-)
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExample, DrivenExamples, ProbeResult
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.charts import progress_bar
 from tui_influence.render.format import cut, fit, plain, unbroken

@@ -29,9 +29,7 @@ from tui_influence.designs import make_design
 from tui_influence.errors import ExitCode, RunFailedError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, open_datasets
-from tui_influence.runs.devices import (
-    worker_environment,
-)
+from tui_influence.runs.devices import worker_environment
 from tui_influence.runs.prepare import SAMPLES_PER_GROUP, thumbnail_side
 
 _SHORT, _LONG = 5, 25

@@ -23,19 +23,12 @@ from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_pictures, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
 from tui_influence.store.generation import DamagedGenerationError, LargerPlanError, Outputs, open_generation
-from tui_influence.store.listing import (
-    list_completed,
-    list_failures,
-    list_records,
-)
+from tui_influence.store.listing import list_completed, list_failures, list_records
 from tui_influence.store.matrix import check_record, generation_spec, list_generations, matches_record
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
 from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
-from tui_influence.store.records import (
-    DamagedRecordError,
-    read_record,
-)
+from tui_influence.store.records import DamagedRecordError, read_record
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import pluralize, printable
 

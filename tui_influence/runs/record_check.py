@@ -14,16 +14,10 @@ from tui_influence.designs import Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import COPY_AGAIN, make_directory
-from tui_influence.store.listing import (
-    list_records,
-)
+from tui_influence.store.listing import list_records
 from tui_influence.store.matrix import check_record, remove_unsound
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
-from tui_influence.store.records import (
-    DamagedRecordError,
-    Record,
-    read_record,
-)
+from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import pluralize, printable
 

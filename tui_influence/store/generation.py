@@ -24,16 +24,7 @@ from tui_influence.npy_header import Header
 from tui_influence.roles import Role
 from tui_influence.store.digest_memory import compute_stamp, is_remembered, remember
 from tui_influence.store.files import open_file, read_bytes, to_results_error, write_json
-from tui_influence.store.json_values import (
-    array,
-    count,
-    matches_digest,
-    numbers,
-    parse,
-    table,
-    text,
-    with_digest,
-)
+from tui_influence.store.json_values import array, count, matches_digest, numbers, parse, table, text, with_digest
 from tui_influence.store.npy_file import as_mask, map_open_file, read_plain_header
 from tui_influence.store.records import as_finite
 from tui_influence.text import printable

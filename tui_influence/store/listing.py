@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import (
-    read_json,
-    to_results_error,
-)
+from tui_influence.store.files import read_json, to_results_error
 from tui_influence.store.paths import RECORDS_PER_DIRECTORY, Paths
 
 _NUMBER = r"([0-9]{7}|[1-9][0-9]{7,17})"

@@ -35,15 +35,9 @@ from tui_influence.store.generation import (
     open_generation,
     write_generation,
 )
-from tui_influence.store.listing import (
-    list_records,
-)
+from tui_influence.store.listing import list_records
 from tui_influence.store.paths import TEMPORARY_PREFIX, Paths
-from tui_influence.store.records import (
-    DamagedRecordError,
-    Record,
-    read_record,
-)
+from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 

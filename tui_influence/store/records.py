@@ -20,12 +20,7 @@ from safetensors.numpy import save as save_tensors
 from tui_influence.designs import Mask
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
-from tui_influence.store.files import (
-    is_machine_error,
-    make_directory,
-    read_bytes,
-    write_atomically,
-)
+from tui_influence.store.files import is_machine_error, make_directory, read_bytes, write_atomically
 from tui_influence.store.json_values import count, finite, numbers, parse, table, text
 from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths

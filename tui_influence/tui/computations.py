@@ -11,30 +11,19 @@ from textual.strip import Strip
 
 from tui_influence.analysis import class_effects
 from tui_influence.analysis.examples import explain_example
-from tui_influence.analysis.probe_types import (
-    ProbeKind,
-    ProbeQuestion,
-    ProbeResult,
-)
+from tui_influence.analysis.probe_types import ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
-from tui_influence.analysis.types import (
-    ExampleQuestion,
-    ExampleReport,
-)
+from tui_influence.analysis.types import ExampleQuestion, ExampleReport
 from tui_influence.images.text_image import Ink, draw_image
 from tui_influence.store.examples import read_source_thumbnails, read_thumbnails
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import attempt
 from tui_influence.tui.image_cache import ImageKey, ImageStrips
 from tui_influence.tui.probes import PROBES
-from tui_influence.tui.state import (
-    GroupDetail,
-    GroupQuestion,
-    QueryInput,
-)
+from tui_influence.tui.state import GroupDetail, GroupQuestion, QueryInput
 
 T = TypeVar("T")
 

@@ -12,14 +12,7 @@ from tui_influence.analysis.class_effects import MAX_VALUES
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
 from tui_influence.analysis.leakage import find_leaks
 from tui_influence.analysis.names import groups_are_images
-from tui_influence.analysis.probe_types import (
-    DrivenExamples,
-    Failures,
-    Leaks,
-    ProbeKind,
-    ProbeQuestion,
-    ProbeResult,
-)
+from tui_influence.analysis.probe_types import DrivenExamples, Failures, Leaks, ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations

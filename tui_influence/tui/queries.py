@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from tui_influence.analysis.probe_types import (
-    ProbeKind,
-)
+from tui_influence.analysis.probe_types import ProbeKind
 from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.messages import ImagesDrawn

@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from textual.message import Message
 
-from tui_influence.analysis.probe_types import (
-    ProbeKind,
-    ProbeQuestion,
-    ProbeResult,
-)
+from tui_influence.analysis.probe_types import ProbeKind, ProbeQuestion, ProbeResult
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.types import (
-    ExampleQuestion,
-)
+from tui_influence.analysis.types import ExampleQuestion
 from tui_influence.pruning.options import DEFAULT_NAME, ClassList, PruningRequest, counterfactual_paths
 from tui_influence.pruning.types import CounterfactualPreview, PlanPreview, PruningProposal
 from tui_influence.render.style import Style

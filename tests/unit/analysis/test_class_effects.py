@@ -12,13 +12,8 @@ from tui_influence.analysis.examples import majority_predictions, summarise_pred
 from tui_influence.analysis.ranking import Question, rank
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.outputs import (
-    OutputMatrix,
-    mean_output,
-)
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.outputs import OutputMatrix, mean_output
+from tui_influence.influence.types import OutputKind
 from tui_influence.roles import Role
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths

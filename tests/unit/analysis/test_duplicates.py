@@ -9,16 +9,9 @@ from tests.unit.analysis.test_image_similarity import smooth
 from tests.unit.store.conftest import make_info
 from tui_influence.analysis import duplicates
 from tui_influence.analysis import duplicates as copies_module
-from tui_influence.analysis.duplicates import (
-    DuplicateKind,
-    find_duplicates,
-    find_run_duplicates,
-)
+from tui_influence.analysis.duplicates import DuplicateKind, find_duplicates, find_run_duplicates
 from tui_influence.analysis.image_similarity import CoarseIndex, distance_to_own_crops, grey, refine_match
-from tui_influence.analysis.probe_types import (
-    Duplicate,
-    Duplicates,
-)
+from tui_influence.analysis.probe_types import Duplicate, Duplicates
 from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
 from tui_influence.runs.datasets import open_datasets

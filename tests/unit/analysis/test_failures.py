@@ -7,13 +7,8 @@ import pytest
 
 from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import failures as module
-from tui_influence.analysis.failures import (
-    find_failures,
-    harmful_groups,
-)
-from tui_influence.analysis.probe_types import (
-    HarmfulGroup,
-)
+from tui_influence.analysis.failures import find_failures, harmful_groups
+from tui_influence.analysis.probe_types import HarmfulGroup
 from tui_influence.analysis.ranking import Question, rank
 from tui_influence.errors import ResultsError
 from tui_influence.influence.difference import difference

@@ -11,9 +11,7 @@ import pytest
 from tests.unit.golden_files import content_and_golden
 from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
-from tui_influence.analysis.duplicates import (
-    DuplicateKind,
-)
+from tui_influence.analysis.duplicates import DuplicateKind
 from tui_influence.analysis.probe_types import (
     ClassSubpopulations,
     DrivenExample,
@@ -40,9 +38,7 @@ from tui_influence.export.subpopulations import (
     source_document,
     subpopulations_csv,
 )
-from tui_influence.influence.types import (
-    RankedGroup,
-)
+from tui_influence.influence.types import RankedGroup
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList, PruningRequest
 from tui_influence.pruning.types import (
@@ -56,10 +52,7 @@ from tui_influence.pruning.types import (
 )
 from tui_influence.render.counterfactual import counterfactual_lines, counterfactual_plan, counterfactual_title
 from tui_influence.render.style import Style
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.paths import Paths

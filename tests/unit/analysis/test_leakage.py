@@ -7,15 +7,8 @@ from scipy import stats
 from tests.tui.runs import make_run
 from tests.unit.store.conftest import make_record
 from tui_influence.analysis import leakage
-from tui_influence.analysis.leakage import (
-    find_leaks,
-    groups_of_class,
-    rows_of_groups,
-)
-from tui_influence.analysis.names import (
-    groups_are_images,
-    source_class_of,
-)
+from tui_influence.analysis.leakage import find_leaks, groups_of_class, rows_of_groups
+from tui_influence.analysis.names import groups_are_images, source_class_of
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import read_snapshot

@@ -3,13 +3,9 @@ import pytest
 
 from tests.unit.store.conftest import make_info, make_record
 from tui_influence.analysis.ranking import Question, rank_run
-from tui_influence.analysis.reliability_curve import (
-    reliability_curve,
-)
+from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import read_snapshot
-from tui_influence.analysis.types import (
-    MIN_MODELS,
-)
+from tui_influence.analysis.types import MIN_MODELS
 from tui_influence.influence.forecast import reliability_at
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths

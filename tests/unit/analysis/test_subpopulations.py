@@ -10,23 +10,13 @@ from scipy import stats
 from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import class_relative
 from tui_influence.analysis.class_relative import MIN_MODELS, class_relative_influence
-from tui_influence.analysis.probe_types import (
-    DrivenExample,
-    DrivenExamples,
-)
+from tui_influence.analysis.probe_types import DrivenExample, DrivenExamples
 from tui_influence.analysis.ranking import Question, rank
-from tui_influence.analysis.subpopulations import (
-    driven_examples,
-    find_subpopulations,
-)
+from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference
-from tui_influence.influence.outputs import (
-    OutputMatrix,
-)
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.outputs import OutputMatrix
+from tui_influence.influence.types import OutputKind
 
 GROUPS, EXAMPLES, MODELS = 8, 160, 400
 LABELS = np.arange(EXAMPLES) % 2

@@ -5,22 +5,10 @@ from io import StringIO
 
 from rich.console import Console
 
-from tui_influence.analysis.ranking import (
-    compare_reports,
-)
-from tui_influence.analysis.types import (
-    AnyReport,
-    ComparisonReport,
-    RankReport,
-)
+from tui_influence.analysis.ranking import compare_reports
+from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.forecast import forecast_models
-from tui_influence.influence.types import (
-    LDS,
-    OutputKind,
-    RankedGroup,
-    Ranking,
-    Reliability,
-)
+from tui_influence.influence.types import LDS, OutputKind, RankedGroup, Ranking, Reliability
 from tui_influence.render.ranking_table import rank_table
 
 NAN = float("nan")

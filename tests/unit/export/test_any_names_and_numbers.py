@@ -13,15 +13,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.unit.export.reports import GOOD, NOISE, other_target, printed, ranking_of, report_of
-from tui_influence.analysis.ranking import (
-    compare_reports,
-)
+from tui_influence.analysis.ranking import compare_reports
 from tui_influence.export.csv import COLUMNS, rank_csv
 from tui_influence.export.json import rank_json
-from tui_influence.influence.types import (
-    RankedGroup,
-    Reliability,
-)
+from tui_influence.influence.types import RankedGroup, Reliability
 from tui_influence.text import spreadsheet_safe
 
 FORMULA = tuple("=+-@\t\r\n")

@@ -19,9 +19,7 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.analysis.ranking import (
-    compare_reports,
-)
+from tui_influence.analysis.ranking import compare_reports
 from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
 from tui_influence.render.ranking import comparison_labels

@@ -6,11 +6,7 @@ import pytest
 
 from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
 from tui_influence.influence.estimators import ESTIMATORS
-from tui_influence.influence.types import (
-    OutputKind,
-    Reliability,
-    ReliabilityForecast,
-)
+from tui_influence.influence.types import OutputKind, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import with_interval
 from tui_influence.render.ranking import meaning, unit, verdict
 

@@ -22,9 +22,7 @@ from tests.unit.export.reports import (
     report_of,
     row,
 )
-from tui_influence.influence.types import (
-    Reliability,
-)
+from tui_influence.influence.types import Reliability
 from tui_influence.render.ranking import meaning
 from tui_influence.render.ranking_table import rank_table
 

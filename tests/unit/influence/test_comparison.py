@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tui_influence.influence.comparison import (
-    compare,
-)
-from tui_influence.influence.types import (
-    ComparisonKind,
-    OutputKind,
-    RankedGroup,
-    Ranking,
-)
+from tui_influence.influence.comparison import compare
+from tui_influence.influence.types import ComparisonKind, OutputKind, RankedGroup, Ranking
 
 LEVEL = 0.05
 

@@ -12,9 +12,7 @@ from tui_influence.influence.outputs import (
     mean_output,
     mean_outputs_by_label,
 )
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.types import OutputKind
 
 M, N, CLASSES = 11, 13, 4
 LABELS = np.array([0, 1, 3, 3, 0, 1, 1, 3, 0, 0, 1, 3, 3])  # of class 2 there is none

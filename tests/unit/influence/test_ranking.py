@@ -10,16 +10,10 @@ from simulated_sweeps import simulate
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence import outputs as outputs_module
 from tui_influence.influence.difference import difference
-from tui_influence.influence.outputs import (
-    OutputMatrix,
-    mean_output,
-    outputs_of_kind,
-)
+from tui_influence.influence.outputs import OutputMatrix, mean_output, outputs_of_kind
 from tui_influence.influence.ranking import Heldout, influence_matrix, influence_row, rank_groups
 from tui_influence.influence.ridge import ridge
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.types import OutputKind
 
 NAMES = [f"group {k}" for k in range(12)]
 

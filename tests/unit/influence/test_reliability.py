@@ -16,14 +16,9 @@ from tui_influence.influence import reliability as reliability_module
 from tui_influence.influence.difference import difference
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.lds import average_ranks, spearman
-from tui_influence.influence.reliability import (
-    split_half,
-)
+from tui_influence.influence.reliability import split_half
 from tui_influence.influence.ridge import ridge
-from tui_influence.influence.types import (
-    Reliability,
-    reliability_grade,
-)
+from tui_influence.influence.types import Reliability, reliability_grade
 
 SWEEPS = 100
 METHODS = {"difference": difference, "ridge": ridge}

@@ -9,26 +9,10 @@ from tests.unit.pruning.plans import bare
 from tests.unit.store.conftest import make_info
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
-from tui_influence.pruning.results import (
-    CONTROL_KINDS,
-)
-from tui_influence.pruning.types import (
-    ArmResult,
-    ClassGain,
-    Interval,
-    PruningResults,
-    Score,
-)
-from tui_influence.roles import (
-    BASELINES,
-    ArmKind,
-)
-from tui_influence.store.pruning_plan import (
-    Arm,
-    GainForecast,
-    Pruning,
-    Stages,
-)
+from tui_influence.pruning.results import CONTROL_KINDS
+from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Score
+from tui_influence.roles import BASELINES, ArmKind
+from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning, Stages
 from tui_influence.store.run_info import RunInfo, SourceInfo, TargetInfo
 
 KS = (2, 4)

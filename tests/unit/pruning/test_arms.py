@@ -16,14 +16,9 @@ from tui_influence.pruning.arms import (
     with_arms,
 )
 from tui_influence.pruning.options import ClassList
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    read_arms,
-    write_arms,
-)
+from tui_influence.store.pruning_plan import read_arms, write_arms
 
 
 def parsed(text, names, kind, label):

@@ -11,10 +11,7 @@ from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.stages import class_usage
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
 

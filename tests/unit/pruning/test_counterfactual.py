@@ -13,27 +13,14 @@ from tests.unit.pruning.test_results import ESTIMATE, N, flat, pruned
 from tui_influence.errors import ResultsError
 from tui_influence.export.counterfactual import counterfactual_document
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.counterfactual import (
-    fisher_exact,
-    load_counterfactual,
-)
+from tui_influence.pruning.counterfactual import fisher_exact, load_counterfactual
 from tui_influence.pruning.options import ClassList
-from tui_influence.pruning.types import (
-    ArmOnExample,
-    ControlComparison,
-    CounterfactualResult,
-    Interval,
-    Outcome,
-)
+from tui_influence.pruning.types import ArmOnExample, ControlComparison, CounterfactualResult, Interval, Outcome
 from tui_influence.render.counterfactual import conclusion, counterfactual_lines
 from tui_influence.render.style import Style
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    Arm,
-)
+from tui_influence.store.pruning_plan import Arm
 from tui_influence.store.run_info import read_run_info
 
 EXAMPLE, SEEDS = 7, 8

@@ -10,24 +10,11 @@ from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis.ranking import Question
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import dropped_groups
-from tui_influence.pruning.counterfactual import (
-    DEFAULT_SEEDS,
-    MIN_SEEDS,
-    fisher_exact,
-    plan_counterfactual,
-)
-from tui_influence.pruning.options import (
-    counterfactual_command,
-    counterfactual_example,
-    counterfactual_paths,
-)
+from tui_influence.pruning.counterfactual import DEFAULT_SEEDS, MIN_SEEDS, fisher_exact, plan_counterfactual
+from tui_influence.pruning.options import counterfactual_command, counterfactual_example, counterfactual_paths
 from tui_influence.pruning.planning import pruning_directory
-from tui_influence.pruning.types import (
-    CounterfactualPlan,
-)
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.pruning.types import CounterfactualPlan
+from tui_influence.roles import ArmKind
 
 GROUPS, EXAMPLES = 8, 12
 EFFECTS = np.full((GROUPS, EXAMPLES), 1.0)

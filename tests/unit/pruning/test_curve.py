@@ -13,9 +13,7 @@ from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.curve import ARM_STYLES, KEEP_EVERYTHING, removal_curves
 from tui_influence.pruning.options import ClassList
 from tui_influence.render.removal_curve import removal_curve
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 
 BY_K = [kind for kind in ArmKind if kind not in (ArmKind.ALL, ArmKind.KEEP, ArmKind.DROP)]
 HEIGHT = 12

@@ -21,9 +21,7 @@ from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.curve import removal_curves
 from tui_influence.pruning.options import ClassList
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 
 SVG = "{http://www.w3.org/2000/svg}"
 

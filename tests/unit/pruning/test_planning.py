@@ -13,17 +13,11 @@ from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import native_shape
 from tui_influence.errors import AlreadyRunningError, ConfigError, ResultsError
-from tui_influence.influence.types import (
-    OutputKind,
-)
+from tui_influence.influence.types import OutputKind
 from tui_influence.pruning import planning
 from tui_influence.pruning.arms import default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
-from tui_influence.pruning.options import (
-    ClassList,
-    PruningRequest,
-    describe_weights,
-)
+from tui_influence.pruning.options import ClassList, PruningRequest, describe_weights
 from tui_influence.pruning.planning import (
     OtherSettingsError,
     PruningPlan,
@@ -36,23 +30,12 @@ from tui_influence.pruning.planning import (
     rank_for_pruning,
     refuse_other_ranking,
 )
-from tui_influence.pruning.target_mix import (
-    TargetMix,
-    TargetOutputs,
-    parse_weights,
-    refuse_half_without_examples,
-)
-from tui_influence.roles import (
-    BASELINES,
-    ArmKind,
-)
+from tui_influence.pruning.target_mix import TargetMix, TargetOutputs, parse_weights, refuse_half_without_examples
+from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import Examples
-from tui_influence.store.pruning_plan import (
-    Stages,
-    write_arms,
-)
+from tui_influence.store.pruning_plan import Stages, write_arms
 from tui_influence.store.run_info import IMPORTED, SourceInfo, TargetInfo, read_run_info, write_run_info
 
 GROUPS = 30

@@ -12,23 +12,10 @@ from tests.unit.pruning.prunings import GROUPS, made, planned
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best, with_level
-from tui_influence.pruning.results import (
-    _with_q,
-    difference,
-    mean_with_interval,
-)
-from tui_influence.pruning.types import (
-    ClassGain,
-    Interval,
-    Point,
-    lost_and_gained,
-)
-from tui_influence.roles import (
-    ArmKind,
-)
-from tui_influence.store.pruning_plan import (
-    GainForecast,
-)
+from tui_influence.pruning.results import _with_q, difference, mean_with_interval
+from tui_influence.pruning.types import ClassGain, Interval, Point, lost_and_gained
+from tui_influence.roles import ArmKind
+from tui_influence.store.pruning_plan import GainForecast
 
 OVER = (1.0, 0.5, 1.5)
 

@@ -12,22 +12,12 @@ from tui_influence.export.pruning import COLUMNS, pruning_csv, pruning_document
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.results import (
-    difference,
-    load_results,
-)
-from tui_influence.pruning.types import (
-    lost_and_gained,
-)
-from tui_influence.roles import (
-    ArmKind,
-    Role,
-)
+from tui_influence.pruning.results import difference, load_results
+from tui_influence.pruning.types import lost_and_gained
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    GainForecast,
-)
+from tui_influence.store.pruning_plan import GainForecast
 from tui_influence.store.records import as_margins, write_record
 from tui_influence.store.run_info import SourceInfo, TargetInfo, read_run_info, write_run_info
 

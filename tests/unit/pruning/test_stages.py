@@ -10,15 +10,9 @@ from tests.unit.pruning.test_results import LABELS, flat, pruned
 from tui_influence.pruning.arms import arm_key, with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.stages import extend_plan, repeats_needed
-from tui_influence.roles import (
-    ArmKind,
-)
+from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import (
-    Stages,
-    read_arms,
-    write_arms,
-)
+from tui_influence.store.pruning_plan import Stages, read_arms, write_arms
 
 
 def planned(stages, ks=(3,), chosen=()):

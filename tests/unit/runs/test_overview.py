@@ -22,9 +22,7 @@ from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, S
 from tui_influence.runs.overview import overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
-from tui_influence.text import (
-    format_duration,
-)
+from tui_influence.text import format_duration
 
 
 def test_models_are_counted_from_their_records(run):  # noqa: F811

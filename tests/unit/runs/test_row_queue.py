@@ -7,14 +7,9 @@ from tui_influence.designs import Design, schedule
 from tui_influence.roles import Role
 from tui_influence.runs.protocol import FailureKind
 from tui_influence.runs.row_queue import RowQueue, forget_failures
-from tui_influence.store.listing import (
-    failure_reason,
-    list_failures,
-)
+from tui_influence.store.listing import failure_reason, list_failures
 from tui_influence.store.paths import Paths
-from tui_influence.store.records import (
-    write_record,
-)
+from tui_influence.store.records import write_record
 
 ROWS = schedule(Design("fixed", 0.5, 6, 0), 5, 1)
 

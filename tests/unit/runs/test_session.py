@@ -4,15 +4,7 @@ import gc
 import tracemalloc
 
 from tests.unit.runs import scripted_session
-from tests.unit.runs.scripted_session import (
-    MODELS,
-    OUT_OF_MEMORY,
-    QuietHost,
-    done_in,
-    fail_with,
-    good,
-    names,
-)
+from tests.unit.runs.scripted_session import MODELS, OUT_OF_MEMORY, QuietHost, done_in, fail_with, good, names
 from tests.unit.store.conftest import make_record
 from tui_influence.designs import Design, Row, schedule
 from tui_influence.roles import Role

@@ -11,11 +11,7 @@ from tests.unit.store.conftest import make_info
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
-from tui_influence.roles import (
-    BASELINES,
-    ArmKind,
-    Role,
-)
+from tui_influence.roles import BASELINES, ArmKind, Role
 from tui_influence.store.files import AlteredFileError
 from tui_influence.store.pruning_plan import (
     Arm,

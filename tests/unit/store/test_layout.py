@@ -15,21 +15,10 @@ from tui_influence.roles import Role
 from tui_influence.store import matrix
 from tui_influence.store.files import write_json
 from tui_influence.store.json_values import matches_digest, with_digest
-from tui_influence.store.listing import (
-    failure_reason,
-    list_completed,
-    list_failures,
-    list_records,
-)
+from tui_influence.store.listing import failure_reason, list_completed, list_failures, list_records
 from tui_influence.store.matrix import compact
 from tui_influence.store.plan import read_plan, write_plan
-from tui_influence.store.records import (
-    DamagedRecordError,
-    as_margins,
-    encode,
-    read_record,
-    write_record,
-)
+from tui_influence.store.records import DamagedRecordError, as_margins, encode, read_record, write_record
 from tui_influence.store.run_info import IMPORTED, read_run_info, refuse_if_imported, write_run_info
 
 RECORD = make_record(

@@ -14,18 +14,8 @@ from safetensors.numpy import load, save
 from tests.unit.store.conftest import make_record
 from tui_influence.roles import Role
 from tui_influence.store.files import TEMPORARY_PREFIX, DiskFullError, write_atomically
-from tui_influence.store.listing import (
-    list_completed,
-    list_records,
-)
-from tui_influence.store.records import (
-    DamagedRecordError,
-    as_margins,
-    decode,
-    encode,
-    read_record,
-    write_record,
-)
+from tui_influence.store.listing import list_completed, list_records
+from tui_influence.store.records import DamagedRecordError, as_margins, decode, encode, read_record, write_record
 
 
 def same(left, right) -> bool:

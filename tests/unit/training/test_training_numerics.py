@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from tui_influence.errors import DeviceError
-from tui_influence.runs.devices import (
-    worker_environment,
-)
+from tui_influence.runs.devices import worker_environment
 from tui_influence.training import precision as numerics
 
 

@@ -3,9 +3,7 @@
 from math import inf, isnan
 
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
-from tui_influence.analysis.probe_types import (
-    Failures,
-)
+from tui_influence.analysis.probe_types import Failures
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot

@@ -10,10 +10,7 @@ from tui_influence.analysis.duplicates import find_run_duplicates
 from tui_influence.analysis.image_sweep import plan_image_sweep
 from tui_influence.analysis.leakage import MAX_PAIRS, find_leaks, groups_of_class, rows_of_groups
 from tui_influence.analysis.names import group_index, groups_are_images
-from tui_influence.analysis.probe_types import (
-    Duplicates,
-    Leaks,
-)
+from tui_influence.analysis.probe_types import Duplicates, Leaks
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings, rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot

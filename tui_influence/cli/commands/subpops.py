@@ -7,11 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from tui_influence.analysis.names import group_index
-from tui_influence.analysis.probe_types import (
-    ClassSubpopulations,
-    DrivenExample,
-    DrivenExamples,
-)
+from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExample, DrivenExamples
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot

@@ -10,9 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo

@@ -11,9 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_influence.analysis.question import Question
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain

@@ -12,9 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
-from tui_influence.analysis.probe_types import (
-    ProbeKind,
-)
+from tui_influence.analysis.probe_types import ProbeKind
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
@@ -29,9 +27,7 @@ from tui_influence.tui.widgets.probe_detail import ProbeDetail
 from tui_influence.tui.widgets.table import ProbeTable, Table
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.probe_types import (
-        ProbeResult,
-    )
+    from tui_influence.analysis.probe_types import ProbeResult
     from tui_influence.render.probe_views import ImageRowsView, ProbeView, TableView
     from tui_influence.tui.probes import Probe
 

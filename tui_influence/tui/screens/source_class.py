@@ -13,9 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from tui_influence.analysis.types import (
-    ImageSeries,
-)
+from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.format import plain
 from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings

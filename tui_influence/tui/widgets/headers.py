@@ -9,18 +9,14 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.question import Question
-from tui_influence.influence.types import (
-    reliability_grade,
-)
+from tui_influence.influence.types import reliability_grade
 from tui_influence.render.format import cut, plain
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.state import PROBE_TRAITS, RunState
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.types import (
-        RankReport,
-    )
+    from tui_influence.analysis.types import RankReport
     from tui_influence.tui.table_models import RankModel
 
 

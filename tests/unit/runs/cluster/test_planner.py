@@ -14,10 +14,7 @@ from tui_influence.runs.cluster.rounds import PILOT_ROWS, Round
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.supervisor import Request, no_extension
 from tui_influence.store.events import EventLog, read_events
-from tui_influence.store.listing import (
-    failure_reason,
-    list_failures,
-)
+from tui_influence.store.listing import failure_reason, list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
 
