@@ -144,6 +144,7 @@ SHORT = {
     "__main__": "the module that Python runs for `python -m tui_influence`",
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
+    "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
     "roles": "two enumerations of what a model is for, below everything",
