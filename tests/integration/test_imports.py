@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tui_influence import render
 
 HEAVY = ("torch", "torchvision", "textual", "rich", "term_image", "pandas")
 
@@ -43,6 +46,13 @@ def loaded(code: str) -> set[str]:
 )
 def test_reading_and_ranking_need_no_torch_and_no_screen(module):
     assert not loaded(f"import tui_influence.{module}") & set(HEAVY)
+
+
+def test_rendering_results_needs_neither_numbers_nor_a_screen():
+    modules = sorted(path.stem for path in Path(render.__path__[0]).glob("[a-z]*.py"))
+    code = "; ".join(f"import tui_influence.render.{module}" for module in modules)
+    assert len(modules) > 15
+    assert not loaded(code) & {"numpy", "pydantic", "scipy", "textual", "torch", "term_image"}
 
 
 def test_training_never_loads_what_replaces_its_processes():

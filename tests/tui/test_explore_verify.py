@@ -251,6 +251,6 @@ async def test_prune_shows_it_among_the_prunings_and_says_what_it_is_for(sweep):
         await pilot.press(*"example", "enter")
         await until(pilot, lambda: "drop 3 blamed" in screen_text(app))
         assert app.state.pruning.name == counterfactual_paths(sweep, 0, 0).root.name
-        await until(pilot, lambda: "verifies example 0" in words(app))
+        await until(pilot, lambda: "counterfactual of example 0" in words(app))
         assert "recommended" not in words(app)
-        assert "nothing is predicted of lists" in words(app)
+        assert "there is no prediction for lists of classes" in words(app)

@@ -54,49 +54,49 @@ def removal_curve(
     bottom, top = min(ends), max(ends)
     span = top - bottom or 0.01
     columns = max(min(width, _WIDEST) - _AXIS - 2, 10)
-    places = _places(list(by_k), [len(arms) for arms in by_k.values()], columns)
+    columns_of_k = _arm_columns(list(by_k), [len(arms) for arms in by_k.values()], columns)
     grid = [[" "] * columns for _ in range(height)]
 
     def row(value: float) -> int:
         return round((top - value) / span * (height - 1))
 
     bar, corner, floor = _LINE[ascii_only]
-    for arms, taken in zip(by_k.values(), places, strict=True):
-        for (look, point), column in zip(arms, taken, strict=True):
+    for arms, taken in zip(by_k.values(), columns_of_k, strict=True):
+        for (arm_style, point), column in zip(arms, taken, strict=True):
             low, high = point.ends
-            for place in range(row(high), row(low) + 1):
-                grid[place][column] = bar
-            grid[row(point.mean.value)][column] = _mark(look, ascii_only)
+            for line in range(row(high), row(low) + 1):
+                grid[line][column] = bar
+            grid[row(point.mean.value)][column] = _mark(arm_style, ascii_only)
     labels = {0: top, height // 2: top - span * (height // 2) / (height - 1), height - 1: bottom}
     number, what = (".1%", "accuracy") if quantity == "accuracy" else (".3f", "margin in nats")
     lines = [
-        f"{f'{labels[place]:{number}}' if place in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
-        for place, cells in enumerate(grid)
+        f"{f'{labels[line]:{number}}' if line in labels else '':>{_AXIS - 1}} {bar}{''.join(cells).rstrip()}"
+        for line, cells in enumerate(grid)
     ]
-    looks = [KEEP_EVERYTHING] * (curves.everything is not None) + [ARM_STYLES[kind] for kind in curves.by_kind]
-    key = _wrapped([f"{_mark(look, ascii_only)} {look.label}" for look in looks], columns)
+    arm_styles = [KEEP_EVERYTHING] * (curves.everything is not None) + [ARM_STYLES[kind] for kind in curves.by_kind]
+    key = _wrapped([f"{_mark(arm_style, ascii_only)} {arm_style.label}" for arm_style in arm_styles], columns)
     return [
         f"{what} on the evaluate half, with 95% intervals",
         *lines,
         f"{'':>{_AXIS}}{corner}{floor * columns}",
-        f"{'':>{_AXIS}} {_ticks(list(by_k), places, columns)}",
+        f"{'':>{_AXIS}} {_ticks(list(by_k), columns_of_k, columns)}",
         f"{'':>{_AXIS}} {drop_axis_label(measured)}",
         *(f"{'':>{_AXIS}} {line}" for line in key),
     ]
 
 
 def _by_k(curves: RemovalCurves) -> dict[int, list[tuple[ArmStyle, Point]]]:
-    """The arms of each k, ascending, and of one k in the order of the key."""
-    found: dict[int, list[tuple[ArmStyle, Point]]] = {}
+    """Return the arms of each k, ascending, and of one k in the order of the key."""
+    arms: dict[int, list[tuple[ArmStyle, Point]]] = {}
     if curves.everything is not None:
-        found[0] = [(KEEP_EVERYTHING, curves.everything)]
+        arms[0] = [(KEEP_EVERYTHING, curves.everything)]
     points = [(ARM_STYLES[kind], point) for kind, curve in curves.by_kind.items() for point in curve]
-    for look, point in sorted(points, key=lambda one: one[1].k):
-        found.setdefault(point.k, []).append((look, point))
-    return found
+    for arm_style, point in sorted(points, key=lambda arm: arm[1].k):
+        arms.setdefault(point.k, []).append((arm_style, point))
+    return arms
 
 
-def _places(ks: Sequence[int], arms: Sequence[int], columns: int) -> list[list[int]]:
+def _arm_columns(ks: Sequence[int], arms: Sequence[int], columns: int) -> list[list[int]]:
     """Return the column of every arm: k to scale, as far as the arms of neighbouring k leave room for that.
 
     Args:
@@ -115,17 +115,17 @@ def _places(ks: Sequence[int], arms: Sequence[int], columns: int) -> list[list[i
         starts.append(max(round(k / ks[-1] * (columns - 1) - width / 2), free))
         free = starts[-1] + width + gap
     free = columns
-    for place in reversed(range(len(ks))):
+    for index in reversed(range(len(ks))):
         # Arms that cannot all have a column of their own share the first ones.
-        starts[place] = max(min(starts[place], free - widths[place]), 0)
-        free = starts[place] - gap
+        starts[index] = max(min(starts[index], free - widths[index]), 0)
+        free = starts[index] - gap
     return [[start + stride * arm for arm in range(count)] for start, count in zip(starts, arms, strict=True)]
 
 
-def _ticks(ks: Sequence[int], places: Sequence[Sequence[int]], columns: int) -> str:
+def _ticks(ks: Sequence[int], columns_of_k: Sequence[Sequence[int]], columns: int) -> str:
     """Return k under the middle of its arms, where there is room."""
     cells = [" "] * columns
-    for k, taken in zip(ks, places, strict=True):
+    for k, taken in zip(ks, columns_of_k, strict=True):
         text = str(k)
         start = min(max((taken[0] + taken[-1] + 1 - len(text)) // 2, 0), columns - len(text))
         if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
@@ -133,8 +133,8 @@ def _ticks(ks: Sequence[int], places: Sequence[Sequence[int]], columns: int) -> 
     return "".join(cells).rstrip()
 
 
-def _mark(look: ArmStyle, ascii_only: bool) -> str:
-    return look.ascii if ascii_only else look.mark
+def _mark(arm_style: ArmStyle, ascii_only: bool) -> str:
+    return arm_style.ascii if ascii_only else arm_style.mark
 
 
 def _wrapped(parts: Sequence[str], width: int) -> list[str]:

@@ -301,3 +301,47 @@ def model_lines(curve: ReliabilityCurve, style: Style, width: int, height: int, 
             before = f"{low_end:.1%} " if low_end != high_end else ""
             lines.append(Text.assemble((f"accuracy {name:<7}", style.quiet), before, bars, after))
     return lines
+
+
+def retraining_line(overview: Overview, style: Style, width: int, name: Text | None = None) -> Text:
+    """Return a run that retrains in one line: its state, its name, the models that are done, and the time left."""
+    line = style.banner(overview.state, silent=overview.is_silent)
+    if name is not None:
+        line = Text.assemble(line, " ", name)
+    if overview.total:
+        text_style = style.state(overview.state, silent=overview.is_silent)
+        short, left = f" {overview.finished:,} of {overview.total:,}", _time_left(overview)
+        count = f"{short} retrainings{left}"
+        if len(line.plain) + len(count) > width:
+            count = f"{short}{left}"
+        room = width - len(line.plain) - len(count) - 2
+        if room >= _BAR:
+            done, failed = overview.finished / overview.total, overview.given_up / overview.total
+            line = Text.assemble(line, "  ", progress_bar(done, failed, min(room, 40), style, text_style))
+        line.append(count)
+    line.no_wrap, line.overflow = True, "crop"
+    return line
+
+
+def preparing_lines(step: str, style: Style) -> list[Text]:
+    """Return the step that a run which is being started takes; nothing if none is."""
+    return [Text(f"at work: {printable(step, 200)}", style=style.warning)] if step else []
+
+
+def retraining_problems(overview: Overview, style: Style) -> Iterator[Text]:
+    """Yield why a run that retrains ended early, and how many of its models failed for good."""
+    heartbeat = overview.heartbeat
+    if overview.state is State.FAILED and heartbeat and heartbeat.reason:
+        yield Text(f"why: {plain(heartbeat.reason, style.ascii)[:300]}", style=style.error)
+    elif overview.state is State.LOST:
+        yield Text(f"why: {plain(lost_reason(heartbeat), style.ascii)}", style=style.state(State.LOST))
+    if overview.given_up:
+        last = f"; the last: {plain(overview.failures[-1].reason, style.ascii)[:200]}" if overview.failures else ""
+        yield Text(f"{pluralize(overview.given_up, 'retraining')} given up{last}", style=style.error)
+
+
+def _time_left(overview: Overview) -> str:
+    heartbeat = overview.heartbeat
+    if not overview.is_active or heartbeat is None or not heartbeat.eta or not overview.left:
+        return ""
+    return f", {format_duration(max(heartbeat.eta[0], 0.0))} left"

@@ -25,6 +25,7 @@ from tui_influence.images import graphics
 from tui_influence.pruning.options import class_list_text, counterfactual_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
 from tui_influence.render.counterfactual import counterfactual_plan, plan_size
+from tui_influence.render.pruning_plan import PlanSummary
 from tui_influence.runs.control import StopLevel, request_stop, stop_request
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.files import make_directory
@@ -38,7 +39,6 @@ from tui_influence.tui.messages import Preparing, Started, StateChanged
 from tui_influence.tui.queries import QueryRunner
 from tui_influence.tui.screens.dialogs import ConfirmScreen, FieldScreen
 from tui_influence.tui.state import Query, Result, RunHandle, RunState, run_query
-from tui_influence.tui.widgets.pruning_standing import models_of, time_of
 
 if TYPE_CHECKING:
     from tui_influence.analysis.snapshot import RunSnapshot
@@ -158,8 +158,9 @@ class RunOperations:
         plan, proposal, run = pruning.plan.value, pruning.plan.answered, pruning.run
         if plan is None or proposal is None or info is None:
             return
-        first, *then = models_of(pruning, plan)
-        takes = time_of(state)
+        summary = plan_summary(state)
+        first, *then = summary.models()
+        takes = summary.duration()
         lines = [
             f"Run: {state.sweep.name}, pruning {run.name}",
             f"Cost: {first}, {info.location}{f': {takes}' if takes else ''}",
@@ -418,3 +419,19 @@ def _write_list(file: Path | None, proposal: PruningProposal) -> None:
 
 def _pruning_command(state: RunState, proposal: PruningProposal, list_file: Path | None) -> str:
     return proposal.request.command(state.root, proposal.name, question=proposal.question, list_file=list_file)
+
+
+def plan_summary(state: RunState) -> PlanSummary:
+    """Return the pruning that is proposed, and what is known of its plan and its cost."""
+    pruning, info = state.pruning, state.info
+    overview, cost = pruning.run.overview, pruning.cost
+    return PlanSummary(
+        pruning.request,
+        state.question,
+        info.targets[0].name if info else "",
+        len(pruning.marked),
+        pruning.exists,
+        pruning.plan.value,
+        cost.value if cost.answered == pruning.plan.answered else None,
+        overview.finished if overview else 0,
+    )

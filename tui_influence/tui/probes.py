@@ -23,10 +23,10 @@ from tui_influence.export.subpopulations import examples_in_order, subpopulation
 from tui_influence.render.failures import failures_view
 from tui_influence.render.leakage import leaks_view
 from tui_influence.render.probe_views import ProbeView
+from tui_influence.render.subpopulations import driven_view, subpopulations_view
 from tui_influence.store.examples import read_source_thumbnails
 from tui_influence.text import pluralize, printable
 from tui_influence.tui.background import attempt
-from tui_influence.tui.widgets.part_lines import classes_shown, driven_shown
 
 MAX_HARMFUL_GROUPS = 8
 """Harmful groups of a failure that are shown; a CSV has as many as the command's."""
@@ -97,9 +97,9 @@ def _compute_subpopulations(probe: ProbeQuestion, snapshot: RunSnapshot) -> Prob
 
 def _view_subpopulations(result: ProbeResult) -> ProbeView:
     if isinstance(result.value, DrivenExamples):
-        return driven_shown(result, result.value)
+        return driven_view(result, result.value)
     assert isinstance(result.value, tuple)
-    return classes_shown(result, result.value)
+    return subpopulations_view(result, result.value)
 
 
 def _export_subpopulations(result: ProbeResult) -> ProbeExport:

@@ -1,18 +1,21 @@
 """`tinfl subpops`: the subpopulations of target classes, by the source class that drives each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from rich.text import Text
+
 from tui_influence.analysis.names import group_index
+from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
-from tui_influence.analysis.types import ClassSubpopulations, DrivenExample
+from tui_influence.analysis.types import ClassSubpopulations, DrivenExample, DrivenExamples
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.images import canvas, say_why_no_pictures
+from tui_influence.cli.images import Canvas, canvas, per_row, pictures_of, print_pictures, say_why_no_pictures
 from tui_influence.cli.options.questions import SubpopsOptions
-from tui_influence.cli.subpops_words import Shown, next_command, print_class, print_overview, print_source
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
 from tui_influence.export.subpopulations import (
     classes_document,
@@ -21,6 +24,18 @@ from tui_influence.export.subpopulations import (
     list_file_names,
     source_document,
     subpopulations_csv,
+)
+from tui_influence.render.subpopulations import (
+    driven_bars,
+    driven_example_lines,
+    driven_rows,
+    driven_summary,
+    models_needed,
+    subpopulation_bars,
+    subpopulation_rows,
+    subpopulations_explained,
+    subpopulations_summary,
+    subpopulations_table,
 )
 from tui_influence.store.files import make_directory, to_results_error
 from tui_influence.store.paths import Paths
@@ -32,6 +47,12 @@ _EXAMPLES = 12
 """Examples of a source class that are listed by default."""
 _SUBPOPULATIONS = 8
 """Subpopulations of a class that are listed by default."""
+_BAR_LINES = 16
+"""Lines of bars at most."""
+_IMAGE_ROWS = 2
+"""Rows of images that a source class drives."""
+_NAME = 32
+"""Characters of a name in a heading at most."""
 
 
 def subpops(options: SubpopsOptions) -> None:
@@ -65,17 +86,104 @@ def subpops(options: SubpopsOptions) -> None:
             output.write_json(classes_document(snapshot, question, by_class, options.top))
     elif options.csv is None and options.export is None:
         screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
-        about = Shown(screen, snapshot, question, options.results, options.columns)
-        problem = ""
+        printer = _Printer(screen, snapshot, question, options.columns)
         if by_source is not None:
-            problem = print_source(about, by_source, options.top or _EXAMPLES)
+            printer.print_driven(by_source, options.top or _EXAMPLES)
         elif options.target_class is not None:
-            problem = print_class(about, by_class[0], options.top or _SUBPOPULATIONS)
+            printer.print_class(by_class[0], options.top or _SUBPOPULATIONS)
         else:
-            print_overview(about, by_class, options.top or _SUBPOPULATIONS)
-        say_why_no_pictures(snapshot, problem)
+            printer.print_classes(by_class, options.top or _SUBPOPULATIONS)
+        say_why_no_pictures(snapshot, printer.problem)
         if by_source is None:
-            diagnostics.info(f"next: {next_command(about, by_class)}")
+            diagnostics.info(f"next: {_next_command(snapshot, question, by_class, options.results)}")
+
+
+class _Printer:
+    """Prints subpopulations with their images; `problem` says why there are no images."""
+
+    def __init__(self, screen: Canvas, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+        self._screen, self._snapshot, self._question, self._columns = screen, snapshot, question, columns
+        self._style, self._width = screen.style, screen.console.width
+        self.problem = ""
+
+    def print_classes(self, classes: Sequence[ClassSubpopulations], top: int) -> None:
+        """Print a line for each class, with its largest subpopulations."""
+        table = subpopulations_table(self._snapshot, classes, self._style, self._width, top)
+        self._print(self._style.line(f"{self._scope()}: {subpopulations_summary(self._snapshot, classes)}", "bold"))
+        lines = [table.header(), *(table.line(row) for row in range(len(classes)))]
+        self._print(*(self._style.clipped(line, self._width) for line in lines))
+        if needed := models_needed(classes):
+            self._print(Text(), self._style.line(needed))
+        self._explain("the examples of each class by itself, not over all classes")
+
+    def print_class(self, one_class: ClassSubpopulations, top: int) -> None:
+        """Print the subpopulations of a class, the largest with a row of images each."""
+        summary = subpopulations_summary(self._snapshot, [one_class])
+        self._print(self._style.line(f"{self._scope()}: {summary}", "bold"), Text())
+        self._print(*subpopulation_bars(self._snapshot, one_class, self._style, self._width, _BAR_LINES), Text())
+        rows = subpopulation_rows(self._snapshot, one_class, self._style)
+        for row in rows[: min(top, len(one_class.subpopulations))]:
+            self._print(row.title)
+            self._print_images([image.index for image in row.images], 1)
+        if not one_class.subpopulations:
+            self._print(*driven_example_lines(self._snapshot, one_class.unassigned[:top], self._style))
+        self._explain("the class's examples")
+
+    def print_driven(self, driven: DrivenExamples, top: int) -> None:
+        """Print the examples that one source class drives."""
+        summary = driven_summary(self._snapshot, driven, self._style)
+        self._print(self._style.line(f"{self._scope()}: {summary}", "bold"), Text())
+        rows = driven_rows(self._snapshot, driven, self._style)
+        significant = [example for example in driven.examples if example.is_significant]
+        if significant:
+            self._print(*driven_bars(self._snapshot, driven, self._style, self._width, _BAR_LINES))
+        elif driven.examples:
+            self._print(rows[0].title)
+        examples = significant or driven.examples
+        self._print_images([example.example for example in examples], _IMAGE_ROWS)
+        self._print(*driven_example_lines(self._snapshot, examples[:top], self._style))
+        if len(examples) > top:
+            self._print(self._style.line(f"{self._style.ellipsis} {len(examples) - top:,} more", self._style.quiet))
+        self._explain("the examples")
+
+    def _scope(self) -> str:
+        """Return the target, or the class of it, that the question is about."""
+        target, target_class = self._snapshot.target_info.name, self._question.target_class
+        name = f'target "{printable(target, _NAME)}"'
+        return f'class "{printable(target_class, _NAME)}" of {name}' if target_class is not None else name
+
+    def _print(self, *lines: Text) -> None:
+        for line in lines:
+            self._screen.console.print(line)
+
+    def _print_images(self, examples: Sequence[int], rows: int) -> None:
+        if self.problem:
+            return
+        try:
+            images = pictures_of(self._snapshot, examples[: rows * per_row(self._screen, self._columns)])
+        except ResultsError as error:
+            self.problem = str(error)
+            return
+        if len(images):
+            print_pictures(self._screen, images, self._columns)
+
+    def _explain(self, scope: str) -> None:
+        explained = subpopulations_explained(self._snapshot, self._question, scope)
+        self._print(Text(), self._style.line(explained, self._style.quiet))
+
+
+def _next_command(
+    snapshot: RunSnapshot, question: Question, classes: Sequence[ClassSubpopulations], results: Path
+) -> str:
+    """Return the command to go on with: for a class, for the group that drives most of it, or for an example."""
+    best = max(classes, key=lambda one_class: one_class.n_assigned)
+    if question.target_class is None:
+        question = replace(question, target_class=snapshot.target_info.classes[best.label])
+        return question.command(results, "subpops")
+    if best.subpopulations:
+        group = snapshot.info.source.groups[best.subpopulations[0].group]
+        return question.command(results, "subpops", source=group)
+    return replace(question, target_class=None, example=best.unassigned[0].example).command(results, "show")
 
 
 def _write_list(snapshot: RunSnapshot, examples: Sequence[DrivenExample], path: Path) -> None:

@@ -15,6 +15,7 @@ from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
 from tui_influence.render.example import example_lines
 from tui_influence.render.format import cut, plain
+from tui_influence.render.run import preparing_lines, retraining_line, retraining_problems
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview
 from tui_influence.tui.actions import CHANGING, bindings
@@ -24,7 +25,6 @@ from tui_influence.tui.operations import RunOperations, has_graphics
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState
 from tui_influence.tui.widgets.image_view import ImageView
 from tui_influence.tui.widgets.incremental_text import IncrementalText
-from tui_influence.tui.widgets.pruning_standing import retrainings, starting, troubles
 
 
 class ImageScreen(Screen[int]):
@@ -122,13 +122,13 @@ class ImageScreen(Screen[int]):
         run, result = counterfactual.run, counterfactual.result
         if run is None:
             return []
-        lines = starting(self._state.preparing.get(run.root, ""), style)
+        lines = preparing_lines(self._state.preparing.get(run.root, ""), style)
         if run.error:
             lines.append(Text(f"its verification: {plain(run.error, style.ascii)}", style=style.error))
         overview = run.overview
         if overview is None or not counterfactual.exists:
             return lines
-        lines += [retrainings(overview, style, width), *troubles(overview, style)]
+        lines += [retraining_line(overview, style, width), *retraining_problems(overview, style)]
         if result.error:
             lines.append(Text(plain(result.error, style.ascii), style=style.error))
         if result.value is not None:

@@ -29,6 +29,8 @@ from tui_influence.render.gains import (
     predicted_gains,
 )
 from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
+from tui_influence.render.pruning_plan import choice_lines, cost_lines
+from tui_influence.render.run import preparing_lines, retraining_line, retraining_problems
 from tui_influence.render.style import NARROW
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.heartbeat import State
@@ -37,16 +39,22 @@ from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import attempt
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.operations import RunOperations
+from tui_influence.tui.operations import RunOperations, plan_summary
 from tui_influence.tui.screens.base import QueryScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState, marked_classes
 from tui_influence.tui.widgets.incremental_text import IncrementalText
 from tui_influence.tui.widgets.input import NAME, NUMBERS
-from tui_influence.tui.widgets.pruning_standing import proposal_lines, pruning_standing
 from tui_influence.tui.widgets.table import ArmTable, Table
 
 _CHOOSING = ("numbers", "list", "seeds", "baselines", "time", "train")
+_CHOICES = {
+    "drop": "prune.numbers",
+    "list": "prune.list",
+    "seeds": "prune.seeds",
+    "baselines": "prune.baselines",
+}
+"""Actions that change a choice."""
 _SEEDS = (3, 5, 10, 20, 50)
 
 
@@ -352,8 +360,7 @@ class PruneScreen(QueryScreen):
 
     def _show_proposal(self) -> None:
         state = self.state
-        width = self.size.width - 4
-        lines = proposal_lines(state, keys_of(self.app), width)
+        lines = self._proposal_lines(self.size.width - 4)
         plan = state.pruning.plan
         preview = plan.value
         if preview is not None and not plan.error:
@@ -365,11 +372,48 @@ class PruneScreen(QueryScreen):
                 lines += predicted_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposal-text", IncrementalText).show(lines)
 
+    def _proposal_lines(self, width: int) -> list[Text]:
+        """Return what is chosen, each with the key that changes it, and what that takes: models and time."""
+        state, pruning, style, keys = self.state, self.state.pruning, self.state.style, keys_of(self.app)
+        title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
+        plan = plan_summary(state)
+        keys_of_choices = {label: keys.first(action) for label, action in _CHOICES.items()}
+        lines = [
+            Text(plain(title, style.ascii)[:width], style="bold"),
+            *preparing_lines(state.preparing.get(pruning.run.root, ""), style),
+            *choice_lines(plan, keys_of_choices, style, width),
+            Text(),
+        ]
+        if state.overview is not None and not state.overview.finished:
+            lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=style.quiet))
+        elif pruning.plan.error:
+            lines.append(Text(plain(pruning.plan.error, style.ascii), style=style.error))
+        elif pruning.plan.value is None:
+            lines.append(Text("working out what that comes to...", style=style.quiet))
+        else:
+            lines += cost_lines(plan, keys.first("prune.time"), style)
+        return lines
+
+    def _state_lines(self, width: int) -> list[Text]:
+        """Return the state of the pruning that is open."""
+        pruning, style = self.state.pruning, self.state.style
+        run = pruning.run
+        name = Text(plain(pruning.name, style.ascii)[:30], style="bold")
+        if run.overview is None:
+            return [Text.assemble(name, (f"  {run.error or 'reading the pruning...'}", style.quiet))]
+        lines = [
+            retraining_line(run.overview, style, width, name),
+            *preparing_lines(self.state.preparing.get(run.root, ""), style),
+        ]
+        if run.error:
+            lines.append(Text(f"cannot be read any more: {plain(run.error, style.ascii)}", style=style.error))
+        return [*lines, *retraining_problems(run.overview, style)]
+
     def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
         width, style = self.size.width - 2, state.style
         wide = self.size.width >= _WIDE
-        lines = pruning_standing(state, width)
+        lines = self._state_lines(width)
         measured = pruning.arms.value
         if pruning.arms.error:
             lines.append(Text(plain(pruning.arms.error, style.ascii), style=style.error))

@@ -57,7 +57,7 @@ class ImageGrid(Widget, can_focus=True):
         self._shelf = 0
         self._cursors: list[int] = []
         self._image_size: int | None = None
-        self._drawn: list[ImageStrips | None] = []
+        self._drawn: list[tuple[ImageStrips | None, bool]] = []
 
     @property
     def current(self) -> CaptionedImage | None:
@@ -100,7 +100,8 @@ class ImageGrid(Widget, can_focus=True):
 
     def redraw(self) -> None:
         """Draw again if other pictures than before can be seen."""
-        if self._drawn != (drawn := [self._images.get(key) for key in self._keys(0)]):
+        drawn = [(self._images.get(key), self._images.is_missing(key)) for key in self._keys(0)]
+        if self._drawn != drawn:
             self._drawn = drawn
             self.refresh()
 
