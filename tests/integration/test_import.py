@@ -113,7 +113,7 @@ def test_what_reads_a_run_reads_an_import(given, tmp_path, command):
 @pytest.mark.parametrize("command", [("resume",), ("prune",), ("prune", "--dry-run"), ("prune", "--report")])
 def test_what_trains_refuses_an_import_in_one_line(given, tmp_path, command):
     assert run("import", *given, tmp_path / "out").code == 0
-    refused(command[0], tmp_path / "out", *command[1:], code=2, reason="was imported: it holds no config")
+    refused(command[0], tmp_path / "out", *command[1:], code=2, reason="was imported: it has no config")
 
 
 async def test_the_app_opens_an_import(given, tmp_path):
