@@ -75,7 +75,7 @@ def stops(target_class: str) -> tuple[Stop, ...]:
             "probe",
             "The test images of one target class by the source class that drives each, in the app",
             ("escape", "6", "v", "c", *target_class, "enter"),
-            (f"{target_class}, margin", "told apart"),
+            (f"{target_class}, margin", "images assigned"),
         ),
     )
 
@@ -97,9 +97,13 @@ def commands(target_class: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
         (
             "subpops",
             ("--class", target_class, "--top", "4"),
-            "Test images of one target class, told apart by the source class that drives each",
+            "Subpopulations of one target class, by the source class that drives each",
         ),
-        ("failures", ("--top", "4"), "Test images that most models get wrong, and the source classes to blame"),
+        (
+            "failures",
+            ("--top", "4"),
+            "Test images that most models get wrong, and the source classes that hurt them",
+        ),
     )
 
 

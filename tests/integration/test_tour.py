@@ -71,7 +71,7 @@ def test_the_tour_shows_what_is_on_the_screens_of_any_run(tmp_path):
     assert "tinfl subpops results/run --class y --top 4" in texts["subpops"]
     assert any(text.startswith('class "y" of target "digits"') for text in texts["subpops"])
     assert "tinfl failures results/run --top 4" in texts["failures"]
-    assert len([text for text in texts["failures"] if re.fullmatch(r"example \d+", text)]) == 4
+    assert len([text for text in texts["failures"] if re.fullmatch(r"example \d+, .+", text)]) == 4
     assert "tinfl leaks results/images --top 4" in texts["leaks"]
     assert [text for text in texts["leaks"] if text.startswith("helped")]
     # Grey images of two tones: both are drawn, as shapes.

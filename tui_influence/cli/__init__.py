@@ -1,16 +1,15 @@
-"""The command line: one small module a command.
+"""The command line: one module for each command.
 
-`output` owns stdout, `diagnostics` owns stderr and exit codes. A command imports what it needs when it runs, so
-that `tinfl --help` and `tinfl status` answer at once.
+`output` writes to stdout, `diagnostics` to stderr; it also chooses exit codes.
 """
+
+import io
+import sys
 
 
 def main() -> None:
     """Run the command line (the `tinfl` script)."""
-    import io
-    import sys
-
-    from tui_influence.cli.app import app
+    from tui_influence.cli.app import app  # here, because it is a module of this package
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

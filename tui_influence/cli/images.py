@@ -1,9 +1,7 @@
-"""What stdout can show of a picture: characters and colours, or the terminal's own graphics; and how large.
+"""Images on stdout, as characters or by the terminal's own graphics: alone, beside text, or in rows.
 
-Nothing is asked of the terminal. Where stdout is no terminal, pictures are characters without colour, unless the
-command line says otherwise.
-
-Rows of pictures on stdout: as many side by side as fit, by characters or by the terminal's own graphics.
+The terminal is not queried. If stdout is not a terminal, images are characters without colour, unless the command
+line asks for something else.
 """
 
 import os
@@ -33,23 +31,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-LARGEST = 64
-"""Columns that a picture takes at most, unless it is asked for more."""
-SMALLEST = 16
-"""Columns that a picture takes at least, also where it then scrolls: one can still tell what it shows."""
+MAX_COLUMNS = 64
+"""Width of an image, at most, unless the command line asks for more."""
+MIN_COLUMNS = 16
+"""Width of an image, at least, even if it then scrolls: a smaller one cannot be recognised."""
 _COLOURED = {"truecolor": Ink.BLOCKS, "256": Ink.BLOCKS_256}
-"""What pictures are drawn with by the colours that rich finds."""
+"""How images are drawn, by the colours that rich detects."""
 _PIPED = 32
-"""Columns of a picture on no terminal."""
+"""Width of an image if stdout is not a terminal."""
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """Where pictures and words go.
+class ImageOutput:
+    """Stdout and how images are drawn on it.
 
     Attributes:
         console: on stdout.
-        ink: what pictures are drawn with as text.
+        ink: how images are drawn as text.
         protocol: the terminal's own graphics, if they are used instead.
         dark: for a dark background.
     """
@@ -64,40 +62,40 @@ class Canvas:
         """Colours and signs of text."""
         return Style(self.ink is Ink.ASCII, self.dark, dims=True)
 
-    def columns(self, side: int, wanted: int | None, most: int, lines: int) -> int:
-        """Return how wide a square picture is shown.
+    def fit_columns(self, side: int, requested: int | None, room: int, lines: int) -> int:
+        """Return the width of a square image, in cells.
 
         Args:
             side: its pixels.
-            wanted: what was asked for; None finds a size at which, if it can be, every pixel is equally large.
-            most: cells that there are.
-            lines: of the terminal that are left for words.
+            requested: cells; None for a width at which, where possible, every pixel is equally large.
+            room: cells that there are.
+            lines: lines of the terminal that text needs.
         """
-        if wanted is not None:
-            return min(wanted, self.console.width)
+        if requested is not None:
+            return min(requested, self.console.width)
         if output.is_terminal():
-            most = min(most, LARGEST, max(2 * (self.console.height - lines), SMALLEST))
+            room = min(room, MAX_COLUMNS, max(2 * (self.console.height - lines), MIN_COLUMNS))
         else:
-            most = min(most, _PIPED)
-        return most - most % side if side <= most and self.protocol is None else most
+            room = min(room, _PIPED)
+        return room - room % side if side <= room and self.protocol is None else room
 
-    def drawn(self, pixels: "NDArray[np.uint8]", columns: int) -> "Drawn":
-        """Return a picture as text that can stand beside other text: (h, w, C) uint8 in so many columns."""
+    def draw(self, pixels: "NDArray[np.uint8]", columns: int) -> "Drawn":
+        """Return an image, (h, w, C) uint8, as text of some columns that can stand beside other text."""
         return Drawn(draw_image(pixels, columns, self.ink, dark=self.dark), columns)
 
     def show(self, pixels: "NDArray[np.uint8]", columns: int) -> None:
-        """Show a picture above what is written next, by the terminal's own graphics if they are used."""
+        """Print an image, by the terminal's own graphics if they are used."""
         if self.protocol is None:
-            self.console.print(self.drawn(pixels, columns), end="")
+            self.console.print(self.draw(pixels, columns), end="")
         else:
-            from tui_influence.images.escape_sequences import escape_sequence
+            from tui_influence.images.escape_sequences import escape_sequence  # here, because it loads Pillow
 
             output.write_line(escape_sequence(pixels, columns, self.protocol))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture as something that rich lays out."""
+    """An image as something that rich lays out."""
 
     rows: TextImage
     columns: int
@@ -111,27 +109,29 @@ class Drawn:
         return Measurement(self.columns, self.columns)
 
 
-def canvas(color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, ascii_only: bool) -> Canvas:
+def make_image_output(
+    color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, ascii_only: bool
+) -> ImageOutput:
     """Find out what stdout can show, as far as the command line leaves it open.
 
     Raises:
         ConfigError: the command line asks for the terminal's own graphics, and term-image is not here.
     """
     console = output.console(color)
-    colours = None if console.no_color else console.color_system
-    ink = Ink.ASCII if ascii_only else _COLOURED.get(colours or "", Ink.SHADES)
-    used = None
+    color_system = None if console.no_color else console.color_system
+    ink = Ink.ASCII if ascii_only else _COLOURED.get(color_system or "", Ink.SHADES)
+    graphics_protocol = None
     if protocol in tuple(Protocol):
         if problem := library_problem():
             raise ConfigError(f"--protocol {protocol}: {problem}; remedy: {LIBRARY_REMEDY}")
-        used = Protocol(protocol)
+        graphics_protocol = Protocol(protocol)
     elif protocol == "auto" and ink in _COLOURED.values() and output.is_terminal() and not library_problem():
-        used = detect_protocol(os.environ).protocol
-    return Canvas(console, ink, used, theme == "dark")
+        graphics_protocol = detect_protocol(os.environ).protocol
+    return ImageOutput(console, ink, graphics_protocol, theme == "dark")
 
 
 COLUMNS = 16
-"""Width of a picture, in cells."""
+"""Width of an image in a row, in cells."""
 _GAP = 2
 """Cells between two of them."""
 _MIN_ROOM = 30
@@ -151,19 +151,19 @@ _PROMPT = 2
 _WITHOUT = "imported without pictures"
 
 
-def pictures_of(reading: RunSnapshot, examples: Sequence[int]) -> "NDArray[np.uint8]":
-    """Return the pictures of some test examples, (len(examples), side, side, C) uint8.
+def example_images(snapshot: RunSnapshot, examples: Sequence[int]) -> "NDArray[np.uint8]":
+    """Return the stored images of some test examples, (len(examples), side, side, C) uint8.
 
     Raises:
-        ResultsError: the run's pictures are missing, damaged, or not those of its examples.
+        ResultsError: the run's images are missing, damaged, or not those of its examples.
     """
-    if reading.info.is_imported and not reading.info.resolution:
+    if snapshot.info.is_imported and not snapshot.info.resolution:
         raise ResultsError(_WITHOUT)
-    kept, n = read_thumbnails(reading.paths.target(reading.target)), reading.target_info.test
-    if len(kept) != n:
-        raise ResultsError(f"the run keeps {len(kept):,} pictures of {n:,} test examples: is it half copied?")
-    found: NDArray[np.uint8] = kept[list(examples)]
-    return found
+    thumbnails, n = read_thumbnails(snapshot.paths.target(snapshot.target)), snapshot.target_info.test
+    if len(thumbnails) != n:
+        raise ResultsError(f"the run keeps {len(thumbnails):,} pictures of {n:,} test examples: is it half copied?")
+    images: NDArray[np.uint8] = thumbnails[list(examples)]
+    return images
 
 
 def source_images(snapshot: RunSnapshot, group: int) -> "NDArray[np.uint8]":
@@ -207,25 +207,25 @@ class StoredImages:
         return images[indices[0]] if len(indices) else None
 
 
-def room_beside(canvas: Canvas, images: int, wanted: int | None) -> tuple[int, int]:
+def room_beside(canvas: ImageOutput, images: int, requested_columns: int | None) -> tuple[int, int]:
     """Return how wide each of some images is, and how wide lines beside them are, or below them if there is no room.
 
     Args:
         canvas: the output.
         images: side by side.
-        wanted: cells of an image; None for the usual number.
+        requested_columns: cells of an image; None for the usual number.
     """
     width = canvas.console.width
-    columns = min(wanted or COLUMNS, max(width // max(images, 2) - _GAP, 2))
+    columns = min(requested_columns or COLUMNS, max(width // max(images, 2) - _GAP, 2))
     room = width - images * (columns + _GAP)
     return columns, width if canvas.protocol is not None or room < _MIN_ROOM else room
 
 
 def print_beside(
-    canvas: Canvas, images: "Sequence[NDArray[np.uint8]]", lines: Sequence[Text], wanted: int | None
+    canvas: ImageOutput, images: "Sequence[NDArray[np.uint8]]", lines: Sequence[Text], requested_columns: int | None
 ) -> None:
     """Print images side by side, and lines beside them, or below them where there is no room; then a blank line."""
-    columns, room = room_beside(canvas, len(images), wanted)
+    columns, room = room_beside(canvas, len(images), requested_columns)
     lines = [canvas.style.clipped(line, room) for line in lines]
     if not images:
         canvas.console.print(*lines, Text(), sep="\n")
@@ -235,18 +235,18 @@ def print_beside(
         canvas.console.print(*lines, Text(), sep="\n")
     else:
         grid = Table.grid(padding=(0, _GAP, 0, 0))
-        drawn = [canvas.drawn(pixels, columns) for pixels in images]
+        drawn = [canvas.draw(pixels, columns) for pixels in images]
         below = room == canvas.console.width
         grid.add_row(*drawn, *([] if below else [Group(*lines)]))
         canvas.console.print(grid, *(lines if below else []), Text(), sep="\n")
 
 
 def print_large(
-    canvas: Canvas,
+    canvas: ImageOutput,
     pixels: "NDArray[np.uint8] | None",
     lines: Callable[[int, int | None], list[Text]],
     below: list[Text],
-    wanted: int | None,
+    requested_columns: int | None,
 ) -> None:
     """Print one image as large as fits, with lines beside it where there is room, else below it.
 
@@ -255,7 +255,7 @@ def print_large(
         pixels: the image, (side, side, C) uint8; None prints the lines only.
         lines: returns the lines for a width and, on a terminal, a height.
         below: further lines, below both.
-        wanted: cells of the image; None for as many as fit.
+        requested_columns: cells of the image; None for as many as fit.
     """
     console, width = canvas.console, canvas.console.width
     height = console.height - height_of(below, width) - _PROMPT if output.is_terminal() else None
@@ -263,60 +263,60 @@ def print_large(
         console.print(*lines(width, height), *below, sep="\n")
         return
     room = width - _GAP - _LARGE_ROOM
-    columns = canvas.columns(pixels.shape[1], wanted, room, _LARGE_MARGIN)
+    columns = canvas.fit_columns(pixels.shape[1], requested_columns, room, _LARGE_MARGIN)
     if canvas.protocol is None and _MIN_LARGE <= room >= columns:
         grid = Table.grid(padding=(0, _GAP, 0, 0))
-        grid.add_row(canvas.drawn(pixels, columns), Group(*lines(width - columns - _GAP, height)))
+        grid.add_row(canvas.draw(pixels, columns), Group(*lines(width - columns - _GAP, height)))
         console.print(grid, *below, sep="\n")
         return
     text = [*lines(width, None if height is None else height - _LARGE_HEIGHT), *below]
-    canvas.show(pixels, canvas.columns(pixels.shape[1], wanted, width, height_of(text, width) + _PROMPT))
+    canvas.show(pixels, canvas.fit_columns(pixels.shape[1], requested_columns, width, height_of(text, width) + _PROMPT))
     console.print(*text, sep="\n")
 
 
-def say_why_no_pictures(reading: RunSnapshot, problem: str) -> None:
-    """Say why there are none, if so; of a run that was imported there is nothing to be mended."""
-    if problem and reading.info.is_imported:
+def report_missing_images(snapshot: RunSnapshot, problem: str) -> None:
+    """Report why there are no images, if there are none; an imported run never has any, so that is a note."""
+    if problem and snapshot.info.is_imported:
         diagnostics.note(problem)
     elif problem:
         diagnostics.warn(f"no picture: {problem}")
 
 
-def per_row(canvas: Canvas, wanted: int | None) -> int:
-    """Return how many pictures stand side by side, each in `wanted` cells or, if None, in as many as is usual."""
-    columns = min(wanted or COLUMNS, canvas.console.width)
+def images_per_row(canvas: ImageOutput, requested_columns: int | None) -> int:
+    """Return how many images stand side by side, each in `requested_columns` cells; None for the usual number."""
+    columns = min(requested_columns or COLUMNS, canvas.console.width)
     return max(1, (canvas.console.width + _GAP) // (columns + _GAP))
 
 
-def print_pictures(canvas: Canvas, pictures: "NDArray[np.uint8]", wanted: int | None) -> None:
-    """Show pictures, (s, side, side, C) uint8, in rows.
+def print_images(canvas: ImageOutput, images: "NDArray[np.uint8]", requested_columns: int | None) -> None:
+    """Print images, (s, side, side, C) uint8, in rows.
 
     Args:
-        canvas: where to.
-        pictures: at least one.
-        wanted: cells that each takes; None for as many as is usual.
+        canvas: the output.
+        images: at least one.
+        requested_columns: cells of each; None for the usual number.
     """
-    columns = min(wanted or COLUMNS, canvas.console.width)
-    step = per_row(canvas, wanted)
-    rows = [pictures[start : start + step] for start in range(0, len(pictures), step)]
+    columns = min(requested_columns or COLUMNS, canvas.console.width)
+    step = images_per_row(canvas, requested_columns)
+    rows = [images[start : start + step] for start in range(0, len(images), step)]
     if canvas.protocol is None:
         _print_rows(canvas, rows, columns)
         return
-    side = pictures.shape[1]
+    side = images.shape[1]
     sheet = _sheet(rows, gap=max(1, round(side * _GAP / columns)), background=0 if canvas.dark else 255)
     canvas.show(sheet, min(round(sheet.shape[1] * columns / side), canvas.console.width))
 
 
 def print_captioned(
-    canvas: Canvas,
+    canvas: ImageOutput,
     images: "Sequence[NDArray[np.uint8] | None]",
     captions: Sequence[Sequence[Text]],
-    wanted: int | None,
+    requested_columns: int | None,
 ) -> None:
     """Print images with lines below each, in rows; of a missing image, the lines only."""
-    columns, step = min(wanted or COLUMNS, canvas.console.width), per_row(canvas, wanted)
+    columns, step = min(requested_columns or COLUMNS, canvas.console.width), images_per_row(canvas, requested_columns)
     cells = [
-        Group(*([] if pixels is None else [canvas.drawn(pixels, columns)]), *lines)
+        Group(*([] if pixels is None else [canvas.draw(pixels, columns)]), *lines)
         for pixels, lines in zip(images, captions, strict=True)
     ]
     for start in range(0, len(cells), step):
@@ -325,15 +325,15 @@ def print_captioned(
         canvas.console.print(grid, Text(), sep="\n")
 
 
-def _print_rows(canvas: Canvas, rows: "Sequence[NDArray[np.uint8]]", columns: int) -> None:
+def _print_rows(canvas: ImageOutput, rows: "Sequence[NDArray[np.uint8]]", columns: int) -> None:
     for row in rows:
         grid = Table.grid(padding=(0, _GAP, 0, 0))
-        grid.add_row(*(canvas.drawn(pixels, columns) for pixels in row))
+        grid.add_row(*(canvas.draw(pixels, columns) for pixels in row))
         canvas.console.print(grid, Text(), sep="\n")
 
 
 def _sheet(rows: "Sequence[NDArray[np.uint8]]", gap: int, background: int) -> "NDArray[np.uint8]":
-    """Return rows of (s, side, side, C) pictures as one picture, with a gap of so many pixels between two."""
+    """Return rows of (s, side, side, C) images as one image, `gap` pixels apart."""
     import numpy as np
 
     side, channels = rows[0].shape[1], rows[0].shape[-1]

@@ -62,7 +62,7 @@ def draw_image(pixels: "NDArray[np.uint8]", columns: int, ink: Ink, *, dark: boo
         from tui_influence.images.blocks import draw_blocks  # here, because it loads numpy
 
         return draw_blocks(image, indexed=ink is Ink.BLOCKS_256)
-    from tui_influence.images.glyphs import ASCII, SHADES, draw_glyphs
+    from tui_influence.images.glyphs import ASCII, SHADES, draw_glyphs  # here, because it loads numpy
 
     return draw_glyphs(image, ASCII if ink is Ink.ASCII else SHADES, dark=dark)
 

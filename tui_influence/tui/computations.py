@@ -22,8 +22,11 @@ from tui_influence.store.paths import Paths
 from tui_influence.tui.background import attempt
 from tui_influence.tui.image_cache import ImageKey, ImageStrips
 from tui_influence.tui.probes import PROBES
-from tui_influence.tui.queries import QueryInput
-from tui_influence.tui.state import GroupDetail, GroupQuestion
+from tui_influence.tui.state import (
+    GroupDetail,
+    GroupQuestion,
+    QueryInput,
+)
 
 T = TypeVar("T")
 

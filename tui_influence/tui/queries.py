@@ -7,44 +7,19 @@ the computations.
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 from tui_influence.analysis.types import ProbeKind
-from tui_influence.runs.overview import Overview
-from tui_influence.store.run_info import RunInfo
 from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.messages import ImagesDrawn
-from tui_influence.tui.state import AnyQuery, RunHandle, RunState, run_query
+from tui_influence.tui.state import AnyQuery, QueryInput, RunHandle, RunState, run_query
 
 if TYPE_CHECKING:
-    from tui_influence.analysis.snapshot import RunSnapshot
-
-
-@dataclass(frozen=True)
-class QueryInput:
-    """The input of a query, as it was when the computation started.
-
-    Attributes:
-        models: the number of models; a query is computed again when it changes.
-        root: the results directory that is read.
-        info: the contents of its run.json.
-        ended: no more models come.
-        overviews: of the sweep, and of the pruning on the screen.
-        snapshots: the latest snapshot of each target.
-    """
-
-    models: int
-    root: Path
-    info: RunInfo
-    ended: bool
-    overviews: tuple[Overview, Overview | None]
-    snapshots: "dict[str | None, RunSnapshot]"
+    pass
 
 
 def _from_run(state: RunState, run: RunHandle, models: int, *, ended: bool = False) -> QueryInput | None:
@@ -151,11 +126,10 @@ class QueryRunner:
 
 
 def _computation(name: str) -> Callable[[QueryInput, Any], Any]:
-    # Both load numpy, which must not happen before the first paint; one loads pydantic and all that retrains, too.
     if name in _OF_RETRAININGS:
-        from tui_influence.tui import retrainings
+        from tui_influence.tui import retrainings  # here, because it loads numpy, pydantic and all that retrains
 
         return retrainings.COMPUTE[name]
-    from tui_influence.tui import computations
+    from tui_influence.tui import computations  # here, because it loads numpy
 
     return computations.COMPUTE[name]

@@ -34,7 +34,9 @@ from tui_influence.runs.supervisor import Observer
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning, read_arms
 from tui_influence.store.run_info import RunInfo
-from tui_influence.tui.queries import QueryInput
+from tui_influence.tui.state import (
+    QueryInput,
+)
 
 
 def _prunings(inputs: QueryInput, question: None) -> tuple[str, ...]:

@@ -452,3 +452,24 @@ class RunState:
         """Take over groups that were marked, and propose an arm that drops them."""
         self.pruning.marked = groups
         self.request_arms(replace(self.pruning.request, lists=(marked_classes(ArmKind.DROP, groups),)))
+
+
+@dataclass(frozen=True)
+class QueryInput:
+    """The input of a query, as it was when the computation started.
+
+    Attributes:
+        models: the number of models; a query is computed again when it changes.
+        root: the results directory that is read.
+        info: the contents of its run.json.
+        ended: no more models come.
+        overviews: of the sweep, and of the pruning on the screen.
+        snapshots: the latest snapshot of each target.
+    """
+
+    models: int
+    root: Path
+    info: RunInfo
+    ended: bool
+    overviews: tuple[Overview, Overview | None]
+    snapshots: "dict[str | None, RunSnapshot]"

@@ -31,6 +31,7 @@ def explore(options: ExploreOptions) -> None:
     from tui_influence.tui import background
 
     background.disable_gc()
+    # After that, because these are most of what is loaded.
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.keymap import user_keys
 

@@ -10,12 +10,12 @@ from tui_influence.analysis.types import Failures
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.prune import show_with_cost, warn_of_missing_models
 from tui_influence.cli.images import (
-    Canvas,
-    canvas,
-    pictures_of,
+    ImageOutput,
+    example_images,
+    make_image_output,
     print_beside,
+    report_missing_images,
     room_beside,
-    say_why_no_pictures,
 )
 from tui_influence.cli.launch import device_list, start
 from tui_influence.cli.options.questions import FailuresOptions
@@ -76,13 +76,13 @@ def failures(options: FailuresOptions) -> None:
     if options.json:
         output.write_json(failures_document(snapshot, question, result))
     elif options.csv is None:
-        screen = canvas(options.color, "blocks", options.theme, ascii_only=options.ascii_only)
+        screen = make_image_output(options.color, "blocks", options.theme, ascii_only=options.ascii_only)
         problem = _print_failures(screen, snapshot, question, result, options.columns)
-        say_why_no_pictures(snapshot, problem)
+        report_missing_images(snapshot, problem)
 
 
 def _print_failures(
-    screen: Canvas, snapshot: RunSnapshot, question: Question, failures: Failures, columns: int | None
+    screen: ImageOutput, snapshot: RunSnapshot, question: Question, failures: Failures, columns: int | None
 ) -> str:
     """Print failures, each beside its image; return why there are no images, if so."""
     style, console = screen.style, screen.console
@@ -92,7 +92,7 @@ def _print_failures(
         console.print(style.line(failures_summary(failures, scope), "bold"))
     problem, images = "", None
     try:
-        images = pictures_of(snapshot, [failure.example for failure in failures.examples])
+        images = example_images(snapshot, [failure.example for failure in failures.examples])
     except ResultsError as error:
         problem = str(error)
     console.print()

@@ -17,10 +17,10 @@ from tui_influence.analysis.types import Duplicates, Leaks
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.images import (
     COLUMNS,
-    Canvas,
+    ImageOutput,
     StoredImages,
-    canvas,
-    per_row,
+    images_per_row,
+    make_image_output,
     print_beside,
     print_captioned,
     room_beside,
@@ -151,7 +151,7 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
         return
     if removal is not None and options.duplicates:
         return
-    screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+    screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
     if source is not None and groups is not None:
         _print_images(screen, snapshot, question, groups, source, options.columns)
     run, top = quote_path(options.results), options.top or _PAIRS
@@ -167,7 +167,7 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
 
 
 def _print_leaks(
-    screen: Canvas,
+    screen: ImageOutput,
     snapshot: RunSnapshot,
     question: Question,
     leaks: Leaks,
@@ -192,7 +192,7 @@ def _print_leaks(
 
 
 def _print_duplicates(
-    screen: Canvas,
+    screen: ImageOutput,
     snapshot: RunSnapshot,
     duplicates: Duplicates,
     top: int,
@@ -222,18 +222,21 @@ def _print_duplicates(
 
 
 def _print_images(
-    screen: Canvas,
+    screen: ImageOutput,
     snapshot: RunSnapshot,
     question: Question,
     groups: NDArray[np.intp],
     name: str,
-    wanted: int | None,
+    requested_columns: int | None,
 ) -> None:
     """Print the images of a source class that help a target most, and those that hurt it most."""
     console, report = screen.console, rank(snapshot, question).report
     style = screen.style.muted(report.is_noise())
     rows = rows_of_groups(report.ranking, groups)
-    columns, count = min(wanted or COLUMNS, console.width), _IMAGE_ROWS * per_row(screen, wanted)
+    columns, count = (
+        min(requested_columns or COLUMNS, console.width),
+        _IMAGE_ROWS * images_per_row(screen, requested_columns),
+    )
     images, digits = StoredImages(snapshot), value_format([row.influence for row in rows], [row.se for row in rows])
     title = f'Images of source class "{name}" by their influence on {scope(report)}'
     console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
@@ -244,7 +247,7 @@ def _print_images(
     for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
         console.print(Text(), style.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
         captions = [image_caption(row, digits, style, columns) for row in chosen]
-        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions, wanted)
+        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions, requested_columns)
     console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", style), Text(), sep="\n")
 
 

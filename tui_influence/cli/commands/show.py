@@ -19,12 +19,12 @@ from tui_influence.analysis.ranking import rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.images import (
-    Canvas,
-    canvas,
-    pictures_of,
+    ImageOutput,
+    example_images,
+    make_image_output,
+    print_images,
     print_large,
-    print_pictures,
-    say_why_no_pictures,
+    report_missing_images,
     source_images,
 )
 from tui_influence.cli.options.questions import ShowOptions
@@ -56,18 +56,18 @@ def show(options: ShowOptions) -> None:
         snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
         screen = None
         if not options.json:
-            screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+            screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
         if options.source is not None:
             _show_source(screen, snapshot, question, options.source, options.columns)
         else:
             _show_example(screen, snapshot, question, options.columns)
 
 
-def _show_example(screen: Canvas | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+def _show_example(screen: ImageOutput | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
     """Show an example; without a screen, write JSON."""
     (example,) = select_examples(snapshot.target_info, snapshot.examples, question).tolist()
     report = explain_example(snapshot, question, example)
-    image, problem = _images_or_problem(lambda: pictures_of(snapshot, [example])[0])
+    image, problem = _images_or_problem(lambda: example_images(snapshot, [example])[0])
     _warn(snapshot, report.drivers.warnings, problem)
     classes = snapshot.target_info.classes
     if screen is None:
@@ -86,7 +86,7 @@ def _show_example(screen: Canvas | None, snapshot: RunSnapshot, question: Questi
 
 
 def _show_source(
-    screen: Canvas | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
+    screen: ImageOutput | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
 ) -> None:
     """Show a source class; without a screen, write JSON."""
     group = group_index(snapshot.info, name)
@@ -103,7 +103,7 @@ def _show_source(
     width, style = screen.console.width, screen.style.muted(report.is_noise())
     stored = ""
     if samples is not None:
-        print_pictures(screen, samples, columns)
+        print_images(screen, samples, columns)
         stored = f", {len(samples)} of them shown"
     screen.console.print(
         group_heading(report, row, None, style, width),
@@ -130,7 +130,7 @@ def _images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:
 def _warn(snapshot: RunSnapshot, warnings: tuple[str, ...], problem: str) -> None:
     for warning in warnings:
         diagnostics.warn(warning)
-    say_why_no_pictures(snapshot, problem)
+    report_missing_images(snapshot, problem)
 
 
 @contextmanager

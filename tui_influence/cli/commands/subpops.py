@@ -13,7 +13,14 @@ from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.analysis.types import ClassSubpopulations, DrivenExample, DrivenExamples
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.images import Canvas, canvas, per_row, pictures_of, print_pictures, say_why_no_pictures
+from tui_influence.cli.images import (
+    ImageOutput,
+    example_images,
+    images_per_row,
+    make_image_output,
+    print_images,
+    report_missing_images,
+)
 from tui_influence.cli.options.questions import SubpopsOptions
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
@@ -85,7 +92,7 @@ def subpops(options: SubpopsOptions) -> None:
         else:
             output.write_json(classes_document(snapshot, question, by_class, options.top))
     elif options.csv is None and options.export is None:
-        screen = canvas(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+        screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
         printer = _Printer(screen, snapshot, question, options.columns)
         if by_source is not None:
             printer.print_driven(by_source, options.top or _EXAMPLES)
@@ -93,7 +100,7 @@ def subpops(options: SubpopsOptions) -> None:
             printer.print_class(by_class[0], options.top or _SUBPOPULATIONS)
         else:
             printer.print_classes(by_class, options.top or _SUBPOPULATIONS)
-        say_why_no_pictures(snapshot, printer.problem)
+        report_missing_images(snapshot, printer.problem)
         if by_source is None:
             diagnostics.info(f"next: {_next_command(snapshot, question, by_class, options.results)}")
 
@@ -101,7 +108,7 @@ def subpops(options: SubpopsOptions) -> None:
 class _Printer:
     """Prints subpopulations with their images; `problem` says why there are no images."""
 
-    def __init__(self, screen: Canvas, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+    def __init__(self, screen: ImageOutput, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
         self._screen, self._snapshot, self._question, self._columns = screen, snapshot, question, columns
         self._style, self._width = screen.style, screen.console.width
         self.problem = ""
@@ -160,12 +167,12 @@ class _Printer:
         if self.problem:
             return
         try:
-            images = pictures_of(self._snapshot, examples[: rows * per_row(self._screen, self._columns)])
+            images = example_images(self._snapshot, examples[: rows * images_per_row(self._screen, self._columns)])
         except ResultsError as error:
             self.problem = str(error)
             return
         if len(images):
-            print_pictures(self._screen, images, self._columns)
+            print_images(self._screen, images, self._columns)
 
     def _explain(self, scope: str) -> None:
         explained = subpopulations_explained(self._snapshot, self._question, scope)
