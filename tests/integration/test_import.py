@@ -242,7 +242,7 @@ def test_a_missing_file_a_taken_place_and_too_few_models_are_refused(given, tmp_
     refused("import", *given, "--heldout", 119, tmp_path / "out", code=2, reason="at least 2 others")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
-    refused("import", *given, tmp_path / "taken", code=2, reason="makes a new directory")
+    refused("import", *given, tmp_path / "taken", code=2, reason="writes a new directory")
     np.savez(tmp_path / "images.npz", x=np.zeros((3, 8, 8), np.uint8))
     refused("import", *given, "--images", tmp_path / "images.npz", tmp_path / "out", code=2, reason="3 images, but")
 
