@@ -31,7 +31,7 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     wait_for(run_root, "done")
     assert record_bytes(sweep) == reference
     text = tinfl("failures", sweep, "--verify", "--example", 3).stdout
-    assert "drop 4 blamed for example 3" in text
+    assert "drop 4 that hurt example 3" in text
     assert "against keeping everything" in text
     assert "against 4 at random" in text
     summary = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
@@ -65,7 +65,7 @@ async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monk
         output = words(app)
     read = json.loads(tinfl("failures", sweep, "--verify", "--example", result.value.example, "--json").stdout)
     assert read == counterfactual_document(result.value)
-    assert [f"{arm['right']} of 2" in output for arm in read["arms"]] == [True] * 3
+    assert [f"{arm['n_correct']} of 2" in output for arm in read["arms"]] == [True] * 3
 
 
 def test_only_what_lowers_the_margin_is_left_out(sweep):

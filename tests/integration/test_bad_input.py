@@ -217,7 +217,7 @@ def test_what_is_no_results_directory(tmp_path, command):
 
 def test_questions_that_do_not_fit_the_run(finished):
     for arguments, code, reason in [
-        (["--target", "cifar"], 3, 'no target "cifar"'),
+        (["--target", "cifar"], 2, 'no target "cifar"'),
         (["--class", "seven"], 2, 'no class "seven"'),
         (["--example", "100000"], 2, "numbered 0 to 99"),
         (["--example", "-1"], 2, "numbered 0 to 99"),

@@ -36,11 +36,11 @@ def test_csv_and_json_say_the_same(root, tmp_path):
     with (tmp_path / "failures.csv").open() as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     lines = [
-        (str(failure["example"]), one["source"], repr(one["influence"]))
+        (str(failure["example"]), one["group"], repr(one["influence"]))
         for failure in found["failures"]
         for one in failure["harmful_groups"]
     ]
-    assert [(row["example"], row["source"], row["influence"]) for row in rows] == lines
+    assert [(row["example"], row["group"], row["influence"]) for row in rows] == lines
     assert (found["n_wrong"], found["n_low_margin"], found["relative"]) == (2, 0, False)
 
 

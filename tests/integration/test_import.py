@@ -113,7 +113,7 @@ def test_what_reads_a_run_reads_an_import(given, tmp_path, command):
 @pytest.mark.parametrize("command", [("resume",), ("prune",), ("prune", "--dry-run"), ("prune", "--report")])
 def test_what_trains_refuses_an_import_in_one_line(given, tmp_path, command):
     assert run("import", *given, tmp_path / "out").code == 0
-    refused(command[0], tmp_path / "out", *command[1:], code=2, reason="was imported: it holds no config")
+    refused(command[0], tmp_path / "out", *command[1:], code=2, reason="was imported: it has no config")
 
 
 async def test_the_app_opens_an_import(given, tmp_path):
@@ -242,7 +242,7 @@ def test_a_missing_file_a_taken_place_and_too_few_models_are_refused(given, tmp_
     refused("import", *given, "--heldout", 119, tmp_path / "out", code=2, reason="at least 2 others")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
-    refused("import", *given, tmp_path / "taken", code=2, reason="makes a new directory")
+    refused("import", *given, tmp_path / "taken", code=2, reason="writes a new directory")
     np.savez(tmp_path / "images.npz", x=np.zeros((3, 8, 8), np.uint8))
     refused("import", *given, "--images", tmp_path / "images.npz", tmp_path / "out", code=2, reason="3 images, but")
 

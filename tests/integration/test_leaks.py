@@ -163,7 +163,7 @@ def test_a_second_stage_takes_the_classes_that_help_most(finished, tmp_path):
 def test_copies_are_looked_for_on_a_run_over_classes_too(finished):
     document = found(finished, "--duplicates")
     assert document["duplicates"] == []
-    assert document["compared"] == [36 * 12, 100]
+    assert (document["n_source_images"], document["n_examples"]) == (36 * 12, 100)
 
 
 def test_a_run_with_too_few_models_says_how_many_it_takes(finished):
@@ -175,7 +175,7 @@ def test_what_is_asked_must_be_there_and_fit(made, tmp_path):
     results, _ = made
     refused("leaks", results, "--example", 200, code=2, reason="has 200, numbered 0 to 199")
     refused("leaks", results, "--class", "x", code=2, reason='no class "x"')
-    refused("leaks", results, "--target", "x", code=3, reason='no target "x"')
+    refused("leaks", results, "--target", "x", code=2, reason='no target "x"')
     refused("leaks", results, "--models", 9, code=2, reason="--models needs --init")
     refused("leaks", results, "--export-config", tmp_path / "a.toml", code=2, reason="needs --export-remove")
     refused("leaks", results, "--init", tmp_path / "a.toml", code=2, reason="single images already")
@@ -225,7 +225,7 @@ def test_options_that_do_not_fit_together_are_refused(finished, tmp_path, monkey
 
 def test_a_second_stage_replaces_no_file_that_is_there(finished, tmp_path):
     (tmp_path / "images.csv").write_text("mine")
-    refused("leaks", finished, "--init", tmp_path / "images.toml", code=2, reason="exists already")
+    refused("leaks", finished, "--init", tmp_path / "images.toml", code=2, reason="already exists")
     assert (tmp_path / "images.csv").read_text() == "mine"
     assert run("leaks", finished, "--init", tmp_path / "images.toml", "--force").code == 0
     assert (tmp_path / "images.csv").read_text().startswith("path,group\n")

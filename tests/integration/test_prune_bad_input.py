@@ -72,7 +72,7 @@ def test_a_name_that_is_no_name(sweep, name):
 
 
 def test_targets_that_are_not_there_or_weigh_nothing(sweep):
-    refused("prune", sweep, "--target", "digit", code=3, reason='no target "digit"')
+    refused("prune", sweep, "--target", "digit", code=2, reason='no target "digit"')
     refused("prune", sweep, "--target", "digits=0", code=2, reason="is not a weight")
     refused("prune", sweep, "--target", "digits=nan", code=2, reason="is not a weight")
     refused("prune", sweep, "--target", "digits", "--target", "digits=2", code=2, reason="given twice")

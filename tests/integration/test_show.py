@@ -80,7 +80,7 @@ def test_numbers_are_those_of_the_records_and_the_ranking_that_of_rank(paths):
 
     assert found["ranking"] == ranked
     assert found["label"] == "y"
-    assert found["half"] == "estimate"
+    assert found["split"] == "estimate"
     assert sum(vote["share"] for vote in found["predicted"]) == pytest.approx(1)
     assert {vote["label"]: vote["share"] for vote in found["predicted"]}.get("y", 0.0) == found["accuracy"]
     assert found["image"] == [SIDE, SIDE, 1]
@@ -234,7 +234,7 @@ def test_what_to_show_must_be_said_and_be_there(paths):
     refused("show", paths.root, "--source", "zebar", code=2, reason='no class "zebar"; did you mean "zebra"?')
     refused("show", paths.root, "--source", "q" * 300, code=2, reason="no class")
     refused("show", paths.root, "--source", "zebra", "--class", "v", code=2, reason='has no class "v"')
-    refused("show", paths.root, "--example", 1, "--target", "digit", code=3, reason='no target "digit"')
+    refused("show", paths.root, "--example", 1, "--target", "digit", code=2, reason='no target "digit"')
 
 
 def test_a_directory_that_is_no_run_or_has_no_model_yet(tmp_path):

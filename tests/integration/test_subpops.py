@@ -48,8 +48,8 @@ def test_the_parts_of_a_class_are_shown_with_their_pictures(root):
     assert said.out.isascii()
     found = json.loads(run("subpops", root, *EVERYTHING, "--class", "class 0", "--json").out)
     (mixed,) = found["classes"]
-    assert {part["source"] for part in mixed["subpopulations"]} == {"g0", "g1", "g2"}
-    assert mixed["n_assigned"] == sum(part["size"] for part in mixed["subpopulations"])
+    assert {part["group"] for part in mixed["subpopulations"]} == {"g0", "g1", "g2"}
+    assert mixed["n_assigned"] == sum(part["n_examples"] for part in mixed["subpopulations"])
 
 
 def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(root, tmp_path):
@@ -57,8 +57,8 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
     assert run(*asked, "--csv", tmp_path / "driven.csv", "--export", tmp_path / "driven.txt").code == 0
     with (tmp_path / "driven.csv").open() as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    told = [row for row in rows if row["source"]]
-    assert {row["source"] for row in told} == {"g1"}
+    told = [row for row in rows if row["group"]]
+    assert {row["group"] for row in told} == {"g1"}
     assert len(rows) == EXAMPLES
     assert all(float(row["q"]) < 0.05 for row in told)
     assert (tmp_path / "driven.txt").read_text().splitlines() == [row["name"] for row in told]
@@ -74,7 +74,7 @@ def test_the_parts_of_a_class_are_written_as_lists_into_a_folder_that_held_nothi
     assert run(*asked, "--export", tmp_path / "lists").code == 0
     (found,) = json.loads(run(*asked, "--json").out)["classes"]
     expected = {
-        f"{part['source']}.txt": [example["name"] for example in part["examples"]] for part in found["subpopulations"]
+        f"{part['group']}.txt": [example["name"] for example in part["examples"]] for part in found["subpopulations"]
     }
     assert {file.name: file.read_text().splitlines() for file in (tmp_path / "lists").iterdir()} == expected
     refused(*asked, "--export", tmp_path / "lists", code=2, reason="exists")
@@ -102,7 +102,7 @@ def test_all_examples_of_the_classes_are_in_their_csv_and_those_not_told_name_no
     said = run("subpops", root, *EVERYTHING, "--csv", "-")
     rows = list(csv.DictReader(line for line in said.out.splitlines() if not line.startswith("#")))
     assert len(rows) == EXAMPLES
-    assert all((row["source"] == "") == (float(row["q"]) >= 0.05) for row in rows)
+    assert all((row["group"] == "") == (float(row["q"]) >= 0.05) for row in rows)
 
 
 def test_a_run_without_pictures_says_so_and_shows_the_rest(root, tmp_path):

@@ -83,7 +83,7 @@ async def test_a_number_that_cannot_be_is_refused_in_words_and_cannot_be_trained
         await pilot.press("d")
         app.screen.query_one("Input").value = "29"
         await pilot.press("enter")
-        await until(pilot, lambda: "k = 29: the source has 30 groups, of which 1 to 28" in words(app))
+        await until(pilot, lambda: "cannot drop 29 of 30 groups: from 1 to 28" in words(app))
         assert "T Train" not in footer(app)
         await pilot.press("T")
         await pilot.pause()

@@ -78,7 +78,8 @@ def read_snapshot(
         earlier: a snapshot to return if nothing has changed since.
 
     Raises:
-        ResultsError: there is no such target, or the directory cannot be read.
+        ConfigError: there is no such target.
+        ResultsError: the directory cannot be read.
     """
     target_index = info.target_index(target)
     recorded = {

@@ -122,7 +122,7 @@ def _add_absent_paths_of(section: Section, table: Sequence[str | int], document:
 def _relative_path_hint(path: Path) -> str | None:
     if path.is_absolute():
         return None
-    return f"a relative path starts where tinfl does: {printable(str(Path.cwd() / path), 300)}"
+    return f"relative paths start at the working directory: {printable(str(Path.cwd() / path), 300)}"
 
 
 def _absence_reason(path: Path, location: DataPath) -> str | None:

@@ -86,17 +86,17 @@ class SourceSection(DatasetSection):
     per_class: Count | None = Field(
         None,
         ge=1,
-        description="at most this many images a class (seeded choice); all of them by default",
+        description="at most this many images per class (seeded choice); all of them by default",
         examples=[500],
     )
     keep: OptionalFilePath = Field(
         None,
-        description="text file with the names of the classes to use, one a line; all of them by default",
+        description="text file with the names of the classes to use, one per line; all of them by default",
         examples=["kept.txt"],
     )
     exclude: OptionalFilePath = Field(
         None,
-        description="text file with the names of images to leave out, one a line",
+        description="text file with the names of images to leave out, one per line",
         examples=["remove.txt"],
     )
 
@@ -111,13 +111,13 @@ class TargetSection(DatasetSection):
     train_per_class: Count | None = Field(
         None,
         ge=1,
-        description="labelled training images a class (seeded choice); all of them by default",
+        description="labelled training images per class (seeded choice); all of them by default",
         examples=[100],
     )
     test_per_class: Count | None = Field(
         None,
         ge=1,
-        description="test images a class (seeded choice); all of them by default",
+        description="test images per class (seeded choice); all of them by default",
         examples=[200],
     )
 
@@ -130,10 +130,10 @@ class BuiltinSource(SourceSection):
 
 
 class FolderSource(SourceSection):
-    """`kind = "folder"`: one directory a class (ImageFolder layout)."""
+    """`kind = "folder"`: one directory per class (ImageFolder layout)."""
 
     kind: Literal["folder"]
-    path: DirectoryPath = Field(description="directory with one sub-directory a class", examples=["data/source/train"])
+    path: DirectoryPath = Field(description="directory with a sub-directory per class", examples=["data/source/train"])
 
 
 class NpzSource(SourceSection):
@@ -201,9 +201,9 @@ class DesignSection(Section):
     """`[design]`: the groups that each model is trained on, and the number of models."""
 
     kind: DesignKind = Field("fixed", description="fixed | bernoulli | balanced")
-    alpha: float = Field(0.5, gt=0, lt=1, description="fraction of groups each model keeps")
-    models: Count = Field(ge=1, description="models the influences are estimated from", examples=[200])
-    heldout: Count = Field(0, ge=0, description="further models that check the estimate (LDS)")
+    alpha: float = Field(0.5, gt=0, lt=1, description="fraction of the groups that each model keeps")
+    models: Count = Field(ge=1, description="models that influences are estimated from", examples=[200])
+    heldout: Count = Field(0, ge=0, description="held-out models, in addition, for the LDS")
 
     @model_validator(mode="after")
     def _balanced_keeps_half(self) -> "DesignSection":
@@ -238,7 +238,7 @@ class TrainSection(Section):
     """`[train]`: source training and the two transfers."""
 
     epochs: Count = Field(8, ge=1, description="passes over the kept source images")
-    batch_size: Count = Field(128, ge=2, description="images a step")
+    batch_size: Count = Field(128, ge=2, description="images per step")
     lr: float = Field(0.2, gt=0, description="peak learning rate (SGD, Nesterov, one-cycle)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on the network's weights")
@@ -251,7 +251,7 @@ class TrainSection(Section):
     )
     finetune_epochs: Count = Field(4, ge=1, description="full-network: passes over the target's training images")
     finetune_lr: float = Field(0.02, gt=0, description="full-network: peak learning rate")
-    finetune_batch_size: Count = Field(64, ge=2, description="full-network: images a step")
+    finetune_batch_size: Count = Field(64, ge=2, description="full-network: images per step")
 
 
 class SlurmSection(Section):
@@ -259,9 +259,9 @@ class SlurmSection(Section):
 
     partition: Word | None = Field(None, description="partition; the site's default if none", examples=["gpu"])
     account: Word | None = Field(None, description="account that is charged", examples=["my-group"])
-    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs a task; each has its own workers")
-    cpus_per_task: int = Field(1, ge=1, le=1024, description="cores a task")
-    mem: Word | None = Field(None, description="memory a task; the site's default if none", examples=["16G"])
+    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs per task; each has its own workers")
+    cpus_per_task: int = Field(1, ge=1, le=1024, description="cores per task")
+    mem: Word | None = Field(None, description="memory per task; the site's default if none", examples=["16G"])
     warn_seconds: int = Field(
         120, ge=5, le=3600, description="seconds before a task's end from which no more models are started"
     )
@@ -271,7 +271,7 @@ class SlurmSection(Section):
     )
     planner_partition: Word | None = Field(
         None,
-        description="partition, without a GPU, for the short task that packs data and hands out the rows",
+        description="partition of the planner, a short job without a GPU; by default that of the tasks",
         examples=["cpu"],
     )
     stage: PathText | None = Field(
@@ -299,31 +299,31 @@ class RaySection(Section):
     """`[compute.ray]`: what to request from Ray, if it is the executor."""
 
     address: Word = Field("auto", description='the head node, host:port; "auto": the cluster of this machine')
-    num_gpus: float = Field(0, ge=0, le=64, description="GPUs a task")
-    num_cpus: float = Field(1, gt=0, le=1024, description="cores a task")
+    num_gpus: float = Field(0, ge=0, le=64, description="GPUs per task")
+    num_cpus: float = Field(1, gt=0, le=1024, description="cores per task")
     connect_seconds: float = Field(30, gt=0, le=600, description="how long to wait for the head node")
 
 
 class ComputeSection(Section):
-    """`[compute]`: where it runs. Any of it may change between resumes, as results differ in the last bits only."""
+    """`[compute]`: where the run is trained. May change when a run is resumed: only the last bits of results differ."""
 
     devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
         "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'
     )
     workers_per_device: Positive | Literal["auto"] = Field(
-        "auto", description="processes a device; auto: one a CPU core"
+        "auto", description="worker processes per device; auto: on CPUs, one per core"
     )
-    threads: int = Field(1, ge=1, le=256, description="threads a CPU worker")
+    threads: int = Field(1, ge=1, le=256, description="threads per CPU worker")
     attempts: Count = Field(3, ge=1, description="attempts to train a model whose worker dies")
     model_deadline: float = Field(
         20.0,
         ge=0,
         le=1e6,
-        description="multiple of the median time a model after which a worker is restarted; 0: never",
+        description="restart a worker after this multiple of the median time per model; 0: never",
     )
-    executor: Literal["local", "slurm", "ray"] = Field("local", description="who runs the workers")
+    executor: Literal["local", "slurm", "ray"] = Field("local", description="what runs the workers")
     block_minutes: float = Field(
-        30, gt=0, le=10_000, description="slurm, ray: length of a task, whose start takes seconds"
+        30, gt=0, le=10_000, description="slurm, ray: length of a task in minutes, so that its start-up hardly counts"
     )
     slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what to request from Slurm")
     ray: RaySection = Field(default_factory=lambda: RaySection(), description="what to request from Ray")

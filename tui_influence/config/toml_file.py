@@ -64,7 +64,7 @@ def normalize_newlines(text: str) -> str:
 Tables = dict[str, Any]
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
-_NOT_CHECKED_HINT = "this is the first mistake in the syntax; what follows it was not checked"
+_NOT_CHECKED_HINT = "this is the first syntax error; the rest of the file was not checked"
 _HINTS = (
     ("Invalid value", 'write text in quotes, as in name = "text"'),
     ("Expected '='", "a line is key = value, or [section]"),

@@ -26,11 +26,11 @@ class UntrustedDatasetError(DatasetError):
 
 
 class DatasetProblemsError(DatasetError):
-    """Several things are wrong with a dataset. The message is one line; `details` has a line for each of them."""
+    """Several things are wrong with a dataset. The message is one line; `details` has a line for each of several."""
 
     def __init__(self, message: str, details: Sequence[str]) -> None:
         super().__init__(message)
-        self.details = tuple(details)
+        self.details = tuple(details) if len(details) > 1 else ()
 
 
 def printable_path(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""Folders of images, one sub-directory a class (the ImageFolder layout).
+"""Folders of images, one sub-directory per class (the ImageFolder layout).
 
 Classes and images are in the order of their names. Hidden files and directories, and files whose extension is not an
 image's, are ignored; links are followed, each directory once a class, so a link that leads back is harmless.
@@ -98,7 +98,7 @@ class FolderReader:
         if not folders:
             loose_images = sum(1 for _ in _image_files(self.root, self.root))
             hint = f"; it has {pluralize(loose_images, 'image')} itself" if loose_images else ""
-            raise DatasetError(f"{self.display_name} has no class folders (one sub-directory a class){hint}")
+            raise DatasetError(f"{self.display_name} has no class folders (one sub-directory per class){hint}")
         check_classes(self.display_name, tuple(folder.name for folder in folders))
         listing = {folder.name: list(_image_files(self.root, folder)) for folder in folders}
         empty = [printable(name) for name, files in listing.items() if not files]

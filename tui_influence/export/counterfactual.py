@@ -41,8 +41,8 @@ def counterfactual_document(result: CounterfactualResult) -> dict[str, Any]:
         "arms": [
             {
                 **_arm(groups, arm.arm),
-                "models": arm.models,
-                "right": arm.right,
+                "n_models": arm.models,
+                "n_correct": arm.right,
                 "margin": _interval(arm.margin),
                 "over_everything": _comparison(arm.over_all),
                 "over_random": _comparison(arm.over_random),

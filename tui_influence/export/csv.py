@@ -22,9 +22,9 @@ from tui_influence.text import printable, spreadsheet_safe
 _NUMBERS = ("influence", "se", "low", "high", "q", "n_with", "n_without")
 COLUMNS = ("rank", "group", *_NUMBERS)
 COMPARED_COLUMNS = (
-    "place",
+    "difference_rank",
     "group",
-    "shown",
+    "effect",
     "difference",
     "difference_low",
     "difference_high",
@@ -52,7 +52,7 @@ def csv_text(comments: Iterable[tuple[str, str]], columns: Sequence[str], rows: 
     """Return a CSV file: `#` lines of a key and a value, a header, rows of cells that are safe already."""
     out = StringIO()
     out.writelines(f"# {key}: {_commented(value)}\n" for key, value in comments)
-    # A reader that is told of `#` comments looks for them in unquoted cells too ("C#" would lose its end).
+    # A reader that skips `#` comments also looks for them in unquoted cells ("C#" would lose its end).
     plain = csv.writer(out, lineterminator="\n")
     quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     plain.writerow(columns)

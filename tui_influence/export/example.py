@@ -25,7 +25,7 @@ def example_document(
         "example": report.example,
         "name": report.name,
         "label": classes[report.label],
-        "half": report.split,
+        "split": report.split,
         "predicted": [{"label": label_name(classes, label), "share": share} for label, share in overall.votes],
         "accuracy": finite(overall.accuracy),
         "probability": finite(overall.probability),

@@ -12,7 +12,7 @@ from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q")
-COLUMNS = ("example", "name", "class", "predicted", "right", "margin", "harm_rank", "source", *_NUMBERS)
+COLUMNS = ("example", "name", "class", "predicted", "accuracy", "margin", "harm_rank", "group", *_NUMBERS)
 
 
 def failures_csv(snapshot: RunSnapshot, question: Question, failures: Failures) -> str:
@@ -48,11 +48,11 @@ def _document(snapshot: RunSnapshot, failure: Failure) -> dict[str, Any]:
         "name": snapshot.examples.names[failure.example],
         "label": classes[failure.label],
         "predicted": label_name(classes, failure.predicted),
-        "right": finite(failure.right),
+        "accuracy": finite(failure.right),
         "margin": finite(failure.margin),
         "harmful_groups": [
             {
-                "source": snapshot.info.source.groups[harmful.group],
+                "group": snapshot.info.source.groups[harmful.group],
                 **{name: finite(getattr(harmful, name)) for name in _NUMBERS},
                 "significant": harmful.is_significant,
             }

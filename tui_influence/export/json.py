@@ -99,9 +99,9 @@ def _trust(report: RankReport) -> dict[str, Any]:
 
 def _compared(row: ComparedGroup) -> dict[str, Any]:
     return {
-        "place": int(row.rank),
+        "difference_rank": int(row.rank),
         "group": _text(row.group),
-        "shown": str(row.kind),
+        "effect": str(row.kind),
         "difference": finite(row.difference),
         "low": finite(row.low),
         "high": finite(row.high),

@@ -19,7 +19,7 @@ _RANKED = ("influence", "se", "low", "high", "q")
 _PAIR_COLUMNS = ("source", "source_class", "example", "name", "label", *_NUMBERS, "duplicate", "distance")
 _DUPLICATE_COLUMNS = ("source", "source_class", "example", "name", "label", "kind", "distance", "relative")
 
-INFLUENCE = "on one test example beyond that on the others of its class"
+INFLUENCE = "on one test example minus that on the other examples of its class"
 ON_EXAMPLE = "influence on the example itself, of the same sign in every pair"
 
 
@@ -68,7 +68,8 @@ def leaks_document(
     if duplicates is None:
         return content | {"duplicates": None}
     return content | {
-        "compared": [duplicates.n_compared, duplicates.n_examples],
+        "n_source_images": duplicates.n_compared,
+        "n_examples": duplicates.n_examples,
         "duplicates": [_duplicate(snapshot, duplicates, index) for index in range(len(duplicates.pairs))][:top],
     }
 

@@ -16,13 +16,13 @@ from tui_influence.text import spreadsheet_safe
 _PARTS = ("", "_low", "_high")
 _GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_gain_over_random")
 COLUMNS = (
-    "arm", "kind", "n_dropped", "models",
+    "arm", "kind", "n_dropped", "n_models",
     *(f"{name}{part}" for name in ("accuracy", "accuracy_gain", "margin", "margin_gain") for part in _PARTS),
     *(
         f"{name}_gain_over_{kind.value.replace('-', '_')}{part}"
         for kind in CONTROL_KINDS for name in ("accuracy", "margin") for part in _PARTS
     ),
-    *(f"predicted_{name}{part}" for name in _GAINS for part in _PARTS),
+    *(f"forecast_{name}{part}" for name in _GAINS for part in _PARTS),
 )  # fmt: skip
 CLASS_COLUMNS = (
     "arm", "kind", "n_dropped", "target", "class",
@@ -46,13 +46,13 @@ def pruning_csv(results: PruningResults, *, comments: bool = True) -> str:
         none = Interval(nan, nan, nan)
         over = [score.over.get(kind, none) for kind in CONTROL_KINDS for score in (result.accuracy, result.margin)]
         cells += [cell for interval in over for cell in _interval_cells(interval)]
-        predicted = [
+        forecast_cells = [
             csv_number(value)
             for gain in (_gains(forecast) if forecast else [None] * 4)
             for value in (gain or (nan, nan, nan))
         ]
         arm = result.arm
-        rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *predicted])
+        rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *forecast_cells])
     return csv_text(_comments(results) if comments else [], COLUMNS, rows)
 
 
@@ -77,7 +77,7 @@ def pruning_document(results: PruningResults) -> dict[str, Any]:
     return {
         **plan_document(results.pruning),
         "run": results.info.name,
-        "models": results.models,
+        "n_models": results.models,
         "interval": "Welch's t over retrainings, 95%",
         "split": "evaluate",
         "results": [
@@ -85,7 +85,7 @@ def pruning_document(results: PruningResults) -> dict[str, Any]:
                 "arm": result.arm.label,
                 "kind": result.arm.kind.value,
                 "n_dropped": result.arm.k,
-                "models": result.models,
+                "n_models": result.models,
                 "accuracy": _score(result.accuracy),
                 "margin": _score(result.margin),
                 "targets": {
@@ -110,7 +110,7 @@ def pruning_document(results: PruningResults) -> dict[str, Any]:
 
 
 def plan_document(pruning: Pruning) -> dict[str, Any]:
-    """Return the plan of a pruning and its predicted gains as JSON values."""
+    """Return the plan of a pruning and its gain forecast as JSON values."""
     used = pruning.ranking
     return {
         "sweep": pruning.sweep,
@@ -120,14 +120,14 @@ def plan_document(pruning: Pruning) -> dict[str, Any]:
             "estimator": used.estimator,
             "output": used.output,
             "design": used.design,
-            "models": used.models,
+            "n_models": used.models,
             "split": "estimate",
         },
         "arms": [
             {"arm": arm.label, "kind": arm.kind.value, "n_dropped": arm.k, "seeds": len(arm.rows)}
             for arm in pruning.arms
         ],
-        "predicted": [_forecast(forecast) for forecast in pruning.forecast if pruning.drops_lowest],
+        "forecast": [_forecast(forecast) for forecast in pruning.forecast if pruning.drops_lowest],
         "recommended_before": _recommendation(predicted_best(pruning)),
         "version": __version__,
     }
@@ -144,7 +144,7 @@ def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
         ),
         ("targets", ", ".join(f"{name} {weight:g}" for name, weight in used.targets.items())),
         ("gain", "over keeping everything, on the evaluate half; 95% intervals by Welch's t over retrainings"),
-        ("predicted", "gain over keeping everything and over as many dropped at random, before anything was retrained"),
+        ("forecast", "gain over keeping everything and over as many dropped at random, before anything was retrained"),
         ("written by", f"tinfl {__version__}"),
     ]
 

@@ -30,13 +30,13 @@ def source_class_document(
         problem: why there are no images; empty if there are.
     """
     return {
-        "source": row.group,
-        "images": snapshot.info.source.sizes[row.index],
+        "group": row.group,
+        "n_images": snapshot.info.source.sizes[row.index],
         "samples": None if samples is None else list(samples),
         "image_problem": problem,
         "influence": row_document(row),
         "ranking": rank_document(report, top=0),
-        "examples": effects.n_examples,
+        "n_examples": effects.n_examples,
         "n_significant_helped": effects.n_helped,
         "n_significant_hurt": effects.n_hurt,
         "classes": [row_document(row) for row in effects.classes],

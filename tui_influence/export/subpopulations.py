@@ -1,6 +1,6 @@
 """Subpopulations as one JSON document, as CSV with one line an example, and as lists of image names.
 
-The CSV names a group in `source` only where it drives the example significantly; where that is empty, the numbers are
+The CSV names a group only where it drives the example significantly; where that is empty, the numbers are
 those of the group that comes nearest, or empty too where no group helps the example more than its class.
 """
 
@@ -19,11 +19,11 @@ from tui_influence.render.numbers import finite
 from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "class_relative_influence", "se", "low", "high", "q")
-CLASS_RELATIVE = "influence on the example less influence on the average of the others of its class"
+CLASS_RELATIVE = "influence on the example minus the mean influence on the other examples of its class"
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 60
 """Characters of a file's name: in any script they are fewer bytes than a file system takes."""
-COLUMNS = ("example", "name", "class", "source", *_NUMBERS)
+COLUMNS = ("example", "name", "class", "group", *_NUMBERS)
 
 
 def subpopulations_csv(
@@ -80,7 +80,7 @@ def source_document(
     classes = snapshot.target_info.classes
     return {
         **_metadata(snapshot, question, driven.models),
-        "source": snapshot.info.source.groups[driven.group],
+        "group": snapshot.info.source.groups[driven.group],
         "n_examples": driven.n_examples,
         "n_significant": sum(1 for example in driven.examples if example.is_significant),
         "classes": [
@@ -106,8 +106,8 @@ def classes_document(
                 "models_needed": class_subpopulations.models_needed,
                 "subpopulations": [
                     {
-                        "source": groups[part.group],
-                        "size": len(part.members),
+                        "group": groups[part.group],
+                        "n_examples": len(part.members),
                         "examples": [_example(snapshot, example) for example in part.members],
                     }
                     for part in class_subpopulations.subpopulations[:top]
@@ -153,6 +153,6 @@ def _cells(snapshot: RunSnapshot, driven: DrivenExample) -> list[str]:
 def _comments(snapshot: RunSnapshot, question: Question) -> list[tuple[str, str]]:
     meanings = (
         ("class_relative_influence", f"{CLASS_RELATIVE}, with se, 95% interval and q"),
-        ("source", f"the group that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none is significant"),
+        ("group", f"the one that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none is significant"),
     )
     return csv_comments(snapshot, question, len(snapshot.outputs), *meanings)

@@ -42,8 +42,8 @@ class ImportRequest:
         outputs: (m, n) floats: margins log p - log(1 - p) of the correct class, in nats.
         labels: (n,) integers, the class of each example.
         predicted: (m, n) integers, the class that each model predicts.
-        groups: text, K names, one a line.
-        classes: text, the names of the classes, one a line.
+        groups: text, K names, one per line.
+        classes: text, the names of the classes, one per line.
         images: an `.npz` with the array `x`: (n, H, W[, C]) uint8.
         heldout: number of models, the last ones, to check the influences with.
     """
@@ -276,7 +276,7 @@ def _check_predicted(path: Path, predicted: NDArray[Any], classes: int, digest: 
 
 
 def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
-    """Read names, one a line; `count` is their number, if it is fixed."""
+    """Read names, one per line; `count` is their number, if it is fixed."""
     path_text, plural = _path(path), "classes" if noun == "class" else noun + "s"
     try:
         text = read_bytes(path, limit=1 << 28).decode("utf-8-sig")
@@ -288,10 +288,11 @@ def _names(path: Path, count: int | None, noun: str) -> tuple[str, ...]:
     names = tuple(name.removesuffix("\r") for name in names)
     if count is not None and len(names) != count:
         raise ConfigError(
-            f"{path_text}: {pluralize(len(names), 'line')} for {pluralize(count, noun, plural)}; one a line"
+            f"{path_text}: {pluralize(len(names), 'line')} for {pluralize(count, noun, plural)}; "
+            "write one name per line"
         )
     if not names or not all(name.strip() for name in names):
-        raise ConfigError(f"{path_text}: a name is empty; one a line")
+        raise ConfigError(f"{path_text}: a name is empty; write one name per line")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise ConfigError(f"{path_text}: more than once: {abbreviate_names(repeated)}")

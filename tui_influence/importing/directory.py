@@ -76,7 +76,7 @@ def require_unused(root: Path) -> None:
     """
     try:
         if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
-            raise ConfigError(f"{printable(str(root))}: exists already; an import makes a new directory")
+            raise ConfigError(f"{printable(str(root))} already exists; an import writes a new directory")
     except OSError as error:
         raise to_results_error(error, "use", root) from error
 

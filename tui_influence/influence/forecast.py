@@ -20,9 +20,9 @@ def forecast_models(reliability: Reliability | None, m: int, target: float = 0.9
         `n_models` is None if the reliability is not significantly above zero.
     """
     if reliability is None:
-        return ReliabilityForecast(target, None, None, None, "too few models to tell how reliable the ranking is")
+        return ReliabilityForecast(target, None, None, None, "there are too few models to estimate the reliability")
     if not reliability.low > 0:
-        return ReliabilityForecast(target, None, None, None, "the reliability cannot be told from zero yet")
+        return ReliabilityForecast(target, None, None, None, "the reliability is not significantly above zero yet")
     models = _models(reliability.value, m, target)
     low = _models(reliability.high, m, target)
     high = _models(reliability.low, m, target)

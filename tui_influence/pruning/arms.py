@@ -40,7 +40,7 @@ def check_drop_counts(drop_counts: Sequence[int], groups: int) -> tuple[int, ...
     for k in drop_counts:
         if not 1 <= k <= most:
             raise ConfigError(
-                f"k = {k}: the source has {groups} groups, of which 1 to {most} can be dropped "
+                f"cannot drop {k} of {groups} groups: from 1 to {most} can be dropped "
                 f"({MIN_GROUPS} must stay to train a classifier)"
             )
     return tuple(sorted(set(drop_counts)))

@@ -71,7 +71,7 @@ def plan_counterfactual(
         raise ResultsError(f"no group lowers the margin of example {example}: there is nothing to drop")
     names = tuple(snapshot.info.source.groups[harm.group] for harm in harmful)
     request = PruningRequest(
-        lists=(ClassList(ArmKind.DROP, names, f"{len(names)} blamed for example {example}"),),
+        lists=(ClassList(ArmKind.DROP, names, f"{len(names)} that hurt example {example}"),),
         seeds=seeds or DEFAULT_SEEDS,
         weights={snapshot.target_info.name: 1.0},
         estimator=question.estimator,

@@ -43,7 +43,7 @@ DEFAULT_CI_HALF_WIDTH = 0.01
 _MAX_SEEDS_FACTOR = 4
 """By default an arm has at most this many times its first repeats."""
 _MAX_FORECASTS = 200
-"""Numbers of groups for which a gain is predicted, at most, besides those that are asked for."""
+"""Maximum of the numbers of groups for which a gain is forecast, besides those of the request."""
 
 
 class OtherSettingsError(ConfigError):
@@ -141,7 +141,7 @@ def preview_plan(
         if not drop_counts and not request.lists:
             drop_counts = default_drop_counts(len(groups))
         if progress is not None:
-            progress("ranking, and predicting the gains", 0, 0)
+            progress("ranking the groups and forecasting the gains", 0, 0)
     pruning = before or rank_for_pruning(paths, info, request, drop_counts)
     pruning = with_arms(replace(pruning, stages=stages), drop_counts, request.lists, stages.seeds)
     config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
@@ -358,7 +358,7 @@ def start_pruning(plan: PruningPlan, pruning_paths: Paths, observer: Observer) -
     Args:
         plan: what to train.
         pruning_paths: the pruning's results directory.
-        observer: is told what is being prepared until the run is under way.
+        observer: receives the progress of the preparation until the run has started.
 
     Returns:
         the pid of the supervisor.

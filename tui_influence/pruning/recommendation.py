@@ -1,4 +1,4 @@
-"""The recommended number of groups to drop: from the predicted gains first, later from the measured ones.
+"""The recommended number of groups to drop: from the gain forecast first, later from the measured gains.
 
 The best of several numbers is chosen by the same data that judge it, so its interval is one that holds for all of them
 together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
@@ -21,30 +21,30 @@ _NORMAL_DF = 1e6
 """Degrees of freedom at which Student's t is the normal distribution."""
 
 
-_NO_DROP_COUNTS = Recommendation(None, "no number of classes was asked for")
+_NO_DROP_COUNTS = Recommendation(None, "no number of lowest-ranked classes is planned")
 
 
 def predicted_best(pruning: Pruning) -> Recommendation:
-    """Recommend one of the planned numbers by its predicted margin: the largest significant gain."""
+    """Recommend one of the planned numbers by its forecast margin: the largest significant gain."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     if not planned:
         return _NO_DROP_COUNTS
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
-        return Recommendation(None, "nothing is predicted from so few models, or of so many groups")
+        return Recommendation(None, "there is no gain forecast: too few models, or too many groups")
     if pruning.ranking.relative:
         return Recommendation(
             None,
-            "the sweep's masks all have one size: they tell classes from each other, not whether fewer are better; "
-            "the retrainings will tell",
+            "all masks of the sweep have the same size, so it compares classes, not numbers of classes; the "
+            "retrainings measure this",
         )
     gains = [(_simultaneous(forecast.margin, len(forecasts)), forecast.k) for forecast in forecasts if forecast.margin]
     significant = [(gain, k) for gain, k in gains if gain[1] > 0]
     if not significant:
-        return Recommendation(None, "no predicted gain over keeping everything can be told from zero")
+        return Recommendation(None, "no forecast gain over keeping everything is significant")
     (value, low, high), k = max(significant)
     return Recommendation(
-        k, f"largest predicted gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]{_interval_note(len(forecasts))}"
+        k, f"largest forecast gain, {value:+.3f} nats [{low:+.3f}, {high:+.3f}]{_interval_note(len(forecasts))}"
     )
 
 
@@ -55,18 +55,18 @@ def measured_best(results: PruningResults) -> Recommendation:
     arms = [result for result in results.results if result.arm.kind is ArmKind.LOWEST and result.models]
     control = results.result_of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
-        return Recommendation(None, "not enough is retrained yet")
+        return Recommendation(None, "too few models are retrained yet")
     gains = [(result, with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
     with_interval = [(result, gain) for result, gain in gains if isfinite(gain.low)]
     if not with_interval:
-        return Recommendation(None, "one retraining of an arm gives no interval: more --seeds")
+        return Recommendation(None, "one retraining of an arm gives no interval; use more --seeds")
     significant = [(result, gain) for result, gain in with_interval if gain.low > 0]
     best, gain = max(significant or with_interval, key=lambda pair: pair[1].value)
     text = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_interval_note(len(arms))}"
     if gain.sign <= 0:
         return Recommendation(
             None,
-            f"dropping {best.arm.k} gains most, {text}, which cannot be told from zero{_seeds_note(best, len(arms))}",
+            f"dropping {best.arm.k} gains most, {text}, which is not significant{_seeds_note(best, len(arms))}",
         )
     return Recommendation(best.arm.k, f"it gains {text}")
 
@@ -91,7 +91,7 @@ def _seeds_note(result: ArmResult, count: int) -> str:
     for seeds in range(result.models + 1, _MAX_SEEDS + 1):
         df = 2 * (seeds - 1)
         if gain.value >= (t_quantile(1 - 0.025 / count, df) + t_quantile(_POWER, df)) * per_seed / seeds**0.5:
-            return f" (a true gain of this size would show in {_POWER:.0%} of tries with --seeds {seeds})"
+            return f"; a true gain of this size is significant in {_POWER:.0%} of cases with --seeds {seeds}"
     return ""
 
 

@@ -82,8 +82,7 @@ def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:
     """Return the weight of each target that is named as NAME or NAME=WEIGHT; of the first if none is.
 
     Raises:
-        ConfigError: a weight is no positive number, or a target is named twice.
-        ResultsError: there is no such target.
+        ConfigError: a weight is no positive number, or a target does not exist or is named twice.
     """
     if not options:
         return {info.targets[0].name: 1.0}

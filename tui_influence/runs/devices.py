@@ -137,8 +137,8 @@ def _usable_devices(devices: list[str], warn: Callable[[str], None]) -> list[str
     refusals = [f'"{device}" cannot be used: {printable(reason, 300)}' for device, reason in reasons.items()]
     if len(reasons) == len(set(devices)):
         raise DeviceError(f"compute.devices: {'; '.join(refusals)}")
-    for to_results_error in refusals:
-        warn(f"compute.devices: {to_results_error}; training on the others")
+    for refusal in refusals:
+        warn(f"compute.devices: {refusal}; training on the others")
     return [device for device in devices if device not in reasons]
 
 

@@ -49,7 +49,7 @@ _NOUNS = {
     "records": ("record", "records"),
     "matrices": ("compacted matrix", "compacted matrices"),
     "examples": ("set of examples", "sets of examples"),
-    "pictures": ("set of pictures", "sets of pictures"),
+    "thumbnails": ("set of thumbnails", "sets of thumbnails"),
     "plans": ("plan", "plans"),
     "arms": ("list of arms", "lists of arms"),
     "failures": ("failure", "failures"),
@@ -270,7 +270,7 @@ class _DirectoryCheck:
 
     def _pictures(self, directory: Path, digests: dict[str, str]) -> None:
         try:
-            self._report.checked["pictures"] += check_pictures(directory, digests)
+            self._report.checked["thumbnails"] += check_pictures(directory, digests)
         except ResultsError as error:
             self._report.damage(directory, error, _IMAGES)
 

@@ -136,14 +136,14 @@ class RunInfo:
         """Return the index of a target by name; the first for None.
 
         Raises:
-            ResultsError: there is no target of that name.
+            ConfigError: there is no target of that name.
         """
         if name is None:
             return 0
         names = [target.name for target in self.targets]
         if name not in names:
             available = ", ".join(printable(available) for available in names)
-            raise ResultsError(f'no target "{printable(name)}" in this run; it has: {available}')
+            raise ConfigError(f'the run has no target "{printable(name)}"; it has {available}')
         return names.index(name)
 
 
@@ -155,7 +155,7 @@ def refuse_if_imported(root: Path, info: RunInfo) -> None:
     """
     if info.is_imported:
         raise ConfigError(
-            f"{printable(str(root))} was imported: it holds no config and no dataset to train by; it can be ranked, "
+            f"{printable(str(root))} was imported: it has no config and no dataset to train with; it can be ranked, "
             "shown, explored and exported"
         )
 

@@ -45,12 +45,12 @@ def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, versus
 def test_what_helps_one_and_hurts_the_other_comes_first(root):
     found = ranked(root, "--compare-target", "letters")  # whose margins are those of digits turned round
     assert found["correlation"] < -0.9
-    shown = [row["shown"] for row in found["rows"]]
+    shown = [row["effect"] for row in found["rows"]]
     opposed = [word for word in shown if "but" in word]
     assert opposed
     assert shown[: len(opposed)] == opposed
     for row in found["rows"][: len(opposed)]:
-        assert (row["first"]["influence"] > 0) == row["shown"].startswith("helps")
+        assert (row["first"]["influence"] > 0) == row["effect"].startswith("helps")
 
 
 def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_path):
@@ -60,7 +60,7 @@ def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_pat
     assert "# first target: digits\n" in out
     assert "# second target: letters\n" in out
     plain = run("rank", root, "--compare-target", "letters", "--csv", "-", "--no-comments", "--top", 3).out
-    assert [row["place"] for row in csv.DictReader(plain.splitlines())] == ["1", "2", "3"]
+    assert [row["difference_rank"] for row in csv.DictReader(plain.splitlines())] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_pat
     [
         (["--compare-target", "digits"], 2, "both sides of the comparison are the same"),
         (["--class", "x", "--compare-class", "x"], 2, "both sides of the comparison are the same"),
-        (["--compare-target", "leters"], 3, "it has: digits, letters"),
+        (["--compare-target", "leters"], 2, "it has digits, letters"),
         (["--compare-class", "q"], 2, 'has no class "q"'),
     ],
 )

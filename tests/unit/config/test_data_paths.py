@@ -82,7 +82,7 @@ def test_a_relative_path_is_shown_from_the_root(here: Path) -> None:
     with pytest.raises(InvalidConfigError) as caught:
         check_data_paths(written(source="x", root=str(here / "y")))
     relative, absolute = caught.value.problems
-    assert relative.hint == f"a relative path starts where tinfl does: {here / 'x'}"
+    assert relative.hint == f"relative paths start at the working directory: {here / 'x'}"
     assert absolute.hint is None
 
 

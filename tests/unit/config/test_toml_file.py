@@ -30,4 +30,4 @@ def test_what_is_not_toml_has_its_place(text: str, line: int, column: int, said:
     assert abs(problem.column - column) <= 1  # versions of Python differ by one
     assert problem.hint is not None
     assert hint in problem.hint
-    assert "first mistake" in problem.hint
+    assert "first syntax error" in problem.hint

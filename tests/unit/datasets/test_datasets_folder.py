@@ -79,7 +79,7 @@ def _one_class(folder: Path) -> None:
     [
         (_missing, "data does not exist"),
         (_a_file, "data is not a directory"),
-        (_remove, r"data has no class folders \(one sub-directory a class\)$"),
+        (_remove, r"data has no class folders \(one sub-directory per class\)$"),
         (_loose, "no class folders .*; it has 1 image itself"),
         (_one_class, "data has 1 class: at least 2 are needed"),
         (lambda folder: _remove(folder / "b"), r"data has an empty class folder \(no images in it\): b"),

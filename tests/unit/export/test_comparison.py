@@ -37,7 +37,7 @@ def test_csv_and_json_hold_the_same_rows_to_the_last_bit():
     document = json.loads(rank_json(report))
     assert len(read) == len(document["rows"]) == document["n_groups"] == 13
     for cells, found in zip(read, document["rows"], strict=True):
-        assert cells["shown"] == found["shown"]
+        assert cells["effect"] == found["effect"]
         assert [cells[f"difference{end}"] for end in ("", "_low", "_high")] == [
             "" if found[key] is None else repr(found[key]) for key in ("difference", "low", "high")
         ]

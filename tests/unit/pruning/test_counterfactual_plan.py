@@ -33,7 +33,7 @@ def test_what_is_most_to_blame_is_left_out_beside_as_many_at_random(reading):
     assert found.is_significant
     wanted = found.request
     (chosen,) = wanted.lists
-    assert (chosen.kind, chosen.label) == (ArmKind.DROP, "drop 2 blamed for example 6")
+    assert (chosen.kind, chosen.label) == (ArmKind.DROP, "drop 2 that hurt example 6")
     assert dropped_groups(chosen, reading.info.source.groups) == (2, 5)
     assert (wanted.seeds, wanted.weights) == (DEFAULT_SEEDS, {"things": 1.0})
     assert (wanted.drop_counts, wanted.baselines) == ((), ())
@@ -76,7 +76,7 @@ def test_where_nothing_is_said_three_groups_are_left_out_ten_times_each(tmp_path
     reading = read_sweep(write_sweep(tmp_path, effects, np.arange(EXAMPLES) % 3, models=200, noise=0.1, shared=0.1))
     found = plan_counterfactual(reading, Question(example=6))
     assert [one.group for one in found.harmful_groups] == [3, 4, 6]
-    assert found.request.lists[0].label == "drop 3 blamed for example 6"
+    assert found.request.lists[0].label == "drop 3 that hurt example 6"
     assert found.request.seeds == 10
     few = plan_counterfactual(reading, Question(example=6), drop=1, seeds=4, devices=["cpu"])
     assert [one.group for one in few.harmful_groups] == [3]

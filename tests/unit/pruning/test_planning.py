@@ -310,7 +310,7 @@ def test_progress_is_told_where_it_takes_a_while(sweep):
     info = read_run_info(sweep.root)
     preview_plan(sweep, info, pruning_directory(sweep, "new"), PruningRequest(), lambda *what: told.append(what))
     preview_plan(sweep, info, begun(sweep), PruningRequest(), lambda *what: told.append(what))
-    assert told == [("ranking, and predicting the gains", 0, 0)]
+    assert told == [("ranking the groups and forecasting the gains", 0, 0)]
 
 
 def test_the_cost_is_measured_on_a_model_of_the_mean_size(sweep, monkeypatch):

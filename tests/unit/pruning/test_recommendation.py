@@ -35,12 +35,12 @@ def test_before_training_an_interval_is_as_wide_as_holds_for_all_numbers_togethe
     assert found.k == 2
     assert f"+1.000 nats [+0.000, {1 + wider:+.3f}], an interval for the best of 3" in found.why
     unsure = predicted_best(forecast(k2=(1.0, not_quite, 2.0), **rest))
-    assert (unsure.k, unsure.why) == (None, "no predicted gain over keeping everything can be told from zero")
+    assert (unsure.k, unsure.why) == (None, "no forecast gain over keeping everything is significant")
 
 
 def test_before_training_one_number_alone_keeps_its_interval():
     found = predicted_best(forecast(k2=(1.0, 0.25, 2.0)))
-    assert (found.k, found.why) == (2, "largest predicted gain, +1.000 nats [+0.250, +2.000]")
+    assert (found.k, found.why) == (2, "largest forecast gain, +1.000 nats [+0.250, +2.000]")
 
 
 def test_before_training_of_those_that_are_told_the_largest_gain_wins():
@@ -49,9 +49,9 @@ def test_before_training_of_those_that_are_told_the_largest_gain_wins():
 
 def test_before_training_nothing_is_recommended_where_nothing_is_known():
     lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
-    assert predicted_best(lists).why == "no number of classes was asked for"
+    assert predicted_best(lists).why == "no number of lowest-ranked classes is planned"
     none = predicted_best(with_arms(bare(), [3], [], 1))
-    assert none.why == "nothing is predicted from so few models, or of so many groups"
+    assert none.why == "there is no gain forecast: too few models, or too many groups"
     others = replace(with_arms(bare(), [3], [], 1), forecast=(GainForecast(4, OVER, OVER, OVER, OVER),))
     assert predicted_best(others).why == none.why
 
@@ -94,11 +94,11 @@ def test_as_long_as_little_is_retrained_nothing_is_recommended():
     assert measured_best(gained(*enough)).k is not None
     for missing in ({"control": 0}, {"models": 0}):
         assert measured_best(gained(*enough, **missing)) == measured_best(made(planned(), models=0, baselines=False))
-    assert measured_best(gained(*enough, control=0)).why == "not enough is retrained yet"
+    assert measured_best(gained(*enough, control=0)).why == "too few models are retrained yet"
     once = gained((1.0, nan), (1.0, nan), models=1)
-    assert measured_best(once).why == "one retraining of an arm gives no interval: more --seeds"
+    assert measured_best(once).why == "one retraining of an arm gives no interval; use more --seeds"
     lists = with_arms(bare(GROUPS), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
-    assert measured_best(made(lists, baselines=False)).why == "no number of classes was asked for"
+    assert measured_best(made(lists, baselines=False)).why == "no number of lowest-ranked classes is planned"
 
 
 def shown_by(seeds, models=4, se=0.1):
@@ -125,7 +125,7 @@ def test_the_retrainings_that_are_suggested_are_the_fewest_that_show_such_a_gain
     if fewest is None:
         assert "--seeds" not in why
     else:
-        assert why.endswith(f" (a true gain of this size would show in 80% of tries with --seeds {fewest})")
+        assert why.endswith(f"; a true gain of this size is significant in 80% of cases with --seeds {fewest}")
 
 
 def test_no_retrainings_are_suggested_for_what_is_no_gain_or_is_hardly_known():

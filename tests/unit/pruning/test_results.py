@@ -239,7 +239,7 @@ def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):
         assert measured.models == len(only)
         assert not measured.is_complete
         assert report(measured, 100)
-        assert pruning_document(measured)["models"] == len(only)
+        assert pruning_document(measured)["n_models"] == len(only)
         assert len(pruning_csv(measured, comments=False).splitlines()) == 1 + len(pruning.arms)
 
 
@@ -261,7 +261,7 @@ def test_the_csv_says_what_the_json_says(tmp_path):
         assert float(row["margin_gain_over_random"] or "nan") == pytest.approx(
             float("nan") if over is None else over, nan_ok=True
         )
-        assert int(row["models"]) == result["models"] == 3
+        assert int(row["n_models"]) == result["n_models"] == 3
 
 
 def test_reports_can_be_ascii_and_hide_nothing_in_names(tmp_path):

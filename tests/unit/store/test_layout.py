@@ -224,7 +224,7 @@ def test_an_imported_run_has_nothing_to_be_trained_by(paths):
     refuse_if_imported(paths.root, make_info())
     imported = make_info(config={IMPORTED: {}})
     assert imported.is_imported
-    with pytest.raises(ConfigError, match="was imported: it holds no config and no dataset"):
+    with pytest.raises(ConfigError, match="was imported: it has no config and no dataset"):
         refuse_if_imported(paths.root, imported)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.store.conftest import N, make_info, make_record
 from tests.unit.store.npy_contents import claiming, with_header
 from tests.unit.store.unreadable import UNREADABLE
-from tui_influence.errors import ExitCode, ResultsError
+from tui_influence.errors import ConfigError, ExitCode, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store import files, matrix
 from tui_influence.store.examples import (
@@ -388,7 +388,8 @@ def test_names_that_are_no_unicode_can_be_written_and_shown(paths):
 
 
 def test_an_unknown_target_is_refused_with_those_there_are():
-    refused(make_info().target_index, "\x1bx", match=r'no target "\\x1bx".*digits')
+    with pytest.raises(ConfigError, match=r'no target "\\x1bx".*digits'):
+        make_info().target_index("\x1bx")
 
 
 def test_paths_never_leave_the_directory(tmp_path):

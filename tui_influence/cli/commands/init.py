@@ -15,7 +15,7 @@ def init(options: InitOptions) -> None:
         output.write(text)
         return
     if options.path.exists() and not options.force:
-        raise ConfigError(f"{options.path}: exists already (--force replaces it)")
+        raise ConfigError(f"{options.path} already exists; --force replaces it")
     write_text_atomically(options.path, text)
     diagnostics.info(f"wrote {options.path}")
     diagnostics.info(f"next: edit it, then   tinfl check {quote_path(options.path)}")

@@ -295,7 +295,7 @@ def _write_image_sweep(snapshot: RunSnapshot, options: LeaksOptions, path: Path)
     grouping = path.with_suffix(".csv")
     for file in (path, grouping):
         if file.exists() and not options.force:
-            raise ConfigError(f"{printable(str(file))}: exists already (--force replaces it)")
+            raise ConfigError(f"{printable(str(file))} already exists; --force replaces it")
     if groups_are_images(snapshot.info):
         raise ConfigError("the groups of this run are single images already: `tinfl leaks` without --init shows pairs")
     question = options.question

@@ -189,8 +189,8 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     if not pruning_paths.run.exists():
         names, sweep = ", ".join(pruning_names(paths)), printable(str(paths.root))
         raise ResultsError(
-            f'{sweep}: there is no pruning "{pruning_paths.root.name}"; '
-            + (f"there are: {printable(names)}" if names else f"tinfl prune {sweep} starts one")
+            f'{sweep} has no pruning "{pruning_paths.root.name}"; '
+            + (f"it has {printable(names)}" if names else f"tinfl prune {sweep} starts one")
         )
     pruning_info = read_run_info(pruning_paths.root)
     results = load_results(pruning_paths, pruning_info, read_arms(pruning_paths))
@@ -254,6 +254,6 @@ def _remaining_classes(results: PruningResults, drop_counts: str | None) -> str:
     recommendation = measured_best(results)
     count = counts[0] if counts else recommendation.k
     if count is None:
-        raise ConfigError(f"no drop is recommended ({recommendation.why}): give a number as --drop-counts")
+        raise ConfigError(f"no number of classes is recommended: {recommendation.why}; choose one with --drop-counts")
     dropped = set(ascending_order(results.pruning.ranking.influence)[:count].tolist())
     return class_list_text([name for group, name in enumerate(groups) if group not in dropped])

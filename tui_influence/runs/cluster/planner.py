@@ -48,7 +48,7 @@ class NextStep:
 
 
 _MAX_FRUITLESS = 3
-"""Rounds in a row whose tasks were all told to end before a model was finished, after which the run fails."""
+"""Consecutive rounds whose tasks all end before a model is finished, after which the run fails."""
 
 
 class _StoppedEarlyError(Exception):
@@ -268,7 +268,7 @@ class Planner:
             slurm = self._request.config.compute.slurm
             limit = f"time_limit = {slurm.time_limit}, warn_seconds = {slurm.warn_seconds}, or for other jobs"
             by = f" (by {limit})" if self._request.config.compute.executor == "slurm" else ""
-            return f"each task was told to end before it had finished a model{by}"
+            return f"every task was ended before it finished a model{by}"
         if report.silent:
             return f"its tasks never began: {self._silence_reason(report)}"
         return "its tasks ended without a finished model"

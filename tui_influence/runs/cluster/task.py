@@ -3,9 +3,9 @@
     python -P -m tui_influence.runs.cluster.task RESULTS ROUND TASK [--allow-code] [--label TEXT] [--request TEXT]
 
 It is a session like that of a local run (`runs.session`: workers, retries, memory), without a supervisor's heartbeat:
-its events go into a file of its own, which the planner collects later. Told to end (SIGTERM, the SIGUSR1 that Slurm
-sends before a time limit, a stop file) it begins no more models, finishes those in training if it has the time, and
-exits with 0: what it leaves is in the next round. Started again by the cluster it continues.
+its events go into a file of its own, which the planner collects later. At a request to end (SIGTERM, the SIGUSR1 that
+Slurm sends before a time limit, a stop file) it begins no more models, finishes those in training if it has the time,
+and exits with 0: what it leaves is in the next round. Started again by the cluster it continues.
 """
 
 import argparse

@@ -21,7 +21,7 @@ class RoundReport:
         timing: durations; None if no model was finished.
         died: tasks that began and did not record their end, with their number of workers.
         silent: number of submitted tasks without any event.
-        cut_short: number of tasks that were told to end early, by a time limit or for other jobs.
+        cut_short: number of tasks that Slurm ended early, by a time limit or for other jobs.
         failed: number of tasks that failed.
         reason: why the last failed task failed; empty if none did.
         last_log_line: of a task that never began, if no task failed; else empty.

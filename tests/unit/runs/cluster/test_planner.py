@@ -153,9 +153,7 @@ def test_rounds_that_are_cut_short_are_handed_out_again_but_not_for_ever(engine)
         engine.play(planned, 0, models=0, is_cut_short=True)
         planned = engine.plan().round
     engine.play(planned, 0, models=0, is_cut_short=True)
-    with pytest.raises(
-        RunFailedError, match=r"3 rounds trained nothing: each task was told to end before it had .* = 4:00:00"
-    ):
+    with pytest.raises(RunFailedError, match=r"3 rounds trained nothing: every task was ended before it .* = 4:00:00"):
         engine.plan()
 
 
