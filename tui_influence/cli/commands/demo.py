@@ -78,11 +78,13 @@ def demo(options: DemoOptions) -> None:
     if options.prune:
         finished.append(_prune(paths, info, options.devices))
     path = quote_path(options.results)
-    diagnostics.info(f"\nnext: tinfl rank {path} --class 7     the characters that help to read one digit")
+    suggestions = {f"tinfl rank {path} --class 7": "the characters that help to read one digit"}
     if options.prune:
-        diagnostics.info(f"      tinfl prune {path}           the gain of each digit, and the removal curve")
-    diagnostics.info(f"      tinfl explore {path}         all results, with images")
-    diagnostics.info("      tinfl init      a config for your own data")
+        suggestions[f"tinfl prune {path}"] = "the gain of each digit, and the removal curve"
+    suggestions |= {f"tinfl explore {path}": "all results, with images", "tinfl init": "a config for your own data"}
+    width = max(map(len, suggestions))
+    for number, (command, purpose) in enumerate(suggestions.items()):
+        diagnostics.info(f"{'      ' if number else chr(10) + 'next: '}{command:{width}}   {purpose}")
     for root, heartbeat in finished:
         refuse_failed_models(root, heartbeat)
 

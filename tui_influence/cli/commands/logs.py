@@ -31,6 +31,8 @@ def logs(options: LogsOptions) -> None:
             f"{printable(str(options.results))}: its models are trained on a cluster; see the logs of the tasks in "
             f"{printable(str(paths.tasks(1).with_name('round-*') / '*' / '*.log'))}"
         )
+    if options.worker is not None and not paths.worker_log(options.worker).exists():
+        raise ResultsError(f"{printable(str(options.results))} has no log of worker {options.worker}; see `tinfl logs`")
     if options.worker is not None:
         lines = _worker_lines(paths.worker_log(options.worker))
     else:
@@ -48,7 +50,7 @@ def logs(options: LogsOptions) -> None:
             for line in last:
                 output.write_line(line)
             if not last:
-                diagnostics.info(_empty_reason(paths))
+                diagnostics.info(_empty_reason(paths) if options.worker is None else "the log is empty")
             is_caught_up = True
         if not options.follow or observe(paths)[0] not in ACTIVE:
             return
