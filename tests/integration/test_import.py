@@ -274,7 +274,7 @@ def test_the_design_of_an_import_is_that_of_all_its_models(tmp_path):
 def test_that_an_import_has_no_pictures_is_no_warning(given, tmp_path, command):
     assert run("import", *given, tmp_path / "out").code == 0
     said = run(command[0], tmp_path / "out", *command[1:])
-    assert "without pictures" in said.err
+    assert "without images" in said.err
     assert "warning" not in said.err
     assert "thumbnails" not in said.err
 

@@ -78,7 +78,7 @@ def test_the_screen_shows_pairs_side_by_side_and_ends_with_what_comes_next(made)
     said = run("leaks", results, "--top", 2)
     assert said.code == 0
     assert "likely leakage" in said.out
-    assert "beyond chance" in said.out
+    assert "significant" in said.out
     assert set(said.out) & set("░▒▓█▀▄")
     assert "--export-remove" in said.err
     assert "\x1b" not in said.out

@@ -63,7 +63,7 @@ async def test_tasks_stand_where_the_devices_of_a_local_run_do(on_cluster, tmp_p
         assert lines[at + 4].startswith("pending     13            planner of the next round: after the t")
         assert "rate        200 models an hour" in lines
         await pilot.press("S")
-        await until(pilot, lambda: "Cost: the tasks that run finish their models in hand first." in screen_text(app))
+        await until(pilot, lambda: "Cost: running tasks finish their current models first." in screen_text(app))
 
 
 async def test_a_large_crowd_of_tasks_is_counted_and_a_small_screen_cuts(on_cluster, tmp_path):

@@ -103,7 +103,7 @@ async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
 @pytest.mark.parametrize(
     ("mode", "begins", "own"),
     [
-        ("sweep", "How the sweep goes", ""),
+        ("sweep", "The progress of the sweep", ""),
         ("rank", "A ranking", "The line above"),
         ("class", "Images of one class", "Larger images"),
         ("log", "The log of the run", "A line up, which ends following"),

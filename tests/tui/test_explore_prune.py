@@ -289,7 +289,7 @@ async def test_a_wide_screen_shows_all_of_it(pruned):
         await until(pilot, lambda: "source classes dropped, of 30" in screen_text(app))
         for part in (
             "lowest 6",
-            "gain of the lowest over everything (errs low), points",
+            "gain of the lowest over everything (tends to be low), points",
             "ranked by digits, margin, difference, 40 models",
         ):
             assert part in screen_text(app)

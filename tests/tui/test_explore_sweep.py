@@ -25,7 +25,7 @@ async def test_each_state_is_named_in_a_word_and_a_sign_of_its_own(tmp_path, sta
         if state is State.FAILED:
             assert "the disk is full" in text
         if state is State.LOST:
-            assert "without a last word" in text
+            assert "died unexpectedly" in text
 
 
 async def test_a_run_that_was_never_started_says_so(tmp_path):

@@ -45,8 +45,8 @@ _CONCLUSIONS = {
     Outcome.ANY: "the prediction is right more often without them, but as many at random may do the same",
     Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
     Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
-    Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction cannot be told to flip",
-    Outcome.NOTHING: "nothing changes that can be told from chance",
+    Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction does not change significantly",
+    Outcome.NOTHING: "no significant change",
 }
 
 
@@ -79,7 +79,7 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         *(
             []
             if preview.plan.is_significant
-            else ["None of these can be told from chance: it may well change nothing."]
+            else ["None of these is significant: dropping them may change nothing."]
         ),
     ]
 

@@ -160,7 +160,7 @@ def format_mean(mean: Interval, quantity: Quantity) -> str:
 
 def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
     """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
-    header = ["drop", "over as many at random", "over everything (errs low)"]
+    header = ["drop", "over as many at random", "over everything (tends to be low)"]
     rows = [
         [
             Text(str(forecast.k)),
@@ -193,7 +193,7 @@ def predicted_and_measured(results: PruningResults, quantity: Quantity, style: S
             measured = score.over.get(ArmKind.RANDOM) if over_random else score.gain
             gains = (_forecast(forecast, quantity, over_random=over_random), measured)
             rows.append([Text(str(arm.arm.k)), *(gain_text(gain, quantity, style) for gain in gains)])
-        control = "as many at random" if over_random else "everything (errs low)"
+        control = "as many at random" if over_random else "everything (tends to be low)"
         title = Text(f"gain of the lowest over {control}, {UNITS[quantity]}", "bold")
         lines += [*([Text()] if lines else []), title, *small_table(header, rows)]
     return lines

@@ -84,7 +84,7 @@ def leaks_title(snapshot: RunSnapshot, leaks: Leaks, *, helped: bool, style: Sty
     word, meaning = ("helped", ": likely leakage") if helped else ("hurt", ": misleading")
     count = pluralize(leaks.n_helped if helped else leaks.n_hurt, "pair")
     meaning = meaning if groups_are_images(snapshot.info) else ""
-    return style.line(f"{word}{meaning}; {count} beyond chance (q < {SIGNIFICANCE_LEVEL:g})", "bold")
+    return style.line(f"{word}{meaning}; {count} significant (q < {SIGNIFICANCE_LEVEL:g})", "bold")
 
 
 def leak_lines(snapshot: RunSnapshot, leak: Leak, style: Style, width: int, copy: str = "") -> list[Text]:

@@ -166,7 +166,7 @@ def _predictions(pruning: Pruning, style: Style) -> list[str]:
 def _assumptions(pruning: Pruning) -> list[str]:
     lines = [
         "Predicted by models that did not choose the groups, so luck is not counted as gain; they were chosen by fewer",
-        "models than there are, so the gain errs low. The prediction assumes that effects add up.",
+        "models than there are, so the gain tends to be too low. The prediction assumes that effects add up.",
     ]
     if pruning.ranking.relative:
         return [
@@ -204,7 +204,7 @@ def _later_stages(pruning: Pruning) -> list[str]:
     lines = []
     if coming and ArmKind.LOWEST in kinds:
         names = " and ".join(kind.replace("-", " ") for kind in coming)
-        lines.append(f"then by {names}: dropping what models trained on everything find no use for")
+        lines.append(f"then by {names}: dropping what models trained on everything make least use of")
     if stages.within and stages.most > stages.seeds:
         lines.append(
             f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "

@@ -134,11 +134,11 @@ def trust(report: RankReport) -> str:
         return "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
     value = with_interval(reliability.value, reliability.low, reliability.high)
     if report.is_noise():
-        return f"Reliability {value}, noise: the order cannot be told from chance."
+        return f"Reliability {value}, noise: the order cannot be distinguished from chance."
     if report.order_is_noise:
         return (
             f"Reliability {value}, uncertain: the {report.nouns} with q < {SIGNIFICANCE_LEVEL:g} have an effect, "
-            "but the order of all as a whole cannot be told from chance yet."
+            "but the order of all as a whole cannot be distinguished from chance yet."
         )
     word = reliability_grade(reliability)
     return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."

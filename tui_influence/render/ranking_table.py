@@ -295,7 +295,7 @@ def noise_warning(report: RankReport, style: Style, order: str) -> list[Text]:
     if not report.is_noise() or reliability is None:
         return []
     value = with_interval(reliability.value, reliability.low, reliability.high)
-    text = f"NOISE, not a result: {order} cannot be told from chance (reliability {value})."
+    text = f"NOISE, not a result: {order} cannot be distinguished from chance (reliability {value})."
     return [style.line(text, f"bold {style.warning}")]
 
 

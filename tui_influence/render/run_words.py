@@ -47,7 +47,7 @@ ASCII_STATE_SIGNS: Mapping[State, str] = {
 SILENT_SIGN, ASCII_SILENT_SIGN = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
-_LOST_REASON = "the supervisor ended without a last word; `tinfl resume` goes on from the records"
+_LOST_REASON = "the supervisor died unexpectedly; run `tinfl resume` to continue"
 
 
 class Level(IntEnum):

@@ -89,8 +89,8 @@ class RunOperations:
         if overview is None:
             return
         again = stop_request(paths) is not StopLevel.NO
-        if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the models in hand
-            given_up, finished = "models in hand", "the tasks that run finish their models in hand first."
+        if overview.heartbeat and overview.heartbeat.tasks:  # on a cluster, where nobody counts the current models
+            given_up, finished = "current models", "running tasks finish their current models first."
         else:
             hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
             given_up = f"{pluralize(hands, 'model')} in hand"
@@ -107,7 +107,7 @@ class RunOperations:
             except TinflError as error:
                 self._refuse(str(error), timeout=10)
                 return
-            self._notify("Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the models in hand")
+            self._notify("Stopping at once" if level is StopLevel.AT_ONCE else "Stopping after the current models")
             self._refresh_run(run)
 
         title = "Stop at once?" if again else f"Stop the {run.kind}?"
@@ -227,7 +227,7 @@ class RunOperations:
             return self._launcher().preview_counterfactual(snapshot, sweep, question)
 
         counterfactual.preview.ask(question)
-        self._compute(run, "what is to blame", counterfactual.preview, question, compute)
+        self._compute(run, "the harmful groups", counterfactual.preview, question, compute)
 
     def confirm_counterfactual(self, preview: CounterfactualPreview) -> None:
         """Start a counterfactual that was previewed, after asking."""

@@ -21,7 +21,7 @@ def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
 def test_verdict_of_noise_promises_no_number_of_models():
     report = noise_report()
     assert report.is_noise()
-    assert "cannot be told from chance" in verdict(report)
+    assert "cannot be distinguished from chance" in verdict(report)
     assert "too early to forecast" in verdict(report)
 
 

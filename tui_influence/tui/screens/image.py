@@ -178,7 +178,7 @@ class ImageScreen(Screen[int]):
         self._operations.copy_command(self._question().command(self._state.root, "show"))
 
     def action_verify(self) -> None:
-        """Retrain without what is to blame, after asking."""
+        """Retrain without the harmful groups, after asking."""
         self._operations.start_counterfactual(self._series.snapshot, self._question())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

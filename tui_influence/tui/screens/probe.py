@@ -1,4 +1,4 @@
-"""Mode 6, Probe: what models get wrong and what is to blame, what drives which images of a class, and leaks.
+"""Mode 6, Probe: failures and their harmful groups, subpopulations, and leaks.
 
 While another question is being answered, the earlier answer stays, and the line above says so.
 """

@@ -71,7 +71,7 @@ class PruneScreen(QueryScreen):
         "What leaving classes out gains. Arms are retrained from scratch, without the classes of lowest influence, "
         "as many at random, those of highest influence, or the ones marked in Rank, and each is compared with keeping "
         "everything, on the half of the test images that had no part in the ranking. Gains have 95% intervals over "
-        "retrainings. Baselines drop what a single model trained on everything finds no use for: they show what "
+        "retrainings. Baselines drop what a single model trained on everything makes least use of: they show what "
         "thousands of models buy. Another network, transfer or number of epochs is for `tinfl prune`."
     )
     hint = (

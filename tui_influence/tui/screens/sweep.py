@@ -21,7 +21,7 @@ class SweepScreen(ModeScreen):
 
     mode = "sweep"
     help = (
-        "How the sweep goes. Whatever is shown is read from the run's files: leaving changes nothing, and a sweep that "
+        "The progress of the sweep, read from the run's files: leaving changes nothing, and a sweep that "
         "runs goes on. Time left is an estimate, with the range it may fall in. Reliability is how far a second sweep "
         "would order the classes alike; the curve goes on as a forecast. A model that was given up is tried again by "
         "<sweep.resume>."

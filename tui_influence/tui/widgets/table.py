@@ -272,7 +272,7 @@ class RankingTable(Table):
 
     help = (
         "A ranking. A line is a group, and the bar is the 95% interval around the estimate, on one scale for all; "
-        "right of the line helps, left of it hurts, and * is beyond chance (q < 0.05 among all groups). Of two "
+        "right of the line helps, left of it hurts, and * is significant (q < 0.05 among all groups). Of two "
         "rankings, what helps with one and hurts the other comes first. <rank.mark> marks lines to be copied, "
         "<rank.filter> leaves some out, <rank.sort> orders them."
     )
@@ -282,9 +282,9 @@ class ProbeTable(Table):
     """Rows of a `ProbeSheet`; an index is its row's."""
 
     help = (
-        "What a probe found. A line is a test image that most models get wrong, with the group most to blame; or a "
+        "Results of a probe. A line is a test image that most models get wrong, with its most harmful group; or a "
         "class of the target, with what drives its images; or a pair of a source image and a test image. Bars are 95% "
-        "intervals around the estimate, on one scale; left of the line hurts, and * is beyond chance (q < 0.05). "
+        "intervals around the estimate, on one scale; left of the line hurts, and * is significant (q < 0.05). "
         "<table.choose> opens the image, or the class."
     )
 
@@ -294,6 +294,6 @@ class ArmTable(Table):
 
     help = (
         "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
-        "everything, on one scale for all; * is told from zero. <table.choose> opens the target classes under an arm, "
+        "everything, on one scale for all; * is significant. <table.choose> opens the target classes under an arm, "
         "those that lost most first, and on a class goes to the ranking for it; <app.back> goes back."
     )
