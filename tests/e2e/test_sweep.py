@@ -182,7 +182,7 @@ def test_a_model_that_keeps_failing_is_recorded_and_the_sweep_goes_on(here, brok
     ended = tinfl("sweep", "--foreground", config, cwd=here, code=1, BROKEN=broken)
     current = status(here / "results")
     failed = sum(current["failed"].values())
-    assert f"error: {failed} model" in ended.stderr
+    assert f"error: {failed} of 12 models failed" in ended.stderr
     assert "the same `tinfl sweep` with --retry-failed" in ended.stderr
     assert current["state"] == "done with failures"
     listing = tinfl("status", here / "results").stdout

@@ -31,15 +31,15 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
     wait_for(run_root, "done")
     assert record_bytes(sweep) == reference
     text = tinfl("failures", sweep, "--verify", "--example", 3).stdout
-    assert "drop 4 that hurt example 3" in text
-    assert "against keeping everything" in text
-    assert "against 4 at random" in text
+    assert "4 harmful" in text
+    assert "vs nothing" in text
+    assert "vs random" in text
     summary = json.loads(tinfl("failures", sweep, "--verify", "--example", 3, "--json").stdout)
     (failure,) = json.loads(tinfl("failures", sweep, "--example", 3, "--groups", 4, "--json").stdout)["failures"]
     assert summary["complete"]
-    assert {arm["kind"]: arm["models"] for arm in summary["arms"]} == {"all": 2, "drop": 2, "random": 2}
+    assert {arm["kind"]: arm["n_models"] for arm in summary["arms"]} == {"all": 2, "drop": 2, "random": 2}
     (drop,) = [arm for arm in summary["arms"] if arm["kind"] == "drop"]
-    assert set(drop["dropped"]) == {group["source"] for group in failure["harmful_groups"]}
+    assert set(drop["dropped"]) == {group["group"] for group in failure["harmful_groups"]}
     before = record_bytes(run_root)
     tinfl("failures", sweep, "--verify", "--example", 3, "--drop", 4, "--seeds", 3, "--foreground")
     after = record_bytes(run_root)
@@ -48,7 +48,7 @@ def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(s
 
 
 async def test_the_app_verifies_an_image_to_the_end_by_the_same_path(sweep, monkeypatch):
-    monkeypatch.setattr("tui_influence.pruning.counterfactual.SEEDS", 2)
+    monkeypatch.setattr("tui_influence.pruning.counterfactual.DEFAULT_SEEDS", 2)
     async with exploring(sweep, (100, 40)) as (app, pilot):
         await pilot.press("3")
         await until(
@@ -77,8 +77,8 @@ def test_only_what_lowers_the_margin_is_left_out(sweep):
 def test_a_dry_run_trains_nothing(sweep):
     output = tinfl("failures", sweep, *QUICK, "--dry-run")
     assert f"{ROWS} retrainings" in output.stdout
-    assert "example 3 of target" in output.stdout
-    assert "influence on its margin, difference" in output.stdout
+    assert "example 3 of digits" in output.stdout
+    assert "influence on its margin, by difference" in output.stdout
     document = json.loads(tinfl("failures", sweep, *QUICK, "--dry-run", "--json").stdout)
     assert [(len(arm["dropped"]), arm["n_dropped"]) for arm in document["arms"]] == [(0, 0), (4, 4), (0, 4)]
     assert not (sweep / "prune" / "example-3").exists()

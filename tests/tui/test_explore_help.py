@@ -107,7 +107,7 @@ async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
         ("rank", "A ranking", "The line above"),
         ("class", "Images of one class", "Larger images"),
         ("log", "The log of the run", "A line up, which ends following"),
-        ("probe", "What a probe found", "Look at this line closely"),
+        ("probe", "Results of a probe", "Look at this line closely"),
     ],
 )
 async def test_help_begins_with_what_has_the_focus_and_its_own_keys(tmp_path, mode, begins, own):

@@ -146,7 +146,7 @@ async def test_what_is_retrained_is_shown_as_it_comes_and_at_last_whether_it_fli
         text = words(app)
         assert f"without {', '.join(to_blame(sweep, example))}" in text
         assert "nothing 0 of 2" in text
-        assert "3 blamed 2 of 2" in text
+        assert "3 harmful 2 of 2" in text
         assert "so far, the margin rises" in text
         assert "does not change significantly" in text  # as 2 of 2 against 0 of 2 may be chance
         assert f"to stop it: esc, 4 Prune, n example-{example}, S" in text
@@ -240,7 +240,7 @@ async def test_prune_shows_it_among_the_prunings_and_says_what_it_is_for(sweep):
         await pilot.press("n")
         await until(pilot, lambda: "Which pruning?" in screen_text(app))
         await pilot.press(*"example", "enter")
-        await until(pilot, lambda: "drop 3 blamed" in screen_text(app))
+        await until(pilot, lambda: "drop 3 that hurt" in screen_text(app))
         assert app.state.pruning.name == counterfactual_paths(sweep, 0, 0).root.name
         await until(pilot, lambda: "counterfactual of example 0" in words(app))
         assert "recommended" not in words(app)

@@ -173,7 +173,7 @@ def source_images(snapshot: RunSnapshot, group: int) -> "NDArray[np.uint8]":
         ResultsError: the run's images are missing or damaged, or there is none of this group.
     """
     if snapshot.info.is_imported:
-        raise ResultsError("imported, so there are no source images")
+        raise ResultsError("imported without images of the source")
     images, groups = read_source_thumbnails(snapshot.paths)
     of_group: NDArray[np.uint8] = images[groups == group]
     if not len(of_group):

@@ -46,7 +46,7 @@ _CONCLUSIONS = {
     Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
     Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
     Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction does not change significantly",
-    Outcome.NOTHING: "no significant change",
+    Outcome.NOTHING: "nothing changes significantly",
 }
 
 
@@ -76,11 +76,7 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         f"  {by}",
         f"Beside it: without {len(harmful)} at random, and with everything.",
         *(["Most models are right about it already: there may be nothing to flip."] if is_correct else []),
-        *(
-            []
-            if preview.plan.is_significant
-            else ["None of these is significant: dropping them may change nothing."]
-        ),
+        *([] if preview.plan.is_significant else ["None of these is significant: dropping them may change nothing."]),
     ]
 
 
@@ -178,7 +174,7 @@ def _flips(flipped: FlipCounts) -> str:
 def _method(result: CounterfactualResult) -> str:
     ranking = result.pruning.ranking
     return (
-        f"blamed by influence on its {ranking.output}, {ranking.estimator}; p: Fisher's exact test; "
+        f"harmful groups by influence on its {ranking.output}, {ranking.estimator}; p: Fisher's exact test; "
         "intervals: Welch's t over retrainings, 95%"
     )
 
@@ -186,7 +182,7 @@ def _method(result: CounterfactualResult) -> str:
 def _excluded(arm: ArmOnExample) -> str:
     if arm.arm.kind is ArmKind.ALL:
         return "nothing"
-    return f"{arm.arm.k} at random" if arm.arm.kind is ArmKind.RANDOM else f"{arm.arm.k} blamed"
+    return f"{arm.arm.k} at random" if arm.arm.kind is ArmKind.RANDOM else f"{arm.arm.k} harmful"
 
 
 def _correct(arm: ArmOnExample, width: int) -> str:

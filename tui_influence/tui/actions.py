@@ -125,7 +125,7 @@ ACTIONS = (
     Action("image.close", "escape,q", "Back", "Go back to where the image was opened"),
     Action("image.next", "right,n", "Next", "Next image of those it was opened from"),
     Action("image.previous", "left,N", "Previous", "Image before"),
-    Action("image.verify", "v", "Verify", "Retrain without the harmful groups: does the prediction change? (asks first)",
+    Action("image.verify", "v", "Verify", "Retrain without the harmful groups to check (asks first)",
            changes=True),
     Action("image.large", "O", "Own graphics", "Show the image by the terminal's own graphics, until a key"),
     Action("image.command", "Y", "Command", "Copy the command line that shows this image"),

@@ -95,7 +95,7 @@ def of_the_example(everything, without, random):
         ((1, -1, 1), Outcome.WORSE, "wrong more often without them"),
         ((1, 2, 1), Outcome.RIGHT, "there is nothing to flip"),
         ((-3, -1, -3), Outcome.MARGIN, "the margin rises"),
-        ((-3, -1, -1), Outcome.NOTHING, "no significant change"),
+        ((-3, -1, -1), Outcome.NOTHING, "nothing changes significantly"),
     ],
 )
 def test_what_follows_is_judged_by_both_controls(tmp_path, levels, outcome, words):

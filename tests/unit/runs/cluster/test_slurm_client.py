@@ -170,7 +170,7 @@ def test_before_anything_is_prepared_every_command_says_so(programs, paths) -> N
     assert said.err == "nothing is logged yet: preparing, waiting for Slurm (Priority)\n"
     refused("rank", root, code=3, reason="nothing is prepared yet (no run.json); `tinfl status` says how that stands")
     refused("resume", root, code=4, reason="it is on the cluster (jobs 12, 13)")
-    refused("logs", root, "--worker", 0, code=3, reason="whose tasks keep their logs in ")
+    refused("logs", root, "--worker", 0, code=3, reason="see the logs of the tasks in ")
     write_heartbeat(paths, Heartbeat(State.STOPPED, time.time(), time.time()))
     refused("resume", root, code=3, reason="the run ended before it was prepared; run `tinfl sweep CONFIG` again")
     assert run("logs", "-f", root).err == "nothing is logged yet: stopped\n"
