@@ -25,7 +25,7 @@ def test_a_sweep_returns_when_it_is_under_way_and_outlives_its_terminal(here, re
 
 
 def test_a_second_supervisor_is_refused(here):
-    config = write_config(here, epochs=40)
+    config = write_config(here, epochs=200)
     tinfl("sweep", config)
     for command in ("sweep", "resume"):
         refused = tinfl(command, config if command == "sweep" else here / "results", code=4)

@@ -45,7 +45,8 @@ _CONCLUSIONS = {
     Outcome.ANY: "the prediction is right more often without them, but as many at random may do the same",
     Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
     Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
-    Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction does not change significantly",
+    Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction does not change "
+    "significantly",
     Outcome.NOTHING: "nothing changes significantly",
 }
 

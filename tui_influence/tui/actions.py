@@ -84,7 +84,7 @@ ACTIONS = (
     Action("app.sweep", "1", "Sweep", "Progress of the sweep: time left, failures, reliability", False,
            call="mode('sweep')"),
     Action("app.rank", "2", "Rank", "Which source classes help or hurt, and how surely", False, call="mode('rank')"),
-    Action("app.class", "3", "Class", "One source class and the images it influences most", False, call="mode('class')"),
+    Action("app.class", "3", "Class", "One source class, the images it influences most", False, call="mode('class')"),
     Action("app.prune", "4", "Prune", "What leaving classes out gains", False, call="mode('prune')"),
     Action("app.log", "5", "Log", "What happened to the run, line by line", False, call="mode('log')"),
     Action("app.probe", "6", "Probe", "What fails and why, subpopulations, leaks", False, call="mode('probe')"),
