@@ -65,9 +65,9 @@ def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
     assert "lowest 12" in message
     assert "evaluate half" in message
     report = json.loads(tinfl("prune", pruned, "--json").stdout)
-    assert [arm["models"] for arm in report["results"]] == [2] * 7
+    assert [arm["n_models"] for arm in report["results"]] == [2] * 7
     assert report["results"][0]["accuracy"]["gain"]["value"] == 0
-    assert report["ranking"]["models"] == 10
+    assert report["ranking"]["n_models"] == 10
     tinfl("prune", pruned, "--csv", tmp_path / "arms.csv")
     lines = (tmp_path / "arms.csv").read_text().splitlines()
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
@@ -146,7 +146,7 @@ def test_more_seeds_and_another_k_keep_every_record_bit_for_bit(pruned, pruned_r
     assert pruned_records.items() <= after.items()
     assert len(after) == 3 * 10
     report = json.loads(tinfl("prune", root, "--json").stdout)
-    assert [arm["models"] for arm in report["results"]] == [3] * 10
+    assert [arm["n_models"] for arm in report["results"]] == [3] * 10
 
 
 def test_the_retrainings_may_differ_from_the_sweep_and_a_pruning_keeps_its_settings(sweep):
@@ -192,7 +192,7 @@ def test_an_arm_that_varies_too_much_is_retrained_until_it_is_known_as_asked(swe
     arguments = ("--drop-counts", 6, "--seeds", 2, "--ci-width", 0.5, "--max-seeds", 5, "--baselines", "none")
     tinfl("prune", sweep, *arguments, "--foreground")
     report = json.loads(tinfl("prune", sweep, "--json").stdout)
-    models = {arm["arm"]: arm["models"] for arm in report["results"]}
+    models = {arm["arm"]: arm["n_models"] for arm in report["results"]}
     assert models == {"keep everything": 5, "lowest 6": 5, "random 6": 2, "highest 6": 2}
     before = record_bytes(run_root)
     assert "nothing left to train" in tinfl("prune", sweep, *arguments).stderr
