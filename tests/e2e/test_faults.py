@@ -76,14 +76,20 @@ def test_a_worker_that_has_run_out_of_memory_costs_no_model(here):
 def test_a_stopped_worker_is_noticed_and_replaced(here, undisturbed):
     tinfl("sweep", write_config(here, models=MODELS), TINFL_SILENCE_LIMIT="4")
     paths = Paths(here / "results")
-    busy: list[int] = []
-    wait_until(lambda: busy.extend(busy_workers(paths.root)) or busy, "no worker has a model in hand")
-    os.kill(busy[0], signal.SIGSTOP)
+    wait_until(lambda: stop_busy_worker(paths.root), "no worker has a model in hand")
     current = wait_for(paths.root, "done")
     assert any("ended early; the last: no sign of life" in warning for warning in current["warnings"])
     assert "is hung and is killed: no sign of life" in tinfl("logs", paths.root, "-n", "500").stdout
     assert record_bytes(paths.root) == undisturbed
 
 
-def busy_workers(root):
-    return [worker["pid"] for worker in status(root)["workers"] if worker["row"]]
+def stop_busy_worker(root) -> bool:
+    """Suspend a worker that trains a model; it may end its last model while this looks for it."""
+    for worker in status(root)["workers"]:
+        if worker["row"]:
+            try:
+                os.kill(worker["pid"], signal.SIGSTOP)
+            except ProcessLookupError:
+                continue
+            return True
+    return False

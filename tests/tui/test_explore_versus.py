@@ -81,7 +81,7 @@ async def test_filter_marks_orders_and_cursor_work_on_both(root):
         await pilot.press("y")
         await until(pilot, copied_file().exists)
         header, line = copied_file().read_text().splitlines()
-        assert header.startswith("place,group,shown,difference")
+        assert header.startswith("difference_rank,group,effect,difference")
         assert line.split(",")[:2] == ["2", held]
 
 
