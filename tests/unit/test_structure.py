@@ -1,6 +1,7 @@
 """The package's structure and words: what CONTRIBUTING.md asks of every module, counted."""
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +131,36 @@ def test_an_import_inside_a_function_gives_its_reason(module, numbers):
         assert "#" in text[number - 1] or "#" in text[first - 1] or text[first - 2].lstrip().startswith("#"), (
             f"{module}:{number}"
         )
+
+
+def described_attributes(cls: ast.ClassDef) -> set[str]:
+    """The names in the section `Attributes` of a class's docstring."""
+    section = (ast.get_docstring(cls) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    return {name.strip() for line in re.findall(r"^    ([\w, ]+):", section, re.MULTILINE) for name in line.split(",")}
+
+
+def attributes(cls: ast.ClassDef) -> set[str]:
+    """The names that a class declares, sets on itself, or defines as methods and properties."""
+    names = set()
+    for node in ast.walk(cls):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.FunctionDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                names.add(name)
+    return names
+
+
+def test_docstrings_describe_attributes_that_exist():
+    unknown = {
+        f"{module}.{node.name}": names
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and (names := described_attributes(node) - attributes(node))
+    }
+    assert unknown == {}
 
 
 def test_a_module_is_neither_long_nor_a_fragment():

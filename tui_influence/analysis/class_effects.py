@@ -31,9 +31,9 @@ class TargetEffects:
     """Influences of all groups of a run on the classes and the examples of one target.
 
     Attributes:
-        reading: what they are estimated from.
+        snapshot: what they are estimated from.
         question: its estimator, output and split; its class narrows the examples.
-        columns: (c,) the examples in question.
+        example_indices: (c,) the examples in question.
         classes: (K, C) influence on the mean output of each class's examples in the split.
         examples: (K, c) influence on each of them; None where it is estimated a group at a time.
     """

@@ -318,7 +318,7 @@ class ProbeResult:
 
     Attributes:
         question: the probe and its question.
-        reading: the snapshot that it was computed from.
+        snapshot: the snapshot that it was computed from.
         value: the result; subpopulations of several classes are one a class.
         notes: warnings about the data behind it.
         limit: the most failures that are estimated; None for all.

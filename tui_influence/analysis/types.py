@@ -245,7 +245,7 @@ class ExampleQuestion:
     """A question about one example.
 
     Attributes:
-        reading: the snapshot that it is answered from; not compared.
+        snapshot: the snapshot that it is answered from; not compared.
         question: estimator and output.
         example: its number.
         group: the group that models are compared with and without; None compares nothing.
@@ -262,7 +262,7 @@ class ImageSeries:
     """Examples to go through one by one.
 
     Attributes:
-        reading: the snapshot that they are shown from.
+        snapshot: the snapshot that they are shown from.
         question: estimator and output.
         examples: their numbers.
         groups: for each, the group that models are compared with and without; None compares nothing.

@@ -31,7 +31,7 @@ class TargetMix:
     """Targets with weights.
 
     Attributes:
-        sides: the targets.
+        targets: outputs on each target.
         weights: of each; they sum to one.
         indices: (m,) models that are recorded for every target, ascending.
     """
@@ -41,11 +41,11 @@ class TargetMix:
     indices: NDArray[np.int64]
 
     @classmethod
-    def from_outputs(cls, sides: Sequence[TargetOutputs], weights: Mapping[str, float]) -> "TargetMix":
+    def from_outputs(cls, targets: Sequence[TargetOutputs], weights: Mapping[str, float]) -> "TargetMix":
         """Combine targets by the weights of their names."""
-        total = sum(weights[side.name] for side in sides)
-        shared = reduce(np.intersect1d, (side.outputs.indices for side in sides))
-        return cls(tuple(sides), tuple(weights[side.name] / total for side in sides), shared)
+        total = sum(weights[target.name] for target in targets)
+        shared = reduce(np.intersect1d, (target.outputs.indices for target in targets))
+        return cls(tuple(targets), tuple(weights[target.name] / total for target in targets), shared)
 
     @property
     def masks(self) -> Mask:

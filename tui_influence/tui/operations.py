@@ -208,7 +208,7 @@ class RunOperations:
             return
         list_file = _list_file(proposal)
         self._runner.details.submit("list", partial(_write_list, list_file, proposal))
-        self.copy(_pruning_command(state, proposal, list_file), "the command")
+        self.copy_command(_pruning_command(state, proposal, list_file))
 
     # Counterfactuals
 
@@ -353,7 +353,7 @@ class RunOperations:
     def _compute(
         self, run: RunHandle, step: str, query: Query[Any, T], question: Q, compute: "Callable[[Observer, Q], T]"
     ) -> None:
-        """RankingResult a query about a run that could be started, in a thread; the app gets `Result`."""
+        """Answer a query about a run that could be started, in a thread; the app gets `Result`."""
 
         def answer(observer: "Observer") -> None:
             result = Result(query, question, None, "this is a bug in tinfl")

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.message import Message
 
@@ -17,10 +17,6 @@ from tui_influence.tui.background import Background
 from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.messages import ImagesDrawn
 from tui_influence.tui.state import AnyQuery, QueryInput, RunHandle, RunState, run_query
-
-if TYPE_CHECKING:
-    pass
-
 
 def _from_run(state: RunState, run: RunHandle, models: int, *, ended: bool = False) -> QueryInput | None:
     """Return what there is of a run; None before it has been read."""
@@ -63,8 +59,6 @@ INPUTS: dict[str, Callable[[RunState], QueryInput | None]] = {
 """The input of each query; None while it is not there."""
 _QUICK = ("group", "example", "counterfactual")
 """Queries about a single group or example: they never wait for estimates."""
-
-
 _OF_RETRAININGS = ("prunings", "arms", "plan", "counterfactual")
 """Queries that `retrainings` computes; `computations` computes the others."""
 

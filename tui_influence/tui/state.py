@@ -140,7 +140,7 @@ class Result(Message, Generic[Q, T]):
 
 
 def run_query(query: Query[Q, T], question: Q, compute: Callable[[Q], T]) -> Result[Q, T]:
-    """RankingResult a question in this thread; what is refused or cannot be read becomes the result's error."""
+    """Answer a question in this thread; what is refused or cannot be read becomes the result's error."""
     return Result(query, question, *attempt(partial(compute, question)))
 
 

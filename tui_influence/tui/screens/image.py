@@ -102,8 +102,8 @@ class ImageScreen(Screen[int]):
             return [Text(plain(example.error, style.ascii), style=style.warning)]
         if example.value is None or example.is_stale:
             return [Text("looking...", style=style.quiet)]
-        reading, box = self._series.snapshot, self.query_one("#image-text").size
-        classes, width = reading.target_info.classes, max(box.width - 1, 20)
+        snapshot, box = self._series.snapshot, self.query_one("#image-text").size
+        classes, width = snapshot.target_info.classes, max(box.width - 1, 20)
         lines = example_lines(
             example.value,
             classes,
@@ -113,7 +113,7 @@ class ImageScreen(Screen[int]):
             group=self._group(),
             counterfactual=self._counterfactual(width),
         )
-        error = self._state.image_errors.get(reading.target)
+        error = self._state.image_errors.get(snapshot.target)
         return [*lines, Text(plain(error, style.ascii), style=style.warning)] if error else lines
 
     def _counterfactual(self, width: int) -> list[Text]:

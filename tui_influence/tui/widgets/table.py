@@ -279,7 +279,7 @@ class RankingTable(Table):
 
 
 class ProbeTable(Table):
-    """Rows of a `ProbeSheet`; an index is its row's."""
+    """Rows of a `ProbeView`; an index is that of its row."""
 
     help = (
         "Results of a probe. A line is a test image that most models get wrong, with its most harmful group; or a "
@@ -290,7 +290,7 @@ class ProbeTable(Table):
 
 
 class ArmTable(Table):
-    """Rows of a `GainSheet`; an index is an arm's place among the results, or a class's among those of its arm."""
+    """Gains of arms, or of the classes of an arm; an index is that of an arm among the results, or of a class in its arm."""
 
     help = (
         "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
