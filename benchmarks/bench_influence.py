@@ -184,11 +184,11 @@ def row(balanced: bool = False) -> Question:
     """One source class on every target example."""
 
     def ask(data: dict[str, Any]) -> object:
-        from tui_influence.influence.ranking import influence_row
+        from tui_influence.influence.ranking import influence_matrix
 
         masks = np.load(data["balanced"]) if balanced else data["masks"]
         clusters = np.arange(masks.shape[0]) // 2 if balanced else None
-        return influence_row(7, masks=masks, margins=data["margins"], clusters=clusters)
+        return influence_matrix(masks=masks, margins=data["margins"], clusters=clusters, only=np.array([7]))
 
     return ask
 

@@ -17,9 +17,9 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import ExampleEffect, GroupEffects
 from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.estimators import ESTIMATORS, estimate, find_estimator
+from tui_influence.influence.estimators import estimate, estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
-from tui_influence.influence.ranking import influence_matrix, influence_row, ranked_rows
+from tui_influence.influence.ranking import influence_matrix, ranked_rows
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Estimate, RankedGroup
 
 MAX_VALUES = 30_000_000
@@ -47,7 +47,10 @@ class TargetEffects:
     def of_group(self, group: int, count: int) -> GroupEffects:
         """Return the effects of a group, with at most `count` examples that it helps and as many that it hurts."""
         snapshot = self.snapshot
-        estimate, index = (self.examples, group) if self.examples is not None else (self._row(group), 0)
+        estimate, index = self.examples, group
+        if estimate is None:
+            only = np.array([group])
+            estimate, index = example_influences(self.snapshot, self.question, self.example_indices, only), 0
         influence, se = (array[index].astype(np.float64) for array in (estimate.influence, estimate.se))
         q = benjamini_hochberg(p_values(influence, se, estimate.df))
         low, high = interval(influence, se, estimate.df)
@@ -92,19 +95,33 @@ class TargetEffects:
             int(estimate.n_without[group]),
         )
 
-    def _row(self, group: int) -> Estimate:
-        outputs = self.snapshot.outputs
-        return influence_row(
-            group,
-            masks=outputs.masks,
-            margins=outputs.margins,
-            predicted=outputs.predicted,
-            labels=self.snapshot.examples.labels,
-            estimator=self.question.estimator,
-            kind=self.question.output_kind,
-            clusters=self.snapshot.clusters,
-            examples=self.example_indices,
-        )
+
+def example_influences(
+    snapshot: RunSnapshot, question: Question, examples: NDArray[np.int64], only: NDArray[np.intp] | None = None
+) -> Estimate:
+    """Return the influence of all groups, or of some, on examples of the snapshot's target, (K, c).
+
+    Args:
+        snapshot: the models.
+        question: its estimator and output.
+        examples: (c,) indices of the examples.
+        only: (K',) indices of groups; None for all.
+
+    Raises:
+        ResultsError: stored outputs are NaN or infinite.
+    """
+    outputs = snapshot.outputs
+    return influence_matrix(
+        masks=outputs.masks,
+        margins=outputs.margins,
+        predicted=outputs.predicted,
+        labels=snapshot.examples.labels,
+        estimator=question.estimator,
+        kind=question.output_kind,
+        clusters=snapshot.clusters,
+        examples=examples,
+        only=only,
+    )
 
 
 def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool = True) -> TargetEffects:
@@ -132,26 +149,16 @@ def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool
     fits_in_memory = len(snapshot.info.source.groups) * len(example_indices) <= MAX_VALUES
     all_groups_only = not find_estimator(question.estimator).supports_only
     if not fits_in_memory and all_groups_only:
-        others = ", ".join(f"`{name}`" for name, estimator in ESTIMATORS.items() if estimator.supports_only)
         raise ConfigError(
             f"{len(snapshot.info.source.groups):,} groups times {len(example_indices):,} examples are too many for "
-            f"{question.estimator}; use {others}, which estimates one group at a time"
+            f"{question.estimator}; use {estimators_of_single_groups()}, which estimates one group at a time"
         )
     return TargetEffects(
         snapshot=snapshot,
         question=question,
         example_indices=example_indices,
         classes=estimate(question.estimator, outputs.masks, by_class, snapshot.clusters),
-        examples=influence_matrix(
-            masks=outputs.masks,
-            margins=outputs.margins,
-            predicted=outputs.predicted,
-            labels=labels,
-            estimator=question.estimator,
-            kind=kind,
-            clusters=snapshot.clusters,
-            examples=example_indices,
-        )
+        examples=example_influences(snapshot, question, example_indices)
         if fits_in_memory and (at_once or all_groups_only)
         else None,
     )

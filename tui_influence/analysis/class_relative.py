@@ -17,7 +17,7 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.estimators import ESTIMATORS, find_estimator
+from tui_influence.influence.estimators import estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.types import Estimate
 from tui_influence.text import pluralize, printable
@@ -187,9 +187,8 @@ def _estimate(
     """Return an estimate of all groups, or of some, which saves time where the estimator supports it."""
     method = find_estimator(estimator)
     if not (groups is not None and method.supports_only) and masks.shape[1] * outputs.shape[1] > MAX_VALUES:
-        names = " or ".join(f"`{name}`" for name, other in ESTIMATORS.items() if other.supports_only)
         raise ConfigError(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
-            f"--class, or about one --source with the estimator {names}"
+            f"--class, or about one --source with the estimator {estimators_of_single_groups()}"
         )
     return method.estimate(masks, outputs, clusters, only=groups, pooled=True)

@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.analysis.class_effects import example_influences
 from tui_influence.analysis.class_relative import require_enough_models
 from tui_influence.analysis.examples import majority_predictions
 from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.ranking import influence_matrix
+from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values, same_size_masks
 from tui_influence.influence.types import Estimate
 
 DEFAULT_GROUPS = 3
@@ -63,12 +63,12 @@ def find_failures(
         n_low_margin=int(np.count_nonzero(is_low)),
         n_examples=len(example_indices),
         models=len(snapshot.outputs),
-        relative=len(np.unique(np.count_nonzero(snapshot.outputs.masks, axis=1))) == 1,
+        relative=same_size_masks(snapshot.outputs.masks),
     )
 
 
 def harmful_groups(snapshot: RunSnapshot, question: Question, count: int) -> tuple[HarmfulGroup, ...]:
-    """Return at most so many groups that hurt the question's example, the worst first; see `failures`."""
+    """Return at most so many groups that hurt the question's example, the worst first; see `find_failures`."""
     if question.example is None:
         raise ValueError("harmful groups are those of one example")
     (failure,) = find_failures(snapshot, replace(question, target_class=None), n_groups=count).examples
@@ -98,17 +98,8 @@ def _with_harmful_groups(
 ) -> tuple[Failure, ...]:
     if not len(example_indices):
         return ()
-    outputs, labels = snapshot.outputs, snapshot.examples.labels
-    estimate = influence_matrix(
-        masks=outputs.masks,
-        margins=outputs.margins,
-        predicted=outputs.predicted,
-        labels=labels,
-        estimator=question.estimator,
-        kind=question.output_kind,
-        clusters=snapshot.clusters,
-        examples=example_indices,
-    )
+    labels = snapshot.examples.labels
+    estimate = example_influences(snapshot, question, example_indices)
     predicted = majority_predictions(snapshot, example_indices.astype(np.intp))
     return tuple(
         Failure(

@@ -115,6 +115,11 @@ def find_estimator(name: str) -> Estimator:
     return ESTIMATORS[name]
 
 
+def estimators_of_single_groups() -> str:
+    """Return the names of the estimators that are faster for fewer groups, for a message."""
+    return " or ".join(f"`{name}`" for name, estimator in ESTIMATORS.items() if estimator.supports_only)
+
+
 def estimate(
     estimator: str,
     masks: Mask,

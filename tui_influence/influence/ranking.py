@@ -12,22 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate, find_estimator
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, find_estimator
 from tui_influence.influence.forecast import forecast_models
 from tui_influence.influence.lds import lds
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import split_half
 from tui_influence.influence.types import Estimate, OutputKind, RankedGroup, Ranking
-
-__all__ = [
-    "Heldout",
-    "RankedGroup",
-    "Ranking",
-    "influence_matrix",
-    "influence_row",
-    "rank_groups",
-    "ranked_rows",
-]
 
 Counts = int | NDArray[np.int64]
 
@@ -117,42 +107,15 @@ def influence_matrix(
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     examples: NDArray[np.integer[Any]] | None = None,
+    only: NDArray[np.intp] | None = None,
 ) -> Estimate:
-    """Influence of every group on every target example, (K, n), or on some `examples`; the rest as in `rank_groups`.
+    """Influence of every group on every target example, (K, n), or of some groups, `only`, or on some `examples`.
 
-    The matrix is read in blocks of columns: memory beyond the result is a few times (m, 1024) float32.
+    The other arguments are as in `rank_groups`. The matrix is read in blocks of columns: memory beyond the result is a
+    few times (m, 1024) float32.
     """
     outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
-    return estimate(estimator, masks, outputs, clusters)
-
-
-def influence_row(
-    group: int,
-    *,
-    masks: Mask,
-    margins: Floats,
-    predicted: Integers | None = None,
-    labels: Integers | None = None,
-    estimator: str = DEFAULT_ESTIMATOR,
-    kind: OutputKind | str = "margin",
-    clusters: NDArray[Any] | None = None,
-    examples: NDArray[np.integer[Any]] | None = None,
-) -> Estimate:
-    """Influence of one group on every target example, (1, n): that row of `influence_matrix`.
-
-    Args:
-        group: its column in the masks.
-        masks: (m, K) bool.
-        margins: (m, n), as the others in `rank_groups`.
-        predicted: (m, n) or None.
-        labels: (n,) or None.
-        estimator: a name in `ESTIMATORS`.
-        kind: of output.
-        clusters: (m,) int or None.
-        examples: (c,) indices of target examples; None for all.
-    """
-    outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
-    return find_estimator(estimator).estimate(masks, outputs, clusters, only=np.array([group]))
+    return find_estimator(estimator).estimate(masks, outputs, clusters, only=only)
 
 
 def ranked_rows(

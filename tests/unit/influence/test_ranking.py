@@ -11,7 +11,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence import outputs as outputs_module
 from tui_influence.influence.difference import difference
 from tui_influence.influence.outputs import OutputMatrix, mean_output, outputs_of_kind
-from tui_influence.influence.ranking import Heldout, influence_matrix, influence_row, rank_groups
+from tui_influence.influence.ranking import Heldout, influence_matrix, rank_groups
 from tui_influence.influence.ridge import ridge
 from tui_influence.influence.types import OutputKind
 
@@ -104,7 +104,7 @@ def test_averaging_commutes_with_estimating_so_a_class_is_the_mean_of_its_exampl
 
 def test_one_groups_row_is_that_row_of_the_matrix(predictions):
     whole = influence_matrix(**predictions, kind="probability")
-    row = influence_row(4, **predictions, kind="probability")
+    row = influence_matrix(**predictions, kind="probability", only=np.array([4]))
     np.testing.assert_allclose(row.influence[0], whole.influence[4], rtol=1e-6)
     np.testing.assert_allclose(row.se[0], whole.se[4], rtol=1e-6)
     assert row.n_with == [40]
