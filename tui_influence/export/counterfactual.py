@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.pruning.types import ControlComparison, CounterfactualPreview, CounterfactualResult, Interval
+from tui_influence.export.pruning import interval_document
+from tui_influence.pruning.types import ControlComparison, CounterfactualPreview, CounterfactualResult
 from tui_influence.render.numbers import finite
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import Arm
@@ -43,7 +44,7 @@ def counterfactual_document(result: CounterfactualResult) -> dict[str, Any]:
                 **_arm(groups, arm.arm),
                 "n_models": arm.models,
                 "n_correct": arm.right,
-                "margin": _interval(arm.margin),
+                "margin": interval_document(arm.margin),
                 "over_everything": _comparison(arm.over_all),
                 "over_random": _comparison(arm.over_random),
                 "flips": None if arm.flips is None else vars(arm.flips),
@@ -63,8 +64,4 @@ def _arm(groups: Sequence[str], arm: Arm) -> dict[str, Any]:
 
 
 def _comparison(against: ControlComparison | None) -> dict[str, Any] | None:
-    return None if against is None else {"p": finite(against.p), "margin": _interval(against.margin)}
-
-
-def _interval(interval: Interval) -> dict[str, float | None]:
-    return {"value": finite(interval.value), "low": finite(interval.low), "high": finite(interval.high)}
+    return None if against is None else {"p": finite(against.p), "margin": interval_document(against.margin)}

@@ -96,8 +96,8 @@ def pruning_document(results: PruningResults) -> dict[str, Any]:
                     {
                         "target": gain.target,
                         "class": gain.name,
-                        "accuracy_gain": _interval(gain.accuracy),
-                        "margin_gain": _interval(gain.margin),
+                        "accuracy_gain": interval_document(gain.accuracy),
+                        "margin_gain": interval_document(gain.margin),
                         "q": finite(gain.q),
                     }
                     for gain in result.by_class
@@ -154,11 +154,12 @@ def _interval_cells(interval: Interval) -> list[str]:
 
 
 def _score(score: Score) -> dict[str, Any]:
-    over = {kind.value: _interval(interval) for kind, interval in score.over.items()}
-    return {"mean": _interval(score.mean), "gain": _interval(score.gain), "gain_over": over}
+    over = {kind.value: interval_document(interval) for kind, interval in score.over.items()}
+    return {"mean": interval_document(score.mean), "gain": interval_document(score.gain), "gain_over": over}
 
 
-def _interval(interval: Interval) -> dict[str, float | None]:
+def interval_document(interval: Interval) -> dict[str, float | None]:
+    """Return a value with its interval as JSON values."""
     return {"value": finite(interval.value), "low": finite(interval.low), "high": finite(interval.high)}
 
 
@@ -166,7 +167,7 @@ def _forecast(forecast: GainForecast) -> dict[str, Any]:
     return {
         "n_dropped": forecast.k,
         **{
-            name: None if gain is None else _interval(Interval(*gain))
+            name: None if gain is None else interval_document(Interval(*gain))
             for name, gain in zip(_GAINS, _gains(forecast), strict=True)
         },
     }
