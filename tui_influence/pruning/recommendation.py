@@ -7,7 +7,7 @@ together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
 from dataclasses import replace
 from math import isfinite
 
-from tui_influence.influence.estimate import t_quantile
+from tui_influence.influence.estimate import interval, t_quantile
 from tui_influence.pruning.types import ArmResult, Interval, PruningResults, Recommendation
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import Gain, Pruning
@@ -56,7 +56,7 @@ def measured_best(results: PruningResults) -> Recommendation:
     control = results.result_of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "too few models are retrained yet")
-    gains = [(result, with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
+    gains = [(result, _with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
     with_interval = [(result, gain) for result, gain in gains if isfinite(gain.low)]
     if not with_interval:
         return Recommendation(None, "one retraining of an arm gives no interval; use more --seeds")
@@ -95,7 +95,7 @@ def _seeds_note(result: ArmResult, count: int) -> str:
     return ""
 
 
-def with_level(interval: Interval, level: float) -> Interval:
-    """Return the interval at another level than 95%."""
-    half = t_quantile((1 + level) / 2, interval.df) * interval.se
-    return replace(interval, low=interval.value - half, high=interval.value + half)
+def _with_level(value: Interval, level: float) -> Interval:
+    """Return a value with its interval at another level than 95%."""
+    low, high = interval(value.value, value.se, value.df, level)
+    return replace(value, low=float(low), high=float(high))
