@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from tui_influence.influence.difference import Differences
 from tui_influence.influence.estimate import p_values, t_quantile
 from tui_influence.influence.outputs import Floats, Integers, Mask
-from tui_influence.influence.types import Pairs, StrongestPairs
+from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Pairs, StrongestPairs
 
 MAX_BLOCK_VALUES = 8_000_000
 """Influences of one block: a handful of float32 arrays of this size."""
 _MAX_BLOCK_WIDTH, _READERS = 1024, 2
 _BINS_PER_UNIT, _MAX_STATISTIC = 256, 64
 _ZERO = _BINS_PER_UNIT * _MAX_STATISTIC
-_DEFAULT_LEVEL, _EXPLAINED_SHARE = 0.05, 0.5
+_EXPLAINED_SHARE = 0.5
 _MAX_MODELS = 1_000_000
 
 Block = Callable[[slice], Floats]
@@ -37,12 +37,11 @@ def strongest_pairs(
     clusters: NDArray[Any] | None = None,
     *,
     max_pairs: int = 200,
-    level: float = _DEFAULT_LEVEL,
+    level: float = SIGNIFICANCE_LEVEL,
     only: Integers | None = None,
     is_eligible: Callable[[slice, Floats], Mask] | None = None,
 ) -> StrongestPairs:
-    """Find the pairs of a group and an example with the most significant influence, by `Differences` with pooled
-    spread.
+    """Find the pairs of a group and an example whose influence is most significant, by `Differences`, pooled.
 
     Args:
         masks: (m, K) bool.
@@ -97,7 +96,7 @@ def models_needed(n_tests: int) -> int:
     ratio = _EXPLAINED_SHARE / (1 - _EXPLAINED_SHARE)
     while low < high:
         middle = (low + high) // 2
-        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - _DEFAULT_LEVEL / (2 * max(n_tests, 1)), middle - 2)
+        enough = (ratio * (middle - 2)) ** 0.5 > t_quantile(1 - SIGNIFICANCE_LEVEL / (2 * max(n_tests, 1)), middle - 2)
         low, high = (low, middle) if enough else (middle + 1, high)
     return low
 
@@ -113,7 +112,7 @@ def min_detectable_influence(n_tests: int, spread: float, n_models: int, share: 
     """
     if n_models < 3:
         return float("inf")
-    quantile = t_quantile(1 - _DEFAULT_LEVEL / (2 * max(n_tests, 1)), n_models - 2) + t_quantile(0.8, n_models - 2)
+    quantile = t_quantile(1 - SIGNIFICANCE_LEVEL / (2 * max(n_tests, 1)), n_models - 2) + t_quantile(0.8, n_models - 2)
     return float(quantile * spread / (share * (1 - share) * n_models) ** 0.5)
 
 

@@ -3,7 +3,6 @@
 Loads numpy, so it is imported when a probe is computed, or has a result.
 """
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +24,7 @@ from tui_influence.render.leakage import leaks_view
 from tui_influence.render.probe_views import ProbeView
 from tui_influence.render.subpopulations import driven_view, subpopulations_view
 from tui_influence.store.examples import read_source_thumbnails
-from tui_influence.text import pluralize, printable
+from tui_influence.text import pluralize, printable, quote_path
 from tui_influence.tui.background import attempt
 
 MAX_HARMFUL_GROUPS = 8
@@ -118,7 +117,7 @@ def _export_subpopulations(result: ProbeResult) -> ProbeExport:
 
 def _compute_leaks(probe: ProbeQuestion, snapshot: RunSnapshot) -> ProbeResult:
     if not groups_are_images(snapshot.info):
-        results = shlex.quote(str(snapshot.paths.root))
+        results = quote_path(snapshot.paths.root)
         raise ConfigError(
             "Leaks are pairs of one source image and one test image. That takes a run whose groups are single images: "
             f"`tinfl leaks {printable(results)} --init images.toml` writes the config of one, for the classes that "

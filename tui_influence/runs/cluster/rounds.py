@@ -154,10 +154,7 @@ def read_round(paths: Paths, number: int) -> Round:
         timing = fields["pace"]
         return Round(
             number=int(fields["number"]),
-            tasks=tuple(
-                tuple(row for start, stop in spans for row in range(int(start), int(stop)))
-                for spans in fields["blocks"]
-            ),
+            tasks=tuple(_rows(spans) for spans in fields["blocks"]),
             done=int(fields["done"]),
             timing=_timing(timing) if timing else None,
             deaths={int(position): int(deaths) for position, deaths in fields["deaths"].items()},
