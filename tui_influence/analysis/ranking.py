@@ -23,8 +23,6 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable
 
-__all__ = ["RankingResult", "Question", "select_examples", "group_noun", "data_warnings", "rank", "rank_run"]
-
 
 def rank_run(paths: Paths, info: RunInfo, question: Question) -> RankingResult:
     """Rank the groups of a run by what has been recorded so far.

@@ -6,7 +6,8 @@ Spearman and Brown's forecast, not a measurement.
 
 import numpy as np
 
-from tui_influence.analysis.ranking import Question, select_examples
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.forecast import forecast_models, reliability_at

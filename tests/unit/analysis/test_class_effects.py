@@ -9,7 +9,8 @@ from tests.unit.store.conftest import make_info, make_record
 from tui_influence.analysis import class_effects as module
 from tui_influence.analysis.class_effects import estimate_effects
 from tui_influence.analysis.examples import majority_predictions, summarise_predictions, summarise_with_and_without
-from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.outputs import OutputMatrix, mean_output

@@ -9,7 +9,8 @@ from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import failures as module
 from tui_influence.analysis.failures import find_failures, harmful_groups
 from tui_influence.analysis.probe_types import HarmfulGroup
-from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
 from tui_influence.errors import ResultsError
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values

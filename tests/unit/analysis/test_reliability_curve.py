@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info, make_record
-from tui_influence.analysis.ranking import Question, rank_run
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank_run
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.analysis.types import MIN_MODELS

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.store.conftest import make_info
-from tui_influence.analysis.ranking import Question, select_examples
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import select_examples
 from tui_influence.errors import ConfigError
 from tui_influence.store.examples import Examples
 

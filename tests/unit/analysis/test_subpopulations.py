@@ -11,7 +11,8 @@ from tests.unit.analysis.sweeps import read_sweep, write_sweep
 from tui_influence.analysis import class_relative
 from tui_influence.analysis.class_relative import MIN_MODELS, class_relative_influence
 from tui_influence.analysis.probe_types import DrivenExample, DrivenExamples
-from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.difference import difference

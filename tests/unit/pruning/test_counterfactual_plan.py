@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.unit.analysis.sweeps import read_sweep, write_sweep
-from tui_influence.analysis.ranking import Question
+from tui_influence.analysis.question import Question
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import dropped_groups
 from tui_influence.pruning.counterfactual import DEFAULT_SEEDS, MIN_SEEDS, fisher_exact, plan_counterfactual

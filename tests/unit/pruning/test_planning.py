@@ -7,7 +7,8 @@ import pytest
 
 from tests.tui.runs import make_run, say
 from tests.unit.pruning.plans import bare
-from tui_influence.analysis.ranking import Question, rank
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config

@@ -11,7 +11,7 @@ from tests.unit.store.npy_contents import content_of
 from tui_influence.errors import ResultsError
 from tui_influence.store.examples import (
     Examples,
-    check_pictures,
+    check_thumbnails,
     read_examples,
     read_source_thumbnails,
     read_thumbnails,
@@ -113,11 +113,11 @@ def test_pictures_of_the_source_come_with_the_group_of_each(paths):
 
 
 def test_pictures_that_are_as_they_were_pass(paths):
-    assert not check_pictures(paths.source, {})
+    assert not check_thumbnails(paths.source, {})
     digests = sampled(paths)
-    assert check_pictures(paths.source, digests)
-    assert check_pictures(paths.source, {})
-    assert check_pictures(paths.source, {"labels.npy": "of another file"})
+    assert check_thumbnails(paths.source, digests)
+    assert check_thumbnails(paths.source, {})
+    assert check_thumbnails(paths.source, {"labels.npy": "of another file"})
 
 
 @pytest.mark.parametrize("name", ["thumbnails.npy", "groups.npy"])
@@ -126,15 +126,15 @@ def test_pictures_that_changed_or_are_gone_are_named(paths, name):
     path = paths.source / name
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert check_pictures(paths.source, {})  # a run of a version that kept no digests
+    assert check_thumbnails(paths.source, {})  # a run of a version that kept no digests
     with pytest.raises(ResultsError, match=rf"{name}: damaged: its content does not match run\.json"):
-        check_pictures(paths.source, digests)
+        check_thumbnails(paths.source, digests)
     path.write_bytes(content[:40])
     with pytest.raises(ResultsError, match=rf"{name}: damaged"):
-        check_pictures(paths.source, {})
+        check_thumbnails(paths.source, {})
     path.unlink()
     with pytest.raises(ResultsError, match=rf"{name}: missing: the results directory is half copied"):
-        check_pictures(paths.source, digests)
+        check_thumbnails(paths.source, digests)
 
 
 def test_names_are_kept_as_they_are(run):
