@@ -54,7 +54,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Pairs that came out near, (c,) each, and (n, OTHERS) test images that each test image is most like."""
+    """Pairs that came out near, (c,) each, and (n, REFERENCE_RANK) test images that each test image is most like."""
 
     source: Indices
     target: Indices

@@ -63,9 +63,9 @@ class Question:
 
         Args:
             results: the results directory.
-            verb: `rank`, or `show` for pictures.
+            verb: `rank`, or `show` for images.
             source: the source class that `show` is about.
-            versus: the question that it is compared with, made by `against`.
+            versus: the question that it is compared with, made by `compared_with`.
         """
         plain = Question()
         options = {

@@ -200,10 +200,10 @@ class ExampleReport:
         example: its number among all test examples.
         name: where it came from.
         label: its class, by position.
-            split: the half of the test examples that it is in: estimate or evaluate.
-    overall: the predictions of all models.
+        split: the half of the test examples that it is in: estimate or evaluate.
+        overall: the predictions of all models.
         with_and_without: those of the models with a group, and without it; None if there is no group in question.
-            drivers: the ranking of all groups by their influence on this example.
+        drivers: the ranking of all groups by their influence on this example.
     """
 
     example: int

@@ -133,9 +133,8 @@ def _files(
     folder: Path, visited: set[_DirectoryId], marker: str | None, *, descend: bool = True
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Path, size and time (in ns) of the files below a directory, each directory once, without hidden files."""
-    pending = [
-        iter(_unvisited_entries(folder, visited, marker))
-    ]  # a stack, as directories may be a thousand levels deep
+    # A stack, as directories may be a thousand levels deep.
+    pending = [iter(_unvisited_entries(folder, visited, marker))]
     while pending:
         entry = next(pending[-1], None)
         if entry is None:

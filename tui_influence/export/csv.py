@@ -2,9 +2,8 @@
 
 The bytes are the contract (golden files): UTF-8, `\\n` line ends, quotes as RFC 4180 has them, a few `#` comment
 lines that say what the numbers are, one header line, one line a group in rank order (of a comparison: the most opposed
-first). A number is the shortest
-decimal that reads back as the same float64, so that CSV and JSON agree to the last bit; NaN and infinities are
-empty cells. Names are `text.spreadsheet_safe`: no formula, no control character.
+first). A number is the shortest decimal that reads back as the same float64, so that CSV and JSON agree to the last
+bit; NaN and infinities are empty cells. Names are `text.spreadsheet_safe`: no formula, no control character.
 """
 
 import csv

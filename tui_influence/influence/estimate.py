@@ -10,9 +10,8 @@ from tui_influence.influence.outputs import Floats
 
 def group_counts(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return n_with and n_without, each (K,), of masks (m, K)."""
-    counted = np.ones(masks.shape[0], np.float32) @ masks.astype(
-        np.float32
-    )  # exact, in a tenth of count_nonzero's time
+    # Exact, in a tenth of count_nonzero's time.
+    counted = np.ones(masks.shape[0], np.float32) @ masks.astype(np.float32)
     n_with = counted.astype(np.int64)
     return n_with, masks.shape[0] - n_with
 

@@ -52,13 +52,13 @@ _BLOCK_VALUES = 4_000_000
 def lds(
     influence: Floats, heldout_masks: Mask, heldout_outputs: Floats, bootstrap: int = 1000, seed: int = 0
 ) -> LDS | None:
-    """Return the mean over examples of Spearman(predicted, actual output) over held-out models (Park et al. 2023, eq.
-    8).
+    """Return the mean over examples of Spearman(predicted, actual output) over held-out models (Park et al. 2023).
 
-    A model's predicted output is the sum of the influences of its groups. The interval resamples held-out models:
-    the bootstrap standard error of atanh(score), with Student's t on h - 1 degrees of freedom, transformed
-    back; it is the spread of the score over sets of held-out models, for fixed influences. In a resample, correlations
-    are of the ranks among all held-out models, so that a resample costs products of matrices and not a sort.
+    Equation 8 there. A model's predicted output is the sum of the influences of its groups. The interval resamples
+    held-out models: the bootstrap standard error of atanh(score), with Student's t on h - 1 degrees of freedom,
+    transformed back; it is the spread of the score over sets of held-out models, for fixed influences. In a resample,
+    correlations are of the ranks among all held-out models, so that a
+    resample costs products of matrices and not a sort.
 
     Args:
         influence: (K, n), NaN for groups of undefined influence, which contribute nothing.

@@ -61,21 +61,21 @@ class TargetMix:
     def mean(self, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
         """(m,) mean output over one half of the test examples: `estimate`, or else `evaluate`."""
         mean = np.zeros(len(self.indices))
-        for side, weight in zip(self.targets, self.weights, strict=True):
-            mean += weight * self.target_mean(side, kind, estimate=estimate)
+        for target, weight in zip(self.targets, self.weights, strict=True):
+            mean += weight * self.target_mean(target, kind, estimate=estimate)
         return mean
 
-    def target_mean(self, side: TargetOutputs, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
+    def target_mean(self, target: TargetOutputs, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
         """(m,) mean output over one half of one target's test examples."""
-        return mean_output(self.matrix(side, kind), side.examples.estimate == estimate)[self.rows(side)]
+        return mean_output(self.matrix(target, kind), target.examples.estimate == estimate)[self.rows(target)]
 
-    def matrix(self, side: TargetOutputs, kind: OutputKind) -> OutputMatrix:
+    def matrix(self, target: TargetOutputs, kind: OutputKind) -> OutputMatrix:
         """Outputs of all models of one target, in the order of its records."""
-        return OutputMatrix(side.outputs.margins, side.outputs.predicted, side.examples.labels, kind)
+        return OutputMatrix(target.outputs.margins, target.outputs.predicted, target.examples.labels, kind)
 
-    def rows(self, side: TargetOutputs) -> NDArray[np.intp]:
+    def rows(self, target: TargetOutputs) -> NDArray[np.intp]:
         """(m,) where the models are in the records of one target."""
-        return np.searchsorted(side.outputs.indices, self.indices)
+        return np.searchsorted(target.outputs.indices, self.indices)
 
 
 def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:
@@ -102,15 +102,15 @@ def parse_weights(options: Sequence[str], info: RunInfo) -> dict[str, float]:
     return weights
 
 
-def refuse_half_without_examples(side: TargetOutputs) -> None:
+def refuse_half_without_examples(target: TargetOutputs) -> None:
     """Refuse a target whose test examples cannot both rank and evaluate.
 
     Raises:
         ResultsError: one half is empty.
     """
-    for half, chosen in (("estimate", side.examples.estimate), ("evaluate", ~side.examples.estimate)):
+    for half, chosen in (("estimate", target.examples.estimate), ("evaluate", ~target.examples.estimate)):
         if not chosen.any():
             raise ResultsError(
-                f"target {printable(side.name)} has no test examples in its {half} half: "
+                f"target {printable(target.name)} has no test examples in its {half} half: "
                 "a ranking comes from one half and a gain is measured on the other"
             )

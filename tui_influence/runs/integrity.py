@@ -20,7 +20,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
 from tui_influence.store.events import count_damaged_lines, read_events
-from tui_influence.store.examples import check_pictures, read_examples
+from tui_influence.store.examples import check_thumbnails, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
 from tui_influence.store.generation import DamagedGenerationError, LargerPlanError, Outputs, open_generation
 from tui_influence.store.listing import list_completed, list_failures, list_records
@@ -195,7 +195,7 @@ class _DirectoryCheck:
         rows = self._plan(pruning)
         for target in range(len(self._info.targets)):
             self._examples(target)
-        self._pictures(self._paths.source, self._info.source.digests)
+        self._thumbnails(self._paths.source, self._info.source.digests)
         for role in Role:
             matrices = [self._matrices(role, target) for target in range(len(self._info.targets))]
             self._records(role, rows, matrices)
@@ -266,11 +266,11 @@ class _DirectoryCheck:
             self._report.damage(self._paths.target(target), error, _COPY)
         else:
             self._report.checked["examples"] += 1
-        self._pictures(self._paths.target(target), self._info.targets[target].digests)
+        self._thumbnails(self._paths.target(target), self._info.targets[target].digests)
 
-    def _pictures(self, directory: Path, digests: dict[str, str]) -> None:
+    def _thumbnails(self, directory: Path, digests: dict[str, str]) -> None:
         try:
-            self._report.checked["thumbnails"] += check_pictures(directory, digests)
+            self._report.checked["thumbnails"] += check_thumbnails(directory, digests)
         except ResultsError as error:
             self._report.damage(directory, error, _IMAGES)
 

@@ -126,7 +126,7 @@ def read_thumbnails(directory: Path) -> NDArray[np.uint8]:
     return thumbnails
 
 
-def check_pictures(directory: Path, digests: dict[str, str]) -> bool:
+def check_thumbnails(directory: Path, digests: dict[str, str]) -> bool:
     """Check the thumbnails in a directory, and the groups of the source's, against their digests.
 
     Args:

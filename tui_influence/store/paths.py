@@ -110,13 +110,13 @@ class Paths:
         """Events and logs of the tasks of a round."""
         return self.cluster / f"round-{number:04d}"
 
-    def task_events(self, number: int, block: int) -> Path:
+    def task_events(self, number: int, task: int) -> Path:
         """The events of one task, in a file of its own: no file on a shared file system has two writers."""
-        return self.task_log(number, block).with_suffix(".jsonl")
+        return self.task_log(number, task).with_suffix(".jsonl")
 
-    def task_log(self, number: int, block: int) -> Path:
+    def task_log(self, number: int, task: int) -> Path:
         """Output of a task's processes, in a directory for a thousand tasks."""
-        return self.tasks(number) / f"{block // RECORDS_PER_DIRECTORY:03d}" / f"{block}.log"
+        return self.tasks(number) / f"{task // RECORDS_PER_DIRECTORY:03d}" / f"{task}.log"
 
     def worker_log(self, worker: int) -> Path:
         """One worker's log."""

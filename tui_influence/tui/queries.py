@@ -18,6 +18,7 @@ from tui_influence.tui.image_cache import ImageKey
 from tui_influence.tui.messages import ImagesDrawn
 from tui_influence.tui.state import AnyQuery, QueryInput, RunHandle, RunState, run_query
 
+
 def _from_run(state: RunState, run: RunHandle, models: int, *, ended: bool = False) -> QueryInput | None:
     """Return what there is of a run; None before it has been read."""
     if state.overview is None or run.info is None:

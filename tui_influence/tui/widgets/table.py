@@ -290,7 +290,7 @@ class ProbeTable(Table):
 
 
 class ArmTable(Table):
-    """Gains of arms, or of the classes of an arm; an index is that of an arm among the results, or of a class in its arm."""
+    """Gains of arms, or of the classes of an arm; an index is its arm's among the results, or its class's."""
 
     help = (
         "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
