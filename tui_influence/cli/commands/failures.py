@@ -170,12 +170,13 @@ def _settings_error(pruning_paths: Paths, example: int, error: OtherSettingsErro
 
 def _show_counterfactual(pruning_paths: Paths, example: int, options: FailuresOptions) -> None:
     result = load_counterfactual(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths), example)
-    if result.damaged:
-        diagnostics.warn(f"{len(result.damaged)} damaged records were left out: {printable(result.damaged[0])}")
     if options.json:
+        if result.damaged:
+            diagnostics.warn(f"{len(result.damaged)} damaged records were left out: {printable(result.damaged[0])}")
         output.write_json(counterfactual_document(result))
     else:
-        console, style = output.console(), Style(options.ascii_only, dims=True)
+        screen = make_image_output(options.color, "blocks", options.theme, ascii_only=options.ascii_only)
+        console, style = screen.console, screen.style
         lines = [counterfactual_title(result, style), *counterfactual_lines(result, style, console.width)]
         console.print(*lines, sep="\n")
     state = observe(pruning_paths)[0]
