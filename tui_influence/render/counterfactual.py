@@ -14,7 +14,8 @@ from rich.text import Text
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.types import Outcome
 from tui_influence.render.format import cut, fit, plain
-from tui_influence.render.numbers import format_interval, value_format, with_interval
+from tui_influence.render.interval_table import digits_of, estimate_text, point_estimate
+from tui_influence.render.numbers import format_interval, with_interval
 from tui_influence.roles import ArmKind
 from tui_influence.text import pluralize
 
@@ -61,7 +62,8 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
     """
     question, pruning, harmful = preview.question, preview.pruning, preview.plan.harmful_groups
     (target,) = pruning.ranking.targets
-    digits = value_format([group.influence for group in harmful], [group.se for group in harmful])
+    estimates = [point_estimate(group) for group in harmful]
+    digits = digits_of(estimates)
     by = (
         f"influence on its {question.output_kind}, by {question.estimator}, "
         f"{pluralize(pruning.ranking.models, 'model')}; * q < {SIGNIFICANCE_LEVEL:g}"
@@ -70,9 +72,9 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         f"example {question.example} of {_name(target, style)}, a {_name(preview.label, style)}",
         "Without what hurts it most:",
         *(
-            f"  {style.before(group.influence)}{group.influence:{digits}}{'*' if group.is_significant else ' '} "
-            f"{format_interval(group.low, group.high, digits)}  {_name(pruning.groups[group.group], style)}"
-            for group in harmful
+            f"  {estimate_text(estimate, digits, style)} {format_interval(group.low, group.high, digits)}  "
+            f"{_name(pruning.groups[group.group], style)}"
+            for group, estimate in zip(harmful, estimates, strict=True)
         ),
         f"  {by}",
         f"Beside it: without {len(harmful)} at random, and with everything.",

@@ -37,6 +37,7 @@ from tui_influence.export.files import refuse_same_file, write_text_atomically
 from tui_influence.export.leakage import duplicate_kinds, duplicates_csv, leaks_csv, leaks_document
 from tui_influence.pruning.planning import open_sweep_data
 from tui_influence.regular_files import expand_home
+from tui_influence.render.interval_table import digits_of, point_estimate
 from tui_influence.render.leakage import (
     duplicate_line,
     duplicate_lines,
@@ -47,7 +48,6 @@ from tui_influence.render.leakage import (
     leaks_heading,
     leaks_title,
 )
-from tui_influence.render.numbers import value_format
 from tui_influence.render.ranking import circumstances, meaning, scope, trust
 from tui_influence.render.ranking_table import noise_warning, packed, paragraph
 from tui_influence.runs.datasets import Datasets
@@ -237,7 +237,7 @@ def _print_images(
         min(requested_columns or COLUMNS, console.width),
         _IMAGE_ROWS * images_per_row(screen, requested_columns),
     )
-    images, digits = StoredImages(snapshot), value_format([row.influence for row in rows], [row.se for row in rows])
+    images, digits = StoredImages(snapshot), digits_of([point_estimate(row) for row in rows])
     title = f'Images of source class "{name}" by their influence on {scope(report)}'
     console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
     if report.is_noise():
