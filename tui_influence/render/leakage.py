@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.text import Text
 
-from tui_influence.analysis.names import Noun, group_noun, groups_are_images, source_class_of
+from tui_influence.analysis.names import PLURAL, Noun, group_noun, groups_are_images, source_class_of
 from tui_influence.analysis.probe_types import Duplicate, Duplicates, Leak, Leaks, ProbeResult
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, RankedGroup
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _NAME = 16
 _LABEL = 11
-_PLURAL = {"image": "images", "class": "classes", "example": "images", "group": "groups"}
 _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
 _ORDERS: dict[str, Order] = {
     "helped first, the surest of each": lambda row: (row.numbers["position"],),
@@ -74,8 +73,8 @@ def leaks_heading(snapshot: RunSnapshot, question: Question, leaks: Leaks, style
         _UNITS[question.output_kind],
         pluralize(leaks.n_tested, "pair"),
     ]
-    noun, target = _PLURAL[_noun(snapshot)], snapshot.target_info.name
-    title = f'Source {noun} and single test images of target "{target}"'
+    nouns = "images" if groups_are_images(snapshot.info) else PLURAL[group_noun(snapshot.info)]
+    title = f'Source {nouns} and single test images of target "{snapshot.target_info.name}"'
     return [style.line(title, "bold"), *packed(facts, style, width)]
 
 

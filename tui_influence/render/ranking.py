@@ -12,7 +12,7 @@ from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.types import LDS, SIGNIFICANCE_LEVEL, ReliabilityForecast, reliability_grade
 from tui_influence.render.numbers import with_interval
-from tui_influence.text import printable
+from tui_influence.text import pluralize, printable
 
 NAME_LIMIT = 60
 """The longest name in a sentence, in characters."""
@@ -81,11 +81,10 @@ def unit(report: RankReport) -> str:
 
 def circumstances(report: RankReport) -> list[str]:
     """Return what a ranking was made from and how, a part each."""
-    count = report.ranking.n_models
     failed = f" ({report.n_failed:,} failed)" if report.n_failed else ""
     return [
         f"run {short_name(report.run)}",
-        f"{count:,} model{'' if count == 1 else 's'}{failed}",
+        f"{pluralize(report.ranking.n_models, 'model')}{failed}",
         short_name(report.design),
         unit(report),
         f"by {report.ranking.estimator}",

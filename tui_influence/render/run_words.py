@@ -3,7 +3,6 @@
 Loads nothing heavy, not even rich: `tinfl status` answers at once.
 """
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat,
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.run_info import RunInfo
-from tui_influence.text import format_duration, pluralize, printable
+from tui_influence.text import format_duration, pluralize, printable, quote_path
 
 STATE_SIGNS: Mapping[State, str] = {
     State.QUEUED: "○",
@@ -81,7 +80,7 @@ def retry_command(root: Path, *, is_code: bool) -> str:
         root: its results directory.
         is_code: its network is the user's code, which `tinfl resume` does not import.
     """
-    resume = f"tinfl resume {shlex.quote(printable(str(root)))} --retry-failed"
+    resume = f"tinfl resume {printable(quote_path(root))} --retry-failed"
     return "the same `tinfl sweep` with --retry-failed" if is_code else resume
 
 

@@ -21,6 +21,7 @@ from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import Column, IntervalTable, digits_of, estimate_text
 from tui_influence.render.numbers import format_interval
 from tui_influence.render.probe_views import ImageRowsView, ProbeRow, ProbeView, TableView
+from tui_influence.render.ranking import split_label
 from tui_influence.render.whisker import PointEstimate
 from tui_influence.text import pluralize
 
@@ -106,10 +107,9 @@ def models_needed(classes: Sequence[ClassSubpopulations]) -> str:
 
 def subpopulations_explained(snapshot: RunSnapshot, question: Question, scope: str) -> str:
     """Return what the numbers of subpopulations mean; `scope` says over which examples q is computed."""
-    half = "all test examples" if question.split == "all" else f"{question.split} half"
     return (
         f"Class-relative influence: the influence on the {question.output_kind} of an example less that on the others "
-        f"of its class, by {question.estimator}, {half}, {snapshot.info.design_label}; "
+        f"of its class, by {question.estimator}, {split_label(question.split)}, {snapshot.info.design_label}; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over {scope}."
     )
 
