@@ -173,7 +173,6 @@ def test_a_plan_that_never_began_is_planned_anew(finished, tmp_path):
 
 
 def test_a_mix_of_targets_is_ranked_by_their_weighted_mean(tmp_path):
-    from tui_influence.pruning.arms import ascending_order
     from tui_influence.pruning.options import PruningRequest
     from tui_influence.pruning.planning import rank_for_pruning
 
@@ -184,7 +183,7 @@ def test_a_mix_of_targets_is_ranked_by_their_weighted_mean(tmp_path):
         pruning = rank_for_pruning(
             paths, info, PruningRequest(weights=weights, estimator="difference", output="margin"), [1]
         )
-        return ascending_order(pruning.ranking.influence)[0]
+        return pruning.ranking.ascending()[0]
 
     assert lowest(digits=1.0) > 20
     assert lowest(opposite=1.0) < 10

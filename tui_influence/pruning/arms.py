@@ -68,13 +68,6 @@ def dropped_groups(class_list: ClassList, groups: Sequence[str]) -> tuple[int, .
     return tuple(sorted(dropped))
 
 
-def ascending_order(influence: Sequence[float | None]) -> NDArray[np.int64]:
-    """Return the groups from lowest to highest influence, those of unknown influence in the middle (at the median)."""
-    finite = [value for value in influence if value is not None]
-    median = float(np.median(finite)) if finite else 0.0
-    return np.argsort([median if value is None else value for value in influence], kind="stable")
-
-
 def with_arms(
     pruning: Pruning,
     drop_counts: Sequence[int],
@@ -99,7 +92,7 @@ def with_arms(
         ConfigError: a list leaves too few groups, or all of them.
     """
     usage, repeats = usage or {}, repeats or {}
-    ascending = ascending_order(pruning.ranking.influence)
+    ascending = pruning.ranking.ascending()
     arms = {arm_key(arm): arm for arm in pruning.arms}
     listed = {arm_key(arm): arm.rows[0].dropped for arm in pruning.arms}
 
@@ -130,16 +123,16 @@ def with_arms(
         match arm.kind:
             case ArmKind.LABELS | ArmKind.FEATURES:
                 ties = shuffle_groups(pruning.seed, len(pruning.groups), repeat)
-                dropped = np.lexsort((ties, usage[arm.kind][repeat]))[: arm.k]
+                dropped = np.lexsort((ties, usage[arm.kind][repeat]))[: arm.k].tolist()
             case ArmKind.LOWEST:
                 dropped = ascending[: arm.k]
             case ArmKind.HIGHEST:
                 dropped = ascending[::-1][: arm.k]
             case ArmKind.RANDOM:
-                dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat)
+                dropped = draw_dropped_groups(pruning.seed, len(pruning.groups), arm.k, repeat).tolist()
             case _:
                 return listed.get(key, ())
-        return tuple(sorted(dropped.tolist()))
+        return tuple(sorted(dropped))
 
     counts = {key: max(len(arm.rows), needed(key, arm)) for key, arm in arms.items()}
     index = pruning.n_rows

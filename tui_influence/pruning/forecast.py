@@ -113,7 +113,7 @@ def predict_gain(
 
 
 def _order(masks: Mask, output: Floats, clusters: NDArray[np.int64] | None, estimator: str) -> NDArray[np.intp]:
-    """(K,) groups from the lowest influence to the highest; unknown ones as in `arms.ascending_order`."""
+    """(K,) groups from the lowest influence to the highest; unknown ones as in `ArmRanking.ascending`."""
     influence = estimate(estimator, masks, output, clusters).influence[:, 0].astype(np.float64)
     middle = np.nanmedian(influence) if np.isfinite(influence).any() else 0.0
     return np.argsort(np.where(np.isfinite(influence), influence, middle), kind="stable")

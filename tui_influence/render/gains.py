@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
-from statistics import median
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -232,7 +231,7 @@ def arm_detail(results: PruningResults, result: ArmResult, style: Style, width: 
     lines += small_table([Text(cell, style.quiet) for cell in ("gain", "points", "nats")], rows, left=1)
     lines += _changed_classes(result, style, width)
     if arm.kind not in _DRAWN_ANEW and arm.rows:
-        names = [results.pruning.groups[group] for group in _ascending(results.pruning.ranking.influence)]
+        names = [results.pruning.groups[group] for group in results.pruning.ranking.ascending()]
         dropped = {results.pruning.groups[group] for group in arm.rows[0].dropped}
         lines.append(style.fact("without", _names([name for name in names if name in dropped], style, width)))
     return lines
@@ -256,13 +255,6 @@ def class_detail(gain: ClassGain, style: Style) -> list[Text]:
         style.fact("margin", f"{format_gain(gain.margin, 'margin')} {UNITS['margin']}"),
         style.fact("", change, style.quiet),
     ]
-
-
-def _ascending(influence: Sequence[float | None]) -> list[int]:
-    """Return groups from lowest to highest influence, those of unknown influence at the median, as arms drop them."""
-    middle = median([value for value in influence if value is not None] or [0.0])
-    values = [middle if value is None else value for value in influence]
-    return sorted(range(len(values)), key=values.__getitem__)
 
 
 def _names(names: Sequence[str], style: Style, width: int) -> Text:

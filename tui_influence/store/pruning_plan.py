@@ -5,6 +5,7 @@ at the end: an existing row never changes, so that its record stays valid.
 """
 
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,12 @@ class ArmRanking:
     influence: tuple[float | None, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
+
+    def ascending(self) -> list[int]:
+        """Return the groups from lowest to highest influence, those of unknown influence in the middle (the median)."""
+        middle = median([value for value in self.influence if value is not None] or [0.0])
+        values = [middle if value is None else value for value in self.influence]
+        return sorted(range(len(values)), key=values.__getitem__)
 
 
 @dataclass(frozen=True)

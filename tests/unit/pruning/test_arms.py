@@ -1,6 +1,7 @@
 """Which groups an arm drops, and that more of a pruning changes nothing that exists."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,7 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tui_influence.datasets.groups import parse_class_list
 from tui_influence.errors import ConfigError, ResultsError, TinflError
-from tui_influence.pruning.arms import (
-    ascending_order,
-    check_drop_counts,
-    default_drop_counts,
-    dropped_groups,
-    with_arms,
-)
+from tui_influence.pruning.arms import check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
@@ -110,7 +105,8 @@ def test_the_plan_trains_the_first_repeat_of_every_arm_before_the_second():
 
 
 def test_groups_of_unknown_influence_are_neither_lowest_nor_highest():
-    assert ascending_order([2.0, None, -1.0, 0.5, -0.5]).tolist() == [2, 4, 1, 3, 0]
+    ranking = replace(bare().ranking, influence=(2.0, None, -1.0, 0.5, -0.5))
+    assert ranking.ascending() == [2, 4, 1, 3, 0]
 
 
 def test_a_list_is_compared_with_as_many_dropped_at_random():

@@ -16,7 +16,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.export.files import write_bytes_atomically
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
-from tui_influence.pruning.arms import ascending_order, check_drop_counts
+from tui_influence.pruning.arms import check_drop_counts
 from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
 from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, pruning_directory, pruning_names
 from tui_influence.pruning.recommendation import measured_best, predicted_best
@@ -255,5 +255,5 @@ def _remaining_classes(results: PruningResults, drop_counts: str | None) -> str:
     count = counts[0] if counts else recommendation.k
     if count is None:
         raise ConfigError(f"no number of classes is recommended: {recommendation.why}; choose one with --drop-counts")
-    dropped = set(ascending_order(results.pruning.ranking.influence)[:count].tolist())
+    dropped = set(results.pruning.ranking.ascending()[:count])
     return class_list_text([name for group, name in enumerate(groups) if group not in dropped])
