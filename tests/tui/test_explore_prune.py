@@ -290,7 +290,7 @@ async def test_a_wide_screen_shows_all_of_it(pruned):
         for part in (
             "lowest 6",
             "gain of the lowest over everything (tends to be low), points",
-            "ranked by digits, margin, difference, 40 models",
+            "ranked by influence on the margin of digits, difference, 40 models",
         ):
             assert part in screen_text(app)
 

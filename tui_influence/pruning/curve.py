@@ -6,8 +6,7 @@ reader who sees few colours, the curves can still be distinguished.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass
 
 from tui_influence.analysis.names import PLURAL, group_noun
 from tui_influence.pruning.types import ArmResult, Point, PruningResults, Quantity, RemovalCurves
@@ -70,8 +69,5 @@ def drop_axis_label(results: PruningResults) -> str:
 
 def _point(result: ArmResult, quantity: Quantity) -> Point:
     score = result.score(quantity)
-    mean = score.mean
-    if quantity == "accuracy" and isfinite(mean.low):
-        # t knows no bounds, an accuracy does.
-        mean = replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+    mean = score.mean.within_unit() if quantity == "accuracy" else score.mean
     return Point(result.arm.k, result.models, mean)

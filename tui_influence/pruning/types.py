@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Literal
@@ -46,6 +46,10 @@ class Interval:
     def sign(self) -> int:
         """1 or -1 where the interval leaves out zero, else 0."""
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+    def within_unit(self) -> Interval:
+        """Return the interval of a fraction without what is below 0 or above 1: a t interval knows no bounds."""
+        return replace(self, low=max(self.low, 0.0), high=min(self.high, 1.0)) if isfinite(self.low) else self
 
 
 @dataclass(frozen=True)

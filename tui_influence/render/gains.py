@@ -210,7 +210,7 @@ def arm_detail(results: PruningResults, result: ArmResult, style: Style, width: 
     name = cut(plain(arm.label, style.ascii), max(width - 24, 8), style.ellipsis)
     share = f"drops {arm.k:,} of {len(results.pruning.groups):,}"
     count = f"  {result.models} of {pluralize(len(arm.rows), 'retraining')}, {share}"
-    accuracy = _mean_with_interval(_within_bounds(result.accuracy.mean), 100, ".1f", "%")
+    accuracy = _mean_with_interval(result.accuracy.mean.within_unit(), 100, ".1f", "%")
     margin = _mean_with_interval(result.margin.mean, 1, ".3f", " nats")
     lines = [
         Text.assemble((name, "bold"), (count, style.quiet)),
@@ -269,13 +269,6 @@ def _changed_classes(result: ArmResult, style: Style, width: int) -> Iterator[Te
             text = _names([f"{gain.name[:24]} {100 * gain.accuracy.value:+.1f}" for gain in gains], style, width)
             text.stylize(colour)
             yield style.fact(label, text)
-
-
-def _within_bounds(accuracy: Interval) -> Interval:
-    """Return an accuracy's interval within 0 and 1, which t intervals may exceed."""
-    if not isfinite(accuracy.low):
-        return accuracy
-    return replace(accuracy, low=max(accuracy.low, 0.0), high=min(accuracy.high, 1.0))
 
 
 def _mean_with_interval(mean: Interval, scale: float, digits: str, unit: str) -> str:

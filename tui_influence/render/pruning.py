@@ -38,10 +38,15 @@ def plan_lines(pruning: Pruning, recommendation: Recommendation, style: Style) -
         recommendation: by the predicted gains.
         style: colours and signs.
     """
-    lines = [_ranked_by(pruning, style), *_arms(pruning, style)]
+    lines = [_ranking_line(pruning, style), *_arms(pruning, style)]
     if not pruning.drops_lowest:
         return lines
-    return [*lines, "", *_predictions(pruning, style), _recommended(recommendation, "recommended before training")]
+    return [
+        *lines,
+        "",
+        *_predictions(pruning, style),
+        recommendation_line(recommendation, style, "recommended before training").plain,
+    ]
 
 
 def summary_lines(results: PruningResults, style: Style) -> list[str]:
@@ -49,7 +54,7 @@ def summary_lines(results: PruningResults, style: Style) -> list[str]:
     targets = ", ".join(f"{t.name} ({t.transfer})" for t in results.info.targets)
     count = f"{results.models} of {pluralize(results.pruning.n_rows, 'retraining')}"
     return [
-        _ranked_by(results.pruning, style),
+        _ranking_line(results.pruning, style),
         f"{count}; {plain(targets, style.ascii)}; the evaluate half of the test examples",
         "",
         *_arm_table(results, style),
@@ -76,7 +81,7 @@ def report_lines(results: PruningResults, recommendation: Recommendation, style:
         *_lines(predicted_and_measured(results, "margin", style)),
         "",
         *_class_lines(results, style),
-        *([_recommended(recommendation, "recommended")] if results.pruning.drops_lowest else []),
+        *([recommendation_line(recommendation, style, "recommended").plain] if results.pruning.drops_lowest else []),
     ]
 
 
@@ -94,9 +99,10 @@ def cost_line(pruning: Pruning, cost: Cost) -> str:
 
 def ranked_by(ranking: ArmRanking) -> str:
     """Return what the groups of a pruning are ranked by."""
-    single = len(ranking.targets) == 1
-    targets = ", ".join(name if single else f"{name} {weight:g}" for name, weight in ranking.targets.items())
-    return f"{targets}, {ranking.output}, {ranking.estimator}, {pluralize(ranking.models, 'model')}"
+    return (
+        f"influence on the {ranking.output} of {describe_weights(ranking.targets)}, {ranking.estimator}, "
+        f"{pluralize(ranking.models, 'model')}"
+    )
 
 
 def recommendation_line(recommendation: Recommendation, style: Style, label: str) -> Text:
@@ -181,13 +187,10 @@ def _assumptions(pruning: Pruning) -> list[str]:
     ]
 
 
-def _ranked_by(pruning: Pruning, style: Style) -> str:
+def _ranking_line(pruning: Pruning, style: Style) -> str:
     ranking = pruning.ranking
-    return plain(
-        f"Ranked by influence on the {ranking.output} of {describe_weights(ranking.targets)}, {ranking.estimator}, "
-        f"{pluralize(ranking.models, 'model')} of {pruning.sweep} ({ranking.design}), estimate half",
-        style.ascii,
-    )
+    text = f"Ranked by {ranked_by(ranking)} of {pruning.sweep} ({ranking.design}), estimate half"
+    return plain(text, style.ascii)
 
 
 def _arms(pruning: Pruning, style: Style) -> list[str]:
@@ -288,8 +291,3 @@ def _class_names(gains: Sequence[ClassGain], results: PruningResults, style: Sty
     ]
     more = len(gains) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
-
-
-def _recommended(recommendation: Recommendation, label: str) -> str:
-    drop = "none" if recommendation.k is None else f"drop the {recommendation.k} lowest"
-    return f"{label}: {drop}: {recommendation.why}"
