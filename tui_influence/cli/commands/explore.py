@@ -12,6 +12,7 @@ from tui_influence.cli.options.runs import ExploreOptions
 from tui_influence.errors import ConfigError, ExitCode
 from tui_influence.runs.overview import overview
 from tui_influence.store.paths import Paths
+from tui_influence.tui.background import disable_gc
 from tui_influence.tui.run_list import is_run, list_runs
 
 _EXIT_TIMEOUT = 0.2
@@ -28,10 +29,7 @@ def explore(options: ExploreOptions) -> None:
 
     # Imported here, because textual reads the environment when it is imported; without garbage collections, which
     # would find nothing, so that the first screen appears sooner.
-    from tui_influence.tui import background
-
-    background.disable_gc()
-    # After that, because these are most of what is loaded.
+    disable_gc()
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.keymap import user_keys
 
