@@ -56,16 +56,13 @@ def failures_view(result: ProbeResult, failures: Failures) -> ProbeView:
             "that models get wrong",
         ),
         table=_table_view(result, failures),
-        empty="" if failures.examples else f"None of {summary.partition(' of ')[2]}.",
+        empty="" if failures.examples else f"None {_examined(failures)}.",
     )
 
 
 def failures_summary(failures: Failures, scope: str = "") -> str:
     """Return how many examples are failures; `scope` says of which class and target they are."""
-    verb = "is" if failures.n_wrong == 1 else "are"
-    low = f"; {failures.n_low_margin:,} more have a low margin" if failures.n_low_margin else ""
-    examples, models = pluralize(failures.n_examples, "example"), pluralize(failures.models, "model")
-    return f"{failures.n_wrong:,} of {examples}{scope} {verb} wrong by most of {models}{low}"
+    return f"{failures.n_wrong:,} {_examined(failures, scope)}"
 
 
 def failure_lines(
@@ -113,6 +110,14 @@ def failures_explained(snapshot: RunSnapshot, question: Question, failures: Fail
         f"Influence on the {question.output_kind} of the example, by {question.estimator}, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
+
+
+def _examined(failures: Failures, scope: str = "") -> str:
+    """Return the summary of failures after their number."""
+    verb = "is" if failures.n_wrong == 1 else "are"
+    low = f"; {failures.n_low_margin:,} more have a low margin" if failures.n_low_margin else ""
+    examples, models = pluralize(failures.n_examples, "example"), pluralize(failures.models, "model")
+    return f"of {examples}{scope} {verb} wrong by most of {models}{low}"
 
 
 def _worst(failure: Failure) -> HarmfulGroup | None:

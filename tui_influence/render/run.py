@@ -134,8 +134,8 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
     for warning in heartbeat.warnings if heartbeat else []:
         yield style.fact("warning", printable(warning, 400), style.warning)
     if overview.given_up:
-        count = f"{pluralize(overview.given_up, 'model')} given up; the last:"
-        yield style.fact("failed", count if overview.failures else count[: -len("; the last:")], style.error)
+        last = "; the last:" if overview.failures else ""
+        yield style.fact("failed", f"{pluralize(overview.given_up, 'model')} given up{last}", style.error)
     for failure in overview.failures:
         text = f"{failure.role.value} {failure.index}: {printable(failure.reason, 300)}"
         yield style.fact("", text, style.error)
