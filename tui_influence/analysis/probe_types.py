@@ -226,9 +226,14 @@ class DrivenExamples:
     class_sizes: NDArray[np.intp]
     models: int
 
+    @property
+    def significant(self) -> tuple[DrivenExample, ...]:
+        """The examples that the group helps significantly more than their class, the most driven first."""
+        return tuple(example for example in self.examples if example.is_significant)
+
     def significant_by_class(self) -> list[tuple[int, int]]:
         """Return (class, number of significant examples) for every class that has any, the most first."""
-        counts = Counter(driven.label for driven in self.examples if driven.is_significant)
+        counts = Counter(driven.label for driven in self.significant)
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 

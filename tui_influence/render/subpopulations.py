@@ -65,7 +65,7 @@ def subpopulations_view(result: ProbeResult, classes: tuple[ClassSubpopulations,
 def driven_view(result: ProbeResult, driven: DrivenExamples) -> ProbeView:
     """Return the examples that one group drives as images, by their class."""
     snapshot = result.snapshot
-    description = "that it drives" if _significant(driven) else "that it helps"
+    description = "that it drives" if driven.significant else "that it helps"
     return ProbeView(
         summary=lambda style: driven_summary(snapshot, driven, style),
         images=_driven_images(snapshot, driven),
@@ -90,7 +90,7 @@ def driven_summary(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) 
     """Return how many examples one group drives."""
     group = _name(snapshot.info.source.groups[driven.group], style)
     images, models = pluralize(driven.n_examples, "test image"), pluralize(driven.models, "model")
-    return f"{group} drives {len(_significant(driven)):,} of {images} beyond their class, {models}"
+    return f"{group} drives {len(driven.significant):,} of {images} beyond their class, {models}"
 
 
 def models_needed(classes: Sequence[ClassSubpopulations]) -> str:
@@ -170,7 +170,7 @@ def subpopulation_rows(snapshot: RunSnapshot, one_class: ClassSubpopulations, st
 def driven_rows(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) -> tuple[ImageRow, ...]:
     """Return the images of the examples that one group drives, a row for each class, or those that come nearest."""
     target, classes = snapshot.target, snapshot.target_info.classes
-    significant = _significant(driven)
+    significant = driven.significant
     if not significant:
         title = Text("none is significant; these come nearest", "bold")
         return (ImageRow(title, tuple(_image(target, e, classes[e.label], style) for e in driven.examples)),)
@@ -329,10 +329,6 @@ def _image(target: int, example: DrivenExample, name: str, style: Style) -> Capt
 
 def _examples(one_class: ClassSubpopulations) -> list[DrivenExample]:
     return [*(member for part in one_class.subpopulations for member in part.members), *one_class.unassigned]
-
-
-def _significant(driven: DrivenExamples) -> list[DrivenExample]:
-    return [example for example in driven.examples if example.is_significant]
 
 
 def _estimate(example: DrivenExample) -> PointEstimate:

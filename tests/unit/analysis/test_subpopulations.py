@@ -75,7 +75,7 @@ def test_an_easy_class_does_not_fill_the_list_of_what_helps_all_of_it(reading):
 
 def test_what_a_group_drives_is_found_with_honest_intervals(reading):
     found = driven_examples(reading, Question(split="all"), 1)
-    told = [example for example in found.examples if example.is_significant]
+    told = found.significant
     planted = np.flatnonzero((LABELS == 0) & (HIDDEN == 1))
     assert set(planted) <= {example.example for example in told}
     assert found.significant_by_class()[0] == (0, len([example for example in told if example.label == 0]))

@@ -141,12 +141,11 @@ class _Printer:
         summary = driven_summary(self._snapshot, driven, self._style)
         self._print(self._style.line(f"{self._scope()}: {summary}", "bold"), Text())
         rows = driven_rows(self._snapshot, driven, self._style)
-        significant = [example for example in driven.examples if example.is_significant]
-        if significant:
+        if driven.significant:
             self._print(*driven_bars(self._snapshot, driven, self._style, self._width, _BAR_LINES))
         elif driven.examples:
             self._print(rows[0].title)
-        examples = significant or driven.examples
+        examples = driven.significant or driven.examples
         self._print_images([example.example for example in examples], _IMAGE_ROWS)
         self._print(*driven_example_lines(self._snapshot, examples[:top], self._style))
         if len(examples) > top:
