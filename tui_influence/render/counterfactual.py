@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.types import Outcome
-from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.format import fit, plain
 from tui_influence.render.interval_table import digits_of, estimate_text, point_estimate
 from tui_influence.render.numbers import format_interval, with_interval
 from tui_influence.roles import ArmKind
@@ -69,11 +69,11 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
         f"{pluralize(pruning.ranking.models, 'model')}; * q < {SIGNIFICANCE_LEVEL:g}"
     )
     return [
-        f"example {question.example} of {_name(target, style)}, a {_name(preview.label, style)}",
+        f"example {question.example} of {style.cut(target, _NAME)}, a {style.cut(preview.label, _NAME)}",
         "Without what hurts it most:",
         *(
             f"  {estimate_text(estimate, digits, style)} {format_interval(group.low, group.high, digits)}  "
-            f"{_name(pruning.groups[group.group], style)}"
+            f"{style.cut(pruning.groups[group.group], _NAME)}"
             for group, estimate in zip(harmful, estimates, strict=True)
         ),
         f"  {by}",
@@ -203,7 +203,3 @@ def _row(excluded: str, correct: str, margin: str, width: int, style: str = "") 
     line = Text(f"{fit(excluded, _EXCLUDED)}{fit(correct, cells, right=True)}{gap}{margin}", style)
     line.no_wrap, line.overflow = True, "crop"
     return line
-
-
-def _name(name: str, style: Style) -> str:
-    return cut(plain(name, style.ascii), _NAME, style.ellipsis)

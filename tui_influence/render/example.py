@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.analysis.names import label_name
-from tui_influence.render.format import cut, fit, plain
+from tui_influence.render.format import fit, plain
 from tui_influence.render.numbers import with_interval
 from tui_influence.render.ranking import scope
 from tui_influence.render.ranking_table import head_and_tail
@@ -71,14 +71,14 @@ def _facts(report: ExampleReport, classes: Sequence[str], style: Style, width: i
     overall, room = report.overall, max(width - LABEL, 1)
     wrong = overall.label != report.label
     facts = [
-        ("label", f"{_name(classes[report.label], style)} ({report.split} half)", "bold"),
+        ("label", f"{style.cut(classes[report.label], _NAME)} ({report.split} half)", "bold"),
         ("predicted", _votes(overall, classes, _VOTES, style), style.error if wrong else ""),
         ("right", f"{_share(overall.accuracy)} of {pluralize(overall.models, 'model')}", ""),
         ("margin", f"{overall.margin:+.3g} nats (probability {overall.probability:.2f})", ""),
     ]
     return [
         style.line(f"{scope(report.drivers.report)}, {report.name}", "bold"),
-        *(style.fact(label, cut(text, room, style.ellipsis), text_style) for label, text, text_style in facts),
+        *(style.fact(label, style.cut(text, room), text_style) for label, text, text_style in facts),
         Text(),
     ]
 
@@ -118,7 +118,9 @@ def _drivers(report: ExampleReport, style: Style, width: int, height: int) -> li
 
 def _votes(summary: PredictionSummary, classes: Sequence[str], count: int, style: Style) -> str:
     """Return the labels that most models predict, each with its share."""
-    votes = [f"{_name(label_name(classes, label), style)} {_percent(share)}" for label, share in summary.votes[:count]]
+    votes = [
+        f"{style.cut(label_name(classes, label), _NAME)} {_percent(share)}" for label, share in summary.votes[:count]
+    ]
     if len(summary.votes) > count:
         votes.append(f"{len(summary.votes) - count} more")
     return ", ".join(votes) or "-"
@@ -130,7 +132,3 @@ def _percent(share: float) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.1%}" if isfinite(value) else "-"
-
-
-def _name(name: str, style: Style) -> str:
-    return cut(plain(name, style.ascii), _NAME, style.ellipsis)

@@ -13,7 +13,6 @@ from tui_influence.analysis.names import PLURAL, group_noun, label_name
 from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup, ProbeResult
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
-from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable, digits_of, point_estimate
 from tui_influence.render.numbers import format_interval, format_q
 from tui_influence.render.probe_views import Order, ProbeRow, ProbeView, TableView
@@ -72,14 +71,14 @@ def failure_lines(
     classes, groups = snapshot.target_info.classes, snapshot.info.source.groups
 
     def name(text: str) -> str:
-        return cut(plain(text, style.ascii), max(width // 2, _NARROW_NAME), style.ellipsis)
+        return style.cut(text, max(width // 2, _NARROW_NAME))
 
     predicted = name(label_name(classes, failure.predicted))
     instead = f", mostly predicted {predicted}" if failure.predicted != failure.label else ""
-    file = plain(snapshot.examples.names[failure.example], style.ascii)
+    file = snapshot.examples.names[failure.example]
     about = [
         Text.assemble((name(classes[failure.label]), "bold"), instead),
-        Text(cut(f"example {failure.example:,}, {file}", width, style.ellipsis), style.quiet),
+        Text(style.cut(f"example {failure.example:,}, {file}", width), style.quiet),
         Text(f"right in {failure.right:.0%} of the models, margin {failure.margin:+.2f}"),
     ]
     harmful = failure.harmful_groups
@@ -135,7 +134,7 @@ def _table_view(result: ProbeResult, failures: Failures) -> TableView:
 
         @cache  # the same few names again and again
         def name(text: str) -> str:
-            return cut(plain(text, style.ascii), cells, style.ellipsis)
+            return style.cut(text, cells)
 
         estimates = [NO_ESTIMATE if group is None else point_estimate(group) for group in worst]
         return IntervalTable(

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Quantity, lost_and_gained
-from tui_influence.render.format import cut, plain, small_table
+from tui_influence.render.format import plain, small_table
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable
 from tui_influence.render.numbers import format_interval, format_q, with_interval
 from tui_influence.render.style import LABEL, Style
@@ -207,7 +207,7 @@ def _forecast(forecast: GainForecast, quantity: Quantity, *, over_random: bool) 
 def arm_detail(results: PruningResults, result: ArmResult, style: Style, width: int) -> list[Text]:
     """Return an arm in words: its gains over everything, over random and over the baselines, and the groups dropped."""
     arm = result.arm
-    name = cut(plain(arm.label, style.ascii), max(width - 24, 8), style.ellipsis)
+    name = style.cut(arm.label, max(width - 24, 8))
     share = f"drops {arm.k:,} of {len(results.pruning.groups):,}"
     count = f"  {result.models} of {pluralize(len(arm.rows), 'retraining')}, {share}"
     accuracy = _mean_with_interval(result.accuracy.mean.within_unit(), 100, ".1f", "%")
@@ -258,8 +258,7 @@ def class_detail(gain: ClassGain, style: Style) -> list[Text]:
 
 
 def _names(names: Sequence[str], style: Style, width: int) -> Text:
-    text = ", ".join(plain(name, style.ascii) for name in names)
-    return Text(cut(text, max(width - LABEL, 8), style.ellipsis))
+    return Text(style.cut(", ".join(names), max(width - LABEL, 8)))
 
 
 def _changed_classes(result: ArmResult, style: Style, width: int) -> Iterator[Text]:

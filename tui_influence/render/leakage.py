@@ -11,7 +11,6 @@ from tui_influence.analysis.names import PLURAL, Noun, group_noun, groups_are_im
 from tui_influence.analysis.probe_types import Duplicate, Duplicates, Leak, Leaks, ProbeResult
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, RankedGroup
-from tui_influence.render.format import cut, plain
 from tui_influence.render.interval_table import (
     Column,
     Estimates,
@@ -140,14 +139,14 @@ def duplicate_line(snapshot: RunSnapshot, duplicates: Duplicates, pair: Duplicat
     """Return a copy in one line."""
     test = f"example {pair.target:,}, {snapshot.examples.names[pair.target]}"
     line = f"  {duplicates.names[pair.source]}  {pair.kind.value} copy of {_named(test, _label(snapshot, pair))}"
-    return Text(cut(plain(line, style.ascii), width, style.ellipsis))
+    return Text(style.cut(line, width))
 
 
 def image_caption(row: RankedGroup, digits: str, style: Style, width: int) -> list[Text]:
     """Return a source image and its influence, as lines below it."""
     estimate = point_estimate(row)
     return [
-        Text(cut(plain(row.group, style.ascii), width, style.ellipsis), no_wrap=True),
+        Text(style.cut(row.group, width), no_wrap=True),
         Text(estimate_text(estimate, digits, style).rstrip(), style=style.effect(row.influence)),
         Text(format_interval(row.low, row.high, digits), style=style.quiet, no_wrap=True),
     ]
@@ -167,7 +166,7 @@ def _label(snapshot: RunSnapshot, pair: Duplicate) -> str:
 
 def _fact(label: str, text: str, style: Style, width: int) -> Text:
     cells = max(width - _LABEL, 8)
-    return style.fact(label, cut(plain(text, style.ascii), cells, style.ellipsis), label_cells=_LABEL)
+    return style.fact(label, style.cut(text, cells), label_cells=_LABEL)
 
 
 def _index(snapshot: RunSnapshot, leak: Leak) -> int:
@@ -179,10 +178,7 @@ def _table_view(result: ProbeResult, leaks: Leaks, pairs: Sequence[Leak]) -> Tab
     labels = [snapshot.target_info.classes[int(snapshot.examples.labels[leak.example])] for leak in pairs]
 
     def written(width: int, style: Style) -> IntervalTable:
-        tests = tuple(
-            f"{leak.example:,} {cut(plain(label, style.ascii), _NAME, style.ellipsis)}"
-            for leak, label in zip(pairs, labels, strict=True)
-        )
+        tests = tuple(f"{leak.example:,} {style.cut(label, _NAME)}" for leak, label in zip(pairs, labels, strict=True))
         return IntervalTable(
             "source image",
             [groups[leak.group] for leak in pairs],

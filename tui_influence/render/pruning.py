@@ -11,7 +11,7 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.curve import ARM_STYLES
 from tui_influence.pruning.options import counterfactual_example, describe_weights
 from tui_influence.pruning.types import ClassGain, PruningResults, Quantity, Recommendation, lost_and_gained
-from tui_influence.render.format import cut, plain, small_table
+from tui_influence.render.format import plain, small_table
 from tui_influence.render.gains import UNITS, format_gain, format_mean, predicted_and_measured, predicted_gains
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.render.style import Style
@@ -220,7 +220,7 @@ def _arm_table(results: PruningResults, style: Style) -> list[str]:
     rows = []
     for arm in results.results:
         is_control = arm.arm.kind is ArmKind.ALL
-        cells = [cut(plain(arm.arm.label, style.ascii), _ARM_LABEL), str(arm.models)]
+        cells = [style.cut(arm.arm.label, _ARM_LABEL), str(arm.models)]
         for quantity in _QUANTITIES:
             score = arm.score(quantity)
             cells += [format_mean(score.mean, quantity), "" if is_control else format_gain(score.gain, quantity)]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui_influence.render.format import cut, plain
 from tui_influence.roles import ArmKind
 from tui_influence.text import format_duration, pluralize
 
@@ -139,10 +138,7 @@ class PlanSummary:
 def choice_lines(plan: PlanSummary, keys: Mapping[str, str], style: Style, width: int) -> list[Text]:
     """Return what is chosen, a line each, with the key that changes it, if there is one."""
     room = max(width - _LABEL - _KEY, _MIN_TEXT)
-    return [
-        _line(keys.get(label, ""), label, cut(plain(text, style.ascii), room, style.ellipsis), style)
-        for label, text in plan.choices()
-    ]
+    return [_line(keys.get(label, ""), label, style.cut(text, room), style) for label, text in plan.choices()]
 
 
 def cost_lines(plan: PlanSummary, time_key: str, style: Style) -> list[Text]:

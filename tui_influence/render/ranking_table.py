@@ -18,7 +18,7 @@ from rich.text import Text
 
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, ComparedGroup, RankedGroup
-from tui_influence.render.format import cut, plain
+from tui_influence.render.format import plain
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable, point_estimate
 from tui_influence.render.numbers import format_interval, format_q, value_format, with_interval
 from tui_influence.render.ranking import (
@@ -187,7 +187,7 @@ def head_and_tail(rows: Sequence[RankedGroup], noun: str, style: Style, width: i
 
 def _note(text: str, style: Style, indent: int, width: int) -> Text:
     """Return a line about rows that are left out, below the names."""
-    text = " " * indent + cut(plain(text, style.ascii), max(width - indent, 1), style.ellipsis)
+    text = " " * indent + style.cut(text, max(width - indent, 1))
     return Text(text, style=style.quiet, no_wrap=True, overflow="crop")
 
 

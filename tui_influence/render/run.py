@@ -200,7 +200,7 @@ def _devices(devices: Sequence[DeviceState], style: Style, width: int, text_styl
             text.append_text(_bar(device.utilisation, style, text_style or style.good)).append(" ")
         text.append(line)
         if not narrow and (left := room - len(line) - 2) >= _MIN_NAME:
-            text.append("  " + cut(plain(device_name(device), style.ascii), left, ellipsis))
+            text.append("  " + style.cut(device_name(device), left))
         text.rstrip()
         yield style.fact(fit(plain(device.device, style.ascii), LABEL - 1, ellipsis=ellipsis), text)
 
@@ -228,7 +228,7 @@ def _task_lines(heartbeat: Heartbeat, style: Style, width: int) -> Iterator[Text
     """
     running, waiting = split_by_state(heartbeat.tasks)
     if running:
-        yield style.fact("tasks", _cut(describe_running(running, 3), style, width))
+        yield style.fact("tasks", style.cut(describe_running(running, 3), max(width - LABEL, 1)))
     listed = running if len(running) <= MAX_LINES else running[: MAX_LINES - 1]
     yield from _task_facts(listed, [_on(task) for task in listed], style, width)
     if left := running[len(listed) :]:
@@ -243,18 +243,14 @@ def _task_lines(heartbeat: Heartbeat, style: Style, width: int) -> Iterator[Text
 def _task_facts(
     tasks: Sequence[SlurmTask], texts: Sequence[str], style: Style, width: int, text_style: str = ""
 ) -> Iterator[Text]:
-    room = max((len(task.job) for task in tasks), default=0)
+    job_cells, room = max((len(task.job) for task in tasks), default=0), max(width - LABEL, 1)
     for task, text in zip(tasks, texts, strict=False):
         state = cut(task.state.lower(), LABEL - 1, "")
-        yield style.fact(state, _cut(f"{task.job:<{room}}  {text}", style, width), text_style)
+        yield style.fact(state, style.cut(f"{task.job:<{job_cells}}  {text}", room), text_style)
 
 
 def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
-
-
-def _cut(text: str, style: Style, width: int) -> str:
-    return cut(plain(text, style.ascii), max(width - LABEL, 1), style.ellipsis)
 
 
 def model_lines(curve: ReliabilityCurve, style: Style, width: int, height: int, about: str = "") -> list[Text]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tui_influence.analysis.names import label_name
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
-from tui_influence.render.format import cut, fit, plain, unbroken
+from tui_influence.render.format import fit, plain, unbroken
 from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import digits_of, estimate_text, point_estimate
 from tui_influence.render.numbers import format_interval
@@ -53,7 +53,7 @@ def group_heading(report: RankReport, row: RankedGroup, images: int | None, styl
             (f"  rank {row.rank:,} of {len(report.ranking.rows):,}", ""),
         ]
     question = ", ".join(part for part in (report.target, report.target_class, report.ranking.output.value) if part)
-    optional = [f"  on {cut(plain(question, style.ascii), _QUESTION, style.ellipsis)}"]
+    optional = [f"  on {style.cut(question, _QUESTION)}"]
     optional += [f"  {pluralize(images, 'image')}"] if images is not None else []
     name = plain(row.group, style.ascii)
     cells = sum(cell_len(text) for text, _ in facts) + min(cell_len(name), _MIN_NAME)
@@ -62,7 +62,7 @@ def group_heading(report: RankReport, row: RankedGroup, images: int | None, styl
             facts.append((text, style.quiet))
             cells += cell_len(text)
     room = max(width - sum(cell_len(text) for text, _ in facts) - 2, _MIN_NAME)
-    return Text.assemble((cut(name, room, style.ellipsis), "bold"), "  ", *facts, no_wrap=True, overflow="crop")
+    return Text.assemble((style.cut(name, room), "bold"), "  ", *facts, no_wrap=True, overflow="crop")
 
 
 def group_lines(report: RankReport, row: RankedGroup, style: Style, width: int) -> list[Text]:
@@ -162,9 +162,6 @@ def _effect_image(
 
 def _prediction(example: ExampleEffect, classes: Sequence[str], style: Style, cells: int) -> Text:
     """Return the label of an example, and what most models predict instead, if they do."""
-    label, predicted = (
-        cut(plain(label_name(classes, number), style.ascii), cells, style.ellipsis)
-        for number in (example.label, example.predicted)
-    )
+    label, predicted = (style.cut(label_name(classes, number), cells) for number in (example.label, example.predicted))
     wrong = "" if example.label == example.predicted else f" {style.glyph('→', '>')} {predicted}"
     return Text.assemble(label, (wrong, style.error))

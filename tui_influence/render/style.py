@@ -9,7 +9,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from tui_influence.render.format import plain
+from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import ASCII_SILENT_SIGN, ASCII_STATE_SIGNS, SILENT_SIGN, STATE_SIGNS, state_word
 from tui_influence.runs.heartbeat import State
 
@@ -178,6 +178,10 @@ class Style:
     def fact(self, label: str, text: Text | str, style: str = "", *, label_cells: int = LABEL) -> Text:
         """Return a labelled fact: a quiet label, then the text."""
         return Text.assemble((f"{label:<{label_cells}}", self.quiet), text if isinstance(text, Text) else (text, style))
+
+    def cut(self, text: str, cells: int) -> str:
+        """Return text as it may be shown, in at most `cells` cells, with an ellipsis if that is not all of it."""
+        return cut(plain(text, self.ascii), cells, self.ellipsis)
 
     def line(self, text: str, style: str = "") -> Text:
         """Return text as it may be shown."""

@@ -16,7 +16,7 @@ from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExampl
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.charts import progress_bar
-from tui_influence.render.format import cut, fit, plain, unbroken
+from tui_influence.render.format import fit, plain, unbroken
 from tui_influence.render.image_layout import CaptionedImage, ImageRow
 from tui_influence.render.interval_table import Column, IntervalTable, digits_of, estimate_text
 from tui_influence.render.numbers import format_interval
@@ -88,7 +88,7 @@ def subpopulations_summary(snapshot: RunSnapshot, classes: Sequence[ClassSubpopu
 
 def driven_summary(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) -> str:
     """Return how many examples one group drives."""
-    group = _name(snapshot.info.source.groups[driven.group], style)
+    group = style.cut(snapshot.info.source.groups[driven.group], _NAME)
     images, models = pluralize(driven.n_examples, "test image"), pluralize(driven.models, "model")
     return f"{group} drives {len(driven.significant):,} of {images} beyond their class, {models}"
 
@@ -131,13 +131,13 @@ def subpopulations_table(
 
     def largest(one_class: ClassSubpopulations) -> str:
         parts = one_class.subpopulations[:top]
-        names = [f"{_name(groups[part.group], style)} {len(part.members)}" for part in parts]
+        names = [f"{style.cut(groups[part.group], _NAME)} {len(part.members)}" for part in parts]
         n_more = len(one_class.subpopulations) - len(parts)
         return style.separator.join([*names, *([f"{n_more} more"] if n_more else [])]) or "-"
 
     return IntervalTable(
         "class",
-        [_name(names[one_class.label], style) for one_class in classes],
+        [style.cut(names[one_class.label], _NAME) for one_class in classes],
         [],
         style,
         width,
@@ -154,14 +154,14 @@ def subpopulation_rows(snapshot: RunSnapshot, one_class: ClassSubpopulations, st
     target, groups = snapshot.target, snapshot.info.source.groups
     rows = [
         ImageRow(
-            _title(_name(groups[part.group], style), f"drives {len(part.members):,}", part.members, style),
+            _title(style.cut(groups[part.group], _NAME), f"drives {len(part.members):,}", part.members, style),
             tuple(_image(target, member, "", style) for member in part.members),
         )
         for part in one_class.subpopulations
     ]
     if one_class.unassigned:
         title = Text.assemble(("unassigned", "bold"), f"  {len(one_class.unassigned):,}")
-        names = ["" if e.group is None else _name(groups[e.group], style) for e in one_class.unassigned]
+        names = ["" if e.group is None else style.cut(groups[e.group], _NAME) for e in one_class.unassigned]
         images = zip(one_class.unassigned, names, strict=True)
         rows.append(ImageRow(title, tuple(_image(target, example, name, style) for example, name in images)))
     return tuple(rows)
@@ -177,7 +177,7 @@ def driven_rows(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) -> 
     rows = []
     for label, count in driven.significant_by_class():
         members = [example for example in significant if example.label == label]
-        title = _title(_name(classes[label], style), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
+        title = _title(style.cut(classes[label], _NAME), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
         rows.append(ImageRow(title, tuple(_image(target, member, "", style) for member in members)))
     return tuple(rows)
 
@@ -216,8 +216,8 @@ def driven_example_lines(snapshot: RunSnapshot, examples: Sequence[DrivenExample
         cells = [
             Text(estimate_text(estimate, digits, style), style.effect(estimate.value)),
             Text(format_interval(example.low, example.high, digits), style.quiet),
-            Text(_name(classes[example.label], style)),
-            Text(f"by {_name(groups[example.group], style)}", style.quiet),
+            Text(style.cut(classes[example.label], _NAME)),
+            Text(f"by {style.cut(groups[example.group], _NAME)}", style.quiet),
         ]
         lines.append(unbroken([number, *cells], gap=1))
     return lines
@@ -235,7 +235,7 @@ def _table_view(snapshot: RunSnapshot, classes: Sequence[ClassSubpopulations]) -
         },
         written=lambda width, style: subpopulations_table(snapshot, classes, style, width),
         detail=lambda row, width, style: [
-            Text(_name(names[classes[row].label], style), "bold"),
+            Text(style.cut(names[classes[row].label], _NAME), "bold"),
             *subpopulation_bars(snapshot, classes[row], style, width, _DETAIL_LINES - _OTHER_LINES),
         ],
     )
@@ -284,7 +284,7 @@ def _example_detail(snapshot: RunSnapshot, example: DrivenExample | None, style:
         Text.assemble(
             (estimate_text(estimate, digits, style).rstrip(), _colour(example, style)),
             (f"{' ' if interval else ''}{interval} by ", style.quiet),
-            _name(snapshot.info.source.groups[example.group], style),
+            style.cut(snapshot.info.source.groups[example.group], _NAME),
         ),
         Text(f"beyond its class; * q < {SIGNIFICANCE_LEVEL:g}", style.quiet),
     ]
@@ -296,13 +296,13 @@ def _bars(
     """Return names and counts as bars, as many as fit in `height` lines; one name stands out."""
     largest = max((count for _, count in counts), default=1)
     visible = counts if len(counts) <= height - 2 else counts[: max(height - 3, 1)]
-    cells = min(max((cell_len(_name(name, style)) for name, _ in visible), default=0), max(width // 3, 8))
+    cells = min(max((cell_len(style.cut(name, _NAME)) for name, _ in visible), default=0), max(width // 3, 8))
     number = len(f"{largest:,}")
     room = max(width - cells - number - 6, 4)
     lines = [Text(title, "bold")]
     for name, count in visible:
         mark = style.glyph("▸ ", "> ") if name == highlighted else "  "
-        text = f"{mark}{fit(_name(name, style), cells, ellipsis=style.ellipsis)}  {count:>{number},}  "
+        text = f"{mark}{fit(style.cut(name, _NAME), cells, ellipsis=style.ellipsis)}  {count:>{number},}  "
         bar = style.glyph("█", "#") * max(round(count / largest * room), 1)
         lines.append(Text.assemble((text, "bold" if name == highlighted else ""), (bar, style.good)))
     if len(visible) < len(counts):
@@ -339,7 +339,3 @@ def _estimate(example: DrivenExample) -> PointEstimate:
 
 def _colour(example: DrivenExample, style: Style) -> str:
     return style.effect(example.class_relative_influence, significant=example.is_significant)
-
-
-def _name(name: str, style: Style) -> str:
-    return cut(plain(name, style.ascii), _NAME, style.ellipsis)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tui_influence.analysis.question import Question
 from tui_influence.influence.types import reliability_grade
-from tui_influence.render.format import cut, plain
+from tui_influence.render.format import plain
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.state import PROBE_TRAITS, RunState
@@ -43,7 +43,7 @@ def question_lines(
     answers = (state.ranking.value, state.comparison.value)
     notes = [note for answer in answers if answer is not None for note in answer.warnings]
     if notes and width >= _NARROW:
-        lines.append(Text(cut(plain(notes[0], style.ascii), width, style.ellipsis), style=style.warning))
+        lines.append(Text(style.cut(notes[0], width), style=style.warning))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
     return lines
@@ -52,11 +52,11 @@ def question_lines(
 def _question(state: RunState, width: int) -> Text:
     style, question, other = state.style, state.question, state.comparison.question
     room = max(width // (4 if other else 3), 8)
-    target = _cut(_target(state, question), room, style)
+    target = style.cut(_target(state, question), room)
     how = f", {question.output_kind}, {question.estimator}"
     if other is None:
         return Text.assemble((target, "bold"), f"  {_part(question, style)}{how}")
-    other_target = _cut(_target(state, other), room, style)
+    other_target = style.cut(_target(state, other), room)
     if _target(state, question) == _target(state, other):
         first, second, before = _part(question, style), _part(other, style), f"{target}  "
     else:
@@ -74,11 +74,7 @@ def _whole(target: str, question: Question, style: Style) -> str:
 
 
 def _part(question: Question, style: Style) -> str:
-    return "all classes" if question.target_class is None else _cut(question.target_class, 24, style)
-
-
-def _cut(name: str, cells: int, style: Style) -> str:
-    return cut(plain(name, style.ascii), cells, style.ellipsis)
+    return "all classes" if question.target_class is None else style.cut(question.target_class, 24)
 
 
 def _reliability(state: RunState, width: int) -> Text:
@@ -195,4 +191,4 @@ def _probe_question(state: RunState, question: Question, room: int) -> str:
     text = plain(", ".join(part for part in parts if part), style.ascii)
     if cell_len(text) + len(how) > room:
         how = ""
-    return cut(text, room - len(how), style.ellipsis) + how
+    return style.cut(text, room - len(how)) + how

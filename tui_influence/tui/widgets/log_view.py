@@ -9,7 +9,6 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import Level
 from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
@@ -115,7 +114,7 @@ class LogView(ScrollView, can_focus=True):
         text_style = {Level.INFO: "", Level.WARNING: style.warning, Level.ERROR: style.error}[line.level]
         stamp = line.time if width >= 100 else line.time[-8:]
         room = width - len(stamp) - 4
-        text = Text(cut(plain(line.text, style.ascii), max(room, 1), style.ellipsis), style=text_style)
+        text = Text(style.cut(line.text, max(room, 1)), style=text_style)
         if self._part:
             text.highlight_words([self._part], style.match, case_sensitive=False)
         current = self._hit >= 0 and self._hits[self._hit] == index

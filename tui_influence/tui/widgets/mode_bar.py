@@ -7,7 +7,6 @@ from textual import events
 from textual.message import Message
 from textual.widget import Widget
 
-from tui_influence.render.format import cut, plain
 from tui_influence.render.run_words import state_word
 from tui_influence.tui.actions import BY_ID, MODES
 from tui_influence.tui.keymap import keys_of
@@ -53,7 +52,7 @@ class ModeBar(Widget):
             room = self.size.width - cell_len(modes.plain) - cell_len(right.plain) - 4
         overview = self._state.overview
         name = overview.info.name if overview and overview.info else self._state.root.name
-        name = cut(plain(name, style.ascii), max(room, 0), style.ellipsis) if room > 0 else ""
+        name = style.cut(name, max(room, 0)) if room > 0 else ""
         line = Text.assemble(" ", (name, "bold"), "  ", modes)
         line.append(" " * (self.size.width - cell_len(line.plain) - cell_len(right.plain) - 1))
         line.append_text(right)
