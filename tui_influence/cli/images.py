@@ -7,7 +7,7 @@ line asks for something else.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+Images = TypeVar("Images")
+
 MAX_COLUMNS = 64
 """Width of an image, at most, unless the command line asks for more."""
 MIN_COLUMNS = 16
@@ -39,6 +41,10 @@ _COLOURED = {"truecolor": Ink.BLOCKS, "256": Ink.BLOCKS_256}
 """How images are drawn, by the colours that rich detects."""
 _PIPED = 32
 """Width of an image if stdout is not a terminal."""
+_COLUMNS = 16
+"""Width of an image in a row."""
+_GAP = 2
+"""Cells between two of them."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +56,40 @@ class ImageOutput:
         ink: how images are drawn as text.
         protocol: the terminal's own graphics, if they are used instead.
         dark: for a dark background.
+        requested_columns: cells of an image by the command line; None for the usual number.
     """
 
     console: Console
     ink: Ink
     protocol: Protocol | None
     dark: bool
+    requested_columns: int | None = None
 
     @property
     def style(self) -> Style:
         """Colours and signs of text."""
         return Style(self.ink is Ink.ASCII, self.dark, dims=True)
 
-    def fit_columns(self, side: int, requested: int | None, room: int, lines: int) -> int:
-        """Return the width of a square image, in cells.
+    @property
+    def columns(self) -> int:
+        """Width of an image in a row, in cells."""
+        return min(self.requested_columns or _COLUMNS, self.console.width)
+
+    @property
+    def images_per_row(self) -> int:
+        """Images that stand side by side, each in `columns` cells."""
+        return max(1, (self.console.width + _GAP) // (self.columns + _GAP))
+
+    def fit_columns(self, side: int, room: int, lines: int) -> int:
+        """Return the width of a square image, in cells; by default every pixel is equally large, where possible.
 
         Args:
             side: its pixels.
-            requested: cells; None for a width at which, where possible, every pixel is equally large.
             room: cells that there are.
             lines: lines of the terminal that text needs.
         """
-        if requested is not None:
-            return min(requested, self.console.width)
+        if self.requested_columns is not None:
+            return min(self.requested_columns, self.console.width)
         if output.is_terminal():
             room = min(room, MAX_COLUMNS, max(2 * (self.console.height - lines), MIN_COLUMNS))
         else:
@@ -110,7 +127,7 @@ class Drawn:
 
 
 def make_image_output(
-    color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, ascii_only: bool
+    color: ColorChoice, protocol: ProtocolChoice, theme: ThemeChoice, *, ascii_only: bool, columns: int | None = None
 ) -> ImageOutput:
     """Find out what stdout can show, as far as the command line leaves it open.
 
@@ -127,13 +144,9 @@ def make_image_output(
         graphics_protocol = Protocol(protocol)
     elif protocol == "auto" and ink in _COLOURED.values() and output.is_terminal() and not library_problem():
         graphics_protocol = detect_protocol(os.environ).protocol
-    return ImageOutput(console, ink, graphics_protocol, theme == "dark")
+    return ImageOutput(console, ink, graphics_protocol, theme == "dark", columns)
 
 
-COLUMNS = 16
-"""Width of an image in a row, in cells."""
-_GAP = 2
-"""Cells between two of them."""
 _MIN_ROOM = 30
 """Cells that lines beside images need at least."""
 _MIN_LARGE = 24
@@ -207,26 +220,16 @@ class StoredImages:
         return images[indices[0]] if len(indices) else None
 
 
-def room_beside(canvas: ImageOutput, images: int, requested_columns: int | None) -> tuple[int, int]:
-    """Return how wide each of some images is, and how wide lines beside them are, or below them if there is no room.
-
-    Args:
-        canvas: the output.
-        images: side by side.
-        requested_columns: cells of an image; None for the usual number.
-    """
-    width = canvas.console.width
-    columns = min(requested_columns or COLUMNS, max(width // max(images, 2) - _GAP, 2))
-    room = width - images * (columns + _GAP)
-    return columns, width if canvas.protocol is not None or room < _MIN_ROOM else room
-
-
 def print_beside(
-    canvas: ImageOutput, images: "Sequence[NDArray[np.uint8]]", lines: Sequence[Text], requested_columns: int | None
+    canvas: ImageOutput, images: "Sequence[NDArray[np.uint8]]", lines_of_width: Callable[[int], Sequence[Text]]
 ) -> None:
     """Print images side by side, and lines beside them, or below them where there is no room; then a blank line."""
-    columns, room = room_beside(canvas, len(images), requested_columns)
-    lines = [canvas.style.clipped(line, room) for line in lines]
+    width = canvas.console.width
+    columns = min(canvas.columns, max(width // max(len(images), 2) - _GAP, 2))
+    room = width - len(images) * (columns + _GAP)
+    if canvas.protocol is not None or room < _MIN_ROOM:
+        room = width
+    lines = [canvas.style.clipped(line, room) for line in lines_of_width(room)]
     if not images:
         canvas.console.print(*lines, Text(), sep="\n")
     elif canvas.protocol is not None:
@@ -236,7 +239,7 @@ def print_beside(
     else:
         grid = Table.grid(padding=(0, _GAP, 0, 0))
         drawn = [canvas.draw(pixels, columns) for pixels in images]
-        below = room == canvas.console.width
+        below = room == width
         grid.add_row(*drawn, *([] if below else [Group(*lines)]))
         canvas.console.print(grid, *(lines if below else []), Text(), sep="\n")
 
@@ -246,7 +249,6 @@ def print_large(
     pixels: "NDArray[np.uint8] | None",
     lines: Callable[[int, int | None], list[Text]],
     below: list[Text],
-    requested_columns: int | None,
 ) -> None:
     """Print one image as large as fits, with lines beside it where there is room, else below it.
 
@@ -255,7 +257,6 @@ def print_large(
         pixels: the image, (side, side, C) uint8; None prints the lines only.
         lines: returns the lines for a width and, on a terminal, a height.
         below: further lines, below both.
-        requested_columns: cells of the image; None for as many as fit.
     """
     console, width = canvas.console, canvas.console.width
     height = console.height - height_of(below, width) - _PROMPT if output.is_terminal() else None
@@ -263,15 +264,23 @@ def print_large(
         console.print(*lines(width, height), *below, sep="\n")
         return
     room = width - _GAP - _LARGE_ROOM
-    columns = canvas.fit_columns(pixels.shape[1], requested_columns, room, _LARGE_MARGIN)
+    columns = canvas.fit_columns(pixels.shape[1], room, _LARGE_MARGIN)
     if canvas.protocol is None and _MIN_LARGE <= room >= columns:
         grid = Table.grid(padding=(0, _GAP, 0, 0))
         grid.add_row(canvas.draw(pixels, columns), Group(*lines(width - columns - _GAP, height)))
         console.print(grid, *below, sep="\n")
         return
     text = [*lines(width, None if height is None else height - _LARGE_HEIGHT), *below]
-    canvas.show(pixels, canvas.fit_columns(pixels.shape[1], requested_columns, width, height_of(text, width) + _PROMPT))
+    canvas.show(pixels, canvas.fit_columns(pixels.shape[1], width, height_of(text, width) + _PROMPT))
     console.print(*text, sep="\n")
+
+
+def images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:
+    """Return images, or None and the reason why there are none: the text can be shown without them."""
+    try:
+        return read(), ""
+    except ResultsError as error:
+        return None, str(error)
 
 
 def report_missing_images(snapshot: RunSnapshot, problem: str) -> None:
@@ -282,22 +291,9 @@ def report_missing_images(snapshot: RunSnapshot, problem: str) -> None:
         diagnostics.warn(f"no picture: {problem}")
 
 
-def images_per_row(canvas: ImageOutput, requested_columns: int | None) -> int:
-    """Return how many images stand side by side, each in `requested_columns` cells; None for the usual number."""
-    columns = min(requested_columns or COLUMNS, canvas.console.width)
-    return max(1, (canvas.console.width + _GAP) // (columns + _GAP))
-
-
-def print_images(canvas: ImageOutput, images: "NDArray[np.uint8]", requested_columns: int | None) -> None:
-    """Print images, (s, side, side, C) uint8, in rows.
-
-    Args:
-        canvas: the output.
-        images: at least one.
-        requested_columns: cells of each; None for the usual number.
-    """
-    columns = min(requested_columns or COLUMNS, canvas.console.width)
-    step = images_per_row(canvas, requested_columns)
+def print_images(canvas: ImageOutput, images: "NDArray[np.uint8]") -> None:
+    """Print images, (s, side, side, C) uint8 with s > 0, in rows."""
+    columns, step = canvas.columns, canvas.images_per_row
     rows = [images[start : start + step] for start in range(0, len(images), step)]
     if canvas.protocol is None:
         _print_rows(canvas, rows, columns)
@@ -308,13 +304,10 @@ def print_images(canvas: ImageOutput, images: "NDArray[np.uint8]", requested_col
 
 
 def print_captioned(
-    canvas: ImageOutput,
-    images: "Sequence[NDArray[np.uint8] | None]",
-    captions: Sequence[Sequence[Text]],
-    requested_columns: int | None,
+    canvas: ImageOutput, images: "Sequence[NDArray[np.uint8] | None]", captions: Sequence[Sequence[Text]]
 ) -> None:
     """Print images with lines below each, in rows; of a missing image, the lines only."""
-    columns, step = min(requested_columns or COLUMNS, canvas.console.width), images_per_row(canvas, requested_columns)
+    columns, step = canvas.columns, canvas.images_per_row
     cells = [
         Group(*([] if pixels is None else [canvas.draw(pixels, columns)]), *lines)
         for pixels, lines in zip(images, captions, strict=True)

@@ -1,9 +1,12 @@
 """`tinfl failures`: examples that most models predict wrongly, the harmful groups, and retraining without these."""
 
+from functools import partial
 from math import inf, isnan
 
+from rich.text import Text
+
 from tui_influence.analysis.failures import DEFAULT_GROUPS, find_failures
-from tui_influence.analysis.probe_types import Failures
+from tui_influence.analysis.probe_types import Failure, Failures
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
@@ -12,15 +15,15 @@ from tui_influence.cli.commands.prune import show_with_cost, warn_of_missing_mod
 from tui_influence.cli.images import (
     ImageOutput,
     example_images,
+    images_or_problem,
     make_image_output,
     print_beside,
     report_missing_images,
-    room_beside,
 )
 from tui_influence.cli.launch import device_list, start
 from tui_influence.cli.options.questions import FailuresOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.errors import ConfigError
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
 from tui_influence.export.failures import failures_csv, failures_document
 from tui_influence.pruning.counterfactual import DEFAULT_DROPPED, MIN_SEEDS, load_counterfactual, plan_counterfactual
@@ -76,36 +79,37 @@ def failures(options: FailuresOptions) -> None:
     if options.json:
         output.write_json(failures_document(snapshot, question, result))
     elif options.csv is None:
-        screen = make_image_output(options.color, "blocks", options.theme, ascii_only=options.ascii_only)
-        problem = _print_failures(screen, snapshot, question, result, options.columns)
+        screen = make_image_output(
+            options.color, "blocks", options.theme, ascii_only=options.ascii_only, columns=options.columns
+        )
+        problem = _print_failures(screen, snapshot, question, result)
         report_missing_images(snapshot, problem)
 
 
-def _print_failures(
-    screen: ImageOutput, snapshot: RunSnapshot, question: Question, failures: Failures, columns: int | None
-) -> str:
+def _print_failures(screen: ImageOutput, snapshot: RunSnapshot, question: Question, failures: Failures) -> str:
     """Print failures, each beside its image; return why there are no images, if so."""
     style, console = screen.style, screen.console
     if question.example is None:
         one_class = f' of class "{printable(question.target_class, _NAME_WIDTH)}"' if question.target_class else ""
         scope = f'{one_class} of target "{printable(snapshot.target_info.name, _NAME_WIDTH)}"'
         console.print(style.line(failures_summary(failures, scope), "bold"))
-    problem, images = "", None
-    try:
-        images = example_images(snapshot, [failure.example for failure in failures.examples])
-    except ResultsError as error:
-        problem = str(error)
+    images, problem = images_or_problem(
+        lambda: example_images(snapshot, [failure.example for failure in failures.examples])
+    )
     console.print()
     for row, failure in enumerate(failures.examples):
         beside = [] if images is None else [images[row]]
-        _, width = room_beside(screen, len(beside), columns)
-        about, harmful = failure_lines(snapshot, question, failure, style, width)
-        print_beside(screen, beside, [*about, *harmful], columns)
+        print_beside(screen, beside, partial(_failure_lines, snapshot, question, failure, style))
     run = f"run {printable(snapshot.info.name, _NAME_WIDTH)}, {snapshot.info.design_label}"
     half = "" if question.example is not None else f", {split_label(question.split)}"
     sentences = f"{failures_explained(snapshot, question, failures)} {run}{half}"
     console.print(style.line(sentences, style.quiet))
     return problem
+
+
+def _failure_lines(snapshot: RunSnapshot, question: Question, failure: Failure, style: Style, width: int) -> list[Text]:
+    about, harmful = failure_lines(snapshot, question, failure, style, width)
+    return [*about, *harmful]
 
 
 def _verify(snapshot: RunSnapshot, options: FailuresOptions) -> None:

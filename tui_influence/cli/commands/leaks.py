@@ -1,5 +1,6 @@
 """`tinfl leaks`: source images that influence single test examples, and duplicates of test examples in the source."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,7 @@ from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import data_warnings, rank, select_examples
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.images import (
-    COLUMNS,
-    ImageOutput,
-    StoredImages,
-    images_per_row,
-    make_image_output,
-    print_beside,
-    print_captioned,
-    room_beside,
-)
+from tui_influence.cli.images import ImageOutput, StoredImages, make_image_output, print_beside, print_captioned
 from tui_influence.cli.options.questions import LeaksOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.config.loader import config_from_json
@@ -151,17 +143,19 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
         return
     if removal is not None and options.duplicates:
         return
-    screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+    screen = make_image_output(
+        options.color, options.protocol, options.theme, ascii_only=options.ascii_only, columns=options.columns
+    )
     if source is not None and groups is not None:
-        _print_images(screen, snapshot, question, groups, source, options.columns)
+        _print_images(screen, snapshot, question, groups, source)
     run, top = quote_path(options.results), options.top or _PAIRS
     if pairs is not None:
-        _print_leaks(screen, snapshot, question, pairs, duplicates, top, options.columns)
+        _print_leaks(screen, snapshot, question, pairs, duplicates, top)
         if not is_image_sweep and not info.is_imported:
             diagnostics.info(f"next: tinfl leaks {run} --init images.toml     single images of the best classes")
             diagnostics.info(f"      tinfl leaks {run} --duplicates           duplicates of test images")
     if duplicates is not None:
-        _print_duplicates(screen, snapshot, duplicates, top, options.columns, with_images=pairs is None)
+        _print_duplicates(screen, snapshot, duplicates, top, with_images=pairs is None)
         if duplicates.pairs and removal is None:
             diagnostics.info(f"next: tinfl leaks {run} --duplicates --export-remove remove.txt")
 
@@ -173,7 +167,6 @@ def _print_leaks(
     leaks: Leaks,
     duplicates: Duplicates | None,
     top: int,
-    columns: int | None,
 ) -> None:
     """Print the pairs that help most surely, and those that hurt, beside their images."""
     style, console, single = screen.style, screen.console, groups_are_images(snapshot.info)
@@ -185,9 +178,8 @@ def _print_leaks(
             kind = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
             pair = (images.of_group(leak.group) if single else None, images.of_example(leak.example))
             beside = [pixels for pixels in pair if pixels is not None]
-            _, width = room_beside(screen, len(beside), columns)
-            lines = leak_lines(snapshot, leak, style, width, "" if kind is None else kind[0])
-            print_beside(screen, beside, lines, columns)
+            copy = "" if kind is None else kind[0]
+            print_beside(screen, beside, partial(leak_lines, snapshot, leak, style, copy=copy))
     console.print(Text(), *(paragraph(text, style) for text in leaks_explained(snapshot, leaks)), sep="\n")
 
 
@@ -196,7 +188,6 @@ def _print_duplicates(
     snapshot: RunSnapshot,
     duplicates: Duplicates,
     top: int,
-    columns: int | None,
     *,
     with_images: bool,
 ) -> None:
@@ -214,8 +205,7 @@ def _print_duplicates(
         group = groups.index(name) if groups_are_images(snapshot.info) and name in groups else None
         source = None if group is None else images.of_group(group)
         beside = [pixels for pixels in (source, images.of_example(pair.target)) if pixels is not None]
-        _, width = room_beside(screen, len(beside), columns)
-        print_beside(screen, beside, duplicate_lines(snapshot, duplicates, pair, style, width), columns)
+        print_beside(screen, beside, partial(duplicate_lines, snapshot, duplicates, pair, style))
     more = len(duplicates.pairs) - top
     if more > 0:
         console.print(style.line(f"{style.ellipsis} {more:,} more (--top, --csv)", style.quiet))
@@ -227,16 +217,12 @@ def _print_images(
     question: Question,
     groups: NDArray[np.intp],
     name: str,
-    requested_columns: int | None,
 ) -> None:
     """Print the images of a source class that help a target most, and those that hurt it most."""
     console, report = screen.console, rank(snapshot, question).report
     style = screen.style.muted(report.is_noise())
     rows = rows_of_groups(report.ranking, groups)
-    columns, count = (
-        min(requested_columns or COLUMNS, console.width),
-        _IMAGE_ROWS * images_per_row(screen, requested_columns),
-    )
+    count = _IMAGE_ROWS * screen.images_per_row
     images, digits = StoredImages(snapshot), digits_of([point_estimate(row) for row in rows])
     title = f'Images of source class "{name}" by their influence on {scope(report)}'
     console.print(style.line(title, "bold"), *packed(circumstances(report), style, console.width), sep="\n")
@@ -246,8 +232,8 @@ def _print_images(
     harmful = [row for row in rows[::-1] if row.influence < 0][:count]
     for words, chosen in (("most helpful", helpful), ("most harmful", harmful)):
         console.print(Text(), style.line(f"{words} ({len(rows):,} images in all)", "bold"), sep="\n")
-        captions = [image_caption(row, digits, style, columns) for row in chosen]
-        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions, requested_columns)
+        captions = [image_caption(row, digits, style, screen.columns) for row in chosen]
+        print_captioned(screen, [images.of_group(row.index) for row in chosen], captions)
     console.print(paragraph(f"Influence: {meaning(report)}. {trust(report)}", style), Text(), sep="\n")
 
 

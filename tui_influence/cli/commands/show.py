@@ -4,9 +4,8 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import typer
 from rich.text import Text
@@ -21,6 +20,7 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.images import (
     ImageOutput,
     example_images,
+    images_or_problem,
     make_image_output,
     print_images,
     print_large,
@@ -28,7 +28,7 @@ from tui_influence.cli.images import (
     source_images,
 )
 from tui_influence.cli.options.questions import ShowOptions
-from tui_influence.errors import ConfigError, ResultsError, TinflError
+from tui_influence.errors import ConfigError, TinflError
 from tui_influence.export.example import example_document
 from tui_influence.export.source_class import source_class_document
 from tui_influence.render.example import example_lines
@@ -36,8 +36,6 @@ from tui_influence.render.ranking_table import context_lines, packed, signs_expl
 from tui_influence.render.source_class import class_effect_lines, example_effect_lines, group_heading, group_lines
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
-
-Images = TypeVar("Images")
 
 _EXAMPLE_LINES = 18
 """Lines on an example: its facts, and five groups of each end of the ranking."""
@@ -56,18 +54,24 @@ def show(options: ShowOptions) -> None:
         snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
         screen = None
         if not options.json:
-            screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
+            screen = make_image_output(
+                options.color,
+                options.protocol,
+                options.theme,
+                ascii_only=options.ascii_only,
+                columns=options.columns,
+            )
         if options.source is not None:
-            _show_source(screen, snapshot, question, options.source, options.columns)
+            _show_source(screen, snapshot, question, options.source)
         else:
-            _show_example(screen, snapshot, question, options.columns)
+            _show_example(screen, snapshot, question)
 
 
-def _show_example(screen: ImageOutput | None, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
+def _show_example(screen: ImageOutput | None, snapshot: RunSnapshot, question: Question) -> None:
     """Show an example; without a screen, write JSON."""
     (example,) = select_examples(snapshot.target_info, snapshot.examples, question).tolist()
     report = explain_example(snapshot, question, example)
-    image, problem = _images_or_problem(lambda: example_images(snapshot, [example])[0])
+    image, problem = images_or_problem(lambda: example_images(snapshot, [example])[0])
     _warn(snapshot, report.drivers.warnings, problem)
     classes = snapshot.target_info.classes
     if screen is None:
@@ -82,19 +86,17 @@ def _show_example(screen: ImageOutput | None, snapshot: RunSnapshot, question: Q
         return [*example_lines(report, classes, style, width, room), *key]
 
     below = [Text(), *context_lines(ranking, style, screen.console.width)]
-    print_large(screen, image, lines, below, columns)
+    print_large(screen, image, lines, below)
 
 
-def _show_source(
-    screen: ImageOutput | None, snapshot: RunSnapshot, question: Question, name: str, columns: int | None
-) -> None:
+def _show_source(screen: ImageOutput | None, snapshot: RunSnapshot, question: Question, name: str) -> None:
     """Show a source class; without a screen, write JSON."""
     group = group_index(snapshot.info, name)
     ranking = rank(snapshot, question)
     report = ranking.report
     row = next(row for row in report.ranking.rows if row.index == group)
     effects = estimate_effects(snapshot, question, at_once=False).of_group(group, _EFFECTS)
-    samples, problem = _images_or_problem(lambda: source_images(snapshot, group))
+    samples, problem = images_or_problem(lambda: source_images(snapshot, group))
     _warn(snapshot, ranking.warnings, problem)
     if screen is None:
         shape = None if samples is None else samples.shape
@@ -103,7 +105,7 @@ def _show_source(
     width, style = screen.console.width, screen.style.muted(report.is_noise())
     stored = ""
     if samples is not None:
-        print_images(screen, samples, columns)
+        print_images(screen, samples)
         stored = f", {len(samples)} of them shown"
     screen.console.print(
         group_heading(report, row, None, style, width),
@@ -117,14 +119,6 @@ def _show_source(
         *example_effect_lines(effects, snapshot.target_info.classes, style),
         sep="\n",
     )
-
-
-def _images_or_problem(read: Callable[[], Images]) -> tuple[Images | None, str]:
-    """Return images, or None and the reason why there are none: the text can be shown without them."""
-    try:
-        return read(), ""
-    except ResultsError as error:
-        return None, str(error)
 
 
 def _warn(snapshot: RunSnapshot, warnings: tuple[str, ...], problem: str) -> None:

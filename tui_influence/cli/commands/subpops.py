@@ -16,13 +16,13 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.images import (
     ImageOutput,
     example_images,
-    images_per_row,
+    images_or_problem,
     make_image_output,
     print_images,
     report_missing_images,
 )
 from tui_influence.cli.options.questions import SubpopsOptions
-from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.errors import ConfigError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
 from tui_influence.export.subpopulations import (
     classes_document,
@@ -92,8 +92,10 @@ def subpops(options: SubpopsOptions) -> None:
         else:
             output.write_json(classes_document(snapshot, question, by_class, options.top))
     elif options.csv is None and options.export is None:
-        screen = make_image_output(options.color, options.protocol, options.theme, ascii_only=options.ascii_only)
-        printer = _Printer(screen, snapshot, question, options.columns)
+        screen = make_image_output(
+            options.color, options.protocol, options.theme, ascii_only=options.ascii_only, columns=options.columns
+        )
+        printer = _Printer(screen, snapshot, question)
         if by_source is not None:
             printer.print_driven(by_source, options.top or _EXAMPLES)
         elif options.target_class is not None:
@@ -108,8 +110,8 @@ def subpops(options: SubpopsOptions) -> None:
 class _Printer:
     """Prints subpopulations with their images; `problem` says why there are no images."""
 
-    def __init__(self, screen: ImageOutput, snapshot: RunSnapshot, question: Question, columns: int | None) -> None:
-        self._screen, self._snapshot, self._question, self._columns = screen, snapshot, question, columns
+    def __init__(self, screen: ImageOutput, snapshot: RunSnapshot, question: Question) -> None:
+        self._screen, self._snapshot, self._question = screen, snapshot, question
         self._style, self._width = screen.style, screen.console.width
         self.problem = ""
 
@@ -165,13 +167,10 @@ class _Printer:
     def _print_images(self, examples: Sequence[int], rows: int) -> None:
         if self.problem:
             return
-        try:
-            images = example_images(self._snapshot, examples[: rows * images_per_row(self._screen, self._columns)])
-        except ResultsError as error:
-            self.problem = str(error)
-            return
-        if len(images):
-            print_images(self._screen, images, self._columns)
+        examples = examples[: rows * self._screen.images_per_row]
+        images, self.problem = images_or_problem(lambda: example_images(self._snapshot, examples))
+        if images is not None and len(images):
+            print_images(self._screen, images)
 
     def _explain(self, scope: str) -> None:
         explained = subpopulations_explained(self._snapshot, self._question, scope)
