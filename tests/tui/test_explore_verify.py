@@ -157,7 +157,7 @@ async def test_what_is_retrained_is_shown_as_it_comes_and_at_last_whether_it_fli
         say(own, State.DONE, done=24, total=24)
         await until(pilot, lambda: "24 of 24 retrainings" in screen_text(app) and "8 of 8" in screen_text(app))
         text = words(app)
-        assert "more than without as many at random: the blame holds" in text
+        assert "more than without as many at random: they are the cause" in text
         assert "3 at random 0 of 8" in text
         assert text.count("<.001 +") == 2  # p against nothing and against random, each with the change of the margin
         assert "elsewhere, of 6 examples of the evaluate half 6 turn right and 0 wrong" in text
@@ -174,17 +174,17 @@ async def test_the_verification_of_one_image_is_never_said_of_another_nor_is_a_d
     damaged.arms.write_text(damaged.arms.read_text()[:500])
     async with exploring(sweep.root, WIDE) as (app, pilot):
         await at_example(app, pilot, 0)
-        await until(pilot, lambda: "the blame holds" in words(app))
+        await until(pilot, lambda: "they are the cause" in words(app))
         await pilot.press("right")
-        await until(pilot, lambda: "drive it" in words(app) and "the blame holds" not in words(app))
+        await until(pilot, lambda: "drive it" in words(app) and "they are the cause" not in words(app))
         await pilot.press("left")
-        await until(pilot, lambda: "the blame holds" in words(app))
+        await until(pilot, lambda: "they are the cause" in words(app))
         while app.state.counterfactual.run.root != damaged.root:
             await pilot.press("right")
-        await until(pilot, lambda: "arms.json" in screen_text(app) and "the blame holds" not in words(app))
+        await until(pilot, lambda: "arms.json" in screen_text(app) and "they are the cause" not in words(app))
         while app.state.counterfactual.run.root != counterfactual_paths(sweep, 0, 0).root:
             await pilot.press("left")
-        await until(pilot, lambda: "the blame holds" in words(app))
+        await until(pilot, lambda: "they are the cause" in words(app))
         await pilot.press("escape")
         await until(pilot, lambda: list(app.watchers) == [app.state.sweep])  # nobody looks any more
         assert app.state.counterfactual.run is None

@@ -41,10 +41,11 @@ _CHANGE = _WIDE + 30
 """Cells from which on a comparison with a control ends in words."""
 _CONCLUSIONS = {
     Outcome.OPEN: "not enough is retrained to say",
-    Outcome.HOLDS: "the prediction flips without them, more than without as many at random: the blame holds",
-    Outcome.OFTENER: "the prediction is right more often without them, but the usual one stays: it holds in part",
+    Outcome.HOLDS: "the prediction flips without them, more than without as many at random: they are the cause",
+    Outcome.OFTENER: "the prediction is right more often without them, but the usual one stays: "
+    "they are a part of the cause",
     Outcome.ANY: "the prediction is right more often without them, but as many at random may do the same",
-    Outcome.WORSE: "the prediction is wrong more often without them: the blame does not hold",
+    Outcome.WORSE: "the prediction is wrong more often without them: they are not the cause",
     Outcome.RIGHT: "models that keep everything are right about it: there is nothing to flip",
     Outcome.MARGIN: "the margin rises, more than without as many at random, but the prediction does not change "
     "significantly",

@@ -90,7 +90,7 @@ def of_the_example(everything, without, random):
 @pytest.mark.parametrize(
     ("levels", "outcome", "words"),
     [
-        ((-1, 1, -1), Outcome.HOLDS, "the blame holds"),
+        ((-1, 1, -1), Outcome.HOLDS, "they are the cause"),
         ((-1, 1, 1), Outcome.ANY, "as many at random may do the same"),
         ((1, -1, 1), Outcome.WORSE, "wrong more often without them"),
         ((1, 2, 1), Outcome.RIGHT, "there is nothing to flip"),
