@@ -69,7 +69,7 @@ def driven_view(result: ProbeResult, driven: DrivenExamples) -> ProbeView:
     return ProbeView(
         summary=lambda style: driven_summary(snapshot, driven, style),
         images=_driven_images(snapshot, driven),
-        empty="" if driven.examples else "It helps no test image beyond its class.",
+        empty="" if driven.examples else "It helps no test image more than its class.",
         series=lambda examples: ImageSeries(
             snapshot, result.question.question, examples, [driven.group for _ in examples], "", description
         ),
@@ -90,7 +90,7 @@ def driven_summary(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) 
     """Return how many examples one group drives."""
     group = style.cut(snapshot.info.source.groups[driven.group], _NAME)
     images, models = pluralize(driven.n_examples, "test image"), pluralize(driven.models, "model")
-    return f"{group} drives {len(driven.significant):,} of {images} beyond their class, {models}"
+    return f"{group} drives {len(driven.significant):,} of {images} more than their class, {models}"
 
 
 def models_needed(classes: Sequence[ClassSubpopulations]) -> str:
@@ -210,7 +210,7 @@ def driven_example_lines(snapshot: RunSnapshot, examples: Sequence[DrivenExample
     for example in examples:
         number = Text(f"  example {example.example:<7}")
         if example.group is None:
-            lines.append(unbroken([number, Text("no source helps it beyond its class", style.quiet)], gap=1))
+            lines.append(unbroken([number, Text("no source helps it more than its class", style.quiet)], gap=1))
             continue
         estimate = _estimate(example)
         cells = [
@@ -274,7 +274,7 @@ def _example_detail(snapshot: RunSnapshot, example: DrivenExample | None, style:
     name = plain(snapshot.examples.names[example.example], style.ascii)
     title = Text(f"image {example.example:,}, {name}", style.quiet)
     if example.group is None:
-        return [Text(), title, Text("no source helps it beyond its class", style.quiet)]
+        return [Text(), title, Text("no source helps it more than its class", style.quiet)]
     estimate = _estimate(example)
     digits = digits_of([estimate])
     interval = format_interval(example.low, example.high, digits)
@@ -286,7 +286,7 @@ def _example_detail(snapshot: RunSnapshot, example: DrivenExample | None, style:
             (f"{' ' if interval else ''}{interval} by ", style.quiet),
             style.cut(snapshot.info.source.groups[example.group], _NAME),
         ),
-        Text(f"beyond its class; * q < {SIGNIFICANCE_LEVEL:g}", style.quiet),
+        Text(f"class-relative; * q < {SIGNIFICANCE_LEVEL:g}", style.quiet),
     ]
 
 
@@ -315,7 +315,7 @@ def _title(name: str, counts: str, members: Sequence[DrivenExample], style: Styl
     """Return the title of a row of images: a name, a count, and the range of class-relative influences."""
     digits = digits_of([_estimate(member) for member in members])
     ends = dict.fromkeys(f"{member.class_relative_influence:{digits}}" for member in (members[0], members[-1]))
-    return Text.assemble((name, "bold"), f" {counts}", (f"  {' to '.join(ends)} beyond the class", style.quiet))
+    return Text.assemble((name, "bold"), f" {counts}", (f"  {' to '.join(ends)} class-relative", style.quiet))
 
 
 def _image(target: int, example: DrivenExample, name: str, style: Style) -> CaptionedImage:

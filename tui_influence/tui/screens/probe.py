@@ -39,8 +39,8 @@ class ProbeScreen(QueryScreen):
     AUTO_FOCUS = "ProbeTable"
     help = (
         "Probes of a run. Failures are test images that most models get wrong, with the source classes that hurt each "
-        "most. Subpopulations tell the images of a target class apart by the source class that drives each beyond its "
-        "class. Leaks are pairs of one source image and one test image; they take a run over single images. "
+        "most. Subpopulations tell the images of a target class apart by the source class that helps each more than "
+        "its class. Leaks are pairs of one source image and one test image; they take a run over single images. "
         "<probe.view> turns from one to the next, <probe.target-class> chooses a class of the target, <probe.driver> "
         "one of the source."
     )
