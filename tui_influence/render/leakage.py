@@ -1,4 +1,4 @@
-"""Leaks and duplicates: pairs of a source image and a test example that it moves, or that it is a copy of."""
+"""Leaks and duplicates: pairs of a source image and a test example that it influences, or is a duplicate of."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def leaks_view(result: ProbeResult, leaks: Leaks) -> ProbeView:
     def series(indices: Sequence[int]) -> ImageSeries:
         chosen = [by_index[index] for index in indices]
         examples, groups = [leak.example for leak in chosen], [leak.group for leak in chosen]
-        return ImageSeries(snapshot, question, examples, groups, "", "that one image moves")
+        return ImageSeries(snapshot, question, examples, groups, "", "that one image influences")
 
     significant = f"{leaks.n_helped:,} pairs significantly helped and {leaks.n_hurt:,} hurt"
     return ProbeView(
@@ -85,8 +85,8 @@ def leaks_title(snapshot: RunSnapshot, leaks: Leaks, *, helped: bool, style: Sty
     return style.line(f"{word}{meaning}; {count} significant (q < {SIGNIFICANCE_LEVEL:g})", "bold")
 
 
-def leak_lines(snapshot: RunSnapshot, leak: Leak, style: Style, width: int, copy: str = "") -> list[Text]:
-    """Return a pair in words, as lines of a width; `copy` names the kind of copy that it is, if it is one."""
+def leak_lines(snapshot: RunSnapshot, leak: Leak, style: Style, width: int, kind: str = "") -> list[Text]:
+    """Return a pair in words, as lines of a width; `kind` names the kind of duplicate that it is, if it is one."""
     group, examples, estimate = snapshot.info.source.groups[leak.group], snapshot.examples, point_estimate(leak)
     digits, source_class = digits_of([estimate]), source_class_of(snapshot.info, group)
     interval, q = format_interval(leak.low, leak.high, digits), format_q(leak.q, style.unknown)
@@ -99,7 +99,7 @@ def leak_lines(snapshot: RunSnapshot, leak: Leak, style: Style, width: int, copy
         _fact("source", _named(group, source_class), style, width),
         _fact("test", _named(f"example {leak.example:,}, {examples.names[leak.example]}", label), style, width),
         style.fact("influence", influence, label_cells=_LABEL),
-        *([style.fact("copy", f"{copy} copy", "bold", label_cells=_LABEL)] if copy else []),
+        *([style.fact("duplicate", kind, "bold", label_cells=_LABEL)] if kind else []),
     ]
 
 
@@ -115,30 +115,30 @@ def leaks_explained(snapshot: RunSnapshot, leaks: Leaks) -> tuple[str, str]:
 
 
 def duplicates_title(duplicates: Duplicates, style: Style) -> Text:
-    """Return how many source images are copies of test images."""
+    """Return how many source images are duplicates of test images."""
     compared = f"{pluralize(duplicates.n_compared, 'source image')} (compared with {duplicates.n_examples:,})"
-    count = pluralize(len(duplicates.pairs), "copy", "copies")
+    count = pluralize(len(duplicates.pairs), "duplicate")
     return style.line(f"{count} of test images among {compared}", "bold")
 
 
 def duplicate_lines(
     snapshot: RunSnapshot, duplicates: Duplicates, pair: Duplicate, style: Style, width: int
 ) -> list[Text]:
-    """Return a copy in words, as lines of a width."""
+    """Return a duplicate in words, as lines of a width."""
     name, label = duplicates.names[pair.source], _label(snapshot, pair)
     example = f"example {pair.target:,}, {snapshot.examples.names[pair.target]}"
     kind = f"{pair.kind.value}, at {pair.relative:.0%} of the distance of unrelated images"
     return [
         _fact("source", _named(name, duplicates.source_classes[pair.source]), style, width),
         _fact("test", _named(example, label), style, width),
-        _fact("copy", kind, style, width),
+        _fact("duplicate", kind, style, width),
     ]
 
 
 def duplicate_line(snapshot: RunSnapshot, duplicates: Duplicates, pair: Duplicate, style: Style, width: int) -> Text:
-    """Return a copy in one line."""
+    """Return a duplicate in one line."""
     test = f"example {pair.target:,}, {snapshot.examples.names[pair.target]}"
-    line = f"  {duplicates.names[pair.source]}  {pair.kind.value} copy of {_named(test, _label(snapshot, pair))}"
+    line = f"  {duplicates.names[pair.source]}  {pair.kind.value} duplicate of {_named(test, _label(snapshot, pair))}"
     return Text(style.cut(line, width))
 
 

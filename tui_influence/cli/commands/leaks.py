@@ -175,11 +175,11 @@ def _print_leaks(
     for helped, pairs, count in ((True, leaks.helped, leaks.n_helped), (False, leaks.hurt, leaks.n_hurt)):
         console.print(Text(), leaks_title(snapshot, leaks, helped=helped, style=style), sep="\n")
         for leak in pairs[: min(top, max(count, 1))]:
-            kind = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
+            duplicate = kinds.get((snapshot.info.source.groups[leak.group], leak.example))
             pair = (images.of_group(leak.group) if single else None, images.of_example(leak.example))
             beside = [pixels for pixels in pair if pixels is not None]
-            copy = "" if kind is None else kind[0]
-            print_beside(screen, beside, partial(leak_lines, snapshot, leak, style, copy=copy))
+            kind = "" if duplicate is None else duplicate[0]
+            print_beside(screen, beside, partial(leak_lines, snapshot, leak, style, kind=kind))
     console.print(Text(), *(paragraph(text, style) for text in leaks_explained(snapshot, leaks)), sep="\n")
 
 
@@ -191,7 +191,7 @@ def _print_duplicates(
     *,
     with_images: bool,
 ) -> None:
-    """Print the copies of test images among the source images, beside their images or as lines only."""
+    """Print the source images that are duplicates of test images, beside their images or as lines only."""
     style, console, groups = screen.style, screen.console, snapshot.info.source.groups
     if not with_images:
         console.print()
