@@ -286,7 +286,7 @@ def test_words_are_shown_where_images_are_gone(paths, asked, spoilt):
     found = json.loads(run("show", paths.root, *asked, "--json").out)
 
     assert said.code == 0
-    assert said.err.startswith("warning: no picture: ")
+    assert said.err.startswith("warning: no image: ")
     assert len(said.err.splitlines()) == 1
     assert "Reliability" in said.out
     assert not set(said.out) & set("░▒▓█▀▄")
@@ -297,7 +297,7 @@ def test_words_are_shown_where_images_are_gone(paths, asked, spoilt):
 def test_images_of_groups_that_are_not_there_are_nobodys(paths):
     write_source_thumbnails(paths, noise(2), np.array([99, -1], dtype=np.int32))
     said = run("show", paths.root, "--source", "zebra")
-    assert "no picture: the run keeps no picture of zebra" in said.err
+    assert "no image: the run stores no image of zebra" in said.err
 
 
 def test_names_from_outside_move_no_cursor_and_break_no_line(tmp_path):

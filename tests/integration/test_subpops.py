@@ -110,7 +110,7 @@ def test_a_run_without_pictures_says_so_and_shows_the_rest(root, tmp_path):
     (copy.target(0) / "thumbnails.npy").unlink()
     said = run("subpops", copy.root, "--source", "g1")
     assert said.code == 0
-    assert "no picture" in said.err
+    assert "no image" in said.err
     assert "example" in said.out
 
 

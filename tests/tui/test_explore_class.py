@@ -150,12 +150,12 @@ async def test_images_that_are_gone_are_said_to_be_and_everything_else_is_shown(
     make_run(tmp_path / "run", pictures=False, noise=0.05)
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "no picture" in screen_text(app))
+        await until(pilot, lambda: "no image" in screen_text(app))
         assert "thumbnails.npy" in words(app)
         assert "▲" in screen_text(app)
         assert "effect on each class" in screen_text(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "without it" in screen_text(app) and "no picture" in screen_text(app))
+        await until(pilot, lambda: "without it" in screen_text(app) and "no image" in screen_text(app))
 
 
 @pytest.mark.parametrize("harm", ["text", "wrong type", "pipe", "too few", "cut"])
@@ -176,7 +176,7 @@ async def test_damaged_images_are_a_line_not_a_traceback(tmp_path, harm):
         file.write_bytes(good[:-100])
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "no picture" in screen_text(app))
+        await until(pilot, lambda: "no image" in screen_text(app))
         assert any(app.state.image_errors.values())
 
 
@@ -319,11 +319,11 @@ async def test_pictures_that_arrive_late_are_drawn_after_a_while(tmp_path, monke
     file.unlink()
     async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
         await pilot.press("3")
-        await until(pilot, lambda: "no picture" in screen_text(app))
+        await until(pilot, lambda: "no image" in screen_text(app))
         file.write_bytes(kept)
         await pilot.pause(0.4)
         await pilot.press("right", "left")
-        await until(pilot, lambda: "no picture" not in screen_text(app) and not any(app.state.image_errors.values()))
+        await until(pilot, lambda: "no image" not in screen_text(app) and not any(app.state.image_errors.values()))
 
 
 def test_a_picture_that_is_seen_does_not_make_room_for_others():

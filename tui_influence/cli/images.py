@@ -174,7 +174,9 @@ def example_images(snapshot: RunSnapshot, examples: Sequence[int]) -> "NDArray[n
         raise ResultsError(_WITHOUT)
     thumbnails, n = read_thumbnails(snapshot.paths.target(snapshot.target)), snapshot.target_info.test
     if len(thumbnails) != n:
-        raise ResultsError(f"the run keeps {len(thumbnails):,} pictures of {n:,} test examples: is it half copied?")
+        raise ResultsError(
+            f"the run stores {len(thumbnails):,} images of {n:,} test examples; was it copied completely?"
+        )
     images: NDArray[np.uint8] = thumbnails[list(examples)]
     return images
 
@@ -190,7 +192,7 @@ def source_images(snapshot: RunSnapshot, group: int) -> "NDArray[np.uint8]":
     images, groups = read_source_thumbnails(snapshot.paths)
     of_group: NDArray[np.uint8] = images[groups == group]
     if not len(of_group):
-        raise ResultsError(f"the run keeps no picture of {printable(snapshot.info.source.groups[group], 60)}")
+        raise ResultsError(f"the run stores no image of {printable(snapshot.info.source.groups[group], 60)}")
     return of_group
 
 
@@ -205,7 +207,7 @@ class StoredImages:
             self._test = read_thumbnails(snapshot.paths.target(snapshot.target))
             self._source = read_source_thumbnails(snapshot.paths)
         except ResultsError as error:
-            diagnostics.warn(f"no picture: {error}")
+            diagnostics.warn(f"no image: {error}")
 
     def of_example(self, example: int) -> "NDArray[np.uint8] | None":
         """Return the image of a test example; None if it is missing."""
@@ -288,7 +290,7 @@ def report_missing_images(snapshot: RunSnapshot, problem: str) -> None:
     if problem and snapshot.info.is_imported:
         diagnostics.note(problem)
     elif problem:
-        diagnostics.warn(f"no picture: {problem}")
+        diagnostics.warn(f"no image: {problem}")
 
 
 def print_images(canvas: ImageOutput, images: "NDArray[np.uint8]") -> None:

@@ -93,7 +93,8 @@ def draw_images(
             images[key] = _draw(stored[key.index], key)
         else:
             images[key] = None
-            errors[key.target] = errors[key.target] or "the run keeps fewer images than examples: is it half copied?"
+            if not errors[key.target]:
+                errors[key.target] = "the run stores fewer images than test examples; was it copied completely?"
     return images, errors
 
 

@@ -187,7 +187,7 @@ class ImageGrid(Widget, can_focus=True):
             if drawn is not None and inside < len(drawn):
                 left = (columns - drawn[inside].cell_length) // 2
                 return [*Strip.join([Strip.blank(left), drawn[inside]]).adjust_cell_length(columns), gap]
-            text = "no picture" if self._images.is_missing(key) and inside == rows // 2 else ""
+            text = "no image" if self._images.is_missing(key) and inside == rows // 2 else ""
             return [Segment(f"{cut(text, columns):^{columns}}", RichStyle.parse(self._style.quiet)), gap]
         index = inside - rows
         caption = tile.caption[index].copy() if index < min(len(tile.caption), self._captions) else Text("")

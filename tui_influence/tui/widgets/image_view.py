@@ -39,7 +39,7 @@ class ImageView(Widget):
             return Strip.join([left, strips[y]]).adjust_cell_length(width, self.rich_style)
         is_missing = strips is None and key is not None and self._images.is_missing(key)
         if is_missing and y == self.size.height // 2:
-            return Strip([Segment(f"{'no picture':^{width}}"[:width], self.rich_style)])
+            return Strip([Segment(f"{'no image':^{width}}"[:width], self.rich_style)])
         return Strip.blank(width, self.rich_style)
 
     def _key(self) -> ImageKey | None:
