@@ -266,7 +266,7 @@ class RunOperations:
             self._notify(keys_of(self._app).put_into(text))
         elif overview.state is State.DONE and not overview.left:
             command = counterfactual_command(question, self._state.root, seeds=20)
-            text = f"It has been verified: see beside the image. This retrains more: {command}"
+            text = f"Its counterfactual is done: see beside the image. To retrain more: {command}"
             self._app.notify(printable(text, 400), timeout=15, markup=False)
         else:
             self.resume(run)

@@ -150,7 +150,7 @@ class RunHandle:
 
     Attributes:
         root: its results directory.
-        kind: "sweep", "pruning" or "verification", as users read it.
+        kind: "sweep", "pruning" or "counterfactual", as users read it.
         overview: its latest overview; None if there is none yet.
         error: why its overview cannot be read, or not any more.
     """
@@ -343,7 +343,7 @@ class CounterfactualState:
 
     def open(self, root: Path | None, example: int) -> None:
         """Go to the counterfactual of another example, or to none."""
-        self.run = RunHandle(root, "verification") if root is not None else None
+        self.run = RunHandle(root, "counterfactual") if root is not None else None
         self.result: Query[int, CounterfactualResult] = Query("counterfactual", example)
         self.preview: Query[Question | None, CounterfactualPreview] = Query("preview", None)
 

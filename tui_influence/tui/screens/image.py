@@ -124,7 +124,7 @@ class ImageScreen(Screen[int]):
             return []
         lines = preparing_lines(self._state.preparing.get(run.root, ""), style)
         if run.error:
-            lines.append(Text(f"its verification: {plain(run.error, style.ascii)}", style=style.error))
+            lines.append(Text(f"its counterfactual: {plain(run.error, style.ascii)}", style=style.error))
         overview = run.overview
         if overview is None or not counterfactual.exists:
             return lines
