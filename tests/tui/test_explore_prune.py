@@ -52,7 +52,7 @@ async def test_a_sweep_without_a_pruning_shows_what_would_be_retrained_and_write
     for part in ("a pruning, main: not begun", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms",
                  "then the baselines", "300 at most", "5 of each arm, up to 20",
                  "digits, margin, difference, 40 models", "at the sweep's rate",
-                 "predicted gain of dropping the lowest"):  # fmt: skip
+                 "forecast gain of dropping the lowest"):  # fmt: skip
         assert part in said
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
 
@@ -278,7 +278,7 @@ async def test_views_turn_from_arms_to_curve_to_prediction(pruned):
         await until(pilot, lambda: "margin in nats on the evaluate half" in screen_text(app))
         await pilot.press("v")
         await until(pilot, lambda: "gain of the lowest over as many at random, nats" in screen_text(app))
-        assert "predicted" in screen_text(app)
+        assert "forecast" in screen_text(app)
         await pilot.press("v")
         await until(pilot, lambda: "gain, nats" in screen_text(app))
 

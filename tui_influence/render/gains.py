@@ -157,8 +157,8 @@ def format_mean(mean: Interval, quantity: Quantity) -> str:
     return f"{mean.value:.1%}" if quantity == "accuracy" else f"{mean.value:.3f}"
 
 
-def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
-    """Return the predicted gain of dropping the lowest, over as many at random and over keeping everything."""
+def forecast_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
+    """Return the gain forecast of dropping the lowest, over as many at random and over keeping everything."""
     header = ["drop", "over as many at random", "over everything (tends to be low)"]
     rows = [
         [
@@ -168,22 +168,22 @@ def predicted_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style
         for forecast in forecasts
     ]
     unit = f"  {UNITS[quantity]}, 95% intervals"
-    title = Text.assemble(("predicted gain of dropping the lowest", "bold"), (unit, style.quiet))
+    title = Text.assemble(("forecast gain of dropping the lowest", "bold"), (unit, style.quiet))
     return [title, *small_table([Text(cell, style.quiet) for cell in header], rows)]
 
 
-def predicted_and_measured(results: PruningResults, quantity: Quantity, style: Style) -> list[Text]:
-    """Return the gain of the lowest, predicted and measured: over as many at random, and over keeping everything."""
+def forecast_and_measured(results: PruningResults, quantity: Quantity, style: Style) -> list[Text]:
+    """Return the gain of the lowest, forecast and measured: over as many at random, and over keeping everything."""
     if not results.pruning.drops_lowest:
-        return [Text("there is no prediction for lists of classes", style.quiet)]
+        return [Text("there is no forecast for lists of classes", style.quiet)]
     arms = [
         (arm, forecast)
         for arm in results.results
         if arm.arm.kind is ArmKind.LOWEST and (forecast := results.forecast(arm.arm.k)) is not None
     ]
     if not arms:
-        return [Text("nothing was predicted, from so few models or of so many groups", style.quiet)]
-    header = [Text(cell, style.quiet) for cell in ("drop", "predicted", "measured")]
+        return [Text("there is no forecast from so few models, or of so many groups", style.quiet)]
+    header = [Text(cell, style.quiet) for cell in ("drop", "forecast", "measured")]
     lines: list[Text] = []
     for over_random in (True, False):
         rows = []

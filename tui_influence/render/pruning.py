@@ -1,4 +1,4 @@
-"""A pruning as lines of text: its plan with the predicted gains, its report with the measured ones."""
+"""A pruning as lines of text: its plan with the gain forecasts, its report with the measured ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_influence.pruning.curve import ARM_STYLES
 from tui_influence.pruning.options import counterfactual_example, describe_weights
 from tui_influence.pruning.types import ClassGain, PruningResults, Quantity, Recommendation, lost_and_gained
 from tui_influence.render.format import plain, small_table
-from tui_influence.render.gains import UNITS, format_gain, format_mean, predicted_and_measured, predicted_gains
+from tui_influence.render.gains import UNITS, forecast_and_measured, forecast_gains, format_gain, format_mean
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
@@ -31,11 +31,11 @@ _QUANTITIES: tuple[Quantity, ...] = ("accuracy", "margin")
 
 
 def plan_lines(pruning: Pruning, recommendation: Recommendation, style: Style) -> list[str]:
-    """Return which models are to be retrained, from which ranking, and their predicted gain.
+    """Return which models are to be retrained, from which ranking, and the forecast of their gain.
 
     Args:
         pruning: the plan.
-        recommendation: by the predicted gains.
+        recommendation: by the gain forecasts.
         style: colours and signs.
     """
     lines = [_ranking_line(pruning, style), *_arms(pruning, style)]
@@ -44,7 +44,7 @@ def plan_lines(pruning: Pruning, recommendation: Recommendation, style: Style) -
     return [
         *lines,
         "",
-        *_predictions(pruning, style),
+        *_forecasts(pruning, style),
         recommendation_line(recommendation, style, "recommended before training").plain,
     ]
 
@@ -63,7 +63,7 @@ def summary_lines(results: PruningResults, style: Style) -> list[str]:
 
 
 def report_lines(results: PruningResults, recommendation: Recommendation, style: Style, width: int) -> list[str]:
-    """Return the results of a pruning: arms, removal curve, predicted and measured gains, gains of target classes.
+    """Return the results of a pruning: arms, removal curve, forecast and measured gains, gains of target classes.
 
     Args:
         results: measured so far.
@@ -78,7 +78,7 @@ def report_lines(results: PruningResults, recommendation: Recommendation, style:
         "",
         *_by_target(results, style),
         *_over_other_choices(results),
-        *_lines(predicted_and_measured(results, "margin", style)),
+        *_lines(forecast_and_measured(results, "margin", style)),
         "",
         *_class_lines(results, style),
         *([recommendation_line(recommendation, style, "recommended").plain] if results.pruning.drops_lowest else []),
@@ -159,26 +159,26 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) 
     return _lines(small_table([Text(cell) for cell in header], [[Text(cell) for cell in row] for row in rows], left))
 
 
-def _predictions(pruning: Pruning, style: Style) -> list[str]:
-    """Return the predicted gain of every planned number of groups, and the assumptions."""
+def _forecasts(pruning: Pruning, style: Style) -> list[str]:
+    """Return the gain forecast of every planned number of groups, and the assumptions."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
-        return ["predicted gain: none, from so few models (or of so many groups)"]
-    tables = [predicted_gains(forecasts, quantity, style) for quantity in ("margin", "accuracy")]
+        return ["gain forecast: none, from so few models (or of so many groups)"]
+    tables = [forecast_gains(forecasts, quantity, style) for quantity in ("margin", "accuracy")]
     return [*(line for table in tables for line in _lines(table)), *_assumptions(pruning)]
 
 
 def _assumptions(pruning: Pruning) -> list[str]:
     lines = [
-        "Predicted by models that did not choose the groups, so luck is not counted as gain; they were chosen by fewer",
-        "models than there are, so the gain tends to be too low. The prediction assumes that effects add up.",
+        "Forecast by models that did not choose the groups, so luck is not counted as gain; they were chosen by fewer",
+        "models than there are, so the gain tends to be too low. The forecast assumes that effects add up.",
     ]
     if pruning.ranking.relative:
         return [
             *lines,
             "All masks of the sweep have one size, so they compare classes with each other, but not fewer classes with",
-            "more: there is no prediction over keeping everything.",
+            "more: there is no forecast over keeping everything.",
         ]
     return [
         *lines,

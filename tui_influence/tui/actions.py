@@ -138,7 +138,7 @@ ACTIONS = (
     Action("prune.stop", "S", "Stop", "Stop the retrainings after those in hand (asks first)", changes=True),
     Action("prune.resume", "R", "Resume", "Go on with retrainings that ended early (asks first)", changes=True),
     Action("prune.output", "o", "Output", "Gains in accuracy, or in margin"),
-    Action("prune.view", "v", "View", "Next view: arms, curve, predicted against measured"),
+    Action("prune.view", "v", "View", "Next view: arms, curve, forecast against measured"),
     Action("prune.name", "n", "Name", "Choose a pruning of this run, or begin another"),
     Action("prune.export", "e", "CSV", "Export the arms as CSV, as `tinfl prune --csv`", False),
     Action("prune.command", "Y", "Command", "Copy the command line that does the same", False),

@@ -25,8 +25,8 @@ from tui_influence.render.gains import (
     class_detail,
     class_gains,
     class_heading,
-    predicted_and_measured,
-    predicted_gains,
+    forecast_and_measured,
+    forecast_gains,
 )
 from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
 from tui_influence.render.pruning_plan import choice_lines, cost_lines
@@ -59,7 +59,7 @@ _SEEDS = (3, 5, 10, 20, 50)
 
 
 _WIDE = 120
-_VIEWS = ("arms", "curve", "prediction")
+_VIEWS = ("arms", "curve", "forecast")
 
 
 class PruneScreen(QueryScreen):
@@ -367,9 +367,9 @@ class PruneScreen(QueryScreen):
             planned = {arm.k for arm in preview.pruning.arms if arm.kind == "lowest"}
             forecasts = [forecast for forecast in preview.pruning.forecast if forecast.k in planned]
             if planned:
-                lines += [Text(), recommendation_line(preview.recommendation, state.style, "predicted")]
+                lines += [Text(), recommendation_line(preview.recommendation, state.style, "forecast")]
             if forecasts:
-                lines += predicted_gains(forecasts, self._quantity, state.style)
+                lines += forecast_gains(forecasts, self._quantity, state.style)
         self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _proposal_lines(self, width: int) -> list[Text]:
@@ -493,9 +493,9 @@ class PruneScreen(QueryScreen):
             return
         self._chart_sources = sources
         lines: list[Text] = []
-        prediction = predicted_and_measured(measured, self._quantity, style) if view != "curve" else []
-        if view != "prediction":
-            lines += curve_lines(measured, self._quantity, style, width, height - len(prediction) - 1)
-        if prediction:
-            lines += [*([Text()] if lines else []), *prediction]
+        forecast = forecast_and_measured(measured, self._quantity, style) if view != "curve" else []
+        if view != "forecast":
+            lines += curve_lines(measured, self._quantity, style, width, height - len(forecast) - 1)
+        if forecast:
+            lines += [*([Text()] if lines else []), *forecast]
         self.query_one("#curve", IncrementalText).show(lines)
