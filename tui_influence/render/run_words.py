@@ -134,7 +134,7 @@ def event_sentence(event: Mapping[str, Any]) -> str:
         case "worker-dismissed":
             text = f"worker {event.get('worker')} on {event.get('device')} is not needed: {event.get('reason')}"
         case "device-paused":
-            text = f"{event.get('device')} rests for {event.get('seconds')} s: {event.get('reason')}"
+            text = f"{event.get('device')} is paused for {event.get('seconds')} s: {event.get('reason')}"
         case "device-dismissed":
             text = f"{event.get('device')} is not used any more: {event.get('reason')}"
         case "planning":

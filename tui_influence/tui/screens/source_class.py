@@ -150,7 +150,7 @@ class ClassScreen(QueryScreen):
             return
         effects, examples = detail.effects, [tile.index for tile in tiles]
         groups = [detail.group] * len(tiles)
-        series = ImageSeries(effects.snapshot, effects.question, examples, groups, "", "that it moves")
+        series = ImageSeries(effects.snapshot, effects.question, examples, groups, "", "that it influences")
         grid = self.query_one("#moved", ImageGrid)
         self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
