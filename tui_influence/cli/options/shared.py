@@ -56,7 +56,7 @@ TargetClass = Annotated[
     ),
 ]
 Example = Annotated[
-    int | None, typer.Option(metavar="NUMBER", help="Test example of the target, by number from 0; default: all.")
+    int | None, typer.Option(metavar="NUMBER", help="One test example of the target, by number from 0.")
 ]
 if TYPE_CHECKING:
     EstimatorName = str
