@@ -56,7 +56,7 @@ def measured_best(results: PruningResults) -> Recommendation:
     control = results.result_of(ArmKind.ALL, 0)
     if not arms or control is None or not control.models:
         return Recommendation(None, "too few models are retrained yet")
-    gains = [(result, _with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
+    gains = [(result, with_level(result.margin.gain, 1 - 0.05 / len(arms))) for result in arms]
     with_interval = [(result, gain) for result, gain in gains if isfinite(gain.low)]
     if not with_interval:
         return Recommendation(None, "one retraining of an arm gives no interval; use more --seeds")
@@ -95,7 +95,7 @@ def _seeds_note(result: ArmResult, count: int) -> str:
     return ""
 
 
-def _with_level(value: Interval, level: float) -> Interval:
+def with_level(value: Interval, level: float) -> Interval:
     """Return a value with its interval at another level than 95%."""
     low, high = interval(value.value, value.se, value.df, level)
     return replace(value, low=float(low), high=float(high))

@@ -27,9 +27,8 @@ def explore(options: ExploreOptions) -> None:
     is_coloured = options.color != "none" and not (options.color == "auto" and os.environ.get("NO_COLOR"))
     _set_environment(options.color, is_coloured=is_coloured)
 
-    # Imported here, because textual reads the environment when it is imported; without garbage collections, which
-    # would find nothing, so that the first screen appears sooner.
-    disable_gc()
+    disable_gc()  # it would find nothing, so the first screen appears sooner
+    # Imported here, because textual reads the environment when it is imported.
     from tui_influence.tui.app import ExploreApp
     from tui_influence.tui.keymap import user_keys
 
