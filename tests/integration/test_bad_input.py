@@ -1,6 +1,5 @@
 """Every mistake a user can make gets one clear line, the right exit code, and costs nothing."""
 
-import importlib
 import json
 import os
 import shutil
@@ -155,7 +154,7 @@ def test_a_directory_that_cannot_be_written_or_is_not_ours(tmp_path):
 def as_nobody(monkeypatch):
     """Without the privileges that ignore permissions; what commands import has to be loaded before they are gone."""
     for command in COMMANDS.values():
-        importlib.import_module(f"tui_influence.cli.commands.{command.module}")
+        command.load_function()
     if os.geteuid() == 0:
         access = os.access  # asks for the real user, who is still root
         monkeypatch.setattr(os, "access", lambda path, mode, **options: access(path, mode, effective_ids=True))

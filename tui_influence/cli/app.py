@@ -1,13 +1,13 @@
 """The table of commands, and the exit code of an error that reaches the top.
 
-Only the commands' options are imported here. A command's module is imported when the command runs, so that help and
-shell completion answer at once.
+Nothing of a command is imported until it is needed, so that help, shell completion and every single command start at
+once: its options when it is called or its help is shown, its function when it runs.
 """
 
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from inspect import signature
+from pkgutil import resolve_name
 from typing import Any, NamedTuple, get_type_hints
 
 import typer
@@ -16,23 +16,6 @@ from typer.main import get_command
 
 from tui_influence import __version__
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.pruning import PruneOptions
-from tui_influence.cli.options.questions import FailuresOptions, LeaksOptions, RankOptions, ShowOptions, SubpopsOptions
-from tui_influence.cli.options.runs import (
-    CheckOptions,
-    DemoOptions,
-    DoctorOptions,
-    ExploreOptions,
-    ImportOptions,
-    InitOptions,
-    KeysOptions,
-    LogsOptions,
-    ResumeOptions,
-    StatusOptions,
-    StopOptions,
-    SweepOptions,
-    VerifyOptions,
-)
 from tui_influence.errors import ExitCode, TinflError
 from tui_influence.store.files import to_results_error
 
@@ -41,40 +24,56 @@ class Command(NamedTuple):
     """A row of the table of commands.
 
     Attributes:
-        options: dataclass of its arguments and options; its docstring is the command's help.
-        module: name below `tui_influence.cli.commands`.
-        function: name in that module; it takes the options.
+        name: of the command.
+        options: module below `tui_influence.cli.options` with `NameOptions`, the dataclass of its arguments and
+            options, whose docstring is the command's help.
         panel: heading of `tinfl --help` under which the command is listed.
         help: one line of at most 50 characters.
+        function: "module:name" below `tui_influence.cli.commands`, which takes the options; by default "NAME:NAME".
     """
 
-    options: type
-    module: str
-    function: str
+    name: str
+    options: str
     panel: str
     help: str
+    function: str = ""
+
+    def load_options(self) -> type:
+        """Return the dataclass of its arguments and options."""
+        options: type = resolve_name(f"tui_influence.cli.options.{self.options}:{self.name.capitalize()}Options")
+        return options
+
+    def load_function(self) -> Callable[[Any], None]:
+        """Return the function that takes the options."""
+        function: Callable[[Any], None] = resolve_name(
+            f"tui_influence.cli.commands.{self.function or f'{self.name}:{self.name}'}"
+        )
+        return function
 
 
 COMMANDS = {
-    "demo": Command(DemoOptions, "demo", "demo", "Start", "Run an experiment that needs no data or config"),
-    "init": Command(InitOptions, "init", "init", "Start", "Write a commented config to start from"),
-    "check": Command(CheckOptions, "check", "check", "Start", "Validate a config and estimate the cost of a sweep"),
-    "sweep": Command(SweepOptions, "sweep", "sweep", "Start", "Train the models of a config, in the background"),
-    "status": Command(StatusOptions, "status", "status", "Watch", "Show the progress of a run"),
-    "logs": Command(LogsOptions, "logs", "logs", "Watch", "Show the events of a run, or the log of a worker"),
-    "explore": Command(ExploreOptions, "explore", "explore", "Watch", "Watch a run and browse its results"),
-    "stop": Command(StopOptions, "stop", "stop", "Watch", "Stop a run; finished models are kept"),
-    "resume": Command(ResumeOptions, "sweep", "resume", "Watch", "Continue a run that stopped or failed"),
-    "verify": Command(VerifyOptions, "verify", "verify", "Watch", "Check a results directory for damage"),
-    "rank": Command(RankOptions, "rank", "rank", "Ask", "Rank source classes by their influence on a target"),
-    "show": Command(ShowOptions, "show", "show", "Ask", "Show a test example or a source class in detail"),
-    "subpops": Command(SubpopsOptions, "subpops", "subpops", "Ask", "Find the subpopulations of target classes"),
-    "failures": Command(FailuresOptions, "failures", "failures", "Ask", "Find failures and the classes behind them"),
-    "leaks": Command(LeaksOptions, "leaks", "leaks", "Ask", "Find leaked and duplicated test images"),
-    "prune": Command(PruneOptions, "prune", "prune", "Improve", "Retrain without harmful classes; report the gain"),
-    "import": Command(ImportOptions, "import_", "import_results", "Set up", "Import results of another program"),
-    "keys": Command(KeysOptions, "keys", "keys", "Set up", "List the keys of the terminal app"),
-    "doctor": Command(DoctorOptions, "doctor", "doctor", "Set up", "Diagnose this machine and terminal"),
+    command.name: command
+    for command in (
+        Command("demo", "starting", "Start", "Run an experiment that needs no data or config"),
+        Command("init", "starting", "Start", "Write a commented config to start from"),
+        Command("check", "starting", "Start", "Validate a config and estimate the cost of a sweep"),
+        Command("sweep", "starting", "Start", "Train the models of a config, in the background"),
+        Command("status", "watching", "Watch", "Show the progress of a run"),
+        Command("logs", "watching", "Watch", "Show the events of a run, or the log of a worker"),
+        Command("explore", "watching", "Watch", "Watch a run and browse its results"),
+        Command("stop", "watching", "Watch", "Stop a run; finished models are kept"),
+        Command("resume", "watching", "Watch", "Continue a run that stopped or failed", "sweep:resume"),
+        Command("verify", "watching", "Watch", "Check a results directory for damage"),
+        Command("rank", "questions", "Ask", "Rank source classes by their influence on a target"),
+        Command("show", "questions", "Ask", "Show a test example or a source class in detail"),
+        Command("subpops", "questions", "Ask", "Find the subpopulations of target classes"),
+        Command("failures", "questions", "Ask", "Find failures and the classes behind them"),
+        Command("leaks", "questions", "Ask", "Find leaked and duplicated test images"),
+        Command("prune", "pruning", "Improve", "Retrain without harmful classes; report the gain"),
+        Command("import", "starting", "Set up", "Import results of another program", "import_:import_results"),
+        Command("keys", "watching", "Set up", "List the keys of the terminal app"),
+        Command("doctor", "starting", "Set up", "Diagnose this machine and terminal"),
+    )
 }
 
 
@@ -106,8 +105,8 @@ class LazyGroup(TyperGroup):
 @cache
 def _load(name: str) -> Any:
     """Return a command, made of its options; its module is imported when it runs."""
-    single = typer.Typer(**_STYLE, add_completion=False)
-    single.command(name, help=COMMANDS[name].options.__doc__)(_callback(COMMANDS[name]))
+    single, command = typer.Typer(**_STYLE, add_completion=False), COMMANDS[name]
+    single.command(name, help=command.load_options().__doc__)(_callback(command))
     return get_command(single)
 
 
@@ -131,11 +130,11 @@ def _callback(command: Command) -> Callable[..., None]:
 
     Every error that the command may raise becomes lines on stderr and an exit code.
     """
+    options = command.load_options()
 
     def run_command(**values: Any) -> None:
         try:
-            module = import_module(f"tui_influence.cli.commands.{command.module}")
-            getattr(module, command.function)(command.options(**values))
+            command.load_function()(options(**values))
         except (typer.Exit, typer.Abort):
             raise
         except TinflError as error:
@@ -151,8 +150,8 @@ def _callback(command: Command) -> Callable[..., None]:
         except Exception as error:
             raise typer.Exit(diagnostics.report_bug()) from error
 
-    run_command.__signature__ = signature(command.options)  # type: ignore[attr-defined]
-    run_command.__annotations__ = get_type_hints(command.options, include_extras=True)
+    run_command.__signature__ = signature(options)  # type: ignore[attr-defined]
+    run_command.__annotations__ = get_type_hints(options, include_extras=True)
     return run_command
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import device_list
-from tui_influence.cli.options.runs import CheckOptions
+from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.config.loader import check_data_paths, load_config
 from tui_influence.config.schema import Config

@@ -8,7 +8,7 @@ from tui_influence.analysis.ranking import rank_run
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.rank import show_ranking
 from tui_influence.cli.launch import device_list, refuse_failed_models, run_here
-from tui_influence.cli.options.runs import DemoOptions
+from tui_influence.cli.options.starting import DemoOptions
 from tui_influence.config.loader import parse_config
 from tui_influence.config.schema import Config
 from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest

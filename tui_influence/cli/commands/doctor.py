@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tui_influence import __version__
 from tui_influence.cli import output
-from tui_influence.cli.options.runs import DoctorOptions
+from tui_influence.cli.options.starting import DoctorOptions
 from tui_influence.config.user import user_config_path
 from tui_influence.datasets import default_cache
 from tui_influence.errors import ConfigError

@@ -8,7 +8,7 @@ import threading
 import typer
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.options.runs import ExploreOptions
+from tui_influence.cli.options.watching import ExploreOptions
 from tui_influence.errors import ConfigError, ExitCode
 from tui_influence.runs.overview import overview
 from tui_influence.store.paths import Paths

@@ -1,7 +1,7 @@
 """`tinfl import`: a results directory from masks and outputs of another program."""
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.options.runs import ImportOptions
+from tui_influence.cli.options.starting import ImportOptions
 from tui_influence.errors import ConfigError
 from tui_influence.importing.arrays import ImportRequest, abbreviate_names, open_import
 from tui_influence.importing.directory import require_unused, write_import

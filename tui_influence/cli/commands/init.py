@@ -1,7 +1,7 @@
 """`tinfl init`: write a commented config to start from."""
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.runs import InitOptions
+from tui_influence.cli.options.starting import InitOptions
 from tui_influence.config.template import make_template
 from tui_influence.errors import ConfigError
 from tui_influence.export.files import write_text_atomically

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.runs import KeysOptions
+from tui_influence.cli.options.watching import KeysOptions
 from tui_influence.config.messages import as_toml
 from tui_influence.errors import ConfigError, ExitCode
 from tui_influence.tui.actions import ACTIONS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.runs import LogsOptions
+from tui_influence.cli.options.watching import LogsOptions
 from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import event_sentence, event_time
 from tui_influence.runs.heartbeat import ACTIVE, observe

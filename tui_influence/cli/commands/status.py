@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.runs import StatusOptions
+from tui_influence.cli.options.watching import StatusOptions
 from tui_influence.errors import TinflError
 from tui_influence.render.run_words import status_lines
 from tui_influence.roles import Role

@@ -3,7 +3,7 @@
 import time
 
 from tui_influence.cli import diagnostics
-from tui_influence.cli.options.runs import StopOptions
+from tui_influence.cli.options.watching import StopOptions
 from tui_influence.runs.control import StopLevel, record_stopped, request_stop
 from tui_influence.runs.heartbeat import ACTIVE, State, observe
 from tui_influence.store.paths import Paths

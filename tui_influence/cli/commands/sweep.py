@@ -5,7 +5,8 @@ from pathlib import Path
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.commands.check import show_plan
 from tui_influence.cli.launch import device_list, pruning_command, start
-from tui_influence.cli.options.runs import ResumeOptions, SweepOptions
+from tui_influence.cli.options.starting import SweepOptions
+from tui_influence.cli.options.watching import ResumeOptions
 from tui_influence.config.identity import with_absolute_paths
 from tui_influence.config.loader import check_data_paths, load_config
 from tui_influence.runs.cluster.slurm import describe_submission

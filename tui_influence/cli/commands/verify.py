@@ -3,7 +3,7 @@
 import typer
 
 from tui_influence.cli import diagnostics, output
-from tui_influence.cli.options.runs import VerifyOptions
+from tui_influence.cli.options.watching import VerifyOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.errors import ExitCode
 from tui_influence.runs.integrity import check_cache, check_results

@@ -1,0 +1,97 @@
+"""Options of the commands that watch and control runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui_influence.cli.completion import complete_results
+from tui_influence.cli.options.shared import Ascii, Color, Devices, Foreground, Json, Results, RetryFailed, Theme
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions:
+    """Show the progress of a run: its state, models, workers, devices and failures."""
+
+    results: Results
+    json: Json = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsOptions:
+    """Show the events of a run, one per line, or the log of one worker."""
+
+    results: Results
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue to print new lines until the run ends.")] = (
+        False
+    )
+    worker: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="NUMBER", help="Show the log of this worker; default: the events of the run."),
+    ] = None
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, metavar="COUNT", help="Number of lines to start with.")
+    ] = 50
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON object per event.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreOptions:
+    """Watch a run and browse its results in the terminal; for a folder of runs, choose one from a list."""
+
+    results: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULTS",
+            help="Results directory of a run, or a folder of results directories.",
+            show_default=False,
+            readable=False,
+            autocompletion=complete_results,
+        ),
+    ]
+    readonly: Annotated[
+        bool, typer.Option("--readonly", help="Disable everything that changes a run, such as stop and resume.")
+    ] = False
+    ascii_only: Ascii = False
+    color: Color = "auto"
+    theme: Theme = "dark"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopOptions:
+    """Stop a run after the models that are in training; a second stop ends them at once."""
+
+    results: Results
+    now: Annotated[bool, typer.Option("--now", help="Abort the models in training; they are trained again later.")] = (
+        False
+    )
+    wait: Annotated[bool, typer.Option("--wait", help="Return only when the run has stopped.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions:
+    """Continue a run that was stopped, failed or lost its supervisor."""
+
+    results: Results
+    foreground: Foreground = False
+    devices: Devices = None
+    retry_failed: RetryFailed = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Check every file of a results directory against its checksum, and name what is damaged. Nothing is changed."""
+
+    results: Results
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also check the packed datasets that the run was trained on.")
+    ] = False
+    json: Json = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeysOptions:
+    """List the keys of the terminal app, in the form of a user config that changes them."""
+
+    json: Json = False
