@@ -458,3 +458,25 @@ def test_modules_lying_in_the_directory_are_not_imported(finished, tmp_path, mon
     said = run("resume", "--foreground", copy)
     assert said.code == 0, said.err
     assert record.exists()
+
+
+@pytest.mark.parametrize("command", [("check", "--no-time"), ("sweep", "--dry-run"), ("sweep",)])
+def test_a_network_that_does_not_exist_is_refused_before_anything_is_written(tmp_path, command):
+    config = folder_config(tmp_path)
+    config.write_text(config.read_text() + '[model]\narch = "resnet99"\n')
+    refused(*command, config, code=2, reason='there is no network "resnet99"; did you mean')
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arch", "reason"),
+    [
+        ("nowhere:network", "cannot be imported"),
+        ("os:getcwd", "failed when called with"),
+        ("os:nothing", "AttributeError"),
+    ],
+)
+def test_a_network_that_is_code_is_tried_by_check(tmp_path, arch, reason):
+    config = folder_config(tmp_path)
+    config.write_text(config.read_text() + f'[model]\narch = "{arch}"\n')
+    refused("check", "--no-time", config, code=2, reason=reason)

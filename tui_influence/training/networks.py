@@ -7,6 +7,7 @@ maps images to features, and features are what is transferred.
 import difflib
 import importlib
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +141,21 @@ def split_head(network: nn.Module) -> tuple[nn.Module, nn.Linear]:
     return network, head
 
 
-def _build_torchvision_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+def find_network(arch: str) -> Callable[..., object]:
+    """Return what builds a network; a user's module is imported.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    if arch in NETWORKS:
+        return _imported(NETWORKS[arch].location)
+    if ":" in arch:
+        try:
+            return _imported(arch)
+        except Exception as error:  # the user's module may raise anything
+            raise ConfigError(
+                f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}'
+            ) from error
     import torchvision  # seconds to import, and most runs do without
 
     names = torchvision.models.list_models(module=torchvision.models)
@@ -148,6 +163,11 @@ def _build_torchvision_network(arch: str, classes: int, channels: int, resolutio
         suggestions = difflib.get_close_matches(arch, [*NETWORKS, *names], n=3, cutoff=0.5)
         hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
         raise ConfigError(f'there is no network "{arch}"{hint}')
+    return partial(torchvision.models.get_model, arch, weights=None)
+
+
+def _build_torchvision_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    build = find_network(arch)
     if channels not in (1, 3):
         raise ConfigError(f"{arch} takes images of 1 or 3 channels; the source has {channels}")
     options: dict[str, object] = {}
@@ -156,9 +176,10 @@ def _build_torchvision_network(arch: str, classes: int, channels: int, resolutio
     elif arch.startswith("vit_"):
         options = {"image_size": resolution}
     try:
-        network: nn.Module = torchvision.models.get_model(arch, weights=None, num_classes=classes, **options)
+        network = build(num_classes=classes, **options)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError(f"{arch} cannot be built for {resolution} px images: {_first_line(error)}") from error
+    assert isinstance(network, nn.Module)
     return GreyAsColour(network) if channels == 1 else network
 
 
@@ -171,11 +192,7 @@ def _imported(location: str) -> Callable[..., object]:
 
 def _build_users_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
     """Import and call the user's `module:callable`; whether it may run is decided where the process is started."""
-    try:
-        factory = _imported(arch)
-    except Exception as error:  # the user's module may raise anything
-        raise ConfigError(f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}') from error
-    return _call(arch, factory, classes, channels, resolution)
+    return _call(arch, find_network(arch), classes, channels, resolution)
 
 
 def _call(arch: str, factory: Callable[..., object], classes: int, channels: int, resolution: int) -> nn.Module:

@@ -12,6 +12,7 @@ from tui_influence.designs import make_design
 from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
+from tui_influence.runs.network_check import check_network
 from tui_influence.text import format_duration, pluralize, printable, quote_path
 
 
@@ -24,6 +25,7 @@ def check(options: CheckOptions) -> None:
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     plan = describe(config, data, workers)
+    _check_network(config, data)
     if options.time and trains_locally:
         with ProgressLine() as line:
             line.stage(f"timing a few training steps on {pluralize(len(workers), 'worker')}", 0, 0)
@@ -50,8 +52,13 @@ def show_plan(config: Config) -> None:
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
+    _check_network(config, data)
     for text in _lines(describe(config, data, workers)):
         output.write_line(text)
+
+
+def _check_network(config: Config, data: Datasets) -> None:
+    check_network(config.model, (len(data.source.classes), data.channels, data.resolution))
 
 
 def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tui_influence.config.identity import with_absolute_paths
 from tui_influence.config.loader import check_data_paths, load_config
 from tui_influence.runs.cluster.slurm import describe_submission
 from tui_influence.runs.devices import with_devices
+from tui_influence.runs.network_check import check_network
 from tui_influence.runs.resume import check_against_results, request_to_resume
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
@@ -33,6 +34,8 @@ def sweep(options: SweepOptions) -> None:
         return
     if extension:
         diagnostics.info(extension)
+    if not config.model.is_user_code:  # that may need the images' real size, which the run knows once they are packed
+        check_network(config.model)
     start(request, foreground=options.foreground)
 
 

@@ -1,0 +1,70 @@
+"""The check that a config's network exists and takes the images, before anything is packed, written or submitted.
+
+    python -P -m tui_influence.runs.network_check
+
+It runs in a process of its own, which loads torch and the user's code; the command that asks does neither. The networks
+of `NETWORKS` need no check.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tui_influence.config.schema import ModelSection
+from tui_influence.errors import ConfigError
+from tui_influence.networks import NETWORKS
+from tui_influence.runs.devices import worker_environment
+
+
+def check_network(model: ModelSection, shape: tuple[int, int, int] | None = None) -> None:
+    """Check a network of the user's own config; its code, if it is code, is executed.
+
+    Args:
+        model: the network.
+        shape: classes, channels and side of the images; None where they are not known yet: then the network must be
+            there, and is not built.
+
+    Raises:
+        ConfigError: there is no such network, or it does not take such images.
+    """
+    if model.arch in NETWORKS:
+        return
+    request = json.dumps({"model": model.model_dump(mode="json"), "shape": shape})
+    answer = subprocess.run(
+        [sys.executable, "-P", "-m", "tui_influence.runs.network_check"],
+        input=request.encode(),
+        capture_output=True,
+        env=os.environ | worker_environment("cpu"),
+        check=False,
+    )
+    try:
+        reason = json.loads(answer.stdout.splitlines()[-1])["reason"]
+    except (ValueError, IndexError, KeyError, TypeError):
+        lines = answer.stderr.decode(errors="replace").strip().splitlines()
+        reason = f'arch "{model.arch}" cannot be loaded: {lines[-1] if lines else "its process ended"}'
+    if reason:
+        raise ConfigError(str(reason))
+
+
+def main() -> int:
+    """Check the network that stdin describes; print the reason why it cannot be used, or an empty one."""
+    from tui_influence.training.networks import build_network, find_network  # here, because it loads torch
+
+    request = json.loads(sys.stdin.buffer.read())
+    model = ModelSection.model_validate(request["model"])
+    sys.path.append(str(Path.cwd()))
+    reason = ""
+    try:
+        find_network(model.arch)
+        if request["shape"] is not None:
+            build_network(model, *request["shape"])
+    except ConfigError as error:
+        reason = str(error)
+    print(json.dumps({"reason": reason}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
