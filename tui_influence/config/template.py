@@ -28,7 +28,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
 _OPENING = """\
-# A sweep of tinfl: many networks, each trained on some groups of the source and transferred to the targets.
+# A sweep of tinfl: many models, each trained on some groups of the source and transferred to the targets.
 # Keys at the start of a line are required; those after a # show their default, or an example if there is none.
 # Paths are relative to the directory in which the command is run."""
 

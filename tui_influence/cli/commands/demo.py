@@ -68,7 +68,7 @@ def demo(options: DemoOptions) -> None:
     config = with_devices(demo_config(options.results, options.models), device_list(options.devices))
     check_against_results(config, options.results)
     diagnostics.info(
-        f"Training {config.design.models + config.design.heldout} networks, each on half of 36 printed characters,\n"
+        f"Training {config.design.models + config.design.heldout} models, each on half of 36 printed characters,\n"
         "and transferring each to 2,000 handwritten digits with 10 labelled examples per digit."
     )
     finished = [(options.results, run_here(Request(config, options.results)))]
@@ -98,8 +98,8 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     plan = plan_pruning(paths, info, pruning_paths, request)
     diagnostics.info(
         f"\nRetraining without {' and '.join(map(str, _DROP_COUNTS))} of {len(info.source.groups)} characters: the "
-        "least helpful, as many at random,\nthe most helpful, and those that a single network does not use; "
-        f"{_SEEDS} networks each."
+        "least helpful, as many at random,\nthe most helpful, and those that a single model does not use; "
+        f"{_SEEDS} models each."
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
