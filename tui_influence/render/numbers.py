@@ -48,3 +48,8 @@ def format_q(q: float, unknown: str) -> str:
     if not isfinite(q):
         return unknown
     return "<0.001" if q < 0.001 else f"{q:.3f}" if q < 0.1 else f"{q:.2f}"
+
+
+def format_points(points: float) -> str:
+    """Return "1 point" or "0.5 points"."""
+    return f"{points:g} {'point' if points == 1 else 'points'}"

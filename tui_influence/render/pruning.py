@@ -13,6 +13,7 @@ from tui_influence.pruning.options import counterfactual_example, describe_weigh
 from tui_influence.pruning.types import ClassGain, PruningResults, Quantity, Recommendation, lost_and_gained
 from tui_influence.render.format import plain, small_table
 from tui_influence.render.gains import UNITS, forecast_and_measured, forecast_gains, format_gain, format_mean
+from tui_influence.render.numbers import format_points
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
@@ -183,7 +184,7 @@ def _assumptions(pruning: Pruning) -> list[str]:
     return [
         *lines,
         "Over keeping everything, it assumes that a further class is worth as much among all classes as at the sweep's",
-        "alpha. It is worth less there, so this column errs towards keeping.",
+        "alpha. It is worth less there, so this forecast is pessimistic.",
     ]
 
 
@@ -210,8 +211,8 @@ def _later_stages(pruning: Pruning) -> list[str]:
         lines.append(f"then by {names}: dropping what models trained on everything make least use of")
     if stages.within and stages.most > stages.seeds:
         lines.append(
-            f"then up to {stages.most} of an arm where its accuracy varies too much for an interval of "
-            f"+- {100 * stages.within:g} points"
+            f"then up to {stages.most} of an arm, until the 95% interval of its accuracy gain has a half width of "
+            f"at most {format_points(100 * stages.within)}"
         )
     return [*lines, f"{pluralize(pruning.max_rows, 'retraining')} at most"] if lines else []
 

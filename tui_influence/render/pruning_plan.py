@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tui_influence.render.numbers import format_points
 from tui_influence.roles import ArmKind
 from tui_influence.text import format_duration, pluralize
 
@@ -64,12 +65,18 @@ class PlanSummary:
             return []
         pruning = self.preview.pruning
         stages, kinds = pruning.stages, {arm.kind for arm in pruning.arms}
-        count = f"{pluralize(pruning.n_rows - self.n_done, 'retraining')} of {pluralize(len(pruning.arms), 'arm')}"
-        lines = [f"{count}, {self.n_done:,} are there" if self.n_done else count]
+        arms, left = pluralize(len(pruning.arms), "arm"), pruning.n_rows - self.n_done
+        more = pluralize(left, "more retraining")
+        count = (
+            f"{more} ({self.n_done:,} done), {arms} in all"
+            if self.n_done
+            else f"{pluralize(left, 'retraining')} of {arms}"
+        )
+        lines = [count]
         if not kinds.issuperset(stages.baselines) and ArmKind.LOWEST in kinds:
             lines.append("then the baselines")
         if stages.within and stages.most > stages.seeds:
-            lines.append(f"then up to {stages.most} of an arm, where its accuracy varies much")
+            lines.append(f"then up to {stages.most} of an arm, where the interval of its gain is wider")
         if pruning.max_rows > pruning.n_rows:
             lines.append(f"{pruning.max_rows - self.n_done:,} at most")
         return lines
@@ -117,7 +124,7 @@ class PlanSummary:
         stages = self.preview.pruning.stages
         first = f"{stages.seeds} of each arm"
         if stages.within and stages.most > stages.seeds:
-            return f"{first}, up to {stages.most} for an interval of +-{100 * stages.within:g} points"
+            return f"{first}, up to {stages.most}, until the gain's interval is +-{format_points(100 * stages.within)}"
         return first
 
     def _baselines(self) -> str:
@@ -128,7 +135,7 @@ class PlanSummary:
     def _ranking(self) -> str:
         ranking, question = self.preview.pruning.ranking if self.preview is not None else None, self.question
         if self.exists and ranking is not None:
-            return f"{', '.join(ranking.targets)}, {ranking.output}, {ranking.estimator}, as it began"
+            return f"{', '.join(ranking.targets)}, {ranking.output}, {ranking.estimator}; fixed when it was started"
         models = f", {pluralize(ranking.models, 'model')}" if ranking is not None else ""
         is_narrowed = question.target_class is not None or question.example is not None
         origin = "the whole target, not the part of it asked in Rank" if is_narrowed else "as asked in Rank"

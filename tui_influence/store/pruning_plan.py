@@ -27,7 +27,7 @@ Gain = tuple[float, float, float]
 
 
 EXTENDABLE_ARMS = (ArmKind.ALL, ArmKind.LOWEST, ArmKind.KEEP, ArmKind.DROP)
-"""Arms that may get more repeats if their accuracy varies; the others are controls."""
+"""Arms that may get more repeats if their accuracy gain is uncertain; the others are controls."""
 
 
 @dataclass(frozen=True)

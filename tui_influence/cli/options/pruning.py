@@ -45,8 +45,8 @@ class PruneOptions:
             min=0,
             max=50,
             metavar="POINTS",
-            help="Add seeds until the 95% interval of an arm's accuracy is at most +-POINTS wide; default: 1, or 0 "
-            "(add none) with --seeds.",
+            help="Add seeds until the half width of the 95% interval of an arm's accuracy gain is at most POINTS; "
+            "default: 1, or 0 (add none) with --seeds.",
         ),
     ] = None
     max_seeds: Annotated[
