@@ -75,7 +75,8 @@ def pruning_directory(paths: Paths, name: str) -> Paths:
         RunSection(name=name)
     except ValidationError:
         raise ConfigError(
-            f'--name "{printable(name, 60)}": must be letters, digits, ".", "_" or "-", and begin with one of the first'
+            f'--name "{printable(name, 60)}": must be letters, digits, ".", "_" or "-", and begin with a letter or a '
+            "digit"
         ) from None
     return Paths(paths.prunings / name)
 

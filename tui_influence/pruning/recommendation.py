@@ -66,7 +66,7 @@ def measured_best(results: PruningResults) -> Recommendation:
     if gain.sign <= 0:
         return Recommendation(
             None,
-            f"dropping {best.arm.k} gains most, {text}, which is not significant{_seeds_note(best, len(arms))}",
+            f"dropping {best.arm.k} gains most, {text}. The gain is not significant{_seeds_note(best, len(arms))}",
         )
     return Recommendation(best.arm.k, f"it gains {text}")
 
