@@ -272,7 +272,7 @@ async def test_views_turn_from_arms_to_curve_to_prediction(pruned):
         await opened(app, pilot)
         await pilot.press("v")
         await until(pilot, lambda: "source classes dropped, of 30" in screen_text(app))
-        assert "● lowest first" in screen_text(app)
+        assert "● lowest" in screen_text(app)
         assert "accuracy on the evaluate half" in screen_text(app)
         await pilot.press("o")
         await until(pilot, lambda: "margin in nats on the evaluate half" in screen_text(app))

@@ -38,9 +38,9 @@ class ArmStyle:
 
 KEEP_EVERYTHING = ArmStyle("keep everything", "■", "#", "#000000", "s")
 ARM_STYLES: Mapping[str, ArmStyle] = {
-    ArmKind.LOWEST: ArmStyle("lowest first", "●", "o", "#0072B2", "o"),
-    ArmKind.RANDOM: ArmStyle("at random", "◇", "x", "#000000", "D", (4, 2), filled=False),
-    ArmKind.HIGHEST: ArmStyle("highest first", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
+    ArmKind.LOWEST: ArmStyle("lowest", "●", "o", "#0072B2", "o"),
+    ArmKind.RANDOM: ArmStyle("random", "◇", "x", "#000000", "D", (4, 2), filled=False),
+    ArmKind.HIGHEST: ArmStyle("highest", "▲", "^", "#D55E00", "^", (7, 2, 1.5, 2)),
     ArmKind.LABELS: ArmStyle("label mapping", "▽", "v", "#009E73", "v", (1.5, 1.5), filled=False),
     ArmKind.FEATURES: ArmStyle("feature mapping", "★", "*", "#CC79A7", "*", (5, 1.5, 1.5, 1.5, 1.5, 1.5)),
 }
