@@ -154,13 +154,13 @@ def subpopulation_rows(snapshot: RunSnapshot, one_class: ClassSubpopulations, st
     target, groups = snapshot.target, snapshot.info.source.groups
     rows = [
         ImageRow(
-            _title(style.cut(groups[part.group], _NAME), f"drives {len(part.members):,}", part.members, style),
+            _title("driven by ", groups[part.group], f": {pluralize(len(part.members), 'image')}", part.members, style),
             tuple(_image(target, member, "", style) for member in part.members),
         )
         for part in one_class.subpopulations
     ]
     if one_class.unassigned:
-        title = Text.assemble(("unassigned", "bold"), f"  {len(one_class.unassigned):,}")
+        title = Text.assemble(("unassigned", "bold"), f": {pluralize(len(one_class.unassigned), 'image')}")
         names = ["" if e.group is None else style.cut(groups[e.group], _NAME) for e in one_class.unassigned]
         images = zip(one_class.unassigned, names, strict=True)
         rows.append(ImageRow(title, tuple(_image(target, example, name, style) for example, name in images)))
@@ -177,7 +177,9 @@ def driven_rows(snapshot: RunSnapshot, driven: DrivenExamples, style: Style) -> 
     rows = []
     for label, count in driven.significant_by_class():
         members = [example for example in significant if example.label == label]
-        title = _title(style.cut(classes[label], _NAME), f"{count:,} of {driven.class_sizes[label]:,}", members, style)
+        title = _title(
+            "", classes[label], f": {count:,} of {pluralize(driven.class_sizes[label], 'image')}", members, style
+        )
         rows.append(ImageRow(title, tuple(_image(target, member, "", style) for member in members)))
     return tuple(rows)
 
@@ -272,7 +274,7 @@ def _example_detail(snapshot: RunSnapshot, example: DrivenExample | None, style:
     if example is None:
         return []
     name = plain(snapshot.examples.names[example.example], style.ascii)
-    title = Text(f"image {example.example:,}, {name}", style.quiet)
+    title = Text(f"example {example.example:,}, {name}", style.quiet)
     if example.group is None:
         return [Text(), title, Text("no source helps it more than its class", style.quiet)]
     estimate = _estimate(example)
@@ -311,11 +313,12 @@ def _bars(
     return [*lines, Text()]
 
 
-def _title(name: str, counts: str, members: Sequence[DrivenExample], style: Style) -> Text:
+def _title(before: str, name: str, count: str, members: Sequence[DrivenExample], style: Style) -> Text:
     """Return the title of a row of images: a name, a count, and the range of class-relative influences."""
     digits = digits_of([_estimate(member) for member in members])
     ends = dict.fromkeys(f"{member.class_relative_influence:{digits}}" for member in (members[0], members[-1]))
-    return Text.assemble((name, "bold"), f" {counts}", (f"  {' to '.join(ends)} class-relative", style.quiet))
+    influences = f", {' to '.join(ends)} class-relative"
+    return Text.assemble(before, (style.cut(name, _NAME), "bold"), count, (influences, style.quiet))
 
 
 def _image(target: int, example: DrivenExample, name: str, style: Style) -> CaptionedImage:
