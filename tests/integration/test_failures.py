@@ -23,7 +23,7 @@ def test_failures_are_shown_with_what_is_to_blame(root):
     assert said.code == 0
     assert said.out.isascii()
     text = " ".join(said.out.split())
-    assert '2 of 60 examples of target "things" are wrong by most of 200 models' in text
+    assert 'most of 200 models predict 2 of 60 examples of target "things" wrongly' in text
     assert "low margin" not in text
     assert "2 of 60 examples" in run("failures", root, *EVERYTHING, "--below", "5").out
     assert "more have a low margin" in " ".join(run("failures", root, *EVERYTHING, "--below", "5").out.split())

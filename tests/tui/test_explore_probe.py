@@ -74,19 +74,19 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
     async with exploring(zoo, (140, 40)) as (app, pilot):
         await turned(app, pilot)
         table = app.screen.query_one(ProbeTable)
-        assert "2 of 24 examples are wrong by most of 120 models" in words(app)
+        assert "most of 120 models predict 2 of 24 examples wrongly" in words(app)
         assert line_of_cursor(app).split()[1:6] == ["bird", "car", "0%", "-3.53", "shark"]
         assert "▼ -1.8" in line_of_cursor(app)
         assert "*" in line_of_cursor(app)
         await until(pilot, lambda: f"example {FAILING[0]}, bird/{FAILING[0]}.png" in beside(app))
-        assert "bird, mostly predicted car" in beside(app)
+        assert "bird, most often predicted car" in beside(app)
         await until(pilot, lambda: app.state.images.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
         await pilot.press("slash", *"q<0.05")
         await until(pilot, lambda: [row.index for row in table._rows] == [FAILING[0]])
         assert "1 of 2 failures" in words(app)
         await pilot.press("escape", "s", "s")
-        await until(pilot, lambda: "surest harm first" in words(app) and app.focused is table)
+        await until(pilot, lambda: "lowest q first" in words(app) and app.focused is table)
         assert [row.index for row in table._rows] == list(FAILING)
 
         await pilot.press("enter")
@@ -103,7 +103,7 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
         await until(
             pilot, lambda: "ridge" in words(app) and app.state.probe.query.value.question.question.estimator == "ridge"
         )
-        await until(pilot, lambda: "2 of 2 failures, surest harm first" in words(app))
+        await until(pilot, lambda: "2 of 2 failures, lowest q first" in words(app))
         assert table.current.index == FAILING[1]
         await until(pilot, lambda: f"example {FAILING[1]}," in beside(app))
         await until(pilot, lambda: app.state.images.get(app.screen.query_one("#probe-test", ImageView)._key()))
@@ -117,11 +117,12 @@ async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by
         await answered(app, pilot)
         grid = app.screen.query_one("#parts", ImageGrid)
         await until(pilot, lambda: grid.tiles and not grid.missing() and app.focused is grid)
-        titles = [line for line in screen_text(app).splitlines() if " drives " in line]
-        assert {title.split()[0] for title in titles} == {"ostrich", "swift"}
+        titles = [line for line in screen_text(app).splitlines() if "driven by " in line and ": " in line]
+        names = [title.partition("driven by ")[2].partition(":")[0] for title in titles]
+        assert set(names) == {"ostrich", "swift"}
         shown = grid.current.index
-        await until(pilot, lambda: f"image {shown}, bird/{shown}.png" in beside(app))
-        second = titles[1].split()[0]
+        await until(pilot, lambda: f"example {shown}, bird/{shown}.png" in beside(app))
+        second = names[1]
         await pilot.press("down", "enter")
         await until(pilot, lambda: "without it" in screen_text(app))
         assert f"{second} image" in words(app)
@@ -195,7 +196,7 @@ async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):
     async with exploring(zoo) as (app, pilot):
         await turned(app, pilot)
         await pilot.press("c", *"car", "enter")
-        await until(pilot, lambda: "None of 12 examples are wrong by most of 120 models" in words(app))
+        await until(pilot, lambda: "Most of 120 models predict 0 of 12 examples wrongly." in words(app))
         await turned(app, pilot, ProbeKind.LEAKS)
         await until(pilot, lambda: "takes a run whose groups are single images" in words(app))
         assert "--duplicates" in words(app)
@@ -256,7 +257,7 @@ async def test_every_look_says_the_same(zoo, options):
             assert "ascii" not in options or screen_text(app).isascii()
         await turned(app, pilot, ProbeKind.PARTS)
         await pilot.press("enter")
-        await until(pilot, lambda: "ostrich drives" in words(app))
+        await until(pilot, lambda: "driven by ostrich" in words(app))
         assert "ascii" not in options or screen_text(app).isascii()
 
 

@@ -67,7 +67,7 @@ class RankingOrder(StrEnum):
     HELPFUL = "most helpful first"
     HARMFUL = "most harmful first"
     STRENGTH = "strongest first"
-    SURE = "surest first"
+    LOWEST_Q = "lowest q first"
     NAME = "by name"
 
 
@@ -141,7 +141,7 @@ _KEYS: dict[RankingOrder, Key[RankedGroup]] = {
     RankingOrder.HELPFUL: lambda row: (row.rank,),
     RankingOrder.HARMFUL: lambda row: (_known(row.influence), row.rank),
     RankingOrder.STRENGTH: lambda row: (_known(-abs(row.influence)), row.rank),
-    RankingOrder.SURE: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
+    RankingOrder.LOWEST_Q: lambda row: (_known(row.q), _known(-abs(row.influence)), row.rank),
     RankingOrder.NAME: lambda row: (row.group.casefold(), row.group, row.rank),
 }
 _PAIR_KEYS: dict[ComparisonOrder, Key[ComparedGroup]] = {

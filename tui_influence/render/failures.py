@@ -33,7 +33,7 @@ _ROOMY = 60
 _ORDERS: dict[str, Order] = {
     "lowest margin first": lambda row: (row.numbers["margin"],),
     "strongest harm first": lambda row: (row.numbers[""], row.numbers["margin"]),
-    "surest harm first": lambda row: (row.numbers["q"], row.numbers[""], row.numbers["margin"]),
+    "lowest q first": lambda row: (row.numbers["q"], row.numbers[""], row.numbers["margin"]),
     "by class": lambda row: (row.group, row.numbers["margin"]),
 }
 
@@ -55,13 +55,16 @@ def failures_view(result: ProbeResult, failures: Failures) -> ProbeView:
             "that models get wrong",
         ),
         table=_table_view(result, failures),
-        empty="" if failures.examples else f"None {_examined(failures)}.",
+        empty="" if failures.examples else f"{summary[0].upper()}{summary[1:]}.",
     )
 
 
 def failures_summary(failures: Failures, scope: str = "") -> str:
     """Return how many examples are failures; `scope` says of which class and target they are."""
-    return f"{failures.n_wrong:,} {_examined(failures, scope)}"
+    low = failures.n_low_margin
+    examples, models = pluralize(failures.n_examples, "example"), pluralize(failures.models, "model")
+    more = f"; {low:,} more {'has' if low == 1 else 'have'} a low margin" if low else ""
+    return f"most of {models} predict {failures.n_wrong:,} of {examples}{scope} wrongly{more}"
 
 
 def failure_lines(
@@ -74,10 +77,12 @@ def failure_lines(
         return style.cut(text, max(width // 2, _NARROW_NAME))
 
     predicted = name(label_name(classes, failure.predicted))
-    instead = f", mostly predicted {predicted}" if failure.predicted != failure.label else ""
+    most_frequent = f", most often predicted {predicted}"
+    if failure.predicted == failure.label:
+        most_frequent = ", predicted most often, but by fewer than half" if failure.right < 0.5 else ""
     file = snapshot.examples.names[failure.example]
     about = [
-        Text.assemble((name(classes[failure.label]), "bold"), instead),
+        Text.assemble((name(classes[failure.label]), "bold"), most_frequent),
         Text(style.cut(f"example {failure.example:,}, {file}", width), style.quiet),
         Text(f"right in {failure.right:.0%} of the models, margin {failure.margin:+.2f}"),
     ]
@@ -109,14 +114,6 @@ def failures_explained(snapshot: RunSnapshot, question: Question, failures: Fail
         f"Influence on the {question.output_kind} of the example, by {question.estimator}, with 95% intervals; "
         f"* q < {SIGNIFICANCE_LEVEL:g} over the {PLURAL[noun]}.{zero}"
     )
-
-
-def _examined(failures: Failures, scope: str = "") -> str:
-    """Return the summary of failures after their number."""
-    verb = "is" if failures.n_wrong == 1 else "are"
-    low = f"; {failures.n_low_margin:,} more have a low margin" if failures.n_low_margin else ""
-    examples, models = pluralize(failures.n_examples, "example"), pluralize(failures.models, "model")
-    return f"of {examples}{scope} {verb} wrong by most of {models}{low}"
 
 
 def _worst(failure: Failure) -> HarmfulGroup | None:

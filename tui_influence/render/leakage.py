@@ -34,8 +34,8 @@ _NAME = 16
 _LABEL = 11
 _UNITS = {"margin": "margin, nats", "probability": "probability of its class", "correct": "fraction correct"}
 _ORDERS: dict[str, Order] = {
-    "helped first, the surest of each": lambda row: (row.numbers["position"],),
-    "hurt first, the surest of each": lambda row: (row.numbers[""] > 0, row.numbers["position"]),
+    "helped first, then lowest q": lambda row: (row.numbers["position"],),
+    "hurt first, then lowest q": lambda row: (row.numbers[""] > 0, row.numbers["position"]),
     "strongest first": lambda row: (-abs(row.numbers[""]), row.numbers["position"]),
     "by name": lambda row: (row.group, row.numbers["position"]),
 }

@@ -51,7 +51,7 @@ def test_a_filter_keeps_the_rows_for_which_every_word_holds(text, ranks):
         (RankingOrder.HELPFUL, [1, 2, 3, 4, 5]),
         (RankingOrder.HARMFUL, [4, 3, 2, 1, 5]),
         (RankingOrder.STRENGTH, [1, 4, 2, 3, 5]),
-        (RankingOrder.SURE, [1, 4, 2, 3, 5]),
+        (RankingOrder.LOWEST_Q, [1, 4, 2, 3, 5]),
         (RankingOrder.NAME, [3, 5, 2, 1, 4]),
     ],
 )
