@@ -19,7 +19,11 @@ _SAYS = ("TERM", "TERM_PROGRAM", "COLORTERM", "NO_COLOR", "TMUX", "STY", "KITTY_
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, True, "uses the iterm2 protocol"),
         ({"TERM": "xterm-256color"}, True, "half blocks; no terminal graphics: this terminal is not identified"),
         ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, True, "tmux and screen do not pass images on"),
-        ({"TERM": "xterm"}, False, "shades without colour: half blocks need 256 colours"),
+        (
+            {"TERM": "xterm"},
+            False,
+            "half blocks need 256 colours; remedy: set TERM=xterm-256color, or COLORTERM=truecolor",
+        ),
         ({"TERM": "xterm-kitty", "NO_COLOR": "1"}, True, "shades without colour: NO_COLOR is set"),
         ({}, False, "shades without colour"),
     ],

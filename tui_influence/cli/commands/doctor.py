@@ -20,6 +20,7 @@ from tui_influence.tui.keymap import user_keys
 
 _MIN_PILLOW = 13
 """First major version without CVE-2026-112403."""
+_COLOUR_REMEDY = "remedy: set TERM=xterm-256color, or COLORTERM=truecolor, if your terminal has these colours"
 _LOGIND = Path("/etc/systemd/logind.conf")
 
 
@@ -103,7 +104,7 @@ def _colours() -> Finding:
     if "256" in os.environ.get("TERM", ""):
         problem = "COLORTERM is not set; over SSH: SendEnv COLORTERM, or use --color truecolor"
         return Finding("colours", True, f"256 ({problem})")
-    return Finding("colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}")
+    return Finding("colours", False, f"few: TERM is {os.environ.get('TERM') or 'not set'}; {_COLOUR_REMEDY}")
 
 
 def _images() -> Finding:
@@ -117,7 +118,7 @@ def _images() -> Finding:
             f"`tinfl show` uses the {detected.protocol} protocol ({detected.reason}), half blocks in the app",
         )
     if not _colours().ok:
-        return Finding("images", False, "shades without colour: half blocks need 256 colours")
+        return Finding("images", False, f"shades without colour: half blocks need 256 colours; {_COLOUR_REMEDY}")
     if detected.protocol is not None:
         return Finding(
             "images", True, f"half blocks; the {detected.protocol} protocol ({detected.reason}) needs term-image"
@@ -152,7 +153,12 @@ def _cache() -> Finding:
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     ok = os.access(existing, os.W_OK)
-    return Finding("cache", ok, f"{cache}, {usage.free / 2**30:.0f} GiB free" + ("" if ok else ", not writable"))
+    return Finding(
+        "cache",
+        ok,
+        f"{cache}, {usage.free / 2**30:.0f} GiB free"
+        + ("" if ok else ", not writable; remedy: set TINFL_CACHE to a directory that is"),
+    )
 
 
 def _keys() -> Finding:
