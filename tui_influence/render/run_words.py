@@ -126,7 +126,24 @@ def event_sentence(event: Mapping[str, Any]) -> str:
     row = f"{event.get('role')} {event.get('index')}" if "role" in event else ""
     match kind:
         case "model":
-            text = f"{row} done in {event.get('seconds')} s by worker {event.get('worker')}{_accuracies(event)}"
+            text = f"{row} done in {_seconds(event)} by worker {event.get('worker')}{_accuracies(event)}"
+        case "started":
+            versions = event.get("versions")
+            version = f", tinfl {versions['tinfl']}" if isinstance(versions, dict) and "tinfl" in versions else ""
+            text = f"started by process {event.get('pid')}{version}"
+        case "prepared":
+            failed = f", {event.get('failed')} failed" if event.get("failed") else ""
+            text = f"prepared: {_count(event.get('total'), 'model')}, {event.get('done')} done{failed}"
+        case "worker-started":
+            text = f"worker {event.get('worker')} on {event.get('device')} started as process {event.get('pid')}"
+        case "worker-ready":
+            text = f"worker {event.get('worker')} is ready; it trains with {event.get('numerics')}"
+        case "worker-ended":
+            last = f"; its log ends with: {event.get('last')}" if event.get("last") else ""
+            text = f"worker {event.get('worker')} ended: {event.get('how')}{last}"
+        case "warning" | "damaged":
+            node = f" from {event.get('node')}" if "node" in event else ""
+            text = f"{kind}{node}: {event.get('reason')}"
         case "failed" | "retry":
             text = f"{row} {'failed' if kind == 'failed' else 'failed, will be tried again'}: {event.get('reason')}"
         case "worker-hung":
@@ -134,7 +151,7 @@ def event_sentence(event: Mapping[str, Any]) -> str:
         case "worker-dismissed":
             text = f"worker {event.get('worker')} on {event.get('device')} is not needed: {event.get('reason')}"
         case "device-paused":
-            text = f"{event.get('device')} is paused for {event.get('seconds')} s: {event.get('reason')}"
+            text = f"{event.get('device')} is paused for {_seconds(event)}: {event.get('reason')}"
         case "device-dismissed":
             text = f"{event.get('device')} is not used any more: {event.get('reason')}"
         case "planning":
@@ -155,6 +172,14 @@ def event_sentence(event: Mapping[str, Any]) -> str:
             rest = {key: value for key, value in event.items() if key not in ("time", "event")}
             text = kind + "".join(f" {key}={value}" for key, value in rest.items() if value != "")
     return printable(text)
+
+
+def _seconds(event: Mapping[str, Any]) -> str:
+    """Return the time that an event took: two digits of seconds, in minutes and hours where it is longer."""
+    seconds = event.get("seconds")
+    if not isinstance(seconds, int | float):
+        return f"{seconds} s"
+    return f"{seconds:#.2g} s" if 0 <= seconds < 9.95 else format_duration(seconds)
 
 
 def _accuracies(event: Mapping[str, Any]) -> str:
