@@ -67,7 +67,7 @@ def test_a_csv_holds_the_same_pairs(made):
     pairs = [(row["source"], row["example"], row["influence"]) for row in document["helped"] + document["hurt"]]
     assert [(row["source"], int(row["example"]), float(row["influence"])) for row in rows] == pairs
     said = {line for line in text.splitlines() if line.startswith("#")}
-    assert {"# split: estimate", "# output: margin", f"# config hash: {document['config_hash']}"} <= said
+    assert {"# split: estimate", "# output: margin", f"# identity: {document['config_hash']}"} <= said
     copies = run("leaks", results, "--duplicates", "--csv", "-").out
     kinds = [row["kind"] for row in csv.DictReader(line for line in io.StringIO(copies) if not line.startswith("#"))]
     assert kinds == [copy["kind"] for copy in found(results, "--duplicates")["duplicates"]]

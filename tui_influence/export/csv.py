@@ -90,7 +90,7 @@ def csv_number(value: float) -> str:
 def _comments(report: RankReport) -> list[tuple[str, str]]:
     return [
         ("run", report.run),
-        ("config hash", report.config_hash),
+        ("identity", report.config_hash),
         *_about(report),
         *_how(report),
         ("models", _models(report)),
@@ -104,7 +104,7 @@ def _compared_comments(report: ComparisonReport) -> list[tuple[str, str]]:
     sides = (("first", report.first), ("second", report.second))
     return [
         ("run", report.first.run),
-        ("config hash", report.first.config_hash),
+        ("identity", report.first.config_hash),
         *((f"{side} {key}", value) for side, report_of_side in sides for key, value in _about(report_of_side)),
         *_how(report.first),
         *((f"{side} models", _models(report_of_side)) for side, report_of_side in sides),

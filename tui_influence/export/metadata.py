@@ -65,7 +65,7 @@ def _split(question: Question) -> str:
 
 
 def _run(snapshot: RunSnapshot) -> list[tuple[str, str]]:
-    return [("run", snapshot.info.name), ("config hash", snapshot.info.identity), ("target", snapshot.target_info.name)]
+    return [("run", snapshot.info.name), ("identity", snapshot.info.identity), ("target", snapshot.target_info.name)]
 
 
 def _writer() -> tuple[str, str]:

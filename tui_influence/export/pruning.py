@@ -137,7 +137,7 @@ def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
     used = results.pruning.ranking
     return [
         ("run", results.info.name),
-        ("config hash", results.info.identity),
+        ("identity", results.info.identity),
         (
             "ranking",
             f"{used.estimator}, {used.output}, {used.models} models of {results.pruning.sweep}",
