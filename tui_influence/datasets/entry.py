@@ -5,7 +5,7 @@
     manifest.json   names of classes and images, hash of the pixels; hash of each block of them, and their counts
 
 The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. The
-hashes of blocks and the counts have a checksum of their own. Entries of older versions lack them; for a large one they
+hashes of blocks and the counts have a digest of their own. Entries of older versions lack them; for a large one they
 are measured when it is first opened, which compares all of its pixels.
 """
 

@@ -1,4 +1,4 @@
-"""The integrity check of a results directory, by checksums where there are any and by consistency; it changes nothing.
+"""The integrity check of a results directory, by digests where there are any and by consistency; it changes nothing.
 
 It works on an active run, whose files come and go: a file that is gone by the time it is read was replaced or moved to
 quarantine, and does not count as damage.

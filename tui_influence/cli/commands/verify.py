@@ -1,4 +1,4 @@
-"""`tinfl verify`: every file of a results directory against its checksum."""
+"""`tinfl verify`: every file of a results directory against its digest."""
 
 import typer
 

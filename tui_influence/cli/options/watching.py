@@ -81,7 +81,7 @@ class ResumeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
-    """Check every file of a results directory against its checksum, and name what is damaged. Nothing is changed."""
+    """Check every file of a results directory against its digest, and name what is damaged. Nothing is changed."""
 
     results: Results
     cache: Annotated[
