@@ -110,7 +110,7 @@ def commands(target_class: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
 IMAGES = (
     "leaks",
     ("--top", "4"),
-    "Source images beside the single test images that they help and hurt most surely, with intervals",
+    "Source images beside the single test images that they help and hurt most, with intervals",
 )
 """The command that is pictured on a sweep over single images."""
 

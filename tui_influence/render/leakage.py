@@ -72,8 +72,10 @@ def leaks_heading(snapshot: RunSnapshot, question: Question, leaks: Leaks, style
         _UNITS[question.output_kind],
         pluralize(leaks.n_tested, "pair"),
     ]
-    nouns = "images" if groups_are_images(snapshot.info) else PLURAL[group_noun(snapshot.info)]
-    title = f'Source {nouns} and single test images of target "{snapshot.target_info.name}"'
+    target = f'single test images of target "{snapshot.target_info.name}"'
+    title = f"Source images and {target}"
+    if not groups_are_images(snapshot.info):
+        title = f"Source {PLURAL[group_noun(snapshot.info)]} and {target}: not leaks, which are of single source images"
     return [style.line(title, "bold"), *packed(facts, style, width)]
 
 
