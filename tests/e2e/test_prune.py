@@ -44,7 +44,7 @@ def pruned_records(pruned):
 
 def test_a_pruning_is_a_run_in_the_background(sweep, pruned_records):
     message = tinfl("prune", sweep, *QUICK).stderr
-    assert f"under way, {ROWS} models to train" in message
+    assert f"running, {ROWS} models to train" in message
     assert f"tinfl stop {sweep / 'prune' / 'main'}" in message
     report = wait_for(sweep / "prune" / "main", "done")
     assert report["done"] == {"estimate": 0, "heldout": 0, "arm": ROWS}

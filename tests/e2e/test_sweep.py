@@ -16,7 +16,7 @@ from tui_influence.store.paths import Paths
 
 def test_a_sweep_returns_when_it_is_under_way_and_outlives_its_terminal(here, reference):
     message = tinfl("sweep", write_config(here)).stderr
-    assert "under way, 12 models to train on 2 workers" in message
+    assert "running, 12 models to train on 2 workers" in message
     assert f"tinfl status {here / 'results'}" in message
     current = wait_for(here / "results", "done")
     assert current["done"] == {"estimate": 10, "heldout": 2}

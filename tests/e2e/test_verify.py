@@ -25,7 +25,7 @@ def sweep(finished, tmp_path):
 
 def test_a_verification_runs_in_the_background_and_is_read_by_the_same_command(sweep, reference):
     output = tinfl("failures", sweep, *QUICK).stderr
-    assert f"under way, {ROWS} models to train" in output
+    assert f"running, {ROWS} models to train" in output
     assert "tinfl failures --verify --example=3" in output
     run_root = sweep / "prune" / "example-3"
     wait_for(run_root, "done")

@@ -220,7 +220,7 @@ def test_questions_that_do_not_fit_the_run(finished):
         (["--class", "seven"], 2, 'no class "seven"'),
         (["--example", "100000"], 2, "numbered 0 to 99"),
         (["--example", "-1"], 2, "numbered 0 to 99"),
-        (["--class", "7", "--example", "1"], 2, "exclude each other"),
+        (["--class", "7", "--example", "1"], 2, "cannot be combined"),
         (["--csv", "/proc/x.csv"], 3, "/proc/x.csv"),
         (["--csv", "/nowhere/x.csv"], 3, "/nowhere"),
     ]:

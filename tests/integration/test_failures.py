@@ -56,7 +56,7 @@ def test_a_target_without_failures_is_no_error(root):
         (("--example", "60"), "no example 60"),
         (("--example", "-1"), "no example -1"),
         (("--class", "nothing"), 'no class "nothing"'),
-        (("--example", "3", "--class", "class 0"), "exclude each other"),
+        (("--example", "3", "--class", "class 0"), "cannot be combined"),
     ],
 )
 def test_what_is_not_there_is_refused(root, options, reason):

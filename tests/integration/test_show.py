@@ -230,7 +230,7 @@ def test_what_to_show_must_be_said_and_be_there(paths):
     refused("show", paths.root, "--example", 1, "--source", "zebra", code=2, reason="either --example")
     refused("show", paths.root, "--example", 12, code=2, reason="has 12, numbered 0 to 11")
     refused("show", paths.root, "--example=-1", code=2, reason="no example -1")
-    refused("show", paths.root, "--example", 1, "--class", "x", code=2, reason="exclude each other")
+    refused("show", paths.root, "--example", 1, "--class", "x", code=2, reason="cannot be combined")
     refused("show", paths.root, "--source", "zebar", code=2, reason='no class "zebar"; did you mean "zebra"?')
     refused("show", paths.root, "--source", "q" * 300, code=2, reason="no class")
     refused("show", paths.root, "--source", "zebra", "--class", "v", code=2, reason='has no class "v"')

@@ -17,7 +17,7 @@ from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.store.paths import Paths
 
 _EXPECTED = {
-    "sweep": {0, 1, 4},  # 1: it was stopped before it was under way
+    "sweep": {0, 1, 4},  # 1: it was stopped before it began
     "resume": {0, 1, 3, 4},  # 3: nothing is prepared yet
     "stop": {0, 3},
     "stop --now": {0, 3},

@@ -87,7 +87,7 @@ def select_examples(target_info: TargetInfo, examples: Examples, question: Quest
     """
     if question.example is not None:
         if question.target_class is not None:
-            raise ConfigError("--class and --example exclude each other: an example has one class")
+            raise ConfigError("--class and --example cannot be combined: an example has one class")
         if not 0 <= question.example < target_info.test:
             raise ConfigError(
                 f"no example {question.example}: target {printable(target_info.name)} has {target_info.test}, "

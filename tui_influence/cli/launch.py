@@ -64,7 +64,7 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
         diagnostics.warn(warning)
     workers = len(heartbeat.workers) if heartbeat else 0
     left = heartbeat.total - heartbeat.done - heartbeat.failed if heartbeat else 0
-    diagnostics.info(f"{name}: under way, {left} models to train on {pluralize(workers, 'worker')}")
+    diagnostics.info(f"{name}: running, {left} models to train on {pluralize(workers, 'worker')}")
     diagnostics.info(f"  pid  {pid}")
     diagnostics.info(f"  log  {root / 'logs'}")
     diagnostics.info(next_commands)

@@ -323,7 +323,10 @@ class ComputeSection(Section):
     )
     executor: Literal["local", "slurm", "ray"] = Field("local", description="what runs the workers")
     block_minutes: float = Field(
-        30, gt=0, le=10_000, description="slurm, ray: length of a task in minutes, so that its start-up hardly counts"
+        30,
+        gt=0,
+        le=10_000,
+        description="slurm, ray: length of a task in minutes, long enough to make start-up time negligible",
     )
     slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what to request from Slurm")
     ray: RaySection = Field(default_factory=lambda: RaySection(), description="what to request from Ray")

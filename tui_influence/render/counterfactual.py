@@ -78,7 +78,7 @@ def counterfactual_plan(preview: CounterfactualPreview, style: Style, *, is_corr
             for group, estimate in zip(harmful, estimates, strict=True)
         ),
         f"  {by}",
-        f"Beside it: without {len(harmful)} at random, and with everything.",
+        f"Controls: {len(harmful)} dropped at random; everything kept.",
         *(["Most models are right about it already: there may be nothing to flip."] if is_correct else []),
         *([] if preview.plan.is_significant else ["None of these is significant: dropping them may change nothing."]),
     ]

@@ -114,7 +114,7 @@ def meaning(report: AnyReport) -> str:
     if report.is_relative:
         frame = f"relative to an average {noun} (every model has equally many, so influences add up to about zero)"
     else:
-        frame = f"absolute: having the {noun} and its images against not having it"
+        frame = f"absolute: compared with leaving the {noun} out"
     return f"{what}, {frame}"
 
 

@@ -57,7 +57,7 @@ def subpopulations_view(result: ProbeResult, classes: tuple[ClassSubpopulations,
             examples,
             [groups[example] for example in examples],
             "",
-            f"of class {question.target_class}",
+            f"of target class {question.target_class}",
         ),
     )
 

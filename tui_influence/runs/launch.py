@@ -71,14 +71,14 @@ def start(request: Request, observer: Observer) -> int:
                 return process.pid
             case "stopped":
                 process.wait()
-                raise RunFailedError("stopped before the run was under way")
+                raise RunFailedError("stopped before the run began")
             case "error":
                 process.wait()
                 failure = RunFailedError(str(message["reason"]))
                 failure.exit_code, failure.details = ExitCode(message["exit_code"]), tuple(message["details"])
                 raise failure
     process.wait()
-    raise RunFailedError(f"the supervisor ended before the run was under way; see {printable(str(log_path))}")
+    raise RunFailedError(f"the supervisor ended before the run began; see {printable(str(log_path))}")
 
 
 class _ForegroundPipe:

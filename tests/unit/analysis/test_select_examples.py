@@ -32,7 +32,7 @@ def test_a_class_is_taken_in_a_half_and_an_example_wherever_it_is():
     [
         ({"target_class": "dogs"}, 'did you mean "dog"'),
         ({"example": 5}, "numbered 0 to 4"),
-        ({"example": 1, "target_class": "dog"}, "exclude each other"),
+        ({"example": 1, "target_class": "dog"}, "cannot be combined"),
         ({"target_class": "cat", "split": "evaluate"}, "no test examples"),
     ],
 )

@@ -118,7 +118,10 @@ def _lines(plan: dict[str, Any]) -> list[str]:
     workers = plan["workers"]
     lines.append(
         f"plan     {plan['models']:,} models, {plan['heldout']:,} of them held out; design {plan['design']}; "
-        + (", ".join(f"{workers.count(device)} on {device}" for device in dict.fromkeys(workers)) or plan["executor"])
+        + (
+            ", ".join(f"{pluralize(workers.count(device), 'worker')} on {device}" for device in dict.fromkeys(workers))
+            or plan["executor"]
+        )
     )
     if "seconds" in plan:
         lines += [

@@ -73,7 +73,7 @@ def leaks(options: LeaksOptions) -> None:
 
 
 def _check_options(options: LeaksOptions) -> None:
-    """Refuse options that exclude each other.
+    """Refuse options that cannot be combined.
 
     Raises:
         ConfigError: two of them do.
