@@ -47,6 +47,7 @@ SILENT_SIGN, ASCII_SILENT_SIGN = "╱", "/"
 """The sign of a run whose supervisor should speak and does not, whatever state it left."""
 
 _LOST_REASON = "the supervisor died unexpectedly; run `tinfl resume` to continue"
+_NO_HEARTBEAT = "its heartbeat is missing or unreadable, and no supervisor is running; run `tinfl resume` to continue"
 
 
 class Level(IntEnum):
@@ -91,7 +92,9 @@ def state_word(state: State, *, silent: bool = False) -> str:
 
 def lost_reason(heartbeat: Heartbeat | None) -> str:
     """Return what is known of how a run was lost, and what follows."""
-    return printable(heartbeat.reason, 400) if heartbeat and heartbeat.reason else _LOST_REASON
+    if heartbeat is None:
+        return _NO_HEARTBEAT
+    return printable(heartbeat.reason, 400) or _LOST_REASON
 
 
 def silent_reason(owner: Owner | None) -> str:

@@ -108,6 +108,8 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
     targets = len(info.targets) if info else 0
     finished = {role: list_completed(paths, role, targets, count) for role, count in planned.items()}
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
+    if heartbeat is None and state not in ACTIVE:
+        state = _state_by_records(state, planned, finished, failed)
     return Overview(
         state=state,
         heartbeat=_with_record_counts(heartbeat, planned, finished, failed),
@@ -122,6 +124,16 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
         ),
         observed_at=time.time(),
     )
+
+
+def _state_by_records(
+    state: State, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
+) -> State:
+    """Return the state of a run without a readable heartbeat: done if nothing is left to train."""
+    total, done, n_failed = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
+    if not total or done + n_failed < total:
+        return state
+    return State.DONE_WITH_FAILURES if n_failed else State.DONE
 
 
 def _with_record_counts(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.store.conftest import paths, run  # noqa: F401
+from tests.unit.store.conftest import make_record, paths, run  # noqa: F401
 from tui_influence.errors import ResultsError
 from tui_influence.render.run_words import (
     ASCII_SILENT_SIGN,
@@ -15,6 +15,7 @@ from tui_influence.render.run_words import (
     event_level,
     event_sentence,
     event_time,
+    lost_reason,
     silent_reason,
 )
 from tui_influence.roles import Role
@@ -22,6 +23,8 @@ from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, S
 from tui_influence.runs.overview import overview
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import write_json
+from tui_influence.store.records import write_record
+from tui_influence.store.run_info import write_run_info
 from tui_influence.text import format_duration
 
 
@@ -39,6 +42,30 @@ def test_models_are_counted_from_their_records(run):  # noqa: F811
     )
     assert [(failure.index, failure.reason) for failure in current.failures] == [(9, "out of memory")]
     assert not current.is_active
+
+
+@pytest.mark.parametrize(
+    ("recorded", "failed", "state"),
+    [(0, 0, State.QUEUED), (1, 0, State.DONE), (0, 1, State.DONE_WITH_FAILURES)],
+)
+@pytest.mark.parametrize("heartbeat", [None, "{"])
+def test_a_run_of_which_no_model_is_left_is_done_without_a_heartbeat(run, recorded, failed, state, heartbeat):  # noqa: F811
+    paths, info = run  # noqa: F811
+    info = replace(info, models=4 + recorded + failed, heldout=0) if recorded or failed else info
+    write_run_info(paths, info)
+    if heartbeat is not None:
+        paths.heartbeat.write_text(heartbeat)
+    if recorded:
+        write_record(paths, make_record(4))
+    if failed:
+        paths.failure(Role.ESTIMATE, 4).parent.mkdir(parents=True)
+        paths.failure(Role.ESTIMATE, 4).write_text(json.dumps({"reason": "out of memory"}))
+    assert overview(paths).state is state
+
+
+def test_without_a_readable_heartbeat_a_lost_run_says_so():
+    assert "missing or unreadable" in lost_reason(None)
+    assert "died unexpectedly" in lost_reason(Heartbeat(State.RUNNING, 1.0, 0.0))
 
 
 def test_a_failure_that_cannot_be_read_is_still_counted(run):  # noqa: F811

@@ -28,7 +28,7 @@ from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.cluster.slurm import describe_submission
 from tui_influence.runs.cost import NOT_TIMED, trains_here
-from tui_influence.runs.heartbeat import ACTIVE, observe
+from tui_influence.runs.heartbeat import ACTIVE, State, observe
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning, read_arms
@@ -217,7 +217,8 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     state = observe(pruning_paths)[0]
     if not results.is_complete:
         verb = "status" if state in ACTIVE else "resume"
-        diagnostics.info(f"{state.value}; next: tinfl {verb} {printable(quote_path(pruning_paths.root))}")
+        problem = "records are missing" if state is State.DONE else state.value
+        diagnostics.info(f"{problem}; next: tinfl {verb} {printable(quote_path(pruning_paths.root))}")
 
 
 def _check_export(info: RunInfo, options: PruneOptions) -> None:
