@@ -91,7 +91,7 @@ def array(value: Any) -> list[Any]:
 def table(value: Any) -> dict[str, Any]:
     """Return an object."""
     if not isinstance(value, dict):
-        raise TypeError(f"a table expected, not {_excerpt(value)}")
+        raise TypeError(f"an object expected, not {_excerpt(value)}")
     return value
 
 
@@ -158,4 +158,13 @@ def _constant(word: str) -> NoReturn:
 
 
 def _excerpt(value: Any) -> str:
-    return printable(repr(value)[:200], 40)
+    return printable("null" if value is None else repr(value)[:200], 40)
+
+
+def describe_damage(error: Exception) -> str:
+    """Return why values are damaged, by the exception of one of these functions or of a missing field."""
+    return (
+        f'"{printable(str(error.args[0]), 60)}" is missing'
+        if isinstance(error, KeyError)
+        else printable(str(error), 80)
+    )

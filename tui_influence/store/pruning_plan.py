@@ -14,7 +14,17 @@ from tui_influence.designs import MIN_GROUPS, Row
 from tui_influence.errors import ResultsError
 from tui_influence.roles import BASELINES, ArmKind, Role
 from tui_influence.store.files import check_digest, make_directory, read_json, write_json
-from tui_influence.store.json_values import array, count, number, numbers, table, text, texts, with_digest
+from tui_influence.store.json_values import (
+    array,
+    count,
+    describe_damage,
+    number,
+    numbers,
+    table,
+    text,
+    texts,
+    with_digest,
+)
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
@@ -254,7 +264,7 @@ def arms_from_json(values: Any, where: str) -> Pruning:
         )
         _check(pruning)
     except (KeyError, TypeError, ValueError) as error:
-        raise ResultsError(f"{where}: damaged ({printable(str(error), 80)})") from error
+        raise ResultsError(f"{where}: damaged ({describe_damage(error)})") from error
     return pruning
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.files import check_digest, read_json, write_json
-from tui_influence.store.json_values import array, count, table, text, texts, with_digest
+from tui_influence.store.json_values import array, count, describe_damage, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
@@ -196,7 +196,7 @@ def read_run_info(root: Path) -> RunInfo:
     try:
         return _parse(values)
     except (KeyError, TypeError, ValueError) as error:
-        raise ResultsError(f"{where}: run.json is damaged ({printable(str(error), 80)})") from error
+        raise ResultsError(f"{where}: run.json is damaged ({describe_damage(error)})") from error
 
 
 def _parse(values: dict[str, Any]) -> RunInfo:

@@ -138,6 +138,15 @@ def test_what_is_impossible_is_refused_in_a_line(values):
         arms_from_json(values, "x")
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"), [({}, '"schema" is missing'), (None, "an object expected, not null")], ids=str
+)
+def test_damage_is_described_by_the_field_or_the_kind(values, reason):
+    with pytest.raises(ResultsError) as error:
+        arms_from_json(values, "x")
+    assert str(error.value) == f"x: damaged ({reason})"
+
+
 def test_a_list_may_leave_two_groups_and_not_one():
     rows = (ArmRow(0, 0, 1, ()),)
     everything = Arm(ArmKind.ALL, "all", 0, rows)
