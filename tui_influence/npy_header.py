@@ -58,6 +58,9 @@ def read_header(file: IO[bytes]) -> Header:
     """
     try:
         version = npy.read_magic(file)
+    except _HEADER_ERRORS as error:
+        raise ValueError("no .npy header") from error
+    try:
         if version not in _READERS:
             raise ValueError(f"written in version {version[0]}.{version[1]} of the npy format")
         shape, is_fortran, dtype = _READERS[version](file)

@@ -303,6 +303,7 @@ def test_a_pipe_in_place_of_a_log_is_not_waited_for(finished, tmp_path):
         path.unlink()
         os.mkfifo(path)
     refused("logs", copy, "--worker", 0, code=3, reason="not a regular file")
+    refused("logs", copy, "--worker", 9, code=3, reason="has no log of worker 9; workers 0 to ")
     refused("logs", copy, code=3, reason="not a regular file")
 
 

@@ -207,6 +207,7 @@ def test_a_pickle_is_never_loaded(given, tmp_path):
         ("--classes", "a\nb\n", "2 lines for 1 class"),
         ("--images", "no archive", "not an .npz file"),
         ("--masks", "", "not a .npy file"),
+        ("--masks", "a text", "not a .npy file of plain numbers (no .npy header)"),
         ("--predicted", "", "--predicted needs --labels"),
     ],
 )

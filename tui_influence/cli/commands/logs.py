@@ -17,6 +17,8 @@ from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
 from tui_influence.text import printable
 
+_MAX_NUMBERS = 20
+"""Workers that a message lists at most."""
 _POLL_INTERVAL = 0.3
 """Seconds between two looks for new lines."""
 
@@ -32,7 +34,9 @@ def logs(options: LogsOptions) -> None:
             f"{printable(str(paths.tasks(1).with_name('round-*') / '*' / '*.log'))}"
         )
     if options.worker is not None and not paths.worker_log(options.worker).exists():
-        raise ResultsError(f"{printable(str(options.results))} has no log of worker {options.worker}; see `tinfl logs`")
+        raise ResultsError(
+            f"{printable(str(options.results))} has no log of worker {options.worker}; {_available_logs(paths)}"
+        )
     if options.worker is not None:
         lines = _worker_lines(paths.worker_log(options.worker))
     else:
@@ -70,6 +74,19 @@ def _event_lines(paths: Paths, *, json: bool) -> Iterator[str | None]:
         for event in events.read():
             yield encoder.dumps(event) if json else f"{event_time(event)}  {event_sentence(event)}"
         yield None
+
+
+def _available_logs(paths: Paths) -> str:
+    """Return which workers have a log, in words."""
+    names = (file.stem.removeprefix("worker-") for file in paths.logs.glob("worker-*.log"))
+    numbers = sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    if not numbers:
+        return "no worker has one"
+    if len(numbers) == 1:
+        return f"worker {numbers[0]} has one"
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"workers {numbers[0]} to {numbers[-1]} have one"
+    return f"workers {', '.join(map(str, numbers[:_MAX_NUMBERS]))}{', ...' * (len(numbers) > _MAX_NUMBERS)} have one"
 
 
 def _worker_lines(path: Path) -> Iterator[str | None]:
