@@ -464,3 +464,19 @@ async def test_any_size_and_ascii_show_what_fits(pruned, size, ascii):
         if size[0] >= 40:
             await until(pilot, lambda: "28 of 28" in screen_text(app) and "lowest 3" in screen_text(app))
             assert table.current.group == "lowest 3"
+
+
+async def test_the_detail_of_an_arm_is_complete_at_120_columns_in_either_unit(pruned):
+    async with exploring(pruned.root, (120, 35)) as (app, pilot):
+        table = await opened(app, pilot)
+        await pilot.press("down")
+        for _ in range(2):
+            await until(pilot, lambda: "over everything" in screen_text(app))
+            rows = [line.split("│")[0] for line in screen_text(app).splitlines()]
+            for control in ("over everything", "over random"):
+                start = next(number for number, row in enumerate(rows) if control in row)
+                assert [row.split()[-1] for row in rows[start : start + 2]] == ["points", "nats"]
+                assert all(row.count("[") == row.count("]") == 1 for row in rows[start : start + 2])
+            assert all(any(f" {name} " in row for row in rows) for name in BODY)
+            await pilot.press("o")
+        assert table.current.group == "lowest 3"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import TYPE_CHECKING
@@ -220,21 +220,31 @@ def arm_detail(results: PruningResults, result: ArmResult, style: Style, width: 
         return [*lines, Text("the control of every other arm", style.quiet)]
     over = {"everything": (result.accuracy.gain, result.margin.gain)}
     over |= {str(k).replace("-", " "): (gain, result.margin.over[k]) for k, gain in result.accuracy.over.items()}
-    rows = [
-        [
-            Text(f"over {control}", style.quiet),
-            gain_text(accuracy_gain, "accuracy", style),
-            gain_text(margin_gain, "margin", style),
-        ]
-        for control, (accuracy_gain, margin_gain) in over.items()
-    ]
-    lines += small_table([Text(cell, style.quiet) for cell in ("gain", "points", "nats")], rows, left=1)
+    lines += _gains_over(over, style, width)
     lines += _changed_classes(result, style, width)
     if arm.kind not in _DRAWN_ANEW and arm.rows:
         names = [results.pruning.groups[group] for group in results.pruning.ranking.ascending()]
         dropped = {results.pruning.groups[group] for group in arm.rows[0].dropped}
         lines.append(style.fact("without", _names([name for name in names if name in dropped], style, width)))
     return lines
+
+
+def _gains_over(over: Mapping[str, tuple[Interval, Interval]], style: Style, width: int) -> list[Text]:
+    """Return the gains over each control: points and nats side by side, or below each other where that is too wide."""
+    gains = {
+        control: (gain_text(accuracy, "accuracy", style), gain_text(margin, "margin", style))
+        for control, (accuracy, margin) in over.items()
+    }
+    rows = [[Text(f"over {control}", style.quiet), *pair] for control, pair in gains.items()]
+    lines = small_table([Text(cell, style.quiet) for cell in ("gain", "points", "nats")], rows, left=1)
+    if max(line.cell_len for line in lines) <= width:
+        return lines
+    first, *rows = [
+        [Text(label, style.quiet), gain, Text(f"{unit:<6}", style.quiet)]
+        for control, pair in gains.items()
+        for label, gain, unit in zip((f"over {control}", ""), pair, UNITS.values(), strict=True)
+    ]
+    return [style.clipped(line, width) for line in small_table(first, rows, left=1)]
 
 
 def class_heading(result: ArmResult, style: Style) -> Text:

@@ -23,6 +23,8 @@ from tui_influence.render.whisker import PointEstimate, common_scale, draw
 
 NAME = (8, 48)
 """Cells of the names' column, at least and at most (less if no name needs as much)."""
+FULL_NAME = 16
+"""Cells that names have before whiskers take more than their least: names may differ only at their ends."""
 ROOMY_NAME = 20
 """Cells that names have before columns that can be done without, unless a table says otherwise."""
 WHISKER = (11, 61)
@@ -150,7 +152,8 @@ def _share(columns: Sequence[Column], longest_name: int, width: int, whiskers: i
     free = width - sum(column.width + gap for column in columns) - whiskers * gap
     if not whiskers or free < narrow_name + narrow:
         return Layout(tuple(columns), max(min(longest_name, free + whiskers * gap), 1), 0, gap)
-    name = min(longest_name, max(narrow_name, min(free * 2 // 5, free - narrow), free - wide), NAME[1])
+    share = min(max(free * 2 // 5, FULL_NAME), free - narrow)
+    name = min(longest_name, max(narrow_name, share, free - wide), NAME[1])
     return Layout(tuple(columns), name, min((free - name) // whiskers, WHISKER[1]), gap)
 
 
