@@ -51,7 +51,7 @@ async def test_a_running_sweep_shows_its_pace_its_workers_and_its_failures(tmp_p
     paths = make_run(tmp_path / "run", state=State.RUNNING)
     fail(paths, 50, "CUDA out of memory\x1b[2J")
     async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
-        await until(pilot, lambda: "uncertain" in screen_text(app))
+        await until(pilot, lambda: "NOISE" in screen_text(app))
         text = screen_text(app)
     for part in ("1,200 models an hour", "1 min 00 s  (50 s to 1 min 10 s)", "cpu  estimate 41  20 done",
                  "cpu  idle", "source 91.0%, digits 50.0%", "1 model given up",
@@ -174,3 +174,22 @@ async def test_reliability_is_shown_with_its_forecast(tmp_path):
         text = screen_text(app)
         assert "●" in text
         assert "mean 29.5%" in text
+
+
+async def test_the_sweep_calls_a_ranking_of_noise_as_rank_does_at_every_width(tmp_path):
+    make_run(tmp_path / "run")
+    async with exploring(tmp_path / "run", (120, 35)) as (app, pilot):
+        await until(pilot, lambda: "Reliability of the ranking  NOISE: " in screen_text(app))
+        await pilot.press("2")
+        await until(pilot, lambda: "NOISE, not a result" in screen_text(app))
+
+
+async def test_models_that_are_held_out_have_a_line_of_their_own_where_both_do_not_fit(tmp_path):
+    paths = make_run(tmp_path / "run", models=40, planned=256)
+    spoil(paths, heldout=32)
+    async with exploring(tmp_path / "run", (120, 35)) as (app, pilot):
+        await until(pilot, lambda: "0 of 32 held out" in screen_text(app))
+        lines = screen_text(app).splitlines()
+        line = next(line for line in lines if "0 of 32 held out" in line)
+        start = next(line for line in lines if "40 of 256 to estimate from," in line)
+        assert line.index("0 of 32") in (start.index("40 of 256"), start.find("0 of 32"))

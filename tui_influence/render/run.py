@@ -4,12 +4,13 @@ The most important lines come first, so that a low terminal shows those. Loads n
 """
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from statistics import fmean
 
 from rich.text import Text
 
 from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
-from tui_influence.influence.types import reliability_grade
+from tui_influence.influence.types import Reliability, reliability_grade
 from tui_influence.render.charts import histogram, progress_bar, reliability_chart
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.numbers import with_interval
@@ -147,24 +148,32 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
         planned, done = overview.planned, overview.done
         purpose = Role.ARM if Role.ARM in planned else Role.ESTIMATE
         what = "retrainings of a pruning" if purpose is Role.ARM else "to estimate from"
-        parts = f"{done[purpose]:,} of {planned[purpose]:,} {what}"
+        models = [f"{done[purpose]:,} of {planned[purpose]:,} {what}"]
         if planned[Role.HELDOUT]:
-            parts += f", {done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out"
-        yield style.fact("models", parts)
-        yield style.fact(
-            "source",
-            f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}; "
-            f"{info.design_label}",
-        )
+            models.append(f"{done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out")
+        yield from _broken_fact("models", models, style, width)
+        source = f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}"
+        yield from _broken_fact("source", [source, info.design_label], style, width, "; ")
         for target in info.targets:
             name = printable(target.name, 24)
-            yield style.fact(
-                "target",
-                f"{name}: {pluralize(len(target.classes), 'class', 'classes')}, {pluralize(target.test, 'test image')}",
+            classes = pluralize(len(target.classes), "class", "classes")
+            yield from _broken_fact(
+                "target", [f"{name}: {classes}", pluralize(target.test, "test image")], style, width
             )
         skipped = info.source.skipped + sum(target.skipped for target in info.targets)
         if skipped:
             yield style.fact("skipped", f"{skipped:,} unreadable images", style.warning)
+
+
+def _broken_fact(label: str, parts: Sequence[str], style: Style, width: int, separator: str = ", ") -> Iterator[Text]:
+    """Yield a fact of some parts: on one line, or a line each where they are too wide for it."""
+    text = separator.join(parts)
+    if len(text) <= width - LABEL or width < NARROW:
+        yield style.fact(label, text)
+        return
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        yield style.fact("" if index else label, part if index == last else f"{part}{separator.rstrip()}")
 
 
 def _worker_lines(heartbeat: Heartbeat, style: Style, width: int, *, fresh: bool) -> Iterator[Text]:
@@ -253,11 +262,29 @@ def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
 
 
-def model_lines(curve: ReliabilityCurve, style: Style, width: int, height: int, about: str = "") -> list[Text]:
+def reliability_word(reliability: Reliability | None, *, any_significant: bool) -> str:
+    """Return the word for the reliability of a ranking, as every screen has it.
+
+    Args:
+        reliability: of the order; None or not finite where it is unknown.
+        any_significant: a group of the ranking has a significant influence, though the order may not be reliable.
+    """
+    if reliability is None or not isfinite(reliability.value):
+        return "unknown"
+    grade = reliability_grade(reliability)
+    if grade != "noise":
+        return grade
+    return "uncertain" if any_significant else "NOISE"
+
+
+def model_lines(
+    curve: ReliabilityCurve, style: Style, width: int, height: int, about: str = "", *, any_significant: bool | None
+) -> list[Text]:
     """Return the reliability of the ranking with its forecast, and the accuracies of the models.
 
     Args:
         curve: reliability by number of models.
+        any_significant: a group of the ranking has a significant influence; None as long as that is not known.
         style: colours and signs.
         width: of the lines.
         height: of the plot.
@@ -270,9 +297,13 @@ def model_lines(curve: ReliabilityCurve, style: Style, width: int, height: int, 
         lines = [title, Text(why, style=style.quiet)]
     else:
         last = curve.measured[-1][1]
-        word = reliability_grade(last)
-        word = "uncertain" if word == "noise" else word
-        title.append(f"  {with_interval(last.value, last.low, last.high)}, {word}", style="not bold")
+        word = reliability_word(last, any_significant=bool(any_significant))
+        is_open = any_significant is None and reliability_grade(last) == "noise"
+        interval = with_interval(last.value, last.low, last.high)
+        title.append(
+            f"  {interval}" if is_open else f"  {word}: {interval}",
+            f"not bold {style.warning}" if word == "NOISE" else "not bold",
+        )
         lines = [title, *reliability_chart(curve, width, height, style)]
         if curve.models_needed:
             needed, low, high = curve.models_needed

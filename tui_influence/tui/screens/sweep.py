@@ -30,8 +30,8 @@ class SweepScreen(ModeScreen):
     BINDINGS = bindings("sweep")
 
     def queries(self) -> Iterable[AnyQuery]:
-        """Ask how the reliability grew."""
-        return (self.state.reliability,)
+        """Ask how the reliability grew, and for the ranking, which may have significant groups without it."""
+        return (self.state.reliability, self.state.ranking)
 
     def body(self) -> ComposeResult:
         """Lay out the summary of the run, and of its models."""
@@ -60,7 +60,9 @@ class SweepScreen(ModeScreen):
             question = self.state.question
             about = ", ".join(part for part in (question.target, question.target_class) if part)
 
-            drawn = model_lines(growth, style, min(half, 90), tall, about)
+            ranking = state.ranking.value if not state.ranking.is_stale else None
+            significant = None if ranking is None else not ranking.report.is_noise()
+            drawn = model_lines(growth, style, min(half, 90), tall, about, any_significant=significant)
             for line in drawn:
                 line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
             self.query_one("#models", IncrementalText).show(drawn)

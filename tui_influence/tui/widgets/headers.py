@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_influence.analysis.question import Question
-from tui_influence.influence.types import reliability_grade
 from tui_influence.render.format import plain
+from tui_influence.render.run import reliability_word
 from tui_influence.render.style import Style
 from tui_influence.text import pluralize
 from tui_influence.tui.state import PROBE_TRAITS, RunState
@@ -98,13 +98,12 @@ def _reliability(state: RunState, width: int) -> Text:
 
 def _reliability_words(report: "RankReport", style: Style) -> Text:
     reliability = report.ranking.reliability
-    if report.is_noise():
+    word = reliability_word(reliability, any_significant=not report.is_noise())
+    if word == "NOISE":
         return Text("NOISE, not a result", style=style.warning)
-    if reliability is None:
+    if reliability is None or word == "unknown":
         return Text("reliability unknown", style=style.quiet)
-    word = reliability_grade(reliability)
-    word = "uncertain" if word == "noise" else word
-    return Text(f"reliability {reliability.value:z.2f}, {word}")
+    return Text(f"reliability {word}: {reliability.value:z.2f}")
 
 
 def _reliability_number(report: "RankReport") -> str:
