@@ -76,7 +76,7 @@ def test_a_sweep_outlives_the_app_and_the_terminal(here, terminal, tmp_path_fact
     terminal.start("explore", root)
     terminal.wait(lambda text: "RUNNING" in text and "models an hour" in text)
     terminal.keys("q")
-    terminal.wait(lambda text: "the sweep goes on in the background" in text and "ended 0" in text)
+    terminal.wait(lambda text: "the sweep (pid" in text and "goes on in the background" in text and "ended 0" in text)
     assert status(root)["state"] == "running"
     second = Terminal(tmp_path_factory.mktemp("second") / "socket", 40, 12)
     try:

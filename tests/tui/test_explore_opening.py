@@ -1,13 +1,17 @@
 import json
+import os
+import re
 import shutil
 
 import pytest
 
+from tests.tui.prunings import make_pruning, make_verification
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
 from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
+from tui_influence.tui.messages import Preparing
 from tui_influence.tui.run_list import is_run, list_runs
 
 
@@ -130,8 +134,33 @@ async def test_leaving_a_sweep_that_runs_says_that_it_goes_on(tmp_path):
     async with exploring(tmp_path / "run") as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         await pilot.press("q")
-    assert "the sweep goes on in the background" in app.return_value
+    assert re.match(r"the sweep \(pid \d+\) goes on in the background; ", app.return_value)
     assert f"tinfl explore {tmp_path}/run" in app.return_value
+
+
+async def test_leaving_names_a_pruning_and_a_counterfactual_that_are_trained(tmp_path):
+    paths = make_run(tmp_path / "run")
+    make_pruning(paths, trained=9, state=State.RUNNING)
+    make_pruning(paths, "small", ks=(2,))
+    make_verification(paths, 3, trained=2, state=State.RUNNING)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await pilot.press("q")
+    pid = f"(pid {os.getpid()})"
+    runs = f"the counterfactual example-3 {pid} and the pruning main {pid}"
+    assert app.return_value == f"{runs} go on in the background; come back: tinfl explore {tmp_path}/run"
+
+
+async def test_each_start_is_warned_of_before_the_app_is_left(tmp_path):
+    make_run(tmp_path / "run")
+    async with exploring(tmp_path / "run") as (app, pilot):
+        for start in ("first", "second"):
+            root = tmp_path / start
+            app.state.preparing[root] = f"packing the {start}"
+            await pilot.press("q")
+            await until(pilot, lambda start=start: f"Still being started: packing the {start}" in words(app))
+            app.post_message(Preparing(app.state, root, ""))
+            await until(pilot, lambda: not app.state.preparing)
+        assert app.return_value is None
 
 
 async def test_a_heartbeat_alone_is_a_run(tmp_path):

@@ -38,7 +38,7 @@ from tui_influence.tui.messages import (
 from tui_influence.tui.operations import RunOperations, run_command
 from tui_influence.tui.palette import ActionCommands
 from tui_influence.tui.queries import QueryRunner
-from tui_influence.tui.run_list import RunSummary, is_run, list_runs
+from tui_influence.tui.run_list import ActiveRun, RunSummary, active_retrainings, enumerate_runs, is_run, list_runs
 from tui_influence.tui.screens.base import ModeScreen
 from tui_influence.tui.screens.dialogs import HelpScreen
 from tui_influence.tui.screens.image import ImageScreen
@@ -185,15 +185,20 @@ class ExploreApp(App[str]):
         if message.text:
             message.state.preparing[message.root] = message.text
         else:
-            message.state.preparing.pop(message.root, None)
+            self._end_preparation(message.state, message.root)
         self._show()
 
     @on(Started)
     def _take_start(self, message: Started) -> None:
-        message.state.preparing.pop(message.run.root, None)
+        self._end_preparation(message.state, message.run.root)
         if message.state is self.state:
             self.operations.note_start(message)
             self._change_state()
+
+    def _end_preparation(self, state: RunState, root: Path) -> None:
+        state.preparing.pop(root, None)
+        if not state.preparing:
+            self._is_leaving = False  # a run that is started later is warned of again
 
     @on(Result)
     def _take_result(self, message: "Result[Any, Any]") -> None:
@@ -353,20 +358,20 @@ class ExploreApp(App[str]):
         self._show()
 
     async def action_quit(self) -> None:
-        """Leave; what runs goes on, and the last line says so. What is still being started would not: ask again."""
+        """Leave; active runs go on, and the last line names them. One that is being started would not: warn first."""
         step = next(iter(self.state.preparing.values()), "")
         if step and not self._is_leaving:
             self._is_leaving = True
-            text = f"Still being started: {printable(step, 200)}. <app.quit> again leaves, and nothing is begun."
+            text = f"Still being started: {printable(step, 200)}. <app.quit> again to quit; the run will not start."
             self.notify(keys_of(self).put_into(text), severity="warning", markup=False)
             return
-        overview = self.state.overview
-        if overview is None or not overview.is_active:
-            self.exit("")
-            return
-        pid = f" (pid {overview.owner.pid})" if overview.owner else ""
-        command = printable(run_command("explore", self.state.root))
-        self.exit(f"the sweep goes on in the background{pid}; come back: {command}")
+        overview, root = self.state.overview, self.state.root
+        sweep = [ActiveRun("the sweep", overview.owner)] if overview is not None and overview.is_active else []
+        active = [*sweep, *active_retrainings(root)]
+        verb = "goes" if len(active) == 1 else "go"
+        command = printable(run_command("explore", root))
+        line = f"{enumerate_runs(active)} {verb} on in the background; come back: {command}"
+        self.exit(line if active else "")
 
 
 def _scope(screen: Screen[Any]) -> str:

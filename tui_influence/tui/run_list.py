@@ -1,12 +1,15 @@
-"""The runs of a folder. Reads a few small files of each."""
+"""The runs of a folder, and the active retrainings of a sweep. Reads a few small files of each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tui_influence.errors import ResultsError
-from tui_influence.runs.heartbeat import State
+from tui_influence.pruning.options import counterfactual_example
+from tui_influence.runs.heartbeat import ACTIVE, State, observe
 from tui_influence.runs.overview import overview
+from tui_influence.runs.ownership import Owner
 from tui_influence.store.files import to_results_error
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -37,6 +40,19 @@ class RunSummary:
     silent: bool = False
 
 
+@dataclass(frozen=True)
+class ActiveRun:
+    """A run that goes on when the app is left.
+
+    Attributes:
+        name: such as "the pruning main".
+        owner: its supervisor, if known.
+    """
+
+    name: str
+    owner: Owner | None = None
+
+
 def is_run(root: Path) -> bool:
     """Return whether a directory is a run, or was one, or is becoming one."""
     paths = Paths(root)
@@ -62,6 +78,28 @@ def list_runs(folder: Path) -> list[RunSummary]:
         raise ResultsError(f"{where}: neither a results directory (no run.json in it) nor a folder of such")
     directories.sort(key=_last_active, reverse=True)
     return [_summary(root) for root in directories[:MAX_RUNS]]
+
+
+def active_retrainings(sweep: Path) -> list[ActiveRun]:
+    """Return the prunings and counterfactuals of a sweep that are being trained, whoever has started them."""
+    roots, _ = attempt(lambda: sorted(entry for entry in Paths(sweep).prunings.iterdir() if entry.is_dir()))
+    observed = [(root, attempt(partial(observe, Paths(root)))[0]) for root in (roots or ())[:MAX_RUNS]]
+    return [
+        ActiveRun(_name(root), state_and_owner[2])
+        for root, state_and_owner in observed
+        if state_and_owner is not None and state_and_owner[0] in ACTIVE
+    ]
+
+
+def enumerate_runs(runs: Sequence[ActiveRun]) -> str:
+    """Return runs in words, each with the process of its supervisor."""
+    names = [f"{run.name} (pid {run.owner.pid})" if run.owner is not None else run.name for run in runs]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _name(root: Path) -> str:
+    kind = "pruning" if counterfactual_example(root.name) is None else "counterfactual"
+    return f"the {kind} {printable(root.name, 60)}"
 
 
 def _summary(root: Path) -> RunSummary:
