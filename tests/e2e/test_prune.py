@@ -218,7 +218,7 @@ def test_a_pruning_is_begun_in_the_app_and_outlives_it(sweep, terminal):
     terminal.start("explore", sweep)
     terminal.wait(lambda text: "12 of 12 models" in text)
     terminal.keys("4")
-    terminal.wait(lambda text: "a pruning, main: not begun" in text and "65 retrainings" in text)
+    terminal.wait(lambda text: "main: a new pruning" in text and "65 retrainings" in text)
     terminal.keys("d")
     terminal.wait(lambda text: "Drop how many classes?" in text and "3,6,12,18" in text)
     terminal.keys("C-u")

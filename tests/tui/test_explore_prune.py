@@ -49,7 +49,7 @@ async def test_a_sweep_without_a_pruning_shows_what_would_be_retrained_and_write
         await proposed(app, pilot)
         await until(pilot, lambda: "retrainings of 13 arms" in screen_text(app))
         said = words(app)
-    for part in ("a pruning, main: not begun", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms",
+    for part in ("main: a new pruning", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms",
                  "then the baselines", "300 at most", "5 of each arm, up to 20",
                  "digits, margin, difference, 40 models", "at the sweep's rate",
                  "forecast gain of dropping the lowest"):  # fmt: skip
@@ -384,7 +384,7 @@ async def test_prunings_are_chosen_by_name_and_another_is_begun(pruned):
         app.screen.query_one("Input").value = "third"
         await pilot.press("enter")
         await proposed(app, pilot)
-        await until(pilot, lambda: "a pruning, third: not begun" in screen_text(app))
+        await until(pilot, lambda: "third: a new pruning" in screen_text(app))
 
 
 def damage(own, kind: str) -> None:
@@ -480,3 +480,16 @@ async def test_the_detail_of_an_arm_is_complete_at_120_columns_in_either_unit(pr
             assert all(any(f" {name} " in row for row in rows) for name in BODY)
             await pilot.press("o")
         assert table.current.group == "lowest 3"
+
+
+async def test_where_no_plan_can_be_made_only_the_pruning_and_the_reason_are_shown(pruned):
+    async with exploring(pruned.root) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("d")
+        app.screen.query_one("Input").value = "99"
+        await pilot.press("enter")
+        await until(pilot, lambda: "cannot drop 99 of 30 groups" in words(app))
+        text = screen_text(app)
+        assert "28 of 28 retrainings" in text
+        for guess in ("the usual number", "baselines", "as asked in Rank"):
+            assert guess not in text

@@ -373,26 +373,28 @@ class PruneScreen(QueryScreen):
         self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _proposal_lines(self, width: int) -> list[Text]:
-        """Return what is chosen, each with the key that changes it, and what that takes: models and time."""
+        """Return what is chosen, each with the key that changes it, and what that takes: models and time.
+
+        Without a plan, what a pruning would take over is not known: then only the reason is shown.
+        """
         state, pruning, style, keys = self.state, self.state.pruning, self.state.style, keys_of(self.app)
-        title = f"more retrainings for {pruning.name}" if pruning.exists else f"a pruning, {pruning.name}: not begun"
-        plan = plan_summary(state)
-        keys_of_choices = {label: keys.first(action) for label, action in _CHOICES.items()}
+        title = f"more retrainings for {pruning.name}" if pruning.exists else f"{pruning.name}: a new pruning"
         lines = [
             Text(plain(title, style.ascii)[:width], style="bold"),
-            *preparing_lines(state.preparing.get(pruning.run.root, ""), style),
-            *choice_lines(plan, keys_of_choices, style, width),
-            Text(),
+            *(self._state_lines(width) if pruning.exists else ()),
+            *preparing_lines("" if pruning.exists else state.preparing.get(pruning.run.root, ""), style),
         ]
         if state.overview is not None and not state.overview.finished:
-            lines.append(Text("no model has been recorded yet: there is nothing to rank by", style=style.quiet))
-        elif pruning.plan.error:
-            lines.append(Text(plain(pruning.plan.error, style.ascii), style=style.error))
-        elif pruning.plan.value is None:
-            lines.append(Text("working out what that comes to...", style=style.quiet))
-        else:
-            lines += cost_lines(plan, keys.first("prune.time"), style)
-        return lines
+            reason = "no model has been recorded yet: there is nothing to rank by"
+            return [*lines, Text(), Text(reason, style=style.quiet)]
+        if pruning.plan.error:
+            return [*lines, Text(), Text(plain(pruning.plan.error, style.ascii), style=style.error)]
+        if pruning.plan.value is None:
+            return [*lines, Text(), Text("planning the retrainings...", style=style.quiet)]
+        plan = plan_summary(state)
+        keys_of_choices = {label: keys.first(action) for label, action in _CHOICES.items()}
+        choices = choice_lines(plan, keys_of_choices, style, width)
+        return [*lines, *choices, Text(), *cost_lines(plan, keys.first("prune.time"), style)]
 
     def _state_lines(self, width: int) -> list[Text]:
         """Return the state of the pruning that is open."""
