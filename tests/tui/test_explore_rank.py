@@ -240,3 +240,14 @@ async def test_names_made_to_harm_do_none(tmp_path):
             await pilot.press("c", "escape", "t")
             await until(pilot, lambda: "one target" in screen_text(app))
             assert len(table._rows) == len(evil)
+
+
+async def test_a_filter_that_no_class_passes_says_so(tmp_path):
+    make_run(tmp_path / "run")
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("slash", "greater_than_sign", "greater_than_sign", "0")
+        await until(pilot, lambda: "no class matches" in screen_text(app))
+        assert "influence  " not in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: "no class matches" not in screen_text(app))

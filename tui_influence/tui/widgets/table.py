@@ -2,12 +2,6 @@
 
 The cursor and the marks are on rows, not on lines: when their order changes under them they go along, and the cursor
 stays where it was on the screen.
-
-The Rank mode's table: groups of one ranking, or of two side by side.
-
-The Probe mode's table: failures, the classes of a target, or pairs of images.
-
-The Prune mode's table: the arms of a pruning, or the target classes under one of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +51,10 @@ class TableLines(Protocol):
 
 class TableModel(Protocol):
     """The rows of a table, and how they are written."""
+
+    @property
+    def noun(self) -> str:
+        """The noun of a row."""
 
     @property
     def rows(self) -> Sequence[TableRow]:
@@ -215,6 +213,9 @@ class Table(ScrollView, can_focus=True):
         """Draw one line of the screen; the first is the header."""
         if self._model is None or self._width <= _MARGIN:
             return self._blank
+        if not self._rows and self._model.rows:  # a filter has left none
+            text = Text(f"no {self._model.noun} matches", self._style.quiet)
+            return self._strip(" " * _MARGIN, text, self._base) if y == 1 else self._blank
         if self._lines is None:
             self._lines = self._model.written(self._width - _MARGIN, self._style)
             self._strips.clear()
@@ -290,7 +291,17 @@ class ProbeTable(Table):
 
 
 class ArmTable(Table):
-    """Gains of arms, or of the classes of an arm; an index is its arm's among the results, or its class's."""
+    """Gains of arms, or of the classes of an arm; an index is its arm's among the results, or its class's.
+
+    Attributes:
+        openable: indices of the rows that can be opened.
+    """
+
+    openable: frozenset[int] = frozenset()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether a key does this now: the row under the cursor may have nothing to open."""
+        return action != "choose" or (self.current is not None and self.current.index in self.openable)
 
     help = (
         "Arms of a pruning. A line is an arm, and the bar is the 95% interval of what it gained over keeping "
