@@ -10,6 +10,7 @@ from textual.dom import DOMNode
 from textual.widgets import Static
 
 import tui_influence.tui
+from tests.tui.prunings import make_pruning, measured
 from tests.tui.runs import exploring, make_run, ranked, screen_text, until, words
 from tui_influence.analysis.filtering import _COMPARISON, _RANKING
 from tui_influence.runs.heartbeat import State
@@ -17,7 +18,7 @@ from tui_influence.tui.actions import ACTIONS, BY_ID, MODES, actions_of
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.input import FILTER
 from tui_influence.tui.widgets.log_view import LogView
-from tui_influence.tui.widgets.table import ProbeTable, RankingTable
+from tui_influence.tui.widgets.table import ArmTable, ProbeTable, RankingTable
 
 
 def owners() -> dict[type[DOMNode], list[Binding]]:
@@ -103,7 +104,7 @@ async def test_help_and_palette_hold_the_actions_of_the_mode(tmp_path, mode):
 @pytest.mark.parametrize(
     ("mode", "begins", "own"),
     [
-        ("sweep", "The progress of the sweep", ""),
+        ("sweep", "The sweep\nIts progress", ""),
         ("rank", "A ranking", "The line above"),
         ("class", "Images of one class", "Larger images"),
         ("log", "The log of the run", "A line up, which ends following"),
@@ -181,11 +182,47 @@ async def test_an_open_image_explains_itself(tmp_path):
 
 
 def test_what_says_what_it_is_begins_with_that():
-    for owner in (RankingTable, LogView, ImageGrid, ProbeTable):
+    helpful = {owner for owner in owners() if isinstance(vars(owner).get("help"), str)}
+    for owner in helpful | {RankingTable, LogView, ImageGrid, ProbeTable, ArmTable}:
         title, stop, rest = owner.help.partition(". ")
         assert len(title) < 40
         assert stop
         assert rest
+
+
+def hint(app) -> str:
+    """The line of hints above the footer."""
+    return str(app.screen.query_one("#hint").content)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_hints_fit_and_name_only_keys_that_do_something(tmp_path, width):
+    paths = make_run(tmp_path / "run")
+    make_pruning(paths)
+    async with exploring(tmp_path / "run", (width, 40)) as (app, pilot):
+        assert "the sweep goes on" not in hint(app)
+        for mode in MODES:
+            await go(app, pilot, mode)
+            await until(pilot, lambda: hint(app))
+            assert len(hint(app)) <= 78
+            assert hint(app) in screen_text(app)
+            if mode in ("class", "prune"):
+                if mode == "prune":
+                    await measured(app, pilot)
+                assert ("v turns the view." in hint(app)) == (width < 120)
+        await pilot.press("1")
+
+
+async def test_hints_follow_what_a_pruning_allows(tmp_path):
+    paths = make_run(tmp_path / "run", state=State.RUNNING)
+    make_pruning(paths, state=State.RUNNING, trained=9)
+    async with exploring(tmp_path / "run") as (app, pilot):
+        await until(pilot, lambda: "q leaves, the sweep goes on." in hint(app))
+        await pilot.press("4")
+        await measured(app, pilot)
+        await until(pilot, lambda: "S stops." in hint(app))
+        assert "choose" not in hint(app)
+        assert "T trains" not in hint(app)
 
 
 async def test_every_footer_of_a_mode_shows_how_to_leave_at_80_columns(tmp_path):

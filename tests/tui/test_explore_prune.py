@@ -482,6 +482,18 @@ async def test_the_detail_of_an_arm_is_complete_at_120_columns_in_either_unit(pr
         assert table.current.group == "lowest 3"
 
 
+async def test_opening_is_offered_where_there_are_target_classes_to_open(pruned):
+    async with exploring(pruned.root) as (app, pilot):
+        table = await opened(app, pilot)
+        assert table.current.group == "keep everything"
+        await until(pilot, lambda: "enter Open" not in footer(app))
+        await pilot.press("down")
+        await until(pilot, lambda: "enter Open" in footer(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "gain of each target class" in screen_text(app))
+        assert "enter Open" in footer(app)
+
+
 async def test_where_no_plan_can_be_made_only_the_pruning_and_the_reason_are_shown(pruned):
     async with exploring(pruned.root) as (app, pilot):
         await opened(app, pilot)

@@ -47,6 +47,11 @@ class Keys:
         return _PLACEHOLDER.sub(lambda match: self.first(match[1]) if match[1] in BY_ID else match[0], text)
 
 
+def actions_in(text: str) -> list[str]:
+    """Return the ids of the actions whose keys a text names, as in `put_into`."""
+    return [action for action in _PLACEHOLDER.findall(text) if action in BY_ID]
+
+
 def shown_key(key: str) -> str:
     """Return a key as people write it, in ASCII where it is one: `/` for `slash`, `esc` for `escape`."""
     modifiers, plus, base = key.rpartition("+")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -15,7 +16,7 @@ from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
-from tui_influence.tui.keymap import keys_of
+from tui_influence.tui.keymap import actions_in, keys_of
 from tui_influence.tui.messages import ImagesNeeded, StateChanged
 from tui_influence.tui.operations import RunOperations
 from tui_influence.tui.screens.dialogs import ChooseScreen
@@ -24,12 +25,18 @@ from tui_influence.tui.state import AnyQuery, RunHandle, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 from tui_influence.tui.widgets.mode_bar import ModeBar
 
+WIDE = 120
+"""Cells from which on a screen shows its parts beside each other, as `app.tcss` has it."""
+_HINT = 78
+"""Cells of the hints at most."""
+
 
 class ModeScreen(Screen[None]):
     """A mode: shows a `RunState`, and says which of its queries have to be answered for that."""
 
     mode: ClassVar[str]
-    hint: ClassVar[str] = ""
+    hints: ClassVar[tuple[str, ...]] = ()
+    """Sentences for the first visit, the most helpful first; keys as action ids in angle brackets."""
 
     def __init__(self, state: RunState, operations: RunOperations) -> None:
         super().__init__()
@@ -54,7 +61,7 @@ class ModeScreen(Screen[None]):
         """Lay out bar, body, hint and footer."""
         yield ModeBar(self.state, self.mode)
         yield from self.body()
-        yield Static(keys_of(self.app).put_into(self.hint), id="hint", markup=False)
+        yield Static(id="hint", markup=False)
         yield Footer(show_command_palette=False)
 
     def body(self) -> ComposeResult:
@@ -64,6 +71,10 @@ class ModeScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show the state as far as it has been read."""
         self.show_state()
+
+    def on_resize(self) -> None:
+        """Give hints that fit."""
+        self._show_hint()
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another mode was shown."""
@@ -81,6 +92,28 @@ class ModeScreen(Screen[None]):
             return
         bars.first().show_state()
         self.show()
+        self._show_hint()
+
+    def hints_now(self) -> Iterable[str]:
+        """Return the hints that are true of the state, whether or not their keys do anything."""
+        return self.hints
+
+    def _show_hint(self) -> None:
+        """Show the hints whose keys all do something now, as many as fit on a line."""
+        if not self.is_mounted or not self.query("#hint"):  # on its way in, or out
+            return
+        hint, room = "", min(self.size.width - 2, _HINT)
+        for sentence in self.hints_now():
+            if all(self._is_offered(action) for action in actions_in(sentence)):
+                longer = f"{hint}  {keys_of(self.app).put_into(sentence)}".strip()
+                hint = longer if cell_len(longer) <= room else hint
+        line = self.query_one("#hint", Static)
+        if line.content != hint:
+            line.update(hint)
+
+    def _is_offered(self, action: str) -> bool:
+        scope, name = action.split(".", 1)
+        return scope != self.scope or self.is_possible(name.replace("-", "_"))
 
     def show(self) -> None:
         """Draw this mode's part of the state."""

@@ -20,9 +20,10 @@ class LogScreen(ModeScreen):
 
     mode = "log"
     AUTO_FOCUS = "LogView"
-    hint = (
-        "<log.follow> follows or stays.  <log.search> searches, <log.next> and <log.previous> go on.  "
-        "<log.level> hides what is no problem."
+    hints = (
+        "<log.follow> toggles following.",
+        "<log.search> searches, <log.next> and <log.previous> go on.",
+        "<log.level> filters by level.",
     )
     BINDINGS = bindings("log")
 

@@ -44,9 +44,11 @@ class ProbeScreen(QueryScreen):
         "<probe.view> turns from one to the next, <probe.target-class> chooses a class of the target, <probe.driver> "
         "one of the source."
     )
-    hint = (
-        "<probe.view> turns the view.  <probe.target-class> chooses a class, <probe.driver> what one source class "
-        "drives.  <table.choose> opens.  <app.help> help."
+    hints = (
+        "<probe.view> turns the view.",
+        "<probe.target-class> chooses a class, <probe.driver> a source class.",
+        "<table.choose> opens.",
+        "<app.help> help.",
     )
     BINDINGS = bindings("probe")
 

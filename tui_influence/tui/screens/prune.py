@@ -40,7 +40,7 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import attempt
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.operations import RunOperations, plan_summary
-from tui_influence.tui.screens.base import QueryScreen
+from tui_influence.tui.screens.base import WIDE, QueryScreen
 from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState, marked_classes
 from tui_influence.tui.widgets.incremental_text import IncrementalText
@@ -58,7 +58,6 @@ _CHOICES = {
 _SEEDS = (3, 5, 10, 20, 50)
 
 
-_WIDE = 120
 _VIEWS = ("arms", "curve", "forecast")
 
 
@@ -74,9 +73,14 @@ class PruneScreen(QueryScreen):
         "retrainings. Baselines drop what a single model trained on everything makes least use of: they show what "
         "thousands of models buy. Another network, transfer or number of epochs is for `tinfl prune`."
     )
-    hint = (
-        "<prune.numbers>, <prune.list>, <prune.seeds>, <prune.baselines> choose, <prune.train> trains.  "
-        "<prune.view> turns the view, <prune.output> the unit, <prune.name> the pruning.  <app.help> help."
+    hints = (
+        "<prune.numbers>, <prune.list>, <prune.seeds>, <prune.baselines> choose.",
+        "<prune.train> trains.",
+        "<prune.stop> stops.",
+        "<prune.view> turns the view.",
+        "<prune.output> changes the unit.",
+        "<prune.name> another pruning.",
+        "<app.help> help.",
     )
     BINDINGS = bindings("prune")
 
@@ -195,7 +199,7 @@ class PruneScreen(QueryScreen):
         if action == "export":
             return self._has_results
         if action == "view":
-            return self._has_results and self.size.width < _WIDE  # wider, all of it is shown
+            return self._has_results and self.size.width < WIDE  # wider, all of it is shown
         if action == "output":
             return self._has_results or pruning.is_proposed
         return super().allows(action)
@@ -331,8 +335,7 @@ class PruneScreen(QueryScreen):
     async def _open_row(self, message: Table.Chosen) -> None:
         result = self._result()
         if self._opened_arm is None:
-            measured = self.state.pruning.arms.value
-            if measured is not None and measured.results[message.index].by_class:
+            if message.index in self.query_one(ArmTable).openable:
                 self._opened_arm = message.index
                 self.show()
             return
@@ -344,6 +347,7 @@ class PruneScreen(QueryScreen):
     @on(Table.CursorMoved)
     def _follow_cursor(self) -> None:
         self._show_detail()
+        self.refresh_bindings()  # not every row can be opened
 
     @property
     def _has_results(self) -> bool:
@@ -414,7 +418,7 @@ class PruneScreen(QueryScreen):
     def _show_results(self) -> None:
         state, pruning = self.state, self.state.pruning
         width, style = self.size.width - 2, state.style
-        wide = self.size.width >= _WIDE
+        wide = self.size.width >= WIDE
         lines = self._state_lines(width)
         measured = pruning.arms.value
         if pruning.arms.error:
@@ -464,6 +468,9 @@ class PruneScreen(QueryScreen):
             arm_gains(measured, self._quantity) if result is None else class_gains(measured, result, self._quantity)
         )
         table = self.query_one(ArmTable)
+        table.openable = frozenset(
+            row.index for row in self._table_model.rows if result is not None or measured.results[row.index].by_class
+        )
         table.styles.max_height = len(self._table_model.rows) + 1  # the detail of the line is right below
         table.show(self._table_model, self._table_model.rows, style, follow=same)
         self._show_detail()

@@ -32,9 +32,10 @@ class RankScreen(QueryScreen):
 
     mode = "rank"
     AUTO_FOCUS = "RankingTable"
-    hint = (
-        "<rank.filter> filters: name, >0.1, q<0.05.  <rank.target>, <rank.target-class>, <rank.versus>, "
-        "<rank.estimator>, <rank.output> change the question.  <app.help> help."
+    hints = (
+        "<rank.filter> filters: name, >0.1, q<0.05.",
+        "<rank.target>, <rank.target-class>, <rank.versus>, <rank.estimator>, <rank.output> change the question.",
+        "<app.help> help.",
     )
     BINDINGS = bindings("rank")
 

@@ -18,11 +18,10 @@ from tui_influence.render.format import plain
 from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
-from tui_influence.tui.screens.base import QueryScreen
+from tui_influence.tui.screens.base import WIDE, QueryScreen
 from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
-_WIDE = 120
 _TALL = 32
 _SAMPLE_ROWS = 10
 
@@ -43,9 +42,11 @@ class ClassScreen(QueryScreen):
 
     mode = "class"
     AUTO_FOCUS = "#moved"
-    hint = (
-        "<grid.open> opens an image.  <class.next> and <class.previous> go through the classes, "
-        "<class.choose> picks one.  <class.view> turns to the target classes."
+    hints = (
+        "<grid.open> opens an image.",
+        "<class.next>, <class.previous> change the class, <class.choose> picks one.",
+        "<class.view> turns the view.",
+        "<app.help> help.",
     )
     BINDINGS = bindings("class")
 
@@ -96,7 +97,7 @@ class ClassScreen(QueryScreen):
         if reason:
             empty.update(plain(reason, state.style.ascii))
             return
-        wide = self.size.width >= _WIDE
+        wide = self.size.width >= WIDE
         self.query_one("#moved").display = wide or not self._shows_classes
         self.query_one("#class-detail").display = wide or self._shows_classes
         self._show_heading()
@@ -108,7 +109,7 @@ class ClassScreen(QueryScreen):
         if action in ("next", "previous", "choose"):
             return self.state.ranking.value is not None
         if action == "view":
-            return self.size.width < _WIDE
+            return self.size.width < WIDE
         return super().allows(action)
 
     def action_next(self) -> None:

@@ -9,11 +9,9 @@ from tui_influence.render.run import model_lines, run_summary
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import run_command
-from tui_influence.tui.screens.base import ModeScreen
+from tui_influence.tui.screens.base import WIDE, ModeScreen
 from tui_influence.tui.state import AnyQuery
 from tui_influence.tui.widgets.incremental_text import IncrementalText
-
-_WIDE = 120
 
 
 class SweepScreen(ModeScreen):
@@ -21,13 +19,18 @@ class SweepScreen(ModeScreen):
 
     mode = "sweep"
     help = (
-        "The progress of the sweep, read from the run's files: leaving changes nothing, and a sweep that "
-        "runs goes on. Time left is an estimate, with the range it may fall in. Reliability is how far a second sweep "
-        "would order the classes alike; the curve goes on as a forecast. A model that was given up is tried again by "
+        "The sweep. Its progress is read from the run's files: leaving changes nothing, and a sweep that runs goes on. "
+        "Time left is an estimate, with the range it may fall in. Reliability is how similarly a second sweep would "
+        "rank the classes; the curve goes on as a forecast. A model that was given up is tried again by "
         "<sweep.resume>."
     )
-    hint = "<app.rank> shows which classes help or hurt.  <app.quit> leaves, the sweep goes on.  <app.help> the keys."
     BINDINGS = bindings("sweep")
+
+    def hints_now(self) -> Iterable[str]:
+        """Return the hints; that a sweep goes on is said of one that is active."""
+        yield "<app.rank> shows which classes help or hurt."
+        yield "<app.quit> leaves, the sweep goes on." if self.state.sweep.is_active else "<app.quit> leaves."
+        yield "<app.help> the keys."
 
     def queries(self) -> Iterable[AnyQuery]:
         """Ask how the reliability grew, and for the ranking, which may have significant groups without it."""
@@ -46,7 +49,7 @@ class SweepScreen(ModeScreen):
     def show(self) -> None:
         """Draw both parts for the room there is."""
         width, height = self.size.width, self.size.height
-        wide = width >= _WIDE
+        wide = width >= WIDE
         half = width // 2 - 5 if wide else width - 6  # margins, and room for a scroll bar
         state = self.state
         lines = run_summary(
