@@ -91,7 +91,7 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
 
         await pilot.press("enter")
         await until(pilot, lambda: "without it" in screen_text(app))
-        assert "shark hurts it most image 1 of 2 that models get wrong" in words(app)
+        assert "source class shark hurts it most image 1 of 2 that models get wrong" in words(app)
         assert "with shark" in words(app)
         assert "classes that drive it" in words(app)
         await pilot.press("right")
@@ -111,11 +111,11 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
 
 async def test_a_class_opens_as_images_by_what_drives_them_and_a_source_class_by_what_it_drives(zoo):
     async with exploring(zoo, (140, 40)) as (app, pilot):
-        await turned(app, pilot, ProbeKind.PARTS)
+        await turned(app, pilot, ProbeKind.SUBPOPULATIONS)
         assert {"bird", "swift", "ostrich"} <= set(line_of_cursor(app).split())
         await pilot.press("enter")
         await answered(app, pilot)
-        grid = app.screen.query_one("#parts", ImageGrid)
+        grid = app.screen.query_one("#subpopulations", ImageGrid)
         await until(pilot, lambda: grid.tiles and not grid.missing() and app.focused is grid)
         titles = [line for line in screen_text(app).splitlines() if "driven by " in line and ": " in line]
         names = [title.partition("driven by ")[2].partition(":")[0] for title in titles]
@@ -255,7 +255,7 @@ async def test_every_look_says_the_same(zoo, options):
             await turned(app, pilot, view)
             await until(pilot, lambda said=said: said in words(app))
             assert "ascii" not in options or screen_text(app).isascii()
-        await turned(app, pilot, ProbeKind.PARTS)
+        await turned(app, pilot, ProbeKind.SUBPOPULATIONS)
         await pilot.press("enter")
         await until(pilot, lambda: "driven by ostrich" in words(app))
         assert "ascii" not in options or screen_text(app).isascii()

@@ -146,7 +146,7 @@ async def test_two_rankings_and_the_help_are_those_of_the_golden_files(tmp_path,
         await go(app, pilot, "rank")
         await pilot.press("v", "down", "enter")
         await until(pilot, lambda: app.state.comparison.value is not None)
-        await check(app, pilot, GOLDEN / f"done_versus_{size[0]}x{size[1]}.txt")
+        await check(app, pilot, GOLDEN / f"done_comparison_{size[0]}x{size[1]}.txt")
         await pilot.press("slash", "f1")
         await check(app, pilot, GOLDEN / f"done_help_{size[0]}x{size[1]}.txt")
 
@@ -175,7 +175,7 @@ async def test_probes_are_those_of_the_golden_files(tmp_path, size):
 
 
 def test_no_golden_file_is_left_over():
-    runs = {**RUNS, "done": [*RUNS["done"], "versus", "help", "arm", "lost"], "probed": PROBED}
+    runs = {**RUNS, "done": [*RUNS["done"], "comparison", "help", "arm", "lost"], "probed": PROBED}
     names = {f"{kind}_{mode}_{w}x{h}.txt" for kind, modes in runs.items() for mode in modes for w, h in SIZES}
     assert {path.name for path in GOLDEN.iterdir()} == names
 

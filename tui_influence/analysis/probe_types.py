@@ -203,7 +203,7 @@ class ClassSubpopulations:
     @property
     def n_assigned(self) -> int:
         """Number of examples that are assigned to a group."""
-        return sum(len(part.members) for part in self.subpopulations)
+        return sum(len(subpopulation.members) for subpopulation in self.subpopulations)
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ class ProbeKind(StrEnum):
     """A kind of probe, by the name of its command."""
 
     FAILURES = "failures"
-    PARTS = "subpops"
+    SUBPOPULATIONS = "subpops"
     LEAKS = "leaks"
 
 

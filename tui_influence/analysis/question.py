@@ -46,10 +46,10 @@ class Question:
         verb: str = "rank",
         *,
         source: str | None = None,
-        versus: "Question | None" = None,
+        comparison: "Question | None" = None,
     ) -> str:
         """Return the command line that asks the same, ready to be pasted into a shell; arguments as in `arguments`."""
-        return shlex.join(["tinfl", *self.arguments(results, verb, source=source, versus=versus)])
+        return shlex.join(["tinfl", *self.arguments(results, verb, source=source, comparison=comparison)])
 
     def arguments(
         self,
@@ -57,7 +57,7 @@ class Question:
         verb: str = "rank",
         *,
         source: str | None = None,
-        versus: "Question | None" = None,
+        comparison: "Question | None" = None,
     ) -> list[str]:
         """Return the words after `tinfl` that ask the same.
 
@@ -65,7 +65,7 @@ class Question:
             results: the results directory.
             verb: `rank`, or `show` for images.
             source: the source class that `show` is about.
-            versus: the question that it is compared with, made by `compared_with`.
+            comparison: the question that it is compared with, made by `compared_with`.
         """
         plain = Question()
         options = {
@@ -73,8 +73,8 @@ class Question:
             "--target": self.target,
             "--class": self.target_class,
             "--example": self.example,
-            "--compare-target": versus.target if versus else None,
-            "--compare-class": versus.target_class if versus else None,
+            "--compare-target": comparison.target if comparison else None,
+            "--compare-class": comparison.target_class if comparison else None,
             "--estimator": self.estimator if self.estimator != plain.estimator else None,
             "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
             "--split": self.split if self.split != plain.split else None,
@@ -99,13 +99,13 @@ class ComparisonChoices:
     questions: tuple[Question | None, ...]
 
 
-def comparison_choices(info: RunInfo, question: Question, versus: Question | None) -> ComparisonChoices:
+def comparison_choices(info: RunInfo, question: Question, comparison: Question | None) -> ComparisonChoices:
     """Return what a question can be compared with: other targets, then classes, those of its own target first.
 
     Args:
         info: the run.
         question: the question.
-        versus: what it is compared with now; then comparing with nothing comes first.
+        comparison: what it is compared with now; then comparing with nothing comes first.
     """
     here = info.target_index(question.target)
     wholes = [(target, None) for target in range(len(info.targets))]
@@ -116,7 +116,7 @@ def comparison_choices(info: RunInfo, question: Question, versus: Question | Non
         for target, name in [*wholes, *parts]
         if (target, name) != (here, question.target_class)
     ]
-    none = [("nothing: one ranking alone", None)] if versus else []
+    none = [("nothing: one ranking alone", None)] if comparison else []
     names, questions = zip(*none, *choices, strict=True) if none or choices else ((), ())
     only = "This run has one target. Compare with which class?"
     return ComparisonChoices(
@@ -124,11 +124,11 @@ def comparison_choices(info: RunInfo, question: Question, versus: Question | Non
     )
 
 
-def carry_comparison(info: RunInfo, question: Question, versus: Question | None) -> Question | None:
+def carry_comparison(info: RunInfo, question: Question, comparison: Question | None) -> Question | None:
     """Return what a new question is compared with: the same as the old one, unless it is that itself."""
-    if versus is None:
+    if comparison is None:
         return None
-    carried = question.compared_with(versus.target, versus.target_class)
+    carried = question.compared_with(comparison.target, comparison.target_class)
     same = info.target_index(question.target) == info.target_index(carried.target)
     return None if same and question.target_class == carried.target_class else carried
 

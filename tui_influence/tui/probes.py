@@ -149,7 +149,7 @@ def _export_leaks(result: ProbeResult) -> ProbeExport:
 
 PROBES = {
     ProbeKind.FAILURES: Probe(_compute_failures, _view_failures, _export_failures),
-    ProbeKind.PARTS: Probe(_compute_subpopulations, _view_subpopulations, _export_subpopulations),
+    ProbeKind.SUBPOPULATIONS: Probe(_compute_subpopulations, _view_subpopulations, _export_subpopulations),
     ProbeKind.LEAKS: Probe(_compute_leaks, _view_leaks, _export_leaks),
 }
 """Every kind of probe, in the order of the Probe mode."""

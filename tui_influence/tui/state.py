@@ -232,7 +232,7 @@ class ProbeTraits:
 
 PROBE_TRAITS = {
     ProbeKind.FAILURES: ProbeTraits("Failures"),
-    ProbeKind.PARTS: ProbeTraits("Subpopulations", takes_source=True),
+    ProbeKind.SUBPOPULATIONS: ProbeTraits("Subpopulations", takes_source=True),
     ProbeKind.LEAKS: ProbeTraits("Leaks", uses_estimator=False),
 }
 """The properties of each kind of probe; `probes.PROBES` has its functions."""

@@ -23,7 +23,7 @@ def ranked(*arguments: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("versus", "alone"),
+    ("second", "alone"),
     [
         (["--compare-target", "letters"], ["--target", "letters"]),
         (["--compare-target", "letters", "--compare-class", "y"], ["--target", "letters", "--class", "y"]),
@@ -33,8 +33,8 @@ def ranked(*arguments: object) -> dict:
         (["--target", "letters", "--compare-class", "z"], ["--target", "letters", "--class", "z"]),
     ],
 )
-def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, versus, alone):
-    compared = ranked(root, "--estimator", "ridge", *versus)
+def test_the_second_side_is_the_ranking_that_its_own_question_gives(root, second, alone):
+    compared = ranked(root, "--estimator", "ridge", *second)
     second = ranked(root, "--estimator", "ridge", *alone)
     wanted = {row.pop("group"): row for row in second["rows"]}
     assert {row["group"]: row["second"] for row in compared["rows"]} == wanted
@@ -77,15 +77,15 @@ def test_what_cannot_be_compared_is_refused_in_a_line(root, arguments, code, rea
 
 
 @pytest.mark.parametrize(
-    ("question", "versus", "options"),
+    ("question", "second", "options"),
     [
         (Question("a", "-1", None, "all"), ("b", None), "--target=a --class=-1 --compare-target=b --split=all"),
         (Question("a"), ("a", "it's"), """--target=a --compare-target=a '--compare-class=it'"'"'s'"""),
         (Question(), (None, "y"), "--compare-class=y"),
     ],
 )
-def test_a_comparison_can_be_said_as_a_command(question, versus, options):
-    assert question.command("run", versus=question.compared_with(*versus)) == f"tinfl rank {options} -- run"
+def test_a_comparison_can_be_said_as_a_command(question, second, options):
+    assert question.command("run", comparison=question.compared_with(*second)) == f"tinfl rank {options} -- run"
 
 
 def test_a_csv_and_a_document_are_not_both_written_to_stdout(root, tmp_path):

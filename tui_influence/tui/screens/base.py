@@ -157,7 +157,7 @@ class ModeScreen(Screen[None]):
 
 
 _OUTPUTS = ("margin", "probability", "correct")
-_QUESTIONS = ("target", "target_class", "versus", "estimator", "output")
+_QUESTIONS = ("target", "target_class", "compare", "estimator", "output")
 
 
 class QueryScreen(ModeScreen):

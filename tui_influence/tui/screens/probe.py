@@ -79,7 +79,7 @@ class ProbeScreen(QueryScreen):
         yield field
         with Horizontal(id="probed"):
             yield ProbeTable(style)
-            yield ImageGrid(images, style, id="parts")
+            yield ImageGrid(images, style, id="subpopulations")
             yield ProbeDetail(images, id="probe-detail")
         yield Static(id="no-probe", classes="calm", markup=False)
 
@@ -118,10 +118,10 @@ class ProbeScreen(QueryScreen):
             self.query_one(ProbeTable).focus()
             return True
         probe, question = self.state.probe, self.state.question
-        if probe.kind is ProbeKind.PARTS and probe.source is not None:
+        if probe.kind is ProbeKind.SUBPOPULATIONS and probe.source is not None:
             self._choose_source(None)
             return True
-        if probe.kind is ProbeKind.PARTS and question.target_class is not None:
+        if probe.kind is ProbeKind.SUBPOPULATIONS and question.target_class is not None:
             self.ask(question.compared_with(None, None))
             return True
         return False
@@ -149,7 +149,7 @@ class ProbeScreen(QueryScreen):
         groups = self.info().source.groups
         none = ["none: the classes of the target"] if self.state.probe.source is not None else []
         self.choose(
-            "What does which of the source drive?",
+            "Images driven by which source class?",
             [*none, *groups],
             lambda index: self._choose_source(index - len(none) if index >= len(none) else None),
         )
@@ -190,7 +190,7 @@ class ProbeScreen(QueryScreen):
     def _choose_source(self, group: int | None) -> None:
         """Show what a source group drives, or the classes of the target."""
         probe = self.state.probe
-        probe.kind, probe.source = ProbeKind.PARTS, group
+        probe.kind, probe.source = ProbeKind.SUBPOPULATIONS, group
         self.changed()
 
     @on(Table.Chosen)
@@ -213,7 +213,7 @@ class ProbeScreen(QueryScreen):
     @on(ImageGrid.Opened)
     def _open_image(self, message: ImageGrid.Opened) -> None:
         if self._view is not None:
-            grid, tiles = self.query_one("#parts", ImageGrid), message.tiles
+            grid, tiles = self.query_one("#subpopulations", ImageGrid), message.tiles
             series = self._view.series([tile.index for tile in tiles])
             self.open_image(series, message.index, lambda index: grid.select(tiles[index]))
 
@@ -264,11 +264,11 @@ class ProbeScreen(QueryScreen):
 
     def _show_body(self, view: "ProbeView") -> None:
         model = self._table
-        table, grid = self.query_one(ProbeTable), self.query_one("#parts", ImageGrid)
+        table, grid = self.query_one(ProbeTable), self.query_one("#subpopulations", ImageGrid)
         table.display, grid.display = model is not None, model is None
         self.query_one("#probed").set_class(self.state.probe.kind is ProbeKind.LEAKS, "-pairs")
         if not isinstance(self.focused, Input) or model is None:
-            self.focus_on("ProbeTable" if model is not None else "#parts")
+            self.focus_on("ProbeTable" if model is not None else "#subpopulations")
         drawn = (view, self.state.style)
         if self._drawn != drawn:
             follow, self._drawn = bool(self._drawn), drawn
@@ -304,7 +304,7 @@ class ProbeScreen(QueryScreen):
         width, height = detail.room
         if result is None or self._view is None or not width:
             return
-        index, tile = self.query_one(ProbeTable).current_index, self.query_one("#parts", ImageGrid).current
+        index, tile = self.query_one(ProbeTable).current_index, self.query_one("#subpopulations", ImageGrid).current
         sources = (self._view, index if model is not None else tile, style, detail.room)
         if self._detail_sources == sources:
             return

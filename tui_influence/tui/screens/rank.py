@@ -34,7 +34,7 @@ class RankScreen(QueryScreen):
     AUTO_FOCUS = "RankingTable"
     hints = (
         "<rank.filter> filters: name, >0.1, q<0.05.",
-        "<rank.target>, <rank.target-class>, <rank.versus>, <rank.estimator>, <rank.output> change the question.",
+        "<rank.target>, <rank.target-class>, <rank.compare>, <rank.estimator>, <rank.output> change the question.",
         "<app.help> help.",
     )
     BINDINGS = bindings("rank")
@@ -145,7 +145,7 @@ class RankScreen(QueryScreen):
         self.query_one(RankingTable).unmark()
         self._show_question()
 
-    def action_versus(self) -> None:
+    def action_compare(self) -> None:
         """Choose what to compare with, or nothing."""
         state = self.state
         choice = comparison_choices(self.info(), state.question, state.comparison.question)
@@ -185,7 +185,7 @@ class RankScreen(QueryScreen):
     def action_command(self) -> None:
         """Copy the command that asks the same."""
         state = self.state
-        self.operations.copy_command(state.question.command(state.root, versus=state.comparison.question))
+        self.operations.copy_command(state.question.command(state.root, comparison=state.comparison.question))
 
     def _update_model(self) -> None:
         """Update the model of the table; another kind of model has other orders."""

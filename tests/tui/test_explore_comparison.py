@@ -193,7 +193,7 @@ def test_everything_but_the_question_itself_can_be_compared_with(root):
 
 
 @pytest.mark.parametrize(
-    ("asked", "versus", "kept"),
+    ("asked", "comparison", "kept"),
     [
         (Question(), None, None),
         (Question("letters"), Question("letters"), None),
@@ -202,5 +202,5 @@ def test_everything_but_the_question_itself_can_be_compared_with(root):
         (Question(estimator="ridge"), Question("letters"), Question("letters", estimator="ridge")),
     ],
 )
-def test_a_comparison_is_kept_as_long_as_its_sides_differ(root, asked, versus, kept):
-    assert carry_comparison(read_run_info(root), asked, versus) == kept
+def test_a_comparison_is_kept_as_long_as_its_sides_differ(root, asked, comparison, kept):
+    assert carry_comparison(read_run_info(root), asked, comparison) == kept
