@@ -76,7 +76,7 @@ async def test_stopping_asks_first_and_anything_but_yes_leaves_the_run_alone(tmp
         await until(pilot, lambda: "Stop the sweep?" in screen_text(app))
         text = screen_text(app)
         assert "Run: small, 40 of 60 models done" in text
-        assert "1 model in hand will be finished first" in text
+        assert "1 model in training will be finished first" in text
         assert "Command: tinfl stop" in text
         await pilot.press(answer)
         await until(pilot, lambda: "Stop the sweep?" not in screen_text(app))

@@ -151,7 +151,7 @@ async def test_what_is_retrained_is_shown_as_it_comes_and_at_last_whether_it_fli
         assert "does not change significantly" in text  # as 2 of 2 against 0 of 2 may be chance
         assert f"to stop it: esc, 4 Prune, n example-{example}, S" in text
         await pilot.press("v")
-        await until(pilot, lambda: "It is at work" in said(app))
+        await until(pilot, lambda: "It is running" in said(app))
         assert isinstance(app.screen, ImageScreen)
         train(own, read_arms(own), labels, 24, FLIPS)
         say(own, State.DONE, done=24, total=24)
@@ -199,14 +199,14 @@ async def test_one_that_stopped_is_gone_on_with_after_asking(sweep, monkeypatch)
     monkeypatch.setattr("tui_influence.tui.retrainings.start", lambda request, observer: started.append(request))
     async with exploring(sweep.root, WIDE) as (app, pilot):
         await at_example(app, pilot, 0)
-        await until(pilot, lambda: "STOPPED" in screen_text(app) and "v goes on with it" in screen_text(app))
+        await until(pilot, lambda: "STOPPED" in screen_text(app) and "v resumes it" in screen_text(app))
         await pilot.press("v")
         await until(pilot, lambda: "Resume the counterfactual?" in screen_text(app))
         assert "Run: example-0, 6 of 24 models done" in screen_text(app)
         await pilot.press("y")
         await until(pilot, lambda: "at work: the supervisor" in words(app))
         await pilot.press("escape", "q")  # would give up what is being started
-        await until(pilot, lambda: "Still being started: the supervisor. q again leaves" in said(app))
+        await until(pilot, lambda: "Still being started: the supervisor. q again to quit" in said(app))
         assert app.is_running
         may_begin.set()
         await until(pilot, lambda: started == [own.root] and not app.state.preparing)
@@ -223,7 +223,7 @@ async def test_read_only_shows_what_there_is_by_scrolling_and_in_ascii_and_start
             await pilot.pause(0.05)
             seen += words(app)
         assert "evaluate half" in seen
-        assert "goes on with it" not in seen
+        assert "resumes it" not in seen
         assert seen.isascii()
         assert "v Verify" not in footer(app)
         await pilot.press("v")

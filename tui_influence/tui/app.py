@@ -329,9 +329,8 @@ class ExploreApp(App[str]):
         """Explain what has the focus, and the keys of the screen."""
         self.push_screen(HelpScreen(explain(self.screen, _scope(self.screen), self.keys)))
 
-    def action_explain(self) -> None:
-        """Do so while a field has the keys, too."""
-        self.action_help()
+    action_explain = action_help
+    """The same action, under the key that also works while a field has the keys."""
 
     @on(ModeBar.Chosen)
     async def _go_to_mode(self, message: ModeBar.Chosen) -> None:

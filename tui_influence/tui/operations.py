@@ -93,12 +93,12 @@ class RunOperations:
             given_up, finished = "current models", "running tasks finish their current models first."
         else:
             hands = sum(1 for worker in overview.heartbeat.workers if worker.row) if overview.heartbeat else 0
-            given_up = f"{pluralize(hands, 'model')} in hand"
+            given_up = f"{pluralize(hands, 'model')} in training"
             finished = f"{given_up} will be finished first."
         cost = f"{given_up} given up, to be trained again later." if again else finished
         lines = [
             f"Run: {run.name}, {overview.finished:,} of {overview.total:,} models done",
-            f"Cost: {cost} Nothing that is recorded is lost; R goes on.",
+            f"Cost: {cost} Recorded models are kept; R resumes.",
         ]
 
         def stop() -> None:
@@ -260,7 +260,7 @@ class RunOperations:
         assert overview is not None
         if overview.is_active:
             text = (
-                "It is at work. To stop it: <image.close>, Prune (<app.prune>), "
+                "It is running. To stop it: <image.close>, Prune (<app.prune>), "
                 f"{run.root.name} (<prune.name>), <prune.stop>."
             )
             self._notify(keys_of(self._app).put_into(text))

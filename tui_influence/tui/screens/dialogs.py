@@ -15,7 +15,7 @@ from tui_influence.render.style import Style
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.help import Section
 from tui_influence.tui.keymap import keys_of
-from tui_influence.tui.widgets.input import NARROW, PATH, Field
+from tui_influence.tui.widgets.input import LIST_FILTER, PATH, Field
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -121,7 +121,7 @@ class ChooseScreen(ModalScreen[int | None]):
         """Lay out title, field and list."""
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Field(NARROW, placeholder="type to narrow")
+            yield Field(LIST_FILTER, placeholder="type to narrow")
             yield OptionList(compact=True)
 
     def on_mount(self) -> None:

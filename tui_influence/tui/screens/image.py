@@ -10,6 +10,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from tui_influence.analysis.names import group_noun
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.types import ImageSeries
 from tui_influence.render.counterfactual import counterfactual_lines
@@ -35,8 +36,8 @@ class ImageScreen(Screen[int]):
     help = (
         "One image of the target. Beside it are its label, what models predict with the class and without it, and the "
         "classes that help and hurt it most. <image.previous> and <image.next> go through the images. "
-        "<image.verify> puts the blame to the test: it retrains without the classes that hurt the image most, without "
-        "as many at random and with everything, and counts which models are right about it."
+        "<image.verify> retrains without the classes that hurt the image most, without as many at random and with "
+        "everything, and counts which models are right about it."
     )
     BINDINGS = bindings("image")
 
@@ -142,7 +143,7 @@ class ImageScreen(Screen[int]):
             return ""
         if overview.is_active:
             return f"to stop it: <image.close>, <app.prune> Prune, <prune.name> {root.name}, <prune.stop>"
-        return "" if overview.state is State.DONE and not overview.left else "<image.verify> goes on with it"
+        return "" if overview.state is State.DONE and not overview.left else "<image.verify> resumes it"
 
     def _group(self) -> str | None:
         group = self._series.groups[self._index]
@@ -155,7 +156,8 @@ class ImageScreen(Screen[int]):
             return Text(position, style=style.quiet)
         name = cut(plain(group, style.ascii), 40, style.ellipsis)
         role = f" {series.role}" if series.role else ""
-        return Text.assemble((f" {name}", "bold"), role, (f" {position}", style.quiet))
+        noun = group_noun(series.snapshot.info)
+        return Text.assemble((f" source {noun} ", style.quiet), (name, "bold"), role, (f" {position}", style.quiet))
 
     def action_next(self) -> None:
         """Go to the next image."""

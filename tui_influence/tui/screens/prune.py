@@ -247,7 +247,7 @@ class PruneScreen(QueryScreen):
             return
         many = pluralize(len(marked), "marked class", "marked classes")
         lists = [(marked_classes(kind, marked),) for kind in (ArmKind.DROP, ArmKind.KEEP)]
-        names = [f"drop the {many}", f"keep only the {many}", "no list of my own"]
+        names = [f"drop the {many}", f"keep only the {many}", "no list"]
 
         def act(index: int) -> None:
             self._choose(lists=[*lists, ()][index])
@@ -256,7 +256,7 @@ class PruneScreen(QueryScreen):
 
     def action_seeds(self) -> None:
         """Choose how often each arm is retrained."""
-        usual = "as many as an interval of +-1 point takes: 5, up to 20"
+        usual = "5 to 20, until the gain's interval is +-1 point"
         names = [usual, *(f"{seeds} of each arm" for seeds in _SEEDS)]
         values = (None, *_SEEDS)
         self.choose("How many retrainings?", names, lambda index: self._choose(seeds=values[index]))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tui_influence.tui.table_models import RankModel
 
 
-_NARROW = 60
+_SHORT = 60
+"""Cells of a line below which only what matters most is said."""
 
 
 def question_lines(
@@ -42,7 +43,7 @@ def question_lines(
     lines = [first, second]
     answers = (state.ranking.value, state.comparison.value)
     notes = [note for answer in answers if answer is not None for note in answer.warnings]
-    if notes and width >= _NARROW:
+    if notes and width >= _SHORT:
         lines.append(Text(style.cut(notes[0], width), style=style.warning))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
@@ -91,7 +92,7 @@ def _reliability(state: RunState, width: int) -> Text:
         return Text("working out the second...", style=style.warning)
     reports = (answer.report, comparison.value.report)
     noise = any(report.is_noise() for report in reports)
-    if width < _NARROW and not noise:
+    if width < _SHORT and not noise:
         return Text("")
     return Text(f"reliability {' and '.join(map(_reliability_number, reports))}", style=style.warning if noise else "")
 
@@ -140,7 +141,7 @@ _MIN_QUESTION = 16
 
 
 def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[Text]:
-    """Return two lines, and a third where something is wrong with the data.
+    """Return two lines: three where the summary leaves no room beside it, and one more on what is wrong with the data.
 
     Args:
         state: what is probed.
@@ -151,8 +152,9 @@ def probe_heading(state: RunState, summary: str, part: str, width: int) -> list[
     style, probe = state.style, state.probe
     lines = [_tabs_and_question(state, width)]
     if summary:
-        more = f"  {part}" if part else ""
-        lines.append(Text.assemble(plain(summary, style.ascii), (plain(more, style.ascii), style.quiet)))
+        first, second = plain(summary, style.ascii), Text(plain(part, style.ascii), style.quiet)
+        is_long = cell_len(first) + 2 + second.cell_len > width
+        lines += [Text(first), second] if part and is_long else [Text.assemble(first, "  ", second)]
     result, error = probe.query.value, probe.query.error
     notes = [error] if result is not None and error else []
     notes += result.notes if result is not None else ()

@@ -4,7 +4,7 @@ from textual import events
 from textual.widgets import Input
 
 FILTER = (
-    "The filter. Words with blanks between; every one must hold, and does as you type.\n"
+    "The filter. Words with blanks between; all must match; applied as you type.\n"
     "shark         part of a name, in upper or lower case\n"
     ">0.1          an influence above; also <-0.2, >= and <=\n"
     "|x|>0.1       of either sign\n"
@@ -20,7 +20,7 @@ FILTER = (
     "enter goes back to the table, <app.back> takes the filter away."
 )
 PROBE_FILTER = (
-    "The filter. Words with blanks between; every one must hold, and does as you type.\n"
+    "The filter. Words with blanks between; all must match; applied as you type.\n"
     "shark         part of a name: a class, a prediction, a source class or image\n"
     "<-0.1         an influence below; also >0.2, >= and <=\n"
     "q<0.05        significant (false discovery rate)\n"
@@ -32,7 +32,7 @@ SEARCH = (
     "The search. Part of a line, in upper or lower case; it is marked as you type. Enter goes back to the log, "
     "where <log.next> and <log.previous> go from hit to hit; <app.back> ends the search."
 )
-NARROW = "A list that narrows as you type part of a name. Enter takes the name that is lit."
+LIST_FILTER = "A list that narrows as you type part of a name. Enter takes the highlighted name."
 PATH = "A path, absolute or from where the app was started; ~ is your home. Enter writes the file."
 
 NUMBERS = (

@@ -23,8 +23,8 @@ class LogView(ScrollView, can_focus=True):
     scope = "lines"
     help = (
         "The log of the run. The newest line comes last. ! is a warning, X an error: a model that was given up, with "
-        "its reason. Who scrolls up is left there; <log.follow> goes back to the end and stays. <log.level> hides what "
-        "is no problem, <log.search> searches."
+        "its reason. Scrolling up stops following; <log.follow> goes back to the end and follows again. <log.level> "
+        "filters by level, <log.search> searches."
     )
     BINDINGS = bindings("lines")
 
