@@ -64,6 +64,7 @@ test = "{folder}/test.npz"
 kind = "{design}"
 models = {models}
 heldout = 0
+prior = 0
 
 [model]
 arch = "small-cnn"

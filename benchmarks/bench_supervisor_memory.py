@@ -53,6 +53,7 @@ test_per_class = 40
 kind = "fixed"
 models = {models}
 heldout = 0
+prior = 0
 [compute]
 devices = ["cpu"]
 workers_per_device = 2

@@ -38,6 +38,7 @@ test = "{root}/test.npz"
 [design]
 kind = "bernoulli"
 models = {models}
+prior = 0
 
 [model]
 arch = "small-cnn"

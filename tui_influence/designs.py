@@ -36,7 +36,7 @@ MAX_PLAN_BYTES = 1 << 30
 _ROW_BYTES = 400
 """Memory of a row besides its mask, which takes a byte a group."""
 
-_STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2}
+_STREAM = {Role.ESTIMATE: 1, Role.HELDOUT: 2, Role.PRIOR: 8}
 _SPLIT_STREAM = 3
 _SUBSET_STREAM = 4
 _ARM_STREAM, _DROP_STREAM, _TIE_STREAM = 5, 6, 7
@@ -98,7 +98,9 @@ class Design:
         return (1 << self.groups) - 2 - self.groups  # not: none, all, a single one
 
     def row(self, role: Role, index: int) -> Row:
-        """Return row `index` of `role`."""
+        """Return row `index` of `role`; a row of `prior` has every group."""
+        if role is Role.PRIOR:
+            return Row(role, index, np.ones(self.groups, dtype=bool), self._seed(role, index), index)
         if self.kind == "balanced" and role is Role.ESTIMATE:
             pair, second = divmod(index, 2)
             mask = self._balanced_mask(pair)
@@ -157,10 +159,11 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
     models = section.models + section.heldout
+    planned = models + section.prior
     max_models = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
-    if models > max_models:
+    if planned > max_models:
         raise ConfigError(
-            f"{models:,} models of {groups:,} groups are more than can be planned: at most {max_models:,}"
+            f"{planned:,} models of {groups:,} groups are more than can be planned: at most {max_models:,}"
         )
     if models > design.possible_masks:
         raise ConfigError(
@@ -170,12 +173,12 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     return design
 
 
-def schedule(design: Design, models: int, heldout: int) -> list[Row]:
-    """Return all rows of a sweep in training order: held-out rows are spread evenly among the others.
+def schedule(design: Design, models: int, heldout: int, prior: int = 0) -> list[Row]:
+    """Return all rows of a sweep in training order: the prior first, and held-out rows spread evenly among the others.
 
-    So the influences of a run that is stopped early can be checked, too.
+    So there is a ranking from the first minutes on, and the influences of a run that is stopped early can be checked.
     """
-    rows: list[Row] = []
+    rows = design.rows(Role.PRIOR, prior)
     n_heldout = 0
     for index in range(models):
         rows.append(design.row(Role.ESTIMATE, index))

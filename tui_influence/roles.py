@@ -12,6 +12,8 @@ class Role(StrEnum):
     """Its outputs are compared with those computed from the influences (LDS)."""
     ARM = "arm"
     """A retraining of a pruning, on groups that were chosen, not drawn."""
+    PRIOR = "prior"
+    """Trained on every group, for half the epochs; what it says about each group is where estimates start from."""
 
 
 class ArmKind(StrEnum):

@@ -34,6 +34,7 @@ test_per_class = 10
 kind = "fixed"
 models = {models}
 heldout = 2
+prior = 0
 
 [model]
 arch = "small-cnn"

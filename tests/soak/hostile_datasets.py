@@ -76,7 +76,7 @@ def _sound(data: Path, kind: str, rng: random.Random) -> Path:
         f'[run]\nname = "x"\n[source]\nkind = "{kind}"\npath = "{data}/source{suffix}"\n{groups}'
         f'on_bad_image = "{rng.choice(("error", "skip"))}"\n'
         f'[[target]]\nname = "t"\nkind = "{kind}"\ntrain = "{data}/train{suffix}"\ntest = "{data}/test{suffix}"\n'
-        "[design]\nmodels = 4\nheldout = 2\n[model]\nresolution = 8\n"
+        "[design]\nmodels = 4\nheldout = 2\nprior = 0\n[model]\nresolution = 8\n"
     )
     return config
 

@@ -152,6 +152,16 @@ def test_balanced_masks_are_orthogonal_over_a_block_and_come_with_their_compleme
         assert (gram == 2 * order * np.eye(groups)).all()
 
 
+def test_prior_rows_have_every_group_and_come_first():
+    design = Design("balanced", 0.5, 20, 0)
+    rows = schedule(design, 10, 2, 3)
+    assert [(row.role, row.index) for row in rows[:3]] == [(Role.PRIOR, index) for index in range(3)]
+    assert all(row.mask.all() for row in rows[:3])
+    seeds = [row.seed for row in rows]
+    assert len(set(seeds)) == 3 + 5 + 2  # a pair of the design shares its seed
+    assert [row.seed for row in rows[3:]] == [row.seed for row in schedule(design, 10, 2)]
+
+
 def test_held_out_rows_are_spread_over_the_schedule():
     rows = schedule(Design("fixed", 0.5, 20, 0), 100, 10)
     places = [place for place, row in enumerate(rows) if row.role is Role.HELDOUT]
@@ -241,9 +251,9 @@ def test_an_odd_one_out_falls_on_either_side():
     assert abs((kept == 1).mean() - 0.5) < 5 * np.sqrt(0.25 / 400)
 
 
-@pytest.mark.parametrize(("models", "heldout"), [(10**9, 0), (10, 10**9)])
-def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models, heldout):
-    section = DesignSection(kind="bernoulli", models=models, heldout=heldout)
+@pytest.mark.parametrize(("models", "heldout", "prior"), [(10**9, 0, 0), (10, 10**9, 0), (10, 0, 10**9)])
+def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models, heldout, prior):
+    section = DesignSection(kind="bernoulli", models=models, heldout=heldout, prior=prior)
     with pytest.raises(
         ConfigError, match=r"^1,000,000,0[01]0 models of 50 groups are more than can be planned: at most"
     ):
@@ -253,6 +263,6 @@ def test_more_models_than_can_be_planned_are_refused_before_one_is_drawn(models,
 def test_a_plan_of_the_most_models_can_be_written_and_read():
     """The file takes a byte a group and 25 bytes a row besides its header, and less than all files of a run may."""
     most = MAX_PLAN_BYTES // (1000 + 400)
-    make_design(DesignSection(kind="bernoulli", models=most), 1000, 0)
+    make_design(DesignSection(kind="bernoulli", models=most, prior=0), 1000, 0)
     assert most > 10 * 71_753
     assert most * (1000 + 25) + (1 << 16) < 1 << 30

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_influence.config.schema import Config
+from tui_influence.config.schema import Config, DesignSection
 from tui_influence.errors import ConfigError
 from tui_influence.influence.strongest_pairs import min_detectable_influence, models_needed
 from tui_influence.runs.datasets import Datasets
@@ -73,7 +73,7 @@ def plan_image_sweep(
     n_models = max(config.design.models, min_models) if models is None else models
     run = config.run.model_copy(update={"name": f"{config.run.name[:93]}-images", "output": None})
     source = config.source.model_copy(update={"groups": str(grouping.absolute())})
-    design = config.design.model_copy(update={"kind": "bernoulli", "alpha": ALPHA, "models": n_models, "heldout": 0})
+    design = DesignSection(kind="bernoulli", alpha=ALPHA, models=n_models, heldout=0, prior=0)
     return ImageSweep(
         config=config.model_copy(update={"run": run, "source": source, "design": design}),
         grouping=_csv(names),

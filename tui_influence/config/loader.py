@@ -87,6 +87,8 @@ def config_from_json(data: dict[str, Any]) -> Config:
     """
     if not isinstance(data, dict):
         raise ResultsError("the saved config is damaged: it is no table")
+    if isinstance(data.get("design"), dict):  # a version without prior networks trained none
+        data = data | {"design": {"prior": 0} | data["design"]}
     try:
         return Config.model_validate(data)
     except ValidationError:

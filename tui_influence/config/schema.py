@@ -27,6 +27,7 @@ from tui_influence.config.types import (
     PathText,
     Positive,
     PythonName,
+    Recommended,
     SbatchOption,
     TimeLimit,
     Word,
@@ -200,10 +201,17 @@ Target = Annotated[BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget,
 class DesignSection(Section):
     """`[design]`: the groups that each model is trained on, and the number of models."""
 
-    kind: DesignKind = Field("fixed", description="fixed | bernoulli | balanced")
+    kind: Annotated[DesignKind, Recommended("balanced")] = Field("fixed", description="fixed | bernoulli | balanced")
     alpha: float = Field(0.5, gt=0, lt=1, description="fraction of the groups that each model keeps")
     models: Count = Field(ge=1, description="models that influences are estimated from", examples=[200])
-    heldout: Count = Field(0, ge=0, description="held-out models, in addition, for the LDS")
+    heldout: Annotated[Count, Recommended(20)] = Field(
+        0, ge=0, description="held-out models, in addition, for the LDS; a tenth of the models is plenty"
+    )
+    prior: Count = Field(
+        8,
+        ge=0,
+        description="prior networks, in addition: on all groups, half the epochs; the estimator `informed` needs them",
+    )
 
     @model_validator(mode="after")
     def _balanced_keeps_half(self) -> "DesignSection":
@@ -348,6 +356,16 @@ class Config(Section):
         if repeated_names([target.name for target in self.target]):
             raise PydanticCustomError(SAME_NAME, "must differ from the names of the other targets")
         return self
+
+    @property
+    def n_prior(self) -> int:
+        """Number of prior networks: none where the groups are single images, of which no network says anything."""
+        return 0 if self.source.groups == "example" else self.design.prior
+
+    @property
+    def n_models(self) -> int:
+        """Number of models to train in all."""
+        return self.design.models + self.design.heldout + self.n_prior
 
     @property
     def output(self) -> Path:

@@ -24,12 +24,13 @@ from tui_influence.config.messages import (
     section_models,
 )
 from tui_influence.config.schema import Config
+from tui_influence.config.types import Recommended
 from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
 _OPENING = """\
 # A sweep of tinfl: many models, each trained on some groups of the source and transferred to the targets.
-# Keys at the start of a line are required; those after a # show their default, or an example if there is none.
+# Keys at the start of a line are required or recommended; those after a # show their default, or an example.
 # Paths are relative to the directory in which the command is run."""
 
 _COMMENT_COLUMN = 34
@@ -80,7 +81,10 @@ def _section_comment(section: str, model: type[BaseModel]) -> str:
 
 def _key_line(key: str, field: FieldInfo) -> str:
     pair = f"{key} = {as_toml(example_value(field))}"
-    if not field.is_required():
+    recommended = next((mark for mark in field.metadata if isinstance(mark, Recommended)), None)
+    if recommended is not None:
+        pair = f"{key} = {as_toml(recommended.value)}"
+    elif not field.is_required():
         default = field.get_default(call_default_factory=True, validated_data={})
         pair = f"# {pair}" if default is None else f"# {key} = {as_toml(default)}"
     return f"{pair:<{_COMMENT_COLUMN}}  # {_key_comment(key, field)}"

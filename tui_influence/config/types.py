@@ -35,6 +35,17 @@ _GROUP_UNITS = ("class", "example")
 
 
 @dataclass(frozen=True)
+class Recommended:
+    """Mark of a field that `tinfl init` writes, with a value that need not be its default.
+
+    Attributes:
+        value: to begin with.
+    """
+
+    value: str | int
+
+
+@dataclass(frozen=True)
 class DataPath:
     """Mark of a field that holds the path of data. `identity` omits it, as fingerprints represent the data themselves.
 

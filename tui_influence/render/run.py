@@ -151,6 +151,8 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
         models = [f"{done[purpose]:,} of {planned[purpose]:,} {what}"]
         if planned[Role.HELDOUT]:
             models.append(f"{done[Role.HELDOUT]:,} of {planned[Role.HELDOUT]:,} held out")
+        if Role.PRIOR in planned:
+            models.append(f"{done[Role.PRIOR]:,} of {pluralize(planned[Role.PRIOR], 'prior network')}")
         yield from _broken_fact("models", models, style, width)
         source = f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}"
         yield from _broken_fact("source", [source, info.design_label], style, width, "; ")

@@ -360,7 +360,8 @@ def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
         purpose = "retrainings of a pruning; `tinfl prune` of its sweep shows what they gain"
     else:
         estimate, heldout = overview.done[Role.ESTIMATE], overview.done[Role.HELDOUT]
-        purpose = f"{estimate} to estimate from, {heldout} held out; design {info.design_label}"
+        prior = f", {pluralize(overview.done[Role.PRIOR], 'prior network')}" if Role.PRIOR in overview.planned else ""
+        purpose = f"{estimate} to estimate from, {heldout} held out{prior}; design {info.design_label}"
     lines = [f"  models    {bar} {done} of {total}{failed}", f"            {purpose}"]
     if heartbeat and heartbeat.models_per_hour and overview.is_active:
         left = ""

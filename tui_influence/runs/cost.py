@@ -100,7 +100,7 @@ def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted
     return Cost(
         seconds_per_model=float(np.mean([timing["seconds"] for timing in timings])),
         workers=len(devices),
-        models=config.design.models + config.design.heldout,
+        models=config.n_models,
         disk=_disk(config, data, trusted=trusted),
         numerics=sorted({timing["numerics"] for timing in timings}),
     )
@@ -143,7 +143,7 @@ def _receive(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
 
 
 def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
-    models = config.design.models + config.design.heldout
+    models = config.n_models
     groups = len(data.groups.names)
     # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
     records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)

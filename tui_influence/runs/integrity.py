@@ -253,7 +253,7 @@ class _DirectoryCheck:
                 return {}
             else:
                 design = make_design(config_from_json(info.config).design, len(info.source.groups), info.seed)
-                rows = schedule(design, info.models, info.heldout)
+                rows = schedule(design, info.models, info.heldout, info.prior)
         except TinflError as error:
             self._report.damage(self._paths.run, f"its config is invalid: {printable(str(error), 200)}", _COPY)
             return {}

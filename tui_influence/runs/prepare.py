@@ -71,7 +71,7 @@ def prepare(
     design = make_design(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
-    rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout)
+    rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout, config.n_prior)
     identity = compute_identity(config, data.fingerprints(config))
     if previous and previous.identity != identity:
         raise ConfigError(
@@ -85,8 +85,15 @@ def prepare(
         progress("writing thumbnails", 0, 0)
         info = _describe(config, data, paths, identity, trusted=trusted)
     write_plan(paths, rows)
-    models, heldout, arms = (0, 0, pruning.n_rows) if pruning else (config.design.models, config.design.heldout, 0)
-    info = replace(info, name=config.run.name, config=config_to_json(config), models=models, heldout=heldout, arms=arms)
+    info = replace(
+        info,
+        name=config.run.name,
+        config=config_to_json(config),
+        models=0 if pruning else config.design.models,
+        heldout=0 if pruning else config.design.heldout,
+        prior=0 if pruning else config.n_prior,
+        arms=pruning.n_rows if pruning else 0,
+    )
     write_run_info(paths, info)
     return info, rows
 
@@ -189,6 +196,7 @@ def _describe(config: Config, data: Datasets, paths: Paths, identity: str, *, tr
         seed=config.run.seed,
         models=config.design.models,
         heldout=config.design.heldout,
+        prior=config.n_prior,
         resolution=data.resolution,
         channels=data.channels,
         source=_describe_source(

@@ -12,7 +12,7 @@ from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info, refuse_if_imported
-from tui_influence.text import printable
+from tui_influence.text import pluralize, printable
 
 
 def check_against_results(config: Config, root: Path) -> str:
@@ -47,15 +47,21 @@ def check_against_results(config: Config, root: Path) -> str:
         )
         error.details = tuple(changes)
         raise error
-    models, heldout = config.design.models, config.design.heldout
-    if models < info.models or heldout < info.heldout:
+    planned = (info.models, info.heldout, info.prior)
+    rows = (config.design.models, config.design.heldout, config.n_prior)
+    if any(count < before for count, before in zip(rows, planned, strict=True)):
         raise ConfigError(
-            f"{root} was planned with {info.models} + {info.heldout} held-out models: "
-            f"a run can be extended, not shortened to {models} + {heldout} (stop it instead)"
+            f"{root} was planned with {_count_rows(*planned)}: "
+            f"a run can be extended, not shortened to {_count_rows(*rows)} (stop it instead)"
         )
-    if (models, heldout) != (info.models, info.heldout):
-        return f"extending the run from {info.models} + {info.heldout} held-out models to {models} + {heldout}"
+    if rows != planned:
+        return f"extending the run from {_count_rows(*planned)} to {_count_rows(*rows)}"
     return ""
+
+
+def _count_rows(models: int, heldout: int, prior: int) -> str:
+    networks = f" + {pluralize(prior, 'prior network')}" if prior else ""
+    return f"{models} + {heldout} held-out models{networks}"
 
 
 def request_to_resume(root: Path, devices: list[str] | str | None = None, *, retry_failed: bool = False) -> Request:

@@ -11,7 +11,7 @@ from tui_influence.store.json_values import array, count, describe_damage, table
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout; a new one if an older program could misread a directory."""
 
 IMPORTED = "imported"
@@ -84,6 +84,7 @@ class RunInfo:
         versions: of the packages that made it.
         created: UTC, ISO 8601.
         arms: rows of the `arm` role; a run with any is a pruning, and has no other rows.
+        prior: rows of the `prior` role.
         schema: version of this layout.
     """
 
@@ -100,6 +101,7 @@ class RunInfo:
     versions: dict[str, str]
     created: str
     arms: int = 0
+    prior: int = 0
     schema: int = field(default=SCHEMA)
 
     @property
@@ -128,9 +130,9 @@ class RunInfo:
 
     @property
     def planned_rows(self) -> dict[Role, int]:
-        """Number of planned rows of each role; the `arm` role only in a pruning."""
+        """Number of planned rows of each role; the roles `arm` and `prior` only where there are any."""
         rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
-        return rows | {Role.ARM: self.arms} if self.arms else rows
+        return rows | {role: count for role, count in ((Role.ARM, self.arms), (Role.PRIOR, self.prior)) if count}
 
     def target_index(self, name: str | None) -> int:
         """Return the index of a target by name; the first for None.
@@ -235,6 +237,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
         versions={text(name): text(version) for name, version in table(values["versions"]).items()},
         created=text(values["created"]),
         arms=count(values.get("arms", 0)),  # older versions had no prunings
+        prior=count(values.get("prior", 0)),  # nor prior networks
     )
     if not info.targets:
         raise ValueError("it has no target")

@@ -36,7 +36,15 @@ def test_files_of_other_editors_are_read(tmp_path: Path, text: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(tables())
 def test_what_a_file_says_is_what_the_config_holds(data: dict[str, Any]) -> None:
-    assert parse_config(written(data), "a.toml") == config_from_json(data)
+    assert parse_config(written(data), "a.toml") == Config.model_validate(data)
+
+
+def test_a_run_of_a_version_without_prior_networks_has_none() -> None:
+    config = parse_config(VALID, "a.toml")
+    assert config.design.prior == config.n_prior == 8
+    saved = config_to_json(config)
+    del saved["design"]["prior"]
+    assert config_from_json(saved).design.prior == 0
 
 
 @settings(max_examples=60, deadline=None)

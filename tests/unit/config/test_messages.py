@@ -155,7 +155,7 @@ NAMES = [
         "the sections are [run], [source], [[target]], [design], [model], [train], [compute]",
     ),
     ("[epochs]\nx = 1", "unknown section [epochs]", "epochs is a key of [train]"),
-    ('"\\u001b[31m" = 1', 'unknown key "\\x1b[31m" in [design]', "[design] has models, kind, alpha, heldout"),
+    ('"\\u001b[31m" = 1', 'unknown key "\\x1b[31m" in [design]', "[design] has models, kind, alpha, heldout, prior"),
 ]
 
 

@@ -114,7 +114,7 @@ def test_checking_the_largest_webp_takes_less_than_a_gigabyte(tmp_path: Path) ->
     config.write_text(
         f'[run]\nname = "x"\n[source]\nkind = "folder"\npath = "{tmp_path}/source"\n'
         f'[[target]]\nname = "t"\nkind = "folder"\ntrain = "{tmp_path}/train"\ntest = "{tmp_path}/test"\n'
-        "[design]\nmodels = 4\nheldout = 2\n[model]\nresolution = 8\n"
+        "[design]\nmodels = 4\nheldout = 2\nprior = 0\n[model]\nresolution = 8\n"
     )
     command = (sys.executable, "-c", CHECK, "check", config, "--no-time")
     printed = _run(*command, TINFL_CACHE=str(tmp_path / "cache"))

@@ -93,7 +93,7 @@ def test_an_object_without_a_digest_is_of_an_older_version():
 # Rows of the plan
 
 
-def rows(count=4):
+def rows(count=5):
     """Rows of every role, each with numbers of its own."""
     roles = list(Role)
     return [Row(roles[k % len(roles)], k, np.arange(K) % (k + 2) == 0, 2**63 - 1 - k, 10 * k) for k in range(count)]
@@ -106,22 +106,22 @@ def as_values(planned):
 def test_a_plan_comes_back_in_its_order(paths):
     write_plan(paths, rows()[::-1])
     assert as_values(read_plan(paths)) == as_values(rows()[::-1])
-    assert load(paths.plan.read_bytes())["roles"].tolist() == [0, 2, 1, 0]
+    assert load(paths.plan.read_bytes())["roles"].tolist() == [0, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"masks": np.zeros(4, bool)},
-        {"masks": np.zeros((4, K), np.uint8)},
-        {"masks": np.zeros((3, K), bool)},
-        {"seeds": np.array([0, 1, 2, -1])},
-        {"indices": np.array([0, 1, 2, -1])},
-        {"clusters": np.array([-1, 1, 2, 3])},
-        {"indices": np.arange(4, dtype=np.int32)},
-        {"seeds": np.zeros((4, 1), np.int64)},
-        {"roles": np.array([0, 1, 2, 3], np.uint8)},
-        {"roles": np.zeros(4, np.int64)},
+        {"masks": np.zeros(5, bool)},
+        {"masks": np.zeros((5, K), np.uint8)},
+        {"masks": np.zeros((4, K), bool)},
+        {"seeds": np.array([0, 1, 2, 3, -1])},
+        {"indices": np.array([0, 1, 2, 3, -1])},
+        {"clusters": np.array([-1, 1, 2, 3, 4])},
+        {"indices": np.arange(5, dtype=np.int32)},
+        {"seeds": np.zeros((5, 1), np.int64)},
+        {"roles": np.array([0, 1, 2, 3, 4], np.uint8)},
+        {"roles": np.zeros(5, np.int64)},
     ],
     ids=lambda change: str(next(iter(change))),
 )

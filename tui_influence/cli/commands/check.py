@@ -93,8 +93,9 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "resolution": data.resolution,
         "channels": data.channels,
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
-        "models": config.design.models + config.design.heldout,
+        "models": config.n_models,
         "heldout": config.design.heldout,
+        "prior": config.n_prior,
         "executor": config.compute.executor,
         "workers": workers,
     }
@@ -116,8 +117,10 @@ def _lines(plan: dict[str, Any]) -> list[str]:
         for target in plan["targets"]
     ]
     workers = plan["workers"]
+    prior = f" and {pluralize(plan['prior'], 'prior network')}" if plan["prior"] else ""
     lines.append(
-        f"plan     {plan['models']:,} models, {plan['heldout']:,} of them held out; design {plan['design']}; "
+        f"plan     {pluralize(plan['models'], 'model')}, {plan['heldout']:,} of them held out{prior}; "
+        f"design {plan['design']}; "
         + (
             ", ".join(f"{pluralize(workers.count(device), 'worker')} on {device}" for device in dict.fromkeys(workers))
             or plan["executor"]
