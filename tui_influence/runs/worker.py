@@ -23,7 +23,7 @@ import torch
 
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
-from tui_influence.designs import Row
+from tui_influence.designs import Row, split_examples
 from tui_influence.errors import ConfigError, ExitCode, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, reopen_datasets
@@ -95,6 +95,7 @@ def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Tr
             images.test.images,
             images.test.labels,
             len(images.test.classes),
+            split_examples(images.test.labels, config.run.seed),
         )
         for section, images in zip(config.target, data.targets, strict=True)
     ]
@@ -130,7 +131,8 @@ def train_assignments(
         report: Report
         try:
             # A network trained on all groups can rank the classes by itself, for the baselines of a pruning.
-            outcomes = trainer.run(row.mask, row.seed, map_classes=row.role is Role.ARM and bool(row.mask.all()))
+            maps_classes = row.role is Role.ARM and bool(row.mask.all())
+            outcomes = trainer.run(row.mask, row.seed, map_classes=maps_classes, is_prior=row.role is Role.PRIOR)
             for target, outcome in enumerate(outcomes):
                 # A worker that outlived its supervisor may have written the record first: that one is kept.
                 if not paths.record(row.role, row.index, target).exists():
@@ -175,6 +177,8 @@ def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: st
         metrics=outcome.metrics,
         mapped=None if outcome.mapped is None else outcome.mapped.astype(np.uint16),
         nearest=None if outcome.nearest is None else outcome.nearest.astype(np.uint16),
+        mapping=outcome.mapping,
+        ablation=outcome.ablation,
     )
 
 

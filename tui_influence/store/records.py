@@ -1,8 +1,9 @@
 """Records: the outputs of one model on one target. A model is finished when it has one for every target.
 
 A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, for baselines
-also `mapped` and `nearest` (n,) uint16, and one metadata entry `tinfl`, JSON with the rest. Nothing in it depends on
-when or where the model was trained, so that training a row again gives the same bytes. The digest covers every value.
+also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and `ablation` (K, C) float32, and one
+metadata entry `tinfl`, JSON with the rest. Nothing in it depends on when or where the model was trained, so that
+training a row again gives the same bytes. The digest covers every value.
 """
 
 import hashlib
@@ -57,6 +58,10 @@ class Record:
         mapped: (n,) uint16, the source class that the source network predicts for each test example; only of models
             of a pruning that are trained on every class.
         nearest: (n,) uint16, the source class whose mean feature is nearest to that of each test example; likewise.
+        mapping: (K, C) float32, mean softmax probability of each group on the test examples of each target class, those
+            of the estimate half; NaN for a class without examples; only of prior networks.
+        ablation: (K, C) float32, by how much the margins of a linear probe on the source network's outputs fall without
+            those of the group, in nats; likewise.
     """
 
     role: Role
@@ -72,6 +77,8 @@ class Record:
     metrics: dict[str, float]
     mapped: NDArray[np.uint16] | None = None
     nearest: NDArray[np.uint16] | None = None
+    mapping: NDArray[np.float32] | None = None
+    ablation: NDArray[np.float32] | None = None
 
 
 def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
@@ -101,6 +108,8 @@ def encode(record: Record) -> bytes:
         "predicted": record.predicted,
         "mapped": record.mapped,
         "nearest": record.nearest,
+        "mapping": record.mapping,
+        "ablation": record.ablation,
     }
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items() if tensor is not None}
     return save_tensors(contiguous, metadata={"tinfl": json.dumps(header, sort_keys=True)})
@@ -132,6 +141,8 @@ def decode(content: bytes) -> Record:
             metrics=numbers(header["metrics"]),
             mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
             nearest=_array(tensors["nearest"], np.uint16) if "nearest" in tensors else None,
+            mapping=_measures(tensors["mapping"]) if "mapping" in tensors else None,
+            ablation=_measures(tensors["ablation"]) if "ablation" in tensors else None,
         )
         sound = digest == _digest(_header(record), record)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, ImportError, OverflowError) as error:
@@ -191,7 +202,8 @@ def _header(record: Record) -> dict[str, Any]:
 
 def _digest(header: dict[str, Any], record: Record) -> str:
     digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
-    for array in (record.mask, record.margins, record.predicted, record.mapped, record.nearest):
+    arrays = (record.mask, record.margins, record.predicted, record.mapped, record.nearest)
+    for array in (*arrays, record.mapping, record.ablation):
         if array is None:
             continue
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -199,7 +211,13 @@ def _digest(header: dict[str, Any], record: Record) -> str:
     return digest.hexdigest()
 
 
-def _array(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    if array.dtype != dtype or array.ndim != 1:
+def _array(array: NDArray[Any], dtype: Any, dimensions: int = 1) -> NDArray[Any]:
+    if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError("wrong type or shape")
+    return array
+
+
+def _measures(array: NDArray[Any]) -> NDArray[np.float32]:
+    if np.isinf(_array(array, np.float32, 2)).any():
+        raise ValueError("a measure is infinite")
     return array

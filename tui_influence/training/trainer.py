@@ -15,17 +15,12 @@ from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import precision as arithmetic
-from tui_influence.training.augment import source_images
+from tui_influence.training.augment import DeviceImages, source_images
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import catching_out_of_memory
+from tui_influence.training.prior import ablate_source, group_shares, map_to_source
 from tui_influence.training.sgd import Recipe, fit
-from tui_influence.training.transfer import (
-    finetune,
-    fit_linear_probe,
-    nearest_source_classes,
-    predict_source_classes,
-    to_outcome,
-)
+from tui_influence.training.transfer import features, finetune, fit_linear_probe, nearest_source_classes, to_outcome
 from tui_influence.training.types import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
@@ -77,7 +72,13 @@ class Trainer:
         return str(self._numerics)
 
     def run(
-        self, mask: NDArray[np.bool_], seed: int, evaluation_batch: int | None = None, *, map_classes: bool = False
+        self,
+        mask: NDArray[np.bool_],
+        seed: int,
+        evaluation_batch: int | None = None,
+        *,
+        map_classes: bool = False,
+        is_prior: bool = False,
     ) -> list[Outcome]:
         """Train one model and transfer it to every target.
 
@@ -89,6 +90,7 @@ class Trainer:
             evaluation_batch: images at a time where nothing is trained; halved when memory runs out.
             map_classes: also return the source class that is predicted for each test image, and the one with the
                 nearest mean feature; nothing else depends on it.
+            is_prior: train for half the epochs, and also return what the network says about each group.
 
         Returns:
             one outcome a target, in their order.
@@ -104,28 +106,54 @@ class Trainer:
             arithmetic.seeded_globals(self._numerics.device, seed),
             catching_out_of_memory("training"),
         ):
-            metrics = self._pretrain(indices, seed)
-            mapped = self._map_classes(batch) if map_classes else []
+            epochs = -(-self._train.epochs // 2) if is_prior else self._train.epochs
+            metrics = self._pretrain(indices, seed, epochs)
+            mapped = self._map_classes(batch) if map_classes or is_prior else []
+            measures = self._measure_groups(batch) if is_prior else []
             outcomes = self._transfer(metrics, seed, batch)
-        if not mapped:
-            return outcomes
-        return [
-            replace(outcome, mapped=labels, nearest=nearest)
-            for outcome, (labels, nearest) in zip(outcomes, mapped, strict=True)
-        ]
+        if mapped:
+            outcomes = [
+                replace(outcome, mapped=labels, nearest=nearest)
+                for outcome, (labels, nearest) in zip(outcomes, mapped, strict=True)
+            ]
+        if measures:
+            outcomes = [
+                replace(outcome, mapping=mapping, ablation=ablation)
+                for outcome, (mapping, ablation) in zip(outcomes, measures, strict=True)
+            ]
+        return outcomes
 
     def _map_classes(self, batch: int) -> list[tuple[Labels, Labels]]:
         """(n,) source class by the source network's head, and by its features, for each target's test images."""
         tests = [test for _, test in self._images]
-        labels = [predict_source_classes(self._body, self._head, test, self._numerics, batch) for test in tests]
-        return list(
-            zip(labels, nearest_source_classes(self._body, self._source, tests, self._numerics, batch), strict=True)
-        )
+        labels = [self._source_logits(test, batch).argmax(1).cpu().numpy() for test in tests]
+        nearest = nearest_source_classes(self._body, self._source, tests, self._numerics, batch)
+        return list(zip(labels, nearest, strict=True))
 
-    def _pretrain(self, indices: Tensor, seed: int) -> dict[str, float]:
+    def _measure_groups(self, batch: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """(K, C) mapping and ablation of the source network, for each target."""
+        measures = []
+        shares = group_shares(self._source.labels.cpu(), torch.from_numpy(self._groups), self._network[1])
+        for target, (train, test) in zip(self._targets, self._images, strict=True):
+            train_logits, test_logits = self._source_logits(train, batch), self._source_logits(test, batch)
+            labels = test.labels
+            if target.is_estimated is not None:
+                estimated = torch.from_numpy(target.is_estimated).to(labels.device)
+                test_logits, labels = test_logits[estimated], labels[estimated]
+            mapping = map_to_source(test_logits, labels, target.classes)
+            ablation = ablate_source(train_logits, train.labels, test_logits, labels, target.classes)
+            of_groups = [(shares @ values.cpu()).float().numpy() for values in (mapping, ablation)]
+            measures.append((of_groups[0], of_groups[1]))
+        return measures
+
+    def _source_logits(self, pixels: DeviceImages, batch: int) -> Tensor:
+        """(n, S) outputs of the source network."""
+        return features(nn.Sequential(self._body, self._head), pixels, self._numerics, batch)
+
+    def _pretrain(self, indices: Tensor, seed: int, epochs: int) -> dict[str, float]:
         """Draw new weights from the seed and train them on some source images."""
         _assign((self._body, self._head), self._fresh(seed))
-        recipe = Recipe("source training", self._train.epochs, self._train.batch_size, self._train.lr, self._train)
+        recipe = Recipe("source training", epochs, self._train.batch_size, self._train.lr, self._train)
         result = fit(
             self._body,
             self._head,

@@ -83,14 +83,6 @@ _MAX_IMAGES_PER_MEAN = 100
 """Source images that the mean feature of a class is computed from, at most."""
 
 
-def predict_source_classes(
-    body: nn.Module, head: nn.Linear, test: DeviceImages, numerics: Numerics, batch: int
-) -> Labels:
-    """Return the source class that the source network predicts for each test image, (n,)."""
-    labels: Labels = features(nn.Sequential(body, head), test, numerics, batch).argmax(1).cpu().numpy()
-    return labels
-
-
 def nearest_source_classes(
     body: nn.Module, source: DeviceImages, tests: list[DeviceImages], numerics: Numerics, batch: int
 ) -> list[Labels]:

@@ -50,6 +50,8 @@ class TargetData:
         test_images: (n, H, W, C) uint8.
         test_labels: (n,) class of each.
         classes: of the target.
+        is_estimated: (n,) bool, the test examples that influences are estimated on; a prior is of these alone. None is
+            all of them.
     """
 
     transfer: Transfer
@@ -58,6 +60,7 @@ class TargetData:
     test_images: Images
     test_labels: Labels
     classes: int
+    is_estimated: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Outcome:
         mapped: (n,) source class that the source network predicts for each image before any transfer; None unless
             requested.
         nearest: (n,) source class whose mean feature is nearest to each image's in that network; None unless requested.
+        mapping: (K, C) of each group and target class, see `training.prior`; None except of a prior network.
+        ablation: (K, C), likewise.
     """
 
     margins: NDArray[np.float32]
@@ -78,3 +83,5 @@ class Outcome:
     metrics: dict[str, float]
     mapped: Labels | None = None
     nearest: Labels | None = None
+    mapping: NDArray[np.float32] | None = None
+    ablation: NDArray[np.float32] | None = None

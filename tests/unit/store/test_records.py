@@ -41,6 +41,32 @@ def test_what_a_source_network_takes_examples_for_is_kept_where_it_was_asked_for
     assert decode(encode(make_record())).mapped is None
 
 
+def test_what_a_prior_network_says_is_kept(paths):
+    measures = np.arange(12, dtype=np.float32).reshape(4, 3)
+    measures[0, 1] = np.nan  # a class without examples
+    record = make_record(role=Role.PRIOR, mapping=measures, ablation=-measures)
+    write_record(paths, record)
+    again = read_record(paths, Role.PRIOR, 3, 0)
+    assert same(again, record)
+    assert again.mapping is not None
+    np.testing.assert_array_equal(again.mapping, measures)
+    changed = make_record(role=Role.PRIOR, mapping=measures + 1, ablation=-measures)
+    assert json.loads(header_of(encode(changed)))["digest"] != json.loads(header_of(encode(record)))["digest"]
+
+
+@pytest.mark.parametrize("values", [np.full((4, 3), np.inf, np.float32), np.ones((4, 3)), np.ones(4, np.float32)])
+def test_measures_of_another_kind_are_damage(values):
+    record = make_record(role=Role.PRIOR, mapping=values, ablation=values)
+    with pytest.raises(DamagedRecordError):
+        decode(encode(record))
+
+
+def header_of(content: bytes) -> str:
+    """The metadata entry of a record's file."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]["tinfl"]
+
+
 @pytest.mark.parametrize("mapped", [None, np.arange(12, dtype=np.uint16)])
 @given(st.data())
 @settings(max_examples=300, deadline=None)

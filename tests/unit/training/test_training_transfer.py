@@ -45,7 +45,7 @@ def test_an_image_is_nearest_to_the_class_whose_first_hundred_images_it_looks_li
 def test_an_image_is_taken_for_the_class_of_the_largest_output():
     test = pixels_of(*images_of(3, 5))
     head = nn.Linear(64, 4)
-    found = transfer.predict_source_classes(nn.Flatten(), head, test, HOW, 4)
+    found = transfer.features(nn.Sequential(nn.Flatten(), head), test, HOW, 4).argmax(1).numpy()
     with torch.no_grad():
         logits = head(test.batch(test.all_indices()).flatten(1)).numpy()
     assert found.tolist() == logits.argmax(axis=1).tolist()
