@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tui_influence.influence.outputs import Floats, Mask, OutputMatrix
+    from tui_influence.influence.prior import OutputPrior
     from tui_influence.influence.types import Estimate
 
 
@@ -33,6 +34,7 @@ class Estimator:
         supports_only: its function takes `only`, the groups to estimate, and is faster for fewer; and `pooled`, for
             cheaper standard errors.
         is_linear: the influence on a sum of outputs is the sum of the influences on each.
+        needs_prior: its function takes `prior`; it is for runs with prior networks.
         needs_penalty: its function takes `penalty`; its halves share the one that all models lead to.
         halves: function of its module that estimates both halves of all splits at once, `(masks (m, K), outputs (m,),
             clusters, in_first (splits, m), penalty) -> two (K, splits)`. Empty: its function is called for each half.
@@ -43,6 +45,7 @@ class Estimator:
     meaning: str
     supports_only: bool = False
     is_linear: bool = False
+    needs_prior: bool = False
     needs_penalty: bool = False
     halves: str = ""
 
@@ -54,6 +57,7 @@ class Estimator:
         *,
         only: NDArray[np.intp] | None = None,
         pooled: bool = False,
+        prior: OutputPrior | None = None,
     ) -> Estimate:
         """Estimate the influence of all groups, or of some.
 
@@ -63,12 +67,22 @@ class Estimator:
             clusters: (m,) int, equal for models that share a training seed; None if no two do.
             only: (K',) indices of groups; the result has these rows alone. None for all.
             pooled: cheaper standard errors, where the estimator has them (see `Differences`).
+            prior: of the outputs; None where there are no prior networks.
+
+        Raises:
+            ConfigError: the estimator needs a prior, and there is none.
         """
         function: Callable[..., Estimate] = self.load(self.name)
         if self.supports_only:
             return function(masks, outputs, clusters, only=only, pooled=pooled)
-        estimate = function(masks, outputs, clusters)
+        options = {"prior": self._require(prior)} if self.needs_prior else {}
+        estimate = function(masks, outputs, clusters, **options)
         return estimate if only is None else estimate.of_groups(only)
+
+    def _require(self, prior: OutputPrior | None) -> OutputPrior:
+        if prior is None:
+            raise ConfigError(f"`{self.name}` needs prior networks, and this run has none: [design] prior adds them")
+        return prior
 
     def load(self, name: str) -> Callable[..., Any]:
         """Return a function of the estimator's module."""
@@ -77,6 +91,9 @@ class Estimator:
 
 
 DEFAULT_ESTIMATOR = "difference"
+"""For runs without prior networks."""
+PRIOR_ESTIMATOR = "informed"
+"""For runs with prior networks."""
 
 ESTIMATORS = {
     estimator.name: estimator
@@ -99,6 +116,15 @@ ESTIMATORS = {
             needs_penalty=True,
             halves="ridge_halves",
         ),
+        Estimator(
+            "informed",
+            description="regression that starts from what prior networks say",
+            meaning=(
+                "change of the {quantity} of {examples} when the {noun} joins the training set, "
+                "by regression on all {nouns} at once, shrunk towards what networks trained on all {nouns} say"
+            ),
+            needs_prior=True,
+        ),
     )
 }
 """By name, in the order of help texts and of the app's key."""
@@ -115,6 +141,16 @@ def find_estimator(name: str) -> Estimator:
     return ESTIMATORS[name]
 
 
+def available_estimators(*, has_prior: bool) -> tuple[str, ...]:
+    """Return the names of the estimators that fit a run with or without prior networks, in order."""
+    return tuple(name for name, estimator in ESTIMATORS.items() if has_prior or not estimator.needs_prior)
+
+
+def default_estimator(*, has_prior: bool) -> str:
+    """Return the name of the estimator to use for a run unless another is requested."""
+    return PRIOR_ESTIMATOR if has_prior else DEFAULT_ESTIMATOR
+
+
 def estimators_of_single_groups() -> str:
     """Return the names of the estimators that are faster for fewer groups, for a message."""
     return " or ".join(f"`{name}`" for name, estimator in ESTIMATORS.items() if estimator.supports_only)
@@ -125,6 +161,7 @@ def estimate(
     masks: Mask,
     outputs: Floats | OutputMatrix,
     clusters: NDArray[Any] | None = None,
+    prior: OutputPrior | None = None,
 ) -> Estimate:
     """Estimate by the name of an estimator; see `Estimator.estimate`."""
-    return find_estimator(estimator).estimate(masks, outputs, clusters)
+    return find_estimator(estimator).estimate(masks, outputs, clusters, prior=prior)

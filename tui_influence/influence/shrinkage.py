@@ -70,12 +70,30 @@ class Evidence:
     def of(cls, factors: Factors, grid: Grid, centred: Floats) -> "Evidence":
         """Compute it from outputs (m, n), centred within the strata of `factors`."""
         rotated = factors.rotate(centred)
+        return cls.of_rotated(factors, grid, rotated, power_outside(factors, centred, rotated))
+
+    @classmethod
+    def of_rotated(cls, factors: Factors, grid: Grid, rotated: Floats, outside: NDArray[np.float64]) -> "Evidence":
+        """Compute it from outputs in the directions of the masks, (r, n), and their `power_outside`, (n,)."""
         power = (rotated * rotated).astype(np.float64)
-        total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
-        outside = np.maximum(total - power.sum(axis=0), 0) if factors.rows > factors.squares.size else 0 * total
         spread = outside + grid.remains @ power
         # a constant output has no spread: any penalty explains it
         log_spread = np.log(np.maximum(spread, np.finfo(float).tiny))
         log_weight = grid.log_weight[:, None] - factors.rows / 2 * log_spread
         weight = np.exp(log_weight - log_weight.max(axis=0))
         return cls(rotated, power, outside + (grid.remains**2) @ power, spread, weight / weight.sum(axis=0))
+
+
+def power_outside(factors: Factors, centred: Floats, rotated: Floats) -> NDArray[np.float64]:
+    """Return the sum of squares of outputs that no effect of groups explains, (n,).
+
+    Args:
+        factors: of the masks.
+        centred: (m, n) outputs, centred within the strata.
+        rotated: (r, n) the same in the directions of the masks.
+    """
+    total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
+    if factors.rows <= factors.squares.size:
+        return np.zeros_like(total)
+    within = np.einsum("ij,ij->j", rotated, rotated, dtype=np.float64)
+    return np.asarray(np.maximum(total - within, 0))

@@ -28,6 +28,7 @@ class Estimate:
             each says "better or worse than an average other group in its place". False: the effect of having the
             group, the others as they may be.
         penalty: (n,) the ridge penalty that was used, None for other estimators.
+        prior_share: (n,) part of the influences' variance over groups that comes from a prior; None without a prior.
     """
 
     influence: Floats
@@ -38,6 +39,7 @@ class Estimate:
     estimator: str
     is_relative: bool = False
     penalty: Floats | None = None
+    prior_share: Floats | None = None
 
     def of_groups(self, groups: NDArray[np.intp]) -> Estimate:
         """Return the rows of some groups, (K',) indices."""
@@ -91,11 +93,12 @@ class Reliability:
     """Rank correlation expected between a ranking and that of a second sweep of the same size.
 
     Attributes:
-        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r) for random masks.
-        half: r, the mean rank correlation between the two halves' rankings, uncorrected.
+        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r) for random masks; of an estimate with a
+            prior, the squared correlation with the truth that is expected of it.
+        half: r, the mean rank correlation between the two halves' rankings, uncorrected; NaN with a prior.
         low: lower end of the 95% interval for `value`.
         high: upper end.
-        n_splits: random halvings.
+        n_splits: random halvings; 0 with a prior.
     """
 
     value: float
@@ -174,6 +177,7 @@ class Ranking:
         forecast: models needed for a reliability of 0.9.
         constant_groups: names of groups that every model has, or none: undefined influence.
         is_relative: influences are relative to an average other group and sum to zero (see `Estimate`).
+        prior_share: part of the influences' variance over groups that comes from a prior; None without a prior.
     """
 
     rows: tuple[RankedGroup, ...]
@@ -186,6 +190,7 @@ class Ranking:
     forecast: ReliabilityForecast | None
     constant_groups: tuple[str, ...]
     is_relative: bool
+    prior_share: float | None = None
 
 
 class ComparisonKind(Enum):

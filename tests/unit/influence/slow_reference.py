@@ -103,3 +103,62 @@ def slow_lds(influence, masks, outputs, bootstrap, seed):
     value = mean_correlation(np.arange(h))
     margin = t.ppf(0.975, h - 1) * np.arctanh(np.clip(resampled, -1 + 1e-6, 1 - 1e-6)).std(ddof=1)
     return value, np.tanh(np.arctanh(value) - margin), np.tanh(np.arctanh(value) + margin)
+
+
+def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
+    """The regression with a prior by dense matrices: (I + X Xᵀ/λ)⁻¹ for every penalty, all centred."""
+    m, groups = masks.shape
+    clusters = np.zeros(m) if clusters is None else clusters
+    x, rows = within_clusters(masks, clusters)
+    y, _ = within_clusters(outputs, clusters)
+    by_class, _ = within_clusters(prior.class_outputs, clusters)
+    relative = np.allclose(x.sum(axis=1), 0)
+    basis = np.linalg.svd(within_clusters(np.eye(m), clusters)[0])[0][:, :rows]
+    x, y, by_class = basis.T @ x, basis.T @ y, basis.T @ by_class
+    z = prior.covariates - prior.covariates.mean(axis=0)
+    slopes_of = z.shape[2]
+    least, most = np.log(1e-4 / (1 - 1e-4)), np.log((1 - 1e-5) / 1e-5)
+    share = 1 / (1 + np.exp(-np.linspace(least, most, points)))
+    penalties = (x**2).sum() / rows * (1 - share) / share
+    inverses = [np.linalg.inv(np.eye(rows) + x @ x.T / penalty) for penalty in penalties]
+    determinants = np.array([np.linalg.slogdet(inverse)[1] for inverse in inverses])
+
+    def posterior(residual):
+        spread = np.array([residual @ inverse @ residual for inverse in inverses])
+        log = np.log(share * (1 - share)) + determinants / 2 - rows / 2 * np.log(spread)
+        weight = np.exp(log - log.max())
+        return weight / weight.sum(), spread
+
+    b = np.zeros(slopes_of)
+    for _ in range(iterations):
+        precision, right = np.zeros((slopes_of, slopes_of)), np.zeros(slopes_of)
+        for c in range(by_class.shape[1]):
+            xz = x @ z[:, c]
+            weight, spread = posterior(by_class[:, c] - xz @ b)
+            inner = sum(w / (q / rows) * inverse for w, q, inverse in zip(weight, spread, inverses, strict=True))
+            precision += xz.T @ inner @ xz
+            right += xz.T @ inner @ by_class[:, c]
+        precision += (1e-8 * np.trace(precision) + 1e-12) * np.eye(slopes_of)
+        if b.any():
+            precision += (np.eye(slopes_of) - 1 / slopes_of) / (0.5 * max(abs(b.mean()), 1e-9)) ** 2
+        b = np.linalg.solve(precision, right)
+    covariance = np.linalg.inv(precision)
+    influence, se = np.empty((groups, y.shape[1])), np.empty((groups, y.shape[1]))
+    ones = np.ones((groups, groups)) / groups if relative else np.zeros((groups, groups))
+    for j in range(y.shape[1]):
+        zj = np.tensordot(z, prior.shares[j], (1, 0))
+        residual = y[:, j] - x @ zj @ b
+        weight, spread = posterior(residual)
+        solvers = [np.linalg.solve(x.T @ x + penalty * np.eye(groups), x.T) for penalty in penalties]
+        estimates = np.array([solver @ residual for solver in solvers])
+        mean = weight @ estimates
+        influence[:, j] = zj @ b + mean
+        within = sum(
+            w * q / rows * np.diag(np.linalg.inv(x.T @ x + penalty * np.eye(groups)) - ones / penalty)
+            for w, q, penalty in zip(weight, spread, penalties, strict=True)
+        )
+        between = weight @ (estimates - mean) ** 2
+        unexplained = zj - sum(w * solver for w, solver in zip(weight, solvers, strict=True)) @ x @ zj
+        se[:, j] = np.sqrt(within + between + np.einsum("kp,pq,kq->k", unexplained, covariance, unexplained))
+    scale = groups / (groups - 1) if relative else 1
+    return scale * influence, scale * se
