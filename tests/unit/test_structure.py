@@ -178,7 +178,6 @@ SHORT = {
     "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
-    "roles": "two enumerations of what a model is for, below everything",
     "service": "the program of a supervisor: the one place that knows both runs and pruning",
     "tui.theme": "two colour themes",
 }

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.examples import majority_predictions
+from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
@@ -19,6 +20,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.estimators import estimate, estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
+from tui_influence.influence.prior import class_indicators
 from tui_influence.influence.ranking import influence_matrix, ranked_rows
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Estimate, RankedGroup
 
@@ -110,7 +112,7 @@ def example_influences(
     Raises:
         ResultsError: stored outputs are NaN or infinite.
     """
-    outputs = snapshot.outputs
+    outputs, n_classes = snapshot.outputs, len(snapshot.target_info.classes)
     return influence_matrix(
         masks=outputs.masks,
         margins=outputs.margins,
@@ -121,6 +123,7 @@ def example_influences(
         clusters=snapshot.clusters,
         examples=examples,
         only=only,
+        prior=output_prior(snapshot, question, class_indicators(snapshot.examples.labels[examples], n_classes)),
     )
 
 
@@ -157,7 +160,13 @@ def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool
         snapshot=snapshot,
         question=question,
         example_indices=example_indices,
-        classes=estimate(question.estimator, outputs.masks, by_class, snapshot.clusters),
+        classes=estimate(
+            question.estimator,
+            outputs.masks,
+            by_class,
+            snapshot.clusters,
+            output_prior(snapshot, question, np.eye(len(target_info.classes))),
+        ),
         examples=example_influences(snapshot, question, example_indices)
         if fits_in_memory and (at_once or all_groups_only)
         else None,

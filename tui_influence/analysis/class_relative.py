@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.class_effects import MAX_VALUES
+from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
+from tui_influence.influence.prior import OutputPrior, class_indicators
 from tui_influence.influence.types import Estimate
 from tui_influence.text import pluralize, printable
 
@@ -101,13 +103,17 @@ def class_relative_influence(
             "there are no others to compare it with"
         )
     groups = None if group is None else np.array([group], dtype=np.intp)
-    relative = _estimate(question.estimator, outputs.masks, matrix, snapshot.clusters, groups)
+    indicators = class_indicators(labels[example_indices], len(target_info.classes))
+    prior = output_prior(snapshot, question, indicators)
+    # What a prior says of an example is what it says of the class: of the difference from the class it says nothing.
+    nothing = prior and prior.of_outputs(np.zeros_like(indicators))
+    relative = _estimate(question.estimator, outputs.masks, matrix, snapshot.clusters, groups, nothing)
     return ClassRelativeInfluence(
         example_indices=example_indices,
         labels=labels[example_indices],
         groups=np.arange(outputs.masks.shape[1]) if groups is None else groups,
         estimate=relative,
-        influence=_on_examples(snapshot, question.estimator, matrix, relative, groups),
+        influence=_on_examples(snapshot, question.estimator, matrix, relative, groups, prior),
         models=len(outputs),
     )
 
@@ -118,6 +124,7 @@ def _on_examples(
     matrix: ClassCenteredOutputs,
     relative: Estimate,
     groups: NDArray[np.intp] | None,
+    prior: OutputPrior | None,
 ) -> Floats:
     """Return the influence on the examples themselves, (K', c).
 
@@ -131,7 +138,7 @@ def _on_examples(
     assert matrix.examples is not None
     if not find_estimator(estimator).is_linear:
         plain = OutputMatrix(matrix.margins, matrix.predicted, matrix.labels, matrix.kind, matrix.examples)
-        return _estimate(estimator, masks, plain, clusters, groups).influence
+        return _estimate(estimator, masks, plain, clusters, groups, prior).influence
     of = matrix.labels[matrix.examples]
     present, class_index = np.unique(of, return_inverse=True)
     on_class = _estimate(estimator, masks, matrix.averages[:, present], clusters, groups)
@@ -183,6 +190,7 @@ def _estimate(
     outputs: Floats | OutputMatrix,
     clusters: NDArray[Any] | None,
     groups: NDArray[np.intp] | None,
+    prior: OutputPrior | None = None,
 ) -> Estimate:
     """Return an estimate of all groups, or of some, which saves time where the estimator supports it."""
     method = find_estimator(estimator)
@@ -191,4 +199,4 @@ def _estimate(
             f"{masks.shape[1]:,} groups times {outputs.shape[1]:,} examples are too many at once: ask about one "
             f"--class, or about one --source with the estimator {estimators_of_single_groups()}"
         )
-    return method.estimate(masks, outputs, clusters, only=groups, pooled=True)
+    return method.estimate(masks, outputs, clusters, only=groups, pooled=True, prior=prior)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, default_estimator
 from tui_influence.store.run_info import RunInfo
 
 
@@ -22,6 +22,7 @@ class Question:
         split: `estimate`, `evaluate` or `all` test examples.
         estimator: a name in `ESTIMATORS`.
         output_kind: `margin`, `probability` or `correct`.
+        default_estimator: name of the estimator that a command uses for the run if none is requested.
     """
 
     target: str | None = None
@@ -30,6 +31,12 @@ class Question:
     split: str = "estimate"
     estimator: str = DEFAULT_ESTIMATOR
     output_kind: str = "margin"
+    default_estimator: str = DEFAULT_ESTIMATOR
+
+    def about(self, info: RunInfo, estimator: str | None = None) -> "Question":
+        """Return the question about a run, by an estimator or, for None, by the run's default one."""
+        default = default_estimator(has_prior=info.prior > 0)
+        return replace(self, estimator=estimator or default, default_estimator=default)
 
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":
         """Return the same question about another target or another class, to compare this one with.
@@ -75,7 +82,7 @@ class Question:
             "--example": self.example,
             "--compare-target": comparison.target if comparison else None,
             "--compare-class": comparison.target_class if comparison else None,
-            "--estimator": self.estimator if self.estimator != plain.estimator else None,
+            "--estimator": self.estimator if self.estimator != self.default_estimator else None,
             "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
             "--split": self.split if self.split != plain.split else None,
         }

@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.analysis.names import group_noun
+from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.types import ComparisonReport, ComparisonResult, RankingResult, RankReport
 from tui_influence.errors import ConfigError
 from tui_influence.influence.comparison import compare
+from tui_influence.influence.estimators import find_estimator
+from tui_influence.influence.prior import class_shares
 from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
@@ -20,6 +23,7 @@ from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
 from tui_influence.store.paths import Paths
+from tui_influence.store.prior_records import PriorMeasures
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable
 
@@ -41,14 +45,15 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         ConfigError: the question does not fit the run.
         ResultsError: the snapshot holds no records, or unusable ones.
     """
-    info, outputs, heldout = snapshot.info, snapshot.outputs, snapshot.heldout
+    info, outputs, heldout, labels = snapshot.info, snapshot.outputs, snapshot.heldout, snapshot.examples.labels
     example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
     snapshot.require_models()
+    shares = class_shares(labels[example_indices], len(snapshot.target_info.classes))
     ranking = rank_groups(
         masks=outputs.masks,
         margins=outputs.margins,
         predicted=outputs.predicted,
-        labels=snapshot.examples.labels,
+        labels=labels,
         group_names=info.source.groups,
         examples=example_indices,
         estimator=question.estimator,
@@ -56,6 +61,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         clusters=snapshot.clusters,
         heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
         seed=info.seed,
+        prior=output_prior(snapshot, question, shares),
     )
     report = RankReport(
         run=info.name,
@@ -67,6 +73,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         design=info.design_label,
         ranking=ranking,
         n_failed=len(list_failures(snapshot.paths, Role.ESTIMATE)),
+        n_prior=len(snapshot.prior) if find_estimator(question.estimator).needs_prior else 0,
         noun=group_noun(info),
     )
     return RankingResult(report, data_warnings(snapshot))
@@ -76,7 +83,7 @@ def data_warnings(snapshot: RunSnapshot) -> tuple[str, ...]:
     """Return warnings about the data behind any result: models that are missing, damaged, or learnt nothing."""
     failed = len(list_failures(snapshot.paths, Role.ESTIMATE))
     missing = _missing_models(snapshot.paths, snapshot.info, snapshot.outputs, failed)
-    return (*missing, *_data_warnings(snapshot.outputs, snapshot.heldout))
+    return (*missing, *_data_warnings(snapshot.outputs, snapshot.heldout, snapshot.prior))
 
 
 def select_examples(target_info: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
@@ -119,9 +126,9 @@ def _missing_models(paths: Paths, info: RunInfo, outputs: Outputs, failed: int) 
     return [f"{n_missing} of {info.models} models are missing although the run was done: is it half copied?"]
 
 
-def _data_warnings(outputs: Outputs, heldout: Outputs) -> list[str]:
+def _data_warnings(outputs: Outputs, heldout: Outputs, prior: PriorMeasures) -> list[str]:
     warnings: list[str] = []
-    damaged = outputs.damaged + heldout.damaged
+    damaged = outputs.damaged + heldout.damaged + prior.damaged
     if damaged:
         warnings.append(
             f"{len(damaged)} damaged records were left out (`tinfl resume` trains them again): {printable(damaged[0])}"

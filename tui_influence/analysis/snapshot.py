@@ -16,6 +16,7 @@ from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_records
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
+from tui_influence.store.prior_records import PriorMeasures, read_prior_measures
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import printable
 
@@ -31,6 +32,7 @@ class RunSnapshot:
         examples: labels, split and names of its n test examples.
         outputs: of the models to estimate from.
         heldout: of the models kept for the LDS.
+        prior: what the prior networks say; of length 0 where there are none.
         recorded: indices of the target's records, by role.
     """
 
@@ -40,6 +42,7 @@ class RunSnapshot:
     examples: Examples
     outputs: Outputs
     heldout: Outputs
+    prior: PriorMeasures
     recorded: dict[Role, frozenset[int]]
 
     @property
@@ -84,7 +87,7 @@ def read_snapshot(
     target_index = info.target_index(target)
     recorded = {
         role: frozenset(i for i, t in list_records(paths, role) if t == target_index)
-        for role in (Role.ESTIMATE, Role.HELDOUT)
+        for role in (Role.ESTIMATE, Role.HELDOUT, Role.PRIOR)
     }
     if earlier is not None and (earlier.paths, earlier.info, earlier.target, earlier.recorded) == (
         paths,
@@ -101,5 +104,6 @@ def read_snapshot(
         examples=read_examples(paths, info, target_index),
         outputs=load_outputs(paths, info, Role.ESTIMATE, target_index),
         heldout=load_outputs(paths, info, Role.HELDOUT, target_index),
+        prior=read_prior_measures(paths, info, target_index),
         recorded=recorded,
     )

@@ -40,6 +40,7 @@ class RankReport:
         ranking: the groups, best first, and how reliable their order is.
         n_failed: models that were to be used and failed.
         noun: what a group is.
+        n_prior: prior networks that the influences start from.
     """
 
     run: str
@@ -52,6 +53,7 @@ class RankReport:
     ranking: Ranking
     n_failed: int = 0
     noun: Noun = "class"
+    n_prior: int = 0
 
     @property
     def nouns(self) -> str:

@@ -47,6 +47,8 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "split": report.split,
         "n_groups": len(ranking.rows),
         "n_failed": report.n_failed,
+        "n_prior": report.n_prior,
+        "prior_share": ranking.prior_share,
         "noise": report.is_noise(),
         "meaning": _text(meaning(report)),
         "verdict": _text(verdict(report)),

@@ -16,7 +16,8 @@ from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, find_estimator
 from tui_influence.influence.forecast import forecast_models
 from tui_influence.influence.lds import lds
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
-from tui_influence.influence.reliability import split_half
+from tui_influence.influence.prior import OutputPrior
+from tui_influence.influence.reliability import expected_reliability, split_half
 from tui_influence.influence.types import Estimate, OutputKind, RankedGroup, Ranking
 
 Counts = int | NDArray[np.int64]
@@ -44,6 +45,7 @@ def rank_groups(
     clusters: NDArray[Any] | None = None,
     heldout: Heldout | None = None,
     seed: int = 0,
+    prior: OutputPrior | None = None,
 ) -> Ranking:
     """Rank groups by their influence on the mean output of some target examples.
 
@@ -59,6 +61,7 @@ def rank_groups(
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
         heldout: held-out models, for the LDS.
         seed: of the halvings and resamples; the same input and seed give the same ranking.
+        prior: of the mean output, for estimators that need one.
 
     Returns:
         A ranking of all K groups, also from 0, 1 or 2 models: numbers are NaN where the models are too few.
@@ -72,11 +75,14 @@ def rank_groups(
     if len(group_names) != groups or margins.shape[0] != m:
         raise ValueError(f"{len(group_names)} names and margins {margins.shape} do not fit masks {masks.shape}")
     mean = mean_output(OutputMatrix(margins, predicted, labels, kind), examples)
-    estimate = method.estimate(masks, mean, clusters)
+    estimate = method.estimate(masks, mean, clusters, prior=prior)
     penalty = (
         None if estimate.penalty is None or not np.isfinite(estimate.penalty).all() else float(estimate.penalty[0])
     )
-    reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
+    if method.needs_prior:
+        reliability = expected_reliability(estimate)
+    else:
+        reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
     score = None
     if heldout is not None and np.isfinite(estimate.influence).any():
         heldout_matrix = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
@@ -91,9 +97,10 @@ def rank_groups(
         n_examples=int(np.count_nonzero(selection) if selection.dtype == np.bool_ else selection.size),
         reliability=reliability,
         lds=score,
-        forecast=forecast_models(reliability, m),
+        forecast=None if method.needs_prior else forecast_models(reliability, m),
         constant_groups=tuple(group_names[int(k)] for k in constant),
         is_relative=estimate.is_relative,
+        prior_share=None if estimate.prior_share is None else float(estimate.prior_share[0]),
     )
 
 
@@ -108,6 +115,7 @@ def influence_matrix(
     clusters: NDArray[Any] | None = None,
     examples: NDArray[np.integer[Any]] | None = None,
     only: NDArray[np.intp] | None = None,
+    prior: OutputPrior | None = None,
 ) -> Estimate:
     """Influence of every group on every target example, (K, n), or of some groups, `only`, or on some `examples`.
 
@@ -115,7 +123,7 @@ def influence_matrix(
     few times (m, 1024) float32.
     """
     outputs = OutputMatrix(margins, predicted, labels, parse_output_kind(kind), examples)
-    return find_estimator(estimator).estimate(masks, outputs, clusters, only=only)
+    return find_estimator(estimator).estimate(masks, outputs, clusters, only=only, prior=prior)
 
 
 def ranked_rows(

@@ -12,7 +12,7 @@ from tui_influence.influence.estimators import ESTIMATORS, Estimator, find_estim
 from tui_influence.influence.lds import spearman
 from tui_influence.influence.outputs import Mask
 from tui_influence.influence.strata import cluster_labels, seed_strata
-from tui_influence.influence.types import Reliability
+from tui_influence.influence.types import Estimate, Reliability
 
 _NORMAL_95 = 1.959963984540054
 _ENOUGH_RANKS = 4000  # groups x splits; further ridge splits add little
@@ -94,6 +94,29 @@ def split_half(
     low, high = _half_interval(half, groups, int(correlations.size), _ORTHOGONAL_WIDENING if orthogonal else 1.0)
     value, low, high = (_prophecy(r, factor) for r in (half, low, high))
     return Reliability(value, half, min(low, value), max(high, value), int(correlations.size))
+
+
+def expected_reliability(estimate: Estimate) -> Reliability | None:
+    """Return the reliability of an estimate that shares a prior between sweeps, so that halves of one say nothing.
+
+    Of a posterior with means b and standard deviations se over the groups, the truth has variance var(b) + mean(se²),
+    so the squared correlation of b with it is var(b) / (var(b) + mean(se²)). The interval is that of `split_half`, for
+    a value whose noise is known.
+
+    Returns:
+        None with fewer than 3 groups of known influence.
+    """
+    known = np.isfinite(estimate.influence[:, 0]) & np.isfinite(estimate.se[:, 0])
+    groups = int(known.sum())
+    if groups < 3:
+        return None
+    explained = float(estimate.influence[known, 0].var())
+    total = explained + float((estimate.se[known, 0] ** 2).mean())
+    value = explained / total if total > 0 else 0.0
+    u = math.sqrt((1 + value) / max(1 - value, 1e-12))
+    margin = _NORMAL_95 * math.sqrt(2 / (groups - 1))
+    low, high = (((end**2 - 1) / (end**2 + 1)) for end in (max(u - margin, 0.0), u + margin))
+    return Reliability(value, math.nan, min(low, value), max(high, value), 0)
 
 
 def _half_interval(half: float, groups: int, splits: int, widening: float) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from tui_influence.influence.estimate import interval, same_size_masks
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.outputs import Floats, Mask
+from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.ridge import ridge
 from tui_influence.influence.strata import cluster_labels
 
@@ -60,6 +61,7 @@ def predict_gain(
     clusters: NDArray[np.int64] | None,
     estimator: str,
     drop_counts: Sequence[int],
+    prior: OutputPrior | None = None,
 ) -> PredictedGain | None:
     """Predict what dropping the groups of lowest influence gains.
 
@@ -70,6 +72,7 @@ def predict_gain(
         clusters: (m,) equal for models that share a training seed; None if no two do.
         estimator: of the influences that choose.
         drop_counts: L numbers of groups to drop.
+        prior: of the output that chooses, for estimators that need one.
 
     Returns:
         the gains; None where models are too few, or groups too many.
@@ -86,13 +89,13 @@ def predict_gain(
     sides = [True] if relative else [True, False]
     scores = np.zeros((len(sides), m, len(drop_counts), outputs.shape[1]))
     all_effects = ridge(masks, outputs, clusters).influence
-    chosen = _sums(all_effects, _order(masks, ranked_by, clusters, estimator), drop_counts)
+    chosen = _sums(all_effects, _order(masks, ranked_by, clusters, estimator, prior), drop_counts)
     optimism = np.zeros_like(chosen)
     dropped_share = np.asarray(drop_counts, dtype=np.float64) / groups
     for fold_index in range(_FOLDS):
         in_fold, others = fold == fold_index, fold != fold_index
         shared = None if clusters is None else clusters[others]
-        order = _order(masks[others], ranked_by[others], shared, estimator)
+        order = _order(masks[others], ranked_by[others], shared, estimator, prior and prior.of_models(others))
         optimism += (_sums(all_effects, order, drop_counts) - chosen) / _FOLDS
         effects = np.nan_to_num(ridge(masks[others], outputs[others], shared).influence.astype(np.float64))
         keep_share = masks[others].mean(axis=0, dtype=np.float64)
@@ -112,9 +115,11 @@ def predict_gain(
     return PredictedGain(intervals[0], None if relative else intervals[1])
 
 
-def _order(masks: Mask, output: Floats, clusters: NDArray[np.int64] | None, estimator: str) -> NDArray[np.intp]:
+def _order(
+    masks: Mask, output: Floats, clusters: NDArray[np.int64] | None, estimator: str, prior: OutputPrior | None
+) -> NDArray[np.intp]:
     """(K,) groups from the lowest influence to the highest; unknown ones as in `ArmRanking.ascending`."""
-    influence = estimate(estimator, masks, output, clusters).influence[:, 0].astype(np.float64)
+    influence = estimate(estimator, masks, output, clusters, prior).influence[:, 0].astype(np.float64)
     middle = np.nanmedian(influence) if np.isfinite(influence).any() else 0.0
     return np.argsort(np.where(np.isfinite(influence), influence, middle), kind="stable")
 

@@ -98,7 +98,7 @@ class PruningRequest:
             "--seeds": self.seeds,
             "--baselines": None if self.baselines is None else ",".join(self.baselines) or "none",
             "--target": question.target,
-            "--estimator": question.estimator if question.estimator != default.estimator else None,
+            "--estimator": question.estimator if question.estimator != question.default_estimator else None,
             "--output-kind": question.output_kind if question.output_kind != default.output_kind else None,
         }
         given = [f"{option}={value}" for option, value in options.items() if value is not None]

@@ -13,13 +13,14 @@ from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.positions import Node
-from tui_influence.config.schema import Config, RunSection
+from tui_influence.config.schema import Config, DesignSection, RunSection
 from tui_influence.config.validation import find_problems
 from tui_influence.designs import MIN_GROUPS
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimate import interval
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, estimate
+from tui_influence.influence.estimators import default_estimator, estimate, find_estimator
 from tui_influence.influence.outputs import Floats, parse_output_kind
+from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.types import Estimate, OutputKind
 from tui_influence.pruning.arms import DEFAULT_SEEDS, check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
@@ -125,10 +126,11 @@ def preview_plan(
         raise already_running(pruning_paths)
     before = read_arms(pruning_paths) if pruning_paths.run.exists() else None  # one that never began is planned anew
     ranking = before.ranking if before else None
+    estimator = ranking.estimator if ranking else default_estimator(has_prior=info.prior > 0)
     request = replace(
         request,
         weights=request.weights or (ranking.targets if ranking else {info.targets[0].name: 1.0}),
-        estimator=request.estimator or (ranking.estimator if ranking else DEFAULT_ESTIMATOR),
+        estimator=request.estimator or estimator,
         output=request.output or (ranking.output if ranking else "margin"),
     )
     if before is not None:
@@ -269,11 +271,12 @@ def rank_for_pruning(paths: Paths, info: RunInfo, request: PruningRequest, drop_
     for name in request.weights:
         snapshot = read_snapshot(paths, info, name)
         snapshot.require_models()
-        targets.append(TargetOutputs(name, snapshot.examples, snapshot.outputs))
+        targets.append(TargetOutputs(name, snapshot.examples, snapshot.outputs, snapshot.prior))
         refuse_half_without_examples(targets[-1])
     mix = TargetMix.from_outputs(targets, request.weights)
     mean_output = mix.mean(parse_output_kind(request.output), estimate=True)
-    influences = estimate(request.estimator, mix.masks, mean_output, mix.clusters)
+    prior = mix.prior(parse_output_kind(request.output)) if find_estimator(request.estimator).needs_prior else None
+    influences = estimate(request.estimator, mix.masks, mean_output, mix.clusters, prior)
     if not np.isfinite(influences.influence).any():
         raise ResultsError(
             f"{printable(str(paths.root))}: {pluralize(len(mean_output), 'model')} recorded: "
@@ -290,7 +293,7 @@ def rank_for_pruning(paths: Paths, info: RunInfo, request: PruningRequest, drop_
         Stages(DEFAULT_SEEDS),
         (info.resolution, info.channels),
     )
-    return _with_forecast(pruning, mix, mean_output, drop_counts)
+    return _with_forecast(pruning, mix, mean_output, drop_counts, prior)
 
 
 def _ranking_used(influences: Estimate, info: RunInfo, request: PruningRequest, models: int) -> ArmRanking:
@@ -314,13 +317,17 @@ def _finite_or_none(values: NDArray[Any]) -> tuple[float | None, ...]:
 
 
 def _with_forecast(
-    pruning: Pruning, mix: TargetMix, mean_output: NDArray[np.float64], drop_counts: Sequence[int]
+    pruning: Pruning,
+    mix: TargetMix,
+    mean_output: NDArray[np.float64],
+    drop_counts: Sequence[int],
+    prior: OutputPrior | None,
 ) -> Pruning:
     most = len(pruning.groups) - MIN_GROUPS
     spread = np.unique(np.linspace(1, most, min(most, _MAX_FORECASTS)).round().astype(int)).tolist()
     counts = sorted({*drop_counts, *spread})
     outputs = np.stack([mix.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT)], axis=1)
-    predicted = predict_gain(mix.masks, mean_output, outputs, mix.clusters, pruning.ranking.estimator, counts)
+    predicted = predict_gain(mix.masks, mean_output, outputs, mix.clusters, pruning.ranking.estimator, counts, prior)
     if predicted is None:
         return pruning
 
@@ -348,7 +355,7 @@ def plan_cost(plan: PruningPlan) -> Cost:
     groups = len(pruning.groups)
     # As many models of the mean size: one model of a design is timed.
     alpha = min(float(share), (groups - 1) / groups)
-    design = config.design.model_copy(update={"kind": "fixed", "alpha": alpha, "models": pruning.n_rows, "heldout": 0})
+    design = DesignSection(kind="fixed", alpha=alpha, models=pruning.n_rows, heldout=0, prior=0)
     workers = worker_devices(config.compute)[: pruning.n_rows]
     return estimate_cost(config.model_copy(update={"design": design}), plan.data, workers)
 

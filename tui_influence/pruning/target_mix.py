@@ -9,21 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
-from tui_influence.influence.outputs import Mask, OutputMatrix, mean_output
+from tui_influence.influence.outputs import Mask, OutputMatrix, mean_output, mean_outputs_by_label
+from tui_influence.influence.prior import OutputPrior, class_shares, covariates
 from tui_influence.influence.types import OutputKind
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
+from tui_influence.store.prior_records import PriorMeasures
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 
 @dataclass(frozen=True)
 class TargetOutputs:
-    """One target: its examples, and the outputs of the models on them."""
+    """One target: its examples, the outputs of the models on them, and what prior networks say, if any do."""
 
     name: str
     examples: Examples
     outputs: Outputs
+    prior: PriorMeasures | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,21 @@ class TargetMix:
     def target_mean(self, target: TargetOutputs, kind: OutputKind, *, estimate: bool) -> NDArray[np.float64]:
         """(m,) mean output over one half of one target's test examples."""
         return mean_output(self.matrix(target, kind), target.examples.estimate == estimate)[self.rows(target)]
+
+    def prior(self, kind: OutputKind) -> OutputPrior | None:
+        """Return the prior of `mean(kind, estimate=True)`; None where some target has no prior networks."""
+        measures: list[NDArray[np.float64]] = []
+        class_outputs: list[NDArray[np.float64]] = []
+        shares: list[NDArray[np.float64]] = []
+        for target, weight in zip(self.targets, self.weights, strict=True):
+            if target.prior is None or not len(target.prior):
+                return None
+            measures.append(covariates(target.prior.mapping, target.prior.ablation))
+            estimate, labels, count = target.examples.estimate, target.examples.labels, measures[-1].shape[1]
+            by_class = mean_outputs_by_label(self.matrix(target, kind), estimate, labels, count)
+            class_outputs.append(by_class[self.rows(target)])
+            shares.append(weight * class_shares(labels[estimate], count))
+        return OutputPrior(*(np.concatenate(arrays, axis=1) for arrays in (measures, class_outputs, shares)))
 
     def matrix(self, target: TargetOutputs, kind: OutputKind) -> OutputMatrix:
         """Outputs of all models of one target, in the order of its records."""

@@ -123,7 +123,15 @@ def verdict(report: AnyReport) -> str:
     if isinstance(report, ComparisonReport):
         return _comparison_verdict(report)
     ranking = report.ranking
-    return " ".join([trust(report), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)])
+    parts = [trust(report), *_prior(report), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)]
+    return " ".join(parts)
+
+
+def _prior(report: RankReport) -> list[str]:
+    share = report.ranking.prior_share
+    if share is None or not isfinite(share):
+        return []
+    return [f"{share:.0%} of it comes from {pluralize(report.n_prior, 'prior network')}."]
 
 
 def trust(report: RankReport) -> str:
@@ -140,6 +148,10 @@ def trust(report: RankReport) -> str:
             "but the order of all as a whole cannot be distinguished from chance yet."
         )
     word = reliability_grade(reliability)
+    if report.ranking.prior_share is not None:
+        return (
+            f"Reliability {value}, {word}: the share of the differences between influences that is expected to be true."
+        )
     return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
 
 

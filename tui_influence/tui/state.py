@@ -427,6 +427,8 @@ class RunState:
 
     def update(self) -> None:
         """Pass the question on to the queries that depend on it, and on the state."""
+        if self.info is not None and self.question == Question():  # not asked yet: the run decides how to estimate
+            self.question = self.question.about(self.info)
         for query in (self.ranking, self.reliability, self.effects):
             query.ask(self.question)
         if self.group is None and self.ranking.value is not None:

@@ -56,6 +56,7 @@ from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.paths import Paths
+from tui_influence.store.prior_records import PriorMeasures
 from tui_influence.store.run_info import SourceInfo, TargetInfo
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,8 +80,9 @@ def reading(*, images: bool = True) -> RunSnapshot:
     names = ("p0.png", " p1", "p2\n", "+p3", "p4", "p5", "p6 ", "p7")
     examples = Examples(LABELS, np.arange(len(LABELS)) % 2 == 0, names)
     info = make_info(source=source, targets=[target], models=models)
+    prior = PriorMeasures(*np.zeros((2, 0, len(info.source.groups), len(target.classes)), np.float32))
     return RunSnapshot(
-        Paths(Path("results/small")), info, 0, examples, outputs, outputs, {role: frozenset() for role in Role}
+        Paths(Path("results/small")), info, 0, examples, outputs, outputs, prior, {role: frozenset() for role in Role}
     )
 
 

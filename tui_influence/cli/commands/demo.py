@@ -118,11 +118,11 @@ def demo_config(results: Path, models: int | None = None) -> Config:
 
 def _rank(paths: Paths, info: RunInfo) -> list[str]:
     """Show the ranking for the whole target; return lines on the rankings for each digit."""
-    show_ranking(rank_run(paths, info, Question()).report, top=None)
+    show_ranking(rank_run(paths, info, Question().about(info)).report, top=None)
     lines = ["", "Most helpful printed characters for each handwritten digit:"]
     ranks = []
     for digit in info.targets[0].classes:
-        rows = rank_run(paths, info, Question(target_class=digit)).report.ranking.rows
+        rows = rank_run(paths, info, Question(target_class=digit).about(info)).report.ranking.rows
         ranks.append(next(row.rank for row in rows if row.group == digit))
         lines.append(f"  {digit}   {'  '.join(row.group for row in rows[:6])}")
     return [

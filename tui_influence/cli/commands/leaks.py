@@ -103,7 +103,7 @@ def _check_options(options: LeaksOptions) -> None:
 
 def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
     """Find leaks and duplicates, and show them or write them to files."""
-    question, source = options.question, options.source[0] if options.source else None
+    question, source = options.question_about(snapshot.info), options.source[0] if options.source else None
     removal = None
     if options.export_remove is not None:
         removal = RemovalList(snapshot, options.export_remove, options.export_config)
@@ -284,7 +284,7 @@ def _write_image_sweep(snapshot: RunSnapshot, options: LeaksOptions, path: Path)
             raise ConfigError(f"{printable(str(file))} already exists; --force replaces it")
     if groups_are_images(snapshot.info):
         raise ConfigError("the groups of this run are single images already: `tinfl leaks` without --init shows pairs")
-    question = options.question
+    question = options.question_about(snapshot.info)
     examples = select_examples(snapshot.target_info, snapshot.examples, question)
     if options.source:
         groups = [group_index(snapshot.info, name) for name in options.source]

@@ -15,11 +15,10 @@ def rank(options: RankOptions) -> None:
     """Rank groups, and show the ranking or write it to files."""
     output.require_one_stdout(options.csv, options.json)
     paths, info = Paths(options.results), read_run_info(options.results)
-    result: RankingResult | ComparisonResult
-    if options.comparison is None:
-        result = rank_run(paths, info, options.question)
-    else:
-        result = compare_run(paths, info, options.question, options.comparison)
+    question, comparison = options.question_about(info), options.comparison_about(info)
+    result: RankingResult | ComparisonResult = (
+        rank_run(paths, info, question) if comparison is None else compare_run(paths, info, question, comparison)
+    )
     report = result.report
     for warning in result.warnings:
         diagnostics.warn(warning)

@@ -50,8 +50,8 @@ def show(options: ShowOptions) -> None:
     with _wait_at_end(options.wait):
         if (options.example is None) == (options.source is None):
             raise ConfigError("give either --example NUMBER or --source CLASS")
-        question = options.question
         snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
+        question = options.question_about(snapshot.info)
         screen = None
         if not options.json:
             screen = make_image_output(

@@ -70,8 +70,8 @@ def subpops(options: SubpopsOptions) -> None:
     if options.export is not None and str(options.export) == "-":
         raise ConfigError("--export -: lists of images are written to files")
     refuse_same_file({"--csv": options.csv, "--export": options.export})
-    question = options.question
     snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
+    question = options.question_about(snapshot.info)
     by_source = None
     if options.source is not None:
         by_source = driven_examples(snapshot, question, group_index(snapshot.info, options.source))

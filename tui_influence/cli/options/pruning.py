@@ -8,6 +8,7 @@ import typer
 
 from tui_influence.cli.completion import complete_pruning, complete_target
 from tui_influence.cli.options.shared import (
+    ESTIMATOR_DEFAULT_HELP,
     ESTIMATOR_HELP,
     Ascii,
     Devices,
@@ -17,7 +18,6 @@ from tui_influence.cli.options.shared import (
     Results,
     RetryFailed,
 )
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class PruneOptions:
     ] = None
     estimator: Annotated[
         EstimatorName | None,
-        typer.Option(help=f"Estimator that ranks the classes; default: {DEFAULT_ESTIMATOR}. {ESTIMATOR_HELP}."),
+        typer.Option(help=f"Estimator that ranks the classes; {ESTIMATOR_DEFAULT_HELP}. {ESTIMATOR_HELP}."),
     ] = None
     output_kind: Annotated[
         Literal["margin", "probability", "correct"] | None,

@@ -33,7 +33,7 @@ from tui_influence.cli.options.shared import (
     TargetClass,
     Theme,
 )
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
+from tui_influence.store.run_info import RunInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +65,11 @@ class RankOptions(QuestionOptions):
     json: Json = False
     ascii_only: Ascii = False
 
-    @property
-    def comparison(self) -> Question | None:
-        """The question to compare with; None for a single ranking."""
+    def comparison_about(self, info: RunInfo) -> Question | None:
+        """Return the question about a run to compare with; None for a single ranking."""
         if self.compare_target is None and self.compare_class is None:
             return None
-        return self.question.compared_with(self.compare_target, self.compare_class)
+        return self.question_about(info).compared_with(self.compare_target, self.compare_class)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ class SubpopsOptions:
     ] = None
     target_class: TargetClass = None
     target: Target = None
-    estimator: Estimator = DEFAULT_ESTIMATOR
+    estimator: Estimator = None
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
     top: Annotated[
@@ -131,10 +130,10 @@ class SubpopsOptions:
     ascii_only: Ascii = False
     theme: Theme = "dark"
 
-    @property
-    def question(self) -> Question:
-        """The question that the options state."""
-        return Question(self.target, self.target_class, None, self.split, self.estimator, self.output_kind)
+    def question_about(self, info: RunInfo) -> Question:
+        """Return the question about a run that the options state."""
+        question = Question(self.target, self.target_class, None, self.split, output_kind=self.output_kind)
+        return question.about(info, self.estimator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +239,7 @@ class LeaksOptions:
     ascii_only: Ascii = False
     theme: Theme = "dark"
 
-    @property
-    def question(self) -> Question:
-        """The question that the options state."""
-        return Question(self.target, self.target_class, self.example, self.split, output_kind=self.output_kind)
+    def question_about(self, info: RunInfo) -> Question:
+        """Return the question about a run that the options state."""
+        question = Question(self.target, self.target_class, self.example, self.split, output_kind=self.output_kind)
+        return question.about(info)

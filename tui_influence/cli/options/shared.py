@@ -8,7 +8,8 @@ import typer
 
 from tui_influence.analysis.question import Question
 from tui_influence.cli.completion import complete_results, complete_target, complete_target_class
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, ESTIMATORS
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, PRIOR_ESTIMATOR
+from tui_influence.store.run_info import RunInfo
 
 # Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
 Results = Annotated[
@@ -63,7 +64,11 @@ if TYPE_CHECKING:
 else:  # typer reads the choices from the type, and mypy reads no table
     EstimatorName = Literal[tuple(ESTIMATORS)]
 ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
-Estimator = Annotated[EstimatorName, typer.Option(help=f"Estimator of influences. {ESTIMATOR_HELP}.")]
+ESTIMATOR_DEFAULT_HELP = f"default: {PRIOR_ESTIMATOR} where the run has prior networks, else {DEFAULT_ESTIMATOR}"
+Estimator = Annotated[
+    EstimatorName | None,
+    typer.Option(help=f"Estimator of influences; {ESTIMATOR_DEFAULT_HELP}. {ESTIMATOR_HELP}."),
+]
 OutputKind = Annotated[
     Literal["margin", "probability", "correct"],
     typer.Option(help="Output that influence is measured on: margin in nats, probability, or correctness."),
@@ -95,11 +100,11 @@ class QuestionOptions:
     target: Target = None
     target_class: TargetClass = None
     example: Example = None
-    estimator: Estimator = DEFAULT_ESTIMATOR
+    estimator: Estimator = None
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
 
-    @property
-    def question(self) -> Question:
-        """The question that the options state."""
-        return Question(self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind)
+    def question_about(self, info: RunInfo) -> Question:
+        """Return the question about a run that the options state."""
+        question = Question(self.target, self.target_class, self.example, self.split, output_kind=self.output_kind)
+        return question.about(info, self.estimator)

@@ -12,7 +12,7 @@ from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
 from tui_influence.analysis.types import ImageSeries
-from tui_influence.influence.estimators import ESTIMATORS
+from tui_influence.influence.estimators import available_estimators
 from tui_influence.render.format import plain
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.tui.actions import CHANGING, names_of
@@ -188,8 +188,9 @@ class QueryScreen(ModeScreen):
         return action not in _QUESTIONS or self.state.info is not None
 
     def action_estimator(self) -> None:
-        """Estimate by the next method."""
-        self.ask(replace(self.state.question, estimator=_next(tuple(ESTIMATORS), self.state.question.estimator)))
+        """Estimate by the next method that fits the run."""
+        names = available_estimators(has_prior=self.info().prior > 0)
+        self.ask(replace(self.state.question, estimator=_next(names, self.state.question.estimator)))
 
     def action_output(self) -> None:
         """Ask for the next output kind."""
