@@ -68,8 +68,8 @@ def demo(options: DemoOptions) -> None:
     config = with_devices(demo_config(options.results, options.models), device_list(options.devices))
     check_against_results(config, options.results)
     diagnostics.info(
-        f"Training {config.design.models + config.design.heldout} models, each on half of 36 printed characters,\n"
-        "and transferring each to 2,000 handwritten digits with 10 labelled examples per digit."
+        f"Training {config.n_models} models, {config.n_prior} on all of 36 printed characters, the others on half of\n"
+        "them, and transferring each to 2,000 handwritten digits with 10 labelled examples per digit."
     )
     finished = [(options.results, run_here(Request(config, options.results)))]
     paths, info = Paths(options.results), read_run_info(options.results)
