@@ -104,7 +104,7 @@ async def test_a_large_crew_is_counted(tmp_path):
     async with exploring(tmp_path / "run", (80, 40)) as (app, pilot):
         await until(pilot, lambda: "RUNNING" in screen_text(app))
         assert "and 2 more devices" in screen_text(app)
-        assert "and 57 more: 29 at work, 5,700 done" in screen_text(app)
+        assert "and 57 more: 29 in training, 5,700 done" in screen_text(app)
         assert len(lines_of(app, "worker")) == 7
 
 

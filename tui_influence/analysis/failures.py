@@ -105,12 +105,12 @@ def _with_harmful_groups(
         Failure(
             int(example),
             int(labels[example]),
-            int(label),
+            int(prediction),
             float(share),
             float(mean),
             _most_harmful(estimate, index, n_groups),
         )
-        for index, (example, label, share, mean) in enumerate(
+        for index, (example, prediction, share, mean) in enumerate(
             zip(example_indices, predicted, right, margin, strict=True)
         )
     )

@@ -64,6 +64,7 @@ def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityC
         models_needed=(needed.n_models, needed.low, needed.high) if needed and needed.n_models else None,
         source_accuracy=_metric(outputs.metrics, "source_accuracy"),
         target_accuracy=_metric(outputs.metrics, "target_accuracy"),
+        has_prior=prior is not None,
     )
 
 

@@ -226,6 +226,7 @@ class ReliabilityCurve:
         measured: (number of models, reliability of the ranking from the first so many), growing.
         forecast: (number of models, expected reliability), from there to all that are planned, or to 0.9.
         models_needed: models for a reliability of 0.9 (expected, low, high); None if unknown.
+        has_prior: whether the ranking starts from a prior, which no forecast of this kind allows for.
         source_accuracy, target_accuracy: of each model.
     """
 
@@ -235,6 +236,7 @@ class ReliabilityCurve:
     models_needed: tuple[int, int | None, int | None] | None
     source_accuracy: tuple[float, ...]
     target_accuracy: tuple[float, ...]
+    has_prior: bool = False
 
     @property
     def reliability(self) -> Reliability | None:

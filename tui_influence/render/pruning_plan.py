@@ -124,7 +124,7 @@ class PlanSummary:
         stages = self.preview.pruning.stages
         first = f"{stages.seeds} of each arm"
         if stages.within and stages.most > stages.seeds:
-            return f"{first}, up to {stages.most}, until the gain's interval is +-{format_points(100 * stages.within)}"
+            return f"{first}, up to {stages.most} for a gain within +-{format_points(100 * stages.within)}"
         return first
 
     def _baselines(self) -> str:

@@ -197,7 +197,7 @@ def _worker_lines(heartbeat: Heartbeat, style: Style, width: int, *, fresh: bool
     if left := workers[len(listed) :]:
         busy = sum(1 for worker in left if worker.row)
         done = sum(worker.models for worker in left)
-        yield style.fact("", f"and {len(left)} more: {busy} at work, {done:,} done", text_style)
+        yield style.fact("", f"and {len(left)} more: {busy} in training, {done:,} done", text_style)
 
 
 def _devices(devices: Sequence[DeviceState], style: Style, width: int, text_style: str) -> Iterator[Text]:
@@ -311,6 +311,8 @@ def model_lines(
             needed, low, high = curve.models_needed
             between = f" ({low:,} to {high:,})" if low and high else ""
             text = f"0.9 takes about {needed:,} models in all{between}" if needed > curve.models else "0.9 is reached"
+        elif curve.has_prior:
+            text = "no forecast: part of the ranking comes from prior networks"
         else:
             text = "too early to forecast how many models 0.9 takes"
         lines.append(Text(text, style=style.quiet))

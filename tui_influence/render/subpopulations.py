@@ -154,7 +154,7 @@ def subpopulation_rows(snapshot: RunSnapshot, one_class: ClassSubpopulations, st
     target, groups = snapshot.target, snapshot.info.source.groups
     rows = [
         ImageRow(
-            _title("driven by ", groups[part.group], f": {pluralize(len(part.members), 'image')}", part.members, style),
+            _title("driven by ", groups[part.group], f": {len(part.members)}", part.members, style),
             tuple(_image(target, member, "", style) for member in part.members),
         )
         for part in one_class.subpopulations
