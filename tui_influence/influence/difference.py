@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from tui_influence.errors import ConfigError
 from tui_influence.influence.design_effect import DesignEffect
 from tui_influence.influence.estimate import group_counts, same_size_masks
+from tui_influence.influence.factors import product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.strata import cluster_labels, pairs_within
 from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
-_CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below
 _FEW_GROUPS, _READERS = 8, 2
 _PAIRS_PER_MODEL = 8  # above this, clusters are large and few: loop over them instead of over pairs
 
@@ -71,8 +71,7 @@ def difference(
     matrix = as_matrix(outputs)
     m, n = matrix.shape
     groups = masks.shape[1] if only is None else len(only)
-    small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
-    dtype = np.dtype(np.float64 if small else np.float32)
+    dtype = product_dtype(m, groups, n)
     differences = Differences(masks, clusters, dtype, only=only, pooled=pooled)
     if strict and (constant := np.flatnonzero((differences.n_with == 0) | (differences.n_without == 0))).size:
         raise ConstantGroupError(f"every model has, or none has, group {', '.join(map(str, constant[:10]))}")

@@ -17,6 +17,15 @@ from tui_influence.influence.strata import Strata, seed_strata
 _EXACT_IN_FLOAT32 = 2**24  # counts up to this are exact
 
 
+_CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below
+
+
+def product_dtype(models: int, groups: int, outputs: int) -> np.dtype[Any]:
+    """Return the type of the products of masks with outputs: float64 where it costs nothing, else float32."""
+    cheap = models * groups * outputs <= _CHEAP_PRODUCT and models * outputs <= _CHEAP_COPY
+    return np.dtype(np.float64 if cheap else np.float32)
+
+
 @dataclass(frozen=True)
 class Factors:
     """Centred masks X = U diag(s) Vᵀ, over the groups that vary, r of them directions that vary.

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import group_counts, same_size_masks
-from tui_influence.influence.factors import Factors, factorise
+from tui_influence.influence.factors import Factors, factorise, product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.shrinkage import Evidence, Grid, power_outside
@@ -66,10 +66,11 @@ def informed(
     if len(prior.shares) != n:
         raise ValueError(f"the prior of {len(prior.shares)} outputs does not fit {n}")
     n_with, n_without = group_counts(masks)
-    influence = np.full((masks.shape[1], n), np.nan)
-    se = np.full((masks.shape[1], n), np.nan)
+    dtype = product_dtype(m, masks.shape[1], n)
+    influence = np.full((masks.shape[1], n), np.nan, dtype)
+    se = np.full((masks.shape[1], n), np.nan, dtype)
     prior_share = np.full(n, np.nan)
-    factors = factorise(masks, clusters, np.dtype(np.float64)) if m >= 3 else None
+    factors = factorise(masks, clusters, dtype) if m >= 3 else None
     if factors is None or factors.squares.size == 0 or factors.rows < 2:
         return Estimate(
             influence, se, 0.0, n_with, n_without, "informed", same_size_masks(masks), prior_share=prior_share
@@ -77,8 +78,7 @@ def informed(
     regression = _Regression.of(factors, prior)
     freedom = np.empty(n)
     for columns in matrix.column_slices(COLUMN_BLOCK):
-        block = matrix.block(slice(0, m), columns).astype(np.float64)
-        centred = np.asarray(factors.strata.centred(block), dtype=np.float64)
+        centred = factors.strata.centred(matrix.block(slice(0, m), columns).astype(dtype))
         fit = regression.fit(centred, prior.shares[columns])
         influence[factors.varies, columns] = factors.scale * fit.coefficients
         se[factors.varies, columns] = factors.scale * np.sqrt(fit.variance)
@@ -125,22 +125,22 @@ class _Regression:
         root = np.sqrt(factors.squares)
         rotated = root[:, None, None] * np.einsum("kr,kcp->rcp", factors.vectors, covariates)
         present = np.isfinite(prior.class_outputs).all(axis=0)
-        centred = np.asarray(factors.strata.centred(prior.class_outputs[:, present]), dtype=np.float64)
+        centred = factors.strata.centred(prior.class_outputs[:, present].astype(factors.design.dtype))
         slopes, precision = _fit_slopes(factors, grid, rotated[:, present], centred)
         return cls(factors, grid, covariates, rotated, slopes, _root_of_inverse(precision))
 
-    def fit(self, centred: NDArray[np.float64], shares: NDArray[np.float64]) -> _Fit:
+    def fit(self, centred: Floats, shares: NDArray[np.float64]) -> _Fit:
         """Estimate the influences on outputs (m, n), centred within strata; (n, C) shares of the classes."""
         factors, grid = self.factors, self.grid
         root = np.sqrt(factors.squares)[:, None]
-        rotated = factors.rotate(centred)
+        rotated = factors.rotate(centred).astype(np.float64)
         outside = power_outside(factors, centred, rotated)
         residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
         evidence = Evidence.of_rotated(factors, grid, residual, outside)
         filters = (1 - grid.remains) / root.T  # (L, r): s / (s² + λ)
         mean = filters.T @ evidence.weight
         from_prior = (self.covariates @ self.slopes) @ shares.T
-        coefficients = from_prior + factors.vectors @ (mean * residual)
+        coefficients = from_prior + self._unrotate(mean * residual)
         diagonal = (factors.vectors**2) @ (1 / (factors.squares[:, None] + grid.penalties))
         diagonal += factors.unidentified[:, None] / grid.penalties
         variance = diagonal @ (evidence.weight * evidence.spread / factors.rows)
@@ -148,7 +148,7 @@ class _Regression:
         for column in range(len(self.slopes)):
             direction = self.slope_root[:, column]
             rotated_direction = (self.rotated_covariates @ direction) @ shares.T
-            unexplained = (self.covariates @ direction) @ shares.T - factors.vectors @ (mean * rotated_direction)
+            unexplained = (self.covariates @ direction) @ shares.T - self._unrotate(mean * rotated_direction)
             variance += unexplained**2
         df = factors.rows - grid.df @ evidence.weight
         return _Fit(coefficients, variance, df, _explained_share(coefficients, from_prior))
@@ -163,7 +163,7 @@ class _Regression:
         """Return the variance of the estimate over the posterior of λ, (K', n).
 
         The filters of all directions are functions of λ and vary together: what is linear in log λ is exact. The small
-        rest is taken as if each direction varied by itself, which is exact on average over groups.
+        rest is its average over groups.
         """
         log_penalty = np.log(self.grid.penalties)[:, None]
         deviation = log_penalty - (evidence.weight * log_penalty).sum(axis=0)
@@ -171,12 +171,18 @@ class _Regression:
         scaled = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 0)
         linear = filters.T @ (evidence.weight * scaled)  # (r, n)
         rest = np.maximum((filters**2).T @ evidence.weight - mean**2 - linear**2, 0)
-        vectors = self.factors.vectors
-        return np.asarray((vectors @ (linear * residual)) ** 2 + (vectors**2) @ (rest * evidence.power))
+        average = (self.factors.vectors**2).mean(axis=0) @ (rest * evidence.power)
+        return np.asarray(self._unrotate(linear * residual) ** 2 + average)
+
+    def _unrotate(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values (r, n) in the directions of the masks as values of the groups, (K', n)."""
+        dtype = self.factors.design.dtype
+        product: NDArray[np.float64] = (self.factors.vectors.astype(dtype) @ values.astype(dtype)).astype(np.float64)
+        return product
 
 
 def _fit_slopes(
-    factors: Factors, grid: Grid, covariates: NDArray[np.float64], centred: NDArray[np.float64]
+    factors: Factors, grid: Grid, covariates: NDArray[np.float64], centred: Floats
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the slopes (p,) of rotated covariates (r, C, p) for outputs (m, C), and their precision (p, p).
 
@@ -184,7 +190,7 @@ def _fit_slopes(
     the slopes no longer change.
     """
     count = covariates.shape[2]
-    rotated = factors.rotate(centred)
+    rotated = factors.rotate(centred).astype(np.float64)
     outside = power_outside(factors, centred, rotated)
     slopes = np.zeros(count)
     precision = np.eye(count)

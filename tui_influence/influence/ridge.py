@@ -26,14 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import group_counts, same_size_masks
-from tui_influence.influence.factors import Factors, factorise, gram
+from tui_influence.influence.factors import Factors, factorise, gram, product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.shrinkage import Evidence, Grid
 from tui_influence.influence.strata import seed_strata
 from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
-_CHEAP_PRODUCT, _CHEAP_COPY = 2_000_000_000, 10_000_000  # multiplications, outputs: float64 costs nothing below
 _CHEAP_DOUBLE = 1_000_000  # values of masks that are always widened to float64
 
 
@@ -66,8 +65,7 @@ def ridge(
     m, n = matrix.shape
     groups = masks.shape[1]
     n_with, n_without = group_counts(masks)
-    small = m * groups * n <= _CHEAP_PRODUCT and m * n <= _CHEAP_COPY
-    dtype = np.dtype(np.float64 if small else np.float32)
+    dtype = product_dtype(m, groups, n)
     influence = np.full((groups, n), np.nan, dtype)
     se = np.full((groups, n), np.nan, dtype)
     factors = factorise(masks, clusters, dtype) if m >= 3 else None

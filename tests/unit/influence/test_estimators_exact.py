@@ -8,6 +8,7 @@ from slow_reference import slow_difference, slow_ridge, within_clusters
 
 from tui_influence.influence import design_effect
 from tui_influence.influence import difference as difference_module
+from tui_influence.influence import factors as factors_module
 from tui_influence.influence import ridge as ridge_module
 from tui_influence.influence.difference import ConstantGroupError, difference
 from tui_influence.influence.outputs import OutputMatrix
@@ -191,8 +192,7 @@ def test_ridge_takes_three_models_that_can_be_compared(m, is_known):
 def test_float32_agrees_with_float64(monkeypatch, design, method):
     sweep = simulate(design, 400, 50, 30, seed=6)
     double = method(sweep.masks, sweep.outputs, sweep.clusters)
-    monkeypatch.setattr(difference_module, "_CHEAP_PRODUCT", 0)
-    monkeypatch.setattr(ridge_module, "_CHEAP_PRODUCT", 0)
+    monkeypatch.setattr(factors_module, "_CHEAP_PRODUCT", 0)
     single = method(sweep.masks, sweep.outputs, sweep.clusters)
     assert (double.influence.dtype, single.influence.dtype) == (np.float64, np.float32)
     for fast, exact in ((single.influence, double.influence), (single.se, double.se)):

@@ -111,6 +111,16 @@ def test_many_outputs_are_those_estimated_one_by_one(monkeypatch):
         np.testing.assert_allclose(alone.influence[:, 0], together.influence[:, index], rtol=1e-9)
 
 
+def test_float32_agrees_with_float64(monkeypatch):
+    sweep = simulate("balanced", 60, K, C, seed=6)
+    double = informed(sweep.masks, sweep.outputs, sweep.clusters, prior=prior_of(sweep))
+    monkeypatch.setattr("tui_influence.influence.factors._CHEAP_PRODUCT", 0)
+    single = informed(sweep.masks, sweep.outputs, sweep.clusters, prior=prior_of(sweep))
+    assert (double.influence.dtype, single.influence.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(single.influence, double.influence, atol=1e-4 * np.abs(double.influence).max())
+    np.testing.assert_allclose(single.se, double.se, rtol=1e-3)
+
+
 def test_constant_groups_and_classes_without_examples_are_undefined_and_change_nothing():
     sweep = simulate("bernoulli", 40, K, C, seed=5)
     masks = sweep.masks.copy()
