@@ -359,9 +359,9 @@ async def test_more_can_be_asked_of_a_pruning_that_is_there(pruned):
         field.value = "3,6,9"
         await pilot.press("enter")
         await proposed(app, pilot)
-        await until(pilot, lambda: "12 retrainings of 10 arms, 28 are there" in screen_text(app))
+        await until(pilot, lambda: "12 more retrainings (28 done), 10 arms in all" in screen_text(app))
         assert "more retrainings for main" in screen_text(app)
-        assert "as it began" in screen_text(app)
+        assert "fixed when it was started" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: "28 of 28 retrainings" in screen_text(app))
 

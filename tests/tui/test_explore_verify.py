@@ -79,7 +79,7 @@ async def test_verifying_states_what_is_left_out_cost_and_command_and_anything_b
         for part in (
             f"Run: small, example {example} of digits, a x",
             *to_blame(sweep, example),
-            f"without {DEFAULT_DROPPED} at random, and with everything",
+            f"Controls: {DEFAULT_DROPPED} dropped at random; everything kept",
             f"Cost: {3 * DEFAULT_SEEDS} retrainings, {DEFAULT_SEEDS} of each, on this machine: about ",
             "sweep's rate",
             f"Command: tinfl failures --verify --example={example} -- ",

@@ -48,7 +48,7 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "n_groups": len(ranking.rows),
         "n_failed": report.n_failed,
         "n_prior": report.n_prior,
-        "prior_share": ranking.prior_share,
+        "prior_share": None if ranking.prior_share is None else finite(ranking.prior_share),
         "noise": report.is_noise(),
         "meaning": _text(meaning(report)),
         "verdict": _text(verdict(report)),

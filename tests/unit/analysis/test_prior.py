@@ -1,5 +1,6 @@
 """Questions by an estimator with a prior: its default, what it takes, and what it says where there is none."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tui_influence.analysis.ranking import rank
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.json import rank_json
 from tui_influence.pruning.options import PruningRequest
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
@@ -68,6 +70,24 @@ def test_every_question_starts_from_the_prior(snapshot):
     if snapshot.examples.estimate[3]:
         column = int(np.flatnonzero(np.flatnonzero(snapshot.examples.estimate) == 3)[0])
         assert row.influence == pytest.approx(float(effects.examples.influence[5, column]))
+
+
+@pytest.mark.parametrize("models", [1, 2, 4])
+def test_a_ranking_of_few_models_is_written_as_json(snapshot, models):
+    outputs = snapshot.outputs
+    few = replace(
+        outputs,
+        indices=outputs.indices[:models],
+        clusters=outputs.clusters[:models],
+        masks=outputs.masks[:models],
+        margins=outputs.margins[:models],
+        predicted=outputs.predicted[:models],
+        metrics=outputs.metrics[:models],
+    )
+    report = rank(replace(snapshot, outputs=few), Question().about(snapshot.info)).report
+    document = json.loads(rank_json(report))
+    assert document["n_models"] == models
+    assert document["prior_share"] is None or 0 <= document["prior_share"] <= 1
 
 
 def test_of_the_difference_between_an_example_and_its_class_the_prior_says_nothing(snapshot):
