@@ -64,7 +64,6 @@ def test_a_ranking_starts_from_them_unless_another_is_requested(sweep):
         ("rank", "--output-kind", "correct"),
         ("show", "--example", "5"),
         ("show", "--source", "3"),
-        ("failures",),
         ("prune", "--dry-run", "--drop-counts", "6"),
     ],
 )
@@ -72,6 +71,12 @@ def test_every_question_can_be_asked(sweep, arguments):
     command, *options = arguments
     text = tinfl(command, sweep, *options).stdout
     assert "informed" in text or "prior" in text or command == "prune"
+
+
+@pytest.mark.parametrize("command", ["failures", "subpops"])
+def test_probes_of_single_examples_are_by_difference_unless_another_is_requested(sweep, command):
+    assert json.loads(tinfl(command, sweep, "--json").stdout)["estimator"] == "difference"
+    assert json.loads(tinfl(command, sweep, "--json", "--estimator", "informed").stdout)["estimator"] == "informed"
 
 
 def test_without_them_the_estimator_gives_its_reason(finished):

@@ -38,6 +38,15 @@ class Question:
         default = default_estimator(has_prior=info.prior > 0)
         return replace(self, estimator=estimator or default, default_estimator=default)
 
+    def about_examples(self) -> "Question":
+        """Return the question for a probe of single examples: by the estimator that was requested, else `difference`.
+
+        What a prior says of an example is what it says of its class, so that a regression which shrinks towards it
+        finds fewer of the influences that an example has for itself.
+        """
+        estimator = DEFAULT_ESTIMATOR if self.estimator == self.default_estimator else self.estimator
+        return replace(self, estimator=estimator, default_estimator=DEFAULT_ESTIMATOR)
+
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":
         """Return the same question about another target or another class, to compare this one with.
 

@@ -266,6 +266,7 @@ class ProbeState:
 
     def update(self, question: Question) -> None:
         """Ask each kind the question of the run, as far as the kind uses it."""
+        question = question.about_examples()
         for kind, query in self.queries.items():
             traits = PROBE_TRAITS[kind]
             estimator = question.estimator if traits.uses_estimator else Question().estimator

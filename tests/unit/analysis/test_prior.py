@@ -55,6 +55,14 @@ def test_a_command_names_the_estimator_where_it_is_not_the_default_of_the_run(sn
     assert command == f"tinfl prune {option}-- run"
 
 
+def test_probes_of_single_examples_leave_the_default_aside(snapshot):
+    question = Question().about(snapshot.info)
+    assert question.about_examples().estimator == "difference"
+    assert question.about_examples().command("run", "failures") == "tinfl failures -- run"
+    ridge = Question().about(snapshot.info, "ridge").about_examples()
+    assert ridge.command("run", "failures") == "tinfl failures --estimator=ridge -- run"
+
+
 def test_every_question_starts_from_the_prior(snapshot):
     question = Question().about(snapshot.info)
     report = rank(snapshot, question).report

@@ -19,8 +19,8 @@ from tui_influence.cli.options.shared import (
     Columns,
     CsvFile,
     Devices,
-    Estimator,
     Example,
+    ExampleEstimator,
     Foreground,
     Json,
     OutputKind,
@@ -33,6 +33,7 @@ from tui_influence.cli.options.shared import (
     TargetClass,
     Theme,
 )
+from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
 from tui_influence.store.run_info import RunInfo
 
 
@@ -103,7 +104,7 @@ class SubpopsOptions:
     ] = None
     target_class: TargetClass = None
     target: Target = None
-    estimator: Estimator = None
+    estimator: ExampleEstimator = DEFAULT_ESTIMATOR
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
     top: Annotated[
@@ -130,16 +131,17 @@ class SubpopsOptions:
     ascii_only: Ascii = False
     theme: Theme = "dark"
 
-    def question_about(self, info: RunInfo) -> Question:
-        """Return the question about a run that the options state."""
-        question = Question(self.target, self.target_class, None, self.split, output_kind=self.output_kind)
-        return question.about(info, self.estimator)
+    @property
+    def question(self) -> Question:
+        """The question that the options state."""
+        return Question(self.target, self.target_class, None, self.split, self.estimator, self.output_kind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailuresOptions(QuestionOptions):
     """Find the examples that most models predict wrongly, and the source classes that cause it."""
 
+    estimator: ExampleEstimator = DEFAULT_ESTIMATOR
     below: Annotated[
         float | None,
         typer.Option(metavar="NATS", help="Also list examples with a mean margin below NATS; default: failures only."),
@@ -186,6 +188,11 @@ class FailuresOptions(QuestionOptions):
     def trains(self) -> bool:
         """Whether an option asks for a retraining, so that existing results are not enough."""
         return any((self.drop, self.seeds, self.dry_run, self.foreground, self.retry_failed))
+
+    @property
+    def question(self) -> Question:
+        """The question that the options state."""
+        return Question(self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind)
 
 
 @dataclass(frozen=True, kw_only=True)

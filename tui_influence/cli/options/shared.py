@@ -65,6 +65,7 @@ else:  # typer reads the choices from the type, and mypy reads no table
     EstimatorName = Literal[tuple(ESTIMATORS)]
 ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
 ESTIMATOR_DEFAULT_HELP = f"default: {PRIOR_ESTIMATOR} where the run has prior networks, else {DEFAULT_ESTIMATOR}"
+ExampleEstimator = Annotated[EstimatorName, typer.Option(help=f"Estimator of influences. {ESTIMATOR_HELP}.")]
 Estimator = Annotated[
     EstimatorName | None,
     typer.Option(help=f"Estimator of influences; {ESTIMATOR_DEFAULT_HELP}. {ESTIMATOR_HELP}."),
