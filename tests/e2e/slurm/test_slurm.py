@@ -206,3 +206,12 @@ def test_a_time_limit_costs_a_round_and_no_record(slurm, on_slurm, tmp_path, ref
     assert not [event for event in events if event["event"] == "retry"], "a model in hand was not finished"
     trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
     assert set(trained.values()) == {1}
+
+
+def test_prior_networks_are_trained_on_the_cluster_as_on_one_machine(on_slurm, tmp_path, tmp_path_factory):
+    swap = {"prior = 0": "prior = 2"}
+    local = tmp_path_factory.mktemp("prior")
+    tinfl("sweep", "--foreground", write_config(local, models=4, swap=swap))
+    tinfl("sweep", on_slurm(models=4, swap=swap))
+    assert done(tmp_path / "results")["done"]["prior"] == 2
+    assert record_bytes(tmp_path / "results") == record_bytes(local / "results")
