@@ -20,7 +20,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.estimators import estimate, estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
-from tui_influence.influence.prior import class_indicators
+from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.ranking import influence_matrix, ranked_rows
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL, Estimate, RankedGroup
 
@@ -52,7 +52,8 @@ class TargetEffects:
         estimate, index = self.examples, group
         if estimate is None:
             only = np.array([group])
-            estimate, index = example_influences(self.snapshot, self.question, self.example_indices, only), 0
+            prior = output_prior(snapshot, self.question)
+            estimate, index = example_influences(snapshot, self.question, self.example_indices, prior, only), 0
         influence, se = (array[index].astype(np.float64) for array in (estimate.influence, estimate.se))
         q = benjamini_hochberg(p_values(influence, se, estimate.df))
         low, high = interval(influence, se, estimate.df)
@@ -99,7 +100,11 @@ class TargetEffects:
 
 
 def example_influences(
-    snapshot: RunSnapshot, question: Question, examples: NDArray[np.int64], only: NDArray[np.intp] | None = None
+    snapshot: RunSnapshot,
+    question: Question,
+    examples: NDArray[np.int64],
+    prior: OutputPrior | None,
+    only: NDArray[np.intp] | None = None,
 ) -> Estimate:
     """Return the influence of all groups, or of some, on examples of the snapshot's target, (K, c).
 
@@ -107,23 +112,24 @@ def example_influences(
         snapshot: the models.
         question: its estimator and output.
         examples: (c,) indices of the examples.
+        prior: of the question, by `output_prior`.
         only: (K',) indices of groups; None for all.
 
     Raises:
         ResultsError: stored outputs are NaN or infinite.
     """
-    outputs, n_classes = snapshot.outputs, len(snapshot.target_info.classes)
+    outputs, labels = snapshot.outputs, snapshot.examples.labels
     return influence_matrix(
         masks=outputs.masks,
         margins=outputs.margins,
         predicted=outputs.predicted,
-        labels=snapshot.examples.labels,
+        labels=labels,
         estimator=question.estimator,
         kind=question.output_kind,
         clusters=snapshot.clusters,
         examples=examples,
         only=only,
-        prior=output_prior(snapshot, question, class_indicators(snapshot.examples.labels[examples], n_classes)),
+        prior=prior and prior.of_examples(labels[examples]),
     )
 
 
@@ -148,7 +154,8 @@ def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool
     snapshot.require_models()
     kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, labels, kind)
-    by_class = mean_outputs_by_label(matrix, split, labels, len(target_info.classes))
+    prior = output_prior(snapshot, question)
+    by_class = prior.class_outputs if prior else mean_outputs_by_label(matrix, split, labels, len(target_info.classes))
     fits_in_memory = len(snapshot.info.source.groups) * len(example_indices) <= MAX_VALUES
     all_groups_only = not find_estimator(question.estimator).supports_only
     if not fits_in_memory and all_groups_only:
@@ -160,14 +167,8 @@ def estimate_effects(snapshot: RunSnapshot, question: Question, *, at_once: bool
         snapshot=snapshot,
         question=question,
         example_indices=example_indices,
-        classes=estimate(
-            question.estimator,
-            outputs.masks,
-            by_class,
-            snapshot.clusters,
-            output_prior(snapshot, question, np.eye(len(target_info.classes))),
-        ),
-        examples=example_influences(snapshot, question, example_indices)
+        classes=estimate(question.estimator, outputs.masks, by_class, snapshot.clusters, prior),
+        examples=example_influences(snapshot, question, example_indices, prior)
         if fits_in_memory and (at_once or all_groups_only)
         else None,
     )

@@ -20,7 +20,7 @@ from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import estimators_of_single_groups, find_estimator
 from tui_influence.influence.outputs import Floats, Integers, OutputMatrix, mean_outputs_by_label, parse_output_kind
-from tui_influence.influence.prior import OutputPrior, class_indicators
+from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.types import Estimate
 from tui_influence.text import pluralize, printable
 
@@ -103,10 +103,10 @@ def class_relative_influence(
             "there are no others to compare it with"
         )
     groups = None if group is None else np.array([group], dtype=np.intp)
-    indicators = class_indicators(labels[example_indices], len(target_info.classes))
-    prior = output_prior(snapshot, question, indicators)
+    of_classes = output_prior(snapshot, question)
+    prior = of_classes and of_classes.of_examples(labels[example_indices])
     # What a prior says of an example is what it says of the class: of the difference from the class it says nothing.
-    nothing = prior and prior.of_outputs(np.zeros_like(indicators))
+    nothing = prior and prior.of_outputs(np.zeros_like(prior.shares))
     relative = _estimate(question.estimator, outputs.masks, matrix, snapshot.clusters, groups, nothing)
     return ClassRelativeInfluence(
         example_indices=example_indices,

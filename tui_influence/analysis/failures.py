@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tui_influence.analysis.class_effects import example_influences
 from tui_influence.analysis.class_relative import require_enough_models
 from tui_influence.analysis.examples import majority_predictions
+from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import select_examples
@@ -99,7 +100,7 @@ def _with_harmful_groups(
     if not len(example_indices):
         return ()
     labels = snapshot.examples.labels
-    estimate = example_influences(snapshot, question, example_indices)
+    estimate = example_influences(snapshot, question, example_indices, output_prior(snapshot, question))
     predicted = majority_predictions(snapshot, example_indices.astype(np.intp))
     return tuple(
         Failure(

@@ -13,7 +13,6 @@ from tui_influence.analysis.types import ComparisonReport, ComparisonResult, Ran
 from tui_influence.errors import ConfigError
 from tui_influence.influence.comparison import compare
 from tui_influence.influence.estimators import find_estimator
-from tui_influence.influence.prior import class_shares
 from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
@@ -48,7 +47,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
     info, outputs, heldout, labels = snapshot.info, snapshot.outputs, snapshot.heldout, snapshot.examples.labels
     example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
     snapshot.require_models()
-    shares = class_shares(labels[example_indices], len(snapshot.target_info.classes))
+    prior = output_prior(snapshot, question)
     ranking = rank_groups(
         masks=outputs.masks,
         margins=outputs.margins,
@@ -61,7 +60,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         clusters=snapshot.clusters,
         heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
         seed=info.seed,
-        prior=output_prior(snapshot, question, shares),
+        prior=prior and prior.of_mean(labels[example_indices]),
     )
     report = RankReport(
         run=info.name,
@@ -101,11 +100,7 @@ def select_examples(target_info: TargetInfo, examples: Examples, question: Quest
                 f"numbered 0 to {target_info.test - 1}"
             )
         return np.array([question.example], dtype=np.int64)
-    is_selected = {
-        "estimate": examples.estimate,
-        "evaluate": ~examples.estimate,
-        "all": np.ones(target_info.test, dtype=bool),
-    }[question.split]
+    is_selected = examples.in_split(question.split)
     if question.target_class is not None:
         if question.target_class not in target_info.classes:
             raise ConfigError(

@@ -15,7 +15,6 @@ from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
-from tui_influence.influence.prior import class_shares
 from tui_influence.influence.reliability import expected_reliability, split_half
 from tui_influence.influence.types import Reliability
 
@@ -38,9 +37,8 @@ def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityC
     if m >= MIN_MODELS:
         kind = parse_output_kind(question.output_kind)
         labels = snapshot.examples.labels
-        prior = output_prior(
-            snapshot, question, class_shares(labels[example_indices], len(snapshot.target_info.classes))
-        )
+        of_classes = output_prior(snapshot, question)
+        prior = of_classes and of_classes.of_mean(labels[example_indices])
         mean = mean_output(OutputMatrix(outputs.margins, outputs.predicted, labels, kind), example_indices)
         clusters = snapshot.clusters
         for count in _counts(m):

@@ -48,6 +48,26 @@ class OutputPrior:
         """Return the prior of other outputs, with their `shares`."""
         return replace(self, shares=shares)
 
+    def of_mean(self, labels: Integers) -> "OutputPrior":
+        """Return the prior of the mean output over examples of these classes, (n,) labels."""
+        counts = np.bincount(labels, minlength=self.covariates.shape[1])
+        return self.of_outputs((counts / counts.sum())[None])
+
+    def of_examples(self, labels: Integers) -> "OutputPrior":
+        """Return the prior of the outputs on single examples of these classes, (n,) labels."""
+        return self.of_outputs(np.eye(self.covariates.shape[1])[labels])
+
+
+def class_prior(mapping: Floats, ablation: Floats, class_outputs: NDArray[np.float64]) -> OutputPrior:
+    """Return the prior of the mean outputs on the target classes themselves.
+
+    Args:
+        mapping: (networks, K, C); NaN for a class without examples.
+        ablation: (networks, K, C), likewise.
+        class_outputs: (m, C); see `OutputPrior`.
+    """
+    return OutputPrior(covariates(mapping, ablation), class_outputs, np.eye(class_outputs.shape[1]))
+
 
 def covariates(mapping: Floats, ablation: Floats) -> NDArray[np.float64]:
     """Return four covariates: the part of the mapping for one class and for all, and the same of the ablation.
@@ -70,16 +90,3 @@ def covariates(mapping: Floats, ablation: Floats) -> NDArray[np.float64]:
         general = centred.sum(axis=1, keepdims=True) / max(int(present.sum()), 1)
         parts += [np.where(present, centred - general, 0.0), np.where(present, general, 0.0)]
     return np.stack(parts, axis=2)
-
-
-def class_shares(labels: Integers, n_classes: int) -> NDArray[np.float64]:
-    """Return the share of each class among the examples of (n,) labels, (1, C)."""
-    counts = np.bincount(labels, minlength=n_classes).astype(np.float64)
-    shares: NDArray[np.float64] = counts / counts.sum()
-    return shares[None]
-
-
-def class_indicators(labels: Integers, n_classes: int) -> NDArray[np.float64]:
-    """Return (n, C), 1 for the class of each example, else 0."""
-    indicators: NDArray[np.float64] = np.eye(n_classes)[labels]
-    return indicators

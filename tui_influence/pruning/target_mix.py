@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.outputs import Mask, OutputMatrix, mean_output, mean_outputs_by_label
-from tui_influence.influence.prior import OutputPrior, class_shares, covariates
+from tui_influence.influence.prior import OutputPrior, class_prior
 from tui_influence.influence.types import OutputKind
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
@@ -74,18 +74,20 @@ class TargetMix:
 
     def prior(self, kind: OutputKind) -> OutputPrior | None:
         """Return the prior of `mean(kind, estimate=True)`; None where some target has no prior networks."""
-        measures: list[NDArray[np.float64]] = []
-        class_outputs: list[NDArray[np.float64]] = []
-        shares: list[NDArray[np.float64]] = []
+        priors: list[OutputPrior] = []
         for target, weight in zip(self.targets, self.weights, strict=True):
             if target.prior is None or not len(target.prior):
                 return None
-            measures.append(covariates(target.prior.mapping, target.prior.ablation))
-            estimate, labels, count = target.examples.estimate, target.examples.labels, measures[-1].shape[1]
-            by_class = mean_outputs_by_label(self.matrix(target, kind), estimate, labels, count)
-            class_outputs.append(by_class[self.rows(target)])
-            shares.append(weight * class_shares(labels[estimate], count))
-        return OutputPrior(*(np.concatenate(arrays, axis=1) for arrays in (measures, class_outputs, shares)))
+            measures, estimate, labels = target.prior, target.examples.estimate, target.examples.labels
+            classes = measures.mapping.shape[2]
+            outputs = mean_outputs_by_label(self.matrix(target, kind), estimate, labels, classes)[self.rows(target)]
+            prior = class_prior(measures.mapping, measures.ablation, outputs).of_mean(labels[estimate])
+            priors.append(prior.of_outputs(weight * prior.shares))
+        return OutputPrior(
+            covariates=np.concatenate([prior.covariates for prior in priors], axis=1),
+            class_outputs=np.concatenate([prior.class_outputs for prior in priors], axis=1),
+            shares=np.concatenate([prior.shares for prior in priors], axis=1),
+        )
 
     def matrix(self, target: TargetOutputs, kind: OutputKind) -> OutputMatrix:
         """Outputs of all models of one target, in the order of its records."""

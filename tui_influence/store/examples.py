@@ -46,6 +46,10 @@ class Examples:
     estimate: Mask
     names: tuple[str, ...]
 
+    def in_split(self, split: str) -> Mask:
+        """Return which examples belong to a split, `estimate`, `evaluate` or `all`: (n,) bool."""
+        return {"estimate": self.estimate, "evaluate": ~self.estimate, "all": np.ones_like(self.estimate)}[split]
+
 
 def write_examples(
     paths: Paths, target: int, examples: Examples, thumbnails: NDArray[np.uint8] | None

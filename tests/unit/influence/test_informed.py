@@ -10,7 +10,7 @@ from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import interval
 from tui_influence.influence.estimators import available_estimators, default_estimator, find_estimator
 from tui_influence.influence.informed import informed
-from tui_influence.influence.prior import OutputPrior, class_indicators, class_shares, covariates
+from tui_influence.influence.prior import OutputPrior, class_prior, covariates
 from tui_influence.influence.ridge import ridge
 
 K, C = 20, 5
@@ -167,8 +167,10 @@ def test_covariates_are_centred_in_units_of_their_spread_and_split_into_class_an
 
 def test_shares_are_those_of_the_examples():
     labels = np.array([0, 0, 2, 2, 2, 1])
-    assert class_shares(labels, 4).tolist() == [[2 / 6, 1 / 6, 3 / 6, 0]]
-    assert class_indicators(labels, 4).argmax(axis=1).tolist() == labels.tolist()
+    prior = class_prior(np.zeros((1, K, 4)), np.zeros((1, K, 4)), np.zeros((5, 4)))
+    assert prior.shares.tolist() == np.eye(4).tolist()
+    assert prior.of_mean(labels).shares.tolist() == [[2 / 6, 1 / 6, 3 / 6, 0]]
+    assert prior.of_examples(labels).shares.argmax(axis=1).tolist() == labels.tolist()
 
 
 def test_without_prior_networks_it_is_not_offered_and_gives_the_reason():
