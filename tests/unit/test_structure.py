@@ -173,6 +173,7 @@ def test_a_module_is_neither_long_nor_a_fragment():
 
 SHORT = {
     "__main__": "the module that Python runs for `python -m tui_influence`",
+    "analysis.prior": "where records meet the prior: used by the rankings, the effects, two probes and the curve",
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
     "export.example": "the document of one result",
