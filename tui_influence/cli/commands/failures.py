@@ -64,7 +64,7 @@ def failures(options: FailuresOptions) -> None:
     if options.trains or options.devices is not None:
         raise ConfigError("--drop, --seeds, --dry-run, --foreground, --devices and --retry-failed need --verify")
     is_for_programs = options.json or options.csv is not None
-    question = options.question
+    question = options.question_about(snapshot.info)
     result = find_failures(
         snapshot,
         question,
@@ -118,7 +118,7 @@ def _verify(snapshot: RunSnapshot, options: FailuresOptions) -> None:
     Raises:
         TinflError: it cannot be planned, trained or read.
     """
-    example, question = options.example, options.question
+    example, question = options.example, options.question_about(snapshot.info)
     if example is None:
         raise ConfigError("--verify needs --example NUMBER: it retrains without the harmful groups of one example")
     list_options = (options.csv, options.below, options.top, options.groups, options.columns)

@@ -71,7 +71,7 @@ def subpops(options: SubpopsOptions) -> None:
         raise ConfigError("--export -: lists of images are written to files")
     refuse_same_file({"--csv": options.csv, "--export": options.export})
     snapshot = read_snapshot(Paths(options.results), read_run_info(options.results), options.target)
-    question = options.question
+    question = options.question_about(snapshot.info)
     by_source = None
     if options.source is not None:
         by_source = driven_examples(snapshot, question, group_index(snapshot.info, options.source))

@@ -131,10 +131,10 @@ class SubpopsOptions:
     ascii_only: Ascii = False
     theme: Theme = "dark"
 
-    @property
-    def question(self) -> Question:
-        """The question that the options state."""
-        return Question(self.target, self.target_class, None, self.split, self.estimator, self.output_kind)
+    def question_about(self, info: RunInfo) -> Question:
+        """Return the question about a run that the options state."""
+        question = Question(self.target, self.target_class, None, self.split, output_kind=self.output_kind)
+        return question.about(info, self.estimator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +188,6 @@ class FailuresOptions(QuestionOptions):
     def trains(self) -> bool:
         """Whether an option asks for a retraining, so that existing results are not enough."""
         return any((self.drop, self.seeds, self.dry_run, self.foreground, self.retry_failed))
-
-    @property
-    def question(self) -> Question:
-        """The question that the options state."""
-        return Question(self.target, self.target_class, self.example, self.split, self.estimator, self.output_kind)
 
 
 @dataclass(frozen=True, kw_only=True)
