@@ -130,10 +130,17 @@ def _state_by_records(
     state: State, planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
 ) -> State:
     """Return the state of a run without a readable heartbeat: done if nothing is left to train."""
-    total, done, n_failed = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
+    total, done, n_failed = _totals(planned, finished, failed)
     if not total or done + n_failed < total:
         return state
     return State.DONE_WITH_FAILURES if n_failed else State.DONE
+
+
+def _totals(
+    planned: dict[Role, int], finished: dict[Role, set[int]], failed: dict[Role, set[int]]
+) -> tuple[int, int, int]:
+    """Return the numbers of models planned, finished and failed, over all roles."""
+    return sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
 
 
 def _with_record_counts(
@@ -142,7 +149,7 @@ def _with_record_counts(
     """Update the heartbeat of a cluster, where no process counts records; the ETA follows from the running tasks."""
     if heartbeat is None or not heartbeat.tasks:
         return heartbeat
-    total, done, n_failed = sum(planned.values()), sum(map(len, finished.values())), sum(map(len, failed.values()))
+    total, done, n_failed = _totals(planned, finished, failed)
     heartbeat = replace(heartbeat, total=total, done=done, failed=n_failed)
     if not heartbeat.models_per_hour:
         return heartbeat
