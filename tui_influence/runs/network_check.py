@@ -57,8 +57,9 @@ def main() -> int:
     sys.path.append(str(Path.cwd()))
     reason = ""
     try:
-        find_network(model.arch)
-        if request["shape"] is not None:
+        if request["shape"] is None:
+            find_network(model.arch)
+        else:
             build_network(model, *request["shape"])
     except ConfigError as error:
         reason = str(error)

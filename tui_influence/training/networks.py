@@ -112,7 +112,7 @@ def build_network(
     """
     arch = model.arch
     if arch in NETWORKS:
-        network = _imported(NETWORKS[arch].location)(classes, channels, model.width)
+        network = find_network(arch)(classes, channels, model.width)
         assert isinstance(network, nn.Module)
         return network
     if ":" in arch:

@@ -22,7 +22,8 @@ def sweep(options: SweepOptions) -> None:
     config = with_devices(load_config(options.config_file), device_list(options.devices))
     config = with_absolute_paths(config, Path.cwd())
     extension = check_against_results(config, config.output)
-    if not Paths(config.output).run.exists():  # a run that has started reads the packed datasets
+    is_new = not Paths(config.output).run.exists()
+    if is_new:  # a run that has started reads the packed datasets
         check_data_paths(options.config_file)
     request = Request(config, config.output, allow_code=True, retry_failed=options.retry_failed, trusted=True)
     if options.dry_run and config.compute.executor == "slurm":
@@ -34,7 +35,7 @@ def sweep(options: SweepOptions) -> None:
         return
     if extension:
         diagnostics.info(extension)
-    if not config.model.is_user_code:  # that may need the images' real size, which the run knows once they are packed
+    if is_new and not config.model.is_user_code:  # code may need the images' size, which the run knows once it packs
         check_network(config.model)
     start(request, foreground=options.foreground)
 
