@@ -26,7 +26,8 @@ from tui_influence.store.digest_memory import compute_stamp, is_remembered, reme
 from tui_influence.store.files import open_file, read_bytes, to_results_error, write_json
 from tui_influence.store.json_values import array, count, matches_digest, numbers, parse, table, text, with_digest
 from tui_influence.store.npy_file import as_mask, map_open_file, read_plain_header
-from tui_influence.store.records import as_finite
+from tui_influence.store.records import Margins, as_finite
+from tui_influence.store.run_info import MARGIN_TYPES
 from tui_influence.text import printable
 
 ARRAYS = ("margins", "predicted", "masks", "indices", "clusters")
@@ -47,7 +48,7 @@ class LargerPlanError(ResultsError):
 class MatrixRow:
     """Outputs of one model, as a row of a generation: `margins` (n,), `predicted` (n,), `mask` (K,)."""
 
-    margins: NDArray[np.float16]
+    margins: Margins
     predicted: NDArray[np.uint16]
     mask: Mask
     index: int
@@ -66,6 +67,7 @@ class GenerationSpec:
         planned_rows: of the role; indices are below.
         groups: K.
         examples: n.
+        margin_type: of its margins, one of `MARGIN_TYPES`.
     """
 
     identity: str
@@ -74,6 +76,7 @@ class GenerationSpec:
     planned_rows: int
     groups: int
     examples: int
+    margin_type: str = MARGIN_TYPES[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class Outputs:
         indices: (m,) int64, ascending.
         clusters: (m,) int64; models that share a cluster share their training seed.
         masks: (m, K) bool.
-        margins: (m, n) float16, nats; often memory-mapped.
+        margins: (m, n) float16 or float32, nats; often memory-mapped.
         predicted: (m, n) uint16 classes; often memory-mapped.
         metrics: of each model's training.
         is_labelled: whether the generation that they are read from names its role and target; one of an older version
@@ -96,7 +99,7 @@ class Outputs:
     indices: NDArray[np.int64]
     clusters: NDArray[np.int64]
     masks: Mask
-    margins: NDArray[np.float16]
+    margins: Margins
     predicted: NDArray[np.uint16]
     metrics: list[dict[str, float]]
     is_labelled: bool = True
@@ -135,7 +138,7 @@ def write_generation(directory: Path, entries: Iterable[MatrixRow], spec: Genera
     metrics: list[dict[str, float]] = []
     with ExitStack() as files:
         margins = _ArrayWriter(
-            files.enter_context((directory / "margins.npy").open("wb")), np.dtype(np.float16), spec.examples
+            files.enter_context((directory / "margins.npy").open("wb")), np.dtype(spec.margin_type), spec.examples
         )
         predicted = _ArrayWriter(
             files.enter_context((directory / "predicted.npy").open("wb")), np.dtype(np.uint16), spec.examples
@@ -257,7 +260,7 @@ def _check_plan(where: str, rows: int, spec: GenerationSpec) -> None:
 
 def _check_headers(headers: dict[str, Header], models: int, spec: GenerationSpec) -> None:
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        "margins": ((models, spec.examples), np.float16),
+        "margins": ((models, spec.examples), spec.margin_type),
         "predicted": ((models, spec.examples), np.uint16),
         "masks": ((models, spec.groups), np.bool_),
         "indices": ((models,), np.int64),
@@ -289,7 +292,7 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
     """Return the hash of the array in an open file, with its type and shape.
 
     Raises:
-        ValueError: it is too short, or holds half floats (margins) that are not finite.
+        ValueError: it is too short, or holds floats (margins) that are not finite.
     """
     digest = hashlib.blake2b(f"{header.dtype.str}{header.shape}".encode(), digest_size=16)
     remaining, buffer = header.nbytes, memoryview(bytearray(_CHUNK_BYTES))
@@ -299,8 +302,8 @@ def _digest_in(file: BufferedReader, header: Header) -> str:
         if not n_read:
             raise ValueError("the file is too short")
         digest.update(buffer[:n_read])
-        if header.dtype == np.float16:
-            as_finite(np.frombuffer(buffer[:n_read], np.float16))
+        if header.dtype.kind == "f":
+            as_finite(np.frombuffer(buffer[:n_read], header.dtype))
         remaining -= n_read
     return digest.hexdigest()
 

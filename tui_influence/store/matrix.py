@@ -1,12 +1,12 @@
 """The compacted matrix: all records of a (role, target) as arrays, rebuilt from the records at any time.
 
-A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16, `predicted` (m, n)
-uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json` with their digests, the training metrics,
-the role and the target. It is written beside the others and renamed as a whole, so that a reader never sees a part of
-one and two writers cannot collide. The generation before the newest stays: on a shared file system, a reader on another
-machine may see the newest late, and may still have the older one mapped. It is a cache: the rows that it lacks are read
-from the records, and so are all if no generation matches its digests. When a run starts, those that do not are removed
-(`remove_unsound`).
+A generation is a directory of plain `.npy` files that any program can map: `margins` (m, n) float16 or float32 (see
+`RunInfo.margin_type`), `predicted` (m, n) uint16, `masks` (m, K) bool, `indices`, `clusters` (m,), and `manifest.json`
+with their digests, the training metrics, the role and the target. It is written beside the others and renamed as a
+whole, so that a reader never sees a part of one and two writers cannot collide. The generation before the newest stays:
+on a shared file system, a reader on another machine may see the newest late, and may still have the older one mapped.
+It is a cache: the rows that it lacks are read from the records, and so are all if no generation matches its digests.
+When a run starts, those that do not are removed (`remove_unsound`).
 """
 
 import errno
@@ -126,7 +126,7 @@ def remove_unsound(paths: Paths, info: RunInfo, role: Role, target: int, *, with
 def generation_spec(info: RunInfo, role: Role, target: int) -> GenerationSpec:
     """Return the requirements on a generation of a run."""
     planned, groups = info.planned_rows.get(role, 0), len(info.source.groups)
-    return GenerationSpec(info.identity, role, target, planned, groups, info.targets[target].test)
+    return GenerationSpec(info.identity, role, target, planned, groups, info.targets[target].test, info.margin_type)
 
 
 def matches_record(generation: Outputs, record: Record) -> bool:
@@ -283,6 +283,8 @@ def check_record(record: Record, info: RunInfo) -> None:
         raise DamagedRecordError(f"{where}: trained under another config")
     if len(record.mask) != groups or len(record.margins) != n or len(record.predicted) != n:
         raise DamagedRecordError(f"{where}: it does not fit {groups} groups and {n} examples")
+    if record.margins.dtype != info.margin_type:
+        raise DamagedRecordError(f"{where}: its margins are {record.margins.dtype}, not {info.margin_type}")
 
 
 def _joined(base: Outputs | None, records: list[Record], info: RunInfo, target: int) -> Outputs:
@@ -291,7 +293,7 @@ def _joined(base: Outputs | None, records: list[Record], info: RunInfo, target: 
         indices=np.array([record.index for record in records], dtype=np.int64),
         clusters=np.array([record.cluster for record in records], dtype=np.int64),
         masks=np.array([record.mask for record in records], dtype=np.bool_).reshape(m, groups),
-        margins=np.array([record.margins for record in records], dtype=np.float16).reshape(m, n),
+        margins=np.array([record.margins for record in records], dtype=info.margin_type).reshape(m, n),
         predicted=np.array([record.predicted for record in records], dtype=np.uint16).reshape(m, n),
         metrics=[record.metrics for record in records],
     )

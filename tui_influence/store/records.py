@@ -1,7 +1,7 @@
 """Records: the outputs of one model on one target. A model is finished when it has one for every target.
 
-A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, `predicted` (n,) uint16, for baselines
-also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and `ablation` (K, C) float32, and one
+A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, or float32 where `run.json` says so,
+`predicted` (n,) uint16, for baselines also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and `ablation` (K, C) float32, and one
 metadata entry `tinfl`, JSON with the rest. Nothing in it depends on when or where the model was trained, so that
 training a row again gives the same bytes. The digest covers every value.
 """
@@ -27,8 +27,12 @@ from tui_influence.store.npy_file import as_mask
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
+Margins = NDArray[np.float16 | np.float32]
+
 MARGIN_LIMIT = 6e4
 """Below the largest float16, 65,504; any margin beyond it means "certain"."""
+WIDE_MARGIN_LIMIT = 1e12
+"""Limit of margins stored as float32: sums of their squares stay in its range."""
 _EXPONENT = np.uint16(0x7C00)
 """The bits of a float16 that are all set in infinities and NaN, and in no other number."""
 _MAX_SEED = 2**63 - 1
@@ -52,7 +56,7 @@ class Record:
         identity: of the config and data it was trained under.
         numerics: device kind, precision and threads: equal rows give equal bytes under equal numerics.
         mask: (K,) bool, the groups it was trained on.
-        margins: (n,) float16, log p_y - log(1 - p_y) of each test example.
+        margins: (n,) float16 or float32, log p_y - log(1 - p_y) of each test example.
         predicted: (n,) uint16, the class it predicts.
         metrics: losses and accuracies of the training.
         mapped: (n,) uint16, the source class that the source network predicts for each test example; only of models
@@ -72,7 +76,7 @@ class Record:
     identity: str
     numerics: str
     mask: Mask
-    margins: NDArray[np.float16]
+    margins: Margins
     predicted: NDArray[np.uint16]
     metrics: dict[str, float]
     mapped: NDArray[np.uint16] | None = None
@@ -87,14 +91,17 @@ def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     return stored
 
 
-def as_finite(margins: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Return stored margins, none of which is NaN or infinite.
+def as_finite(margins: Margins) -> Margins:
+    """Return stored margins, none of which is NaN, infinite or, in float32, beyond `WIDE_MARGIN_LIMIT`.
 
     Raises:
         ValueError: one is.
     """
-    if np.any((margins.view(np.uint16) & _EXPONENT) == _EXPONENT):
-        raise ValueError("a margin is not finite")
+    if margins.dtype == np.float16:
+        if np.any((margins.view(np.uint16) & _EXPONENT) == _EXPONENT):
+            raise ValueError("a margin is not finite")
+    elif not (np.abs(margins) <= WIDE_MARGIN_LIMIT).all():
+        raise ValueError("a margin is not finite, or too large")
     return margins
 
 
@@ -136,7 +143,7 @@ def decode(content: bytes) -> Record:
             identity=text(header["identity"]),
             numerics=text(header["numerics"]),
             mask=as_mask(_array(tensors["mask"], np.bool_)),
-            margins=as_finite(_array(tensors["margins"], np.float16)),
+            margins=as_finite(_margins(tensors["margins"])),
             predicted=_array(tensors["predicted"], np.uint16),
             metrics=numbers(header["metrics"]),
             mapped=_array(tensors["mapped"], np.uint16) if "mapped" in tensors else None,
@@ -215,6 +222,10 @@ def _array(array: NDArray[Any], dtype: Any, dimensions: int = 1) -> NDArray[Any]
     if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError("wrong type or shape")
     return array
+
+
+def _margins(array: NDArray[Any]) -> Margins:
+    return _array(array, np.float32 if array.dtype == np.float32 else np.float16)
 
 
 def _measures(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -11,8 +11,11 @@ from tui_influence.store.json_values import array, count, describe_damage, table
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the layout; a new one if an older program could misread a directory."""
+
+MARGIN_TYPES = ("float16", "float32")
+"""Types of stored margins: the one of all trained models, and one for imports that it is too narrow for."""
 
 IMPORTED = "imported"
 """Key of the config of an imported run: another program trained its models."""
@@ -85,6 +88,7 @@ class RunInfo:
         created: UTC, ISO 8601.
         arms: rows of the `arm` role; a run with any is a pruning, and has no other rows.
         prior: rows of the `prior` role.
+        margin_type: type of all stored margins, one of `MARGIN_TYPES`.
         schema: version of this layout.
     """
 
@@ -102,6 +106,7 @@ class RunInfo:
     created: str
     arms: int = 0
     prior: int = 0
+    margin_type: str = MARGIN_TYPES[0]
     schema: int = field(default=SCHEMA)
 
     @property
@@ -238,7 +243,10 @@ def _parse(values: dict[str, Any]) -> RunInfo:
         created=text(values["created"]),
         arms=count(values.get("arms", 0)),  # older versions had no prunings
         prior=count(values.get("prior", 0)),  # nor prior networks
+        margin_type=text(values.get("margin_type", MARGIN_TYPES[0])),  # nor any other
     )
+    if info.margin_type not in MARGIN_TYPES:
+        raise ValueError(f"margins of an unknown type: {printable(info.margin_type, 40)}")
     if not info.targets:
         raise ValueError("it has no target")
     if not info.source.groups:

@@ -155,7 +155,8 @@ def test_a_record_whose_margins_are_not_finite_is_damaged_whatever_its_digest(va
 @pytest.mark.parametrize("name", ["mask", "margins", "predicted"])
 def test_a_record_with_an_array_of_another_type_or_shape_is_damaged_whatever_its_digest(name, dtype):
     array = getattr(make_record(), name)
-    others = [array[None], *([] if array.dtype == dtype else [np.ones(array.shape, dtype)])]
+    types = {array.dtype} | ({np.dtype(np.float32)} if name == "margins" else set())
+    others = [array[None], *([] if np.dtype(dtype) in types else [np.ones(array.shape, dtype)])]
     for other in others:
         with pytest.raises(DamagedRecordError):
             decode(rewritten(lambda header: None, **{name: other}))
