@@ -254,12 +254,60 @@ def test_a_missing_list_of_names_is_a_mistake_of_the_command_line(given, tmp_pat
     refused("import", *given, option, tmp_path, tmp_path / "out", code=2, reason=str(tmp_path))
 
 
-def test_outputs_that_cannot_be_kept_as_they_are_are_counted(given, tmp_path):
+def test_outputs_beyond_half_floats_are_counted_and_kept_as_they_are(given, tmp_path):
     outputs = SWEEP.outputs.copy()
     outputs[3, 4:6] = -1e6, 1e5
     said = run("import", *given, "--outputs", save(tmp_path, "large", outputs), tmp_path / "out")
     assert said.code == 0
-    assert "2 outputs clipped to +-60,000" in said.err
+    assert "2 outputs beyond +-60,000: are these nats?" in said.err
+    assert "stored as float32" in said.err
+    stored = load_outputs(Paths(tmp_path / "out"), read_run_info(tmp_path / "out"), Role.ESTIMATE, 0)
+    assert stored.margins[3, 4:6].tolist() == [-1e6, 1e5]
+
+
+@pytest.mark.parametrize("shift", [0, 1000, -1000])
+def test_influences_do_not_depend_on_what_is_added_to_every_output(given, tmp_path, shift):
+    outputs = shift + 0.1 * SWEEP.outputs
+    said = run("import", *given, "--outputs", save(tmp_path, "shifted", outputs), tmp_path / "out")
+    assert ("stored as float32" in said.err) == bool(shift)
+    assert "warning" not in said.err
+    assert read_run_info(tmp_path / "out").margin_type == ("float32" if shift else "float16")
+    expected = difference(SWEEP.masks, 0.1 * SWEEP.outputs[:, 3])
+    ranked = json.loads(run("rank", tmp_path / "out", "--example", 3, "--json").out)
+    for row in ranked["rows"]:
+        place = int(row["group"].split()[-1])
+        assert row["influence"] == pytest.approx(expected.influence[place, 0], abs=0.02 * expected.se[place, 0])
+    assert run("verify", tmp_path / "out").code == 0
+
+
+def test_outputs_that_float32_is_too_coarse_for_are_counted_with_a_remedy(given, tmp_path):
+    outputs = SWEEP.outputs.copy()
+    outputs[:, 4] += 1e7
+    said = run("import", *given, "--outputs", save(tmp_path, "large", outputs), tmp_path / "out")
+    assert said.code == 0
+    assert "warning: float32 rounds the outputs of 1 example by more than 1% of their spread over models" in said.err
+    assert "subtract each example's mean" in said.err
+
+
+def test_what_is_the_same_for_all_models_loses_nothing_by_rounding(given, tmp_path):
+    outputs = SWEEP.outputs.astype(np.float32)
+    outputs[:, 4] = 1000.1
+    run("import", *given, "--outputs", save(tmp_path, "constant", outputs), tmp_path / "out")
+    assert read_run_info(tmp_path / "out").margin_type == "float16"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "reason"),
+    [
+        (np.float64, 1e13, "at [5, 3]; outputs must be finite, within +-1e+12: are these nats?"),
+        (np.float64, 1e300, "1e+300 at [5, 3]; outputs must be finite, within"),
+        (np.float32, -2e12, "at [5, 3]; outputs must be finite, within"),
+        (np.float16, np.inf, "inf at [5, 3]; outputs must be finite\n"),
+    ],
+)
+def test_outputs_that_no_sum_can_hold_are_refused(given, tmp_path, dtype, value, reason):
+    outputs = save(tmp_path, "large", with_value(SWEEP.outputs.astype(dtype), value))
+    refused("import", *given, "--outputs", outputs, tmp_path / "out", code=2, reason=reason)
 
 
 def test_the_design_of_an_import_is_that_of_all_its_models(tmp_path):

@@ -1,4 +1,5 @@
 """Import of masks and outputs of another program as a results directory.
 
-`arrays` opens and checks the files; `directory` writes the results directory. Nothing is unpickled.
+`arrays` checks the arrays against each other, with `array_files`, which opens them, `prior_arrays` and `rounding`;
+`directory` writes the results directory. Nothing is unpickled.
 """

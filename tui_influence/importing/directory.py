@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +85,14 @@ def require_unused(root: Path) -> None:
 def _write(checked: CheckedImport, paths: Paths, name: str, target: str) -> None:
     make_results_directory(paths.root)
     info = _info(checked, paths, name, target)
-    for record in _records(checked):
+    for record in chain(_records(checked), _prior_records(checked)):
         path = paths.record(record.role, record.index, record.target)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, encode(record), durable=False)
     write_run_info(paths, info)
     for role in (Role.ESTIMATE, Role.HELDOUT):
         compact(paths, info, role, 0)
-    now, total = time.time(), len(checked.masks)
+    now, total = time.time(), sum(info.planned_rows.values())
     write_heartbeat(paths, Heartbeat(State.DONE, now, now, done=total, total=total), durable=True)
     events = EventLog(paths.events)
     events.write("imported", models=total)
@@ -122,6 +123,8 @@ def _info(checked: CheckedImport, paths: Paths, name: str, target: str) -> RunIn
         targets=[TargetInfo(target, "imported", list(checked.classes), 0, n, [], 0, digests)],
         versions=package_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        prior=0 if checked.prior is None else len(checked.prior),
+        margin_type=checked.margin_type,
     )
 
 
@@ -133,16 +136,17 @@ def _records(checked: CheckedImport) -> Iterator[Record]:
             predicted = np.where(outputs > 0, labels, other_class).astype(np.uint16)
         else:
             predicted = np.asarray(checked.predicted[start : start + len(masks)]).astype(np.uint16)
-        margins, accuracies = as_margins(outputs), (predicted == labels).mean(axis=1)
+        margins, accuracies = as_margins(outputs, checked.margin_type), (predicted == labels).mean(axis=1)
         for row in range(len(masks)):
             heldout = start + row >= checked.models
             index = start + row - (checked.models if heldout else 0)
+            cluster = index if checked.clusters is None else int(checked.clusters[start + row])
             yield Record(
                 role=Role.HELDOUT if heldout else Role.ESTIMATE,
                 index=index,
                 target=0,
-                seed=index,
-                cluster=index,
+                seed=cluster,
+                cluster=cluster,
                 identity=checked.identity,
                 numerics="imported",
                 mask=masks[row].astype(np.bool_),
@@ -150,6 +154,29 @@ def _records(checked: CheckedImport) -> Iterator[Record]:
                 predicted=predicted[row],
                 metrics={"target_accuracy": float(accuracies[row])},
             )
+
+
+def _prior_records(checked: CheckedImport) -> Iterator[Record]:
+    """Yield the records of the prior networks. Only their measures are known: their margins are 0."""
+    if checked.prior is None:
+        return
+    n = len(checked.labels)
+    for index, (mapping, ablation) in enumerate(zip(checked.prior.mapping, checked.prior.ablation, strict=True)):
+        yield Record(
+            role=Role.PRIOR,
+            index=index,
+            target=0,
+            seed=index,
+            cluster=index,
+            identity=checked.identity,
+            numerics="imported",
+            mask=np.ones(len(checked.groups), dtype=np.bool_),
+            margins=as_margins(np.zeros(n), checked.margin_type),
+            predicted=np.full(n, len(checked.classes), dtype=np.uint16),
+            metrics={},
+            mapping=mapping,
+            ablation=ablation,
+        )
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -81,7 +81,10 @@ class Estimator:
 
     def _require(self, prior: OutputPrior | None) -> OutputPrior:
         if prior is None:
-            raise ConfigError(f"`{self.name}` needs prior networks, and this run has none: [design] prior adds them")
+            raise ConfigError(
+                f"`{self.name}` needs prior networks, and this run has none: [design] prior adds them, or "
+                "`tinfl import --prior`"
+            )
         return prior
 
     def load(self, name: str) -> Callable[..., Any]:

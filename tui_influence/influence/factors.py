@@ -72,7 +72,7 @@ def factorise(masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) 
         dtype: of the products with outputs.
     """
     strata = seed_strata(clusters, masks.shape[0])
-    varies = _varying(masks, strata)
+    varies = varying_groups(masks, strata)
     varying_masks = masks[:, varies]
     m, count = varying_masks.shape
     rows = strata.rows
@@ -121,8 +121,8 @@ def gram_columns(
     return product, lengths
 
 
-def _varying(masks: Mask, strata: Strata) -> Mask:
-    """Return the groups that some models of a stratum have and others have not, (K,) bool."""
+def varying_groups(masks: Mask, strata: Strata) -> Mask:
+    """Return the groups of masks (m, K) that some models of a stratum have and others have not, (K,) bool."""
     sums = strata.sums(masks.astype(np.float32))
     varying: Mask = np.any((sums > 0) & (sums < strata.sizes[:, None]), axis=0)
     return varying

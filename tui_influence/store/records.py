@@ -1,9 +1,9 @@
 """Records: the outputs of one model on one target. A model is finished when it has one for every target.
 
 A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, or float32 where `run.json` says so,
-`predicted` (n,) uint16, for baselines also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and `ablation` (K, C) float32, and one
-metadata entry `tinfl`, JSON with the rest. Nothing in it depends on when or where the model was trained, so that
-training a row again gives the same bytes. The digest covers every value.
+`predicted` (n,) uint16, for baselines also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and
+`ablation` (K, C) float32, and one metadata entry `tinfl`, JSON with the rest. Nothing in it depends on when or where
+the model was trained, so that training a row again gives the same bytes. The digest covers every value.
 """
 
 import hashlib
@@ -33,6 +33,8 @@ MARGIN_LIMIT = 6e4
 """Below the largest float16, 65,504; any margin beyond it means "certain"."""
 WIDE_MARGIN_LIMIT = 1e12
 """Limit of margins stored as float32: sums of their squares stay in its range."""
+MAX_ROUNDING = 0.01
+"""Rounding of an example's stored margins, as a part of their standard deviation over models, that is of no account."""
 _EXPONENT = np.uint16(0x7C00)
 """The bits of a float16 that are all set in infinities and NaN, and in no other number."""
 _MAX_SEED = 2**63 - 1
@@ -85,9 +87,11 @@ class Record:
     ablation: NDArray[np.float32] | None = None
 
 
-def as_margins(margins: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
-    """Return margins as they are stored: float16, within +-60,000 nats."""
-    stored: NDArray[np.float16] = np.clip(margins, -MARGIN_LIMIT, MARGIN_LIMIT).astype(np.float16)
+def as_margins(margins: NDArray[np.floating[Any]], margin_type: str = "float16") -> Margins:
+    """Return margins as they are stored: float16, cut off at +-60,000 nats, or float32."""
+    if margin_type == "float32":
+        return margins.astype(np.float32)
+    stored: Margins = np.clip(margins, -MARGIN_LIMIT, MARGIN_LIMIT).astype(np.float16)
     return stored
 
 

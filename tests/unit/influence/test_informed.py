@@ -99,6 +99,19 @@ def test_a_prior_that_says_nothing_of_an_output_leaves_it_to_the_models():
     assert correlation(nothing, plain.influence) > 0.98
 
 
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "balanced"])
+def test_an_ablation_of_zeros_is_none(design):
+    """The estimate is that of the mapping's two covariates: those of zeros take no slope from them."""
+    sweep = simulate(design, 40, K, C, seed=5)
+    mapping, _ = measures(sweep.effects, 0.7, np.random.default_rng(0))
+    prior = class_prior(mapping, np.zeros_like(mapping), sweep.outputs)
+    assert (prior.covariates[:, :, 2:] == 0).all()
+    two = OutputPrior(prior.covariates[:, :, :2], prior.class_outputs, prior.shares)
+    estimate, expected = (informed(sweep.masks, sweep.outputs, sweep.clusters, prior=each) for each in (prior, two))
+    np.testing.assert_allclose(estimate.influence, expected.influence, atol=1e-4 * np.abs(expected.influence).max())
+    np.testing.assert_allclose(estimate.se, expected.se, rtol=1e-3)
+
+
 def test_many_outputs_are_those_estimated_one_by_one(monkeypatch):
     monkeypatch.setattr("tui_influence.influence.informed.COLUMN_BLOCK", 3)
     sweep = simulate("pairs", 30, K, C, seed=4)

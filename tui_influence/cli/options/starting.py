@@ -75,8 +75,8 @@ class ImportOptions:
         Path,
         typer.Option(
             metavar="FILE",
-            help="(m, n) .npy: margins log p - log(1 - p) of the correct class, in nats, within +-60,000; stored as "
-            "float16.",
+            help="(m, n) .npy: margins log p - log(1 - p) of the correct class, in nats; stored as float16, or as "
+            "float32 where float16 is too narrow or too coarse.",
         ),
     ]
     labels: Annotated[
@@ -105,6 +105,22 @@ class ImportOptions:
         int, typer.Option(min=0, metavar="COUNT", help="Hold out the last COUNT models to validate influences (LDS).")
     ] = 0
     target: Annotated[str, typer.Option(metavar="NAME", help="Name of the target.")] = "target"
+    clusters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="(m,) .npy, integers: equal for models that share a training seed, such as pairs with complementary "
+            "masks; default: each has its own.",
+        ),
+    ] = None
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=".npz with mapping and, optionally, ablation, (networks, K, C) floats: what networks trained on every "
+            "group say of each group and target class; default: no prior.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
