@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.integration.command_line import refused, run
+from tests.integration.test_docs import ROOT, code_blocks
 from tests.unit.influence.simulated_sweeps import simulate
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.influence.difference import difference
@@ -18,6 +20,7 @@ from tui_influence.roles import Role
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import read_record
 from tui_influence.store.run_info import read_run_info
+from tui_influence.training.prior import map_to_source
 
 MODELS, GROUPS, CLASSES, EXAMPLES, NETWORKS = 24, 20, 5, 60, 3
 RNG = np.random.default_rng(0)
@@ -216,6 +219,18 @@ def test_a_class_without_examples_needs_no_prior(given, tmp_path):
     options = (*given, "--classes", tmp_path / "classes.txt", "--prior", tmp_path / "prior.npz")
     assert run("import", *options, tmp_path / "out").code == 0
     assert np.isfinite(by_group(ranked(tmp_path / "out"), "influence")).all()
+
+
+def test_the_guide_computes_the_mapping_of_a_sweep(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    logits = 1000 + 3 * np.random.default_rng(2).normal(size=(EXAMPLES, GROUPS))
+    (code,) = code_blocks(ROOT / "docs/guide.md", "python")
+    exec(code, {"logits": logits, "labels": LABELS})
+    mapping = map_to_source(torch.from_numpy(logits), torch.from_numpy(LABELS), CLASSES)
+    np.testing.assert_allclose(np.load("prior.npz")["mapping"], mapping.numpy(), rtol=1e-9)
+    said = run("import", *given, "--prior", "prior.npz", "out")
+    assert said.code == 0
+    assert "warning" not in said.err
 
 
 def test_logits_in_place_of_a_mapping_are_noticed(given, tmp_path):

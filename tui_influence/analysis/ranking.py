@@ -23,8 +23,11 @@ from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.prior_records import PriorMeasures
+from tui_influence.store.records import MAX_ROUNDING, Margins
 from tui_influence.store.run_info import RunInfo, TargetInfo
 from tui_influence.text import did_you_mean, printable
+
+_SAMPLED_MODELS, _SAMPLED_EXAMPLES = 128, 256
 
 
 def rank_run(paths: Paths, info: RunInfo, question: Question) -> RankingResult:
@@ -134,6 +137,11 @@ def _data_warnings(outputs: Outputs, heldout: Outputs, prior: PriorMeasures) -> 
             "the compacted matrix is damaged, and the records were read instead (`tinfl verify` says what is "
             f"damaged): {printable(matrices[0])}"
         )
+    if _rounding_share(outputs.margins) > MAX_ROUNDING:
+        warnings.append(
+            f"most margins are so large that {outputs.margins.dtype}, as which they are stored, rounds them by more "
+            f"than {MAX_ROUNDING:.0%} of their spread over models"
+        )
     learnt = [
         (metrics["source_loss"] / np.log(metrics["source_classes"]), metrics["source_accuracy"])
         for metrics in outputs.metrics
@@ -142,6 +150,18 @@ def _data_warnings(outputs: Outputs, heldout: Outputs, prior: PriorMeasures) -> 
     if len(learnt) >= MIN_MODELS and fmean(loss for loss, _ in learnt) > UNLEARNT_LOSS:
         warnings.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
     return warnings
+
+
+def _rounding_share(margins: Margins) -> float:
+    """Return the rounding error of stored margins (m, n) over their spread over models: the median over examples.
+
+    It is that of a sample, and each error of the size that is usual between two neighbouring numbers, spacing / √12.
+    """
+    sample = np.asarray(margins[:_SAMPLED_MODELS, :: max(1, margins.shape[1] // _SAMPLED_EXAMPLES)])
+    spread = sample.astype(np.float64).std(axis=0)
+    error = np.sqrt((np.spacing(np.abs(sample)).astype(np.float64) ** 2).mean(axis=0) / 12)
+    varies = spread > 0
+    return float(np.median(error[varies] / spread[varies])) if varies.any() else 0.0
 
 
 def compare_run(paths: Paths, info: RunInfo, first: Question, second: Question) -> ComparisonResult:
