@@ -19,7 +19,7 @@ EPOCHS = 20
 
 
 def ray_config(directory, address: str, **options):
-    swap = {
+    swap = options.pop("swap", {}) | {
         "workers_per_device = 2": 'workers_per_device = 1\nexecutor = "ray"\n[compute.ray]\n'
         f'address = "{address}"\nconnect_seconds = {options.pop("patience", 90)}'
     }
@@ -66,6 +66,17 @@ def test_a_lost_ray_node_changes_nothing_in_the_records(here, nodes, tmp_path_fa
     assert sorted(started.values()) == [1, 1, 2], "a task was not started again, or all were"
     trained = Counter((event["role"], event["index"]) for event in events if event["event"] == "model")
     assert set(trained.values()) == {1}, "finished models were trained again"
+
+
+@pytest.mark.cluster
+def test_prior_networks_are_trained_on_ray_as_on_one_machine(here, nodes, tmp_path_factory):
+    swap = {"prior = 0": "prior = 2"}
+    local = tmp_path_factory.mktemp("prior")
+    tinfl("sweep", "--foreground", write_config(local, models=4, swap=swap))
+    nodes.add_node(num_cpus=1)
+    tinfl("sweep", ray_config(here, nodes.address, models=4, swap=swap), patience=300.0)
+    assert wait_for(here / "results", "done")["done"]["prior"] == 2
+    assert record_bytes(here / "results") == record_bytes(local / "results")
 
 
 @pytest.mark.cluster

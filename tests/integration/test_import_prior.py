@@ -11,6 +11,7 @@ import torch
 from tests.integration.command_line import refused, run
 from tests.integration.test_docs import ROOT, code_blocks
 from tests.unit.influence.simulated_sweeps import simulate
+from tests.unit.store.npy_contents import claiming
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.influence.difference import difference
 from tui_influence.influence.informed import informed
@@ -251,11 +252,13 @@ def test_a_prior_that_does_not_fit_leaves_nothing_behind(given, tmp_path):
 def test_a_path_that_is_no_file_is_refused_in_one_line(given, tmp_path, option):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "text").write_text("0 1 2")
+    (tmp_path / "claim").write_bytes(claiming((10**12,), "<i8"))
     for path, reason in (
         (tmp_path / "pipe", "not a regular file"),
         (tmp_path, "is a directory"),
         (tmp_path / "none", "no such file"),
         (tmp_path / "text", "file of plain numbers"),
+        (tmp_path / "claim", "file of plain numbers"),
     ):
         message = refused("import", *given, option, path, tmp_path / "out", code=2, reason=reason)
         assert len(message.splitlines()) == 1

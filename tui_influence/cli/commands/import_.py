@@ -65,7 +65,8 @@ def _warnings(checked: CheckedImport) -> Iterator[str]:
     if checked.imprecise:
         yield (
             f"{checked.margin_type} rounds the outputs of {pluralize(checked.imprecise, 'example')} by more than "
-            f"{MAX_ROUNDING:.0%} of their spread over models: subtract each example's mean, which changes no influence"
+            f"{MAX_ROUNDING:.0%} of their spread over models: subtract each example's mean, which changes no influence "
+            "on the margin"
         )
     if checked.are_probabilities:
         yield "every output is between 0 and 1: are these probabilities? margins are expected"
