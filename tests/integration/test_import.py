@@ -85,6 +85,22 @@ def test_names_labels_predictions_pictures_and_held_out_models_are_kept(given, t
     assert json.loads(run("rank", out, "--json").out)["lds"] is not None
 
 
+def test_held_out_models_with_equal_masks_give_the_lds_a_ceiling(tmp_path):
+    rng = np.random.default_rng(1)
+    masks = np.concatenate([SWEEP.masks[:80], SWEEP.masks[80:].repeat(2, axis=0)])
+    means = masks @ SWEEP.effects
+    outputs = means + 0.5 * means.std(axis=0) * rng.standard_normal(means.shape)
+    options = ("--masks", save(tmp_path, "m", masks), "--outputs", save(tmp_path, "o", outputs), "--heldout", 80)
+    assert run("import", *options, tmp_path / "out").code == 0
+    ranked = json.loads(run("rank", tmp_path / "out", "--json").out)
+    n_masks = len(np.unique(SWEEP.masks[80:], axis=0))
+    assert (ranked["lds"]["n"], ranked["lds"]["n_masks"], ranked["lds"]["n_repeated"]) == (80, n_masks, n_masks)
+    assert 0 < ranked["lds_ceiling"]["low"] < ranked["lds_ceiling"]["value"] < ranked["lds_ceiling"]["high"] <= 1
+    words = " ".join(run("rank", tmp_path / "out").out.split())
+    assert f"LDS {ranked['lds']['value']:.2f} [" in words
+    assert f"] of {ranked['lds_ceiling']['value']:.2f} [" in words
+
+
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int64])
 @pytest.mark.parametrize("floats", [np.float16, np.float32, np.float64])
 def test_masks_of_any_whole_kind_and_outputs_of_any_floating_kind_are_read(tmp_path, dtype, floats):

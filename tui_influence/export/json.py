@@ -12,7 +12,7 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
-from tui_influence.influence.types import LDS, ComparedGroup, RankedGroup, Reliability, ReliabilityForecast
+from tui_influence.influence.types import LDS, ComparedGroup, LDSCeiling, RankedGroup, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import finite
 from tui_influence.render.ranking import first, meaning, verdict
 
@@ -48,6 +48,7 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "n_groups": len(ranking.rows),
         "n_failed": report.n_failed,
         "n_prior": report.n_prior,
+        "lds_ceiling": _lds_ceiling(ranking.lds_ceiling),
         "prior_share": None if ranking.prior_share is None else finite(ranking.prior_share),
         "noise": report.is_noise(),
         "meaning": _text(meaning(report)),
@@ -86,6 +87,7 @@ def _side(report: RankReport) -> dict[str, Any]:
         "n_models": int(report.ranking.n_models),
         "n_failed": report.n_failed,
         **_trust(report),
+        "lds_ceiling": _lds_ceiling(report.ranking.lds_ceiling),
         "noise": report.is_noise(),
     }
 
@@ -156,7 +158,14 @@ def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
 def _lds(lds: LDS | None) -> dict[str, Any] | None:
     if lds is None:
         return None
-    return {"value": finite(lds.value), "low": finite(lds.low), "high": finite(lds.high), "n": int(lds.n)}
+    interval = {"value": finite(lds.value), "low": finite(lds.low), "high": finite(lds.high)}
+    return interval | {"n": lds.n, "n_masks": lds.n_masks, "n_repeated": lds.n_repeated}
+
+
+def _lds_ceiling(ceiling: LDSCeiling | None) -> dict[str, Any] | None:
+    if ceiling is None:
+        return None
+    return {"value": finite(ceiling.value), "low": finite(ceiling.low), "high": finite(ceiling.high)}
 
 
 def _text_or_null(text: str | None) -> str | None:

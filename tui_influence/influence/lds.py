@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import t_quantile
 from tui_influence.influence.outputs import Floats, Mask
-from tui_influence.influence.types import LDS
+from tui_influence.influence.types import LDS, MIN_HELDOUT_MASKS
 
 
 def average_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -45,8 +45,16 @@ def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDAr
     return r
 
 
-_MIN_MODELS = 4
 _BLOCK_VALUES = 4_000_000
+
+
+def mask_numbers(masks: Mask) -> NDArray[np.intp]:
+    """Return which models share a mask: (h,) numbers of the different masks (h, K), in order of appearance."""
+    packed = np.ascontiguousarray(np.packbits(masks, axis=1))
+    _, first, number = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    in_order = np.empty(len(first), np.intp)
+    in_order[np.argsort(first)] = np.arange(len(first))
+    return in_order[number.reshape(-1)]
 
 
 def lds(
@@ -55,9 +63,9 @@ def lds(
     """Return the mean over examples of Spearman(predicted, actual output) over held-out models (Park et al. 2023).
 
     Equation 8 there. A model's predicted output is the sum of the influences of its groups. The interval resamples
-    held-out models: the bootstrap standard error of atanh(score), with Student's t on h - 1 degrees of freedom,
-    transformed back; it is the spread of the score over sets of held-out models, for fixed influences. In a resample,
-    correlations are of the ranks among all held-out models, so that a
+    held-out masks, with all models of each: the bootstrap standard error of atanh(score), with Student's t on one
+    degree of freedom less than there are masks, transformed back; it is the spread of the score over sets of held-out
+    models, for fixed influences. In a resample, correlations are of the ranks among all held-out models, so that a
     resample costs products of matrices and not a sort.
 
     Args:
@@ -68,20 +76,27 @@ def lds(
         seed: of the resamples.
 
     Returns:
-        None if h < 4, or if no example's prediction and output both vary.
+        None with fewer than 4 different masks, or if no example's prediction and output both vary.
     """
     h = heldout_masks.shape[0]
     actual = heldout_outputs[:, None] if heldout_outputs.ndim == 1 else heldout_outputs
-    if h < _MIN_MODELS:
+    if h < MIN_HELDOUT_MASKS:
         return None
-    design = heldout_masks.astype(influence.dtype)
-    weights = np.random.default_rng(seed).multinomial(h, np.full(h, 1 / h), size=bootstrap) / h
+    number = mask_numbers(heldout_masks)
+    models_per_mask = np.bincount(number)
+    n_masks = len(models_per_mask)
+    if n_masks < MIN_HELDOUT_MASKS:
+        return None
+    # A mask once, so that its models have the same prediction to the last bit.
+    design = heldout_masks[np.unique(number, return_index=True)[1]].astype(influence.dtype)
+    drawn = np.random.default_rng(seed).multinomial(n_masks, np.full(n_masks, 1 / n_masks), size=bootstrap)
+    weights = drawn[:, number] / (drawn @ models_per_mask)[:, None]
     total, count = 0.0, 0
     resampled, resampled_count = np.zeros(bootstrap), np.zeros(bootstrap)
     width = max(1, _BLOCK_VALUES // max(bootstrap, h))
     for start in range(0, actual.shape[1], width):
         columns = slice(start, start + width)
-        predicted_ranks = average_ranks(design @ np.nan_to_num(influence[:, columns]))
+        predicted_ranks = average_ranks((design @ np.nan_to_num(influence[:, columns]))[number])
         actual_ranks = average_ranks(actual[:, columns])
         score = correlation(predicted_ranks, actual_ranks)
         usable = np.isfinite(score)
@@ -93,8 +108,8 @@ def lds(
     if count == 0:
         return None
     value = total / count
-    low, high = _interval(value, resampled[resampled_count > 0] / resampled_count[resampled_count > 0], h)
-    return LDS(value, low, high, h)
+    low, high = _interval(value, resampled[resampled_count > 0] / resampled_count[resampled_count > 0], n_masks)
+    return LDS(value, low, high, h, n_masks, int((models_per_mask > 1).sum()))
 
 
 def _weighted_correlation(
@@ -113,9 +128,9 @@ def _weighted_correlation(
     return r
 
 
-def _interval(value: float, resampled: NDArray[np.float64], h: int) -> tuple[float, float]:
+def _interval(value: float, resampled: NDArray[np.float64], n_masks: int) -> tuple[float, float]:
     limit = 1 - 1e-6  # atanh(1) is infinite
     spread = np.arctanh(np.clip(resampled, -limit, limit)).std(ddof=1) if resampled.size > 1 else np.nan
     centre = np.arctanh(np.clip(value, -limit, limit))
-    margin = t_quantile(0.975, h - 1) * spread
+    margin = t_quantile(0.975, n_masks - 1) * spread
     return float(np.tanh(centre - margin)), float(np.tanh(centre + margin))

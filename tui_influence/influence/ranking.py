@@ -15,6 +15,7 @@ from tui_influence.influence.estimate import benjamini_hochberg, interval, p_val
 from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, find_estimator
 from tui_influence.influence.forecast import forecast_models
 from tui_influence.influence.lds import lds
+from tui_influence.influence.lds_ceiling import lds_ceiling
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.reliability import expected_reliability, split_half
@@ -59,7 +60,7 @@ def rank_groups(
         estimator: a name in `ESTIMATORS`.
         kind: "margin", "probability" or "correct".
         clusters: (m,) int, equal for models that share a training seed; None if no two do.
-        heldout: held-out models, for the LDS.
+        heldout: held-out models, for the LDS; its ceiling comes from those that share a mask.
         seed: of the halvings and resamples; the same input and seed give the same ranking.
         prior: of the mean output, for estimators that need one.
 
@@ -83,10 +84,12 @@ def rank_groups(
         reliability = expected_reliability(estimate)
     else:
         reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
-    score = None
+    score = ceiling = None
     if heldout is not None and np.isfinite(estimate.influence).any():
         heldout_matrix = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
-        score = lds(estimate.influence, heldout.masks, mean_output(heldout_matrix, examples), seed=seed)
+        heldout_mean = mean_output(heldout_matrix, examples)
+        score = lds(estimate.influence, heldout.masks, heldout_mean, seed=seed)
+        ceiling = lds_ceiling(heldout.masks, heldout_mean) if score is not None else None
     constant = np.flatnonzero((estimate.n_with == 0) | (estimate.n_without == 0))
     selection = np.asarray(examples)
     return Ranking(
@@ -101,6 +104,7 @@ def rank_groups(
         constant_groups=tuple(group_names[int(k)] for k in constant),
         is_relative=estimate.is_relative,
         prior_share=None if estimate.prior_share is None else float(estimate.prior_share[0]),
+        lds_ceiling=ceiling,
     )
 
 

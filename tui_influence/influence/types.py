@@ -71,6 +71,13 @@ class ReliabilityForecast:
     reason: str
 
 
+MIN_HELDOUT_MASKS = 4
+"""Different held-out masks that an LDS takes."""
+
+MIN_REPEATED_MASKS = 5
+"""Held-out masks with more than one model that the ceiling of an LDS takes."""
+
+
 @dataclass(frozen=True)
 class LDS:
     """Linear datamodeling score with its 95% interval over held-out models.
@@ -80,12 +87,31 @@ class LDS:
         low: lower end of the interval.
         high: upper end.
         n: held-out models.
+        n_masks: their different masks.
+        n_repeated: masks that several of them share.
     """
 
     value: float
     low: float
     high: float
     n: int
+    n_masks: int
+    n_repeated: int
+
+
+@dataclass(frozen=True)
+class LDSCeiling:
+    """The LDS that the true mean outputs of the held-out masks would have, with its 95% interval over masks.
+
+    Attributes:
+        value: the rank correlation that no prediction can exceed, because trainings of one mask differ.
+        low: lower end of the interval; above zero.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -178,6 +204,7 @@ class Ranking:
         constant_groups: names of groups that every model has, or none: undefined influence.
         is_relative: influences are relative to an average other group and sum to zero (see `Estimate`).
         prior_share: part of the influences' variance over groups that comes from a prior; None without a prior.
+        lds_ceiling: of that LDS; None if too few held-out masks are repeated, or it cannot be distinguished from zero.
     """
 
     rows: tuple[RankedGroup, ...]
@@ -191,6 +218,7 @@ class Ranking:
     constant_groups: tuple[str, ...]
     is_relative: bool
     prior_share: float | None = None
+    lds_ceiling: LDSCeiling | None = None
 
 
 class ComparisonKind(Enum):

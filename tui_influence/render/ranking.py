@@ -10,7 +10,15 @@ from typing import TypeVar
 
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.estimators import find_estimator
-from tui_influence.influence.types import LDS, SIGNIFICANCE_LEVEL, ReliabilityForecast, reliability_grade
+from tui_influence.influence.types import (
+    LDS,
+    MIN_HELDOUT_MASKS,
+    MIN_REPEATED_MASKS,
+    SIGNIFICANCE_LEVEL,
+    LDSCeiling,
+    ReliabilityForecast,
+    reliability_grade,
+)
 from tui_influence.render.numbers import with_interval
 from tui_influence.text import pluralize, printable
 
@@ -36,11 +44,25 @@ def first(rows: Sequence[Row], top: int | None) -> Sequence[Row]:
     return rows if top is None else rows[: max(top, 0)]
 
 
-def _lds(lds: LDS | None) -> str:
+def _lds(lds: LDS | None, ceiling: LDSCeiling | None) -> str:
     if lds is None or not isfinite(lds.value):
-        return "No LDS: too few held-out models."
+        return f"No LDS: it takes held-out models of {MIN_HELDOUT_MASKS} masks."
     value = with_interval(lds.value, lds.low, lds.high)
-    return f"LDS {value}: the rank correlation of predicted and actual outputs over {lds.n} held-out models."
+    masks = f" of {lds.n_masks} masks" if lds.n_repeated else ""
+    what = f"the rank correlation of predicted and actual outputs over {lds.n} held-out models{masks}"
+    if ceiling is not None:
+        highest = with_interval(ceiling.value, ceiling.low, ceiling.high)
+        return f"LDS {value} of {highest}: {what}, and the most that any prediction can reach."
+    return " ".join([f"LDS {value}: {what}.", *_missing_ceiling(lds)])
+
+
+def _missing_ceiling(lds: LDS) -> list[str]:
+    """Return why no ceiling is shown; nothing where no held-out mask is repeated, as none was to be expected."""
+    if not lds.n_repeated:
+        return []
+    if lds.n_repeated < MIN_REPEATED_MASKS:
+        return [f"Its ceiling takes {MIN_REPEATED_MASKS} masks with several models; there are {lds.n_repeated}."]
+    return ["Its ceiling cannot be distinguished from zero yet: it takes more held-out models."]
 
 
 def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:
@@ -123,7 +145,12 @@ def verdict(report: AnyReport) -> str:
     if isinstance(report, ComparisonReport):
         return _comparison_verdict(report)
     ranking = report.ranking
-    parts = [trust(report), *_prior(report), _lds(ranking.lds), *_forecast(ranking.forecast, ranking.n_models)]
+    parts = [
+        trust(report),
+        *_prior(report),
+        _lds(ranking.lds, ranking.lds_ceiling),
+        *_forecast(ranking.forecast, ranking.n_models),
+    ]
     return " ".join(parts)
 
 

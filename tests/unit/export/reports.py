@@ -8,7 +8,7 @@ from rich.console import Console
 from tui_influence.analysis.ranking import compare_reports
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.forecast import forecast_models
-from tui_influence.influence.types import LDS, OutputKind, RankedGroup, Ranking, Reliability
+from tui_influence.influence.types import LDS, LDSCeiling, OutputKind, RankedGroup, Ranking, Reliability
 from tui_influence.render.ranking_table import rank_table
 
 NAN = float("nan")
@@ -48,7 +48,8 @@ def ranking_of(rows: tuple[RankedGroup, ...], reliability: Reliability | None = 
         n_models=200,
         n_examples=500,
         reliability=reliability,
-        lds=LDS(0.4123, 0.2801, 0.5307, 40),
+        lds=LDS(0.4123, 0.2801, 0.5307, 40, 20, 20),
+        lds_ceiling=LDSCeiling(0.5047, 0.3562, 0.6201),
         forecast=forecast_models(reliability, 200),
         constant_groups=tuple(row.group for row in rows if row.influence != row.influence),
         is_relative=True,
@@ -107,7 +108,7 @@ def few_models_report() -> RankReport:
         RankedGroup(rank, name, rank, value, NAN, NAN, NAN, NAN, 1, 1)
         for rank, (name, value) in enumerate((("a", 0.5), ("b", 0.1), ("c", -0.6)), start=1)
     )
-    ranking = ranking_of((*rows, constant(4, "d")), None, n_models=2, lds=None)
+    ranking = ranking_of((*rows, constant(4, "d")), None, n_models=2, lds=None, lds_ceiling=None)
     return report_of(rows, None, ranking=ranking, n_failed=0)
 
 

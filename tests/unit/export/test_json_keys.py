@@ -12,7 +12,8 @@ ROW_KEYS = ["rank", "group", "influence", "se", "low", "high", "q", "n_with", "n
 def test_json_begins_with_the_keys_that_scripts_rely_on():
     document = json.loads(rank_json(nasty_report()))
     assert list(document)[: len(KEYS)] == KEYS
-    assert list(document["lds"]) == ["value", "low", "high", "n"]
+    assert list(document["lds"]) == ["value", "low", "high", "n", "n_masks", "n_repeated"]
+    assert list(document["lds_ceiling"]) == ["value", "low", "high"]
     assert all(list(row) == ROW_KEYS for row in document["rows"])
 
 
@@ -21,6 +22,7 @@ def test_what_is_unknown_is_null_and_its_key_stays():
     assert list(document)[: len(KEYS)] == KEYS
     assert document["reliability"] is None
     assert document["lds"] is None
+    assert document["lds_ceiling"] is None
     assert document["forecast"]["models"] is None
     assert document["noise"] is False
 

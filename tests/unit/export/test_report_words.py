@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
 from tui_influence.influence.estimators import ESTIMATORS
-from tui_influence.influence.types import OutputKind, Reliability, ReliabilityForecast
+from tui_influence.influence.types import LDS, OutputKind, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import with_interval
 from tui_influence.render.ranking import meaning, unit, verdict
 
@@ -14,7 +14,8 @@ from tui_influence.render.ranking import meaning, unit, verdict
 def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
     sentences = verdict(alphabet_report())
     assert "Reliability 0.83 [0.76, 0.88], good" in sentences
-    assert "LDS 0.41 [0.28, 0.53]" in sentences
+    assert "LDS 0.41 [0.28, 0.53] of 0.50 [0.36, 0.62]: " in sentences
+    assert "over 40 held-out models of 20 masks, and the most that any prediction can reach." in sentences
     assert "about 366 models in all (239 to 568); there are 200" in sentences
 
 
@@ -42,6 +43,26 @@ def test_too_few_models_are_no_verdict_of_noise():
     assert not report.is_noise()
     assert "Reliability unknown" in verdict(report)
     assert "No LDS" in verdict(report)
+
+
+@pytest.mark.parametrize(
+    ("n_masks", "n_repeated", "sentence"),
+    [
+        (40, 0, "over 40 held-out models."),
+        (37, 3, "over 40 held-out models of 37 masks. Its ceiling takes 5 masks with several models; there are 3."),
+        (
+            35,
+            5,
+            "over 40 held-out models of 35 masks. Its ceiling cannot be distinguished from zero yet: it takes more",
+        ),
+    ],
+)
+def test_a_ceiling_that_is_missing_has_a_reason_unless_no_mask_is_repeated(n_masks, n_repeated, sentence):
+    lds = LDS(0.41, 0.28, 0.53, 40, n_masks, n_repeated)
+    report = alphabet_report()
+    words = verdict(replace(report, ranking=replace(report.ranking, lds=lds, lds_ceiling=None)))
+    assert f"LDS 0.41 [0.28, 0.53]: the rank correlation of predicted and actual outputs {sentence}" in words
+    assert ("ceiling" in words) == (n_repeated > 0)
 
 
 def test_a_reached_goal_is_said_to_be_reached():

@@ -84,8 +84,11 @@ def slow_ridge(masks, outputs, clusters=None, points=40):
 
 
 def slow_lds(influence, masks, outputs, bootstrap, seed):
-    """Mean rank correlation and its bootstrap-t interval, the resampled models laid out one by one."""
+    """Mean rank correlation and its bootstrap-t interval over masks, the resampled models laid out one by one."""
     h = len(masks)
+    different = list(dict.fromkeys(map(tuple, masks.tolist())))
+    models_of = [[i for i in range(h) if tuple(masks[i].tolist()) == mask] for mask in different]
+    n_masks = len(different)
     predicted = rankdata(masks @ np.nan_to_num(influence), axis=0)
     actual = rankdata(outputs, axis=0)
 
@@ -97,11 +100,12 @@ def slow_lds(influence, masks, outputs, bootstrap, seed):
                 found.append(np.corrcoef(x, y)[0, 1])
         return np.mean(found) if found else np.nan
 
-    counts = np.random.default_rng(seed).multinomial(h, np.full(h, 1 / h), size=bootstrap)
-    resampled = np.array([mean_correlation(np.repeat(np.arange(h), count)) for count in counts])
+    counts = np.random.default_rng(seed).multinomial(n_masks, np.full(n_masks, 1 / n_masks), size=bootstrap)
+    drawn = [[i for models, count in zip(models_of, row, strict=True) for i in models * count] for row in counts]
+    resampled = np.array([mean_correlation(models) for models in drawn])
     resampled = resampled[np.isfinite(resampled)]
     value = mean_correlation(np.arange(h))
-    margin = t.ppf(0.975, h - 1) * np.arctanh(np.clip(resampled, -1 + 1e-6, 1 - 1e-6)).std(ddof=1)
+    margin = t.ppf(0.975, n_masks - 1) * np.arctanh(np.clip(resampled, -1 + 1e-6, 1 - 1e-6)).std(ddof=1)
     return value, np.tanh(np.arctanh(value) - margin), np.tanh(np.arctanh(value) + margin)
 
 

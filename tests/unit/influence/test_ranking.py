@@ -10,6 +10,7 @@ from simulated_sweeps import simulate
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence import outputs as outputs_module
 from tui_influence.influence.difference import difference
+from tui_influence.influence.lds_ceiling import lds_ceiling
 from tui_influence.influence.outputs import OutputMatrix, mean_output, outputs_of_kind
 from tui_influence.influence.ranking import Heldout, influence_matrix, rank_groups
 from tui_influence.influence.ridge import ridge
@@ -116,6 +117,16 @@ def test_heldout_models_score_the_ranking_on_the_same_examples(predictions, swee
     ranking = rank_groups(**predictions, group_names=NAMES, examples=np.arange(30), heldout=heldout)
     assert ranking.lds.n == 50
     assert ranking.lds.value > 0.3
+    assert ranking.lds_ceiling is None
+    rng = np.random.default_rng(0)
+    masks = other.masks.repeat(2, axis=0)
+    outputs = (other.outputs.repeat(2, axis=0) + rng.standard_normal((100, 30))).astype(np.float32)
+    ranking = rank_groups(
+        **predictions, group_names=NAMES, examples=np.arange(5), heldout=Heldout(masks, outputs), kind="probability"
+    )
+    probability = 1 / (1 + np.exp(-outputs[:, :5]))
+    assert ranking.lds_ceiling.value == pytest.approx(lds_ceiling(masks, probability.mean(axis=1)).value)
+    assert ranking.lds.value < ranking.lds_ceiling.value
     few = Heldout(other.masks[:3], other.outputs[:3])
     assert rank_groups(**predictions, group_names=NAMES, examples=np.arange(30), heldout=few).lds is None
 
