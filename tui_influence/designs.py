@@ -1,7 +1,8 @@
 """Designs: the groups that each model is trained on, and its seed.
 
 A design is a pure function: row (role, i) of a run depends on the run's seed, the role and i alone. A sweep can
-therefore be extended, split over machines or resumed without changing an existing row.
+therefore be extended, split over machines or resumed without changing an existing row. Held-out rows i share the mask
+i // `heldout_repeats`: trainings of one mask differ by chance alone, and say how much of an output that is.
 
 There are three kinds:
 
@@ -65,6 +66,13 @@ class Row:
 class Design:
     """The rule that draws masks and seeds for K groups from one seed.
 
+    Attributes:
+        kind: how masks are drawn.
+        alpha: fraction of the groups that a mask keeps.
+        groups: K.
+        seed: of the run.
+        heldout_repeats: held-out rows that share a mask, each with a seed of its own.
+
     Raises:
         ConfigError: fewer than two groups, or an alpha that keeps fewer than two groups or leaves none out.
     """
@@ -73,6 +81,7 @@ class Design:
     alpha: float
     groups: int
     seed: int
+    heldout_repeats: int = 1
 
     def __post_init__(self) -> None:
         if self.groups < MIN_GROUPS:
@@ -105,7 +114,7 @@ class Design:
             pair, second = divmod(index, 2)
             mask = self._balanced_mask(pair)
             return Row(role, index, ~mask if second else mask, self._seed(role, pair), pair)
-        rng = self._rng(role, index)
+        rng = self._rng(role, index // self.heldout_repeats if role is Role.HELDOUT else index)
         mask = _fixed_mask(rng, self.groups, self.mask_size) if self.kind == "fixed" else self._bernoulli_mask(rng)
         return Row(role, index, mask, self._seed(role, index), index)
 
@@ -155,19 +164,19 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
         ConfigError: the design is impossible for this number of groups, or has more models than masks, or more than
             can be planned.
     """
-    design = Design(section.kind, section.alpha, groups, seed)
+    design = Design(section.kind, section.alpha, groups, seed, section.heldout_repeats)
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
-    models = section.models + section.heldout
-    planned = models + section.prior
+    planned = section.models + section.heldout + section.prior
     max_models = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
     if planned > max_models:
         raise ConfigError(
             f"{planned:,} models of {groups:,} groups are more than can be planned: at most {max_models:,}"
         )
-    if models > design.possible_masks:
+    masks = section.models + section.heldout_masks
+    if masks > design.possible_masks:
         raise ConfigError(
-            f"{models} models are requested, but only {design.possible_masks} different masks "
+            f"{masks} masks are requested, but only {design.possible_masks} different masks "
             f"of {groups} groups exist at alpha = {section.alpha:g}"
         )
     return design

@@ -112,6 +112,11 @@ def test_a_changed_config_is_refused_naming_what_changed(here, finished):
     assert "train.epochs: 1 -> 3" in refused.stderr
 
 
+def test_other_repeats_of_the_held_out_masks_are_refused(here, finished):
+    config = write_config(here, output=finished, swap={"heldout = 2": "heldout = 4\nheldout_repeats = 1"})
+    assert "design.heldout_repeats: 2 -> 1" in tinfl("sweep", config, code=2).stderr
+
+
 def test_more_models_extend_a_run_and_fewer_are_refused(here, reference):
     tinfl("sweep", "--foreground", write_config(here, models=4))
     first = record_bytes(here / "results")

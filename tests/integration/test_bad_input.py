@@ -77,6 +77,17 @@ def test_a_sound_config_is_accepted(tmp_path):
     assert "5 groups" in said.out
 
 
+@pytest.mark.parametrize("command", [("check", "--no-time"), ("sweep", "--dry-run")])
+def test_held_out_masks_that_are_too_few_for_an_lds_are_named_in_time(tmp_path, command):
+    few = run(*command, folder_config(tmp_path, heldout=5))
+    assert few.code == 0
+    assert "there will be no LDS: 5 held-out models of 3 masks, and it takes 4 masks" in few.err
+    assert "17 models, 5 of them held out (3 masks) and 8 prior networks" in few.out
+    config = tmp_path / "sweep.toml"
+    config.write_text(config.read_text().replace("heldout = 5", "heldout = 7"))
+    assert "no LDS" not in run(*command, config).err
+
+
 @pytest.mark.parametrize("command", ["check", "sweep"])
 def test_a_config_that_is_missing_or_unreadable(tmp_path, command):
     refused(command, tmp_path / "none.toml", code=2, reason="none.toml")

@@ -170,6 +170,33 @@ def test_held_out_rows_are_spread_over_the_schedule():
     assert [row.index for row in rows if row.role is Role.HELDOUT] == list(range(10))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+def test_held_out_rows_share_a_mask_but_no_seed(kind, repeats):
+    rows = Design(kind, 0.5, 20, 4, repeats).rows(Role.HELDOUT, 10)
+    first_drawn = Design(kind, 0.5, 20, 4).rows(Role.HELDOUT, 10)
+    for row in rows:
+        assert (row.mask == first_drawn[row.index // repeats].mask).all()
+    assert [row.seed for row in rows] == [row.seed for row in first_drawn]
+    assert [row.cluster for row in rows] == list(range(10))
+    assert len({bits(row.mask) for row in rows}) == -(-10 // repeats)
+    assert (masks(Design(kind, 0.5, 20, 4, repeats), 9) == masks(Design(kind, 0.5, 20, 4), 9)).all()
+
+
+@pytest.mark.parametrize("heldout", [3, 4, 5])
+def test_a_run_is_extended_by_held_out_rows_without_changing_one(heldout):
+    section = DesignSection(kind="balanced", models=12, heldout=heldout, heldout_repeats=2)
+    shorter, longer = (
+        {
+            (row.role, row.index): (bits(row.mask), row.seed, row.cluster)
+            for row in schedule(make_design(section, 20, 1), section.models, section.heldout)
+        }
+        for section in (section, section.model_copy(update={"heldout": heldout + 4}))
+    )
+    assert shorter.items() < longer.items()
+    assert section.heldout_masks == -(-heldout // 2)
+
+
 @pytest.mark.parametrize(
     ("section", "groups", "reason"),
     [
@@ -178,7 +205,8 @@ def test_held_out_rows_are_spread_over_the_schedule():
         ({"kind": "fixed", "alpha": 0.01, "models": 5}, 20, "keeps 0 of 20"),
         ({"kind": "fixed", "alpha": 0.99, "models": 5}, 20, "leave at least one out"),
         ({"kind": "fixed", "models": 7}, 4, "only 6 different masks"),
-        ({"kind": "fixed", "models": 4, "heldout": 3}, 4, "7 models are requested"),
+        ({"kind": "fixed", "models": 4, "heldout": 3, "heldout_repeats": 1}, 4, "7 masks are requested"),
+        ({"kind": "fixed", "models": 4, "heldout": 5}, 4, "7 masks are requested"),
         ({"kind": "bernoulli", "models": 20}, 4, "only 10 different masks"),
         ({"kind": "balanced", "models": 4}, 3, "at least 4 groups"),
         ({"kind": "bernoulli", "models": 4}, 1, "at least 2 groups"),

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tui_influence.config.messages import as_toml
-from tui_influence.config.schema import Config, Section
+from tui_influence.config.schema import Config, DesignSection, Section
 from tui_influence.config.types import DataPath
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
@@ -23,6 +23,7 @@ _VERSION = 1
 """Version of the hashed content. A new number gives every older run another identity."""
 
 _UNSET = "not set"
+_REPEATS = "heldout_repeats"
 
 
 def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
@@ -44,9 +45,11 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
 def differences(old: Config, new: Config) -> list[str]:
     """Return a line such as `train.epochs: 8 -> 4` for each setting that counts and differs, safe to print.
 
-    If the kind of a dataset differs, keys that only one of the two kinds has are omitted.
+    If the kind of a dataset differs, keys that only one of the two kinds has are omitted. The repeats of held-out masks
+    are not in the identity: they decide nothing until there are held-out models, but then their masks.
     """
     lines = _changed_lines("", _settings(old), _settings(new))
+    lines += _changed_repeats(old.design, new.design)
     before = {target["name"]: target for target in _targets(old)}
     after = {target["name"]: target for target in _targets(new)}
     if list(before) != list(after):
@@ -55,6 +58,14 @@ def differences(old: Config, new: Config) -> list[str]:
         if name in after:
             lines += _changed_lines(f"target {name}: ", before[name], after[name])
     return lines
+
+
+def _changed_repeats(old: DesignSection, new: DesignSection) -> list[str]:
+    before, after = old.heldout_repeats, new.heldout_repeats
+    if not old.heldout or before == after:
+        return []
+    remedy = "" if _REPEATS in new.model_fields_set else f" (the default; this run needs {_REPEATS} = {before})"
+    return [f"design.{_REPEATS}: {before} -> {after}{remedy}"]
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -42,11 +42,17 @@ DesignKind = Literal["fixed", "bernoulli", "balanced"]
 
 BALANCED_ALPHA = "balanced_alpha"
 SAME_NAME = "same_name"
+TOO_MANY_REPEATS = "too_many_repeats"
 
 
 def is_balance_possible(kind: object, alpha: float) -> bool:
     """Whether a kind of design can keep a fraction: a mask and its complement keep half each."""
     return kind != "balanced" or alpha == 0.5
+
+
+def are_repeats_possible(heldout: int, repeats: int) -> bool:
+    """Whether so many held-out models are enough for a mask to have that many; a single one is a mask anyway."""
+    return heldout < 2 or repeats <= heldout
 
 
 def repeated_names(names: Sequence[str]) -> list[int]:
@@ -207,6 +213,9 @@ class DesignSection(Section):
     heldout: Annotated[Count, Recommended(20)] = Field(
         0, ge=0, description="held-out models, in addition, for the LDS; a tenth of the models is plenty"
     )
+    heldout_repeats: Count = Field(
+        2, ge=1, description="held-out models of each held-out mask: how they differ gives the ceiling of the LDS"
+    )
     prior: Count = Field(
         8,
         ge=0,
@@ -218,6 +227,17 @@ class DesignSection(Section):
         if not is_balance_possible(self.kind, self.alpha):
             raise PydanticCustomError(BALANCED_ALPHA, "must be 0.5: a balanced design keeps half of the groups")
         return self
+
+    @model_validator(mode="after")
+    def _repeats_are_among_the_heldout_models(self) -> "DesignSection":
+        if not are_repeats_possible(self.heldout, self.heldout_repeats):
+            raise PydanticCustomError(TOO_MANY_REPEATS, "must be at most heldout")
+        return self
+
+    @property
+    def heldout_masks(self) -> int:
+        """Number of masks of the held-out models; the last may have fewer models than the others."""
+        return -(-self.heldout // self.heldout_repeats)
 
 
 class ModelSection(Section):

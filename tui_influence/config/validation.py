@@ -34,7 +34,16 @@ from tui_influence.config.messages import (
     tables_with_key,
 )
 from tui_influence.config.positions import Node
-from tui_influence.config.schema import BALANCED_ALPHA, SAME_NAME, Config, is_balance_possible, repeated_names
+from tui_influence.config.schema import (
+    BALANCED_ALPHA,
+    SAME_NAME,
+    TOO_MANY_REPEATS,
+    Config,
+    DesignSection,
+    are_repeats_possible,
+    is_balance_possible,
+    repeated_names,
+)
 from tui_influence.text import printable
 
 TablePath = tuple[str | int, ...]
@@ -216,6 +225,7 @@ def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[P
     tables_of_unknown_kind = check_names(document)
     invalid_paths = _check_values(document, tables_of_unknown_kind)
     _check_balance(document, invalid_paths)
+    _check_repeats(document, invalid_paths)
     _check_target_names(document, invalid_paths)
     return document.problems
 
@@ -230,7 +240,7 @@ def _check_values(document: Document, tables_of_unknown_kind: set[TablePath]) ->
         return set()
     invalid_paths: set[TablePath] = set()
     for details in errors[: 10 * MAX_PROBLEMS]:
-        if details["type"] in (BALANCED_ALPHA, SAME_NAME):
+        if details["type"] in (BALANCED_ALPHA, SAME_NAME, TOO_MANY_REPEATS):
             continue
         table, key_steps = _split_location(details["loc"])
         section = ".".join(str(step) for step in table if isinstance(step, str))
@@ -315,6 +325,21 @@ def _check_balance(document: Document, invalid_paths: set[TablePath]) -> None:
             f"design.alpha must be 0.5: {reason} (got {format_value(alpha)})",
             ["design", "alpha"],
             'leave alpha out, or choose kind "fixed" or "bernoulli"',
+            at_value=True,
+        )
+
+
+def _check_repeats(document: Document, invalid_paths: set[TablePath]) -> None:
+    design = document.data.get("design")
+    keys = ("heldout", "heldout_repeats")
+    if not isinstance(design, dict) or any(("design", key) in invalid_paths for key in keys):
+        return
+    heldout, repeats = (design.get(key, DesignSection.model_fields[key].default) for key in keys)
+    if isinstance(heldout, int) and isinstance(repeats, int) and not are_repeats_possible(heldout, repeats):
+        document.add(
+            f"design.heldout_repeats must be at most heldout, {heldout} (got {repeats})",
+            ["design", "heldout_repeats"],
+            "heldout counts models, not masks: of 20 with 2 repeats there are 10 masks",
             at_value=True,
         )
 

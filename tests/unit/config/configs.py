@@ -15,7 +15,7 @@ from tui_influence.config.messages import (
     section_header,
     section_keys,
 )
-from tui_influence.config.schema import Config
+from tui_influence.config.schema import Config, are_repeats_possible
 
 VALID = """\
 [run]
@@ -56,6 +56,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "keep": _paths,
     "exclude": _paths,
     "arguments": _arguments, "models": _counts, "heldout": st.integers(0, 9), "prior": st.integers(0, 9),
+    "heldout_repeats": st.integers(1, 9),
     "alpha": st.floats(0.01, 0.99),
     "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts, "batch_size": st.integers(2, 9),
     "lr": st.floats(1e-9, 10), "momentum": _shares, "weight_decay": st.floats(0, 1), "label_smoothing": _shares,
@@ -92,6 +93,8 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
             found[section] = draw(_table(section, kind))
     if found["design"].get("kind") == "balanced":
         found["design"].pop("alpha", None)
+    if not are_repeats_possible(found["design"].get("heldout", 0), found["design"].get("heldout_repeats", 1)):
+        found["design"].pop("heldout_repeats")
     return found
 
 

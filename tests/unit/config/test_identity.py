@@ -135,11 +135,32 @@ def test_true_and_one_are_not_the_same_argument() -> None:
     assert compute_identity(old, DATA) != compute_identity(new, DATA)
 
 
+def test_repeats_change_the_masks_of_held_out_models_and_nothing_where_there_are_none() -> None:
+    before = config(FOLDERS.replace("models = 4", "models = 4\nheldout = 6\nheldout_repeats = 3"))
+    after = changed("design", "heldout_repeats", 2, FOLDERS.replace("models = 4", "models = 4\nheldout = 6"))
+    assert differences(before, after) == ["design.heldout_repeats: 3 -> 2"]
+    assert compute_identity(before, DATA) == compute_identity(after, DATA)
+    assert differences(config(FOLDERS), before) == []
+    assert differences(before, before.model_copy()) == []
+
+
+def test_a_run_without_the_key_is_continued_by_writing_what_it_means() -> None:
+    text = FOLDERS.replace("models = 4", "models = 4\nheldout = 6")
+    saved: dict[str, Any] = config_to_json(config(text))
+    del saved["design"]["heldout_repeats"]
+    old = config_from_json(saved)
+    line = "design.heldout_repeats: 1 -> 2 (the default; this run needs heldout_repeats = 1)"
+    assert differences(old, config(text)) == [line]
+    assert differences(old, config(f"{text}heldout_repeats = 1\n")) == []
+
+
 @settings(max_examples=50, deadline=None)
 @given(configs(), configs())
 def test_configs_differ_in_identity_exactly_when_a_difference_is_named(old: Config, new: Config) -> None:
     lines = differences(old, new)
-    assert bool(lines) == (compute_identity(old, DATA) != compute_identity(new, DATA))
+    of_repeats = [line for line in lines if line.startswith("design.heldout_repeats")]
+    assert (len(lines) > len(of_repeats)) == (compute_identity(old, DATA) != compute_identity(new, DATA))
+    assert bool(of_repeats) == (old.design.heldout > 0 and old.design.heldout_repeats != new.design.heldout_repeats)
     assert all(printable(line) == line for line in lines)
 
 

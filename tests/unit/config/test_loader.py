@@ -47,6 +47,14 @@ def test_a_run_of_a_version_without_prior_networks_has_none() -> None:
     assert config_from_json(saved).design.prior == 0
 
 
+def test_a_run_of_a_version_without_repeats_has_none() -> None:
+    config = parse_config(VALID, "a.toml")
+    assert config.design.heldout_repeats == 2
+    saved = config_to_json(config)
+    del saved["design"]["heldout_repeats"]
+    assert config_from_json(saved).design.heldout_repeats == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(configs())
 def test_a_config_survives_being_written_as_toml(config: Config) -> None:

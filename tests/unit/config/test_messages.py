@@ -132,6 +132,24 @@ def test_a_balanced_design_keeps_half_even_if_other_things_are_wrong() -> None:
     assert epochs.key == "train.epochs"
 
 
+def test_repeats_are_among_the_held_out_models_even_if_other_things_are_wrong() -> None:
+    repeats, epochs = problems(VALID + "heldout = 3\nheldout_repeats = 4\n[train]\nepochs = 0")
+    assert repeats.message == "design.heldout_repeats must be at most heldout, 3 (got 4)"
+    assert (repeats.line, repeats.column) == (13, 19)
+    assert epochs.key == "train.epochs"
+
+
+@pytest.mark.parametrize(("heldout", "repeats"), [(0, 9), (1, 2), (2, 2), (20, 3)])
+def test_repeats_that_there_is_room_for_are_taken(heldout: int, repeats: int) -> None:
+    design = parse_config(f"{VALID}heldout = {heldout}\nheldout_repeats = {repeats}", "a.toml").design
+    assert design.heldout_masks == -(-heldout // repeats)
+
+
+def test_repeats_of_the_wrong_type_are_reported_once() -> None:
+    (problem,) = problems(VALID + 'heldout = 3\nheldout_repeats = "4"')
+    assert problem.message == 'design.heldout_repeats must be an integer, not the text "4"'
+
+
 NAMES = [
     ("[train]\nepoch = 1", 'unknown key "epoch" in [train]', "did you mean epochs?"),
     ("[train]\nbatchsize = 2", 'unknown key "batchsize" in [train]', "did you mean batch_size?"),
@@ -155,7 +173,11 @@ NAMES = [
         "the sections are [run], [source], [[target]], [design], [model], [train], [compute]",
     ),
     ("[epochs]\nx = 1", "unknown section [epochs]", "epochs is a key of [train]"),
-    ('"\\u001b[31m" = 1', 'unknown key "\\x1b[31m" in [design]', "[design] has models, kind, alpha, heldout, prior"),
+    (
+        '"\\u001b[31m" = 1',
+        'unknown key "\\x1b[31m" in [design]',
+        "[design] has models, kind, alpha, heldout, heldout_repeats, prior",
+    ),
 ]
 
 

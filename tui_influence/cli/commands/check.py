@@ -7,8 +7,9 @@ from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.config.loader import check_data_paths, load_config
-from tui_influence.config.schema import Config
+from tui_influence.config.schema import Config, DesignSection
 from tui_influence.designs import make_design
+from tui_influence.influence.types import MIN_HELDOUT_MASKS
 from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
@@ -25,6 +26,7 @@ def check(options: CheckOptions) -> None:
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     plan = describe(config, data, workers)
+    _warn_of_few_masks(config.design)
     if options.time and trains_locally:  # which tries the network
         with ProgressLine() as line:
             line.stage(f"timing a few training steps on {pluralize(len(workers), 'worker')}", 0, 0)
@@ -54,8 +56,17 @@ def show_plan(config: Config) -> None:
         data = open_datasets(config, line.stage, trusted=True)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
     _check_network(config, data)
+    _warn_of_few_masks(config.design)
     for text in _lines(describe(config, data, workers)):
         output.write_line(text)
+
+
+def _warn_of_few_masks(design: DesignSection) -> None:
+    if 0 < design.heldout_masks < MIN_HELDOUT_MASKS:
+        diagnostics.warn(
+            f"there will be no LDS: {pluralize(design.heldout, 'held-out model')} of "
+            f"{pluralize(design.heldout_masks, 'mask')}, and it takes {MIN_HELDOUT_MASKS} masks"
+        )
 
 
 def _check_network(config: Config, data: Datasets) -> None:
@@ -96,6 +107,8 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
         "models": config.n_models,
         "heldout": config.design.heldout,
+        "heldout_repeats": config.design.heldout_repeats,
+        "heldout_masks": config.design.heldout_masks,
         "prior": config.n_prior,
         "executor": config.compute.executor,
         "workers": workers,
@@ -119,8 +132,9 @@ def _lines(plan: dict[str, Any]) -> list[str]:
     ]
     workers = plan["workers"]
     prior = f" and {pluralize(plan['prior'], 'prior network')}" if plan["prior"] else ""
+    masks = f" ({pluralize(plan['heldout_masks'], 'mask')})" if plan["heldout_masks"] < plan["heldout"] else ""
     lines.append(
-        f"plan     {pluralize(plan['models'], 'model')}, {plan['heldout']:,} of them held out{prior}; "
+        f"plan     {pluralize(plan['models'], 'model')}, {plan['heldout']:,} of them held out{masks}{prior}; "
         f"design {plan['design']}; "
         + (
             ", ".join(f"{pluralize(workers.count(device), 'worker')} on {device}" for device in dict.fromkeys(workers))
