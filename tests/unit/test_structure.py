@@ -176,6 +176,7 @@ SHORT = {
     "analysis.prior": "where records meet the prior: used by the rankings, the effects, two probes and the curve",
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
+    "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",

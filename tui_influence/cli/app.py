@@ -65,6 +65,7 @@ COMMANDS = {
         Command("resume", "watching", "Watch", "Continue a run that stopped or failed", "sweep:resume"),
         Command("verify", "watching", "Watch", "Check a results directory for damage"),
         Command("rank", "questions", "Ask", "Rank source classes by their influence on a target"),
+        Command("score", "questions", "Ask", "Score a ranking from a file on the models of a run"),
         Command("show", "questions", "Ask", "Show a test example or a source class in detail"),
         Command("subpops", "questions", "Ask", "Find the subpopulations of target classes"),
         Command("failures", "questions", "Ask", "Find failures and the classes behind them"),

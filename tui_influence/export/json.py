@@ -96,7 +96,7 @@ def _trust(report: RankReport) -> dict[str, Any]:
     ranking = report.ranking
     return {
         "reliability": _reliability(ranking.reliability),
-        "lds": _lds(ranking.lds),
+        "lds": lds_document(ranking.lds),
         "forecast": _forecast(ranking.forecast),
     }
 
@@ -155,7 +155,8 @@ def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
     }
 
 
-def _lds(lds: LDS | None) -> dict[str, Any] | None:
+def lds_document(lds: LDS | None) -> dict[str, Any] | None:
+    """Return an LDS as JSON values; null without one."""
     if lds is None:
         return None
     interval = {"value": finite(lds.value), "low": finite(lds.low), "high": finite(lds.high)}

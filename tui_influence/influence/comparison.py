@@ -7,6 +7,7 @@ interval of a difference is the widest that any dependence allows.
 from math import isfinite, nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_influence.influence.lds import spearman
 from tui_influence.influence.types import ComparedGroup, Comparison, ComparisonKind, RankedGroup, Ranking
@@ -34,10 +35,25 @@ def compare(first: Ranking, second: Ranking, *, level: float) -> Comparison:
         raise ValueError("only rankings of the same groups can be compared")
     pairs = [(row, second_rows[row.index]) for row in first.rows]
     pairs.sort(key=lambda pair: _opposition(pair[0], pair[1], level))
-    influences = np.array([(a.influence, b.influence) for a, b in pairs if isfinite(a.influence - b.influence)])
-    correlation = float(spearman(influences[:, :1], influences[:, 1:])[0]) if len(influences) >= _MIN_GROUPS else nan
+    influences = np.array([(a.influence, b.influence) for a, b in pairs]).reshape(-1, 2)
+    correlation, n_compared = rank_correlation(influences[:, 0], influences[:, 1])
     rows = tuple(ComparedGroup(rank, a, b, _kind(a, b, level)) for rank, (a, b) in enumerate(pairs, start=1))
-    return Comparison(rows, correlation, len(influences))
+    return Comparison(rows, correlation, n_compared)
+
+
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, int]:
+    """Return Spearman's correlation of two rankings of the same groups, and the number of groups that it is over.
+
+    Args:
+        first: (K,) influences, or other numbers that grow with the influence; NaN where unknown.
+        second: (K,) likewise; groups that are unknown in either do not count.
+
+    Returns:
+        The correlation is NaN over fewer than 3 groups, and where one of the rankings does not vary.
+    """
+    both = np.isfinite(first) & np.isfinite(second)
+    count = int(both.sum())
+    return (float(spearman(first[both, None], second[both, None])[0]) if count >= _MIN_GROUPS else nan), count
 
 
 def _kind(first: RankedGroup, second: RankedGroup, level: float) -> ComparisonKind:

@@ -14,6 +14,8 @@ from tui_influence.roles import ArmKind
 if TYPE_CHECKING:
     from tui_influence.analysis.probe_types import HarmfulGroup
     from tui_influence.analysis.question import Question
+    from tui_influence.analysis.types import RankReport
+    from tui_influence.influence.types import LDS
     from tui_influence.pruning.options import PruningRequest
     from tui_influence.store.paths import Paths
     from tui_influence.store.pruning_plan import Arm, GainForecast, Pruning
@@ -409,6 +411,65 @@ class CounterfactualPlan:
     def is_significant(self) -> bool:
         """Whether any of the groups hurts the example significantly."""
         return any(group.is_significant for group in self.harmful_groups)
+
+
+@dataclass(frozen=True)
+class LowestArm:
+    """An arm that dropped the lowest groups of a run's own ranking, beside another ranking of the same groups.
+
+    Attributes:
+        pruning: name of the pruning.
+        k: number of groups that the arm dropped.
+        n_groups: K, number of all groups.
+        n_shared: how many of the dropped groups are among the k lowest of the other ranking.
+        models: retrainings recorded.
+        scores: accuracy and margin on the target.
+    """
+
+    pruning: str
+    k: int
+    n_groups: int
+    n_shared: int
+    models: int
+    scores: dict[Quantity, Score]
+
+    @property
+    def n_shared_by_chance(self) -> float:
+        """Expected number of shared groups if the other ranking is drawn at random."""
+        return self.k**2 / self.n_groups
+
+
+@dataclass(frozen=True)
+class RankingScore:
+    """Score of a ranking from a file on a run.
+
+    Attributes:
+        file: its name.
+        n_groups: K, number of groups.
+        n_unknown: groups whose influence the file leaves open.
+        has_influences: whether the file has influences, not an order alone.
+        n_heldout: held-out models of the run.
+        report: the run's own ranking for the same question.
+        lds: of the file's influences; None without influences, or from too few held-out models.
+        correlation: rank correlation with the run's own ranking (Spearman); NaN over too few groups.
+        n_compared: groups that it is over.
+        arms: of the prunings on the same target, by pruning and number of groups.
+        n_other_prunings: prunings on other targets, which are left out.
+        warnings: about the data behind it.
+    """
+
+    file: str
+    n_groups: int
+    n_unknown: int
+    has_influences: bool
+    n_heldout: int
+    report: RankReport
+    lds: LDS | None
+    correlation: float
+    n_compared: int
+    arms: tuple[LowestArm, ...]
+    n_other_prunings: int
+    warnings: tuple[str, ...]
 
 
 def lost_and_gained(gains: Sequence[ClassGain]) -> tuple[list[ClassGain], list[ClassGain]]:

@@ -10,14 +10,20 @@ import matplotlib
 import pytest
 
 from tests.requirements import require
+from tests.unit.export.reports import NAN, alphabet_report, few_models_report
 from tests.unit.golden_files import REGENERATE, content_and_golden
 from tests.unit.pruning.prunings import made, planned
 from tui_influence.export.figure import removal_figure
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.export.ranking_score import score_document
+from tui_influence.influence.types import LDS
 from tui_influence.pruning.recommendation import measured_best, predicted_best
+from tui_influence.pruning.types import LowestArm, RankingScore
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines, summary_lines
+from tui_influence.render.ranking_score import score_lines
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.render.style import Style
+from tui_influence.roles import ArmKind
 from tui_influence.runs.cost import Cost
 from tui_influence.store.pruning_plan import Stages
 
@@ -47,7 +53,34 @@ def report(results, width, *, ascii_only=False):
     return report_lines(results, measured_best(results), Style(ascii_only), width)
 
 
+def scored(models=3):
+    """The score of a ranking with influences, beside prunings of which so many retrainings are recorded."""
+    results = made(planned(), models=models, baselines=False)
+    lowest = [result for result in results.results if result.arm.kind is ArmKind.LOWEST]
+    arms = [
+        LowestArm(name, result.arm.k, 36, result.arm.k - 1, result.models, result.by_target["digits"])
+        for name in ("main", "a name that is far too long for its column")
+        for result in lowest
+    ]
+    lds = LDS(0.2871, 0.0412, 0.5012, 40)
+    return RankingScore("their\x1b[2J.csv", 36, 2, True, 40, alphabet_report(), lds, 0.6234, 34, tuple(arms), 1, ())
+
+
+def order_scored():
+    """The score of an order, on a run that has neither held-out models nor prunings."""
+    return RankingScore("order.txt", 4, 0, False, 0, few_models_report(), None, NAN, 3, (), 2, ())
+
+
+def score(of, *, ascii_only=False, width=80):
+    return lines(line.plain for line in score_lines(of, Style(ascii_only), width))
+
+
 FORMATS = {
+    "score.txt": lambda: score(scored()),
+    "score_none_yet_ascii.txt": lambda: score(scored(models=0), ascii_only=True, width=50),
+    "score_of_order.txt": lambda: score(order_scored()),
+    "score.json": lambda: document(score_document(scored())),
+    "score_of_order.json": lambda: document(score_document(order_scored())),
     "plan.txt": lambda: lines(plan(planned(seeds=3))),
     "plan_relative_ascii.txt": lambda: lines(plan(planned(relative=True, targets=TWO), ascii_only=True)),
     "plan_uneven.txt": lambda: lines(plan(uneven(planned()))),

@@ -19,6 +19,7 @@ from tui_influence.cli.options.shared import (
     Columns,
     CsvFile,
     Devices,
+    Estimator,
     Example,
     ExampleEstimator,
     Foreground,
@@ -71,6 +72,33 @@ class RankOptions(QuestionOptions):
         if self.compare_target is None and self.compare_class is None:
             return None
         return self.question_about(info).compared_with(self.compare_target, self.compare_class)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Score a ranking from a file by held-out models, by the run's own ranking, and by the gains of its prunings.
+
+    RANKING is a CSV file of `tinfl rank`, or any with a column `class` and optionally `influence`, or a text file with
+    one class per line, the best first.
+    """
+
+    ranking: Annotated[
+        Path,
+        typer.Argument(metavar="RANKING", help="Ranking of all source classes.", show_default=False, readable=False),
+    ]
+    results: Results
+    target: Target = None
+    target_class: TargetClass = None
+    estimator: Estimator = None
+    output_kind: OutputKind = "margin"
+    split: Split = "estimate"
+    json: Json = False
+    ascii_only: Ascii = False
+
+    def question_about(self, info: RunInfo) -> Question:
+        """Return the question about a run that the options state."""
+        question = Question(self.target, self.target_class, None, self.split, output_kind=self.output_kind)
+        return question.about(info, self.estimator)
 
 
 @dataclass(frozen=True, kw_only=True)
