@@ -16,7 +16,7 @@ GPU_RUN            = $(or $(GPU_PYTHON),$(if $(wildcard $(BIN)/python),$(BIN)/py
 GPU_PYTHON_VERSION ?= 3.12
 GPU_PACKAGES       := build/gpu-packages
 
-.PHONY: demo test test-tools lint types imports unit mutants tour cli-reference docs soak cluster bench gpu-wheels gpu-check constraints clean help
+.PHONY: demo test test-tools lint types imports unit mutants tour cli-reference docs soak cluster bench reference gpu-wheels gpu-check constraints clean help
 
 help:
 	@echo "make demo       install into .venv and run the embedded experiment"
@@ -29,6 +29,7 @@ help:
 	@echo "make soak       bad luck of all kinds, at random, for minutes (SOAK_SECONDS=600 SOAK_SEED=1)"
 	@echo "make cluster    longer tests on a real Slurm and a real Ray of two nodes each (as root)"
 	@echo "make bench      the measurements that the README quotes"
+	@echo "make reference  the arrays of many models in benchmarks/reference: ten minutes of CPU, continues if stopped"
 	@echo "make gpu-check  compare CPU with CUDA and measure a GPU (GPU_OPTIONS='--device cpu --quick')"
 	@echo "make gpu-wheels fetch what gpu-check needs on a machine without network"
 
@@ -111,6 +112,9 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_probe_speed
 	$(BIN)/python -m benchmarks.bench_runs
 	$(BIN)/python -m benchmarks.bench_explore
+
+reference: $(DEV)
+	$(BIN)/python -m benchmarks.reference_sweep
 
 # For a machine that has torch and torchvision, and neither the network nor our other packages: fetch them here, take
 # gpu-wheels/ along, and `make gpu-check` there puts them on the path, in a directory of their own.

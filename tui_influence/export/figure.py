@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """By suffix: what would make two files of the same results differ."""
 _WIDTH = 3.4
 """Inches: the column of most two-column layouts."""
@@ -77,7 +77,7 @@ def figure_format(path: Path) -> str:
         ConfigError: it is another.
     """
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in _UNDATED:
+    if suffix not in UNDATED:
         raise ConfigError(f"{printable(str(path))}: a figure is .svg, .pdf or .png")
     return suffix
 
@@ -96,14 +96,19 @@ def removal_figure(results: PruningResults, form: str) -> bytes:
     curves = [removal_curves(results, quantity) for quantity, _, _ in _PANELS]
     if len(curves[0].ks()) < 2:
         raise ResultsError("no figure yet: at least two drop counts must be retrained")
-    with _styled():
+    with figure_style():
         content = BytesIO()
-        _draw(results, curves).savefig(content, format=form, dpi=_DPI, metadata=_UNDATED[form])
+        _draw(results, curves).savefig(content, format=form, dpi=_DPI, metadata=UNDATED[form])
     return content.getvalue()
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
+    """Draw in the style of figures for a paper, whatever the user's own style is.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     try:
         import matplotlib.style
     except ModuleNotFoundError as error:
