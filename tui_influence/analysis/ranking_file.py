@@ -13,6 +13,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from math import isfinite, nan
 from pathlib import Path
 from typing import TypeVar
@@ -27,11 +28,11 @@ from tui_influence.regular_files import read_regular
 from tui_influence.text import did_you_mean, pluralize, printable, spreadsheet_safe
 
 GROUP_COLUMNS = ("group", "class")
-_MAX_BYTES = 64 << 20
+_MAX_BYTES = 32 << 20
 _MAX_PROBLEMS = 1000
 """Problems after which the rest is not read."""
-_MAX_SUGGESTIONS = 20
-"""Unknown names for which a similar one is searched: of many names, each search takes long."""
+_MAX_COMPARISONS = 200_000
+"""Names that unknown ones are compared with to suggest a similar one, a few seconds' worth; the first always is."""
 _NAME = 60
 """Characters of a name in a message."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
@@ -94,16 +95,14 @@ def read_ranking(path: Path, groups: Sequence[str], noun: Noun = "class") -> Ran
 def parse_ranking(text: str, groups: Sequence[str], display_name: str, noun: Noun = "class") -> RankingFile:
     """Return the ranking that a text holds; `display_name` is its name in messages. See `read_ranking`."""
     reader = _Reader(groups, display_name, noun)
-    lines = list(StringIO(text, newline=""))
-    start = next((number for number, line in enumerate(lines) if not reader.is_skipped(line)), None)
-    if start is None:
+    lines = enumerate(StringIO(text, newline=""), 1)
+    number, first = next(((number, line) for number, line in lines if not reader.is_skipped(line)), (0, ""))
+    if not number:
         raise DatasetError(f"{display_name}: it is empty; name each {noun} of the source on a line, the best first")
-    if reader.is_name(lines[start]):
-        return reader.read_list(lines)
-    header = _header(lines[start], start + 1, display_name)
+    header = None if reader.is_name(first) else _header(first, number, display_name)
     if header is None:
-        return reader.read_list(lines)
-    return reader.read_table(header, lines[start + 1 :], start + 2)
+        return reader.read_list(chain([(number, first)], lines))
+    return reader.read_table(header, (line for _, line in lines), number + 1)
 
 
 def _header(line: str, number: int, display_name: str) -> dict[str, int] | None:
@@ -138,6 +137,10 @@ def _header(line: str, number: int, display_name: str) -> dict[str, int] | None:
     return {name: cells.index(name) for name in cells} | {"group": cells.index(columns[0]), "": len(cells)}
 
 
+def _quoted(name: str) -> str:
+    return f'"{printable(name[: _NAME + 1], _NAME)}"'
+
+
 class _Reader:
     """Reader of the rows of one file, which gathers what is wrong with them."""
 
@@ -164,13 +167,13 @@ class _Reader:
         """Whether a line is blank or a comment."""
         return not self.is_name(line) and (not line.strip() or line.lstrip().startswith("#"))
 
-    def read_list(self, lines: Sequence[str]) -> RankingFile:
-        """Return the ranking of a list, the best group first.
+    def read_list(self, lines: Iterable[tuple[int, str]]) -> RankingFile:
+        """Return the ranking of a list of numbered lines, the best group first.
 
         Raises:
             DatasetError: it is none.
         """
-        names = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if not self.is_skipped(line))
+        names = ((number, line.rstrip("\r\n")) for number, line in lines if not self.is_skipped(line))
         for number, name in self._until_too_many_problems(names):
             text = name.strip()
             if not self.is_name(name) and len(text) > 1 and text[0] == text[-1] == '"':
@@ -178,7 +181,7 @@ class _Reader:
             self._add(name, number, first_line=not self._line_of)
         return self._ranking(None, None)
 
-    def read_table(self, columns: dict[str, int], lines: Sequence[str], first: int) -> RankingFile:
+    def read_table(self, columns: dict[str, int], lines: Iterable[str], first: int) -> RankingFile:
         """Return the ranking of a CSV.
 
         Args:
@@ -207,7 +210,7 @@ class _Reader:
                 values[group] = self._number(cells[columns[quantity]], quantity, number)
         return self._ranking(quantity, values)
 
-    def _rows(self, lines: Sequence[str], first: int) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, lines: Iterable[str], first: int) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(lines, strict=True)
         begin = first
         try:
@@ -232,15 +235,16 @@ class _Reader:
         group = self._index_of.get(name, self._index_of.get(name.strip()))
         if group is None:
             self._n_unknown_names += 1
-            remedy = did_you_mean(name.strip(), self._groups) if self._n_unknown_names <= _MAX_SUGGESTIONS else ""
+            comparisons = (self._n_unknown_names - 1) * len(self._groups)
+            remedy = did_you_mean(name.strip(), self._groups) if comparisons < _MAX_COMPARISONS else ""
             header = "; a header is `class`, or `class,influence`" if first_line and not remedy else ""
             self._problems.append(
-                f'line {line}: the source has no {self._noun} "{printable(name.strip(), _NAME)}"{remedy}{header}'
+                f"line {line}: the source has no {self._noun} {_quoted(name.strip())}{remedy}{header}"
             )
         elif group in self._line_of:
-            shown = printable(self._groups[group], _NAME)
             self._problems.append(
-                f'line {line}: "{shown}" is on line {self._line_of[group]} already; remove one of the two'
+                f"line {line}: {_quoted(self._groups[group])} is on line {self._line_of[group]} already; remove one of "
+                "the two"
             )
             group = None
         else:
@@ -257,12 +261,11 @@ class _Reader:
             value = None
         if value is not None and isfinite(value):
             return value
-        shown = f'"{printable(text, _NAME)}"'
         if value is not None:
             remedy = "; leave the cell empty if it is unknown" if quantity == "influence" else ""
-            self._problems.append(f"line {line}: the {quantity} {shown} is not finite{remedy}")
+            self._problems.append(f"line {line}: the {quantity} {_quoted(text)} is not finite{remedy}")
         else:
-            self._problems.append(f"line {line}: the {quantity} {shown} is no number; write it like -0.25")
+            self._problems.append(f"line {line}: the {quantity} {_quoted(text)} is no number; write it like -0.25")
         return nan
 
     def _ranking(self, quantity: str | None, values: dict[int, float] | None) -> RankingFile:
@@ -275,10 +278,9 @@ class _Reader:
             self._refuse()
         missing = [group for group in range(len(self._groups)) if group not in self._line_of]
         if missing:
-            name = printable(self._groups[missing[0]], _NAME)
             raise DatasetError(
                 f"{self._display_name}: {len(missing):,} of {len(self._groups):,} {PLURAL[self._noun]} have no line, "
-                f'first "{name}"; add them (`tinfl rank --csv` without --top writes all)'
+                f"first {_quoted(self._groups[missing[0]])}; add them (`tinfl rank --csv` without --top writes all)"
             )
         lines = np.array([self._line_of[group] for group in range(len(self._groups))])
         if quantity is None or values is None:

@@ -139,6 +139,19 @@ def test_reading_stops_after_so_many_problems():
     assert len(caught.value.details) == 1000
 
 
+def test_similar_names_are_searched_for_the_first_unknown_ones_alone(monkeypatch):
+    monkeypatch.setattr("tui_influence.analysis.ranking_file._MAX_COMPARISONS", 6)
+    with pytest.raises(DatasetError) as caught:
+        parse("cat\ndogg\ncoww\ncatt\n")
+    assert ["did you mean" in line for line in caught.value.details] == [True, True, False]
+
+
+def test_a_name_without_an_end_is_cut(tmp_path):
+    message = problem("cat\n" + "x" * (4 << 20) + "\n")
+    assert message.endswith('x…"')
+    assert len(message) < 200
+
+
 def test_names_that_only_differ_in_what_a_csv_escapes_are_not_mixed_up():
     groups = ["a\x1b", "a\x07", "a\\x1b"]
     assert parse_ranking("a\\x1b\na\x1b\na\x07\n", groups, "r").order.tolist() == [1, 0, 2]
@@ -166,5 +179,5 @@ def test_only_regular_text_files_of_a_sensible_size_are_read(tmp_path, monkeypat
     (tmp_path / "binary.csv").write_bytes(b"class\ncat\0\n")
     assert "line 2 holds binary data" in reason(tmp_path / "binary.csv")
     (tmp_path / "large.csv").write_text("cat\n")
-    os.truncate(tmp_path / "large.csv", (64 << 20) + 1)
-    assert "larger than 64 MiB" in reason(tmp_path / "large.csv")
+    os.truncate(tmp_path / "large.csv", (32 << 20) + 1)
+    assert "larger than 32 MiB" in reason(tmp_path / "large.csv")
