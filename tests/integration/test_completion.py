@@ -58,6 +58,7 @@ def test_runs_are_found_in_a_folder_and_one_level_below(here):
     assert complete("rank", "") == ["results/first", "results/second"]
     assert complete("explore", "results/f") == ["results/first"]
     assert complete("status", "results/x") == []
+    assert complete("score", "notes.txt", "") == ["results/first", "results/second"]
 
 
 def test_without_runs_folders_are_offered(here):
@@ -73,6 +74,8 @@ def test_without_runs_folders_are_offered(here):
         (("rank", "results/first", "--class", ""), ["x", "y", "z"]),
         (("rank", "results/first", "--compare-target", "letters", "--compare-class", "y"), ["y"]),
         (("rank", "results/first", "--target", "none", "--class", ""), []),
+        (("score", "notes.txt", "results/first", "--target", ""), ["digits", "letters"]),
+        (("score", "notes.txt", "results/first", "--target", "letters", "--class", "y"), ["y"]),
         (("rank", "results/none", "--class", ""), []),
         (("rank", "--class", ""), []),
         (("rank", "notes.txt", "--target", ""), []),

@@ -102,8 +102,8 @@ def _paths(ctx: typer.Context) -> Paths:
     Raises:
         IndexError: it names none.
     """
-    # Behind an option whose value is still missing, arguments are not assigned to parameters.
-    return Paths(Path(ctx.params["results"] or ctx.args[0]))
+    # Behind an option whose value is still missing, arguments are not assigned to parameters; this is the last of them.
+    return Paths(Path(ctx.params["results"] or ctx.args[-1]))
 
 
 def _target(ctx: typer.Context, *options: str) -> TargetInfo:

@@ -108,7 +108,7 @@ def _arms_of(name: str, results: PruningResults, target: str, ranking: RankingFi
     quantities: tuple[Quantity, ...] = ("accuracy", "margin")
     return [
         LowestArm(
-            pruning=name,
+            pruning=printable(name),
             k=result.arm.k,
             n_groups=len(results.pruning.groups),
             n_shared=len(ranking.lowest(result.arm.k).intersection(result.arm.rows[0].dropped)),

@@ -418,7 +418,7 @@ class LowestArm:
     """An arm that dropped the lowest groups of a run's own ranking, beside another ranking of the same groups.
 
     Attributes:
-        pruning: name of the pruning.
+        pruning: name of the pruning, safe to show.
         k: number of groups that the arm dropped.
         n_groups: K, number of all groups.
         n_shared: how many of the dropped groups are among the k lowest of the other ranking.
