@@ -142,7 +142,7 @@ def test_a_run_without_held_out_models_says_so(tmp_path, file):
     score = scored(paths, file)
     assert (score["lds"], score["n_heldout"]) == (None, 0)
     text = " ".join(run("score", file, paths.root).out.split())
-    assert "LDS none: too few held-out models (0)" in text
+    assert "LDS none: it takes held-out models of 4 masks; the run has 0 models" in text
     assert "no pruning of this target; `tinfl prune` makes one" in text
 
 

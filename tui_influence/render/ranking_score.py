@@ -5,6 +5,7 @@ from math import isfinite
 
 from rich.text import Text
 
+from tui_influence.influence.types import MIN_HELDOUT_MASKS
 from tui_influence.pruning.types import LowestArm, Quantity, RankingScore
 from tui_influence.render.format import plain, small_table
 from tui_influence.render.gains import UNITS, gain_text
@@ -50,17 +51,19 @@ def _fact(label: str, text: str, style: Style) -> Text:
 
 
 def _lds(score: RankingScore) -> str:
-    reference = score.report.ranking.lds
+    reference, ceiling = score.report.ranking.lds, score.report.ranking.lds_ceiling
     compared = ""
     if reference is not None and isfinite(reference.value):
         compared = f"; the run's ranking has {with_interval(reference.value, reference.low, reference.high)}"
+    if ceiling is not None:
+        compared += f"; the ceiling is {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
     if score.lds is not None:
         value = with_interval(score.lds.value, score.lds.low, score.lds.high)
         return f"{value} over {pluralize(score.lds.n, 'held-out model')}{compared}"
     if not score.has_influences:
         return f"none: the file has an order and no influences{compared}"
     if reference is None:
-        return f"none: too few held-out models ({score.n_heldout})"
+        return f"none: it takes held-out models of {MIN_HELDOUT_MASKS} masks; the run has {score.n_heldout} models"
     return f"none: the influences do not vary{compared}"
 
 

@@ -62,7 +62,7 @@ def scored(models=3):
         for name in ("main", "a name that is far too long for its column")
         for result in lowest
     ]
-    lds = LDS(0.2871, 0.0412, 0.5012, 40)
+    lds = LDS(0.2871, 0.0412, 0.5012, 40, 20, 20)
     return RankingScore("their\x1b[2J.csv", 36, 2, True, 40, alphabet_report(), lds, 0.6234, 34, tuple(arms), 1, ())
 
 
