@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from tui_influence.roles import Role
 from tui_influence.runs.protocol import Done
 
 MIN_MODELS = 5
@@ -46,7 +47,7 @@ class ModelStatistics:
 
     Attributes:
         workers: processes that train side by side.
-        seconds: wall time of a model.
+        seconds: wall time of a model; of a prior network, which takes another time, only until another is finished.
         lost: seconds of workers that led to no model: restarts, pauses, failed models.
         source_loss: of the last source epoch, over log(classes present).
         source_accuracy: of the last source epoch.
@@ -59,12 +60,17 @@ class ModelStatistics:
     source_loss: RunningMean = field(default_factory=RunningMean)
     source_accuracy: RunningMean = field(default_factory=RunningMean)
     target_accuracy: list[RunningMean] = field(default_factory=list)
+    _has_priors_alone: bool = True
     _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
     """By device: seconds and number of source groups of the latest models."""
 
     def add(self, done: Done) -> None:
         """Add one finished model."""
-        self.seconds.add(done.seconds)
+        is_prior = done.role is Role.PRIOR
+        if self._has_priors_alone and not is_prior:
+            self.seconds, self._has_priors_alone = RunningMean(), False
+        if self._has_priors_alone or not is_prior:
+            self.seconds.add(done.seconds)
         first = done.metrics[0] if done.metrics else {}
         if "source_accuracy" in first:
             self.source_accuracy.add(first["source_accuracy"])

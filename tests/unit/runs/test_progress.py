@@ -1,6 +1,7 @@
 """Rates, time left and warnings."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def test_running_mean_and_error_agree_with_numpy():
         mean.add(float(value))
     assert mean.mean == pytest.approx(values.mean())
     assert mean.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(50))
+
+
+def test_prior_networks_count_for_the_rate_until_another_model_is_finished():
+    progress = ModelStatistics(workers=1)
+    for _ in range(3):
+        progress.add(replace(done(2.0), role=Role.PRIOR))
+    assert progress.models_per_hour == 1800
+    progress.add(done(4.0))
+    progress.add(replace(done(2.0), role=Role.PRIOR))
+    progress.add(done(4.0))
+    assert progress.models_per_hour == 900
+    assert progress.eta(10)[0] == 40
+    assert progress.source_accuracy.count == 6
 
 
 def test_eta_covers_what_really_happens():
