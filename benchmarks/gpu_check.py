@@ -361,7 +361,7 @@ def images_a_second(body: nn.Module, head: nn.Linear, size: int, batch: int, how
     pixels = source_images(images, np.arange(len(images)) % 100, how.device, None)
 
     def work(steps: int) -> Callable[[], object]:
-        recipe = Recipe("measuring", 1, batch, 1e-3, TrainSection(crop=4, flip=True))
+        recipe = Recipe("measuring", steps, batch, 1e-3, TrainSection(crop=4, flip=True))
         chosen = torch.arange(steps * batch) % len(images)
         return lambda: fit(body, head, pixels, chosen, recipe, how, seeded_generator(0))
 

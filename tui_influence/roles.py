@@ -13,7 +13,7 @@ class Role(StrEnum):
     ARM = "arm"
     """A retraining of a pruning, on groups that were chosen, not drawn."""
     PRIOR = "prior"
-    """Trained on every group, for half the epochs; what it says about each group is where estimates start from."""
+    """Trained on every group, for half as long; what it says about each group is where estimates start from."""
 
 
 class ArmKind(StrEnum):

@@ -222,7 +222,7 @@ async def test_a_few_timed_steps_replace_the_sweep_s_rate(sweep, monkeypatch):
     from tui_influence.runs.cost import Cost
 
     monkeypatch.setattr("tui_influence.tui.retrainings.plan_pruning", lambda *asked: None)
-    monkeypatch.setattr("tui_influence.tui.retrainings.plan_cost", lambda plan: Cost(8.0, 2, 65, 1 << 20, ["cpu"]))
+    monkeypatch.setattr("tui_influence.tui.retrainings.plan_cost", lambda plan: Cost(8.0, 46, 2, 65, 1 << 20, ["cpu"]))
     async with exploring(sweep.root) as (app, pilot):
         await pilot.press("4")
         await proposed(app, pilot)

@@ -25,6 +25,9 @@ _VERSION = 1
 _UNSET = "not set"
 _REPEATS = "heldout_repeats"
 
+_ADDED = ("train.steps",)
+"""Settings that older versions lack: where they are not set they do not count, so that older runs stay the same."""
+
 
 def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
     """Return the SHA-256, in hex, of all settings and data that decide a record.
@@ -33,9 +36,10 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
         config: config of the run.
         fingerprints: fingerprints of its datasets, by any stable name.
     """
+    settings = {key: value for key, value in _settings(config).items() if value is not None or key not in _ADDED}
     content = {
         "version": _VERSION,
-        "settings": _settings(config),
+        "settings": settings,
         "targets": _targets(config),
         "data": dict(fingerprints),
     }

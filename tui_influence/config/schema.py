@@ -8,7 +8,7 @@ Descriptions, defaults and examples are read by the messages and by the template
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -35,6 +35,7 @@ from tui_influence.config.types import (
     value_error,
 )
 from tui_influence.networks import NETWORKS
+from tui_influence.text import pluralize
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
@@ -43,6 +44,10 @@ DesignKind = Literal["fixed", "bernoulli", "balanced"]
 BALANCED_ALPHA = "balanced_alpha"
 SAME_NAME = "same_name"
 TOO_MANY_REPEATS = "too_many_repeats"
+EPOCHS_AND_STEPS = "epochs_and_steps"
+
+DEFAULT_EPOCHS = 8
+"""Epochs of source training where a config has neither epochs nor steps."""
 
 
 def is_balance_possible(kind: object, alpha: float) -> bool:
@@ -219,7 +224,7 @@ class DesignSection(Section):
     prior: Count = Field(
         8,
         ge=0,
-        description="prior networks, in addition: on all groups, half the epochs; the estimator `informed` needs them",
+        description="prior networks, in addition: on all groups, for half as long; the estimator `informed` needs them",
     )
 
     @model_validator(mode="after")
@@ -265,7 +270,18 @@ class ModelSection(Section):
 class TrainSection(Section):
     """`[train]`: source training and the two transfers."""
 
-    epochs: Count = Field(8, ge=1, description="passes over the kept source images")
+    epochs: Count | None = Field(
+        None,
+        ge=1,
+        description=f"passes over the kept source images; {DEFAULT_EPOCHS} by default",
+        examples=[DEFAULT_EPOCHS],
+    )
+    steps: Count | None = Field(
+        None,
+        ge=1,
+        description="instead of epochs: exactly so many optimiser steps, however many images are kept",
+        examples=[200],
+    )
     batch_size: Count = Field(128, ge=2, description="images per step")
     lr: float = Field(0.2, gt=0, description="peak learning rate (SGD, Nesterov, one-cycle)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
@@ -280,6 +296,45 @@ class TrainSection(Section):
     finetune_epochs: Count = Field(4, ge=1, description="full-network: passes over the target's training images")
     finetune_lr: float = Field(0.02, gt=0, description="full-network: peak learning rate")
     finetune_batch_size: Count = Field(64, ge=2, description="full-network: images per step")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_epochs(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("epochs") is None and data.get("steps") is None:
+            return {**data, "epochs": DEFAULT_EPOCHS}
+        return data
+
+    @model_validator(mode="after")
+    def _has_epochs_or_steps(self) -> "TrainSection":
+        if self.epochs is not None and self.steps is not None:
+            raise PydanticCustomError(EPOCHS_AND_STEPS, "must have epochs or steps, not both")
+        return self
+
+    @property
+    def length(self) -> str:
+        """How long a model is trained on the source, such as "8 epochs" or "200 steps"."""
+        return pluralize(self.steps, "step") if self.steps is not None else pluralize(self.epochs or 0, "epoch")
+
+    def source_steps(self, images: int, *, is_prior: bool = False) -> int:
+        """Return the optimiser steps of source training.
+
+        Args:
+            images: that are kept.
+            is_prior: of a prior network, which is trained for half the epochs or steps, rounded up.
+        """
+        share = 2 if is_prior else 1
+        if self.steps is not None:
+            return -(-self.steps // share)
+        return _steps_of_epochs(-(-(self.epochs or 0) // share), images, self.batch_size)
+
+    def finetune_steps(self, images: int) -> int:
+        """Return the optimiser steps of fine-tuning on so many training images."""
+        return _steps_of_epochs(self.finetune_epochs, images, self.finetune_batch_size)
+
+
+def _steps_of_epochs(epochs: int, images: int, batch_size: int) -> int:
+    """Return the whole batches in so many epochs, at least one; a batch is no larger than an epoch."""
+    return max(1, epochs * images // max(1, min(batch_size, images)))
 
 
 class SlurmSection(Section):

@@ -36,6 +36,7 @@ from tui_influence.config.messages import (
 from tui_influence.config.positions import Node
 from tui_influence.config.schema import (
     BALANCED_ALPHA,
+    EPOCHS_AND_STEPS,
     SAME_NAME,
     TOO_MANY_REPEATS,
     Config,
@@ -226,6 +227,7 @@ def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[P
     invalid_paths = _check_values(document, tables_of_unknown_kind)
     _check_balance(document, invalid_paths)
     _check_repeats(document, invalid_paths)
+    _check_duration(document)
     _check_target_names(document, invalid_paths)
     return document.problems
 
@@ -240,7 +242,7 @@ def _check_values(document: Document, tables_of_unknown_kind: set[TablePath]) ->
         return set()
     invalid_paths: set[TablePath] = set()
     for details in errors[: 10 * MAX_PROBLEMS]:
-        if details["type"] in (BALANCED_ALPHA, SAME_NAME, TOO_MANY_REPEATS):
+        if details["type"] in (BALANCED_ALPHA, EPOCHS_AND_STEPS, SAME_NAME, TOO_MANY_REPEATS):
             continue
         table, key_steps = _split_location(details["loc"])
         section = ".".join(str(step) for step in table if isinstance(step, str))
@@ -341,6 +343,16 @@ def _check_repeats(document: Document, invalid_paths: set[TablePath]) -> None:
             ["design", "heldout_repeats"],
             "heldout counts models, not masks: of 20 with 2 repeats there are 10 masks",
             at_value=True,
+        )
+
+
+def _check_duration(document: Document) -> None:
+    train = document.data.get("train")
+    if isinstance(train, dict) and train.get("epochs") is not None and train.get("steps") is not None:
+        document.add(
+            "train.epochs and train.steps both say how long a model is trained; only one of them may be given",
+            ["train", "steps"],
+            "leave out epochs to train every model for so many steps, or steps to train it for so many epochs",
         )
 
 

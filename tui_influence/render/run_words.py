@@ -356,12 +356,13 @@ def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
     filled = int((done / total if total else 1.0) * _BAR)
     bar = "█" * filled + "░" * (_BAR - filled)
     failed = f", {overview.given_up} failed" if overview.given_up else ""
+    length = f", {info.training_length}" if info.training_length else ""
     if Role.ARM in overview.planned:
-        purpose = "retrainings of a pruning; `tinfl prune` of its sweep shows what they gain"
+        purpose = f"retrainings of a pruning{length}; `tinfl prune` of its sweep shows what they gain"
     else:
         estimate, heldout = overview.done[Role.ESTIMATE], overview.done[Role.HELDOUT]
         prior = f", {pluralize(overview.done[Role.PRIOR], 'prior network')}" if Role.PRIOR in overview.planned else ""
-        purpose = f"{estimate} to estimate from, {heldout} held out{prior}; design {info.design_label}"
+        purpose = f"{estimate} to estimate from, {heldout} held out{prior}; design {info.design_label}{length}"
     lines = [f"  models    {bar} {done} of {total}{failed}", f"            {purpose}"]
     if heartbeat and heartbeat.models_per_hour and overview.is_active:
         left = ""

@@ -53,17 +53,23 @@ class Cost:
 
     Attributes:
         seconds_per_model: on one worker, while the others train too.
+        steps_per_model: of the optimiser on the source.
         workers: processes that train side by side.
-        models: to train, held-out ones included.
+        models: to train, held-out ones and prior networks included.
+        seconds_per_prior: on one worker; that of a prior network.
+        prior: prior networks among the models.
         disk: bytes of records, of the compacted matrix and of thumbnails.
         numerics: a description of each device's arithmetic.
     """
 
     seconds_per_model: float
+    steps_per_model: int
     workers: int
     models: int
     disk: int
     numerics: list[str]
+    seconds_per_prior: float = 0.0
+    prior: int = 0
 
     @property
     def models_per_hour(self) -> float:
@@ -73,7 +79,8 @@ class Cost:
     @property
     def seconds(self) -> float:
         """Of the whole sweep."""
-        return self.models * self.seconds_per_model / self.workers
+        models = self.models - self.prior
+        return (models * self.seconds_per_model + self.prior * self.seconds_per_prior) / self.workers
 
 
 def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted: bool = False) -> Cost:
@@ -99,10 +106,13 @@ def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted
         timings = [_receive(process) for process in processes]
     return Cost(
         seconds_per_model=float(np.mean([timing["seconds"] for timing in timings])),
+        steps_per_model=timings[0]["steps"],
         workers=len(devices),
         models=config.n_models,
         disk=_disk(config, data, trusted=trusted),
         numerics=sorted({timing["numerics"] for timing in timings}),
+        seconds_per_prior=float(np.mean([timing["prior_seconds"] for timing in timings])),
+        prior=config.n_prior,
     )
 
 
@@ -166,7 +176,7 @@ def _thumbnail_bytes(section: Source | Target, count: int, data: Datasets, *, tr
 
 
 def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int]) -> dict[str, Any]:
-    """Return the expected seconds of one whole model on this device."""
+    """Return the expected seconds of one whole model and of a prior network on this device."""
     from tui_influence.runs.worker import trainer_for  # here, because it loads torch, in the timed process alone
 
     data = open_datasets(config, None, shape)
@@ -174,10 +184,9 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     row = design.row(Role.ESTIMATE, 0)
     selected = np.flatnonzero((data.groups.group_of_image < 0) | row.mask[data.groups.group_of_image])
     batch = min(config.train.batch_size, len(selected))
-    steps = max(1, config.train.epochs * len(selected) // batch)
-    quick = config.model_copy(
-        update={"train": config.train.model_copy(update={"epochs": 1, "finetune_epochs": 1, "batch_size": batch})}
-    )
+    steps = config.train.source_steps(len(selected))
+    settings = {"epochs": 1, "steps": None, "finetune_epochs": 1, "batch_size": batch}
+    quick = config.model_copy(update={"train": config.train.model_copy(update=settings)})
     twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
 
     def seconds(short: Config, source_steps: int) -> float:
@@ -193,8 +202,14 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     slope = max(0.0, (seconds(quick, many) - short) / (many - few)) if many > few else 0.0
     fine = [target for target in config.target if target.transfer == "full-network"]
     epoch = max(0.0, seconds(twice, few) - short) if fine and config.train.finetune_epochs > 1 else 0.0
-    total = short + slope * (steps - few) + epoch * (config.train.finetune_epochs - 1)
-    return {"seconds": total, "numerics": trainer_for(quick, data, device, threads).numerics}
+    base = short + epoch * (config.train.finetune_epochs - 1)
+    prior_steps = config.train.source_steps(len(data.source), is_prior=True)
+    return {
+        "seconds": base + slope * (steps - few),
+        "prior_seconds": max(0.0, base + slope * (prior_steps - few)),
+        "steps": steps,
+        "numerics": trainer_for(quick, data, device, threads).numerics,
+    }
 
 
 def _with_images(data: Datasets, selected: NDArray[np.int64], images: int) -> Datasets:

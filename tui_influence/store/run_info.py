@@ -9,7 +9,7 @@ from tui_influence.roles import Role
 from tui_influence.store.files import check_digest, read_json, write_json
 from tui_influence.store.json_values import array, count, describe_damage, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
-from tui_influence.text import printable
+from tui_influence.text import pluralize, printable
 
 SCHEMA = 3
 """Version of the layout; a new one if an older program could misread a directory."""
@@ -120,6 +120,14 @@ class RunInfo:
         """The design in words, such as "fixed alpha=0.5"."""
         kind, alpha = self.design.get("kind"), self.design.get("alpha")
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
+
+    @property
+    def training_length(self) -> str:
+        """How long a model is trained on the source, such as "8 epochs" or "200 steps"; empty where it is unknown."""
+        train = self.config.get("train")
+        lengths = {unit: train.get(f"{unit}s") for unit in ("epoch", "step")} if isinstance(train, dict) else {}
+        counts = [(count, unit) for unit, count in lengths.items() if type(count) is int]
+        return pluralize(*counts[0]) if counts else ""
 
     @property
     def location(self) -> str:

@@ -25,14 +25,14 @@ class Recipe:
 
     Attributes:
         phase: in words, for messages.
-        epochs: of the images that are trained on.
+        steps: of the optimiser.
         batch_size: images of a step.
         lr: peak of the learning rate.
         settings: the config's `[train]`, for what is common to all phases.
     """
 
     phase: str
-    epochs: int
+    steps: int
     batch_size: int
     lr: float
     settings: TrainSection
@@ -59,14 +59,14 @@ def fit(
     """Train `body` and `head` in place on some images.
 
     Epochs are shuffles laid end to end and cut into batches of one size, so no image is dropped at an epoch's end
-    and no batch is small; only the last, incomplete batch of all is left out.
+    and no batch is small; the last epoch is cut where the steps end.
 
     Args:
         body: images -> features.
         head: features -> logits.
         pixels: labelled images.
         indices: (n,) of the images to train on, on the CPU.
-        recipe: epochs, batch size, learning rate, augmentation.
+        recipe: steps, batch size, learning rate, augmentation.
         numerics: device and precision.
         generator: order, shifts and mirror images are drawn from it.
 
@@ -76,8 +76,9 @@ def fit(
     batch, device = min(recipe.batch_size, len(indices)), numerics.device
     if batch < 2:
         raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
-    steps, steps_per_epoch = max(1, recipe.epochs * len(indices) // batch), -(-len(indices) // batch)
-    shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(recipe.epochs)]
+    steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
+    epochs = -(-steps * batch // len(indices))
+    shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(epochs)]
     order = torch.cat(shuffles)[: steps * batch].view(steps, batch).to(device)
     views = pixels.draw_views(order.shape, recipe.settings.crop, recipe.settings.flip, generator)
     optimiser = SGD((body, head), recipe.settings.momentum, recipe.settings.weight_decay)
@@ -93,7 +94,7 @@ def fit(
         losses[step] = loss.detach()
         hits[step] = (logits.argmax(1) == labels).float().mean()
         if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
-            _check_finite(losses[: step + 1], recipe, steps_per_epoch)
+            _check_finite(losses[: step + 1], recipe, epochs, steps_per_epoch)
     return Fit(float(losses[-steps_per_epoch:].mean()), float(hits[-steps_per_epoch:].mean()), steps)
 
 
@@ -132,11 +133,11 @@ def one_cycle(progress: float) -> float:
     return progress / _WARM_UP if progress < _WARM_UP else (1 - progress) / (1 - _WARM_UP)
 
 
-def _check_finite(losses: Tensor, recipe: Recipe, steps_per_epoch: int) -> None:
+def _check_finite(losses: Tensor, recipe: Recipe, epochs: int, steps_per_epoch: int) -> None:
     bad_steps = torch.nonzero(~torch.isfinite(losses))
     if len(bad_steps):
         epoch, step = divmod(int(bad_steps[0]), steps_per_epoch)
         raise TrainingFailed(
-            f"{recipe.phase}: the loss is not finite in epoch {epoch + 1} of {recipe.epochs}, "
+            f"{recipe.phase}: the loss is not finite in epoch {epoch + 1} of {epochs}, "
             f"step {step + 1} of {steps_per_epoch}"
         )

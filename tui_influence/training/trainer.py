@@ -90,7 +90,7 @@ class Trainer:
             evaluation_batch: images at a time where nothing is trained; halved when memory runs out.
             map_classes: also return the source class that is predicted for each test image, and the one with the
                 nearest mean feature; nothing else depends on it.
-            is_prior: train for half the epochs, and also return what the network says about each group.
+            is_prior: train for half the epochs or steps, and also return what the network says about each group.
 
         Returns:
             one outcome a target, in their order.
@@ -106,8 +106,7 @@ class Trainer:
             arithmetic.seeded_globals(self._numerics.device, seed),
             catching_out_of_memory("training"),
         ):
-            epochs = -(-self._train.epochs // 2) if is_prior else self._train.epochs
-            metrics = self._pretrain(indices, seed, epochs)
+            metrics = self._pretrain(indices, seed, self._train.source_steps(len(indices), is_prior=is_prior))
             mapped = self._map_classes(batch) if map_classes or is_prior else []
             measures = self._measure_groups(batch) if is_prior else []
             outcomes = self._transfer(metrics, seed, batch)
@@ -150,10 +149,10 @@ class Trainer:
         """(n, S) outputs of the source network."""
         return features(nn.Sequential(self._body, self._head), pixels, self._numerics, batch)
 
-    def _pretrain(self, indices: Tensor, seed: int, epochs: int) -> dict[str, float]:
+    def _pretrain(self, indices: Tensor, seed: int, steps: int) -> dict[str, float]:
         """Draw new weights from the seed and train them on some source images."""
         _assign((self._body, self._head), self._fresh(seed))
-        recipe = Recipe("source training", epochs, self._train.batch_size, self._train.lr, self._train)
+        recipe = Recipe("source training", steps, self._train.batch_size, self._train.lr, self._train)
         result = fit(
             self._body,
             self._head,
@@ -184,7 +183,7 @@ class Trainer:
             else:
                 recipe = Recipe(
                     "fine-tuning",
-                    self._train.finetune_epochs,
+                    self._train.finetune_steps(len(train.labels)),
                     self._train.finetune_batch_size,
                     self._train.finetune_lr,
                     self._train,

@@ -58,7 +58,8 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "arguments": _arguments, "models": _counts, "heldout": st.integers(0, 9), "prior": st.integers(0, 9),
     "heldout_repeats": st.integers(1, 9),
     "alpha": st.floats(0.01, 0.99),
-    "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts, "batch_size": st.integers(2, 9),
+    "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts,
+    "steps": _counts, "batch_size": st.integers(2, 9),
     "lr": st.floats(1e-9, 10), "momentum": _shares, "weight_decay": st.floats(0, 1), "label_smoothing": _shares,
     "crop": st.integers(0, 64), "flip": st.booleans(), "probe_l2": st.floats(1e-9, 1), "finetune_epochs": _counts,
     "finetune_lr": st.floats(1e-9, 1), "finetune_batch_size": st.integers(2, 99), "attempts": _counts,
@@ -91,6 +92,8 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         else:
             kind = draw(st.sampled_from(list(KINDS[section]))) if section in KINDS else None
             found[section] = draw(_table(section, kind))
+    if "steps" in found["train"]:
+        found["train"].pop("epochs", None)
     if found["design"].get("kind") == "balanced":
         found["design"].pop("alpha", None)
     if not are_repeats_possible(found["design"].get("heldout", 0), found["design"].get("heldout_repeats", 1)):

@@ -91,6 +91,17 @@ def test_what_does_not_decide_a_record_may_change(section: str, key: str, value:
     assert differences(old, new) == []
 
 
+def test_a_config_without_steps_has_the_identity_that_it_had_before_there_were_steps() -> None:
+    assert compute_identity(config(), DATA) == "d1d2f2513e518a8857bad0e6972b719b8b2fa308f818b671b719cd6922743a71"
+
+
+def test_steps_instead_of_epochs_are_another_run() -> None:
+    old, new, other = (config(VALID + f"[train]\n{length}\n") for length in ("epochs = 8", "steps = 200", "steps = 9"))
+    assert len({compute_identity(each, DATA) for each in (old, new, other)}) == 3
+    assert differences(old, new) == ["train.epochs: 8 -> not set", "train.steps: not set -> 200"]
+    assert differences(new, other) == ["train.steps: 200 -> 9"]
+
+
 def test_every_key_of_the_schema_is_decided_on_here() -> None:
     """A new section is not forgotten: what counts, and what does not, add up to all of them."""
     assert {section for section, *_ in [*COUNTS, *DOES_NOT_COUNT]} == set(Config.model_fields)

@@ -73,8 +73,30 @@ def test_a_config_survives_json_exactly(config: Config) -> None:
 def test_a_saved_config_names_every_default() -> None:
     saved = config_to_json(parse_config(VALID, "a.toml"))
     assert saved["train"]["epochs"] == 8
+    assert saved["train"]["steps"] is None
     assert saved["compute"]["devices"] == "auto"
     assert saved["target"][0]["transfer"] == "fixed-feature"
+
+
+def test_a_config_has_epochs_unless_it_has_steps() -> None:
+    train = parse_config(VALID + "[train]\nsteps = 200\n", "a.toml").train
+    assert (train.epochs, train.steps, train.length) == (None, 200, "200 steps")
+    train = parse_config(VALID + "[train]\nlr = 0.1\n", "a.toml").train
+    assert (train.epochs, train.steps, train.length) == (8, None, "8 epochs")
+
+
+def test_a_saved_config_of_a_version_without_steps_has_its_epochs() -> None:
+    saved = config_to_json(parse_config(VALID + "[train]\nepochs = 3\n", "a.toml"))
+    del saved["train"]["steps"]
+    assert config_from_json(saved) == parse_config(VALID + "[train]\nepochs = 3\n", "a.toml")
+
+
+@pytest.mark.parametrize("train", [{"epochs": 8, "steps": 200}, {"epochs": None, "steps": 0}, {"steps": "200"}])
+def test_a_saved_config_with_a_wrong_length_of_training_is_damaged(train: dict[str, object]) -> None:
+    saved = config_to_json(parse_config(VALID, "a.toml"))
+    saved["train"] |= train
+    with pytest.raises(ResultsError, match=r"the saved config is damaged.*steps"):
+        config_from_json(saved)
 
 
 def test_neither_text_nor_saved_values_are_changed_by_reading() -> None:

@@ -38,6 +38,9 @@ VALUES = [
     ("[train]\nepochs = []", "train.epochs must be an integer, not an empty list", None),
     ("[train]\nepochs = 2020-01-01", "train.epochs must be an integer, not a date or a time", None),
     ("[train]\nepochs = 0", "train.epochs must be at least 1 (got 0)", None),
+    ("[train]\nsteps = 0", "train.steps must be at least 1 (got 0)", None),
+    ("[train]\nsteps = -3", "train.steps must be at least 1 (got -3)", None),
+    ("[train]\nsteps = 1.5", "train.steps must be an integer, not the number 1.5", None),
     ("[train]\nlr = 0", "train.lr must be above 0 (got 0)", None),
     ("[train]\nlr = nan", "train.lr must be a finite number (got nan)", None),
     ('[train]\nlr = "fast"', 'train.lr must be a number, not the text "fast"', None),
@@ -96,6 +99,24 @@ def test_a_wrong_value_is_named_with_what_it_must_be(text: str, message: str, hi
     assert (problem.message, problem.hint) == (message, hint)
     assert (problem.line, problem.column) == (13, len(key) + 4)
     assert problem.source_line == text.split("\n")[1]
+
+
+def test_epochs_and_steps_exclude_each_other() -> None:
+    problem = only(VALID + "[train]\nepochs = 8\nlr = 0.1\nsteps = 200")
+    assert problem.message == (
+        "train.epochs and train.steps both say how long a model is trained; only one of them may be given"
+    )
+    assert problem.hint == (
+        "leave out epochs to train every model for so many steps, or steps to train it for so many epochs"
+    )
+    assert (problem.line, problem.source_line) == (15, "steps = 200")
+
+
+def test_that_both_are_given_is_reported_beside_other_mistakes() -> None:
+    messages = [problem.message for problem in problems(VALID + "[train]\nepochs = 0\nsteps = 200\nlr = 0")]
+    assert len(messages) == 3
+    assert "train.epochs must be at least 1 (got 0)" in messages
+    assert "train.lr must be above 0 (got 0)" in messages
 
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 9000, "1e999", "1" * 4000])

@@ -10,7 +10,7 @@ from tests.e2e.program import CONFIG
 from tui_influence.config.loader import parse_config
 from tui_influence.errors import ExitCode, RunFailedError
 from tui_influence.runs import cost as module
-from tui_influence.runs.cost import estimate_cost
+from tui_influence.runs.cost import Cost, estimate_cost
 from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.prepare import prepare
 from tui_influence.store.paths import Paths
@@ -77,6 +77,45 @@ def test_the_disk_that_is_foretold_counts_the_thumbnails(tmp_path):
     groups, models, tests = 36, 6, 100
     records = models * (2 * (4 * tests + groups) + module._RECORD_BYTES)
     assert module._disk(tiny, data) - records == pytest.approx(thumbnail_bytes, rel=0.01)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Trainers whose models take 2 s and 0.01 s for each step, by a clock of their own."""
+    now = [0.0]
+
+    class Trainer:
+        numerics = "none"
+
+        def __init__(self, config, data, device, threads):
+            self.seconds = 2 + 0.01 * config.train.source_steps(len(data.source))
+
+        def run(self, mask, seed):
+            now[0] += self.seconds
+
+    monkeypatch.setattr("tui_influence.runs.worker.trainer_for", Trainer)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+
+
+@pytest.mark.parametrize(
+    ("length", "steps", "prior_steps"),
+    [("epochs = 40", 40 * 216 // 64, 20 * 432 // 64), ("steps = 200", 200, 100), ("steps = 3", 3, 2)],
+)
+def test_the_time_of_a_model_is_that_of_its_steps_and_of_a_prior_network_that_of_half(
+    tmp_path, timed, length, steps, prior_steps
+):
+    tiny = config(tmp_path, ("epochs = 1", length))
+    open_datasets(tiny)
+    timing = module._time_model(tiny, "cpu", 1, (10, 1))
+    assert timing["steps"] == steps
+    assert timing["seconds"] == pytest.approx(2 + 0.01 * steps)
+    expected = 2 + 0.01 * (prior_steps if steps > 5 else steps)  # too few steps are not told from none
+    assert timing["prior_seconds"] == pytest.approx(expected)
+
+
+def test_a_sweep_takes_as_long_as_its_models_and_prior_networks():
+    cost = Cost(3.0, 100, workers=2, models=12, disk=0, numerics=[], seconds_per_prior=1.0, prior=2)
+    assert cost.seconds == (10 * 3 + 2 * 1) / 2
 
 
 def test_a_network_of_ones_own_is_found_in_the_current_directory(tmp_path, monkeypatch):

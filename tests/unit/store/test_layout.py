@@ -220,6 +220,21 @@ def test_a_design_and_a_place_are_said_in_words_whatever_the_config_holds(config
     assert (info.design_label, info.location) == (label, place)
 
 
+@pytest.mark.parametrize(
+    ("train", "length"),
+    [
+        ({"epochs": 1}, "1 epoch"),
+        ({"epochs": 8, "steps": None}, "8 epochs"),
+        ({"epochs": None, "steps": 2000}, "2,000 steps"),
+        ({"epochs": "8", "steps": True}, ""),
+        ({}, ""),
+        (3, ""),
+    ],
+)
+def test_the_length_of_a_training_is_that_of_the_config_if_it_has_any(train, length):
+    assert make_info(config={"train": train}).training_length == length
+
+
 def test_an_imported_run_has_nothing_to_be_trained_by(paths):
     refuse_if_imported(paths.root, make_info())
     imported = make_info(config={IMPORTED: {}})

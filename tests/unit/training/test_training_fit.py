@@ -69,7 +69,8 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
     step = SGD.step
     monkeypatch.setattr(module, "cross_entropy", spied)
     monkeypatch.setattr(SGD, "step", lambda self, lr: rates.append(lr) or step(self, lr))
-    recipe = Recipe("it", epochs, batch_size, 0.3, TrainSection())
+    steps = max(1, epochs * images // min(batch_size, images))
+    recipe = Recipe("it", steps, batch_size, 0.3, TrainSection())
     result = fit(
         nn.Flatten(),
         nn.Linear(64, 2),
@@ -81,7 +82,7 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
     )
     batch = min(batch_size, images)
     each = -(-images // batch)
-    assert result.steps == len(losses) == max(1, epochs * images // batch)
+    assert result.steps == len(losses) == steps
     assert result.loss == pytest.approx(np.mean(losses[-each:]))
     assert result.accuracy == pytest.approx(np.mean(hits[-each:]))
     expected = [0.3 * one_cycle((number + 0.5) / result.steps) for number in range(result.steps)]
@@ -103,7 +104,7 @@ def test_a_loss_that_is_not_finite_is_named_by_the_first_step_and_ends_its_epoch
         return loss * torch.nan if len(taken) > at else loss
 
     monkeypatch.setattr(module, "cross_entropy", bad)
-    recipe = Recipe("it", 3, 13, 0.1, TrainSection())  # 11 steps: the last epoch has three
+    recipe = Recipe("it", 11, 13, 0.1, TrainSection())  # the last epoch has three
     with pytest.raises(TrainingFailed, match=f"^it: the loss is not finite in {where}$"):
         fit(
             nn.Flatten(),
@@ -143,7 +144,7 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
     monkeypatch.setattr(
         DeviceImages, "batch", lambda self, index, view=None: views.append(view) or batch(self, index, view)
     )
-    recipe = Recipe("it", 20, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
+    recipe = Recipe("it", 100, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
     fit(
         nn.Flatten(),
         nn.Linear(64, 2),
@@ -160,7 +161,8 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
     assert not all(torch.equal(views[0], view) for view in views[1:])
 
 
-def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch):
+@pytest.mark.parametrize("steps", [21, 20, 2])
+def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch, steps):
     pixels = source_images(*images_of(4, 25), torch.device("cpu"), None)
     chosen = torch.arange(0, 100, 2)
     seen = []
@@ -168,12 +170,12 @@ def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch)
     monkeypatch.setattr(
         DeviceImages, "batch", lambda self, index, view=None: seen.append(index) or batch(self, index, view)
     )
-    recipe = Recipe("it", 7, 16, 0.1, TrainSection())
+    recipe = Recipe("it", steps, 16, 0.1, TrainSection())
     body, head = nn.Flatten(), nn.Linear(64, 4)
     result = fit(body, head, pixels, chosen, recipe, choose_numerics("cpu", "fp32", 1), seeded_generator(0))
-    assert result.steps == len(seen) == 7 * 50 // 16
+    assert result.steps == len(seen) == steps
     assert {len(index) for index in seen} == {16}
     order = torch.cat(seen)
-    for epoch in range(6):
+    for epoch in range(steps * 16 // 50):
         assert torch.equal(order[epoch * 50 : (epoch + 1) * 50].sort().values, chosen)
     assert set(order.tolist()) <= set(chosen.tolist())

@@ -77,6 +77,13 @@ def test_a_prior_network_trains_half_the_epochs_and_says_something_of_each_group
     assert same(trainer(epochs=2).run(mask(), 5), [outcome])
 
 
+@pytest.mark.parametrize(("steps", "half"), [(10, 5), (7, 4), (1, 1)])
+def test_a_prior_network_trains_half_the_steps(steps, half):
+    (outcome,) = trainer(epochs=None, steps=steps).run(mask(), 5, is_prior=True)
+    assert outcome.metrics["source_steps"] == half
+    assert same(trainer(epochs=None, steps=half).run(mask(), 5), [outcome])
+
+
 @pytest.mark.parametrize("transfer", ["fixed-feature", "full-network"])
 def test_a_prior_is_of_the_examples_that_influences_are_estimated_on(transfer):
     whole = target(transfer)

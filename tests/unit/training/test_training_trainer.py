@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.unit.training.small_data import PER_CLASS, K, Oom, mask, same, source, target, trainer
+from tui_influence.training.sgd import SGD
 from tui_influence.training.types import OutOfMemory, TrainingFailed
 
 CPU_OOM = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ...")
@@ -105,6 +106,31 @@ def test_groups_need_not_be_classes():
     (outcome,) = trainer(source(groups=groups)).run(keep, 1)
     assert outcome.metrics["source_images"] == 160
     assert outcome.metrics["source_classes"] == K
+
+
+@pytest.mark.parametrize("left_out", [(), (1,), (0, 2, 3, 4)])
+@pytest.mark.parametrize(("steps", "batch_size"), [(1, 32), (7, 32), (23, 500)])
+def test_a_number_of_steps_is_taken_exactly_however_many_images_are_kept(left_out, steps, batch_size, monkeypatch):
+    taken = []
+    step = SGD.step
+    monkeypatch.setattr(SGD, "step", lambda self, lr: taken.append(lr) or step(self, lr))
+    (outcome,) = trainer(epochs=None, steps=steps, batch_size=batch_size).run(mask(*left_out), 1)
+    assert outcome.metrics["source_steps"] == len(taken) == steps
+    assert outcome.metrics["source_images"] == (K - len(left_out)) * PER_CLASS
+    (again,) = trainer(epochs=None, steps=steps, batch_size=batch_size).run(mask(*left_out), 1)
+    assert same([outcome], [again])
+
+
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 32), (3, 32), (2, 7), (2, 500)])
+def test_the_steps_that_epochs_are_give_the_same_model_to_the_bit(epochs, batch_size):
+    task, keep = target("full-network", seed=2), mask(1, 2)
+    by_epochs = trainer(targets=[target(), task], epochs=epochs, batch_size=batch_size, crop=1, flip=True).run(keep, 3)
+    steps = int(by_epochs[0].metrics["source_steps"])
+    assert steps == epochs * 4 * PER_CLASS // min(batch_size, 4 * PER_CLASS)
+    by_steps = trainer(
+        targets=[target(), task], epochs=None, steps=steps, batch_size=batch_size, crop=1, flip=True
+    ).run(keep, 3)
+    assert same(by_epochs, by_steps)
 
 
 def test_the_source_is_learnt_and_its_features_transfer():

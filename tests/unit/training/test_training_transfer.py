@@ -82,7 +82,7 @@ def test_fine_tuning_trains_body_and_head_and_evaluates_without_its_batches():
     torch.manual_seed(0)
     body, head = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(0.5)), nn.Linear(64, 3)
     before = head.weight.detach().clone()
-    recipe = Recipe("fine-tuning", 3, 16, 0.1, TrainSection())
+    recipe = Recipe("fine-tuning", 11, 16, 0.1, TrainSection())
     logits, metrics = transfer.finetune(body, head, train, test, recipe, HOW, 4, seeded_generator(0))
     assert not torch.equal(before, head.weight)
     with torch.no_grad():

@@ -34,6 +34,7 @@ def check(options: CheckOptions) -> None:
         plan |= {
             "numerics": cost.numerics,
             "seconds_per_model": cost.seconds_per_model,
+            "steps_per_model": cost.steps_per_model,
             "models_per_hour": cost.models_per_hour,
             "seconds": cost.seconds,
             "disk_bytes": cost.disk,
@@ -105,6 +106,7 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "resolution": data.resolution,
         "channels": data.channels,
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
+        "training": config.train.length,
         "models": config.n_models,
         "heldout": config.design.heldout,
         "heldout_repeats": config.design.heldout_repeats,
@@ -135,7 +137,7 @@ def _lines(plan: dict[str, Any]) -> list[str]:
     masks = f" ({pluralize(plan['heldout_masks'], 'mask')})" if plan["heldout_masks"] < plan["heldout"] else ""
     lines.append(
         f"plan     {pluralize(plan['models'], 'model')}, {plan['heldout']:,} of them held out{masks}{prior}; "
-        f"design {plan['design']}; "
+        f"design {plan['design']}, {plan['training']}; "
         + (
             ", ".join(f"{pluralize(workers.count(device), 'worker')} on {device}" for device in dict.fromkeys(workers))
             or plan["executor"]
