@@ -152,6 +152,23 @@ class PruningResults:
         return all(result.models == len(result.arm.rows) for result in self.results)
 
 
+@dataclass(frozen=True)
+class OrderAgreement:
+    """Pairs of arms in the order that the ranking implies, of a pruning trained by another recipe than its sweep.
+
+    Attributes:
+        settings: that differ from the sweep's, a line each.
+        pairs: of recorded arms that drop as many groups.
+        accuracy: pairs of which the mean accuracy is in that order.
+        margin: pairs of which the mean margin is.
+    """
+
+    settings: tuple[str, ...]
+    pairs: int
+    accuracy: int
+    margin: int
+
+
 class Outcome(StrEnum):
     """The conclusion of a counterfactual: the effect of dropping the groups that hurt an example."""
 
