@@ -35,7 +35,6 @@ from tui_influence.config.types import (
     value_error,
 )
 from tui_influence.networks import NETWORKS
-from tui_influence.text import pluralize
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
@@ -309,11 +308,6 @@ class TrainSection(Section):
         if self.epochs is not None and self.steps is not None:
             raise PydanticCustomError(EPOCHS_AND_STEPS, "must have epochs or steps, not both")
         return self
-
-    @property
-    def length(self) -> str:
-        """How long a model is trained on the source, such as "8 epochs" or "200 steps"."""
-        return pluralize(self.steps, "step") if self.steps is not None else pluralize(self.epochs or 0, "epoch")
 
     def source_steps(self, images: int, *, is_prior: bool = False) -> int:
         """Return the optimiser steps of source training.

@@ -1,6 +1,7 @@
 """A pruning as one JSON document, and as CSV with one line an arm."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from math import nan
 from typing import Any
 
@@ -8,9 +9,10 @@ from tui_influence import __version__
 from tui_influence.export.csv import csv_number, csv_text
 from tui_influence.pruning.recommendation import measured_best, predicted_best
 from tui_influence.pruning.results import CONTROL_KINDS
-from tui_influence.pruning.types import Interval, PruningResults, Recommendation, Score
+from tui_influence.pruning.types import Interval, OrderAgreement, PruningResults, Recommendation, Score
 from tui_influence.render.numbers import finite
 from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
+from tui_influence.store.run_info import describe_training, training_length
 from tui_influence.text import spreadsheet_safe
 
 _PARTS = ("", "_low", "_high")
@@ -72,10 +74,15 @@ def classes_csv(results: PruningResults) -> str:
     return csv_text(_comments(results), CLASS_COLUMNS, rows)
 
 
-def pruning_document(results: PruningResults) -> dict[str, Any]:
-    """Return a pruning and its results so far as JSON values."""
+def pruning_document(results: PruningResults, agreement: OrderAgreement | None = None) -> dict[str, Any]:
+    """Return a pruning and its results so far as JSON values.
+
+    Args:
+        results: measured so far.
+        agreement: with the ranking of a sweep by another recipe.
+    """
     return {
-        **plan_document(results.pruning),
+        **plan_document(results.pruning, results.info.config),
         "run": results.info.name,
         "n_models": results.models,
         "interval": "Welch's t over retrainings, 95%",
@@ -106,15 +113,23 @@ def pruning_document(results: PruningResults) -> dict[str, Any]:
             for result in results.results
         ],
         "recommended": _recommendation(measured_best(results)),
+        "order_agreement": None if agreement is None else asdict(agreement),
     }
 
 
-def plan_document(pruning: Pruning) -> dict[str, Any]:
-    """Return the plan of a pruning and its gain forecast as JSON values."""
-    used = pruning.ranking
+def plan_document(pruning: Pruning, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan of a pruning and its gain forecast as JSON values.
+
+    Args:
+        pruning: the plan.
+        config: that its arms are trained by, as JSON values.
+    """
+    used, length = pruning.ranking, training_length(config)
     return {
         "sweep": pruning.sweep,
         "planned": pruning.n_rows,
+        "same": f"{length[0]}s" if length else None,
+        "training": describe_training(config),
         "ranking": {
             "targets": used.targets,
             "estimator": used.estimator,
@@ -143,6 +158,7 @@ def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
             f"{used.estimator}, {used.output}, {used.models} models of {results.pruning.sweep}",
         ),
         ("targets", ", ".join(f"{name} {weight:g}" for name, weight in used.targets.items())),
+        *([("training", f"{results.info.training} of every arm")] if results.info.training else []),
         ("gain", "over keeping everything, on the evaluate half; 95% intervals by Welch's t over retrainings"),
         ("forecast", "gain over keeping everything and over as many dropped at random, before anything was retrained"),
         ("written by", f"tinfl {__version__}"),

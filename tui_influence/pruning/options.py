@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tui_influence.analysis.question import Question
 from tui_influence.errors import ConfigError
@@ -57,6 +57,7 @@ class PruningRequest:
         max_seeds: repeats of an arm at most, however wide its interval is.
         settings: of the retraining that differ from the sweep's, by dotted keys such as `train.epochs`. `transfer`
             applies to every target.
+        same: what all arms have in common: `epochs`, or `steps`, as many as keeping everything takes.
         devices: instead of the config's.
     """
 
@@ -70,6 +71,7 @@ class PruningRequest:
     ci_half_width: float | None = None
     max_seeds: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    same: Literal["epochs", "steps"] | None = None
     devices: list[str] | str | None = None
 
     @property

@@ -43,6 +43,8 @@ DEFAULT_CI_HALF_WIDTH = 0.01
 """Half width that the interval of an accuracy's gain may have by default, as a fraction."""
 _MAX_SEEDS_FACTOR = 4
 """By default an arm has at most this many times its first repeats."""
+_OTHER_LENGTH = {"train.epochs": "steps", "train.steps": "epochs"}
+"""The key of `[train]` that a setting replaces."""
 _MAX_FORECASTS = 200
 """Maximum of the numbers of groups for which a gain is forecast, besides those of the request."""
 
@@ -146,8 +148,9 @@ def preview_plan(
         if progress is not None:
             progress("ranking the groups and forecasting the gains", 0, 0)
     pruning = before or rank_for_pruning(paths, info, request, drop_counts)
-    pruning = with_arms(replace(pruning, stages=stages), drop_counts, request.lists, stages.seeds)
     config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
+    shape = _shape(config, info)
+    pruning = with_arms(replace(pruning, stages=stages, shape=shape), drop_counts, request.lists, stages.seeds)
     if config.model.is_user_code and "model.arch" not in request.settings:
         arch = printable(config.model.arch)
         raise ConfigError(
@@ -176,10 +179,22 @@ def pruning_config(info: RunInfo, pruning_paths: Paths, request: PruningRequest)
         section, _, field = key.rpartition(".")
         for table in [content[section]] if section else content["target"]:
             table[field] = value
+            if key in _OTHER_LENGTH:
+                table[_OTHER_LENGTH[key]] = None
     try:
         config = Config.model_validate(content)
     except ValidationError:
         raise ConfigError(find_problems(content, Node(), "")[0].message) from None
+    if request.same == "steps" and config.train.steps is None:
+        settings = {"epochs": None, "steps": config.train.source_steps(info.source.images)}
+        config = config.model_copy(update={"train": config.train.model_copy(update=settings)})
+    elif request.same == "epochs" and config.train.steps is not None:
+        if begun:
+            raise _other_settings(pruning_paths, ["same: steps -> epochs"])
+        raise ConfigError(
+            f"--same epochs: every arm would train for {pluralize(config.train.steps, 'step')}, whatever it keeps; "
+            "add --epochs COUNT"
+        )
     changed = differences(begun, config) if begun else []
     if changed:
         raise _other_settings(pruning_paths, changed)
@@ -232,10 +247,16 @@ def _stages(request: PruningRequest, info: RunInfo, before: Pruning | None) -> S
     return Stages(seeds, baselines, half_width, max(most or _MAX_SEEDS_FACTOR * seeds, seeds))
 
 
-def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | None = None) -> Datasets:
-    """Open the datasets of a pruning, and check that they are those of its sweep.
+def _shape(config: Config, info: RunInfo) -> tuple[int, int]:
+    """Return the side and the channels of a pruning's images: the sweep's, unless another resolution is requested.
 
-    They are packed as the sweep's were, though a target that is left out may have been the one in colour.
+    A target that is left out may have been the one in colour.
+    """
+    return config.model.resolution or info.resolution, info.channels
+
+
+def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | None = None) -> Datasets:
+    """Open the datasets of a pruning, and check that they are those of its sweep: packed as the sweep's were.
 
     Raises:
         DatasetError: one has moved.
@@ -251,7 +272,8 @@ def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | 
         changed.append("the grouping of the source")
     if changed:
         raise ConfigError(f"the data changed since the sweep ({', '.join(changed)}); its ranking no longer applies")
-    return data
+    shape = _shape(config, info)
+    return data if shape == (info.resolution, info.channels) else open_datasets(config, progress, shape)
 
 
 def rank_for_pruning(paths: Paths, info: RunInfo, request: PruningRequest, drop_counts: Sequence[int]) -> Pruning:

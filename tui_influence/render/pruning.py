@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.curve import ARM_STYLES
 from tui_influence.pruning.options import counterfactual_example, describe_weights
-from tui_influence.pruning.types import ClassGain, PruningResults, Quantity, Recommendation, lost_and_gained
+from tui_influence.pruning.types import (
+    ClassGain,
+    OrderAgreement,
+    PruningResults,
+    Quantity,
+    Recommendation,
+    lost_and_gained,
+)
 from tui_influence.render.format import plain, small_table
 from tui_influence.render.gains import UNITS, forecast_and_measured, forecast_gains, format_gain, format_mean
 from tui_influence.render.numbers import format_points
 from tui_influence.render.removal_curve import removal_curve
 from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
+from tui_influence.store.run_info import training_length
 from tui_influence.text import format_duration, pluralize
 
 if TYPE_CHECKING:
@@ -31,15 +39,16 @@ _MAX_CURVE = 16
 _QUANTITIES: tuple[Quantity, ...] = ("accuracy", "margin")
 
 
-def plan_lines(pruning: Pruning, recommendation: Recommendation, style: Style) -> list[str]:
+def plan_lines(pruning: Pruning, recommendation: Recommendation, style: Style, config: Mapping[str, Any]) -> list[str]:
     """Return which models are to be retrained, from which ranking, and the forecast of their gain.
 
     Args:
         pruning: the plan.
         recommendation: by the gain forecasts.
         style: colours and signs.
+        config: that the arms are trained by, as JSON values.
     """
-    lines = [_ranking_line(pruning, style), *_arms(pruning, style)]
+    lines = [_ranking_line(pruning, style), *same_training(config), *_arms(pruning, style)]
     if not pruning.drops_lowest:
         return lines
     return [
@@ -56,6 +65,7 @@ def summary_lines(results: PruningResults, style: Style) -> list[str]:
     count = f"{results.models} of {pluralize(results.pruning.n_rows, 'retraining')}"
     return [
         _ranking_line(results.pruning, style),
+        *same_training(results.info.config),
         f"{count}; {plain(targets, style.ascii)}; the evaluate half of the test examples",
         "",
         *_arm_table(results, style),
@@ -63,7 +73,27 @@ def summary_lines(results: PruningResults, style: Style) -> list[str]:
     ]
 
 
-def report_lines(results: PruningResults, recommendation: Recommendation, style: Style, width: int) -> list[str]:
+def same_training(config: Mapping[str, Any]) -> list[str]:
+    """Return what the trainings of all arms have in common, epochs or steps, as a line; nothing if it is unknown.
+
+    Args:
+        config: that the arms are trained by, as JSON values.
+    """
+    length = training_length(config)
+    if length is None:
+        return []
+    unit, number = length
+    line = f"Each arm trains for the same number of {unit}s, {number:,}"
+    return [line if unit == "step" else f"{line}, so an arm with fewer classes takes fewer steps"]
+
+
+def report_lines(
+    results: PruningResults,
+    recommendation: Recommendation,
+    style: Style,
+    width: int,
+    agreement: OrderAgreement | None = None,
+) -> list[str]:
     """Return the results of a pruning: arms, removal curve, forecast and measured gains, gains of target classes.
 
     Args:
@@ -71,6 +101,7 @@ def report_lines(results: PruningResults, recommendation: Recommendation, style:
         recommendation: by the measured gains.
         style: colours and signs.
         width: of the removal curve.
+        agreement: with the ranking of a sweep by another recipe.
     """
     curve = removal_curve(results, width, ascii_only=style.ascii)
     return [
@@ -79,6 +110,7 @@ def report_lines(results: PruningResults, recommendation: Recommendation, style:
         "",
         *_by_target(results, style),
         *_over_other_choices(results),
+        *(_agreement_lines(agreement, style) if agreement else []),
         *_lines(forecast_and_measured(results, "margin", style)),
         "",
         *_class_lines(results, style),
@@ -261,6 +293,18 @@ def _over_other_choices(results: PruningResults) -> list[str]:
         lines += [f"Gain of dropping the lowest over dropping as many otherwise, {UNITS[quantity]} of {quantity}:"]
         lines += [*_table(["dropped", *header], rows), ""]
     return lines
+
+
+def _agreement_lines(agreement: OrderAgreement, style: Style) -> list[str]:
+    """Return how the arms differ from the sweep's models, and how many are in the order that its ranking implies."""
+    settings = plain("; ".join(agreement.settings), style.ascii)
+    lines = [f"Trained by another recipe than the sweep's models: {settings}"]
+    if agreement.pairs:
+        lines.append(
+            f"Pairs of arms ordered as its ranking implies, lowest > random > highest: {agreement.accuracy} of "
+            f"{agreement.pairs} by accuracy, {agreement.margin} by margin (chance: half)"
+        )
+    return [*lines, ""]
 
 
 def _class_lines(results: PruningResults, style: Style) -> list[str]:

@@ -356,7 +356,7 @@ def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
     filled = int((done / total if total else 1.0) * _BAR)
     bar = "█" * filled + "░" * (_BAR - filled)
     failed = f", {overview.given_up} failed" if overview.given_up else ""
-    length = f", {info.training_length}" if info.training_length else ""
+    length = f", {info.training}" if info.training else ""
     if Role.ARM in overview.planned:
         purpose = f"retrainings of a pruning{length}; `tinfl prune` of its sweep shows what they gain"
     else:

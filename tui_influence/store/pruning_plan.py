@@ -157,7 +157,7 @@ class Pruning:
         forecast: by k, ascending; empty if the models were too few.
         arms: in the order of the tables.
         stages: what follows their first repeats.
-        shape: side in pixels, and channels, that all images are packed in: those of the sweep.
+        shape: side in pixels, and channels, that all images are packed in: those of the sweep, or of its request.
     """
 
     sweep: str

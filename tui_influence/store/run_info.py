@@ -1,5 +1,6 @@
 """`run.json`: the description of a run, by which results can be read without config, dataset or machine."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,12 +123,9 @@ class RunInfo:
         return f"{printable(str(kind), 20)} alpha={alpha:g}" if isinstance(alpha, int | float) else "unknown"
 
     @property
-    def training_length(self) -> str:
+    def training(self) -> str:
         """How long a model is trained on the source, such as "8 epochs" or "200 steps"; empty where it is unknown."""
-        train = self.config.get("train")
-        lengths = {unit: train.get(f"{unit}s") for unit in ("epoch", "step")} if isinstance(train, dict) else {}
-        counts = [(count, unit) for unit, count in lengths.items() if type(count) is int]
-        return pluralize(*counts[0]) if counts else ""
+        return describe_training(self.config)
 
     @property
     def location(self) -> str:
@@ -160,6 +158,26 @@ class RunInfo:
             available = ", ".join(printable(available) for available in names)
             raise ConfigError(f'the run has no target "{printable(name)}"; it has {available}')
         return names.index(name)
+
+
+def training_length(config: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return how long a saved config trains a model on the source: a unit, `epoch` or `step`, and their number.
+
+    Args:
+        config: as JSON values.
+
+    Returns:
+        unit and number; None where the config has neither.
+    """
+    train = config.get("train")
+    lengths = {unit: train.get(f"{unit}s") for unit in ("epoch", "step")} if isinstance(train, dict) else {}
+    return next(((unit, number) for unit, number in lengths.items() if type(number) is int), None)
+
+
+def describe_training(config: Mapping[str, Any]) -> str:
+    """Return how long a saved config trains a model, such as "8 epochs"; empty where it is unknown."""
+    length = training_length(config)
+    return pluralize(length[1], length[0]) if length else ""
 
 
 def refuse_if_imported(root: Path, info: RunInfo) -> None:

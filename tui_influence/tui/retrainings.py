@@ -12,6 +12,7 @@ from typing import Any
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.config.loader import config_from_json
+from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError
 from tui_influence.pruning.counterfactual import load_counterfactual, plan_counterfactual
 from tui_influence.pruning.options import PruningRequest
@@ -48,8 +49,8 @@ def _arms(inputs: QueryInput, question: None) -> PruningResults:
 
 def _plan(inputs: QueryInput, question: PruningProposal) -> PlanPreview:
     paths, request = Paths(inputs.root), pruning_request(inputs.info, question)
-    pruning, _ = preview_plan(paths, inputs.info, Paths(paths.prunings / question.name), request)
-    return PlanPreview(pruning, expected_seconds(pruning, *inputs.overviews), predicted_best(pruning))
+    pruning, config = preview_plan(paths, inputs.info, Paths(paths.prunings / question.name), request)
+    return PlanPreview(pruning, expected_seconds(pruning, config, *inputs.overviews), predicted_best(pruning))
 
 
 def _counterfactual(inputs: QueryInput, question: int) -> CounterfactualResult:
@@ -110,9 +111,9 @@ class Launcher:
             TinflError: there is nothing to retrain.
         """
         plan = plan_counterfactual(snapshot, question)
-        pruning, _ = preview_plan(self._sweep, snapshot.info, plan.pruning_paths, plan.request)
+        pruning, config = preview_plan(self._sweep, snapshot.info, plan.pruning_paths, plan.request)
         label = snapshot.target_info.classes[int(snapshot.examples.labels[question.example or 0])]
-        return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, sweep, None))
+        return CounterfactualPreview(question, label, plan, pruning, expected_seconds(pruning, config, sweep, None))
 
     def start_counterfactual(
         self, info: RunInfo, root: Path, preview: CounterfactualPreview, observer: Observer
@@ -146,8 +147,15 @@ def pruning_request(info: RunInfo, proposal: PruningProposal) -> PruningRequest:
     return replace(proposal.request, weights={target: 1.0}, estimator=question.estimator, output=question.output_kind)
 
 
-def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | None) -> float | None:
-    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown."""
+def expected_seconds(plan: Pruning, config: Config, sweep: Overview | None, pruning: Overview | None) -> float | None:
+    """Return how long the rest of a pruning takes at the latest rate, its own or else the sweep's; None if unknown.
+
+    Args:
+        plan: its arms.
+        config: that they are trained by.
+        sweep: its state.
+        pruning: the state of the pruning.
+    """
     rows = plan.rows()
     left = max(len(rows) - (pruning.finished if pruning else 0), 0)
     if pruning and pruning.heartbeat and pruning.heartbeat.models_per_hour > 0:
@@ -155,6 +163,22 @@ def expected_seconds(plan: Pruning, sweep: Overview | None, pruning: Overview | 
     if sweep and sweep.info and sweep.heartbeat and sweep.heartbeat.models_per_hour > 0:
         alpha = sweep.info.design.get("alpha")
         share = sum(float(row.mask.mean()) for row in rows) / len(rows)
-        longer = share / alpha if isinstance(alpha, float) and alpha else 1.0  # a model takes as long as it has images
+        longer = _times_as_long(config, sweep.info, share, alpha) if isinstance(alpha, float) and alpha else 1.0
         return 3600 * longer * left / sweep.heartbeat.models_per_hour
     return None
+
+
+def _times_as_long(config: Config, sweep: RunInfo, share: float, alpha: float) -> float:
+    """Return how many times as long a retraining takes as a model of the sweep: as many times as it has steps.
+
+    Args:
+        config: of the retrainings.
+        sweep: whose models take a known time.
+        share: of the groups that a retraining keeps on average.
+        alpha: that a model of the sweep keeps.
+    """
+    train = config_from_json(sweep.config).train
+    if config.train.steps is None and train.steps is None:
+        return share / alpha
+    images = sweep.source.images
+    return config.train.source_steps(round(share * images)) / train.source_steps(round(alpha * images))

@@ -77,7 +77,9 @@ def _class_gains(info: RunInfo, place: int) -> tuple[ClassGain, ...]:
     return tuple(gains)
 
 
-def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> PruningResults:
+def made(
+    pruning: Pruning, *, models: int = 3, baselines: bool = True, train: dict[str, int] | None = None
+) -> PruningResults:
     """A pruning of which so many retrainings of each arm are recorded, by label mapping too.
 
     No two numbers of an arm are alike, so that none can stand in the place of another.
@@ -96,6 +98,7 @@ def made(pruning: Pruning, *, models: int = 3, baselines: bool = True) -> Prunin
         ],
         models=0,
     )
+    info.config["train"] = train or {"epochs": 4}
     kinds = {(arm.kind, arm.k) for arm in pruning.arms}
     results = []
     for place, arm in enumerate(pruning.arms):

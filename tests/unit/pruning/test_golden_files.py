@@ -18,7 +18,7 @@ from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv
 from tui_influence.export.ranking_score import score_document
 from tui_influence.influence.types import LDS
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.types import LowestArm, RankingScore
+from tui_influence.pruning.types import LowestArm, OrderAgreement, RankingScore
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines, summary_lines
 from tui_influence.render.ranking_score import score_lines
 from tui_influence.render.removal_curve import removal_curve
@@ -29,6 +29,7 @@ from tui_influence.store.pruning_plan import Stages
 
 GOLDEN = Path(__file__).parent / "golden"
 TWO = ("digits", "cars")
+OTHER_RECIPE = OrderAgreement(("train.epochs: 4 -> not set", "train.steps: not set -> 234"), 6, 5, 6)
 
 
 def document(values):
@@ -46,11 +47,11 @@ def uneven(pruning):
 
 
 def plan(pruning, *, ascii_only=False):
-    return plan_lines(pruning, predicted_best(pruning), Style(ascii_only))
+    return plan_lines(pruning, predicted_best(pruning), Style(ascii_only), {"train": {"epochs": 4, "steps": None}})
 
 
-def report(results, width, *, ascii_only=False):
-    return report_lines(results, measured_best(results), Style(ascii_only), width)
+def report(results, width, *, agreement=None, ascii_only=False):
+    return report_lines(results, measured_best(results), Style(ascii_only), width, agreement)
 
 
 def scored(models=3):
@@ -84,17 +85,20 @@ FORMATS = {
     "plan.txt": lambda: lines(plan(planned(seeds=3))),
     "plan_relative_ascii.txt": lambda: lines(plan(planned(relative=True, targets=TWO), ascii_only=True)),
     "plan_uneven.txt": lambda: lines(plan(uneven(planned()))),
-    "plan.json": lambda: document(plan_document(planned())),
+    "plan.json": lambda: document(plan_document(planned(), {"train": {"epochs": None, "steps": 234}})),
     "summary.txt": lambda: lines(summary_lines(made(planned()), Style())),
     "report_80.txt": lambda: lines(report(made(planned()), 80)),
     "report_60_ascii.txt": lambda: lines(report(made(planned(targets=TWO)), 60, ascii_only=True)),
     "report_one_retraining.txt": lambda: lines(report(made(planned(relative=True), models=1), 100)),
     "report_none_yet.txt": lambda: lines(report(made(planned(), models=0), 80)),
+    "report_other_recipe.txt": lambda: lines(
+        report(made(planned(), train={"steps": 234}), 80, agreement=OTHER_RECIPE, ascii_only=True)
+    ),
     "margin.txt": lambda: lines(removal_curve(made(planned()), 50, quantity="margin", height=7)),
     "pruning.csv": lambda: pruning_csv(made(planned(targets=TWO))),
     "pruning_one_retraining.csv": lambda: pruning_csv(made(planned(relative=True), models=1), comments=False),
     "classes.csv": lambda: classes_csv(made(planned(targets=TWO))),
-    "pruning.json": lambda: document(pruning_document(made(planned(targets=TWO)))),
+    "pruning.json": lambda: document(pruning_document(made(planned(targets=TWO)), OTHER_RECIPE)),
     "cost.txt": lambda: lines(
         cost_line(planned(seeds=seeds), Cost(1.234, 46, 2, 9, 3 << 20, [])) for seeds in (1, 3, 9)
     ),

@@ -194,6 +194,69 @@ def test_a_pruning_goes_on_with_the_settings_that_it_began_with(sweep):
     assert [line for line in found.value.details if "epochs" in line and "3" in line and "4" in line]
 
 
+# What the trainings of all arms have in common
+
+
+def by_steps(sweep, steps):
+    """The sweep's description, whose models take so many steps."""
+    info = read_run_info(sweep.root)
+    info = replace(info, config=info.config | {"train": {"steps": steps}})
+    write_run_info(sweep, info)
+    return info
+
+
+def refused(info, paths, **request):
+    with pytest.raises(ConfigError) as caught:
+        pruning_config(info, paths, replace(PLAIN, **request))
+    return caught.value
+
+
+def test_at_the_same_steps_every_arm_takes_those_of_keeping_everything(sweep):
+    info, paths = read_run_info(sweep.root), pruning_directory(sweep, "main")
+    before = config_from_json(info.config).train
+    config = pruning_config(info, paths, replace(PLAIN, same="steps"))
+    assert config.train.steps == before.source_steps(info.source.images) > 0
+    assert config.train.epochs is None
+    longer = pruning_config(info, paths, replace(PLAIN, same="steps", settings={"train.epochs": 2 * before.epochs}))
+    assert longer.train.steps == before.model_copy(update={"epochs": 2 * before.epochs}).source_steps(
+        info.source.images
+    )
+    for same in ("epochs", None):
+        assert pruning_config(info, paths, replace(PLAIN, same=same)).train == before
+
+
+def test_a_number_of_steps_replaces_epochs_and_epochs_replace_steps(sweep):
+    paths = pruning_directory(sweep, "main")
+    config = pruning_config(read_run_info(sweep.root), paths, replace(PLAIN, settings={"train.steps": 70}))
+    assert (config.train.epochs, config.train.steps) == (None, 70)
+    config = pruning_config(by_steps(sweep, 50), paths, replace(PLAIN, settings={"train.epochs": 3}))
+    assert (config.train.epochs, config.train.steps) == (3, None)
+
+
+def test_a_recipe_of_steps_has_the_same_steps_and_no_epochs_to_compare_at(sweep):
+    info, paths = by_steps(sweep, 50), pruning_directory(sweep, "main")
+    assert pruning_config(info, paths, replace(PLAIN, same="steps")).train.steps == 50
+    assert pruning_config(info, paths, PLAIN).train.steps == 50
+    message = str(refused(info, paths, same="epochs"))
+    assert message == ("--same epochs: every arm would train for 50 steps, whatever it keeps; add --epochs COUNT")
+    assert pruning_config(info, paths, replace(PLAIN, same="epochs", settings={"train.epochs": 3})).train.epochs == 3
+
+
+def test_a_pruning_does_not_go_on_at_the_same_steps_instead_of_epochs_or_the_other_way_round(sweep):
+    info = read_run_info(sweep.root)
+    by_epochs, at_steps = begun(sweep), begun(sweep, replace(PLAIN, same="steps"), name="steps")
+    epochs = config_from_json(info.config).train.epochs
+    steps = pruning_config(info, at_steps, PLAIN).train.steps
+    assert steps == pruning_config(info, at_steps, replace(PLAIN, same="steps")).train.steps
+    error = refused(info, by_epochs, same="steps")
+    assert error.details == (f"train.epochs: {epochs} -> not set", f"train.steps: not set -> {steps}")
+    error = refused(info, at_steps, same="epochs")
+    assert isinstance(error, OtherSettingsError)
+    assert error.details == ("same: steps -> epochs",)
+    again = replace(PLAIN, same="steps", settings={"train.epochs": epochs})
+    assert pruning_config(info, at_steps, again).train.steps == steps
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -383,6 +446,24 @@ def test_the_data_of_a_pruning_are_packed_as_its_sweep_packed_them(config, info)
     data = open_sweep_data(grey, info)
     assert (data.resolution, data.channels) == (info.resolution, 3)
     assert [images.test.fingerprint for images in data.targets] == [info.targets[0].fingerprints[1]]
+
+
+def test_the_data_of_a_pruning_of_another_resolution_are_packed_at_it_once_they_are_those_of_the_sweep(config, info):
+    finer = config.model_copy(update={"model": config.model.model_copy(update={"resolution": 12})})
+    data = open_sweep_data(finer, info)
+    assert (data.resolution, data.channels, data.source.images.shape[1:]) == (12, 3, (12, 12, 3))
+    with pytest.raises(ConfigError, match="the data changed since the sweep"):
+        open_sweep_data(finer, replace(info, source=replace(info.source, fingerprint="0" * 32)))
+
+
+def test_a_pruning_has_the_resolution_that_is_requested_and_keeps_it(sweep):
+    info = read_run_info(sweep.root)
+    assert outline(sweep)[0].shape == (info.resolution, info.channels)
+    assert outline(sweep, settings={"model.resolution": 40})[0].shape == (40, info.channels)
+    finer = begun(sweep, replace(PLAIN, settings={"model.resolution": 40}))
+    assert outline(sweep, finer)[0].shape == (40, info.channels)
+    with pytest.raises(OtherSettingsError):
+        outline(sweep, finer, settings={"model.resolution": 20})
 
 
 def test_data_that_changed_since_the_sweep_are_named(config, info):

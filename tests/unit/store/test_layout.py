@@ -232,7 +232,7 @@ def test_a_design_and_a_place_are_said_in_words_whatever_the_config_holds(config
     ],
 )
 def test_the_length_of_a_training_is_that_of_the_config_if_it_has_any(train, length):
-    assert make_info(config={"train": train}).training_length == length
+    assert make_info(config={"train": train}).training == length
 
 
 def test_an_imported_run_has_nothing_to_be_trained_by(paths):

@@ -6,7 +6,7 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.config.loader import check_data_paths, load_config
+from tui_influence.config.loader import check_data_paths, config_to_json, load_config
 from tui_influence.config.schema import Config, DesignSection
 from tui_influence.designs import make_design
 from tui_influence.influence.types import MIN_HELDOUT_MASKS
@@ -14,6 +14,7 @@ from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.network_check import check_network
+from tui_influence.store.run_info import describe_training
 from tui_influence.text import format_duration, pluralize, printable, quote_path
 
 
@@ -106,7 +107,7 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "resolution": data.resolution,
         "channels": data.channels,
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
-        "training": config.train.length,
+        "training": describe_training(config_to_json(config)),
         "models": config.n_models,
         "heldout": config.design.heldout,
         "heldout_repeats": config.design.heldout_repeats,

@@ -8,7 +8,7 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import device_list, pruning_command, start
 from tui_influence.cli.options.pruning import PruneOptions
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.config.loader import config_from_json
+from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.config.template import config_to_toml
 from tui_influence.datasets.groups import read_class_list
@@ -16,6 +16,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.export.files import write_bytes_atomically
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.pruning.agreement import order_agreement
 from tui_influence.pruning.arms import check_drop_counts
 from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
 from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, pruning_directory, pruning_names
@@ -65,7 +66,15 @@ def prune(options: PruneOptions) -> None:
 
 def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOptions) -> None:
     """Plan the retrainings, then start them or show the plan."""
-    settings = {"transfer": options.transfer, "model.arch": options.arch, "train.epochs": options.epochs}
+    if options.epochs is not None and options.steps is not None:
+        raise ConfigError("--epochs and --steps both say how long an arm is trained: give one of them")
+    settings = {
+        "transfer": options.transfer,
+        "model.arch": options.arch,
+        "model.resolution": options.resolution,
+        "train.epochs": options.epochs,
+        "train.steps": options.steps,
+    }
     request = PruningRequest(
         drop_counts=parse_drop_counts(options.drop_counts) if options.drop_counts is not None else (),
         lists=_class_lists(info, options.keep or [], options.drop or []),
@@ -77,6 +86,7 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
         ci_half_width=None if options.ci_width is None else options.ci_width / 100,
         max_seeds=options.max_seeds,
         settings={key: value for key, value in settings.items() if value is not None},
+        same=options.same,
         devices=device_list(options.devices),
     )
     with ProgressLine() as line:
@@ -88,9 +98,10 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
         retry_failed=options.retry_failed,
         pruning=plan.pruning,
     )
-    lines = plan_lines(plan.pruning, predicted_best(plan.pruning), Style(options.ascii_only))
+    saved = config_to_json(plan.config)
+    lines = plan_lines(plan.pruning, predicted_best(plan.pruning), Style(options.ascii_only), saved)
     if options.dry_run:
-        show_with_cost(plan, run, plan_document(plan.pruning), lines, json=options.json)
+        show_with_cost(plan, run, plan_document(plan.pruning, saved), lines, json=options.json)
         return
     warn_of_missing_models(paths, info, plan.pruning)
     for text in lines:
@@ -208,9 +219,10 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
     if options.csv is not None:
         output.write_file(options.csv, pruning_csv(results))
     if options.json:
-        output.write_json(pruning_document(results))
+        output.write_json(pruning_document(results, order_agreement(results, info)))
     elif not options.writes:
-        for line in report_lines(results, measured_best(results), Style(options.ascii_only), output.console().width):
+        style, width = Style(options.ascii_only), output.console().width
+        for line in report_lines(results, measured_best(results), style, width, order_agreement(results, info)):
             output.write_line(line)
     if options.export_config is not None:
         diagnostics.info(f"next: tinfl check {printable(str(options.export_config))}")

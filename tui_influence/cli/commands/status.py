@@ -43,7 +43,7 @@ def _document(run: Overview) -> dict[str, Any]:
         "reason": heartbeat.reason if heartbeat and run.state in (State.FAILED, State.LOST) else "",
         "stage": heartbeat.stage if active and heartbeat else "",
         "design": info.design_label if info else "",
-        "training": info.training_length if info else "",
+        "training": info.training if info else "",
         "targets": [target.name for target in info.targets] if info else [],
         "planned": _by_name(run.planned),
         "done": _by_name(run.done),

@@ -94,6 +94,25 @@ class PruneOptions:
         int | None,
         typer.Option(min=1, metavar="COUNT", help="Retrain for COUNT epochs on the source; default: as in the sweep."),
     ] = None
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="COUNT", help="Retrain for COUNT steps on the source, whatever is kept; instead of --epochs."
+        ),
+    ] = None
+    same: Annotated[
+        Literal["epochs", "steps"] | None,
+        typer.Option(
+            help="Train all arms for as many epochs, so that those with fewer classes take fewer steps, or for as many "
+            "steps as keeping everything takes; default: epochs, or the steps of the config."
+        ),
+    ] = None
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=1024, metavar="PIXELS", help="Retrain with images of PIXELS a side; default: as in the sweep."
+        ),
+    ] = None
     name: Annotated[
         str,
         typer.Option(
@@ -157,6 +176,9 @@ class PruneOptions:
             "--transfer": self.transfer,
             "--arch": self.arch,
             "--epochs": self.epochs,
+            "--steps": self.steps,
+            "--same": self.same,
+            "--resolution": self.resolution,
             "--devices": self.devices,
             "--foreground": self.foreground or None,
             "--retry-failed": self.retry_failed or None,

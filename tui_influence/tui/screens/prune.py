@@ -28,7 +28,7 @@ from tui_influence.render.gains import (
     forecast_and_measured,
     forecast_gains,
 )
-from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict
+from tui_influence.render.pruning import curve_lines, ranked_by, recommendation_line, results_verdict, same_training
 from tui_influence.render.pruning_plan import choice_lines, cost_lines
 from tui_influence.render.run import preparing_lines, retraining_line, retraining_problems
 from tui_influence.render.style import NARROW
@@ -71,7 +71,7 @@ class PruneScreen(QueryScreen):
         "as many at random, those of highest influence, or the ones marked in Rank, and each is compared with keeping "
         "everything, on the half of the test images that had no part in the ranking. Gains have 95% intervals over "
         "retrainings. Baselines drop what a single model trained on everything makes least use of: they show what "
-        "thousands of models buy. Another network, transfer or number of epochs is for `tinfl prune`."
+        "thousands of models buy. Another network, transfer, resolution or length of training is for `tinfl prune`."
     )
     hints = (
         "<prune.numbers>, <prune.list>, <prune.seeds>, <prune.baselines> choose.",
@@ -435,12 +435,9 @@ class PruneScreen(QueryScreen):
                     sentence.truncate(width, overflow="ellipsis" if not style.ascii else "crop")
                 lines += [sentence] if sentence is not None else []
                 if wide:
-                    lines.append(
-                        Text(
-                            plain(f"ranked by {ranked_by(measured.pruning.ranking)}", style.ascii),
-                            style=style.quiet,
-                        )
-                    )
+                    ranked = f"ranked by {ranked_by(measured.pruning.ranking)}"
+                    facts = [plain(ranked, style.ascii), *same_training(measured.info.config)]
+                    lines += [Text(fact, style=style.quiet) for fact in facts]
             if measured.damaged:
                 left_out = f"{pluralize(len(measured.damaged), 'damaged record')} left out"
                 lines.append(Text(left_out, style=style.warning))
