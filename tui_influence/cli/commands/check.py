@@ -2,15 +2,20 @@
 
 from typing import Any
 
+from rich.text import Text
+
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.config.loader import check_data_paths, config_to_json, load_config
-from tui_influence.config.schema import Config, DesignSection
+from tui_influence.config.schema import Config, DesignSection, TrainSection
 from tui_influence.designs import make_design
+from tui_influence.errors import ConfigError
 from tui_influence.influence.types import MIN_HELDOUT_MASKS
-from tui_influence.runs.cost import NOT_TIMED, estimate_cost, trains_here
+from tui_influence.render.format import small_table
+from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
+from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.network_check import check_network
@@ -20,6 +25,8 @@ from tui_influence.text import format_duration, pluralize, printable, quote_path
 
 def check(options: CheckOptions) -> None:
     """Validate a config, time a few training steps, and show the plan of its sweep."""
+    if options.suggest and not options.time:
+        raise ConfigError("--suggest times cheaper recipes: it cannot be combined with --no-time")
     config = with_devices(load_config(options.config_file), device_list(options.devices))
     check_data_paths(options.config_file)
     trains_locally = options.devices is not None or trains_here(config)
@@ -40,12 +47,14 @@ def check(options: CheckOptions) -> None:
             "seconds": cost.seconds,
             "disk_bytes": cost.disk,
         }
+        if options.suggest:
+            plan["suggestions"] = _suggest(config, cost, plan["resolution"], workers[: plan["models"]])
     else:
         _check_network(config, data)
     if options.json:
         output.write_json(plan)
         return
-    for text in _lines(plan):
+    for text in [*_lines(plan), *_suggestion_lines(config, plan)]:
         output.write_line(text)
     if not trains_locally:
         diagnostics.info(NOT_TIMED)
@@ -69,6 +78,64 @@ def _warn_of_few_masks(design: DesignSection) -> None:
             f"there will be no LDS: {pluralize(design.heldout, 'held-out model')} of "
             f"{pluralize(design.heldout_masks, 'mask')}, and it takes {MIN_HELDOUT_MASKS} masks"
         )
+
+
+def _suggest(config: Config, cost: Cost, resolution: int, workers: list[str]) -> list[dict[str, Any]]:
+    """Return the costs of cheaper recipes, each with the settings that differ from the config's."""
+    with ProgressLine() as line:
+        recipes = cheaper_recipes(resolution, cost.steps_per_model)
+        timed = time_recipes(config, recipes, workers, line.stage)
+    return [
+        {
+            "recipe": recipe.name,
+            "settings": recipe.settings,
+            "seconds_per_model": cheaper.seconds_per_model,
+            "steps_per_model": cheaper.steps_per_model,
+            "seconds": cheaper.seconds,
+        }
+        for recipe, cheaper in timed
+    ]
+
+
+def _suggestion_lines(config: Config, plan: dict[str, Any]) -> list[str]:
+    """Return a table of recipes, with what to write in the config, and what a ranking by a cheaper one is good for."""
+    if "suggestions" not in plan:
+        return []
+    if not plan["suggestions"]:
+        return ["", "no recipe is cheaper: the images are small, and a model takes a single step"]
+    train = config.train
+    rows = [
+        [
+            Text(recipe["recipe"]),
+            Text(f"{recipe['seconds_per_model']:.2f}"),
+            Text(_format_hours(recipe["seconds"] / 3600)),
+            Text(", ".join(_toml_setting(key, value, train) for key, value in recipe["settings"].items())),
+        ]
+        for recipe in [{**plan, "recipe": "this config", "settings": {}}, *plan["suggestions"]]
+    ]
+    header = [Text(title) for title in ("recipe", "s a model", "h in all", "in the config")]
+    width = max(row[-1].cell_len for row in [header, *rows])
+    for row in [header, *rows]:
+        row[-1].pad_right(width - row[-1].cell_len)
+    length = f"--epochs {train.epochs}" if train.steps is None else f"--steps {train.steps}"
+    has_other_resolution = any("model.resolution" in recipe["settings"] for recipe in plan["suggestions"])
+    resolution = f"--resolution {plan['resolution']} " if has_other_resolution else ""
+    return [
+        "",
+        *(line.plain.rstrip() for line in small_table(header, rows, left=1)),
+        "A ranking by a cheaper recipe carries over only in part: retrain a recommended set by your own recipe, with",
+        f"tinfl prune {quote_path(config.output)} {resolution}{length}",
+    ]
+
+
+def _format_hours(hours: float) -> str:
+    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.1g}"
+
+
+def _toml_setting(key: str, value: int, train: TrainSection) -> str:
+    section, _, name = key.partition(".")
+    replaced = " instead of epochs" if key == "train.steps" and train.steps is None else ""
+    return f"[{section}] {name} = {value}{replaced}"
 
 
 def _check_network(config: Config, data: Datasets) -> None:

@@ -44,6 +44,10 @@ class CheckOptions:
     time: Annotated[
         bool, typer.Option("--time/--no-time", help="Time a few training steps to estimate the duration.")
     ] = True
+    suggest: Annotated[
+        bool,
+        typer.Option("--suggest", help="Also time cheaper recipes: half the resolution, half the steps, and both."),
+    ] = False
     devices: Devices = None
     json: Json = False
 
