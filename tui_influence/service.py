@@ -1,14 +1,26 @@
-"""The supervisor of a run, with the extension of prunings; run as a program, it works in the background."""
+"""The supervisor of a run, with the extension of its plan; run as a program, it works in the background."""
 
 import sys
 from pathlib import Path
 
-from tui_influence.pruning.stages import extend_plan
+from tui_influence.designs import Row
+from tui_influence.growth.extension import extend_sweep
+from tui_influence.pruning.stages import extend_pruning
 from tui_influence.runs import supervisor
 from tui_influence.runs.cluster import ray, slurm
 from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.launch import serve_request
 from tui_influence.runs.supervisor import Observer, Request
+from tui_influence.store.paths import Paths
+
+
+def extend_plan(paths: Paths) -> list[Row]:
+    """Return the whole plan of a run, all of which is recorded, with the rows that follow from its records.
+
+    Raises:
+        TinflError: the records cannot be read.
+    """
+    return extend_pruning(paths) if paths.arms.exists() else extend_sweep(paths)
 
 
 def supervise(request: Request, observer: Observer) -> Heartbeat:

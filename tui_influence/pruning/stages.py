@@ -64,14 +64,12 @@ def class_usage(pruning_paths: Paths, pruning: Pruning, kind: ArmKind) -> list[N
     return usage
 
 
-def extend_plan(paths: Paths) -> list[Row]:
-    """Plan the second stage of a pruning where it is due, and return all rows of the run; none for a sweep.
+def extend_pruning(paths: Paths) -> list[Row]:
+    """Plan the second stage of a pruning where it is due, and return all rows of the run.
 
     Raises:
         ResultsError: it cannot be read.
     """
-    if not paths.arms.exists():
-        return []
     pruning = read_arms(paths)
     extended = with_arms(pruning, [], [], pruning.stages.seeds, repeats=repeats_needed(paths, pruning))
     usage = {kind: class_usage(paths, pruning, kind) for kind in pruning.stages.baselines}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
 from tui_influence.designs import Row, make_design, schedule, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
+from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
@@ -118,9 +120,10 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
 
 
 def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
-    """Write a pruning's plan with further rows at its end; return the run's new description."""
+    """Write a plan with further rows at its end; return the run's new description."""
     write_plan(paths, rows)
-    info = replace(info, arms=len(rows))
+    count = Counter(row.role for row in rows)
+    info = replace(info, models=count[Role.ESTIMATE], heldout=count[Role.HELDOUT], arms=count[Role.ARM])
     write_run_info(paths, info)
     return info
 

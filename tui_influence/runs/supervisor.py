@@ -128,6 +128,7 @@ class _Supervisor:
         self._info: RunInfo | None = None
         self._devices: list[str] = []
         self._diverged: set[tuple[Role, int]] = set()
+        self._planned: set[tuple[Role, int]] = set()
         self._warnings: list[str] = []
         self._pool = WorkerPool(paths, request.config.compute.threads, allow_code=request.allow_code)
         self._resources = ResourceMonitor()
@@ -196,11 +197,11 @@ class _Supervisor:
     def plan_extension(self) -> list[Row]:
         """Extend the plan, now that all of it is recorded; return the new rows."""
         assert self._info is not None
-        assert self._session is not None
         rows = self._extender(self._paths)
-        new = [row for row in rows if row.index >= self._session.queue.total]
+        new = [row for row in rows if (row.role, row.index) not in self._planned]
         if new:
             self._info = extend_plan_file(self._paths, self._info, rows)
+            self._planned.update((row.role, row.index) for row in new)
             self._events.write("grown", rows=len(new), total=len(rows))
         return new
 
@@ -231,6 +232,7 @@ class _Supervisor:
     def _train(self, rows: list[Row]) -> None:
         assert self._info is not None
         compute = self._request.config.compute
+        self._planned = {(row.role, row.index) for row in rows}
         queue = RowQueue(self._paths, rows, len(self._info.targets), compute.attempts, self._diverged)
         self._events.write("prepared", total=queue.total, done=queue.done, failed=queue.failed)
         self._session = Session(queue, self._pool, self._devices, compute, self._events, self)

@@ -9,7 +9,7 @@ from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_results import LABELS, flat, pruned
 from tui_influence.pruning.arms import arm_key, with_arms
 from tui_influence.pruning.options import ClassList
-from tui_influence.pruning.stages import extend_plan, repeats_needed
+from tui_influence.pruning.stages import extend_pruning, repeats_needed
 from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Stages, read_arms, write_arms
@@ -50,7 +50,7 @@ def test_nothing_follows_where_nothing_may(tmp_path, stages):
     pruning = planned(stages)
     pruned(tmp_path, pruning, varying)
     write_arms(Paths(tmp_path), pruning)
-    assert [row.index for row in extend_plan(Paths(tmp_path))] == [row.index for row in pruning.rows()]
+    assert [row.index for row in extend_pruning(Paths(tmp_path))] == [row.index for row in pruning.rows()]
     assert read_arms(Paths(tmp_path)) == pruning
 
 
@@ -58,7 +58,7 @@ def test_more_repeats_are_never_more_than_were_allowed(tmp_path):
     pruning = planned(Stages(4, within=0.001, most=9))
     pruned(tmp_path, pruning, varying)
     write_arms(Paths(tmp_path), pruning)
-    extend_plan(Paths(tmp_path))
+    extend_pruning(Paths(tmp_path))
     assert {arm.label: len(arm.rows) for arm in read_arms(Paths(tmp_path)).arms} == {
         "keep everything": 9, "lowest 3": 9, "random 3": 4, "highest 3": 4,
     }  # fmt: skip
@@ -87,7 +87,7 @@ def test_the_first_repeats_alone_decide(tmp_path):
     pruned(tmp_path, pruning, varying)
     paths = Paths(tmp_path)
     write_arms(paths, pruning)
-    rows = extend_plan(paths)
+    rows = extend_pruning(paths)
     grown = read_arms(paths)
     assert len(rows) == grown.n_rows > pruning.n_rows
     pruned(
@@ -95,5 +95,5 @@ def test_the_first_repeats_alone_decide(tmp_path):
         grown,
         lambda arm, row, target: varying(arm, row, target) if row.repeat < 4 else flat(5 * (-1) ** row.index),
     )
-    assert len(extend_plan(paths)) == grown.n_rows
+    assert len(extend_pruning(paths)) == grown.n_rows
     assert read_arms(paths) == grown
