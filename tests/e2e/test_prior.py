@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.e2e.program import record_bytes, status, tinfl, write_config
-from tui_influence.roles import Role
+from tui_influence.roles import ArmKind, Role
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
+from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.records import read_record
 
 PRIOR, MODELS = 3, 10
@@ -112,3 +113,21 @@ def test_groups_of_single_images_have_none(tmp_path):
     config = config_with_prior(tmp_path)
     config.write_text(config.read_text().replace("per_class = 12", 'per_class = 1\ngroups = "example"'))
     assert json.loads(tinfl("check", config, "--json", "--no-time").stdout)["prior"] == 0
+
+
+def test_they_are_the_single_models_of_a_pruning_whose_arms_are_planned_at_once(sweep, tmp_path):
+    root = tmp_path / "results"
+    shutil.copytree(sweep, root)
+    options = ("--drop-counts", "12", "--seeds", 2, "--baselines", "label-mapping,feature-mapping", "--ci-width", 0)
+    message = tinfl("prune", root, *options, "--foreground").stderr
+    assert "then by label mapping" not in message
+    pruning = read_arms(Paths(root / "prune" / "main"))
+    estimate = np.load(Paths(root).target(0) / "estimate.npy")
+    for kind, tensor in ((ArmKind.LABELS, "mapped"), (ArmKind.FEATURES, "nearest")):
+        arm = next(arm for arm in pruning.arms if arm.kind is kind)
+        assert [row.repeat for row in arm.rows] == [0, 1]
+        for row in arm.rows:
+            classes = getattr(read_record(Paths(root), Role.PRIOR, row.repeat, 0), tensor)
+            count = np.bincount(classes[estimate], minlength=36)
+            assert count[list(row.dropped)].max() <= np.delete(count, row.dropped).min()
+    assert pruning.n_rows == 2 * 6  # all of them in the first stage

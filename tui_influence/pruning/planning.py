@@ -25,6 +25,7 @@ from tui_influence.influence.types import Estimate, OutputKind
 from tui_influence.pruning.arms import DEFAULT_SEEDS, check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
 from tui_influence.pruning.options import PruningRequest, describe_weights
+from tui_influence.pruning.stages import prior_usage
 from tui_influence.pruning.target_mix import TargetMix, TargetOutputs, refuse_half_without_examples
 from tui_influence.roles import BASELINES
 from tui_influence.runs.cost import Cost, estimate_cost
@@ -150,7 +151,11 @@ def preview_plan(
     pruning = before or rank_for_pruning(paths, info, request, drop_counts)
     config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
     shape = _shape(config, info)
-    pruning = with_arms(replace(pruning, stages=stages, shape=shape), drop_counts, request.lists, stages.seeds)
+    usage = {kind: prior_usage(paths, info, request.weights, kind) for kind in stages.baselines}
+    usage = {kind: networks for kind, networks in usage.items() if networks}
+    pruning = with_arms(
+        replace(pruning, stages=stages, shape=shape), drop_counts, request.lists, stages.seeds, usage
+    )
     if config.model.is_user_code and "model.arch" not in request.settings:
         arch = printable(config.model.arch)
         raise ConfigError(

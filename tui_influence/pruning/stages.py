@@ -4,7 +4,9 @@ It follows once every arm has its first repeats. A model trained on every source
 of them, by its head (label mapping) or by the nearest mean of a class's features (feature mapping); a class that hardly
 any example is mapped to is of no use to the target (DP4TL, Zhang et al., NeurIPS 2023, which clusters the source
 instead of using its classes for features). These are the single-model baselines that thousands of models have to beat.
-Examples are counted on the `estimate` half.
+Examples are counted on the `estimate` half. The prior networks of the sweep are such models, one for each repeat, so
+that baseline arms are trained with the others; for repeats beyond them, and for sweeps without them, the models of the
+pruning that keep everything are used, once they are trained.
 
 Additional repeats depend on how much an arm's accuracy varies, never on its gain: to train until an interval excludes
 zero would find gains where there are none. The rule is Stein's (1945), in two stages: the first repeats determine how
@@ -12,6 +14,8 @@ many are needed for an interval of the requested width. They alone do, so that a
 first repeats are requested).
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from math import ceil, isfinite
 
 import numpy as np
@@ -26,15 +30,39 @@ from tui_influence.roles import ArmKind, Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import EXTENDABLE_ARMS, Pruning, read_arms, write_arms
-from tui_influence.store.records import read_record
-from tui_influence.store.run_info import read_run_info
+from tui_influence.store.records import DamagedRecordError, read_record
+from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import printable
 
+Usage = NDArray[np.float64]
+"""(K,) weighted share of a target's examples that a model maps to each class."""
 
-def class_usage(pruning_paths: Paths, pruning: Pruning, kind: ArmKind) -> list[NDArray[np.float64]]:
-    """Return how often target examples are mapped to each class, (K,) for each repeat of keeping everything.
 
-    Targets count by their weights. Repeats are counted from the first, up to one that is not recorded.
+def prior_usage(paths: Paths, info: RunInfo, weights: Mapping[str, float], kind: ArmKind) -> list[Usage]:
+    """Return how often each recorded prior network of a sweep maps target examples to each class, (K,) for each.
+
+    Damaged records are left out, as they are from the ranking.
+
+    Args:
+        paths: of the sweep, whose groups are the source classes.
+        info: of the sweep.
+        weights: of targets by name.
+        kind: by labels or by features.
+
+    Raises:
+        ResultsError: the records cannot be read.
+    """
+    usage = []
+    for index in range(info.prior):
+        with suppress(DamagedRecordError):
+            usage.append(_usage(paths, info, (Role.PRIOR, index), weights, kind))
+    return [of_model for of_model in usage if of_model is not None]
+
+
+def class_usage(pruning_paths: Paths, pruning: Pruning, kind: ArmKind) -> list[Usage]:
+    """Return how often each repeat of keeping everything maps target examples to each class, (K,) for each repeat.
+
+    Repeats are counted from the first, up to one that is not recorded.
 
     Args:
         pruning_paths: of the pruning.
@@ -45,22 +73,32 @@ def class_usage(pruning_paths: Paths, pruning: Pruning, kind: ArmKind) -> list[N
         ResultsError: a record is damaged.
     """
     info = read_run_info(pruning_paths.root)
-    halves = [read_examples(pruning_paths, info, index).estimate for index in range(len(info.targets))]
     everything = next(arm for arm in pruning.arms if arm.kind is ArmKind.ALL)
-    usage: list[NDArray[np.float64]] = []
+    usage: list[Usage] = []
     for row in everything.rows:
-        if not all(pruning_paths.record(Role.ARM, row.index, index).exists() for index in range(len(halves))):
+        of_model = _usage(pruning_paths, info, (Role.ARM, row.index), pruning.ranking.targets, kind)
+        if of_model is None:
             break
-        count = np.zeros(len(pruning.groups))
-        for index, half in enumerate(halves):
-            record = read_record(pruning_paths, Role.ARM, row.index, index)
-            mapped = record.mapped if kind is ArmKind.LABELS else record.nearest
-            if mapped is None or len(mapped) != len(half):
-                root = printable(str(pruning_paths.root))
-                raise ResultsError(f"{root}: its records do not name the class that each example is mapped to")
-            share = np.bincount(mapped[half], minlength=len(count))[: len(count)] / half.sum()
-            count += pruning.ranking.targets[info.targets[index].name] * share
-        usage.append(count)
+        usage.append(of_model)
+    return usage
+
+
+def _usage(
+    paths: Paths, info: RunInfo, model: tuple[Role, int], weights: Mapping[str, float], kind: ArmKind
+) -> Usage | None:
+    """Return the usage by one model of a run; None if it is not recorded for every target."""
+    targets = {info.target_index(name): weight for name, weight in weights.items()}
+    if not all(paths.record(*model, target).exists() for target in targets):
+        return None
+    usage = np.zeros(len(info.source.groups))
+    for target, weight in targets.items():
+        half = read_examples(paths, info, target).estimate
+        record = read_record(paths, *model, target)
+        mapped = record.mapped if kind is ArmKind.LABELS else record.nearest
+        if mapped is None or len(mapped) != len(half):
+            root = printable(str(paths.root))
+            raise ResultsError(f"{root}: its records do not name the class that each example is mapped to")
+        usage += weight * np.bincount(mapped[half], minlength=len(usage))[: len(usage)] / half.sum()
     return usage
 
 

@@ -10,10 +10,11 @@ from tests.unit.pruning.test_results import ESTIMATE, N, flat, pruned
 from tests.unit.store.conftest import make_record
 from tui_influence.errors import ResultsError
 from tui_influence.pruning.arms import with_arms
-from tui_influence.pruning.stages import class_usage
+from tui_influence.pruning.stages import class_usage, prior_usage
 from tui_influence.roles import ArmKind, Role
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import write_record
+from tui_influence.store.run_info import read_run_info
 
 SEEDS = 3
 
@@ -76,3 +77,24 @@ def test_records_that_do_not_say_what_an_example_is_taken_for_are_refused(record
     assert len(class_usage(paths, pruning, ArmKind.LABELS)) == SEEDS
     with pytest.raises(ResultsError, match="do not name the class that each example is mapped to"):
         class_usage(paths, pruning, ArmKind.FEATURES)
+
+
+def test_prior_networks_of_a_sweep_map_examples_too_and_damaged_ones_are_left_out(recorded):
+    paths, pruning = recorded
+    info = replace(read_run_info(paths.root), prior=4)
+    for index in (0, 1, 3):
+        kind = {"mapped": taken(pruning.arms[0].rows[0], index), "nearest": np.zeros(N, np.uint16)}
+        margins, predicted = np.zeros(N, np.float16), np.zeros(N, np.uint16)
+        mask = np.ones(12, dtype=bool)
+        for target in range(2):
+            write_record(
+                paths, make_record(index, Role.PRIOR, target, mask=mask, margins=margins, predicted=predicted, **kind)
+            )
+    assert len(prior_usage(paths, info, {"a": 1.0}, ArmKind.LABELS)) == 3
+    damaged = paths.record(Role.PRIOR, 1, 0)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    usage = prior_usage(paths, info, {"a": 2.0}, ArmKind.LABELS)
+    labels = taken(pruning.arms[0].rows[0], 0)[ESTIMATE]
+    assert len(usage) == 2
+    assert usage[0] == pytest.approx(2 * np.bincount(labels, minlength=14)[:12] / ESTIMATE.sum())
+    assert prior_usage(paths, info, {"a": 1.0, "b": 1.0}, ArmKind.FEATURES)[1][0] == 2
