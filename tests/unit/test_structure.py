@@ -177,10 +177,10 @@ SHORT = {
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
+    "growth.extension": "the dispatch over what a sweep's plan may grow by",
     "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
-    "service": "the program of a supervisor: the one place that knows both runs and pruning",
     "tui.theme": "two colour themes",
 }
 """Modules of fewer than 40 lines, and the reason of each."""

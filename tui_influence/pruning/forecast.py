@@ -1,22 +1,24 @@
 """The predicted gain of dropping the k groups of lowest influence, before anything is retrained.
 
-If effects add up, dropping a set S gains minus the sum of its effects. The plain sum of the estimates that chose S
-promises too much: these groups look worst partly by chance (the winner's curse). A prior that takes effects for normal
-shrinks too little where a few are large and the rest nothing, which is the usual case. So nothing is assumed of them:
-models that choose a set never judge it (cross-fitting; Chernozhukov et al. 2018, "Double/debiased machine learning").
-Of J folds of seed clusters, the others rank the groups, giving S_f, and fit effects b_f; with x_i the mask of a model
-in fold f, p the share of models that keep each group, and r_i the residual of its output from b_f,
+It has two parts: the gain over dropping as many groups at random, and what dropping as many at random costs against
+keeping everything, which the size curve says (see `size_curve`). If effects add up, dropping a set S instead of a
+random one gains minus the sum of its effects, each less the mean effect:
 
-    psi_i = -w_f . (b_f + r_i (x_i - p) / (p (1 - p))),    w_f = 1 on S_f,
+    gain = -w . β,    w = 1 on S, less k / K everywhere.
 
-has the gain of S_f as its mean, whatever b_f is: the first term is a guess, the second corrects it. Over dropping as
-many at random, w_f is less by k / K everywhere.
+The plain sum of the estimates that chose S promises too much: these groups look worst partly by chance (the winner's
+curse). A prior that takes effects for normal shrinks too little where a few are large and the rest nothing, which is
+the usual case. So nothing is assumed of them, and what chooses a set never judges it. Folds of models would do, but not
+where masks are orthogonal: models of one fold see nothing of what the others see. Instead each output y is split in two
+(data fission, Leiner et al. 2023; Oliveira, Lei & Tibshirani 2021), with noise e of the variance that the regression on
+the masks leaves:
 
-Two biases remain, and are stated where the number is shown. S_f was chosen by fewer models than will choose S, so the
-mean errs low; the upper end of the interval is raised by how much better S looks than the S_f do. And the gain over
-keeping everything takes one group's effect to be with all of them present what it is at the sweep's fraction of them;
-returns diminish, so that errs low too. Masks of one size (`fixed`) carry no information about what groups have in
-common: there only the gain over dropping at random is known.
+    y + τ e    ranks the groups, giving S, as ninety percent of the models would (τ² = 1/9),
+    y - e / τ  is independent of it, and judges S by least squares, which is unbiased.
+
+The average over draws of e has the gain of the S as its mean. Its standard error is that of the same procedure on
+estimates drawn around the fitted effects. S was chosen with a little more noise than will choose the recommended set,
+so the mean errs low; the upper end of the interval is raised by how much better that set looks.
 """
 
 from collections.abc import Sequence
@@ -25,20 +27,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.estimate import interval, same_size_masks
+from tui_influence.influence.estimate import interval
 from tui_influence.influence.estimators import estimate
+from tui_influence.influence.factors import Factors, factorise
 from tui_influence.influence.outputs import Floats, Mask
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.ridge import ridge
 from tui_influence.influence.strata import cluster_labels
+from tui_influence.pruning.size_curve import SizeCurve
 
-MIN_CLUSTERS = 32
-"""Independent models, or seed clusters of them, below which nothing is predicted."""
+MIN_FREEDOM = 24
+"""Models, less groups and seed clusters, below which nothing is predicted: the noise would not be known."""
 MAX_GROUPS = 4000
 """Groups above which nothing is predicted: it takes memory as their square and time as their cube."""
-_FOLDS = 10
-_WIDER = 1.2
-"""Factor of the standard error, found in simulation: what the folds share makes them vary together."""
+_TAU = 1 / 3
+_SPLITS = 40
+_DRAWS = 100
+_WIDER = 1.1
+"""Factor of the standard error, found in simulation: fitted effects choose more surely than true ones."""
+_EXPONENT_SD = 1.0
+"""Uncertainty of the size curve's exponent where the masks say nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class PredictedGain:
 
     Attributes:
         over_random: (3, L, q) gain over dropping as many at random: value, low and high.
-        over_all: (3, L, q) gain over keeping everything; None where the masks cannot tell.
+        over_all: (3, L, q) gain over keeping everything; None where neither masks nor anchors can tell.
     """
 
     over_random: Floats
@@ -62,6 +70,7 @@ def predict_gain(
     estimator: str,
     drop_counts: Sequence[int],
     prior: OutputPrior | None = None,
+    anchors: Floats | None = None,
 ) -> PredictedGain | None:
     """Predict what dropping the groups of lowest influence gains.
 
@@ -73,69 +82,202 @@ def predict_gain(
         estimator: of the influences that choose.
         drop_counts: L numbers of groups to drop.
         prior: of the output that chooses, for estimators that need one.
+        anchors: (P, q) outputs of networks that keep all groups; None for none.
 
     Returns:
         the gains; None where models are too few, or groups too many.
     """
     m, groups = masks.shape
-    labels = cluster_labels(clusters, m)
-    labels = np.arange(m, dtype=np.intp) if labels is None else labels
-    count = int(labels.max(initial=-1)) + 1
-    if count < MIN_CLUSTERS or groups > MAX_GROUPS:
+    if groups > MAX_GROUPS or m < MIN_FREEDOM:
         return None
-    outputs = outputs.astype(np.float64)
-    fold = (np.random.default_rng(0).permutation(count) % _FOLDS)[labels]
-    relative = same_size_masks(masks)
-    sides = [True] if relative else [True, False]
-    scores = np.zeros((len(sides), m, len(drop_counts), outputs.shape[1]))
-    all_effects = ridge(masks, outputs, clusters).influence
-    chosen = _sums(all_effects, _order(masks, ranked_by, clusters, estimator, prior), drop_counts)
-    optimism = np.zeros_like(chosen)
-    dropped_share = np.asarray(drop_counts, dtype=np.float64) / groups
-    for fold_index in range(_FOLDS):
-        in_fold, others = fold == fold_index, fold != fold_index
-        shared = None if clusters is None else clusters[others]
-        order = _order(masks[others], ranked_by[others], shared, estimator, prior and prior.of_models(others))
-        optimism += (_sums(all_effects, order, drop_counts) - chosen) / _FOLDS
-        effects = np.nan_to_num(ridge(masks[others], outputs[others], shared).influence.astype(np.float64))
-        keep_share = masks[others].mean(axis=0, dtype=np.float64)
-        spread = keep_share * (1 - keep_share)
-        centred = masks[in_fold] - keep_share
-        residual = outputs[in_fold] - outputs[others].mean(axis=0) - centred @ effects
-        leverage = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-        guess, correction = _sums(effects, order, drop_counts), _sums(leverage.T, order, drop_counts).T
-        for side, over_random in enumerate(sides):
-            average_share = dropped_share if over_random else np.zeros(len(drop_counts))
-            scores[side, in_fold] = -(
-                guess
-                - average_share[:, None] * effects.sum(axis=0)
-                + (correction - average_share * leverage.sum(axis=1)[:, None])[:, :, None] * residual[:, None, :]
-            )
-    intervals = [_with_interval(score, labels, np.maximum(optimism, 0)) for score in scores]
-    return PredictedGain(intervals[0], None if relative else intervals[1])
+    outputs = np.column_stack([ranked_by, outputs]).astype(np.float64)
+    squares = _LeastSquares.fit(masks, outputs, clusters)
+    if squares is None:
+        return None
+    order = _orders(masks, outputs[:, :1], clusters, estimator, prior)[:, 0]
+    gain, variance, optimism = _over_random(squares, outputs, masks, clusters, estimator, prior, order, drop_counts)
+    curve = SizeCurve.of(masks, outputs[:, 1:], anchors)
+    sizes = groups - np.asarray(drop_counts, dtype=np.float64)
+    over_random = _with_interval(gain, variance, squares.freedom, optimism)
+    if curve is None:
+        return PredictedGain(over_random, None)
+    cost, of_models, of_curve = _cost_of_random(curve, sizes, clusters)
+    df = _welch(variance + of_models, squares.freedom, of_curve, curve.anchor_df)
+    return PredictedGain(over_random, _with_interval(gain + cost, variance + of_models + of_curve, df, optimism))
 
 
-def _order(
-    masks: Mask, output: Floats, clusters: NDArray[np.int64] | None, estimator: str, prior: OutputPrior | None
-) -> NDArray[np.intp]:
-    """(K,) groups from the lowest influence to the highest; unknown ones as in `ArmRanking.ascending`."""
-    influence = estimate(estimator, masks, output, clusters, prior).influence[:, 0].astype(np.float64)
-    middle = np.nanmedian(influence) if np.isfinite(influence).any() else 0.0
-    return np.argsort(np.where(np.isfinite(influence), influence, middle), kind="stable")
+@dataclass(frozen=True)
+class _LeastSquares:
+    """The regression of q outputs on the masks, without any penalty.
+
+    Attributes:
+        factors: of the masks; r directions.
+        effects: (K, q), relative to the mean effect for masks of one size; 0 for groups that do not vary.
+        noise: (q, q) covariance of the residuals.
+        freedom: degrees of freedom of it.
+    """
+
+    factors: Factors
+    effects: Floats
+    noise: Floats
+    freedom: int
+
+    @classmethod
+    def fit(cls, masks: Mask, outputs: Floats, clusters: NDArray[np.int64] | None) -> "_LeastSquares | None":
+        """Fit (m, q) outputs; None where the masks do not determine all effects, or leave too little freedom."""
+        factors = factorise(masks, clusters, np.dtype(np.float64))
+        rank, varying = factors.squares.size, int(factors.varies.sum())
+        freedom = factors.rows - rank
+        if rank < varying - factors.is_relative or varying < 2 or freedom < MIN_FREEDOM:
+            return None
+        centred = factors.strata.centred(outputs)
+        rotated = factors.rotate(centred)
+        noise = (centred.T @ centred - rotated.T @ rotated) / freedom
+        squares = cls(factors, np.zeros((masks.shape[1], outputs.shape[1])), noise, freedom)
+        squares.effects[:] = squares.solve(rotated)
+        return squares
+
+    def solve(self, rotated: Floats) -> Floats:
+        """Return the effects (K, n) for outputs in the directions of the masks, (r, n)."""
+        effects = np.zeros((self.factors.varies.size, rotated.shape[1]))
+        effects[self.factors.varies] = (self.factors.vectors / np.sqrt(self.factors.squares)) @ rotated
+        return effects
 
 
-def _sums(values: Floats, order: NDArray[np.intp], drop_counts: Sequence[int]) -> Floats:
-    """(L, q) sums of (K, q) values over the first k groups of an order, for each k."""
-    summed: Floats = np.cumsum(np.nan_to_num(values.astype(np.float64))[order], axis=0)[np.asarray(drop_counts) - 1]
-    return summed
+def _over_random(
+    squares: _LeastSquares,
+    outputs: Floats,
+    masks: Mask,
+    clusters: NDArray[np.int64] | None,
+    estimator: str,
+    prior: OutputPrior | None,
+    order: NDArray[np.intp],
+    drop_counts: Sequence[int],
+) -> tuple[Floats, Floats, Floats]:
+    """Return the gain over random, (L, q) without the first output, its variance, and how much better S looks."""
+    rng = np.random.default_rng(0)
+    sd = np.sqrt(squares.noise[0, 0])
+    half = rng.standard_normal((len(masks), _SPLITS // 2)) * sd
+    noise = np.concatenate([half, -half], axis=1)  # in opposite pairs: what is linear in it cancels
+    split = None if prior is None else prior.of_outputs(np.repeat(prior.shares, _SPLITS, axis=0))
+    orders = _orders(masks, outputs[:, :1] + _TAU * noise, clusters, estimator, split)
+    in_directions = squares.factors.rotate(squares.factors.strata.centred(noise))
+    of_noise = squares.solve(in_directions)
+    share_of_noise = squares.noise[0] / max(squares.noise[0, 0], np.finfo(float).tiny)
+    known = np.nan_to_num(ridge(masks, outputs, clusters).influence.astype(np.float64))
+    gain, optimism = np.empty((2, len(drop_counts), outputs.shape[1]))
+    for column in range(outputs.shape[1]):
+        independent = squares.effects[:, [column]] - of_noise * share_of_noise[column] / _TAU
+        gain[:, column] = -_contrasts(independent, orders, drop_counts).mean(axis=1)
+        looks = _contrasts(known[:, [column]], np.column_stack([order, orders]), drop_counts)
+        optimism[:, column] = np.maximum(looks[:, 1:].mean(axis=1) - looks[:, 0], 0)
+    variance = _variance_by_draws(squares, known[:, 0], drop_counts)[:, None] * np.diag(squares.noise)
+    return gain[:, 1:], variance[:, 1:], optimism[:, 1:]
 
 
-def _with_interval(scores: Floats, labels: NDArray[np.intp], optimism: Floats) -> Floats:
-    """(3, L, q) mean of (m, L, q) scores of models, with an interval that is robust to what clusters share."""
-    mean = scores.mean(axis=0)
+def _variance_by_draws(squares: _LeastSquares, effects: Floats, drop_counts: Sequence[int]) -> Floats:
+    """Return the variance of the gain over random, (L,), in units of the noise variance.
+
+    Args:
+        squares: of the sweep.
+        effects: (K,) shrunk, around which estimates are drawn.
+        drop_counts: L numbers.
+    """
+    rng = np.random.default_rng(1)
+    sd = max(float(np.sqrt(squares.noise[0, 0])), float(np.finfo(float).tiny))
+    rank = squares.factors.squares.size
+    total = np.zeros(len(drop_counts))
+    for _ in range(_DRAWS):
+        errors = squares.solve(rng.standard_normal((rank, 1 + _SPLITS // 2)))
+        error, half = errors[:, :1], errors[:, 1:]
+        noise = np.concatenate([half, -half], axis=1)
+        orders = np.argsort(effects[:, None] / sd + error + _TAU * noise, axis=0, kind="stable")
+        total += _contrasts(error - noise / _TAU, orders, drop_counts).mean(axis=1) ** 2
+    return _WIDER**2 * total / _DRAWS
+
+
+def _cost_of_random(
+    curve: SizeCurve, sizes: Floats, clusters: NDArray[np.int64] | None
+) -> tuple[Floats, Floats, Floats]:
+    """Return what keeping L numbers of groups at random costs against all of them, by the size curve.
+
+    Returns:
+        the cost (L, q), negative where it costs; its variance due to the sweep's models; and that due to the anchors
+        and to what is not known of the curve, both (L, q).
+    """
+
+    def cost(mean: Floats, slope: Floats | None, anchor: Floats | None, shift: float = 0.0) -> Floats:
+        exponents = curve.exponents(mean, slope, anchor) + shift
+        return curve.over_everything(sizes, mean, slope, anchor, exponents)
+
+    mean, slope, anchor = curve.mean, curve.slope, curve.anchor
+    m = len(curve.mean_scores)
+    tiny = np.finfo(np.float64).tiny
+    of_curve = np.zeros((len(sizes), len(mean)))
+    step = np.maximum(curve.mean_scores.std(axis=0) / m**0.5, tiny)
+    derivative = (cost(mean + step, slope, anchor) - cost(mean - step, slope, anchor)) / (2 * step)
+    scores = derivative * curve.mean_scores[:, None, :]
+    if slope is not None:
+        step = np.maximum(curve.slope_scores.std(axis=0) / m**0.5, tiny)
+        derivative = (cost(mean, slope + step, anchor) - cost(mean, slope - step, anchor)) / (2 * step)
+        scores = scores + derivative * curve.slope_scores[:, None, :]
+    elif anchor is not None:
+        span = cost(mean, slope, anchor, _EXPONENT_SD) - cost(mean, slope, anchor, -_EXPONENT_SD)
+        of_curve += (span / 2) ** 2
+    if anchor is not None:
+        step = curve.anchor_se
+        of_curve += ((cost(mean, slope, anchor + step) - cost(mean, slope, anchor - step)) / 2) ** 2
+    return cost(mean, slope, anchor), _clustered_variance(scores, clusters), of_curve
+
+
+def _clustered_variance(scores: Floats, clusters: NDArray[np.int64] | None) -> Floats:
+    """Return the variance of the mean of (m, L, q) scores that are 0 on average, robust to what clusters share."""
+    labels = cluster_labels(clusters, len(scores))
+    labels = np.arange(len(scores), dtype=np.intp) if labels is None else labels
     count = int(labels.max()) + 1
-    sums = np.zeros((count, *mean.shape))
-    np.add.at(sums, labels, scores - mean)
-    se = _WIDER * np.sqrt((sums**2).sum(axis=0) * count / (count - 1)) / len(scores)
-    low, high = interval(mean, se, count - 1)
-    return np.stack([mean, low, high + optimism])
+    sums = np.zeros((count, *scores.shape[1:]))
+    np.add.at(sums, labels, scores)
+    return np.asarray((sums**2).sum(axis=0) * count / (count - 1) / len(scores) ** 2)
+
+
+def _orders(
+    masks: Mask, outputs: Floats, clusters: NDArray[np.int64] | None, estimator: str, prior: OutputPrior | None
+) -> NDArray[np.intp]:
+    """(K, n) groups from the lowest influence on each output to the highest; unknown ones as `ArmRanking` has them."""
+    influence = estimate(estimator, masks, outputs, clusters, prior).influence.astype(np.float64)
+    is_known = np.isfinite(influence)
+    middle = [
+        np.median(column[known]) if known.any() else 0.0 for column, known in zip(influence.T, is_known.T, strict=True)
+    ]
+    return np.argsort(np.where(is_known, influence, middle), axis=0, kind="stable")
+
+
+def _contrasts(values: Floats, orders: NDArray[np.intp], drop_counts: Sequence[int]) -> Floats:
+    """Return sums over the first k groups of each order, less k / K of the sums over all, for each k.
+
+    Args:
+        values: (K, n), or (K, 1) for the same in every order.
+        orders: (K, n).
+        drop_counts: L numbers k.
+
+    Returns:
+        (L, n).
+    """
+    counts = np.asarray(drop_counts)
+    summed = np.cumsum(np.take_along_axis(np.broadcast_to(values, orders.shape), orders, axis=0), axis=0)
+    return np.asarray(summed[counts - 1] - counts[:, None] / len(values) * summed[-1])
+
+
+def _welch(first: Floats, first_df: int, second: Floats, second_df: int) -> float:
+    """Return the fewest degrees of freedom of the sums of two variances (Welch 1947), the first's if it is alone."""
+    if not second_df:
+        return first_df
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = (first + second) ** 2 / (first**2 / first_df + second**2 / second_df)
+    return float(np.where(first + second > 0, df, first_df).min())
+
+
+def _with_interval(gain: Floats, variance: Floats, df: float, optimism: Floats) -> Floats:
+    """(3, L, q) gains with their intervals, the upper ends raised by the optimism."""
+    low, high = interval(gain, np.sqrt(variance), df)
+    return np.stack([gain, low, high + optimism])

@@ -153,9 +153,7 @@ def preview_plan(
     shape = _shape(config, info)
     usage = {kind: prior_usage(paths, info, request.weights, kind) for kind in stages.baselines}
     usage = {kind: networks for kind, networks in usage.items() if networks}
-    pruning = with_arms(
-        replace(pruning, stages=stages, shape=shape), drop_counts, request.lists, stages.seeds, usage
-    )
+    pruning = with_arms(replace(pruning, stages=stages, shape=shape), drop_counts, request.lists, stages.seeds, usage)
     if config.model.is_user_code and "model.arch" not in request.settings:
         arch = printable(config.model.arch)
         raise ConfigError(
@@ -354,7 +352,12 @@ def _with_forecast(
     spread = np.unique(np.linspace(1, most, min(most, _MAX_FORECASTS)).round().astype(int)).tolist()
     counts = sorted({*drop_counts, *spread})
     outputs = np.stack([mix.mean(kind, estimate=True) for kind in (OutputKind.MARGIN, OutputKind.CORRECT)], axis=1)
-    predicted = predict_gain(mix.masks, mean_output, outputs, mix.clusters, pruning.ranking.estimator, counts, prior)
+    by_kind = [mix.anchors(kind) for kind in (OutputKind.MARGIN, OutputKind.CORRECT)]
+    of_networks = [anchors for anchors in by_kind if anchors is not None]
+    anchors = np.stack(of_networks, axis=1) if len(of_networks) == len(by_kind) else None
+    predicted = predict_gain(
+        mix.masks, mean_output, outputs, mix.clusters, pruning.ranking.estimator, counts, prior, anchors
+    )
     if predicted is None:
         return pruning
 
@@ -368,7 +371,7 @@ def _with_forecast(
         over_all = predicted.over_all
         over_everything = [None if over_all is None else gain(over_all, index, quantity) for quantity in range(2)]
         forecast.append(GainForecast(k, margin, accuracy, *over_everything))
-    return replace(pruning, forecast=tuple(forecast))
+    return replace(pruning, forecast=tuple(forecast), anchors=0 if anchors is None else len(anchors))
 
 
 def plan_cost(plan: PruningPlan) -> Cost:

@@ -32,13 +32,13 @@ def predicted_best(pruning: Pruning) -> Recommendation:
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
         return Recommendation(None, "there is no gain forecast: too few models, or too many groups")
-    if pruning.ranking.relative:
+    gains = [(_simultaneous(forecast.margin, len(forecasts)), forecast.k) for forecast in forecasts if forecast.margin]
+    if not gains:
         return Recommendation(
             None,
             "all masks of the sweep have the same size, so it compares classes, not numbers of classes; the "
             "retrainings measure this",
         )
-    gains = [(_simultaneous(forecast.margin, len(forecasts)), forecast.k) for forecast in forecasts if forecast.margin]
     significant = [(gain, k) for gain, k in gains if gain[1] > 0]
     if not significant:
         return Recommendation(None, "no forecast gain over keeping everything is significant")

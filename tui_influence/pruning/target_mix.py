@@ -89,6 +89,19 @@ class TargetMix:
             shares=np.concatenate([prior.shares for prior in priors], axis=1),
         )
 
+    def anchors(self, kind: OutputKind) -> NDArray[np.float64] | None:
+        """(P,) mean outputs of the prior networks on the estimate half; None where some target has none."""
+        priors = [target.prior.outputs for target in self.targets if target.prior and target.prior.outputs]
+        if len(priors) < len(self.targets):
+            return None
+        shared = reduce(np.intersect1d, (prior.indices for prior in priors))
+        mean = np.zeros(len(shared))
+        for target, prior, weight in zip(self.targets, priors, self.weights, strict=True):
+            outputs = OutputMatrix(prior.margins, prior.predicted, target.examples.labels, kind)
+            of_networks = mean_output(outputs, target.examples.estimate)
+            mean += weight * of_networks[np.isin(prior.indices, shared)]
+        return mean
+
     def matrix(self, target: TargetOutputs, kind: OutputKind) -> OutputMatrix:
         """Outputs of all models of one target, in the order of its records."""
         return OutputMatrix(target.outputs.margins, target.outputs.predicted, target.examples.labels, kind)

@@ -157,9 +157,16 @@ def format_mean(mean: Interval, quantity: Quantity) -> str:
     return f"{mean.value:.1%}" if quantity == "accuracy" else f"{mean.value:.3f}"
 
 
-def forecast_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
-    """Return the gain forecast of dropping the lowest, over as many at random and over keeping everything."""
-    header = ["drop", "over as many at random", "over everything (tends to be low)"]
+def forecast_gains(forecasts: Sequence[GainForecast], anchors: int, quantity: Quantity, style: Style) -> list[Text]:
+    """Return the gain forecast of dropping the lowest, over as many at random and over keeping everything.
+
+    Args:
+        forecasts: a line each.
+        anchors: prior networks that the gain over everything compares with.
+        quantity: accuracy or margin.
+        style: of the texts.
+    """
+    header = ["drop", "over as many at random", f"over everything ({_limit(anchors)})"]
     rows = [
         [
             Text(str(forecast.k)),
@@ -192,10 +199,15 @@ def forecast_and_measured(results: PruningResults, quantity: Quantity, style: St
             measured = score.over.get(ArmKind.RANDOM) if over_random else score.gain
             gains = (_forecast(forecast, quantity, over_random=over_random), measured)
             rows.append([Text(str(arm.arm.k)), *(gain_text(gain, quantity, style) for gain in gains)])
-        control = "as many at random" if over_random else "everything (tends to be low)"
+        control = "as many at random" if over_random else "everything"
         title = Text(f"gain of the lowest over {control}, {UNITS[quantity]}", "bold")
         lines += [*([Text()] if lines else []), title, *small_table(header, rows)]
-    return lines
+    return [*lines, Text(f"forecast over everything: {_limit(results.pruning.anchors)}", style.quiet)]
+
+
+def _limit(anchors: int) -> str:
+    """Return what limits a gain forecast over everything: prior networks train half the epochs."""
+    return "trained half as long" if anchors else "tends to be low"
 
 
 def _forecast(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:

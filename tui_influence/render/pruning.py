@@ -198,15 +198,20 @@ def _forecasts(pruning: Pruning, style: Style) -> list[str]:
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
         return ["gain forecast: none, from so few models (or of so many groups)"]
-    tables = [forecast_gains(forecasts, quantity, style) for quantity in ("margin", "accuracy")]
+    tables = [forecast_gains(forecasts, pruning.anchors, quantity, style) for quantity in ("margin", "accuracy")]
     return [*(line for table in tables for line in _lines(table)), *_assumptions(pruning)]
 
 
 def _assumptions(pruning: Pruning) -> list[str]:
     lines = [
-        "Forecast by models that did not choose the groups, so luck is not counted as gain; they were chosen by fewer",
-        "models than there are, so the gain tends to be too low. The forecast assumes that effects add up.",
+        "What chooses the groups does not judge them, so luck is not counted as gain. Effects are taken to add up.",
     ]
+    if pruning.anchors:
+        return [
+            *lines,
+            f"Everything is what {pluralize(pruning.anchors, 'prior network')} reach, trained half the epochs: where",
+            "longer training still helps, retrainings with the same epochs gain less.",
+        ]
     if pruning.ranking.relative:
         return [
             *lines,
@@ -215,7 +220,7 @@ def _assumptions(pruning: Pruning) -> list[str]:
         ]
     return [
         *lines,
-        "Over keeping everything, it assumes that a further class is worth as much among all classes as at the sweep's",
+        "Over keeping everything, a further class is taken to be worth as much among all classes as at the sweep's",
         "alpha. It is worth less there, so this forecast is pessimistic.",
     ]
 

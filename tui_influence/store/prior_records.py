@@ -8,9 +8,24 @@ from numpy.typing import NDArray
 from tui_influence.roles import Role
 from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
-from tui_influence.store.records import DamagedRecordError, read_record
+from tui_influence.store.records import DamagedRecordError, Record, read_record
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
+
+
+@dataclass(frozen=True)
+class PriorOutputs:
+    """Outputs of the prior networks themselves on the test examples of one target.
+
+    Attributes:
+        indices: (networks,) index of each.
+        margins: (networks, n) float32, in nats.
+        predicted: (networks, n) uint16, the classes that it predicts.
+    """
+
+    indices: NDArray[np.int64]
+    margins: NDArray[np.float32]
+    predicted: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -20,11 +35,13 @@ class PriorMeasures:
     Attributes:
         mapping: (networks, K, C) float32; NaN for a class without examples.
         ablation: (networks, K, C) float32, likewise.
+        outputs: of the networks; None where only the measures are known.
         damaged: errors of records that are left out.
     """
 
     mapping: NDArray[np.float32]
     ablation: NDArray[np.float32]
+    outputs: PriorOutputs | None = None
     damaged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -38,8 +55,7 @@ def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasur
         ResultsError: this machine or its network failed.
     """
     shape = len(info.source.groups), len(info.targets[target].classes)
-    mappings: list[NDArray[np.float32]] = []
-    ablations: list[NDArray[np.float32]] = []
+    records: list[Record] = []
     damaged: list[str] = []
     for index in sorted(index for index, of in list_records(paths, Role.PRIOR) if of == target and index < info.prior):
         try:
@@ -48,16 +64,22 @@ def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasur
             damaged.append(str(error))
             continue
         where = printable(str(paths.record(Role.PRIOR, index, target)))
-        mapping, ablation = record.mapping, record.ablation
-        if mapping is None or ablation is None or not mapping.shape == ablation.shape == shape:
+        if any(measure is None or measure.shape != shape for measure in (record.mapping, record.ablation)):
             damaged.append(f"{where}: it says nothing of the run's groups and classes")
+        elif len(record.margins) != info.targets[target].test:
+            damaged.append(f"{where}: its outputs are not on the test examples of the run")
         elif record.identity != info.identity:
             damaged.append(f"{where}: it belongs to a run of another config or data")
         else:
-            mappings.append(mapping)
-            ablations.append(ablation)
+            records.append(record)
+    n = info.targets[target].test
     return PriorMeasures(
-        mapping=np.array(mappings, np.float32).reshape(-1, *shape),
-        ablation=np.array(ablations, np.float32).reshape(-1, *shape),
+        mapping=np.array([record.mapping for record in records], np.float32).reshape(-1, *shape),
+        ablation=np.array([record.ablation for record in records], np.float32).reshape(-1, *shape),
+        outputs=PriorOutputs(
+            indices=np.array([record.index for record in records], np.int64),
+            margins=np.array([record.margins for record in records], np.float32).reshape(-1, n),
+            predicted=np.array([record.predicted for record in records], np.uint16).reshape(-1, n),
+        ),
         damaged=tuple(damaged),
     )

@@ -158,6 +158,7 @@ class Pruning:
         arms: in the order of the tables.
         stages: what follows their first repeats.
         shape: side in pixels, and channels, that all images are packed in: those of the sweep, or of its request.
+        anchors: prior networks that the forecast over keeping everything compares with; 0 for none.
     """
 
     sweep: str
@@ -169,6 +170,7 @@ class Pruning:
     arms: tuple[Arm, ...]
     stages: Stages
     shape: tuple[int, int]
+    anchors: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -261,6 +263,7 @@ def arms_from_json(values: Any, where: str) -> Pruning:
             arms=tuple(_arm(table(arm)) for arm in array(values["arms"])),
             stages=_stages(table(values["stages"])),
             shape=(count(side), count(channels)),
+            anchors=count(values.get("anchors", 0)),  # older versions had none
         )
         _check(pruning)
     except (KeyError, TypeError, ValueError) as error:

@@ -80,7 +80,8 @@ def reading(*, images: bool = True) -> RunSnapshot:
     names = ("p0.png", " p1", "p2\n", "+p3", "p4", "p5", "p6 ", "p7")
     examples = Examples(LABELS, np.arange(len(LABELS)) % 2 == 0, names)
     info = make_info(source=source, targets=[target], models=models)
-    prior = PriorMeasures(*np.zeros((2, 0, len(info.source.groups), len(target.classes)), np.float32))
+    measure = np.zeros((0, len(info.source.groups), len(target.classes)), np.float32)
+    prior = PriorMeasures(measure, measure)
     return RunSnapshot(
         Paths(Path("results/small")), info, 0, examples, outputs, outputs, prior, {role: frozenset() for role in Role}
     )

@@ -36,6 +36,7 @@ from tui_influence.roles import BASELINES, ArmKind
 from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.heartbeat import State
 from tui_influence.store.examples import Examples
+from tui_influence.store.prior_records import PriorMeasures, PriorOutputs
 from tui_influence.store.pruning_plan import Stages, write_arms
 from tui_influence.store.run_info import IMPORTED, SourceInfo, TargetInfo, read_run_info, write_run_info
 
@@ -47,7 +48,7 @@ MINE = ClassList(ArmKind.DROP, ("class 03",), "mine.txt")
 @pytest.fixture(scope="module")
 def two_targets(tmp_path_factory):
     """A sweep whose groups help `digits` and hurt `opposite` as much."""
-    return make_run(tmp_path_factory.mktemp("sweep") / "run", targets=("digits", "opposite"), models=40)
+    return make_run(tmp_path_factory.mktemp("sweep") / "run", targets=("digits", "opposite"), models=60)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_plan_keeps_the_ranking_of_the_estimate_half(two_targets, estimator, o
         expected = [getattr(ranked[k], name) for k in range(GROUPS)]
         assert getattr(used, name) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert (used.targets, used.estimator, used.output) == ({"opposite": 2.0}, estimator, output)
-    assert (used.models, used.relative, used.design) == (40, False, "fixed alpha=0.5")
+    assert (used.models, used.relative, used.design) == (60, False, "fixed alpha=0.5")
 
 
 def test_a_group_of_unknown_influence_has_none_in_the_plan(tmp_path):
@@ -122,10 +123,41 @@ def test_a_plan_predicts_margin_and_accuracy_for_every_number_that_may_be_droppe
     assert (made.sweep, made.identity, made.seed) == (info.name, info.identity, info.seed)
 
 
+def test_prior_networks_of_every_target_anchor_the_forecast(two_targets):
+    info = read_run_info(two_targets.root)
+    snapshots = [read_snapshot(two_targets, info, name) for name in ("digits", "opposite")]
+    examples = snapshots[0].examples
+    n, rng = len(examples.labels), np.random.default_rng(0)
+    measure = np.zeros((3, GROUPS, 3), np.float32)
+    priors = [
+        PriorOutputs(
+            np.array(indices),
+            rng.normal(size=(3, n)).astype(np.float32),
+            rng.integers(0, 3, (3, n)).astype(np.uint16),
+        )
+        for indices in ([0, 1, 3], [1, 2, 3])
+    ]
+    outputs = [
+        TargetOutputs(name, snapshot.examples, snapshot.outputs, PriorMeasures(measure, measure, prior))
+        for name, snapshot, prior in zip(("digits", "opposite"), snapshots, priors, strict=True)
+    ]
+    mix = TargetMix.from_outputs(outputs, {"digits": 3.0, "opposite": 1.0})
+    half = examples.estimate
+    margins = (
+        priors[0].margins[1:][:, half].mean(axis=1) * 0.75 + priors[1].margins[[0, 2]][:, half].mean(axis=1) * 0.25
+    )
+    np.testing.assert_allclose(mix.anchors(OutputKind.MARGIN), margins, rtol=1e-6)
+    correct = [(prior.predicted == examples.labels)[:, half].mean(axis=1) for prior in priors]
+    expected = correct[0][1:] * 0.75 + correct[1][[0, 2]] * 0.25
+    np.testing.assert_allclose(mix.anchors(OutputKind.CORRECT), expected)
+    without = replace(outputs[1], prior=None)
+    assert TargetMix.from_outputs([outputs[0], without], {"digits": 1.0, "opposite": 1.0}).anchors("margin") is None
+
+
 def test_of_very_many_numbers_some_are_predicted_and_those_asked_for_among_them(tmp_path):
-    paths = make_run(tmp_path / "run", models=40, groups=403, pictures=False)
+    paths = make_run(tmp_path / "run", models=270, planned=270, groups=243, pictures=False)
     found = [one.k for one in rank_for_pruning(paths, read_run_info(paths.root), PLAIN, [2, 77]).forecast]
-    assert {1, 2, 77, 401} <= set(found)
+    assert {1, 2, 77, 241} <= set(found)
     assert 200 <= len(found) <= 202
     assert found == sorted(found)
     assert max(np.diff(found)) <= 3
@@ -496,7 +528,7 @@ def test_a_mix_is_the_weighted_mean_over_the_models_that_have_every_target(two_t
     ]
     shorter = replace(sides[1], outputs=_without(sides[1].outputs, [4, 9]))
     mixture = TargetMix.from_outputs([sides[0], shorter], {"digits": 3.0, "opposite": 1.0})
-    rows = [index for index in range(40) if index not in (4, 9)]
+    rows = [index for index in range(60) if index not in (4, 9)]
     assert mixture.indices.tolist() == rows
     assert mixture.weights == (0.75, 0.25)
     assert np.array_equal(mixture.masks, sides[0].outputs.masks[rows])
@@ -522,7 +554,7 @@ def test_models_that_share_a_seed_are_a_cluster_of_a_mix(two_targets):
     reading = read_snapshot(two_targets, read_run_info(two_targets.root), "digits")
     paired = replace(reading.outputs, clusters=reading.outputs.indices // 2)
     mixture = TargetMix.from_outputs([TargetOutputs("digits", reading.examples, paired)], {"digits": 1.0})
-    assert mixture.clusters.tolist() == [index // 2 for index in range(40)]
+    assert mixture.clusters.tolist() == [index // 2 for index in range(60)]
 
 
 def test_equal_mixes_have_equal_words():

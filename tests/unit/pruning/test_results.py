@@ -228,8 +228,8 @@ def test_before_training_the_largest_gain_that_is_told_from_zero_is_recommended(
     assert predicted_best(replace(pruning, forecast=forecast)).k == 5
     unsure = tuple(replace(found, margin=(0.1, -0.1, 0.3)) for found in forecast)
     assert predicted_best(replace(pruning, forecast=unsure)).k is None
-    relative = replace(pruning, ranking=replace(pruning.ranking, relative=True))
-    assert predicted_best(replace(relative, forecast=forecast)).k is None
+    relative = tuple(replace(found, margin=None, accuracy=None) for found in forecast)
+    assert predicted_best(replace(pruning, forecast=relative)).k is None
 
 
 def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):

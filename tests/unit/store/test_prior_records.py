@@ -32,6 +32,8 @@ def test_networks_are_in_the_order_of_their_rows(paths, info):
     assert len(measures) == 3
     assert measures.mapping[:, 0, 0].tolist() == [0, 1, 2]
     assert measures.ablation[:, 0, 0].tolist() == [0, -1, -2]
+    assert measures.outputs.indices.tolist() == [0, 1, 2]
+    assert measures.outputs.margins.shape == measures.outputs.predicted.shape == (3, info.targets[0].test)
     assert measures.damaged == ()
 
 
@@ -47,6 +49,7 @@ def test_a_run_without_any_has_none(paths, info):
         ({"mapping": None}, "says nothing of"),
         ({"ablation": np.zeros((2, 2), np.float32)}, "says nothing of"),
         ({"identity": "another"}, "another config or data"),
+        ({"margins": np.zeros(1, np.float16), "predicted": np.zeros(1, np.uint16)}, "not on the test examples"),
     ],
 )
 def test_a_record_that_does_not_fit_is_left_out(paths, info, changes, reason):

@@ -373,7 +373,7 @@ class PruneScreen(QueryScreen):
             if planned:
                 lines += [Text(), recommendation_line(preview.recommendation, state.style, "forecast")]
             if forecasts:
-                lines += forecast_gains(forecasts, self._quantity, state.style)
+                lines += forecast_gains(forecasts, preview.pruning.anchors, self._quantity, state.style)
         self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _proposal_lines(self, width: int) -> list[Text]:
