@@ -179,6 +179,7 @@ def _record(row: Row, target: int, outcome: Outcome, info: RunInfo, numerics: st
         nearest=None if outcome.nearest is None else outcome.nearest.astype(np.uint16),
         mapping=outcome.mapping,
         ablation=outcome.ablation,
+        class_features=outcome.class_features,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the prior networks of a run say about each group and target class, read from their records."""
+"""What the prior networks of a run say about each group and target class, and their features, read from records."""
 
 from dataclasses import dataclass
 
@@ -46,6 +46,26 @@ class PriorMeasures:
 
     def __len__(self) -> int:
         return len(self.mapping)
+
+
+def read_class_features(paths: Paths, info: RunInfo) -> list[NDArray[np.float32]]:
+    """Return the mean features of the source classes, (K, d), in every prior network that has recorded any.
+
+    Damaged records and those of other runs are left out.
+
+    Raises:
+        ResultsError: this machine or its network failed.
+    """
+    features: list[NDArray[np.float32]] = []
+    for index in sorted(index for index, of in list_records(paths, Role.PRIOR) if of == 0 and index < info.prior):
+        try:
+            record = read_record(paths, Role.PRIOR, index, 0)
+        except DamagedRecordError:
+            continue
+        means = record.class_features
+        if means is not None and len(means) == len(info.source.groups) and record.identity == info.identity:
+            features.append(means)
+    return features
 
 
 def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasures:

@@ -2,8 +2,9 @@
 
 A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, or float32 where `run.json` says so,
 `predicted` (n,) uint16, for baselines also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and
-`ablation` (K, C) float32, and one metadata entry `tinfl`, JSON with the rest. Nothing in it depends on when or where
-the model was trained, so that training a row again gives the same bytes. The digest covers every value.
+`ablation` (K, C) float32 and, for the first target, `class_features` (S, d) float32, and one metadata entry `tinfl`, JSON
+with the rest. Nothing in it depends on when or where the model was trained, so that training a row again gives the same
+bytes. The digest covers every value.
 """
 
 import hashlib
@@ -68,6 +69,8 @@ class Record:
             of the estimate half; NaN for a class without examples; only of prior networks.
         ablation: (K, C) float32, by how much the margins of a linear probe on the source network's outputs fall without
             those of the group, in nats; likewise.
+        class_features: (S, d) float32, mean feature of each source class; NaN for a class without images; only of prior
+            networks, for the first target. Older versions wrote none.
     """
 
     role: Role
@@ -85,6 +88,7 @@ class Record:
     nearest: NDArray[np.uint16] | None = None
     mapping: NDArray[np.float32] | None = None
     ablation: NDArray[np.float32] | None = None
+    class_features: NDArray[np.float32] | None = None
 
 
 def as_margins(margins: NDArray[np.floating[Any]], margin_type: str = "float16") -> Margins:
@@ -121,6 +125,7 @@ def encode(record: Record) -> bytes:
         "nearest": record.nearest,
         "mapping": record.mapping,
         "ablation": record.ablation,
+        "class_features": record.class_features,
     }
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items() if tensor is not None}
     return save_tensors(contiguous, metadata={"tinfl": json.dumps(header, sort_keys=True)})
@@ -154,6 +159,7 @@ def decode(content: bytes) -> Record:
             nearest=_array(tensors["nearest"], np.uint16) if "nearest" in tensors else None,
             mapping=_measures(tensors["mapping"]) if "mapping" in tensors else None,
             ablation=_measures(tensors["ablation"]) if "ablation" in tensors else None,
+            class_features=_measures(tensors["class_features"]) if "class_features" in tensors else None,
         )
         sound = digest == _digest(_header(record), record)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, ImportError, OverflowError) as error:
@@ -214,7 +220,7 @@ def _header(record: Record) -> dict[str, Any]:
 def _digest(header: dict[str, Any], record: Record) -> str:
     digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
     arrays = (record.mask, record.margins, record.predicted, record.mapped, record.nearest)
-    for array in (*arrays, record.mapping, record.ablation):
+    for array in (*arrays, record.mapping, record.ablation, record.class_features):
         if array is None:
             continue
         digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -20,7 +20,14 @@ from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import catching_out_of_memory
 from tui_influence.training.prior import ablate_source, group_shares, map_to_source
 from tui_influence.training.sgd import Recipe, fit
-from tui_influence.training.transfer import features, finetune, fit_linear_probe, nearest_source_classes, to_outcome
+from tui_influence.training.transfer import (
+    class_features,
+    features,
+    finetune,
+    fit_linear_probe,
+    nearest_source_classes,
+    to_outcome,
+)
 from tui_influence.training.types import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
@@ -107,7 +114,8 @@ class Trainer:
             catching_out_of_memory("training"),
         ):
             metrics = self._pretrain(indices, seed, self._train.source_steps(len(indices), is_prior=is_prior))
-            mapped = self._map_classes(batch) if map_classes or is_prior else []
+            means = self._class_features(batch) if map_classes or is_prior else None
+            mapped = [] if means is None else self._map_classes(means, batch)
             measures = self._measure_groups(batch) if is_prior else []
             outcomes = self._transfer(metrics, seed, batch)
         if mapped:
@@ -120,13 +128,19 @@ class Trainer:
                 replace(outcome, mapping=mapping, ablation=ablation)
                 for outcome, (mapping, ablation) in zip(outcomes, measures, strict=True)
             ]
+        if is_prior and means is not None:  # they are of the source: once a model
+            outcomes[0] = replace(outcomes[0], class_features=means.cpu().numpy())
         return outcomes
 
-    def _map_classes(self, batch: int) -> list[tuple[Labels, Labels]]:
+    def _class_features(self, batch: int) -> Tensor:
+        """(S, d) mean feature of each source class."""
+        return class_features(self._body, self._source, self._network[1], self._numerics, batch)
+
+    def _map_classes(self, means: Tensor, batch: int) -> list[tuple[Labels, Labels]]:
         """(n,) source class by the source network's head, and by its features, for each target's test images."""
         tests = [test for _, test in self._images]
         labels = [self._source_logits(test, batch).argmax(1).cpu().numpy() for test in tests]
-        nearest = nearest_source_classes(self._body, self._source, tests, self._numerics, batch)
+        nearest = nearest_source_classes(self._body, means, tests, self._numerics, batch)
         return list(zip(labels, nearest, strict=True))
 
     def _measure_groups(self, batch: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -83,13 +83,11 @@ _MAX_IMAGES_PER_MEAN = 100
 """Source images that the mean feature of a class is computed from, at most."""
 
 
-def nearest_source_classes(
-    body: nn.Module, source: DeviceImages, tests: list[DeviceImages], numerics: Numerics, batch: int
-) -> list[Labels]:
-    """Return the source class whose mean feature is nearest (Euclidean) to each test image's, (n,) for each target."""
+def class_features(body: nn.Module, source: DeviceImages, classes: int, numerics: Numerics, batch: int) -> Tensor:
+    """Return the mean feature of each source class over its first images, (S, d); NaN for a class without images."""
     labels = source.labels
     order = torch.argsort(labels, stable=True)
-    counts = torch.bincount(labels)
+    counts = torch.bincount(labels, minlength=classes)
     rank = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[order]]
     sample = order[rank < _MAX_IMAGES_PER_MEAN]
     sample_images = DeviceImages(source.images[sample], labels[sample], source.mean, source.deviation)
@@ -98,7 +96,22 @@ def nearest_source_classes(
         0, sample_images.labels, sample_features
     )
     means = sums / torch.bincount(sample_images.labels, minlength=len(counts))[:, None]
-    present = torch.nonzero(counts).flatten()  # a class without images has no mean
+    return torch.where(means.isfinite(), means, torch.nan)
+
+
+def nearest_source_classes(
+    body: nn.Module, means: Tensor, tests: list[DeviceImages], numerics: Numerics, batch: int
+) -> list[Labels]:
+    """Return the source class whose mean feature is nearest (Euclidean) to each test image's, (n,) for each target.
+
+    Args:
+        body: images -> features.
+        means: (S, d) mean feature of each source class; NaN for a class without images.
+        tests: the test images of each target.
+        numerics: of the device.
+        batch: images at a time.
+    """
+    present = torch.nonzero(~means.isnan().any(1)).flatten()
     nearest: list[Labels] = []
     for test in tests:
         distances = torch.cdist(features(body, test, numerics, batch), means[present])

@@ -76,6 +76,8 @@ class Outcome:
         nearest: (n,) source class whose mean feature is nearest to each image's in that network; None unless requested.
         mapping: (K, C) of each group and target class, see `training.prior`; None except of a prior network.
         ablation: (K, C), likewise.
+        class_features: (S, d) mean feature of each source class; NaN for a class without images. None except of a prior
+            network's first target.
     """
 
     margins: NDArray[np.float32]
@@ -85,3 +87,4 @@ class Outcome:
     nearest: Labels | None = None
     mapping: NDArray[np.float32] | None = None
     ablation: NDArray[np.float32] | None = None
+    class_features: NDArray[np.float32] | None = None

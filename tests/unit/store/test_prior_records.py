@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.store.conftest import make_info, make_record
 from tui_influence.roles import Role
-from tui_influence.store.prior_records import read_prior_measures
+from tui_influence.store.prior_records import read_class_features, read_prior_measures
 from tui_influence.store.records import write_record
 
 
@@ -63,3 +63,18 @@ def test_a_record_that_does_not_fit_is_left_out(paths, info, changes, reason):
 def test_a_row_beyond_the_plan_is_not_read(paths, info):
     write_prior(paths, info, 5)
     assert len(read_prior_measures(paths, info, 0)) == 0
+
+
+def test_features_of_classes_are_those_of_undamaged_records_of_the_run(paths, info):
+    classes = len(info.source.groups)
+    for index in range(3):
+        write_prior(paths, info, index, class_features=np.full((classes, 5), index, np.float32))
+    assert [means[0, 0] for means in read_class_features(paths, info)] == [0, 1, 2]
+    write_prior(paths, info, 0)  # of an older version
+    write_prior(paths, info, 1, class_features=np.ones((classes + 1, 5), np.float32))
+    assert [means[0, 0] for means in read_class_features(paths, info)] == [2]
+    write_prior(paths, info, 2, identity="beef", class_features=np.ones((classes, 5), np.float32))
+    assert read_class_features(paths, info) == []
+    path = paths.record(Role.PRIOR, 1, 0)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read_class_features(paths, info) == []

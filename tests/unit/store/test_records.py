@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,14 +45,17 @@ def test_what_a_source_network_takes_examples_for_is_kept_where_it_was_asked_for
 def test_what_a_prior_network_says_is_kept(paths):
     measures = np.arange(12, dtype=np.float32).reshape(4, 3)
     measures[0, 1] = np.nan  # a class without examples
-    record = make_record(role=Role.PRIOR, mapping=measures, ablation=-measures)
+    features = np.linspace(-1, 1, 30, dtype=np.float32).reshape(6, 5)
+    record = make_record(role=Role.PRIOR, mapping=measures, ablation=-measures, class_features=features)
     write_record(paths, record)
     again = read_record(paths, Role.PRIOR, 3, 0)
+    np.testing.assert_array_equal(again.class_features, features)
     assert same(again, record)
     assert again.mapping is not None
     np.testing.assert_array_equal(again.mapping, measures)
-    changed = make_record(role=Role.PRIOR, mapping=measures + 1, ablation=-measures)
-    assert json.loads(header_of(encode(changed)))["digest"] != json.loads(header_of(encode(record)))["digest"]
+    for changes in ({"mapping": measures + 1}, {"class_features": features + 1}):
+        changed = replace(record, **changes)
+        assert json.loads(header_of(encode(changed)))["digest"] != json.loads(header_of(encode(record)))["digest"]
 
 
 @pytest.mark.parametrize("values", [np.full((4, 3), np.inf, np.float32), np.ones((4, 3)), np.ones(4, np.float32)])

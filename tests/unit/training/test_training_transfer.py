@@ -32,9 +32,13 @@ def test_an_image_is_nearest_to_the_class_whose_first_hundred_images_it_looks_li
     assert (labels == 0).sum() > 100 < (labels == 1).sum()
     tests = [source.matching(*images_of(3, 5, seed)) for seed in (1, 2)]
     body = nn.Flatten()
-    found = transfer.nearest_source_classes(body, source, tests, HOW, batch)
+    class_means = transfer.class_features(body, source, 5, HOW, batch)
+    found = transfer.nearest_source_classes(body, class_means, tests, HOW, batch)
     flat = source.batch(source.all_indices()).flatten(1).numpy().astype(np.float64)
     means = {label: flat[np.flatnonzero(labels == label)[:100]].mean(axis=0) for label in (0, 1, 3)}
+    assert class_means.isnan().all(1).tolist() == [False, False, True, False, True]
+    for label, mean in means.items():
+        np.testing.assert_allclose(class_means[label].numpy(), mean, rtol=1e-4)
     for test, labels_found in zip(tests, found, strict=True):
         for image, label in zip(test.batch(test.all_indices()).flatten(1).numpy(), labels_found, strict=True):
             distances = {known: np.linalg.norm(image - mean) for known, mean in means.items()}
