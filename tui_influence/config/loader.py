@@ -87,8 +87,8 @@ def config_from_json(data: dict[str, Any]) -> Config:
     """
     if not isinstance(data, dict):
         raise ResultsError("the saved config is damaged: it is no table")
-    if isinstance(data.get("design"), dict):  # a version without prior networks, or without repeats, had none
-        data = data | {"design": {"prior": 0, "heldout_repeats": 1} | data["design"]}
+    if isinstance(data.get("design"), dict):  # versions without prior networks, repeats or class clusters had none
+        data = data | {"design": {"prior": 0, "heldout_repeats": 1, "clusters": 0} | data["design"]}
     try:
         return Config.model_validate(data)
     except ValidationError:

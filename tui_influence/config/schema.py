@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from tui_influence.config.types import (
     Arch,
     Arguments,
+    ClusterCount,
     Count,
     Device,
     DirectoryPath,
@@ -47,6 +48,13 @@ EPOCHS_AND_STEPS = "epochs_and_steps"
 
 DEFAULT_EPOCHS = 8
 """Epochs of source training where a config has neither epochs nor steps."""
+CLUSTERS_WITHOUT_PRIOR = "clusters_without_prior"
+CLUSTERS_OF_OTHER_GROUPS = "clusters_of_other_groups"
+
+MIN_CLUSTERED_CLASSES, MAX_CLUSTERED_CLASSES = 101, 4096
+"""Numbers of classes for which a first stage of class clusters is the default; more classes cannot be clustered."""
+_CLUSTER_SIZE = 8
+"""Classes of a cluster, by default."""
 
 
 def is_balance_possible(kind: object, alpha: float) -> bool:
@@ -226,6 +234,13 @@ class DesignSection(Section):
         description="prior networks, in addition: on all groups, for half as long; the estimator `informed` needs them",
     )
 
+    clusters: ClusterCount | None = Field(
+        None,
+        description="clusters of similar classes that a first stage keeps or leaves out as a whole; 0: no such stage; "
+        "by default none up to 100 classes, one for 8 classes above",
+        examples=[25],
+    )
+
     @model_validator(mode="after")
     def _balanced_keeps_half(self) -> "DesignSection":
         if not is_balance_possible(self.kind, self.alpha):
@@ -236,6 +251,12 @@ class DesignSection(Section):
     def _repeats_are_among_the_heldout_models(self) -> "DesignSection":
         if not are_repeats_possible(self.heldout, self.heldout_repeats):
             raise PydanticCustomError(TOO_MANY_REPEATS, "must be at most heldout")
+        return self
+
+    @model_validator(mode="after")
+    def _clusters_have_a_prior(self) -> "DesignSection":
+        if self.clusters and not self.prior:
+            raise PydanticCustomError(CLUSTERS_WITHOUT_PRIOR, "must be 0 without prior networks")
         return self
 
     @property
@@ -426,10 +447,27 @@ class Config(Section):
             raise PydanticCustomError(SAME_NAME, "must differ from the names of the other targets")
         return self
 
+    @model_validator(mode="after")
+    def _clusters_are_of_classes(self) -> "Config":
+        if self.design.clusters and self.source.groups != "class":
+            raise PydanticCustomError(CLUSTERS_OF_OTHER_GROUPS, "must be 0 where the groups are not the classes")
+        return self
+
     @property
     def n_prior(self) -> int:
         """Number of prior networks: none where the groups are single images, of which no network says anything."""
         return 0 if self.source.groups == "example" else self.design.prior
+
+    def n_clusters(self, classes: int) -> int:
+        """Return the number of class clusters of the first stage; 0 if there is no such stage.
+
+        Args:
+            classes: of the source.
+        """
+        if self.design.clusters is not None:
+            return self.design.clusters
+        is_default = MIN_CLUSTERED_CLASSES <= classes <= MAX_CLUSTERED_CLASSES
+        return round(classes / _CLUSTER_SIZE) if is_default and self.n_prior and self.source.groups == "class" else 0
 
     @property
     def n_models(self) -> int:

@@ -33,6 +33,9 @@ _RESERVED_SHORT_OPTIONS = ("-a", "-J", "-o", "-W")
 _WORD = re.compile(r"[\w.,:@/=-]{1,200}", re.ASCII)
 _GROUP_UNITS = ("class", "example")
 
+MIN_CLUSTERS = 4
+"""Fewest clusters of classes of a first stage: a mask and its complement keep two or more each."""
+
 
 @dataclass(frozen=True)
 class Recommended:
@@ -82,7 +85,18 @@ def _path(value: str) -> str:
 def _groups(value: str) -> str:
     if value in _GROUP_UNITS or value.lower().endswith(".csv"):
         return _path(value)
-    raise value_error('must be "class", "example", or a path that ends in .csv')
+    options = 'must be "class", "example", or a path that ends in .csv'
+    if value == "clusters":
+        raise value_error(
+            f'{options}; for clusters of similar classes, leave groups = "class" and set [design] clusters'
+        )
+    raise value_error(options)
+
+
+def _cluster_count(value: int) -> int:
+    if 0 < value < MIN_CLUSTERS:
+        raise value_error(f"must be at least {MIN_CLUSTERS}, or 0 for none")
+    return value
 
 
 def _device(value: str) -> str:
@@ -204,5 +218,8 @@ Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
 
 Count = Annotated[int, Field(le=10**9)]
 """A number of things, with a limit that only a typing error exceeds."""
+
+ClusterCount = Annotated[int, Field(ge=0, le=10**9), AfterValidator(_cluster_count)]
+"""A number of clusters of classes, or none."""
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]

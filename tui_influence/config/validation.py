@@ -36,6 +36,8 @@ from tui_influence.config.messages import (
 from tui_influence.config.positions import Node
 from tui_influence.config.schema import (
     BALANCED_ALPHA,
+    CLUSTERS_OF_OTHER_GROUPS,
+    CLUSTERS_WITHOUT_PRIOR,
     EPOCHS_AND_STEPS,
     SAME_NAME,
     TOO_MANY_REPEATS,
@@ -48,6 +50,16 @@ from tui_influence.config.schema import (
 from tui_influence.text import printable
 
 TablePath = tuple[str | int, ...]
+
+_CROSS_CHECKS = (
+    BALANCED_ALPHA,
+    EPOCHS_AND_STEPS,
+    SAME_NAME,
+    TOO_MANY_REPEATS,
+    CLUSTERS_WITHOUT_PRIOR,
+    CLUSTERS_OF_OTHER_GROUPS,
+)
+"""Types of errors about several keys, which a function each reports."""
 
 FALLBACK_KIND = "folder"
 """The kind that a section of unknown kind is checked as; only problems with keys of every kind are reported then."""
@@ -228,6 +240,7 @@ def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[P
     _check_balance(document, invalid_paths)
     _check_repeats(document, invalid_paths)
     _check_duration(document)
+    _check_clusters(document, invalid_paths)
     _check_target_names(document, invalid_paths)
     return document.problems
 
@@ -242,7 +255,7 @@ def _check_values(document: Document, tables_of_unknown_kind: set[TablePath]) ->
         return set()
     invalid_paths: set[TablePath] = set()
     for details in errors[: 10 * MAX_PROBLEMS]:
-        if details["type"] in (BALANCED_ALPHA, EPOCHS_AND_STEPS, SAME_NAME, TOO_MANY_REPEATS):
+        if details["type"] in _CROSS_CHECKS:
             continue
         table, key_steps = _split_location(details["loc"])
         section = ".".join(str(step) for step in table if isinstance(step, str))
@@ -353,6 +366,28 @@ def _check_duration(document: Document) -> None:
             "train.epochs and train.steps both say how long a model is trained; only one of them may be given",
             ["train", "steps"],
             "leave out epochs to train every model for so many steps, or steps to train it for so many epochs",
+        )
+
+
+def _check_clusters(document: Document, invalid_paths: set[TablePath]) -> None:
+    design, source = document.data.get("design"), document.data.get("source")
+    if not isinstance(design, dict) or not design.get("clusters") or ("design", "clusters") in invalid_paths:
+        return
+    path = ["design", "clusters"]
+    if design.get("prior") == 0 and ("design", "prior") not in invalid_paths:
+        document.add(
+            "design.clusters needs prior networks, by whose features classes are clustered, and design.prior is 0",
+            path,
+            "set prior to 1 or more (8 by default), or clusters to 0",
+            at_value=True,
+        )
+    groups = source.get("groups", "class") if isinstance(source, dict) else "class"
+    if groups != "class" and ("source", "groups") not in invalid_paths:
+        document.add(
+            f"design.clusters are clusters of classes, and source.groups is {format_value(groups)}",
+            path,
+            'set groups to "class", or clusters to 0',
+            at_value=True,
         )
 
 

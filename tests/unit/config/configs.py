@@ -57,6 +57,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "exclude": _paths,
     "arguments": _arguments, "models": _counts, "heldout": st.integers(0, 9), "prior": st.integers(0, 9),
     "heldout_repeats": st.integers(1, 9),
+    "clusters": st.sampled_from([0, 4, 25]),
     "alpha": st.floats(0.01, 0.99),
     "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts,
     "steps": _counts, "batch_size": st.integers(2, 9),
@@ -98,6 +99,8 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         found["design"].pop("alpha", None)
     if not are_repeats_possible(found["design"].get("heldout", 0), found["design"].get("heldout_repeats", 1)):
         found["design"].pop("heldout_repeats")
+    if not found["design"].get("prior") or found["source"].get("groups", "class") != "class":
+        found["design"].pop("clusters", None)
     return found
 
 

@@ -55,6 +55,28 @@ def test_a_run_of_a_version_without_repeats_has_none() -> None:
     assert config_from_json(saved).design.heldout_repeats == 1
 
 
+def test_a_run_of_a_version_without_class_clusters_has_none() -> None:
+    saved = config_to_json(parse_config(VALID, "a.toml"))
+    assert config_from_json(saved).n_clusters(200) == 25
+    del saved["design"]["clusters"]
+    assert config_from_json(saved).n_clusters(200) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "classes", "clusters"),
+    [("", 100, 0), ("", 101, 13), ("", 200, 25), ("", 5000, 0), ("prior = 0", 200, 0), ("clusters = 9", 36, 9),
+     ("clusters = 0", 200, 0)],
+)  # fmt: skip
+def test_hundreds_of_classes_are_clustered_by_eights(line: str, classes: int, clusters: int) -> None:
+    assert parse_config(VALID + line, "a.toml").n_clusters(classes) == clusters
+
+
+@pytest.mark.parametrize("groups", ["example", "parts.csv"])
+def test_other_groups_are_never_clustered(groups: str) -> None:
+    text = VALID.replace("[[target]]", f'groups = "{groups}"\n\n[[target]]')
+    assert parse_config(text, "a.toml").n_clusters(200) == 0
+
+
 @settings(max_examples=60, deadline=None)
 @given(configs())
 def test_a_config_survives_being_written_as_toml(config: Config) -> None:

@@ -171,6 +171,32 @@ def test_repeats_of_the_wrong_type_are_reported_once() -> None:
     assert problem.message == 'design.heldout_repeats must be an integer, not the text "4"'
 
 
+def test_clusters_of_classes_need_prior_networks() -> None:
+    clusters, epochs = problems(VALID + "prior = 0\nclusters = 25\n[train]\nepochs = 0")
+    assert clusters.message.startswith("design.clusters needs prior networks")
+    assert clusters.hint == "set prior to 1 or more (8 by default), or clusters to 0"
+    assert (clusters.line, clusters.column) == (13, 12)
+    assert epochs.key == "train.epochs"
+
+
+@pytest.mark.parametrize("groups", ["example", "parts.csv"])
+def test_clusters_are_of_classes_alone(groups: str) -> None:
+    problem = only(VALID.replace("[[target]]", f'groups = "{groups}"\n\n[[target]]') + "clusters = 25")
+    assert problem.message == f'design.clusters are clusters of classes, and source.groups is "{groups}"'
+    assert problem.hint == 'set groups to "class", or clusters to 0'
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_fewer_than_four_clusters_are_none_at_all(count: int) -> None:
+    problem = only(VALID + f"clusters = {count}")
+    assert problem.message == f"design.clusters must be at least 4, or 0 for none (got {count})"
+
+
+def test_groups_that_are_clusters_are_a_setting_of_the_design() -> None:
+    problem = only(VALID.replace("[[target]]", 'groups = "clusters"\n\n[[target]]'))
+    assert 'leave groups = "class" and set [design] clusters' in problem.message
+
+
 NAMES = [
     ("[train]\nepoch = 1", 'unknown key "epoch" in [train]', "did you mean epochs?"),
     ("[train]\nbatchsize = 2", 'unknown key "batchsize" in [train]', "did you mean batch_size?"),
@@ -197,7 +223,7 @@ NAMES = [
     (
         '"\\u001b[31m" = 1',
         'unknown key "\\x1b[31m" in [design]',
-        "[design] has models, kind, alpha, heldout, heldout_repeats, prior",
+        "[design] has models, kind, alpha, heldout, heldout_repeats, prior, clusters",
     ),
 ]
 
