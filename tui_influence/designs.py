@@ -17,6 +17,7 @@ There are three kinds:
 
 from dataclasses import dataclass
 from math import comb
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,15 +107,22 @@ class Design:
             return comb(self.groups, self.mask_size)
         return (1 << self.groups) - 2 - self.groups  # not: none, all, a single one
 
-    def row(self, role: Role, index: int) -> Row:
-        """Return row `index` of `role`; a row of `prior` has every group."""
+    def row(self, role: Role, index: int, start: int = 0) -> Row:
+        """Return row `index` of `role`; a row of `prior` has every group.
+
+        Args:
+            role: of the row.
+            index: of the row.
+            start: row that gets the first mask of the design; even, so that pairs stay whole. Seeds depend on `index`.
+        """
         if role is Role.PRIOR:
             return Row(role, index, np.ones(self.groups, dtype=bool), self._seed(role, index), index)
         if self.kind == "balanced" and role is Role.ESTIMATE:
             pair, second = divmod(index, 2)
-            mask = self._balanced_mask(pair)
+            mask = self._balanced_mask(pair - start // 2)
             return Row(role, index, ~mask if second else mask, self._seed(role, pair), pair)
-        rng = self._rng(role, index // self.heldout_repeats if role is Role.HELDOUT else index)
+        number = index // self.heldout_repeats if role is Role.HELDOUT else index
+        rng = self._rng(role, number - start)
         mask = _fixed_mask(rng, self.groups, self.mask_size) if self.kind == "fixed" else self._bernoulli_mask(rng)
         return Row(role, index, mask, self._seed(role, index), index)
 
@@ -182,14 +190,28 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     return design
 
 
-def schedule(design: Design, models: int, heldout: int, prior: int = 0) -> list[Row]:
+class RowSource(Protocol):
+    """Whatever draws the rows of a sweep."""
+
+    def row(self, role: Role, index: int) -> Row:
+        """Return row `index` of `role`."""
+
+
+def schedule(design: RowSource, models: int, heldout: int, prior: int = 0, planned: int | None = None) -> list[Row]:
     """Return all rows of a sweep in training order: the prior first, and held-out rows spread evenly among the others.
 
     So there is a ranking from the first minutes on, and the influences of a run that is stopped early can be checked.
+
+    Args:
+        design: that draws the rows.
+        models: rows of the `estimate` role.
+        heldout: rows of the `heldout` role.
+        prior: rows of the `prior` role.
+        planned: stop after so many rows of the `estimate` role: the beginning of the whole plan.
     """
-    rows = design.rows(Role.PRIOR, prior)
+    rows = [design.row(Role.PRIOR, index) for index in range(prior)]
     n_heldout = 0
-    for index in range(models):
+    for index in range(models if planned is None else min(planned, models)):
         rows.append(design.row(Role.ESTIMATE, index))
         while n_heldout < (index + 1) * heldout // models:
             rows.append(design.row(Role.HELDOUT, n_heldout))
