@@ -84,6 +84,7 @@ class Session:
         host: Host,
         *,
         has_succeeded: bool = False,
+        planned: int = 0,
     ) -> None:
         """Prepare to train.
 
@@ -95,11 +96,12 @@ class Session:
             events: the run's event log.
             host: the supervisor.
             has_succeeded: whether models of this run, other than those in the queue, have been finished before.
+            planned: models of the whole run, if more rows will follow from the records of those in the queue.
         """
         self.state = State.PREPARING
         self.failure: TinflError | None = None
         self.queue, self.pool, self.statistics = queue, pool, ModelStatistics(workers=0)
-        self._devices, self._compute = devices, compute
+        self._devices, self._compute, self._planned = devices, compute, planned
         self._events, self._host = events, host
         self._tuners: dict[str, WorkerTuner] = {}
         self._breakers: dict[str, Breaker] = {}
@@ -114,7 +116,7 @@ class Session:
         """Keep the workers busy until the queue is done, or must stop."""
         queue, compute = self.queue, self._compute
         self._has_rows_left()  # a finished plan may have been extended
-        devices = self._devices[: len(queue)]
+        devices = self._devices[: self.total - queue.done - queue.failed] if len(queue) else []
         limits = {device: max_workers(device, compute) for device in set(devices)}
         self._tuners = {device: WorkerTuner(limit) for device, limit in limits.items() if limit > 1}
         self._breakers = {
@@ -153,6 +155,11 @@ class Session:
         else:
             self.state = State.DONE_WITH_FAILURES if queue.failed else State.DONE
 
+    @property
+    def total(self) -> int:
+        """Models of the run, those included that no row is planned for yet."""
+        return max(self.queue.total, self._planned)
+
     def pauses(self) -> str:
         """Describe the devices that are paused or on trial, for how long and why; empty if there are none."""
         now = time.monotonic()
@@ -179,7 +186,7 @@ class Session:
     def eta(self) -> tuple[float, float, float] | None:
         """Estimate the seconds until the queue is done; see `ModelStatistics.eta`."""
         in_training = [worker.seconds for worker in self.pool if worker.seconds is not None]
-        estimate = self.statistics.eta(self.queue.total - self.queue.done - self.queue.failed, in_training)
+        estimate = self.statistics.eta(self.total - self.queue.done - self.queue.failed, in_training)
         rests = [breaker.remaining_pause(time.monotonic()) for breaker in self._breakers.values()]
         rest = min(rests, default=0.0)  # while any device trains, it also trains the models of paused ones
         return None if estimate is None else (estimate[0] + rest, estimate[1] + rest, estimate[2] + rest)

@@ -20,7 +20,15 @@ def run_session(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "time", clock)
 
     def run(
-        script, devices=("cpu", "cpu"), host=None, models=MODELS, deadline=20.0, deaf=(), diverged=(), past_times=()
+        script,
+        devices=("cpu", "cpu"),
+        host=None,
+        models=MODELS,
+        deadline=20.0,
+        deaf=(),
+        diverged=(),
+        past_times=(),
+        planned=0,
     ) -> Session:
         paths = Paths(tmp_path)
         rows = schedule(Design("fixed", 0.5, 6, 0), models, 0)
@@ -28,7 +36,7 @@ def run_session(tmp_path, monkeypatch):
         events = EventLog(paths.events)
         pool = ScriptedPool(paths, script, clock, deaf=deaf)
         queue = RowQueue(paths, rows, 1, 3, diverged)
-        session = Session(queue, pool, list(devices), compute, events, host or QuietHost())
+        session = Session(queue, pool, list(devices), compute, events, host or QuietHost(), planned=planned)
         for model in past_times:
             session.statistics.add_time(*model)
         run.session = session

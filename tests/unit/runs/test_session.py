@@ -3,6 +3,8 @@
 import gc
 import tracemalloc
 
+import pytest
+
 from tests.unit.runs import scripted_session
 from tests.unit.runs.scripted_session import MODELS, OUT_OF_MEMORY, QuietHost, done_in, fail_with, good, names
 from tests.unit.store.conftest import make_record
@@ -95,6 +97,29 @@ def test_an_extended_plan_is_trained_by_the_same_workers(run_session):
     session = run_session(good, host=QuietHost(further=[further]))
     assert (session.state, session.queue.done, session.queue.total) == (State.DONE, MODELS + 3, MODELS + 3)
     assert session.pool.started == 2
+
+
+def test_a_first_stage_of_few_rows_does_not_limit_the_workers(run_session):
+    further = [row for row in schedule(Design("fixed", 0.5, 6, 0), MODELS, 0) if row.index >= 2]
+    session = run_session(good, devices=["cpu"] * 3, models=2, host=QuietHost(further=[further]), planned=MODELS)
+    assert (session.state, session.queue.done, session.pool.started) == (State.DONE, MODELS, 3)
+
+
+def test_the_time_left_counts_models_that_no_row_is_planned_for_yet(run_session):
+    left = {}
+
+    def script(worker):
+        if worker.row and worker.row.index == 3:
+            left[planned] = run_session.session.eta()[0], run_session.session.total
+        return done_in(worker, 10.0 if worker.row else 0)
+
+    for planned in (0, 4 * MODELS):
+        run_session(script, devices=["cpu"], planned=planned)
+        for index in range(MODELS):
+            run_session.paths.record(Role.ESTIMATE, index, 0).unlink()
+    assert left[0][1] == MODELS
+    assert left[4 * MODELS][1] == 4 * MODELS
+    assert left[4 * MODELS][0] - left[0][0] == pytest.approx(10.0 * 3 * MODELS, rel=0.1)
 
 
 def test_the_plan_of_a_stopped_run_is_not_extended(run_session):
