@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from tui_influence.cluster_stage import ClusterStage
 from tui_influence.config.loader import config_from_json
 from tui_influence.datasets.cache import Cache
-from tui_influence.designs import Row, make_design, schedule
+from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, read_heartbeat
 from tui_influence.runs.record_check import check_row
+from tui_influence.staged_design import sweep_rows
+from tui_influence.store.class_clusters import read_cluster_stage
 from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_thumbnails, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
@@ -52,6 +55,7 @@ _NOUNS = {
     "thumbnails": ("set of thumbnails", "sets of thumbnails"),
     "plans": ("plan", "plans"),
     "arms": ("list of arms", "lists of arms"),
+    "clusters": ("list of class clusters", "lists of class clusters"),
     "failures": ("failure", "failures"),
     "prunings": ("pruning", "prunings"),
     "packed": ("packed dataset", "packed datasets"),
@@ -231,14 +235,16 @@ class _DirectoryCheck:
             return {}
         self._report.checked["plans"] += 1
         rows = {(row.role, row.index): row for row in plan}
-        if sum(self._info.planned_rows.values()) > len(rows):  # it is written before `run.json`, and may hold more
+        grows = pruning is not None or self._n_clusters() > 0
+        # It is written before `run.json`, and may hold more; with class clusters, run.json mentions all stages.
+        if sum(self._info.planned_rows.values()) > len(rows) and not self._n_clusters():
             self._report.damage(self._paths.plan, "it does not hold all rows that run.json mentions", self._rewrite)
             return {}
         expected = self._expected_rows(pruning)
         for key, row in expected.items():
-            written = rows.get(key, row if pruning else None)  # arms.json is written before the plan
+            written = rows.get(key, row if grows else None)  # arms.json and clusters.json are written before the plan
             if written is None or not _is_same(written, row):
-                origin = "arms.json" if pruning else "the config in run.json"
+                origin = "arms.json" if pruning else "clusters.json" if grows else "the config in run.json"
                 self._report.damage(self._paths.plan, f"row {row.index} does not follow from {origin}", self._rewrite)
                 break
         return expected or rows
@@ -252,12 +258,34 @@ class _DirectoryCheck:
             elif info.arms:
                 return {}
             else:
-                design = make_design(config_from_json(info.config).design, len(info.source.groups), info.seed)
-                rows = schedule(design, info.models, info.heldout, info.prior)
+                section = config_from_json(info.config).design
+                counts = {"models": info.models, "heldout": info.heldout}
+                clusters, groups = self._n_clusters(), len(info.source.groups)
+                stage = self._cluster_stage(clusters)
+                rows = sweep_rows(section.model_copy(update=counts), groups, info.seed, info.prior, clusters, stage)
         except TinflError as error:
             self._report.damage(self._paths.run, f"its config is invalid: {printable(str(error), 200)}", _COPY)
             return {}
         return {(row.role, row.index): row for row in rows}
+
+    def _n_clusters(self) -> int:
+        """Return the number of class clusters of a sweep; 0 if it has none or its config is invalid."""
+        if self._info.arms or self._info.is_imported:
+            return 0
+        try:
+            return config_from_json(self._info.config).n_clusters(len(self._info.source.groups))
+        except ResultsError:  # `_expected_rows` reports it
+            return 0
+
+    def _cluster_stage(self, clusters: int) -> ClusterStage | None:
+        info = self._info
+        try:
+            stage = read_cluster_stage(self._paths, info.identity, info.source.groups, clusters)
+        except ResultsError as error:
+            self._report.damage(self._paths.class_clusters, error, _COPY)
+            return None
+        self._report.checked["clusters"] += stage is not None
+        return stage
 
     def _examples(self, target: int) -> None:
         try:

@@ -10,6 +10,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
+from tui_influence.store.class_clusters import read_class_clusters
 from tui_influence.store.listing import failure_reason, list_completed, list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info
@@ -37,6 +38,7 @@ class Overview:
         failed: models that failed for good, by role.
         failures: the last of them, with reasons.
         observed_at: seconds since 1970.
+        clusters: the class clusters of the first stage, in words; empty if there are none.
     """
 
     state: State
@@ -47,6 +49,7 @@ class Overview:
     failed: dict[Role, int]
     failures: tuple[FailedModel, ...]
     observed_at: float
+    clusters: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -123,7 +126,19 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
             for index in sorted(indices)[-max_failures:]
         ),
         observed_at=time.time(),
+        clusters=_describe_clusters(paths, info),
     )
+
+
+def _describe_clusters(paths: Paths, info: RunInfo | None) -> str:
+    """Return what is known of a run's class clusters; an error of their file, which nothing here depends on."""
+    if info is None or not info.n_clusters:
+        return ""
+    try:
+        clusters = read_class_clusters(paths, info.identity, info.source.groups)
+    except ResultsError as error:
+        return str(error)
+    return clusters.reason if clusters else f"{info.n_clusters}, once the prior networks are trained"
 
 
 def _state_by_records(

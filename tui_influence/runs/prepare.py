@@ -12,14 +12,16 @@ import numpy as np
 
 from tui_influence import __version__
 from tui_influence.config.identity import compute_identity
-from tui_influence.config.loader import config_to_json
+from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
-from tui_influence.designs import Row, make_design, schedule, split_examples
+from tui_influence.designs import Row, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, reopen_datasets
 from tui_influence.runs.record_check import check_identity
+from tui_influence.staged_design import check_design, sweep_rows
+from tui_influence.store.class_clusters import read_class_clusters, read_cluster_stage
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import COPY_AGAIN, make_directory
 from tui_influence.store.paths import Paths
@@ -42,7 +44,8 @@ def prepare(
 ) -> tuple[RunInfo, list[Row]]:
     """Make or extend a results directory; calling it again changes nothing that exists.
 
-    The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning.
+    The rows are those of the config's design, or of `arms.json` where there is one: then the run is a pruning. Of a
+    sweep with class clusters, they are those that follow from `clusters.json`.
 
     Args:
         config: of the run.
@@ -70,16 +73,23 @@ def prepare(
             raise
         # Moved or gone, or not to be opened; but the cache may still hold the data that the run began with.
         data = reopen_datasets(config, previous, trusted=trusted)
-    design = make_design(config.design, len(data.groups.names), config.run.seed)
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
-    rows = pruning.rows() if pruning else schedule(design, config.design.models, config.design.heldout, config.n_prior)
+    groups = data.groups.names
+    clusters = planned_clusters(config, previous) if previous else config.n_clusters(len(groups))
+    config = config.model_copy(update={"design": config.design.model_copy(update={"clusters": clusters})})
+    check_design(config.design, len(groups), config.run.seed, clusters)
     identity = compute_identity(config, data.fingerprints(config))
     if previous and previous.identity != identity:
         raise ConfigError(
             f"{paths.root}: the training data changed since this run was started: {_changes(previous, data)}"
         )
     check_identity(paths, identity)
+    if pruning:
+        rows = pruning.rows()
+    else:
+        stage = read_cluster_stage(paths, identity, groups, clusters)
+        rows = sweep_rows(config.design, len(groups), config.run.seed, config.n_prior, clusters, stage)
     if previous:
         _check_description(paths, previous, config, data)
         info = previous
@@ -120,12 +130,45 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
 
 
 def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
-    """Write a plan with further rows at its end; return the run's new description."""
+    """Write a plan with further rows at its end; return the run's new description.
+
+    Its numbers of models never fall: those of a plan that grows in stages are of all stages from the start.
+    """
     write_plan(paths, rows)
     count = Counter(row.role for row in rows)
-    info = replace(info, models=count[Role.ESTIMATE], heldout=count[Role.HELDOUT], arms=count[Role.ARM])
+    info = replace(
+        info,
+        models=max(info.models, count[Role.ESTIMATE]),
+        heldout=max(info.heldout, count[Role.HELDOUT]),
+        arms=count[Role.ARM],
+    )
     write_run_info(paths, info)
     return info
+
+
+def growth_reason(paths: Paths, info: RunInfo) -> dict[str, str]:
+    """Return the field `reason` of the event that a plan has grown, where there is one.
+
+    Raises:
+        ResultsError: `clusters.json` cannot be read.
+    """
+    clusters = read_class_clusters(paths, info.identity, info.source.groups) if info.n_clusters else None
+    return {"reason": clusters.reason} if clusters else {}
+
+
+def planned_clusters(config: Config, info: RunInfo) -> int:
+    """Return the number of class clusters of the run that a config continues.
+
+    Raises:
+        ConfigError: the config has another number.
+    """
+    planned = config_from_json(info.config).n_clusters(len(info.source.groups))
+    if config.design.clusters not in (None, planned):
+        raise ConfigError(
+            f"the run was planned with [design] clusters = {planned}, not {config.design.clusters}: change it back, or "
+            "choose another [run] output"
+        )
+    return planned
 
 
 def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:

@@ -9,6 +9,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.runs.devices import with_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
+from tui_influence.runs.prepare import planned_clusters
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info, refuse_if_imported
@@ -47,6 +48,7 @@ def check_against_results(config: Config, root: Path) -> str:
         )
         error.details = tuple(changes)
         raise error
+    planned_clusters(config, info)
     planned = (info.models, info.heldout, info.prior)
     rows = (config.design.models, config.design.heldout, config.n_prior)
     if any(count < before for count, before in zip(rows, planned, strict=True)):

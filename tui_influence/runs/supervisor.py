@@ -20,7 +20,14 @@ from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, stop_
 from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import extend_arms, extend_plan_file, package_versions, prepare, version_warnings
+from tui_influence.runs.prepare import (
+    extend_arms,
+    extend_plan_file,
+    growth_reason,
+    package_versions,
+    prepare,
+    version_warnings,
+)
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.resources import ResourceMonitor
 from tui_influence.runs.row_queue import RowQueue, forget_failures
@@ -202,7 +209,8 @@ class _Supervisor:
         if new:
             self._info = extend_plan_file(self._paths, self._info, rows)
             self._planned.update((row.role, row.index) for row in new)
-            self._events.write("grown", rows=len(new), total=len(rows))
+            reason = growth_reason(self._paths, self._info)
+            self._events.write("grown", rows=len(new), total=len(rows), **reason)
         return new
 
     def _prepare(self) -> list[Row]:
@@ -235,7 +243,8 @@ class _Supervisor:
         self._planned = {(row.role, row.index) for row in rows}
         queue = RowQueue(self._paths, rows, len(self._info.targets), compute.attempts, self._diverged)
         self._events.write("prepared", total=queue.total, done=queue.done, failed=queue.failed)
-        self._session = Session(queue, self._pool, self._devices, compute, self._events, self)
+        planned = sum(self._info.planned_rows.values())
+        self._session = Session(queue, self._pool, self._devices, compute, self._events, self, planned=planned)
         groups = {(row.role.value, row.index): int(row.mask.sum()) for row in rows}
         self._session.statistics.add_past_times((event for event, _ in read_events(self._paths.events)), groups)
         self._session.run()
@@ -260,7 +269,7 @@ class _Supervisor:
             state=State.FAILED if self._failure else self._session.state,
             done=queue.done,
             failed=queue.failed,
-            total=queue.total,
+            total=self._session.total,
             models_per_hour=statistics.models_per_hour,
             eta=self._session.eta(),
             stage=self._session.pauses() or self._stage,

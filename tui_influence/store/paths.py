@@ -32,6 +32,11 @@ class Paths:
         return self.root / "arms.json"
 
     @property
+    def class_clusters(self) -> Path:
+        """`clusters.json`: the class clusters of a sweep's first stage, and how many rows it has."""
+        return self.root / "clusters.json"
+
+    @property
     def prunings(self) -> Path:
         """The prunings of a sweep, each a results directory of its own."""
         return self.root / "prune"

@@ -128,6 +128,12 @@ class RunInfo:
         return describe_training(self.config)
 
     @property
+    def n_clusters(self) -> int:
+        """Number of class clusters of a sweep's first stage; 0 for none, and in older versions."""
+        clusters = self.design.get("clusters")
+        return clusters if isinstance(clusters, int) and clusters > 0 and not self.arms else 0
+
+    @property
     def location(self) -> str:
         """Place of training in words: "on this machine", "on Slurm" or "on Ray"."""
         compute = self.config.get("compute")

@@ -19,7 +19,7 @@ from tui_influence.runs.cluster.task_reports import RoundReport, collect_reports
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.devices import node_name
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
-from tui_influence.runs.prepare import extend_plan_file, package_versions, prepare, version_warnings
+from tui_influence.runs.prepare import extend_plan_file, growth_reason, package_versions, prepare, version_warnings
 from tui_influence.runs.progress import ModelStatistics
 from tui_influence.runs.protocol import Done, FailureKind
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
@@ -201,7 +201,8 @@ class Planner:
         rows = self._extender(self._paths)
         if len(rows) <= len(self._rows):
             return []
-        log.write("grown", rows=len(rows) - len(self._rows), total=len(rows))
+        reason = growth_reason(self._paths, self._info)
+        log.write("grown", rows=len(rows) - len(self._rows), total=len(rows), **reason)
         self._info, self._rows = extend_plan_file(self._paths, self._info, rows), rows
         return self._undone()
 
@@ -239,7 +240,7 @@ class Planner:
             started=self._started,
             done=max(0, len(self._rows) - left - failed),
             failed=failed,
-            total=len(self._rows),
+            total=max(len(self._rows), sum(self._info.planned_rows.values())),
             source_accuracy=source_accuracy,
             target_accuracy=target_accuracy,
             warnings=with_node_warnings(warnings, paths),
