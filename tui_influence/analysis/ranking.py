@@ -10,7 +10,7 @@ from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.types import ComparisonReport, ComparisonResult, RankingResult, RankReport
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.comparison import compare
 from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.ranking import Heldout, rank_groups
@@ -18,6 +18,7 @@ from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
+from tui_influence.store.class_clusters import read_class_clusters
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
@@ -65,6 +66,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         seed=info.seed,
         prior=prior and prior.of_mean(labels[example_indices]),
     )
+    clusters, warnings = _class_clusters(snapshot, question)
     report = RankReport(
         run=info.name,
         config_hash=info.identity,
@@ -77,8 +79,29 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         n_failed=len(list_failures(snapshot.paths, Role.ESTIMATE)),
         n_prior=len(snapshot.prior) if find_estimator(question.estimator).needs_prior else 0,
         noun=group_noun(info),
+        clusters=clusters,
     )
-    return RankingResult(report, data_warnings(snapshot))
+    return RankingResult(report, (*data_warnings(snapshot), *warnings))
+
+
+def _class_clusters(snapshot: RunSnapshot, question: Question) -> tuple[dict[str, int], list[str]]:
+    """Return the cluster of each class by its name, and warnings about a ranking of a run with class clusters."""
+    paths, info = snapshot.paths, snapshot.info
+    if not info.n_clusters:
+        return {}, []
+    warnings: list[str] = []
+    try:
+        read = read_class_clusters(paths, info.identity, info.source.groups)
+    except ResultsError as error:  # no number depends on it
+        read = None
+        warnings.append(str(error))
+    if question.estimator == "difference":
+        warnings.append(
+            "by `difference`, each class is credited with all classes of its cluster: masks keep or leave these out "
+            "together; `--estimator ridge` or `informed` separates them"
+        )
+    labels = read.clusters if read else ()
+    return dict(zip(info.source.groups, labels, strict=False)), warnings
 
 
 def data_warnings(snapshot: RunSnapshot) -> tuple[str, ...]:

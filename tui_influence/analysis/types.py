@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
@@ -41,6 +41,7 @@ class RankReport:
         n_failed: models that were to be used and failed.
         noun: what a group is.
         n_prior: prior networks that the influences start from.
+        clusters: cluster of each class by its name; empty if the run has no class clusters.
     """
 
     run: str
@@ -54,6 +55,7 @@ class RankReport:
     n_failed: int = 0
     noun: Noun = "class"
     n_prior: int = 0
+    clusters: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def nouns(self) -> str:

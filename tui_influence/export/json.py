@@ -42,7 +42,7 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "design": _text(report.design),
         "n_models": int(ranking.n_models),
         **_trust(report),
-        "rows": [row_document(row) for row in first(ranking.rows, top)],
+        "rows": [row_document(row) | _cluster(report, row) for row in first(ranking.rows, top)],
         "example": report.example,
         "split": report.split,
         "n_groups": len(ranking.rows),
@@ -117,6 +117,10 @@ def _compared(row: ComparedGroup) -> dict[str, Any]:
 def row_document(row: RankedGroup) -> dict[str, Any]:
     """Return one row of a ranking as it stands in "rows"."""
     return {"rank": int(row.rank), "group": _text(row.group), **_numbers(row)}
+
+
+def _cluster(report: RankReport, row: RankedGroup) -> dict[str, int]:
+    return {"cluster": report.clusters[row.group]} if row.group in report.clusters else {}
 
 
 def _numbers(row: RankedGroup) -> dict[str, Any]:

@@ -164,6 +164,7 @@ def event_sentence(event: Mapping[str, Any]) -> str:
             text = f"round {event.get('number')}: {_count(event.get('rows'), 'model')} in {tasks}"
         case "grown":
             text = f"grown by {_count(event.get('rows'), 'model')} to {event.get('total')}"
+            text += f": {event['reason']}" if event.get("reason") else ""
         case "task-started":
             text = f"task {event.get('task')} on {event.get('node')}: {_count(event.get('rows'), 'model')}"
         case "task-ended":
@@ -364,6 +365,8 @@ def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
         prior = f", {pluralize(overview.done[Role.PRIOR], 'prior network')}" if Role.PRIOR in overview.planned else ""
         purpose = f"{estimate} to estimate from, {heldout} held out{prior}; design {info.design_label}{length}"
     lines = [f"  models    {bar} {done} of {total}{failed}", f"            {purpose}"]
+    if overview.clusters:
+        lines.append(f"  clusters  {printable(overview.clusters, 300)}")
     if heartbeat and heartbeat.models_per_hour and overview.is_active:
         left = ""
         if heartbeat.eta:
