@@ -8,9 +8,9 @@ from tui_influence.cli import diagnostics, output
 from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
+from tui_influence.cluster_stage import describe_sizes, equal_sizes, models_over_classes
 from tui_influence.config.loader import check_data_paths, config_to_json, load_config
 from tui_influence.config.schema import Config, DesignSection, TrainSection
-from tui_influence.designs import make_design
 from tui_influence.errors import ConfigError
 from tui_influence.influence.types import MIN_HELDOUT_MASKS
 from tui_influence.render.format import small_table
@@ -19,6 +19,7 @@ from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.network_check import check_network
+from tui_influence.staged_design import check_design
 from tui_influence.store.run_info import describe_training
 from tui_influence.text import format_duration, pluralize, printable, quote_path
 
@@ -149,7 +150,8 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         ConfigError: the design is impossible for this source.
     """
     groups = len(data.groups.names)
-    make_design(config.design, groups, config.run.seed)
+    clusters = config.n_clusters(groups)
+    check_design(config.design, groups, config.run.seed, clusters)
     return {
         "run": config.run.name,
         "output": str(config.output),
@@ -180,6 +182,8 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "heldout_repeats": config.design.heldout_repeats,
         "heldout_masks": config.design.heldout_masks,
         "prior": config.n_prior,
+        "clusters": clusters,
+        "models_over_classes": models_over_classes(config.design.models, groups, clusters) if clusters else None,
         "executor": config.compute.executor,
         "workers": workers,
     }
@@ -211,6 +215,12 @@ def _lines(plan: dict[str, Any]) -> list[str]:
             or plan["executor"]
         )
     )
+    if plan["clusters"]:
+        sizes = describe_sizes(equal_sizes(source["groups"], plan["clusters"]))
+        lines.append(
+            f"clusters {sizes} first, as masks over single classes would take about "
+            f"{plan['models_over_classes']:,} models to say as much of these"
+        )
     if "seconds" in plan:
         lines += [
             f"cost     {plan['seconds_per_model']:.2f} s per model and worker ({', '.join(plan['numerics'])}), "
