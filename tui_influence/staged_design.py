@@ -40,13 +40,14 @@ class StagedDesign:
     def row(self, role: Role, index: int) -> Row:
         """Return a row.
 
-        Every second held-out row has a cluster mask. Masks over single classes of many differ too little for the LDS
+        Every second held-out mask is one over clusters. Masks over single classes of many differ too little for the LDS
         to say anything; cluster masks alone would not test what the second stage adds.
         """
         cluster_rows = self.stage.planned_rows
         if role is Role.ESTIMATE and index >= cluster_rows:
             return self.classes.row(role, index, start=cluster_rows)
-        if role is Role.ESTIMATE or (role is Role.HELDOUT and index % 2 == 0):
+        is_over_clusters = index // self.clusters.heldout_repeats % 2 == 0
+        if role is Role.ESTIMATE or (role is Role.HELDOUT and is_over_clusters):
             row = self.clusters.row(role, index)
             labels: NDArray[np.int64] = np.array(self.stage.labels)
             return Row(role, index, row.mask[labels], row.seed, row.cluster)
@@ -72,7 +73,7 @@ def design_clusters(section: DesignSection, classes: int, clusters: int, seed: i
             f"{classes:,}; choose 0, or put the classes into groups by a CSV file ([source] groups)"
         )
     try:
-        design = Design(section.kind, section.alpha, clusters, seed)
+        design = Design(section.kind, section.alpha, clusters, seed, section.heldout_repeats)
     except ConfigError as error:
         raise ConfigError(f"[design] clusters = {clusters}: {str(error).replace('groups', 'clusters')}") from error
     if section.models > design.possible_masks:

@@ -82,9 +82,11 @@ def test_pairs_stay_complementary_in_both_stages():
         assert first.seed == second.seed
 
 
-def test_every_second_heldout_row_has_a_cluster_mask():
-    heldout = [row.mask for row in rows_of(ClusterStage(LABELS, 20, 30)) if row.role is Role.HELDOUT]
-    assert [is_constant(mask) for mask in heldout] == [True, False] * 3
+def test_every_second_heldout_mask_is_over_clusters():
+    heldout = [row for row in rows_of(ClusterStage(LABELS, 20, 30)) if row.role is Role.HELDOUT]
+    assert [is_constant(row.mask) for row in heldout] == [True, True, False, False, True, True]
+    assert len({row.mask.tobytes() for row in heldout}) == 3
+    assert len({row.seed for row in heldout}) == 6
 
 
 def test_more_models_are_further_class_rows():

@@ -179,6 +179,7 @@ SHORT = {
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "growth.extension": "the dispatch over what a sweep's plan may grow by",
     "export.example": "the document of one result",
+    "growth.extension": "where every kind of growth is decided: each has a module",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
     "tui.theme": "two colour themes",
