@@ -2,9 +2,9 @@
 
 A record is a safetensors file: `mask` (K,) bool, `margins` (n,) float16 in nats, or float32 where `run.json` says so,
 `predicted` (n,) uint16, for baselines also `mapped` and `nearest` (n,) uint16, for prior networks also `mapping` and
-`ablation` (K, C) float32 and, for the first target, `class_features` (S, d) float32, and one metadata entry `tinfl`, JSON
-with the rest. Nothing in it depends on when or where the model was trained, so that training a row again gives the same
-bytes. The digest covers every value.
+`ablation` (K, C) float32 and, for the first target, `class_features` (S, d) float32, and one metadata entry `tinfl`,
+JSON with the rest. Nothing in it depends on when or where the model was trained, so that training a row again gives the
+same bytes. The digest covers every value.
 """
 
 import hashlib

@@ -80,7 +80,7 @@ def test_intervals_cover_nine_in_ten_although_nothing_is_known_within_clusters(e
 def test_what_cluster_masks_cannot_tell_apart_is_uncertain():
     masks, seeds, outputs, effects, _ = draw(1.0, 0)
     estimate = ridge(masks, outputs / NOISE / 100 + masks @ effects, seeds)  # next to no noise
-    within = effects - np.array([effects[LABELS == cluster].mean(axis=0) for cluster in range(CLUSTERS)])[LABELS]
+    within = effects - np.array([effects[cluster == LABELS].mean(axis=0) for cluster in range(CLUSTERS)])[LABELS]
     assert np.sqrt((estimate.se**2).mean()) > 0.8 * within.std()
 
 
