@@ -80,7 +80,7 @@ def decide_share(paths: Paths, info: RunInfo, config: Config, clusters: ClassClu
     best = min(by_rows, key=lambda count: by_rows[count])
     others = [f"{sqrt(variance):.3g} with {count}" for count, variance in by_rows.items() if count != best]
     reason = (
-        f"{best} of {models} models have cluster masks: expected standard error of a class {sqrt(by_rows[best]):.3g}"
+        f"{best} of {models} models have cluster masks: expected standard error of a class {sqrt(by_rows[best]):.3g} nats"
     )
     if others:
         reason += f", against {' and '.join(others)}"

@@ -253,6 +253,7 @@ def test_a_complete_run_is_sound_and_a_damaged_one_is_not(finished, tmp_path):
     assert (damage.path, damage.problem) == (path, "its content does not match its digest: damaged or edited")
     with pytest.raises(ResultsError, match=r"clusters\.json: its content does not match its digest"):
         growth.planner.step(first=True)
+    assert "does not match its digest" in overview(growth.paths).clusters  # the status is shown all the same
     path.unlink()
     (damage,) = check_results(growth.paths.root, lambda *_: None).damaged
     assert damage.problem.startswith("missing, though models with masks over clusters are recorded")

@@ -124,6 +124,7 @@ def test_only_a_supervisor_that_should_speak_is_silent(run, state, host):  # noq
         ({"event": "planning", "node": "n1", "versions": {"tinfl": "1"}}, "planner on n1", Level.INFO),
         ({"event": "round", "number": 2, "tasks": 1, "rows": 58}, "round 2: 58 models in 1 task", Level.INFO),
         ({"event": "grown", "rows": 4, "total": 12}, "grown by 4 models to 12", Level.INFO),
+        ({"event": "grown", "rows": 4, "total": 12, "reason": "why"}, "grown by 4 models to 12: why", Level.INFO),
         ({"event": "task-started", "task": "12_3", "node": "n\x1b", "rows": "?"}, "task 12_3 on n\\x1b: ? models",
          Level.INFO),
         ({"event": "task-ended", "task": "12_3", "left": 2}, "task 12_3 ended, 2 models left", Level.INFO),
