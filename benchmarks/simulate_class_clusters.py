@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tui_influence.cluster_stage import ClusterStage, row_options
 from tui_influence.designs import Design
-from tui_influence.growth.cluster_share import effect_variances, intraclass_correlation, posterior_variance
+from tui_influence.growth.cluster_share import effect_variances, posterior_variance
+from tui_influence.influence.cluster_factors import common_share
 from tui_influence.influence.difference import difference
 from tui_influence.influence.informed import informed
 from tui_influence.influence.prior import OutputPrior, class_prior
@@ -73,7 +74,7 @@ def draw_sweep(models: int, cluster_rows: int, between: float, noise: float, see
 
 def two_level(sweep: Sweep) -> tuple[Floats, Floats]:
     """Return influences and standard errors (K, C) of the reference, by dense matrices; see the module."""
-    correlation = float(np.clip(intraclass_correlation(sweep.mapping, LABELS), 0.02, 0.98))
+    correlation = common_share(sweep.mapping, LABELS)
     covariance = correlation * SAME + (1 - correlation) * np.eye(CLASSES)
     strata = seed_strata(sweep.seeds, len(sweep.masks))
     # One row a pair: the two that are centred within it are opposite.

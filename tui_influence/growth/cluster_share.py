@@ -20,12 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.designs import Row
+from tui_influence.influence.cluster_factors import common_share
 from tui_influence.influence.factors import factorise, gram
 from tui_influence.influence.shrinkage import Evidence, Grid
 from tui_influence.influence.strata import seed_strata
-
-_MIN_SHARE, _MAX_SHARE = 0.02, 0.98
-"""Bounds of the intraclass correlation: a few classes never show that clusters are everything, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +39,6 @@ class EffectVariances:
     effect: float
     between: float
     noise: float
-
-
-def intraclass_correlation(values: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the share of the variance of values (K, C) over classes that is between clusters, averaged over columns.
-
-    Args:
-        values: columns with NaN are left out.
-        labels: (K,) cluster of each class.
-
-    Returns:
-        0 to 1; 0 where nothing varies, or no cluster has two classes.
-    """
-    columns = values[:, np.isfinite(values).all(axis=0)].astype(np.float64)
-    sizes = np.bincount(labels).astype(np.float64)
-    count, clusters = len(labels), len(sizes)
-    if not columns.shape[1] or clusters < 2 or count == clusters:
-        return 0.0
-    centred = columns - columns.mean(axis=0)
-    sums = np.zeros((clusters, columns.shape[1]))
-    np.add.at(sums, labels, centred)
-    between = (sums**2 / sizes[:, None]).sum()
-    within = ((centred**2).sum() - between) / (count - clusters)
-    between /= clusters - 1
-    size = (count - (sizes**2).sum() / count) / (clusters - 1)
-    total = between + (size - 1) * within
-    return float(np.clip((between - within) / total, 0, 1)) if total > 0 else 0.0
 
 
 def effect_variances(
@@ -106,7 +78,7 @@ def effect_variances(
     noise_by_penalty = weight / weight.sum() * spread.mean(axis=1) / factors.rows
     cluster_effect = float((noise_by_penalty / grid.penalties).sum())
     size = len(labels) / len(first)
-    between = float(np.clip(intraclass_correlation(mapping, labels), _MIN_SHARE, _MAX_SHARE))
+    between = common_share(mapping, labels)
     effect = cluster_effect / (size**2 * (between + (1 - between) / size))
     variances = EffectVariances(effect, between, float(noise_by_penalty.sum()))
     return variances if min(variances.effect, variances.noise) > 0 else None

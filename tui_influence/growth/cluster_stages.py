@@ -79,9 +79,8 @@ def decide_share(paths: Paths, info: RunInfo, config: Config, clusters: ClassClu
             by_rows[count] = posterior_variance([row for row in rows if row.role is Role.ESTIMATE], labels, variances)
     best = min(by_rows, key=lambda count: by_rows[count])
     others = [f"{sqrt(variance):.3g} with {count}" for count, variance in by_rows.items() if count != best]
-    reason = (
-        f"{best} of {models} models have cluster masks: expected standard error of a class {sqrt(by_rows[best]):.3g} nats"
-    )
+    error = f"{sqrt(by_rows[best]):.3g} nats"
+    reason = f"{best} of {models} models have cluster masks: expected standard error of a class {error}"
     if others:
         reason += f", against {' and '.join(others)}"
     numbers = {

@@ -5,12 +5,8 @@ import pytest
 
 from tui_influence.cluster_stage import ClusterStage, row_options
 from tui_influence.designs import Design, Row
-from tui_influence.growth.cluster_share import (
-    EffectVariances,
-    effect_variances,
-    intraclass_correlation,
-    posterior_variance,
-)
+from tui_influence.growth.cluster_share import EffectVariances, effect_variances, posterior_variance
+from tui_influence.influence.cluster_factors import intraclass_correlation
 from tui_influence.influence.ridge import ridge
 from tui_influence.roles import Role
 from tui_influence.staged_design import StagedDesign
