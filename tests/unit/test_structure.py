@@ -177,7 +177,6 @@ SHORT = {
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
-    "growth.extension": "the dispatch over what a sweep's plan may grow by",
     "export.example": "the document of one result",
     "growth.extension": "where every kind of growth is decided: each has a module",
     "networks": "a table that config may import, which must not load torch",
