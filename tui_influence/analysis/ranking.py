@@ -14,7 +14,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.comparison import compare
 from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.ranking import Heldout, rank_groups
-from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.influence.types import DEFAULT_GOAL, SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
@@ -41,8 +41,13 @@ def rank_run(paths: Paths, info: RunInfo, question: Question) -> RankingResult:
     return rank(read_snapshot(paths, info, question.target), question)
 
 
-def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
+def rank(snapshot: RunSnapshot, question: Question, goal: float = DEFAULT_GOAL) -> RankingResult:
     """Rank the groups of a run by a snapshot of the question's target.
+
+    Args:
+        snapshot: of the question's target.
+        question: estimator, output and examples.
+        goal: reliability that models are forecast for.
 
     Raises:
         ConfigError: the question does not fit the run.
@@ -65,6 +70,7 @@ def rank(snapshot: RunSnapshot, question: Question) -> RankingResult:
         heldout=Heldout(heldout.masks, heldout.margins, heldout.predicted) if len(heldout) else None,
         seed=info.seed,
         prior=prior and prior.of_mean(labels[example_indices]),
+        goal=goal,
     )
     clusters, warnings = _class_clusters(snapshot, question)
     report = RankReport(

@@ -1,8 +1,7 @@
 """Reliability of a ranking against the number of models, and the accuracies of the models.
 
-Every point is the reliability of a ranking from the first so many models alone; what comes after the last one is
-Spearman and Brown's forecast, not a measurement. There is none for an estimator with a prior, which does not grow with
-the models.
+Every point is the reliability of a ranking from the first so many models alone; what comes after the last one is a
+forecast, not a measurement.
 """
 
 import numpy as np
@@ -13,10 +12,10 @@ from tui_influence.analysis.ranking import select_examples
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.estimators import estimate
-from tui_influence.influence.forecast import forecast_models, reliability_at
+from tui_influence.influence.forecast import ReliabilityGrowth, expected_growth, forecast_models, reliability_growth
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.reliability import expected_reliability, split_half
-from tui_influence.influence.types import Reliability
+from tui_influence.influence.types import MAX_FORECAST_FACTOR, Reliability
 
 N_POINTS = 8
 """Numbers of models at which reliability is measured."""
@@ -32,7 +31,7 @@ def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityC
     info, outputs = snapshot.info, snapshot.outputs
     example_indices = select_examples(snapshot.target_info, snapshot.examples, question)
     m = len(outputs)
-    prior = None
+    growth = needed = None
     measured: list[tuple[int, Reliability]] = []
     if m >= MIN_MODELS:
         kind = parse_output_kind(question.output_kind)
@@ -53,16 +52,18 @@ def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityC
                 )
             if reliability is not None:
                 measured.append((count, reliability))
+        whole = estimate(question.estimator, outputs.masks, mean, clusters, prior)
+        growth = reliability_growth(whole, outputs.masks, clusters)
     last = measured[-1][1] if measured and measured[-1][0] == m else None
-    needed = forecast_models(last, m) if last and prior is None else None  # a prior does not grow with the models
+    if growth is not None:
+        needed = forecast_models(whole, outputs.masks, clusters, reliability=last)
     return ReliabilityCurve(
         models=m,
         measured=tuple(measured),
-        forecast=_forecast(last, m, max(info.models, needed.n_models or 0)) if needed else (),
-        models_needed=(needed.n_models, needed.low, needed.high) if needed and needed.n_models else None,
+        forecast=_forecast(growth, last, m, max(info.models, needed.n_models or 0)) if growth and needed else (),
+        models_needed=needed,
         source_accuracy=_metric(outputs.metrics, "source_accuracy"),
         target_accuracy=_metric(outputs.metrics, "target_accuracy"),
-        has_prior=prior is not None,
     )
 
 
@@ -72,11 +73,11 @@ def _counts(m: int) -> list[int]:
     return sorted({int(step) // 2 * 2 for step in steps if step >= MIN_MODELS} | {m})
 
 
-def _forecast(last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:
+def _forecast(growth: ReliabilityGrowth, last: Reliability | None, m: int, until: int) -> tuple[tuple[int, float], ...]:
     if last is None or not last.low > 0 or until <= m:
         return ()
-    until = min(until, 20 * m)  # a forecast for more models is not reliable
-    return tuple((int(n), reliability_at(last.value, n / m)) for n in np.linspace(m, until, N_POINTS + 1)[1:])
+    counts = np.linspace(m, min(until, MAX_FORECAST_FACTOR * m), N_POINTS + 1)[1:]
+    return tuple(zip(counts.astype(int).tolist(), expected_growth(growth, last.value, counts / m), strict=True))
 
 
 def _metric(metrics: list[dict[str, float]], name: str) -> tuple[float, ...]:

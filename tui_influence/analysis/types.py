@@ -14,6 +14,7 @@ from tui_influence.influence.types import (
     RankedGroup,
     Ranking,
     Reliability,
+    ReliabilityForecast,
     reliability_grade,
 )
 
@@ -227,18 +228,16 @@ class ReliabilityCurve:
         models: number of models recorded.
         measured: (number of models, reliability of the ranking from the first so many), growing.
         forecast: (number of models, expected reliability), from there to all that are planned, or to 0.9.
-        models_needed: models for a reliability of 0.9 (expected, low, high); None if unknown.
-        has_prior: whether the ranking starts from a prior, which no forecast of this kind allows for.
+        models_needed: models for a reliability of 0.9; None if there are too few to measure it.
         source_accuracy, target_accuracy: of each model.
     """
 
     models: int
     measured: tuple[tuple[int, Reliability], ...]
     forecast: tuple[tuple[int, float], ...]
-    models_needed: tuple[int, int | None, int | None] | None
+    models_needed: ReliabilityForecast | None
     source_accuracy: tuple[float, ...]
     target_accuracy: tuple[float, ...]
-    has_prior: bool = False
 
     @property
     def reliability(self) -> Reliability | None:

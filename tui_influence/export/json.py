@@ -155,6 +155,7 @@ def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
         "models": forecast.n_models,
         "low": forecast.low,
         "high": forecast.high,
+        "reachable": forecast.is_reachable,
         "reason": _text(forecast.reason),
     }
 

@@ -19,7 +19,7 @@ from tui_influence.influence.lds_ceiling import lds_ceiling
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.reliability import expected_reliability, split_half
-from tui_influence.influence.types import Estimate, OutputKind, RankedGroup, Ranking
+from tui_influence.influence.types import DEFAULT_GOAL, Estimate, OutputKind, RankedGroup, Ranking
 
 Counts = int | NDArray[np.int64]
 
@@ -47,6 +47,7 @@ def rank_groups(
     heldout: Heldout | None = None,
     seed: int = 0,
     prior: OutputPrior | None = None,
+    goal: float = DEFAULT_GOAL,
 ) -> Ranking:
     """Rank groups by their influence on the mean output of some target examples.
 
@@ -63,6 +64,7 @@ def rank_groups(
         heldout: held-out models, for the LDS; its ceiling comes from those that share a mask.
         seed: of the halvings and resamples; the same input and seed give the same ranking.
         prior: of the mean output, for estimators that need one.
+        goal: reliability that models are forecast for.
 
     Returns:
         A ranking of all K groups, also from 0, 1 or 2 models: numbers are NaN where the models are too few.
@@ -100,7 +102,7 @@ def rank_groups(
         n_examples=int(np.count_nonzero(selection) if selection.dtype == np.bool_ else selection.size),
         reliability=reliability,
         lds=score,
-        forecast=None if method.needs_prior else forecast_models(reliability, m),
+        forecast=forecast_models(estimate, masks, clusters, goal, reliability),
         constant_groups=tuple(group_names[int(k)] for k in constant),
         is_relative=estimate.is_relative,
         prior_share=None if estimate.prior_share is None else float(estimate.prior_share[0]),

@@ -52,16 +52,24 @@ class Estimate:
         )
 
 
+DEFAULT_GOAL = 0.9
+"""Reliability that models are forecast for, unless another is requested."""
+MAX_FORECAST_FACTOR = 20
+"""A forecast for more than so many times the present models is not stated."""
+
+
 @dataclass(frozen=True)
 class ReliabilityForecast:
-    """Reliability forecast: models, in all, until the reliability of a ranking reaches a target.
+    """Reliability forecast: models, in all, until the reliability of a ranking reaches a target, as a range.
 
     Attributes:
         target_reliability: the goal.
-        n_models: models in all, including the present ones; None without a forecast.
-        low: the same from the upper end of the reliability's interval; None as above.
-        high: from the lower end; None if that is not above zero.
+        n_models: models in all, including the present ones, to be expected; None where they are unknown or too many.
+        low: lower end of the range; None without a forecast. Where it is the largest number that is forecast, and
+            `high` is None, more are needed.
+        high: upper end; None if it is open.
         reason: the case, in a sentence.
+        is_reachable: whether any number of models may reach it.
     """
 
     target_reliability: float
@@ -69,6 +77,7 @@ class ReliabilityForecast:
     low: int | None
     high: int | None
     reason: str
+    is_reachable: bool = True
 
 
 MIN_HELDOUT_MASKS = 4
@@ -200,7 +209,7 @@ class Ranking:
         n_examples: target examples averaged over.
         reliability: of the ranking; None where the models are too few.
         lds: of the averaged output over the held-out models; None if there are too few.
-        forecast: models needed for a reliability of 0.9.
+        forecast: models needed for a reliability of 0.9, as a range.
         constant_groups: names of groups that every model has, or none: undefined influence.
         is_relative: influences are relative to an average other group and sum to zero (see `Estimate`).
         prior_share: part of the influences' variance over groups that comes from a prior; None without a prior.

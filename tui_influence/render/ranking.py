@@ -20,6 +20,7 @@ from tui_influence.influence.types import (
     reliability_grade,
 )
 from tui_influence.render.numbers import with_interval
+from tui_influence.render.reliability_forecast import describe_forecast
 from tui_influence.text import pluralize, printable
 
 NAME_LIMIT = 60
@@ -68,15 +69,11 @@ def _missing_ceiling(lds: LDS) -> list[str]:
 def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:
     if forecast is None:
         return []
-    goal = f"{forecast.target_reliability:g}"
-    if forecast.n_models is None:
+    if forecast.low is None:
+        goal = f"{forecast.target_reliability:g}"
         return [f"It is too early to forecast how many models a reliability of {goal} takes."]
-    if forecast.n_models <= n_models:
-        return [f"A reliability of {goal} is reached."]
-    between = f"{forecast.low:,} to {forecast.high:,}" if forecast.low and forecast.high else "or many more"
-    return [
-        f"A reliability of {goal} takes about {forecast.n_models:,} models in all ({between}); there are {n_models:,}."
-    ]
+    text = describe_forecast(forecast, n_models)
+    return [f"A reliability of {text}; there are {n_models:,}." if " takes " in text else f"A reliability of {text}."]
 
 
 def _label(report: RankReport, same_target: bool) -> str:

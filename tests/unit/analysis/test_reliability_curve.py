@@ -7,7 +7,6 @@ from tui_influence.analysis.ranking import rank_run
 from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import read_snapshot
 from tui_influence.analysis.types import MIN_MODELS
-from tui_influence.influence.forecast import reliability_at
 from tui_influence.store.examples import Examples, write_examples
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import as_margins, write_record
@@ -58,8 +57,3 @@ def test_a_few_models_have_no_reliability(tmp_path, models):
     paths, info = run_of(tmp_path, models)
     found = reliability_curve(read_snapshot(paths, info), Question())
     assert (found.models, found.measured, found.forecast, found.reliability) == (models, (), (), None)
-
-
-def test_the_prophecy_doubles_as_spearman_and_brown_have_it():
-    assert reliability_at(0.5, 2) == pytest.approx(2 / 3)
-    assert reliability_at(0.7, 1) == pytest.approx(0.7)

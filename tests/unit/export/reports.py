@@ -7,14 +7,24 @@ from rich.console import Console
 
 from tui_influence.analysis.ranking import compare_reports
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
-from tui_influence.influence.forecast import forecast_models
-from tui_influence.influence.types import LDS, LDSCeiling, OutputKind, RankedGroup, Ranking, Reliability
+from tui_influence.influence.types import (
+    LDS,
+    LDSCeiling,
+    OutputKind,
+    RankedGroup,
+    Ranking,
+    Reliability,
+    ReliabilityForecast,
+)
 from tui_influence.render.ranking_table import rank_table
 
 NAN = float("nan")
 
 GOOD = Reliability(0.8312, 0.7112, 0.7604, 0.8831, 20)
 NOISE = Reliability(0.0404, 0.0206, -0.3112, 0.3521, 20)
+
+FORECAST = ReliabilityForecast(0.9, 366, 239, 568, "about 366 models in all for reliability 0.9")
+NO_FORECAST = ReliabilityForecast(0.9, None, None, None, "there are too few models or groups for a forecast")
 
 NASTY = (
     ("3", 0.831, 0.061, 0.0000004),
@@ -50,7 +60,7 @@ def ranking_of(rows: tuple[RankedGroup, ...], reliability: Reliability | None = 
         reliability=reliability,
         lds=LDS(0.4123, 0.2801, 0.5307, 40, 20, 20),
         lds_ceiling=LDSCeiling(0.5047, 0.3562, 0.6201),
-        forecast=forecast_models(reliability, 200),
+        forecast=FORECAST if reliability is GOOD else NO_FORECAST,
         constant_groups=tuple(row.group for row in rows if row.influence != row.influence),
         is_relative=True,
     )

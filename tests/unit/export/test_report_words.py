@@ -72,7 +72,7 @@ def test_a_reached_goal_is_said_to_be_reached():
 
 def test_a_forecast_without_an_upper_end_says_so():
     ranking = replace(alphabet_report().ranking, forecast=ReliabilityForecast(0.9, 1500, 900, None, ""))
-    assert "about 1,500 models in all (or many more)" in verdict(replace(alphabet_report(), ranking=ranking))
+    assert "about 1,500 models in all (900 or many more)" in verdict(replace(alphabet_report(), ranking=ranking))
 
 
 def test_no_minus_zero():

@@ -1,12 +1,10 @@
-"""Split-half reliability, its interval, its words, and the forecast, against sweeps that are really run again."""
+"""Split-half reliability, its interval, its and its words, against sweeps that are really run again."""
 
 import math
 from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from simulated_sweeps import Sweep, draw_masks, simulate
 
@@ -14,7 +12,6 @@ from tui_influence.influence import design_effect
 from tui_influence.influence import difference as difference_module
 from tui_influence.influence import reliability as reliability_module
 from tui_influence.influence.difference import difference
-from tui_influence.influence.forecast import forecast_models, reliability_at
 from tui_influence.influence.lds import average_ranks, spearman
 from tui_influence.influence.reliability import split_half
 from tui_influence.influence.ridge import ridge
@@ -45,7 +42,7 @@ def estimated_reliability(design, m, estimator, sweeps=SWEEPS):
 
 @pytest.mark.parametrize("estimator", ["difference", "ridge"])
 @pytest.mark.parametrize("design", ["fixed", "pairs", "balanced"])
-def test_reliability_its_interval_and_its_forecast_are_right(design, estimator):
+def test_reliability_and_its_interval_are_right(design, estimator):
     found = estimated_reliability(design, 200, estimator)
     actual = actual_reliability(design, 200, estimator)
     # ranks of so few groups are not the normal values of the formula: 0.05 is the promise, besides the noise
@@ -53,12 +50,6 @@ def test_reliability_its_interval_and_its_forecast_are_right(design, estimator):
     assert np.mean([one.value for one in found]) == pytest.approx(actual, abs=0.05 + 3 * noise)
     covered = np.mean([one.low <= actual <= one.high for one in found])
     assert covered > 0.95 - 4 * np.sqrt(0.95 * 0.05 / SWEEPS)
-    # what the forecast says for 800 models, against sweeps of 800
-    needed = np.median([forecast_models(one, 200, target=0.85).n_models or np.inf for one in found])
-    later = actual_reliability(design, 800, estimator, sweeps=40)
-    at_800 = np.median([4 * one.value / (1 + 3 * one.value) for one in found])
-    assert at_800 == pytest.approx(later, abs=0.05)
-    assert (needed <= 800) == (at_800 >= 0.85)
 
 
 def test_no_signal_is_called_noise():
@@ -170,12 +161,12 @@ def test_orthogonal_masks_are_halved_by_ridge_and_lengthened_by_what_their_halve
     penalty = ridge(sweep.masks, output, sweep.clusters).penalty[0]
     factor = design_effect.halving_factor(sweep.masks, sweep.clusters, in_first[0], penalty)
     assert factor > 2.1
-    assert found.value == pytest.approx(reliability_at(found.half, factor))
+    assert found.value == pytest.approx(lengthened(found.half, factor))
     # half as wide again as of random masks, before it is lengthened
     u = math.sqrt((1 + 3 * found.half) / (1 - found.half))
     low = max(u - 1.5 * 1.96 * 1.06 * math.sqrt(2 / 11 * (1 + 1 / found.n_splits)), 0)
     half_low = (low**2 - 1) / (low**2 + 3)
-    assert found.low == pytest.approx(reliability_at(half_low, factor), abs=1e-4)
+    assert found.low == pytest.approx(lengthened(half_low, factor), abs=1e-4)
 
 
 @pytest.mark.parametrize(("groups", "splits"), [(10, 20), (400, 10), (800, 5), (2000, 4)])
@@ -243,6 +234,11 @@ def test_outputs_that_never_change_have_no_reliability():
         assert reliability_grade(split_half(sweep.masks, np.ones(40), estimator)) == "noise"
 
 
+def lengthened(value, factor):
+    """Spearman and Brown's prophecy."""
+    return factor * value / (1 + (factor - 1) * value)
+
+
 def reliability(value, low, high):
     return Reliability(value, value / (2 - value), low, high, 20)
 
@@ -253,38 +249,6 @@ def test_words_follow_the_interval_first_and_then_the_value():
     assert reliability_grade(reliability(0.6, 0.0, 0.9)) == "noise"
     words = {0.3: "weak", 0.499: "weak", 0.5: "fair", 0.699: "fair", 0.7: "good", 0.899: "good", 0.9: "strong"}
     assert {value: reliability_grade(reliability(value, 0.1, 0.99)) for value in words} == words
-
-
-@given(st.floats(0.01, 0.99), st.integers(2, 500), st.floats(0.3, 0.95))
-def test_a_forecast_is_the_fewest_models_that_reach_the_target(value, m, target):
-    needed = forecast_models(reliability(value, value / 2, (1 + value) / 2), m, target)
-    assert reliability_at(value, needed.n_models / m) >= target - 1e-9
-    if needed.n_models > 1:
-        assert reliability_at(value, (needed.n_models - 1) / m) < target
-    assert needed.low <= needed.n_models <= needed.high
-    assert ("reached" in needed.reason) == (needed.n_models <= m)
-
-
-def test_the_prophecy_read_forwards_is_that_of_spearman_and_brown():
-    assert reliability_at(0.5, 1) == 0.5
-    assert reliability_at(0.5, 2) == pytest.approx(2 / 3)
-    assert reliability_at(0.5, 3) == pytest.approx(3 / 4)
-    assert forecast_models(reliability(1.0, 0.9, 1.0), 10).n_models == 1
-
-
-def test_forecast_is_the_spearman_brown_prophecy():
-    forecast = forecast_models(reliability(0.6, 0.3, 0.8), 100, target=0.9)
-    assert forecast.n_models == 600  # 0.9 * 0.4 / (0.6 * 0.1) = 6
-    assert (forecast.low, forecast.high) == (225, 2100)
-    grown = 6 * 0.6 / (1 + 5 * 0.6)
-    assert grown == pytest.approx(0.9)
-
-
-def test_no_forecast_from_noise_and_a_calm_one_when_there():
-    assert forecast_models(None, 3).n_models is None
-    assert forecast_models(reliability(0.4, -0.1, 0.7), 100).n_models is None
-    assert forecast_models(reliability(0.97, 0.9, 0.99), 100).n_models <= 100
-    assert "reached" in forecast_models(reliability(0.97, 0.9, 0.99), 100).reason
 
 
 def test_ranks_and_rank_correlation_are_scipys():
