@@ -175,19 +175,30 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     design = Design(section.kind, section.alpha, groups, seed, section.heldout_repeats)
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
         raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
-    planned = section.models + section.heldout + section.prior
+    models = max(section.models, section.max_models or 0)
+    planned = models + section.heldout + section.prior
     max_models = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
     if planned > max_models:
         raise ConfigError(
             f"{planned:,} models of {groups:,} groups are more than can be planned: at most {max_models:,}"
         )
-    masks = section.models + section.heldout_masks
+    masks = models + section.heldout_masks
     if masks > design.possible_masks:
         raise ConfigError(
             f"{masks} masks are requested, but only {design.possible_masks} different masks "
             f"of {groups} groups exist at alpha = {section.alpha:g}"
         )
     return design
+
+
+def planned_models(section: DesignSection, planned: int) -> int:
+    """Return the models to estimate from that a run plans: its config's, or all those by which it has grown.
+
+    Args:
+        section: `[design]` of its config.
+        planned: models that it has planned before; 0 for a new run.
+    """
+    return section.models if section.until is None else max(section.models, planned)
 
 
 class RowSource(Protocol):
@@ -197,7 +208,9 @@ class RowSource(Protocol):
         """Return row `index` of `role`."""
 
 
-def schedule(design: RowSource, models: int, heldout: int, prior: int = 0, planned: int | None = None) -> list[Row]:
+def schedule(
+    design: RowSource, models: int, heldout: int, prior: int = 0, planned: int | None = None, further: int = 0
+) -> list[Row]:
     """Return all rows of a sweep in training order: the prior first, and held-out rows spread evenly among the others.
 
     So there is a ranking from the first minutes on, and the influences of a run that is stopped early can be checked.
@@ -208,6 +221,7 @@ def schedule(design: RowSource, models: int, heldout: int, prior: int = 0, plann
         heldout: rows of the `heldout` role.
         prior: rows of the `prior` role.
         planned: stop after so many rows of the `estimate` role: the beginning of the whole plan.
+        further: rows of the `estimate` role by which the sweep has grown; they come after all others.
     """
     rows = [design.row(Role.PRIOR, index) for index in range(prior)]
     n_heldout = 0
@@ -216,7 +230,7 @@ def schedule(design: RowSource, models: int, heldout: int, prior: int = 0, plann
         while n_heldout < (index + 1) * heldout // models:
             rows.append(design.row(Role.HELDOUT, n_heldout))
             n_heldout += 1
-    return rows
+    return rows + [design.row(Role.ESTIMATE, models + index) for index in range(further)]
 
 
 def split_examples(labels: NDArray[np.int64], seed: int) -> Mask:

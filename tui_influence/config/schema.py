@@ -44,6 +44,7 @@ DesignKind = Literal["fixed", "bernoulli", "balanced"]
 BALANCED_ALPHA = "balanced_alpha"
 SAME_NAME = "same_name"
 TOO_MANY_REPEATS = "too_many_repeats"
+GROWTH = "growth"
 EPOCHS_AND_STEPS = "epochs_and_steps"
 
 DEFAULT_EPOCHS = 8
@@ -65,6 +66,26 @@ def is_balance_possible(kind: object, alpha: float) -> bool:
 def are_repeats_possible(heldout: int, repeats: int) -> bool:
     """Whether so many held-out models are enough for a mask to have that many; a single one is a mask anyway."""
     return heldout < 2 or repeats <= heldout
+
+
+def growth_problem(models: object, until: object, max_models: object, groups: object) -> tuple[str, str] | None:
+    """Return the key of `[design]` that does not fit the others, and what it must be, as a predicate; None if all fit.
+
+    Args:
+        models: of `[design]`.
+        until: likewise; None where it is not set.
+        max_models: likewise.
+        groups: of `[source]`.
+    """
+    if until is None:
+        return None if max_models is None else ("max_models", "must be left out without until, which it limits")
+    if groups == "example":
+        return "until", "must be left out where single images are the groups: no number of models orders them reliably"
+    if max_models is None:
+        return "until", "needs max_models, the most models to train for it"
+    if isinstance(models, int) and isinstance(max_models, int) and max_models <= models:
+        return "max_models", f"must be more than models, {models}, the least number"
+    return None
 
 
 def repeated_names(names: Sequence[str]) -> list[int]:
@@ -233,6 +254,14 @@ class DesignSection(Section):
         ge=0,
         description="prior networks, in addition: on all groups, for half as long; the estimator `informed` needs them",
     )
+    until: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="train more models until the ranking of every target has this reliability; needs max_models",
+        examples=[0.9],
+    )
+    max_models: Count | None = Field(None, ge=1, description="most models to train for until", examples=[400])
 
     clusters: ClusterCount | None = Field(
         None,
@@ -442,6 +471,14 @@ class Config(Section):
     compute: ComputeSection = Field(default_factory=lambda: ComputeSection())
 
     @model_validator(mode="after")
+    def _growth_is_possible(self) -> "Config":
+        design = self.design
+        problem = growth_problem(design.models, design.until, design.max_models, self.source.groups)
+        if problem:
+            raise PydanticCustomError(GROWTH, "{text}", {"text": " ".join(problem)})
+        return self
+
+    @model_validator(mode="after")
     def _targets_have_different_names(self) -> "Config":
         if repeated_names([target.name for target in self.target]):
             raise PydanticCustomError(SAME_NAME, "must differ from the names of the other targets")
@@ -471,8 +508,13 @@ class Config(Section):
 
     @property
     def n_models(self) -> int:
-        """Number of models to train in all."""
+        """Number of models to train in all, at least."""
         return self.design.models + self.design.heldout + self.n_prior
+
+    @property
+    def n_models_at_most(self) -> int:
+        """Number of models to train in all, at most: more than at least if the sweep trains until a reliability."""
+        return self.n_models + (self.design.max_models or self.design.models) - self.design.models
 
     @property
     def output(self) -> Path:

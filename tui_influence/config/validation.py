@@ -39,11 +39,13 @@ from tui_influence.config.schema import (
     CLUSTERS_OF_OTHER_GROUPS,
     CLUSTERS_WITHOUT_PRIOR,
     EPOCHS_AND_STEPS,
+    GROWTH,
     SAME_NAME,
     TOO_MANY_REPEATS,
     Config,
     DesignSection,
     are_repeats_possible,
+    growth_problem,
     is_balance_possible,
     repeated_names,
 )
@@ -56,10 +58,12 @@ _CROSS_CHECKS = (
     EPOCHS_AND_STEPS,
     SAME_NAME,
     TOO_MANY_REPEATS,
+    GROWTH,
     CLUSTERS_WITHOUT_PRIOR,
     CLUSTERS_OF_OTHER_GROUPS,
 )
 """Types of errors about several keys, which a function each reports."""
+_GROWTH_KEYS = ("models", "until", "max_models")
 
 FALLBACK_KIND = "folder"
 """The kind that a section of unknown kind is checked as; only problems with keys of every kind are reported then."""
@@ -241,6 +245,7 @@ def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[P
     _check_repeats(document, invalid_paths)
     _check_duration(document)
     _check_clusters(document, invalid_paths)
+    _check_growth(document, invalid_paths)
     _check_target_names(document, invalid_paths)
     return document.problems
 
@@ -388,6 +393,21 @@ def _check_clusters(document: Document, invalid_paths: set[TablePath]) -> None:
             path,
             'set groups to "class", or clusters to 0',
             at_value=True,
+        )
+
+
+def _check_growth(document: Document, invalid_paths: set[TablePath]) -> None:
+    design, source = document.data.get("design"), document.data.get("source")
+    if not isinstance(design, dict) or any(("design", key) in invalid_paths for key in _GROWTH_KEYS):
+        return
+    groups = source.get("groups") if isinstance(source, dict) else None
+    models, until, max_models = (design.get(key) for key in _GROWTH_KEYS)
+    problem = growth_problem(models, until, max_models, groups)
+    if problem is not None:
+        key, predicate = problem
+        hint = None if groups == "example" else "for example: until = 0.9 and max_models = 400"
+        document.add(
+            f"design.{key} {predicate} (got {format_value(design[key])})", ["design", key], hint, at_value=True
         )
 
 

@@ -58,6 +58,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "arguments": _arguments, "models": _counts, "heldout": st.integers(0, 9), "prior": st.integers(0, 9),
     "heldout_repeats": st.integers(1, 9),
     "clusters": st.sampled_from([0, 4, 25]),
+    "until": st.floats(0.01, 0.99), "max_models": st.integers(1001, 10**6),
     "alpha": st.floats(0.01, 0.99),
     "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts,
     "steps": _counts, "batch_size": st.integers(2, 9),
@@ -101,6 +102,9 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         found["design"].pop("heldout_repeats")
     if not found["design"].get("prior") or found["source"].get("groups", "class") != "class":
         found["design"].pop("clusters", None)
+    if found["source"].get("groups") == "example" or not {"until", "max_models"} <= found["design"].keys():
+        found["design"].pop("until", None)
+        found["design"].pop("max_models", None)
     return found
 
 

@@ -223,7 +223,7 @@ NAMES = [
     (
         '"\\u001b[31m" = 1',
         'unknown key "\\x1b[31m" in [design]',
-        "[design] has models, kind, alpha, heldout, heldout_repeats, prior, clusters",
+        "[design] has models, kind, alpha, heldout, heldout_repeats, prior, clusters, until, max_models",
     ),
 ]
 
@@ -234,6 +234,49 @@ def test_an_unknown_name_is_named_with_what_was_probably_meant(text: str, messag
     assert problem.message == message
     assert problem.hint is not None
     assert sorted(problem.hint.replace(",", "").split()) == sorted(hint.replace(",", "").replace("kind ", "").split())
+
+
+GROWTH = [
+    ("until = 0.9", "design.until needs max_models, the most models to train for it (got 0.9)"),
+    (
+        "until = 0.9\nmax_models = 4",
+        "design.max_models must be more than models, 4, the least number (got 4)",
+    ),
+    (
+        "until = 0.9\nmax_models = 3",
+        "design.max_models must be more than models, 4, the least number (got 3)",
+    ),
+    ("max_models = 8", "design.max_models must be left out without until, which it limits (got 8)"),
+    ("until = 1\nmax_models = 8", "design.until must be below 1 (got 1)"),
+    ("until = 1.5\nmax_models = 8", "design.until must be below 1 (got 1.5)"),
+    ("until = 0\nmax_models = 8", "design.until must be above 0 (got 0)"),
+    ("until = -0.1\nmax_models = 8", "design.until must be above 0 (got -0.1)"),
+    ("until = nan\nmax_models = 8", "design.until must be a finite number (got nan)"),
+    ('until = "0.9"\nmax_models = 8', 'design.until must be a number, not the text "0.9"'),
+    ("until = 0.9\nmax_models = 0", "design.max_models must be at least 1 (got 0)"),
+    ("until = 0.9\nmax_models = 8.0", "design.max_models must be an integer, not the number 8.0"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), GROWTH, ids=lambda part: part[:30])
+def test_a_goal_needs_a_limit_that_it_can_grow_to(text: str, message: str) -> None:
+    problem = only(VALID + text)
+    assert problem.message == message
+    assert problem.line is not None
+
+
+def test_single_images_have_no_goal() -> None:
+    problem = only(
+        VALID.replace("[design]", "[design]\nuntil = 0.9\nmax_models = 8").replace(
+            "[source]", '[source]\ngroups = "example"'
+        )
+    )
+    assert problem.message.startswith("design.until must be left out where single images are the groups")
+
+
+def test_a_goal_is_accepted_with_a_limit() -> None:
+    design = parse_config(VALID + "until = 0.9\nmax_models = 8", "a.toml").design
+    assert (design.until, design.max_models) == (0.9, 8)
 
 
 def test_a_key_above_the_first_section_belongs_in_one() -> None:
