@@ -26,6 +26,7 @@ from tui_influence.store.events import count_damaged_lines, read_events
 from tui_influence.store.examples import check_thumbnails, read_examples
 from tui_influence.store.files import COPY_AGAIN, AlteredFileError, read_json, to_results_error
 from tui_influence.store.generation import DamagedGenerationError, LargerPlanError, Outputs, open_generation
+from tui_influence.store.growth import check_growth
 from tui_influence.store.listing import list_completed, list_failures, list_records
 from tui_influence.store.matrix import check_record, generation_spec, list_generations, matches_record
 from tui_influence.store.paths import Paths
@@ -406,7 +407,7 @@ class _DirectoryCheck:
             self._report.damage(self._paths.failures(role), error, "make it readable, or copy it again")
 
     def _log_and_heartbeat(self) -> None:
-        """Check the event log and the heartbeat, which no number depends on."""
+        """Check the event log, the growth and the heartbeat, which no number depends on."""
         events = self._paths.events
         try:
             damaged = count_damaged_lines(events)
@@ -417,6 +418,10 @@ class _DirectoryCheck:
                 self._report.notes.append(
                     f"{printable(str(events))}: {pluralize(damaged, 'line')} without an event, which are ignored"
                 )
+        try:
+            check_growth(self._paths)
+        except ResultsError as error:
+            self._report.damage(self._paths.growth, error, self._rewrite_remedy(self._paths.growth))
         heartbeat = self._paths.heartbeat
         if heartbeat.exists() and read_heartbeat(self._paths) is None:
             self._report.damage(heartbeat, "damaged: it holds no valid heartbeat", self._rewrite_remedy(heartbeat))

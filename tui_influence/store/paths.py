@@ -37,6 +37,11 @@ class Paths:
         return self.root / "clusters.json"
 
     @property
+    def growth(self) -> Path:
+        """`growth.json`: the reliability of a sweep, the models it needs, and why it grew or ended."""
+        return self.root / "growth.json"
+
+    @property
     def prunings(self) -> Path:
         """The prunings of a sweep, each a results directory of its own."""
         return self.root / "prune"
