@@ -101,7 +101,7 @@ class Session:
         self.state = State.PREPARING
         self.failure: TinflError | None = None
         self.queue, self.pool, self.statistics = queue, pool, ModelStatistics(workers=0)
-        self._devices, self._compute, self._planned = devices, compute, planned
+        self._devices, self._compute, self._planned, self._n_opened = devices, compute, planned, 0
         self._events, self._host = events, host
         self._tuners: dict[str, WorkerTuner] = {}
         self._breakers: dict[str, Breaker] = {}
@@ -114,16 +114,10 @@ class Session:
 
     def run(self) -> None:
         """Keep the workers busy until the queue is done, or must stop."""
-        queue, compute = self.queue, self._compute
+        queue = self.queue
         self._has_rows_left()  # a finished plan may have been extended
-        devices = self._devices[: self.total - queue.done - queue.failed] if len(queue) else []
-        limits = {device: max_workers(device, compute) for device in set(devices)}
-        self._tuners = {device: WorkerTuner(limit) for device, limit in limits.items() if limit > 1}
-        self._breakers = {
-            device: Breaker(max(3, 2 * devices.count(device)), self._run_has_succeeded) for device in devices
-        }
+        self._open_workers()
         now = time.monotonic()
-        self._vacant_since = dict.fromkeys(enumerate(devices), now)
         compacted = queue.done
         while self.failure is None:
             level = self._host.stop_level()
@@ -197,7 +191,29 @@ class Session:
         """Whether rows are left, including those by which a finished plan is extended."""
         if not len(self.queue):
             self.queue.add(self._host.plan_extension())
+            self._open_workers()
         return len(self.queue) > 0
+
+    def _open_workers(self) -> None:
+        """Make numbers vacant for as many workers as rows are left, on devices that are not given up."""
+        count = max(self._n_opened, min(len(self.queue), len(self._devices)))
+        opened, now = self._devices[self._n_opened : count], time.monotonic()
+        for device in dict.fromkeys(opened):
+            if device not in self._devices[: self._n_opened]:
+                threshold = max(3, 2 * self._devices[:count].count(device))
+                self._breakers[device] = Breaker(threshold, self._run_has_succeeded)
+                if (limit := max_workers(device, self._compute)) > 1:
+                    self._tuners[device] = WorkerTuner(limit)
+        self._n_opened = count
+        for device in opened:
+            if device in self._breakers:
+                self._vacant_since[self._free_number(), device] = now
+
+    def _free_number(self) -> int:
+        """Return a number that no worker has."""
+        return 1 + max(
+            [*(worker.number for worker in self.pool), *(number for number, _ in self._vacant_since)], default=-1
+        )
 
     def _start_missing_workers(self) -> None:
         """Start a worker for each vacant number, except on devices that are paused."""
@@ -309,8 +325,7 @@ class Session:
             return
         change = tuner.on_model(time.monotonic(), self._ready_workers(worker.device))
         if change is Change.ADD and len(self.queue):
-            numbers = [other.number for other in self.pool] + [number for number, _ in self._vacant_since]
-            self._vacant_since[1 + max(numbers), worker.device] = time.monotonic()
+            self._vacant_since[self._free_number(), worker.device] = time.monotonic()
         elif change is Change.TAKE_BACK:
             self._dismiss(worker, "the device is faster with one worker fewer")
 

@@ -9,9 +9,10 @@ from tests.unit.runs import scripted_session
 from tests.unit.runs.scripted_session import MODELS, OUT_OF_MEMORY, QuietHost, done_in, fail_with, good, names
 from tests.unit.store.conftest import make_record
 from tui_influence.designs import Design, Row, schedule
+from tui_influence.errors import ExitCode
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
-from tui_influence.runs.protocol import Failed, FailureKind, Ready
+from tui_influence.runs.protocol import Failed, FailureKind, Fatal, Ready
 from tui_influence.runs.worker_pool import WorkerExit
 from tui_influence.store.listing import list_failures
 from tui_influence.store.records import write_record
@@ -120,6 +121,31 @@ def test_the_time_left_counts_models_that_no_row_is_planned_for_yet(run_session)
     assert left[0][1] == MODELS
     assert left[4 * MODELS][1] == 4 * MODELS
     assert left[4 * MODELS][0] - left[0][0] == pytest.approx(10.0 * 3 * MODELS, rel=0.1)
+
+
+def arms(count: int, first: int = 0) -> list[Row]:
+    rows = schedule(Design("fixed", 0.5, 6, 0), count, 0)
+    return [Row(Role.ARM, first + index, row.mask, index, index) for index, row in enumerate(rows)]
+
+
+def test_a_plan_that_grows_is_not_left_to_the_workers_of_its_first_rows(run_session):
+    session = run_session(good, models=1, devices=["cpu"] * 3, host=QuietHost(further=[arms(9, 2), arms(2)]))
+    assert (session.state, session.queue.done) == (State.DONE, 12)
+    assert session.pool.started == 3
+    assert sorted(worker.number for worker in session.pool.workers) == [0, 1, 2]
+
+
+def test_a_device_that_was_given_up_gets_no_workers_when_the_plan_grows(run_session):
+    def script(worker):
+        if worker.device == "cuda:0":
+            return Fatal("the device is lost", int(ExitCode.DEVICE))
+        return good(worker)
+
+    host = QuietHost(further=[arms(9)])
+    session = run_session(script, models=2, devices=["cpu", "cuda:0", "cuda:0", "cpu"], host=host)
+    assert (session.state, session.queue.done) == (State.DONE, 11)
+    assert {worker.device for worker in session.pool.workers} == {"cpu"}
+    assert session.pool.started == 3, "one on the lost device, two on the other"
 
 
 def test_the_plan_of_a_stopped_run_is_not_extended(run_session):
