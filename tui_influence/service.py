@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tui_influence.designs import Row
 from tui_influence.growth.extension import extend_sweep
+from tui_influence.growth.measurement import publish_forecast
 from tui_influence.pruning.stages import extend_pruning
 from tui_influence.runs import supervisor
 from tui_influence.runs.cluster import ray, slurm
@@ -26,15 +27,15 @@ def extend_plan(paths: Paths) -> list[Row]:
 def supervise(request: Request, observer: Observer) -> Heartbeat:
     """Execute a run until it is done, stopped or failed; see `runs.supervisor.supervise`."""
     if request.config.compute.executor == "ray":
-        return ray.supervise(request, observer, extend_plan)
-    return supervisor.supervise(request, observer, extend_plan)
+        return ray.supervise(request, observer, extend_plan, publish_forecast)
+    return supervisor.supervise(request, observer, extend_plan, publish_forecast)
 
 
 def main() -> int:
     """Supervise a run on this machine, or (`--plan RESULTS ROUND DIGEST`) plan a round of a run on Slurm."""
     if sys.argv[1:2] == ["--plan"]:
         root, after, digest = sys.argv[2:5]
-        return slurm.run_planner(Path(root), int(after), digest, extend_plan)
+        return slurm.run_planner(Path(root), int(after), digest, extend_plan, publish_forecast)
     return serve_request(supervise)
 
 

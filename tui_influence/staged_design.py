@@ -93,7 +93,13 @@ def check_design(section: DesignSection, groups: int, seed: int, clusters: int) 
 
 
 def sweep_rows(
-    section: DesignSection, groups: int, seed: int, prior: int, clusters: int = 0, stage: ClusterStage | None = None
+    section: DesignSection,
+    groups: int,
+    seed: int,
+    prior: int,
+    clusters: int = 0,
+    stage: ClusterStage | None = None,
+    further: int = 0,
 ) -> list[Row]:
     """Return the rows of a sweep as far as they are planned, in the order of `schedule`.
 
@@ -106,6 +112,7 @@ def sweep_rows(
         prior: number of prior networks.
         clusters: number of class clusters; 0 for a sweep of one stage.
         stage: the first stage, once the classes are clustered.
+        further: rows by which the sweep has grown beyond its config's models, once these are planned.
 
     Raises:
         ConfigError: the design is impossible for this number of groups.
@@ -113,11 +120,13 @@ def sweep_rows(
     classes = make_design(section, groups, seed)
     counts = section.models, section.heldout, prior
     if not clusters:
-        return schedule(classes, *counts)
+        return schedule(classes, *counts, further=further)
     over_clusters = design_clusters(section, groups, clusters, seed)
     if stage is None:
         return schedule(classes, *counts, planned=0)
     if not stage.labels:
-        return schedule(classes, *counts)
-    planned = stage.first_rows if stage.rows is None else section.models
-    return schedule(StagedDesign(classes, over_clusters, stage), *counts, planned=planned)
+        return schedule(classes, *counts, further=further)
+    staged = StagedDesign(classes, over_clusters, stage)
+    if stage.rows is None:
+        return schedule(staged, *counts, planned=stage.first_rows)
+    return schedule(staged, *counts, further=further)

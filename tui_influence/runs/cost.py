@@ -55,10 +55,11 @@ class Cost:
         seconds_per_model: on one worker, while the others train too.
         steps_per_model: of the optimiser on the source.
         workers: processes that train side by side.
-        models: to train, held-out ones and prior networks included.
+        models: to train at least, held-out ones and prior networks included.
+        models_at_most: more than `models` if the sweep trains until a reliability.
         seconds_per_prior: on one worker; that of a prior network.
         prior: prior networks among the models.
-        disk: bytes of records, of the compacted matrix and of thumbnails.
+        disk: bytes of records, of the compacted matrix and of thumbnails, at most.
         numerics: a description of each device's arithmetic.
     """
 
@@ -66,6 +67,7 @@ class Cost:
     steps_per_model: int
     workers: int
     models: int
+    models_at_most: int
     disk: int
     numerics: list[str]
     seconds_per_prior: float = 0.0
@@ -78,8 +80,16 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """Of the whole sweep."""
-        models = self.models - self.prior
+        """Of the whole sweep, at least."""
+        return self._seconds(self.models)
+
+    @property
+    def seconds_at_most(self) -> float:
+        """Of the whole sweep, at most."""
+        return self._seconds(self.models_at_most)
+
+    def _seconds(self, count: int) -> float:
+        models = count - self.prior
         return (models * self.seconds_per_model + self.prior * self.seconds_per_prior) / self.workers
 
 
@@ -109,6 +119,7 @@ def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted
         steps_per_model=timings[0]["steps"],
         workers=len(devices),
         models=config.n_models,
+        models_at_most=config.n_models_at_most,
         disk=_disk(config, data, trusted=trusted),
         numerics=sorted({timing["numerics"] for timing in timings}),
         seconds_per_prior=float(np.mean([timing["prior_seconds"] for timing in timings])),
@@ -153,7 +164,7 @@ def _receive(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
 
 
 def _disk(config: Config, data: Datasets, *, trusted: bool = False) -> int:
-    models = config.n_models
+    models = config.n_models_at_most
     groups = len(data.groups.names)
     # margins in float16 and predicted labels in uint16, in a record and once more in the compacted matrix
     records = sum(models * (2 * (4 * len(target.test) + groups) + _RECORD_BYTES) for target in data.targets)

@@ -4,13 +4,14 @@ Cheap (file names and a few small JSON files) and light (neither numpy nor pydan
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
 from tui_influence.store.class_clusters import read_class_clusters
+from tui_influence.store.growth import Growth, read_growth
 from tui_influence.store.listing import failure_reason, list_completed, list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo, read_run_info
@@ -39,6 +40,7 @@ class Overview:
         failures: the last of them, with reasons.
         observed_at: seconds since 1970.
         clusters: the class clusters of the first stage, in words; empty if there are none.
+        growth: reliability of a sweep, the models it needs, and why it grew or ended.
     """
 
     state: State
@@ -50,6 +52,7 @@ class Overview:
     failures: tuple[FailedModel, ...]
     observed_at: float
     clusters: str = ""
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def is_active(self) -> bool:
@@ -127,6 +130,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
         ),
         observed_at=time.time(),
         clusters=_describe_clusters(paths, info),
+        growth=read_growth(paths),
     )
 
 

@@ -15,7 +15,7 @@ from tui_influence.config.identity import compute_identity
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
-from tui_influence.designs import Row, split_examples
+from tui_influence.designs import Row, planned_models, split_examples
 from tui_influence.errors import ConfigError, DatasetError, ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, reopen_datasets
@@ -79,6 +79,7 @@ def prepare(
     clusters = planned_clusters(config, previous) if previous else config.n_clusters(len(groups))
     config = config.model_copy(update={"design": config.design.model_copy(update={"clusters": clusters})})
     check_design(config.design, len(groups), config.run.seed, clusters)
+    models = planned_models(config.design, previous.models if previous else 0)
     identity = compute_identity(config, data.fingerprints(config))
     if previous and previous.identity != identity:
         raise ConfigError(
@@ -89,7 +90,8 @@ def prepare(
         rows = pruning.rows()
     else:
         stage = read_cluster_stage(paths, identity, groups, clusters)
-        rows = sweep_rows(config.design, len(groups), config.run.seed, config.n_prior, clusters, stage)
+        further = models - config.design.models
+        rows = sweep_rows(config.design, len(groups), config.run.seed, config.n_prior, clusters, stage, further)
     if previous:
         _check_description(paths, previous, config, data)
         info = previous
@@ -101,7 +103,7 @@ def prepare(
         info,
         name=config.run.name,
         config=config_to_json(config),
-        models=0 if pruning else config.design.models,
+        models=0 if pruning else models,
         heldout=0 if pruning else config.design.heldout,
         prior=0 if pruning else config.n_prior,
         arms=pruning.n_rows if pruning else 0,

@@ -5,6 +5,7 @@ from pathlib import Path
 from tui_influence.config.identity import differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
+from tui_influence.designs import planned_models
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.runs.devices import with_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
@@ -50,7 +51,13 @@ def check_against_results(config: Config, root: Path) -> str:
         raise error
     planned_clusters(config, info)
     planned = (info.models, info.heldout, info.prior)
-    rows = (config.design.models, config.design.heldout, config.n_prior)
+    models = planned_models(config.design, info.models)
+    most = config.design.max_models
+    if most is not None and most < info.models:
+        raise ConfigError(
+            f"{root} was planned with {info.models} models: a run can be extended, not shortened to max_models = {most}"
+        )
+    rows = (models, config.design.heldout, config.n_prior)
     if any(count < before for count, before in zip(rows, planned, strict=True)):
         raise ConfigError(
             f"{root} was planned with {_count_rows(*planned)}: "

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from tui_influence.runs.prepare import (
     prepare,
     version_warnings,
 )
+from tui_influence.runs.progress import MIN_MODELS
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.resources import ResourceMonitor
 from tui_influence.runs.row_queue import RowQueue, forget_failures
@@ -35,6 +36,7 @@ from tui_influence.runs.session import Session
 from tui_influence.runs.worker_pool import WorkerPool
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.files import to_results_error, write_atomically
+from tui_influence.store.growth import read_growth
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning
@@ -45,6 +47,8 @@ SERVICE = "tui_influence.service"
 """The program of supervisors and planners: it knows how prunings are extended, which this package must not."""
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between heartbeats."""
+FORECAST_STEP = 1.25
+"""Models, relative to those of the last forecast, from which another is due: the next costs as much as all before."""
 RESERVE_BYTES = 64 << 10
 
 
@@ -73,9 +77,17 @@ PlanExtender = Callable[[Paths], list[Row]]
 """Returns the whole plan once all of it is recorded; rows at its end may follow from the records of others."""
 
 
+PlanForecaster = Callable[[Paths], None]
+"""Writes how many models a run needs, by those recorded, to `growth.json`."""
+
+
 def no_extension(paths: Paths) -> list[Row]:
     """Extend nothing: for a plan that is complete from the start."""
     return []
+
+
+def no_forecast(paths: Paths) -> None:
+    """Forecast nothing."""
 
 
 class Observer(Protocol):
@@ -91,13 +103,19 @@ class Observer(Protocol):
         """Show the progress, about once a second."""
 
 
-def supervise(request: Request, observer: Observer, extender: PlanExtender = no_extension) -> Heartbeat:
+def supervise(
+    request: Request,
+    observer: Observer,
+    extender: PlanExtender = no_extension,
+    forecaster: PlanForecaster = no_forecast,
+) -> Heartbeat:
     """Execute a run until it is done, stopped or failed.
 
     Args:
         request: the run.
         observer: gets the progress.
         extender: called once the plan is done; returns the whole plan again.
+        forecaster: called from time to time, the more models the less often.
 
     Returns:
         the last heartbeat.
@@ -113,7 +131,7 @@ def supervise(request: Request, observer: Observer, extender: PlanExtender = no_
     with Ownership(paths), stop_signals() as signals:
         clear_stop(paths)
         paths.jobs.unlink(missing_ok=True)  # from now on it is a run of this machine
-        return _Supervisor(request, paths, observer, signals, extender).run()
+        return _Supervisor(request, paths, observer, signals, extender, forecaster).run()
 
 
 class _StoppedEarlyError(Exception):
@@ -124,10 +142,17 @@ class _Supervisor:
     """The life of one run in this process; the host of its session."""
 
     def __init__(
-        self, request: Request, paths: Paths, observer: Observer, signals: StopSignals, extender: PlanExtender
+        self,
+        request: Request,
+        paths: Paths,
+        observer: Observer,
+        signals: StopSignals,
+        extender: PlanExtender,
+        forecaster: PlanForecaster,
     ) -> None:
         self._request, self._paths, self._observer = request, paths, observer
-        self._signals, self._extender = signals, extender
+        self._signals, self._extender, self._forecaster = signals, extender, forecaster
+        self._models_of_forecast = 0
         self._started = self._last_beat = time.time()
         self._state, self._stage = State.PREPARING, "starting"
         self._failure: TinflError | None = None
@@ -183,6 +208,9 @@ class _Supervisor:
         heartbeat = self._heartbeat()
         write_heartbeat(self._paths, heartbeat)
         self._observer.beat(heartbeat)
+        if heartbeat.state is State.RUNNING and heartbeat.done >= FORECAST_STEP * self._models_of_forecast + MIN_MODELS:
+            self._models_of_forecast = heartbeat.done
+            self._forecaster(self._paths)
 
     def under_way(self) -> None:
         """Publish that models are being trained."""
@@ -204,12 +232,16 @@ class _Supervisor:
     def plan_extension(self) -> list[Row]:
         """Extend the plan, now that all of it is recorded; return the new rows."""
         assert self._info is not None
+        decided = read_growth(self._paths).decisions
         rows = self._extender(self._paths)
+        decisions = read_growth(self._paths).decisions
+        if decisions != decided:
+            self._events.write("growth", **asdict(decisions[-1]))
         new = [row for row in rows if (row.role, row.index) not in self._planned]
         if new:
             self._info = extend_plan_file(self._paths, self._info, rows)
             self._planned.update((row.role, row.index) for row in new)
-            reason = growth_reason(self._paths, self._info)
+            reason = growth_reason(self._paths, self._info) if decisions == decided else {}
             self._events.write("grown", rows=len(new), total=len(rows), **reason)
         return new
 

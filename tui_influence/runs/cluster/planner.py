@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from tui_influence.config.types import parse_minutes
 from tui_influence.designs import Row
@@ -24,9 +24,10 @@ from tui_influence.runs.progress import ModelStatistics
 from tui_influence.runs.protocol import Done, FailureKind
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.row_queue import forget_failures
-from tui_influence.runs.supervisor import PlanExtender, Request
+from tui_influence.runs.supervisor import PlanExtender, PlanForecaster, Request, no_forecast
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
+from tui_influence.store.growth import read_growth
 from tui_influence.store.listing import list_completed, list_failures
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
@@ -65,6 +66,7 @@ class Planner:
         beat: Callable[[Heartbeat], None] | None = None,
         slots: int | None = None,
         digest: str = "",
+        forecaster: PlanForecaster = no_forecast,
     ) -> None:
         """Prepare to plan.
 
@@ -74,8 +76,10 @@ class Planner:
             beat: called with a heartbeat during the preparation.
             slots: tasks that run at a time, if that is known.
             digest: of the request; its rounds are marked with it.
+            forecaster: called once a round.
         """
         self._request, self._extender, self._beat, self._digest = request, extender, beat, digest
+        self._forecaster = forecaster
         self._slots = slots or request.config.compute.slurm.array_concurrency
         self._paths = Paths(request.root)
         before = read_heartbeat(self._paths)
@@ -168,6 +172,7 @@ class Planner:
                 raise RunFailedError(f"{rounds} trained nothing: {self._fruitless_reason(report)}")
         tasks = self._divide(undone, timing, deaths)
         planned = Round(number + 1, tuple(tasks), finished, timing, deaths, fruitless, self._digest)
+        self._forecaster(paths)
         write_round(paths, planned)
         log.write("round", number=planned.number, tasks=len(planned.tasks), rows=sum(map(len, planned.tasks)))
         write_heartbeat(paths, heartbeat)
@@ -198,10 +203,14 @@ class Planner:
     def _extension(self, log: EventLog) -> list[int]:
         """Extend the plan, now that all of it is recorded; return the positions of the new rows."""
         assert self._info is not None
+        decided = read_growth(self._paths).decisions
         rows = self._extender(self._paths)
+        decisions = read_growth(self._paths).decisions
+        if decisions != decided:
+            log.write("growth", **asdict(decisions[-1]))
         if len(rows) <= len(self._rows):
             return []
-        reason = growth_reason(self._paths, self._info)
+        reason = growth_reason(self._paths, self._info) if decisions == decided else {}
         log.write("grown", rows=len(rows) - len(self._rows), total=len(rows), **reason)
         self._info, self._rows = extend_plan_file(self._paths, self._info, rows), rows
         return self._undone()

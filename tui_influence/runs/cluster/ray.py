@@ -28,7 +28,7 @@ from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, reque
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with_node_warnings, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import Observer, PlanExtender, Request
+from tui_influence.runs.supervisor import Observer, PlanExtender, PlanForecaster, Request, no_forecast
 from tui_influence.store.events import EventTail
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
@@ -49,13 +49,16 @@ _CONNECT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False);
 _EXPORTED = ("TINFL_CACHE", "TINFL_CONFIG", "TINFL_COMPACT_AFTER")
 
 
-def supervise(request: Request, observer: Observer, extender: PlanExtender) -> Heartbeat:
+def supervise(
+    request: Request, observer: Observer, extender: PlanExtender, forecaster: PlanForecaster = no_forecast
+) -> Heartbeat:
     """Execute a run on Ray until it is done, stopped or failed.
 
     Args:
         request: the run.
         observer: gets the progress.
         extender: returns an extended plan once all of the present one is done.
+        forecaster: called once a round.
 
     Returns:
         the last heartbeat.
@@ -82,7 +85,7 @@ def supervise(request: Request, observer: Observer, extender: PlanExtender) -> H
             paths.jobs.unlink(missing_ok=True)
             if request.pruning is not None:
                 extend_arms(paths, request.pruning)
-            return _Driver(request, paths, observer, signals, extender, ray, slots).run()
+            return _Driver(request, paths, observer, signals, extender, forecaster, ray, slots).run()
     finally:
         ray.shutdown()
 
@@ -225,12 +228,13 @@ class _Driver:
         observer: Observer,
         signals: StopSignals,
         extender: PlanExtender,
+        forecaster: PlanForecaster,
         ray: Any,
         slots: int,
     ) -> None:
         self._request, self._paths, self._observer, self._signals, self._ray = request, paths, observer, signals, ray
         section = request.config.compute.ray
-        self._planner = Planner(request, extender, observer.beat, slots=slots)
+        self._planner = Planner(request, extender, observer.beat, slots=slots, forecaster=forecaster)
         options = {"num_cpus": section.num_cpus, "num_gpus": section.num_gpus, "max_retries": MAX_RETRIES}
         self._train = ray.remote(**options)(train_task)
         self._events = EventTail(paths)

@@ -41,7 +41,7 @@ from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
 from tui_influence.runs.ownership import Ownership
 from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import SERVICE, PlanExtender, Request
+from tui_influence.runs.supervisor import SERVICE, PlanExtender, PlanForecaster, Request, no_forecast
 from tui_influence.store.files import make_directory, read_json, write_atomically, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
@@ -124,7 +124,9 @@ def describe_submission(request: Request) -> list[str]:
     ]
 
 
-def run_planner(root: Path, after: int, digest: str, extender: PlanExtender) -> int:
+def run_planner(
+    root: Path, after: int, digest: str, extender: PlanExtender, forecaster: PlanForecaster = no_forecast
+) -> int:
     """Run the planner, in a job of its own; the exit code says how it ended.
 
     A planner that comes late does nothing: if the run was requested anew, if its request was changed by hand, or if
@@ -135,6 +137,7 @@ def run_planner(root: Path, after: int, digest: str, extender: PlanExtender) -> 
         after: number of the round whose reports it collects; 0 before the first.
         digest: of the request that its job belongs to.
         extender: returns an extended plan once all of the present one is done.
+        forecaster: called once a round.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a request to stop, which the stop file holds too
     paths = Paths(root)
@@ -144,7 +147,7 @@ def run_planner(root: Path, after: int, digest: str, extender: PlanExtender) -> 
     if _request_digest(fields) != digest:
         sys.stderr.write("the request of this run has changed since this job was submitted: it does nothing\n")
         return int(ResultsError.exit_code)
-    planner, scripts = Planner(request, extender, digest=digest), batch_scripts(request, digest)
+    planner, scripts = Planner(request, extender, digest=digest, forecaster=forecaster), batch_scripts(request, digest)
     try:
         if jobs is not None and _has_successor(paths, scripts, jobs, after):
             return 0

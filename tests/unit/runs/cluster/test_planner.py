@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.program import write_config
 from tui_influence.config.loader import load_config
+from tui_influence.designs import Design
 from tui_influence.errors import RunFailedError
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.planner import Planner
@@ -14,9 +15,11 @@ from tui_influence.runs.cluster.rounds import PILOT_ROWS, Round
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.supervisor import Request, no_extension
 from tui_influence.store.events import EventLog, read_events
+from tui_influence.store.growth import MeasuredReliability, Outcome, write_decision
 from tui_influence.store.listing import failure_reason, list_failures
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import read_plan
+from tui_influence.store.run_info import read_run_info
 
 MODELS, HELDOUT = 10, 2
 SECONDS = 10.0
@@ -26,12 +29,12 @@ TOXIC = (Role.ESTIMATE, 5)
 class Engine:
     """A run on a cluster whose tasks are played by the test."""
 
-    def __init__(self, directory) -> None:
+    def __init__(self, directory, extender=no_extension, **swap: str) -> None:
         compute = 'workers_per_device = 1\nattempts = 2\nexecutor = "slurm"\n[compute.slurm]\narray_concurrency = 2'
-        swap = {"workers_per_device = 2": compute}
+        swap = {"workers_per_device = 2": compute, **swap}
         self.paths = Paths(directory / "results")
         request = Request(load_config(write_config(directory, models=MODELS, swap=swap)), self.paths.root)
-        self._planner = Planner(request, no_extension)
+        self._planner = Planner(request, extender)
 
     def plan(self, *, first: bool = False):
         return self._planner.step(first=first)
@@ -218,3 +221,36 @@ def test_a_planner_that_is_killed_hears_the_round_again(engine, monkeypatch):
     following = engine._planner.step(first=False, submitted=1)
     assert not following.heartbeat.warnings
     assert following.round.timing.seconds == SECONDS
+
+
+def test_a_sweep_that_grows_hands_out_its_further_rows_and_keeps_the_positions_of_the_others(tmp_path):
+    """The planner starts anew in each round, as its job does."""
+    further = [6, 0]
+
+    def extend(paths):
+        count, plan = further.pop(0), read_plan(paths)
+        models = read_run_info(paths.root).models
+        design = Design("fixed", 0.5, 36, 0)
+        if not count:
+            write_decision(paths, MeasuredReliability(models, "digits", 0.9, 0.91, outcome=Outcome.REACHED))
+            return []
+        write_decision(paths, MeasuredReliability(models, "digits", 0.9, 0.8, outcome=Outcome.GROWN, further=count))
+        return plan + [design.row(Role.ESTIMATE, models + index) for index in range(count)]
+
+    goal = {"prior = 0": "prior = 0\nuntil = 0.9\nmax_models = 30"}
+    engine = Engine(tmp_path, extend, **goal)
+    following, trained = engine.plan(first=True), []
+    while following.round:
+        trained += sum(following.round.tasks, ())
+        for task in range(len(following.round.tasks)):
+            engine.play(following.round, task)
+        engine = Engine(tmp_path, extend, **goal)
+        following = engine.plan()
+    assert sorted(trained) == list(range(MODELS + HELDOUT + 6))
+    assert sorted(trained[-6:]) == list(range(MODELS + HELDOUT, MODELS + HELDOUT + 6))
+    assert (following.heartbeat.state, following.heartbeat.done) == (State.DONE, MODELS + HELDOUT + 6)
+    assert read_run_info(engine.paths.root).models == MODELS + 6
+    assert [row.index for row in read_plan(engine.paths)][-6:] == list(range(MODELS, MODELS + 6))
+    events = [event for event, _ in read_events(engine.paths.events)]
+    assert [event["outcome"] for event in events if event["event"] == "growth"] == ["grown", "reached"]
+    assert [(event["rows"], event["total"]) for event in events if event["event"] == "grown"] == [(6, 18)]
