@@ -5,9 +5,11 @@ import pytest
 
 from tests.tui.runs import exploring, fail, make_run, say, screen_text, spoil, until, words
 from tests.unit.store.conftest import make_record
+from tests.unit.store.digested import write_with_digest
 from tui_influence.roles import Role
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
+from tui_influence.store.growth import MeasuredReliability, Outcome, write_decision
 from tui_influence.store.records import write_record
 
 STATES = [state for state in State if state is not State.QUEUED]
@@ -193,3 +195,23 @@ async def test_models_that_are_held_out_have_a_line_of_their_own_where_both_do_n
         line = next(line for line in lines if "0 of 32 held out" in line)
         start = next(line for line in lines if "40 of 256 to estimate from," in line)
         assert line.index("0 of 32") in (start.index("40 of 256"), start.find("0 of 32"))
+
+
+async def test_a_sweep_with_a_goal_shows_why_it_grew_and_that_its_limit_is_too_low(tmp_path):
+    paths = make_run(tmp_path / "run", models=40, planned=60, state=State.RUNNING)
+    decision = MeasuredReliability(40, "digits", 0.9, 0.61, 300, 150, 800, outcome=Outcome.GROWN, further=20)
+    write_decision(paths, decision)
+    values = json.loads(paths.run.read_text())
+    values["config"]["design"] |= {"until": 0.9, "max_models": 100}
+    write_with_digest(paths.run, values)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        await until(pilot, lambda: "40 models, goal 0.9: 20 more" in screen_text(app))
+        words = " ".join(screen_text(app).split())
+        assert "0.9 takes about 300 models in all (150 to 800)" in words
+        assert "until = 0.9 will hardly be" in words
+
+
+async def test_a_sweep_that_has_just_begun_shows_how_many_models_an_order_takes(tmp_path):
+    make_run(tmp_path / "run", models=2, planned=60, state=State.RUNNING)
+    async with exploring(tmp_path / "run", (140, 40)) as (app, pilot):
+        await until(pilot, lambda: "models for a usable order" in " ".join(screen_text(app).split()))

@@ -7,6 +7,7 @@ from tui_influence.cli import diagnostics
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.errors import RunFailedError
 from tui_influence.pruning.options import DEFAULT_NAME
+from tui_influence.render.reliability_forecast import decision_sentence
 from tui_influence.render.run_words import retry_command
 from tui_influence.runs.cluster.slurm import submit
 from tui_influence.runs.heartbeat import ACTIVE, FINISHED, Heartbeat, State, observe
@@ -14,6 +15,7 @@ from tui_influence.runs.launch import start as start_in_background
 from tui_influence.runs.overview import overview
 from tui_influence.runs.supervisor import Request
 from tui_influence.service import supervise
+from tui_influence.store.growth import read_growth
 from tui_influence.store.paths import Paths
 from tui_influence.text import pluralize, quote_path
 
@@ -45,6 +47,7 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
         return
     if foreground:
         last = run_here(request)
+        _say_why_it_ended(root)
         diagnostics.info(f"next: {results_command}")
         refuse_failed_models(root, last, is_code=request.config.model.is_user_code)
         return
@@ -57,6 +60,7 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
     state, heartbeat, _ = observe(Paths(root))
     if state in FINISHED and heartbeat:
         diagnostics.info(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")
+        _say_why_it_ended(root)
         diagnostics.info(f"next: {results_command}")
         refuse_failed_models(root, heartbeat, is_code=request.config.model.is_user_code)
         return
@@ -69,6 +73,13 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
     diagnostics.info(f"  log  {root / 'logs'}")
     diagnostics.info(next_commands)
     diagnostics.info(while_running)
+
+
+def _say_why_it_ended(root: Path) -> None:
+    """Print why a sweep that trains until a reliability grew and ended; nothing for other runs."""
+    growth = read_growth(Paths(root))
+    for decision in growth.decisions:
+        diagnostics.info(f"  {decision_sentence(vars(decision))}")
 
 
 def run_here(request: Request) -> Heartbeat:

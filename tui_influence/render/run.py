@@ -14,6 +14,7 @@ from tui_influence.influence.types import Reliability, reliability_grade
 from tui_influence.render.charts import histogram, progress_bar, reliability_chart
 from tui_influence.render.format import cut, fit, plain
 from tui_influence.render.numbers import with_interval
+from tui_influence.render.reliability_forecast import describe_forecast, growth_lines
 from tui_influence.render.run_words import (
     align_columns,
     describe_running,
@@ -154,6 +155,8 @@ def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
         if Role.PRIOR in planned:
             models.append(f"{done[Role.PRIOR]:,} of {pluralize(planned[Role.PRIOR], 'prior network')}")
         yield from _broken_fact("models", models, style, width)
+        for label, text in growth_lines(overview.growth.latest, info, done.get(Role.ESTIMATE, 0)):
+            yield style.fact(label, plain(text, style.ascii), style.warning if label == "warning" else "")
         source = f"{pluralize(len(info.source.groups), 'group')}, {pluralize(info.source.images, 'image')}"
         yield from _broken_fact("source", [source, info.design_label], style, width, "; ")
         for target in info.targets:
@@ -307,15 +310,7 @@ def model_lines(
             f"not bold {style.warning}" if word == "NOISE" else "not bold",
         )
         lines = [title, *reliability_chart(curve, width, height, style)]
-        if curve.models_needed:
-            needed, low, high = curve.models_needed
-            between = f" ({low:,} to {high:,})" if low and high else ""
-            text = f"0.9 takes about {needed:,} models in all{between}" if needed > curve.models else "0.9 is reached"
-        elif curve.has_prior:
-            text = "no forecast: part of the ranking comes from prior networks"
-        else:
-            text = "too early to forecast how many models 0.9 takes"
-        lines.append(Text(text, style=style.quiet))
+        lines.append(Text(describe_forecast(curve.models_needed, curve.models), style=style.quiet))
     for name, values in (("source", curve.source_accuracy), ("target", curve.target_accuracy)):
         if values:
             bars, low_end, high_end = histogram(values, max(min(width - 44, 28), 8), style)

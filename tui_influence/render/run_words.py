@@ -10,6 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from tui_influence.render.reliability_forecast import decision_sentence, growth_lines
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.slurm_client import SlurmTask
 from tui_influence.runs.heartbeat import HEARTBEAT_LOST, DeviceState, Heartbeat, State, WorkerState
@@ -162,6 +163,8 @@ def event_sentence(event: Mapping[str, Any]) -> str:
         case "round":
             tasks = _count(event.get("tasks"), "task")
             text = f"round {event.get('number')}: {_count(event.get('rows'), 'model')} in {tasks}"
+        case "growth":
+            text = decision_sentence(event)
         case "grown":
             text = f"grown by {_count(event.get('rows'), 'model')} to {event.get('total')}"
             text += f": {event['reason']}" if event.get("reason") else ""
@@ -367,6 +370,10 @@ def _progress_lines(overview: Overview, info: RunInfo) -> list[str]:
     lines = [f"  models    {bar} {done} of {total}{failed}", f"            {purpose}"]
     if overview.clusters:
         lines.append(f"  clusters  {printable(overview.clusters, 300)}")
+    lines += [
+        f"  {label:<8}  {text}"
+        for label, text in growth_lines(overview.growth.latest, info, overview.done.get(Role.ESTIMATE, 0))
+    ]
     if heartbeat and heartbeat.models_per_hour and overview.is_active:
         left = ""
         if heartbeat.eta:

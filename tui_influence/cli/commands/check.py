@@ -12,14 +12,19 @@ from tui_influence.cluster_stage import describe_sizes, equal_sizes, models_over
 from tui_influence.config.loader import check_data_paths, config_to_json, load_config
 from tui_influence.config.schema import Config, DesignSection, TrainSection
 from tui_influence.errors import ConfigError
+from tui_influence.influence.estimators import default_estimator
+from tui_influence.influence.model_count import USABLE, models_for
 from tui_influence.influence.types import MIN_HELDOUT_MASKS
 from tui_influence.render.format import small_table
+from tui_influence.render.reliability_forecast import describe_forecast, describe_model_count, forecast_of
 from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
 from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.network_check import check_network
 from tui_influence.staged_design import check_design
+from tui_influence.store.growth import read_growth
+from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import describe_training
 from tui_influence.text import format_duration, pluralize, printable, quote_path
 
@@ -46,6 +51,7 @@ def check(options: CheckOptions) -> None:
             "steps_per_model": cost.steps_per_model,
             "models_per_hour": cost.models_per_hour,
             "seconds": cost.seconds,
+            "max_seconds": cost.seconds_at_most,
             "disk_bytes": cost.disk,
         }
         if options.suggest:
@@ -178,6 +184,8 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
         "training": describe_training(config_to_json(config)),
         "models": config.n_models,
+        "max_models": config.n_models_at_most,
+        "until": config.design.until,
         "heldout": config.design.heldout,
         "heldout_repeats": config.design.heldout_repeats,
         "heldout_masks": config.design.heldout_masks,
@@ -186,7 +194,27 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
         "models_over_classes": models_over_classes(config.design.models, groups, clusters) if clusters else None,
         "executor": config.compute.executor,
         "workers": workers,
+        "models_needed": _models_needed(config, groups),
     }
+
+
+def _models_needed(config: Config, groups: int) -> dict[str, Any] | None:
+    """Return the models that a usable order will take; None where single images are the groups.
+
+    Of a run that has begun it is what its own models say, else a rule.
+    """
+    if config.source.groups == "example":
+        return None
+    measured = read_growth(Paths(config.output)).latest
+    if measured is not None:
+        text = describe_forecast(forecast_of(measured), measured.models)
+        needed = {"goal": measured.goal, "expected": measured.expected, "low": measured.low, "high": measured.high}
+        return needed | {"from_models": measured.models, "text": [f"{text}, by the {measured.models:,} recorded"]}
+    estimator = default_estimator(has_prior=config.n_prior > 0)
+    noun = "classes" if config.source.groups == "class" else "groups"
+    rule = models_for(USABLE, groups, config.design.kind, estimator)
+    sentences = describe_model_count(groups, config.design.model_dump(), estimator, config.design.models, noun)
+    return {"goal": USABLE, **vars(rule), "from_models": 0, "text": sentences}
 
 
 def _lines(plan: dict[str, Any]) -> list[str]:
@@ -221,10 +249,15 @@ def _lines(plan: dict[str, Any]) -> list[str]:
             f"clusters {sizes} first, as masks over single classes would take about "
             f"{plan['models_over_classes']:,} models to say as much of these"
         )
+    if plan["until"] is not None:
+        most = plan["max_models"] - plan["models"]
+        lines.append(f"until    reliability {plan['until']:g}: up to {pluralize(most, 'further model')}")
+    lines += [f"needed   {text}" for text in (plan["models_needed"] or {"text": []})["text"]]
     if "seconds" in plan:
+        most = "" if plan["until"] is None else f" to {format_duration(plan['max_seconds'])}"
         lines += [
             f"cost     {plan['seconds_per_model']:.2f} s per model and worker ({', '.join(plan['numerics'])}), "
-            f"{plan['models_per_hour']:,.0f} models per hour: {format_duration(plan['seconds'])} in all",
+            f"{plan['models_per_hour']:,.0f} models per hour: {format_duration(plan['seconds'])}{most} in all",
             f"disk     {plan['disk_bytes'] / 2**20:,.1f} MiB of results",
         ]
     return lines

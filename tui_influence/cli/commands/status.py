@@ -11,6 +11,7 @@ from tui_influence.roles import Role
 from tui_influence.runs.control import record_stopped
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview, overview
+from tui_influence.store.growth import Growth
 from tui_influence.store.paths import Paths
 
 
@@ -53,6 +54,7 @@ def _document(run: Overview) -> dict[str, Any]:
         ],
         "models_per_hour": heartbeat.models_per_hour if heartbeat else 0.0,
         "eta_seconds": list(heartbeat.eta) if active and heartbeat and heartbeat.eta else None,
+        "growth": _growth(run.growth),
         "source_accuracy": heartbeat.source_accuracy if heartbeat else None,
         "target_accuracy": heartbeat.target_accuracy if heartbeat else [],
         "skipped_images": info.source.skipped + sum(target.skipped for target in info.targets) if info else 0,
@@ -63,6 +65,13 @@ def _document(run: Overview) -> dict[str, Any]:
         "silent": run.is_silent,
         "heartbeat_age": round(run.heartbeat_age, 1) if run.heartbeat_age is not None else None,
     }
+
+
+def _growth(growth: Growth) -> dict[str, Any] | None:
+    """Return the latest reliability of a sweep with the models it needs, and the decisions before."""
+    if growth.latest is None:
+        return None
+    return {**vars(growth.latest), "decisions": [vars(decision) for decision in growth.decisions]}
 
 
 def _by_name(counts: dict[Role, int]) -> dict[str, int]:
