@@ -56,22 +56,22 @@ class Cost:
         steps_per_model: of the optimiser on the source.
         workers: processes that train side by side.
         models: to train at least, held-out ones and prior networks included.
-        models_at_most: more than `models` if the sweep trains until a reliability.
         seconds_per_prior: on one worker; that of a prior network.
         prior: prior networks among the models.
         disk: bytes of records, of the compacted matrix and of thumbnails, at most.
         numerics: a description of each device's arithmetic.
+        models_at_most: to train at most, if the sweep trains until a reliability.
     """
 
     seconds_per_model: float
     steps_per_model: int
     workers: int
     models: int
-    models_at_most: int
     disk: int
     numerics: list[str]
     seconds_per_prior: float = 0.0
     prior: int = 0
+    models_at_most: int = 0
 
     @property
     def models_per_hour(self) -> float:
@@ -86,7 +86,7 @@ class Cost:
     @property
     def seconds_at_most(self) -> float:
         """Of the whole sweep, at most."""
-        return self._seconds(self.models_at_most)
+        return self._seconds(max(self.models, self.models_at_most))
 
     def _seconds(self, count: int) -> float:
         models = count - self.prior

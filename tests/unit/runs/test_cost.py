@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -115,7 +116,8 @@ def test_the_time_of_a_model_is_that_of_its_steps_and_of_a_prior_network_that_of
 
 def test_a_sweep_takes_as_long_as_its_models_and_prior_networks():
     cost = Cost(3.0, 100, workers=2, models=12, disk=0, numerics=[], seconds_per_prior=1.0, prior=2)
-    assert cost.seconds == (10 * 3 + 2 * 1) / 2
+    assert cost.seconds == cost.seconds_at_most == (10 * 3 + 2 * 1) / 2
+    assert replace(cost, models_at_most=20).seconds_at_most == (18 * 3 + 2 * 1) / 2
 
 
 def test_a_network_of_ones_own_is_found_in_the_current_directory(tmp_path, monkeypatch):
