@@ -178,7 +178,6 @@ SHORT = {
     "cli.commands.rank": "one command: the questions and their options are shared",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "export.example": "the document of one result",
-    "growth.extension": "where every kind of growth is decided: each has a module",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
     "tui.theme": "two colour themes",
