@@ -177,6 +177,7 @@ SHORT = {
     "cli.commands.init": "one command",
     "cli.commands.rank": "one command: the questions and their options are shared",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
+    "growth.extension": "where every kind of growth is decided: each has a module",
     "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
