@@ -195,4 +195,4 @@ def _gains(forecast: GainForecast) -> list[Gain | None]:
 
 
 def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
-    return {"n_dropped": recommendation.k, "why": recommendation.why}
+    return {"n_dropped": recommendation.k, "gains": recommendation.gains, "why": recommendation.why}

@@ -2,8 +2,12 @@
 
 The best of several numbers is chosen by the same data that judge it, so its interval is one that holds for all of them
 together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
+
+Where no number gains, the largest one can still go that costs nothing measurable: its loss is not significant, though
+as many groups dropped at random lose significantly more.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -49,7 +53,10 @@ def predicted_best(pruning: Pruning) -> Recommendation:
 
 
 def measured_best(results: PruningResults) -> Recommendation:
-    """Recommend by the measured gains: the number with the best margin, if its gain is significant."""
+    """Recommend by the measured gains: the number with the best margin, if its gain is significant.
+
+    Else the largest number that costs nothing measurable.
+    """
     if not results.pruning.drops_lowest:
         return _NO_DROP_COUNTS
     arms = [result for result in results.results if result.arm.kind is ArmKind.LOWEST and result.models]
@@ -64,11 +71,29 @@ def measured_best(results: PruningResults) -> Recommendation:
     best, gain = max(significant or with_interval, key=lambda pair: pair[1].value)
     text = f"{gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]{_interval_note(len(arms))}"
     if gain.sign <= 0:
+        harmless = _largest_harmless(arms)
+        if harmless is not None:
+            return harmless
         return Recommendation(
             None,
             f"dropping {best.arm.k} gains most, {text}. The gain is not significant{_seeds_note(best, len(arms))}",
         )
     return Recommendation(best.arm.k, f"it gains {text}")
+
+
+def _largest_harmless(arms: Sequence[ArmResult]) -> Recommendation | None:
+    """Recommend the largest number whose loss is not significant, where as many at random lose significantly more."""
+    for result in sorted(arms, key=lambda result: -result.arm.k):
+        gain, over = result.margin.gain, result.margin.over.get(ArmKind.RANDOM)
+        if over is None or not with_level(over, 1 - 0.05 / len(arms)).low > 0 or not gain.high >= 0:
+            continue
+        return Recommendation(
+            result.arm.k,
+            f"no measurable loss, {gain.value:+.3f} nats [{gain.low:+.3f}, {gain.high:+.3f}]; as many at random lose "
+            f"{over.value:.3f} nats [{over.low:.3f}, {over.high:.3f}] more",
+            gains=False,
+        )
+    return None
 
 
 def _simultaneous(gain: Gain, count: int) -> Gain:

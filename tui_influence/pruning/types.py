@@ -307,10 +307,12 @@ class Recommendation:
     Attributes:
         k: how many of the lowest; None for none.
         why: in one sentence.
+        gains: whether dropping them gains; else it only costs nothing that was measured.
     """
 
     k: int | None
     why: str
+    gains: bool = True
 
 
 @dataclass(frozen=True)

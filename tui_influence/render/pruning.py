@@ -141,7 +141,9 @@ def ranked_by(ranking: ArmRanking) -> str:
 def recommendation_line(recommendation: Recommendation, style: Style, label: str) -> Text:
     """Return how many groups to drop, and why; the label says on what ground."""
     k = recommendation.k
-    drop = ("none", "bold") if k is None else (f"drop the {k} lowest", f"bold {style.good}")
+    drop = ("none", "bold")
+    if k is not None:
+        drop = (f"drop the {k} lowest" if recommendation.gains else f"the {k} lowest can go", f"bold {style.good}")
     return Text.assemble(
         (f"{label}: ", style.quiet), drop, (f"; {plain(recommendation.why, style.ascii)}", style.quiet)
     )

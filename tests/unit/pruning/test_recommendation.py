@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, t, ttest_ind
 
 from tests.unit.pruning.plans import bare
-from tests.unit.pruning.prunings import GROUPS, made, planned
+from tests.unit.pruning.prunings import GROUPS, KS, made, planned
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best, with_level
@@ -213,3 +213,31 @@ def test_a_pruning_is_complete_once_every_arm_is():
     assert whole.forecast(9) is None
     assert whole.result_of(ArmKind.LOWEST, 4).arm.k == 4
     assert whole.result_of(ArmKind.LOWEST, 3) is None
+
+
+def over_random(results, *gains):
+    """The same results, with what each number gained over as many at random: value, standard error."""
+    lowest = iter(gains)
+    changed = []
+    for result in results.results:
+        if result.arm.kind is ArmKind.LOWEST:
+            value, se = next(lowest)
+            half = t.ppf(0.975, 10) * se
+            over = {ArmKind.RANDOM: Interval(value, value - half, value + half, se=se, df=10.0)}
+            result = replace(result, margin=replace(result.margin, over=over))
+        changed.append(result)
+    return replace(results, results=tuple(changed))
+
+
+def test_where_nothing_gains_the_largest_number_that_costs_nothing_measurable_can_go():
+    harmless = measured_best(over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.6, 0.1)))
+    assert (harmless.k, harmless.gains) == (KS[1], False)
+    assert harmless.why.startswith("no measurable loss, -0.020 nats")
+    assert "as many at random lose 0.600 nats" in harmless.why
+    costs = measured_best(over_random(gained((0.01, 0.1), (-0.5, 0.1)), (0.5, 0.1), (0.6, 0.1)))
+    assert (costs.k, costs.gains) == (KS[0], False)  # the larger number loses
+    no_better = measured_best(over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.2, 0.1)))
+    assert no_better.k == KS[0]  # as many at random do not lose more
+    assert measured_best(over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.2, 0.1), (0.2, 0.1))).k is None
+    gain = measured_best(over_random(gained((1.0, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.6, 0.1)))
+    assert (gain.k, gain.gains) == (KS[0], True)

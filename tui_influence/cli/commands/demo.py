@@ -13,8 +13,9 @@ from tui_influence.config.loader import parse_config
 from tui_influence.config.schema import Config
 from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
 from tui_influence.pruning.planning import plan_pruning, pruning_directory
+from tui_influence.pruning.recommendation import measured_best
 from tui_influence.pruning.results import load_results
-from tui_influence.render.pruning import summary_lines
+from tui_influence.render.pruning import recommendation_line, summary_lines
 from tui_influence.render.style import Style
 from tui_influence.roles import ArmKind
 from tui_influence.runs.devices import with_devices
@@ -57,9 +58,9 @@ lr = 0.2
 probe_l2 = 1.0
 """
 
-_DROP_COUNTS = (6, 18)
-"""Characters that the pruning drops: a few, and half."""
-_SEEDS = 8
+_DROP_COUNT = 18
+"""Characters that the pruning drops: half."""
+_SEEDS = 16
 """Retrainings of each arm."""
 
 
@@ -93,19 +94,24 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     """Retrain without some characters, chosen in several ways, and print the gains."""
     pruning_paths = pruning_directory(paths, DEFAULT_NAME)
     request = PruningRequest(
-        drop_counts=_DROP_COUNTS, seeds=_SEEDS, baselines=(ArmKind.LABELS,), devices=device_list(devices)
+        drop_counts=(_DROP_COUNT,),
+        seeds=_SEEDS,
+        baselines=(ArmKind.LABELS,),
+        devices=device_list(devices),
+        same="steps",
     )
     plan = plan_pruning(paths, info, pruning_paths, request)
     diagnostics.info(
-        f"\nRetraining without {' and '.join(map(str, _DROP_COUNTS))} of {len(info.source.groups)} characters: the "
-        "least helpful, as many at random,\nthe most helpful, and those that a single model does not use; "
-        f"{_SEEDS} models each."
+        f"\nRetraining without {_DROP_COUNT} of {len(info.source.groups)} characters: the least helpful, as many at "
+        "random, the most helpful,\nand those that a single model does not use; "
+        f"{_SEEDS} models each, all for the same number of steps."
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
     results = load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
     for line in summary_lines(results, Style()):
         output.write_line(line)
+    output.write_line(recommendation_line(measured_best(results), Style(), "finding").plain)
     return pruning_paths.root, last
 
 
