@@ -14,7 +14,7 @@ from tui_influence.analysis.types import MIN_MODELS, ReliabilityCurve
 from tui_influence.influence.estimators import estimate
 from tui_influence.influence.forecast import ReliabilityGrowth, expected_growth, forecast_models, reliability_growth
 from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_output_kind
-from tui_influence.influence.reliability import expected_reliability, split_half
+from tui_influence.influence.reliability import expected_reliability, sweep_reliability
 from tui_influence.influence.types import MAX_FORECAST_FACTOR, Reliability
 
 N_POINTS = 8
@@ -44,7 +44,9 @@ def reliability_curve(snapshot: RunSnapshot, question: Question) -> ReliabilityC
             first_clusters = None if clusters is None else clusters[:count]
             first_masks, first_mean = outputs.masks[:count], mean[:count]
             if prior is None:
-                reliability = split_half(first_masks, first_mean, question.estimator, first_clusters, seed=info.seed)
+                reliability = sweep_reliability(
+                    first_masks, first_mean, question.estimator, first_clusters, seed=info.seed
+                )
             else:
                 first_prior = prior.of_models(np.arange(count))
                 reliability = expected_reliability(

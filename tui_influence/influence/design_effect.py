@@ -2,28 +2,32 @@
 
 The standard error of a difference of means counts the effects of the other groups as random error. Masks that are
 orthogonal by design (`balanced`) cancel them, so that it is too large: by half, where the masks explain 40% of the
-difference between the models of a pair. With group effects of variance σ²/λ and noise of variance σ²
-the difference for group k, slope on column x_k of the centred masks, G = XᵀX over N rows, has error variance
+difference between the models of a pair. With group effects of variance τ² and noise of variance σ² the difference for
+group k, slope on column x_k of the centred masks, G = XᵀX over N rows, has error variance
 
-    (σ²/λ) Σ_{l≠k} (G_kl / G_kk)² + σ² / G_kk
+    τ² Σ_{l≠k} (G_kl / G_kk)² + σ² / G_kk
 
-and for random masks with the same column lengths, Σ_{l≠k} G_kl² would be G_kk (tr G - G_kk) / N on average.
-Their ratio, averaged over the posterior of λ (see `shrinkage`), corrects the standard error.
+and for random masks with the same column lengths, Σ_{l≠k} G_kl² would be G_kk (tr G - G_kk) / N on average, so that
+G_kk times the variance would be T_k, that of the outputs less what group k explains. With a_k the overlap of column k
+over that at random, the ratio of both is (1 - a_k) σ² / T_k + a_k. The noise is the residual variance of least squares
+on all groups, which has N - rank(X) degrees of freedom; where these are few, the total variance, which is too large
+rather than too uncertain, takes its place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.factors import Factors, factorise, gram, gram_columns
+from tui_influence.influence.factors import Factors, factorise, gram_columns
 from tui_influence.influence.outputs import Floats, Mask
-from tui_influence.influence.shrinkage import Evidence, Grid
+from tui_influence.influence.shrinkage import power_outside
 from tui_influence.influence.strata import Strata, seed_strata
 
 _SAMPLED_COLUMNS = 32
 _MAX_RELATIVE_OVERLAP = 0.9  # of the columns, relative to random masks; above it nothing is corrected
+_ENOUGH_DF = 4.0  # at so many degrees of freedom the residual and the total variance count alike
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,23 @@ class DesignEffect:
 
     Attributes:
         factors: of the masks.
-        grid: penalties λ.
-        by_penalty: (K', L) the ratio for each group that varies and each λ.
+        relative_overlap: (K,) a_k above, 0 to 1; 1 for groups that do not vary.
+        lengths: (K,) G_kk; 0 for groups that do not vary.
+        residual_df: degrees of freedom of the residual of least squares on all groups.
+        df: degrees of freedom of the corrected variance.
     """
 
     factors: Factors
-    grid: Grid
-    by_penalty: NDArray[np.float64]
+    relative_overlap: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    residual_df: int
+    df: float
 
     @classmethod
     def of(cls, masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) -> "DesignEffect | None":
-        """Return the correction for masks (m, K); None where they overlap like random ones, or m <= K.
+        """Return the correction for masks (m, K).
+
+        None where they overlap like random ones, or where least squares leaves no residual: no more rows than groups.
 
         Args:
             masks: (m, K) bool.
@@ -50,60 +60,61 @@ class DesignEffect:
             dtype: of the products with outputs.
         """
         m, groups = masks.shape
-        if not 1 < groups < m:
-            return None
-        if not better_than_random(masks, seed_strata(clusters, m)):
+        strata = seed_strata(clusters, m)
+        if not 1 < groups < m or not better_than_random(masks, strata):
             return None
         factors = factorise(masks, clusters, dtype)
+        residual_df = factors.rows - factors.squares.size
+        if residual_df < 1:
+            return None
         squares = factors.vectors**2 * factors.squares  # G = V s² Vᵀ
         lengths = squares.sum(axis=1)
         overlap = squares @ factors.squares / lengths - lengths
         at_random = (lengths.sum() - lengths) / factors.rows
-        grid = Grid.over(factors)
-        by_penalty = (overlap[:, None] + grid.penalties) / (at_random[:, None] + grid.penalties)
-        return cls(factors, grid, by_penalty)
+        of_all, lengths_of_all = np.ones(groups), np.zeros(groups)
+        of_all[factors.varies] = relative_overlap = np.clip(overlap / at_random, 0, 1)
+        lengths_of_all[factors.varies] = lengths
+        df = _corrected_df(factors, residual_df, float(relative_overlap.mean()))
+        return cls(factors, of_all, lengths_of_all, residual_df, df)
 
-    def posterior(self, outputs: Floats) -> NDArray[np.float64]:
-        """Return the posterior of λ given outputs (m, n): (L, n)."""
-        return Evidence.of(self.factors, self.grid, self.factors.strata.centred(outputs)).weight
+    def of_groups(self, groups: NDArray[np.intp]) -> "DesignEffect":
+        """Return the correction for some groups, (K',) indices."""
+        return replace(self, relative_overlap=self.relative_overlap[groups], lengths=self.lengths[groups])
 
-    def ratio(self, outputs: Floats) -> NDArray[np.float64]:
-        """Return ratios of variances for outputs (m, n): (K, n); 1 for groups that do not vary."""
-        ratio = np.ones((self.factors.varies.size, outputs.shape[1]))
-        ratio[self.factors.varies] = self.by_penalty @ self.posterior(outputs)
-        return ratio
+    def ratio(self, outputs: Floats, influence: Floats) -> NDArray[np.float64]:
+        """Return ratios of variances for outputs (m, n) and the differences (K, n): (K, n).
+
+        1 for groups that do not vary, and for an output that does not.
+        """
+        factors = self.factors
+        centred = factors.strata.centred(outputs)
+        total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
+        residual = power_outside(factors, centred, factors.rotate(centred))
+        weight = _residual_weight(self.residual_df)
+        noise = weight * residual / self.residual_df + (1 - weight) * total / factors.rows
+        explained = self.lengths[:, None] * np.square(np.nan_to_num(influence), dtype=np.float64)
+        without_group = np.maximum(total - explained, residual) / (factors.rows - 1)
+        share = np.divide(noise, without_group, out=np.ones_like(without_group), where=without_group > 0)
+        overlap = self.relative_overlap[:, None]
+        return np.asarray((1 - overlap) * share + overlap)
 
 
-def halving_factor(masks: Mask, clusters: NDArray[Any] | None, half: Mask, penalty: float) -> float:
-    """Return the effective number of models of a whole sweep over that of a half, for ridge estimates.
+def _residual_weight(residual_df: int) -> float:
+    """Weight of the residual variance in that of the noise; the rest is that of the total variance."""
+    return residual_df**2 / (residual_df**2 + _ENOUGH_DF**2)
 
-    A half of an orthogonal design is not orthogonal, so this is more than two. The factor is the
-    error variance of a half relative to that of all, each in units of the variance that the estimates carry:
-    1 / ρ - 1 with ρ = 1 - λ trace((XᵀX + λ)⁻¹) / K.
 
-    Args:
-        masks: (m, K) bool.
-        clusters: (m,) int or None.
-        half: (m,) bool, one half of the models.
-        penalty: λ.
+def _corrected_df(factors: Factors, residual_df: int, relative_overlap: float) -> float:
+    """Degrees of freedom (Satterthwaite 1946) of a mixture of the residual and the explained mean square.
 
-    Returns:
-        at least 2, its value for random masks (Spearman 1910; Brown 1910).
+    The weights are those of `DesignEffect.ratio`, for an output that no group has an effect on: with effects there are
+    more.
     """
-    shares = [
-        _unexplained_share(
-            gram(masks[models], seed_strata(None if clusters is None else clusters[models], int(models.sum()))), penalty
-        )
-        for models in (half, np.ones_like(half))
-    ]
-    half_share, whole_share = shares
-    return max(2.0, half_share / (1 - half_share) / (whole_share / (1 - whole_share)))
-
-
-def _unexplained_share(product: NDArray[np.float64], penalty: float) -> float:
-    """Return the share of variance that a ridge leaves unexplained, λ trace((G + λ)⁻¹) / K, inside (0, 1)."""
-    squares = np.linalg.eigvalsh(product)
-    return float(np.clip((penalty / (np.maximum(squares, 0) + penalty)).mean(), 1e-9, 1 - 1e-9))
+    explained_df = factors.squares.size
+    of_noise = (1 - relative_overlap) * _residual_weight(residual_df)
+    of_residual = of_noise + (1 - of_noise) * residual_df / factors.rows
+    of_explained = (1 - of_noise) * explained_df / factors.rows
+    return float(1 / (of_residual**2 / residual_df + of_explained**2 / explained_df))
 
 
 def better_than_random(masks: Mask, strata: Strata) -> bool:

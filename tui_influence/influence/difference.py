@@ -145,9 +145,12 @@ class Differences:
         else:
             self.df = float(max(m - 2, 0)) if pooled else _welch_df(self.n_with, self.n_without)
         self._pooled = pooled
-        self._only, self._dtype, self._models = only, dtype, m
+        self._dtype, self._models = dtype, m
         self._design = group_masks.astype(dtype)
-        self._effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
+        effect = DesignEffect.of(masks, clusters, dtype) if m >= 2 else None
+        self._effect = effect if effect is None or only is None else effect.of_groups(only)
+        if effect is not None:
+            self.df = min(self.df, effect.df)
         self._sandwich = None if labels is None or m < 2 else _Sandwich(self._design, labels)
 
     def estimate(self, outputs: Floats) -> tuple[Floats, Floats]:
@@ -166,8 +169,7 @@ class Differences:
         else:
             variance = _welch_variance(sums, self._design, centred, self.n_with, self.n_without)
         if self._effect is not None:
-            ratio = self._effect.ratio(centred)
-            variance = variance * (ratio if self._only is None else ratio[self._only])
+            variance = variance * self._effect.ratio(centred, influence)
         return influence, np.sqrt(variance)
 
 

@@ -18,7 +18,7 @@ from tui_influence.influence.lds import lds
 from tui_influence.influence.lds_ceiling import lds_ceiling
 from tui_influence.influence.outputs import Floats, Integers, Mask, OutputMatrix, mean_output, parse_output_kind
 from tui_influence.influence.prior import OutputPrior
-from tui_influence.influence.reliability import expected_reliability, split_half
+from tui_influence.influence.reliability import expected_reliability, sweep_reliability
 from tui_influence.influence.types import DEFAULT_GOAL, Estimate, OutputKind, RankedGroup, Ranking
 
 Counts = int | NDArray[np.int64]
@@ -85,7 +85,7 @@ def rank_groups(
     if method.needs_prior:
         reliability = expected_reliability(estimate)
     else:
-        reliability = split_half(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
+        reliability = sweep_reliability(masks, mean, estimator, clusters, seed=seed, penalty=penalty)
     score = ceiling = None
     if heldout is not None and np.isfinite(estimate.influence).any():
         heldout_matrix = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)

@@ -23,12 +23,14 @@ class Grid:
     Attributes:
         penalties: (L,) λ.
         remains: (L, r) λ / (s² + λ): the share of each direction that is shrunk away.
-        log_weight: (L,) log prior (h uniform on (0, 1)) plus the log determinant of the marginal likelihood.
+        log_share_prior: (L,) log prior: h uniform on (0, 1).
+        log_weight: (L,) log prior plus the log determinant of the marginal likelihood.
         df: (L,) effective degrees of freedom, Σ s² / (s² + λ).
     """
 
     penalties: NDArray[np.float64]
     remains: NDArray[np.float64]
+    log_share_prior: NDArray[np.float64]
     log_weight: NDArray[np.float64]
     df: NDArray[np.float64]
 
@@ -45,7 +47,8 @@ class Grid:
             penalties = np.array([float(penalty)])
             log_prior = np.zeros(1)
         remains = penalties[:, None] / (squares + penalties[:, None])
-        return cls(penalties, remains, log_prior + 0.5 * np.log(remains).sum(axis=1), (1 - remains).sum(axis=1))
+        log_weight = log_prior + 0.5 * np.log(remains).sum(axis=1)
+        return cls(penalties, remains, log_prior, log_weight, (1 - remains).sum(axis=1))
 
 
 @dataclass(frozen=True)

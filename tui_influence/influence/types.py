@@ -128,12 +128,12 @@ class Reliability:
     """Rank correlation expected between a ranking and that of a second sweep of the same size.
 
     Attributes:
-        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r) for random masks; of an estimate with a
-            prior, the squared correlation with the truth that is expected of it.
-        half: r, the mean rank correlation between the two halves' rankings, uncorrected; NaN with a prior.
+        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r), for random masks; for orthogonal ones and
+            for an estimate with a prior, what its standard errors imply.
+        half: r, the mean rank correlation between the two halves' rankings, uncorrected; NaN without halves.
         low: lower end of the 95% interval for `value`.
         high: upper end.
-        n_splits: random halvings; 0 with a prior.
+        n_splits: random halvings; 0 without.
     """
 
     value: float

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from simulated_sweeps import Sweep, simulate
 
+from tui_influence.designs import Design
 from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
 from tui_influence.influence.ridge import ridge
+from tui_influence.roles import Role
 
 SWEEPS = 120
 STANDARD_ERRORS = 4  # a right implementation fails once in 16,000 times; the seeds are fixed besides
@@ -122,6 +124,43 @@ def test_discoveries_at_q_10_percent_are_false_10_percent_of_the_time_or_less(me
     assert np.mean(false_share) < 0.1 + STANDARD_ERRORS * max(error, 1e-9)
     if active:
         assert np.mean(found) > 0.3
+
+
+@pytest.mark.parametrize(("groups", "m", "sweeps"), [(20, 64, 150), (36, 128, 120), (36, 192, 120), (200, 512, 20)])
+def test_orthogonal_masks_give_discoveries_in_5_percent_of_sweeps_where_there_are_no_effects(groups, m, sweeps):
+    """A block of the design's matrix, or one and a half: the residual of least squares has few degrees of freedom."""
+    has_discovery, covers = [], []
+    outputs_of_sweep = 8
+    for seed in range(sweeps):
+        masks, clusters = orthogonal_masks(groups, m, seed)
+        noise = np.random.default_rng(seed).standard_normal((m, outputs_of_sweep))
+        estimate = difference(masks, noise, clusters)
+        for influence, se in zip(estimate.influence.T, estimate.se.T, strict=True):
+            has_discovery.append((benjamini_hochberg(p_values(influence, se, estimate.df)) < 0.05).any())
+        low, high = interval(estimate.influence, estimate.se, estimate.df)
+        covers.append(((low <= 0) & (high >= 0)).mean())
+    assert np.mean(has_discovery) < 0.05 + STANDARD_ERRORS * np.sqrt(0.05 * 0.95 / len(has_discovery))
+    assert abs(np.mean(covers) - 0.95) < 0.01
+
+
+@pytest.mark.parametrize(("groups", "m", "sweeps"), [(20, 128, 100), (36, 128, 100), (200, 512, 20)])
+def test_orthogonal_masks_cover_95_percent_of_effects(groups, m, sweeps):
+    covers = []
+    for seed in range(sweeps):
+        masks, clusters = orthogonal_masks(groups, m, seed)
+        rng = np.random.default_rng(seed)
+        effects = rng.standard_normal((groups, 8))
+        noise = np.sqrt(groups * 0.75) * rng.standard_normal((m, 8))
+        estimate = difference(masks, masks @ effects + noise, clusters)
+        low, high = interval(estimate.influence, estimate.se, estimate.df)
+        covers.append(((low <= effects) & (effects <= high)).mean())
+    assert abs(np.mean(covers) - 0.95) < 0.01
+
+
+def orthogonal_masks(groups: int, m: int, seed: int):
+    """Masks and clusters of the program's own `balanced` design."""
+    rows = Design("balanced", 0.5, groups, seed).rows(Role.ESTIMATE, m)
+    return np.stack([row.mask for row in rows]), np.array([row.cluster for row in rows])
 
 
 def test_q_values_are_those_of_the_definition():

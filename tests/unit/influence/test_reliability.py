@@ -8,14 +8,15 @@ import pytest
 from scipy.stats import spearmanr
 from simulated_sweeps import Sweep, draw_masks, simulate
 
-from tui_influence.influence import design_effect
+from tui_influence.designs import Design
 from tui_influence.influence import difference as difference_module
 from tui_influence.influence import reliability as reliability_module
 from tui_influence.influence.difference import difference
 from tui_influence.influence.lds import average_ranks, spearman
-from tui_influence.influence.reliability import split_half
+from tui_influence.influence.reliability import reliability_from_errors, split_half, sweep_reliability
 from tui_influence.influence.ridge import ridge
-from tui_influence.influence.types import Reliability, reliability_grade
+from tui_influence.influence.types import Estimate, Reliability, reliability_grade
+from tui_influence.roles import Role
 
 SWEEPS = 100
 METHODS = {"difference": difference, "ridge": ridge}
@@ -36,7 +37,7 @@ def estimated_reliability(design, m, estimator, sweeps=SWEEPS):
     found = []
     for seed in range(sweeps):
         sweep = simulate(design, m, 36, 1, seed=10_000 + seed, effects=EFFECTS)
-        found.append(split_half(sweep.masks, sweep.outputs[:, 0], estimator, sweep.clusters))
+        found.append(sweep_reliability(sweep.masks, sweep.outputs[:, 0], estimator, sweep.clusters))
     return found
 
 
@@ -149,24 +150,85 @@ def test_its_interval_is_even_in_the_root_of_signal_to_error(groups, splits):
     assert u(found.high) - u(found.value) == pytest.approx(margin, rel=1e-4)
 
 
-def test_orthogonal_masks_are_halved_by_ridge_and_lengthened_by_what_their_halves_lose(monkeypatch):
-    sweep = simulate("balanced", 96, 12, 1, seed=3, noise=1.0)
-    output = sweep.outputs[:, 0]
-    found, in_first, (first, second) = halves_of(
-        lambda: split_half(sweep.masks, output, "difference", sweep.clusters), monkeypatch, "ridge"
-    )
-    assert (in_first[:, ::2] == in_first[:, 1::2]).all()
-    each = [spearmanr(first[:, split], second[:, split])[0] for split in range(first.shape[1])]
-    assert found.half == pytest.approx(np.mean(each))
-    penalty = ridge(sweep.masks, output, sweep.clusters).penalty[0]
-    factor = design_effect.halving_factor(sweep.masks, sweep.clusters, in_first[0], penalty)
-    assert factor > 2.1
-    assert found.value == pytest.approx(lengthened(found.half, factor))
-    # half as wide again as of random masks, before it is lengthened
-    u = math.sqrt((1 + 3 * found.half) / (1 - found.half))
-    low = max(u - 1.5 * 1.96 * 1.06 * math.sqrt(2 / 11 * (1 + 1 / found.n_splits)), 0)
-    half_low = (low**2 - 1) / (low**2 + 3)
-    assert found.low == pytest.approx(lengthened(half_low, factor), abs=1e-4)
+# K groups, m models: a little more than one Hadamard block, three quarters of one, a whole one of 32, half of one
+ORTHOGONAL_SWEEPS = [(36, 144, 60), (200, 600, 20), (200, 383, 20), (30, 64, 60), (1000, 1000, 6)]
+
+
+@pytest.mark.parametrize(("groups", "m", "sweeps"), ORTHOGONAL_SWEEPS)
+def test_reliability_of_orthogonal_masks_is_that_of_repeated_sweeps(groups, m, sweeps):
+    effects = np.random.default_rng(groups).standard_normal((groups, 1))
+    repeats = [simulate_orthogonal(m, groups, seed, effects) for seed in range(sweeps)]
+    ranks = [average_ranks(difference(one.masks, one.outputs, one.clusters).influence)[:, 0] for one in repeats]
+    actual = np.corrcoef(ranks)[np.triu_indices(sweeps, 1)].mean()
+    estimates = [sweep_reliability(one.masks, one.outputs[:, 0], "difference", one.clusters) for one in repeats]
+    values = np.array([one.value for one in estimates])
+    if (groups, m) != (30, 64):  # two degrees of freedom are left for the noise: the interval says what is known
+        assert values.mean() == pytest.approx(actual, abs=0.05 + 3 * values.std() / np.sqrt(sweeps))
+    covered = np.mean([one.low <= actual <= one.high for one in estimates])
+    assert covered > 0.95 - 4 * np.sqrt(0.95 * 0.05 / sweeps)
+
+
+@pytest.mark.parametrize(("groups", "m"), [(36, 144), (200, 383), (30, 64)])
+def test_orthogonal_masks_without_effects_are_called_noise(groups, m):
+    grades = []
+    for seed in range(40):
+        sweep = simulate_orthogonal(m, groups, seed, np.zeros((groups, 1)))
+        grades.append(reliability_grade(sweep_reliability(sweep.masks, sweep.outputs[:, 0], "ridge", sweep.clusters)))
+    assert np.mean([grade == "noise" for grade in grades]) > 0.975 - 4 * np.sqrt(0.975 * 0.025 / 40)
+
+
+def simulate_orthogonal(m: int, groups: int, seed: int, effects) -> Sweep:
+    """A sweep of the program's own `balanced` design; noise explains 60% of the difference between a pair."""
+    rows = Design("balanced", 0.5, groups, seed).rows(Role.ESTIMATE, m)
+    masks, clusters = np.stack([row.mask for row in rows]), np.array([row.cluster for row in rows])
+    rng = np.random.default_rng([seed, 1])
+    noise = rng.standard_normal((m, 1)) + rng.standard_normal((m // 2 + 1, 1))[clusters]
+    deviation = math.sqrt(0.375 * np.square(effects).sum()) or 1.0
+    return Sweep(masks, masks @ effects + deviation * noise, clusters, effects)
+
+
+def test_reliability_from_errors_is_a_ratio_of_variances_with_the_interval_of_its_distribution():
+    """Influences from their distribution, time and again: the interval holds the reliability in 95% of cases."""
+    rng = np.random.default_rng(0)
+    groups, df, reliability = 30, 20, 0.6
+    truth = rng.standard_normal(groups)
+    truth -= truth.mean()
+    noise = truth.var(ddof=1) * (1 - reliability) / reliability
+    estimates = []
+    for _ in range(800):
+        influence = truth + math.sqrt(noise) * rng.standard_normal(groups)
+        se = np.full(groups, math.sqrt(noise * rng.chisquare(df) / df))
+        counts = np.ones(groups, dtype=np.int64)
+        estimates.append(reliability_from_errors(Estimate(influence[:, None], se[:, None], df, counts, counts, "-")))
+        of_values = max(1 - se[0] ** 2 / influence.var(ddof=1), -1)
+        assert estimates[-1].value == pytest.approx(6 / math.pi * math.asin(of_values / 2))
+    of_ranks = 6 / math.pi * math.asin(reliability / 2)
+    assert np.mean([one.low > of_ranks for one in estimates]) == pytest.approx(0.025, abs=0.02)
+    assert np.mean([one.high < of_ranks for one in estimates]) == pytest.approx(0.025, abs=0.02)
+
+
+@pytest.mark.filterwarnings("error")
+def test_reliability_from_errors_of_degenerate_influences():
+    counts = np.ones(5, dtype=np.int64)
+
+    def estimate(influence, se):
+        return Estimate(np.asarray(influence)[:, None], np.asarray(se)[:, None], 9.0, counts, counts, "-")
+
+    exact = reliability_from_errors(estimate(np.arange(5.0), np.zeros(5)))
+    assert (exact.low, exact.value, exact.high) == pytest.approx((1, 1, 1))
+    assert reliability_from_errors(estimate(np.ones(5), np.ones(5))) is None
+    unknown = np.array([np.nan, np.nan, np.nan, 1.0, 2.0])
+    assert reliability_from_errors(estimate(unknown, unknown)) is None
+    noise = reliability_from_errors(estimate(np.arange(5.0) / 1e6, np.ones(5)))
+    assert (noise.low, noise.value) == pytest.approx((-1, -1))
+
+
+def test_where_rows_are_orthogonal_too_nothing_is_known_of_the_reliability():
+    """Half a Hadamard block of as many groups as its order: any share of noise makes the outputs as likely."""
+    effects = np.random.default_rng(0).standard_normal((64, 1))
+    sweep = simulate_orthogonal(64, 64, 0, effects)
+    estimate = sweep_reliability(sweep.masks, sweep.outputs[:, 0], "difference", sweep.clusters)
+    assert (estimate.low, estimate.high) == (0, pytest.approx(0.48, abs=0.01))  # half of the directions are unknown
 
 
 @pytest.mark.parametrize(("groups", "splits"), [(10, 20), (400, 10), (800, 5), (2000, 4)])

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from simulated_sweeps import draw_masks, simulate
+from simulated_sweeps import simulate
 from slow_reference import within_clusters
 
 from tui_influence.influence import design_effect, factors
-from tui_influence.influence.design_effect import better_than_random, halving_factor
+from tui_influence.influence.design_effect import better_than_random
+from tui_influence.influence.difference import difference
 from tui_influence.influence.estimate import group_counts, interval, same_size_masks, t_quantile
 from tui_influence.influence.factors import factorise, gram, gram_columns
 from tui_influence.influence.strata import cluster_labels, pairs_within, seed_strata
@@ -176,50 +177,48 @@ def test_a_single_column_or_none_is_no_better_than_random():
     assert better_than_random(one, seed_strata(None, 8))
 
 
-@pytest.mark.parametrize("m", [3, 4])
-def test_the_design_is_judged_only_where_there_are_more_models_than_groups(m):
-    masks = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0]], dtype=bool)[:m]
-    found = design_effect.DesignEffect.of(masks, None, DOUBLE)
-    assert (found is None) == (m == 3)
+@pytest.mark.parametrize("m", [3, 4, 5])
+def test_a_correction_takes_a_residual_of_least_squares(m):
+    masks = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0], [1, 0, 1]], dtype=bool)[:m]
+    effect = design_effect.DesignEffect.of(masks, None, DOUBLE)
+    assert (effect is None) == (m < 5)
+    assert effect is None or effect.residual_df == 1
     assert design_effect.DesignEffect.of(masks[:, :1], None, DOUBLE) is None
 
 
-def test_variances_are_corrected_by_what_the_outputs_say_of_the_groups():
-    sweep = simulate("balanced", 96, 12, 3, seed=2)
-    masks = np.column_stack([sweep.masks, np.ones(96, dtype=bool)])
+@pytest.mark.parametrize(("m", "groups"), [(96, 12), (72, 32)])
+def test_variances_are_corrected_by_the_residual_of_least_squares(m, groups):
+    sweep = simulate("balanced", m, groups, 3, seed=2)
+    x, rows = within_clusters(sweep.masks, sweep.clusters)
+    y, _ = within_clusters(sweep.outputs, sweep.clusters)
+    product = x.T @ x
+    residual_df = rows - groups
+    noise = np.square(y - x @ np.linalg.lstsq(x, y, rcond=None)[0]).sum(axis=0) / residual_df
+    weight = residual_df**2 / (residual_df**2 + 16)
+    masks = np.column_stack([sweep.masks, np.ones(m, dtype=bool)])
     effect = design_effect.DesignEffect.of(masks, sweep.clusters, DOUBLE)
-    weight = effect.posterior(sweep.outputs)
-    np.testing.assert_allclose(weight.sum(axis=0), 1)
-    ratio = effect.ratio(sweep.outputs)
-    np.testing.assert_allclose(ratio[:12], effect.by_penalty @ weight)
-    assert (ratio[12] == 1).all()
-    assert (ratio[:12] < 1).all()
+    influence = (x.T @ y) / np.diag(product)[:, None]
+    padded = np.concatenate([influence, np.full((1, 3), np.nan)])
+    ratio = effect.ratio(sweep.outputs, padded)
+    for k in range(groups):
+        others = sum(product[k, other] ** 2 for other in range(groups) if other != k) / product[k, k]
+        overlap = others / ((np.trace(product) - product[k, k]) / rows)
+        for j in range(3):
+            total = y[:, j] @ y[:, j]
+            of_noise = weight * noise[j] + (1 - weight) * total / rows
+            without = (total - product[k, k] * influence[k, j] ** 2) / (rows - 1)
+            expected = (1 - overlap) * of_noise / without + overlap
+            assert ratio[k, j] == pytest.approx(expected, rel=1e-6)
+    assert (ratio[groups] == 1).all()
+    some = np.array([3, 1])
+    np.testing.assert_allclose(effect.of_groups(some).ratio(sweep.outputs, padded[some]), ratio[some])
 
 
-@pytest.mark.parametrize("penalty", [0.5, 20.0])
-def test_halving_an_orthogonal_design_costs_more_than_half_of_its_models(penalty):
-    """In units of the variance that the estimates carry; of random masks it costs half."""
-    masks, clusters = swept("balanced", 64, 12)
-    half = np.zeros(64, dtype=bool)
-    half[np.random.default_rng(0).permutation(32)[:16][:, None] * 2 + np.arange(2)] = True
-
-    def left(models):
-        x = within_clusters(masks[models], clusters[models])[0]
-        return penalty * np.trace(np.linalg.inv(x.T @ x + penalty * np.eye(12))) / 12
-
-    unknown, whole = left(half), left(np.ones(64, dtype=bool))
-    expected = (unknown / (1 - unknown)) / (whole / (1 - whole))
-    assert expected > 2
-    assert halving_factor(masks, clusters, half, penalty) == pytest.approx(expected)
-
-
-def test_halving_never_counts_for_less_than_half():
-    masks = draw_masks("bernoulli", 60, 4, np.random.default_rng(1))
-    half = np.arange(60) < 31
-    assert halving_factor(masks, None, half, 5.0) == 2
-
-
-def test_directions_that_no_model_shows_are_wholly_unknown():
-    masks = np.zeros((8, 3), dtype=bool)
-    masks[:4, 0] = True
-    assert halving_factor(masks, None, np.arange(8) % 2 == 0, 1.0) >= 2
+def test_degrees_of_freedom_lie_between_those_of_the_residual_and_of_all_rows():
+    for m, groups in ((96, 12), (128, 12), (72, 32), (1024, 60)):
+        sweep = simulate("balanced", m, groups, 1, seed=2)
+        effect = design_effect.DesignEffect.of(sweep.masks, sweep.clusters, DOUBLE)
+        assert m // 2 - groups <= effect.df <= m // 2
+    whole_blocks = simulate("balanced", 1024, 60, 1, seed=2)
+    effect = design_effect.DesignEffect.of(whole_blocks.masks, whole_blocks.clusters, DOUBLE)
+    assert difference(whole_blocks.masks, whole_blocks.outputs, whole_blocks.clusters).df == effect.df
