@@ -27,6 +27,7 @@ from tui_influence.influence.strata import Strata, seed_strata
 
 _SAMPLED_COLUMNS = 32
 _MAX_RELATIVE_OVERLAP = 0.9  # of the columns, relative to random masks; above it nothing is corrected
+_NO_SPREAD = 1e-12  # relative; less is a rounding error
 _ENOUGH_DF = 4.0  # at so many degrees of freedom the residual and the total variance count alike
 
 
@@ -81,8 +82,8 @@ class DesignEffect:
         """Return the correction for some groups, (K',) indices."""
         return replace(self, relative_overlap=self.relative_overlap[groups], lengths=self.lengths[groups])
 
-    def ratio(self, outputs: Floats, influence: Floats) -> NDArray[np.float64]:
-        """Return ratios of variances for outputs (m, n) and the differences (K, n): (K, n).
+    def ratios(self, outputs: Floats, influence: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ratios of variances for outputs (m, n) and the differences (K, n), and without an effect: (K, n) each.
 
         1 for groups that do not vary, and for an output that does not.
         """
@@ -94,9 +95,12 @@ class DesignEffect:
         noise = weight * residual / self.residual_df + (1 - weight) * total / factors.rows
         explained = self.lengths[:, None] * np.square(np.nan_to_num(influence), dtype=np.float64)
         without_group = np.maximum(total - explained, residual) / (factors.rows - 1)
-        share = np.divide(noise, without_group, out=np.ones_like(without_group), where=without_group > 0)
         overlap = self.relative_overlap[:, None]
-        return np.asarray((1 - overlap) * share + overlap)
+        ratio, null_ratio = (
+            (1 - overlap) * np.divide(noise, of, out=np.ones_like(of), where=of > _NO_SPREAD * total) + overlap
+            for of in (without_group, (total / factors.rows)[None])
+        )
+        return ratio, null_ratio
 
 
 def _residual_weight(residual_df: int) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError
 from tui_influence.influence.design_effect import DesignEffect
-from tui_influence.influence.estimate import group_counts, same_size_masks
+from tui_influence.influence.estimate import group_counts, same_size_masks, t_quantile
 from tui_influence.influence.factors import product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.strata import cluster_labels, pairs_within
@@ -25,6 +25,9 @@ from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
 _FEW_GROUPS, _READERS = 8, 2
+_FEW_MODELS, _LEAST_SHARE = 200, 0.05  # see _floor_share
+_OFTEN = 0.1
+_NORMAL_95 = 1.959963984540054
 _PAIRS_PER_MODEL = 8  # above this, clusters are large and few: loop over them instead of over pairs
 
 
@@ -151,6 +154,7 @@ class Differences:
         self._effect = effect if effect is None or only is None else effect.of_groups(only)
         if effect is not None:
             self.df = min(self.df, effect.df)
+        self._floor = _floor_share(m, self.df)
         self._sandwich = None if labels is None or m < 2 else _Sandwich(self._design, labels)
 
     def estimate(self, outputs: Floats) -> tuple[Floats, Floats]:
@@ -160,16 +164,22 @@ class Differences:
             return undefined, undefined
         centred = outputs.astype(self._dtype)
         centred -= centred.mean(axis=0)
+        null_variance: Floats = np.zeros((1, 1), self._dtype)
         sums = self._design.T @ centred
         influence = _slope(sums, centred, self.n_with, self.n_without)
         if self._sandwich is not None:
-            variance = self._sandwich.variance(centred, influence)
+            variance, null_variance = self._sandwich.variance(centred, influence)
         elif self._pooled:
             variance = _pooled_variance(influence, centred, self.n_with, self.n_without)
         else:
             variance = _welch_variance(sums, self._design, centred, self.n_with, self.n_without)
+        if self._sandwich is None and self._floor:
+            null_variance = _null_variance(centred, self.n_with, self.n_without)
         if self._effect is not None:
-            variance = variance * self._effect.ratio(centred, influence)
+            ratio, null_ratio = self._effect.ratios(centred, influence)
+            variance, null_variance = variance * ratio, null_variance * null_ratio
+        if self._floor:
+            variance = np.maximum(variance, self._floor * _is_discrete(outputs) * null_variance)
         return influence, np.sqrt(variance)
 
 
@@ -202,6 +212,33 @@ def _pooled_variance(slope: Floats, centred: Floats, n_with: NDArray[np.int64], 
     between = n1 * n0 / m
     residual = np.einsum("ij,ij->j", centred, centred) - between * slope * slope
     variance: Floats = np.maximum(residual, 0) / (between * (m - 2 if m > 2 else np.nan))
+    return variance
+
+
+def _floor_share(models: int, df: float) -> float:
+    """Share of the variance without an effect that the variance of a discrete output is at least.
+
+    With the t quantile that is the interval of the score test, normal quantile times error without an effect, which
+    discrete outputs do not make too short (Agresti & Coull 1998): where an arm happens to have no spread its own
+    variance is zero. The more models, the smaller it is; 0 where it hardly matters.
+    """
+    share = min(1.0, _FEW_MODELS / models) if models else 0.0
+    return share * (_NORMAL_95 / t_quantile(0.975, df)) ** 2 if df > 0 and share >= _LEAST_SHARE else 0.0
+
+
+def _is_discrete(outputs: Floats) -> Mask:
+    """Whether outputs (m, columns) have few values: models near each other are often equal; (columns,)."""
+    if len(outputs) < 3:
+        return np.zeros(outputs.shape[1], dtype=bool)
+    next_equal, second_equal = ((outputs[gap:] == outputs[:-gap]).mean(axis=0) for gap in (1, 2))
+    often: Mask = np.maximum(next_equal, second_equal) > _OFTEN  # the second: the two of a pair may always differ
+    return often
+
+
+def _null_variance(centred: Floats, n_with: NDArray[np.int64], n_without: NDArray[np.int64]) -> Floats:
+    """s² (1/n₁ + 1/n₀), (K, columns), with s² of all models; NaN where an arm has none."""
+    n1, n0 = (_count(count, 0, centred.dtype) for count in (n_with, n_without))
+    variance: Floats = np.einsum("ij,ij->j", centred, centred) / (len(centred) - 1) * (1 / n1 + 1 / n0)
     return variance
 
 
@@ -254,13 +291,14 @@ class _Sandwich:
         self._pair_x = x[self._pairs[0]] * x[self._pairs[1]] if self._pairs else None
         self._members = [] if self._pairs else [np.flatnonzero(labels == label) for label in range(count)]
 
-    def variance(self, centred: Floats, slope: Floats) -> Floats:
-        """(K, columns) variance of `slope`, of the outputs `centred` (m, columns)."""
+    def variance(self, centred: Floats, slope: Floats) -> tuple[Floats, Floats]:
+        """Variance of `slope`, and without an effect, (K, columns) each, of the outputs `centred` (m, columns)."""
         weight = self._constant_within  # Σ x_i y_i = τ Σ x_i²
         crossed = self._x_within.T @ centred if weight is None else weight * self._total * slope
-        scores = self._squared_scores(centred) - 2 * slope * crossed + slope * slope * self._within_squares
-        variance: Floats = self._factor * np.maximum(scores, 0) / self._total**2
-        return variance
+        null_scores = self._squared_scores(centred)
+        scores = null_scores - 2 * slope * crossed + slope * slope * self._within_squares
+        factor: Floats = self._factor / self._total**2
+        return factor * np.maximum(scores, 0), factor * null_scores
 
     def _squared_scores(self, centred: Floats) -> Floats:
         """Σ_g S_g², (K, columns)."""

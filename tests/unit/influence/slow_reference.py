@@ -1,17 +1,29 @@
 """The estimators written as their formulas, one group and one example at a time, in float64."""
 
 import numpy as np
-from scipy.stats import rankdata, t
+from scipy.stats import norm, rankdata, t
 
 
 def slow_difference(masks, outputs, clusters=None):
-    """Loops of Algorithm 1 with Welch's variance, or the cluster-robust one from the regression's residuals."""
+    """Loops of Algorithm 1 with Welch's variance, or the cluster-robust one from the regression's residuals.
+
+    Of discrete outputs it is at least a share of what it would be without an effect.
+    """
     m, groups = masks.shape
+    if clusters is None:
+        sizes = [(n1, m - n1) for n1 in masks.sum(axis=0) if min(n1, m - n1) > 1]
+        welch = [(1 / a + 1 / b) ** 2 / (1 / a**2 / (a - 1) + 1 / b**2 / (b - 1)) for a, b in sizes]
+        df = len(welch) / np.sum(1 / np.array(welch)) if welch else 0
+    else:
+        df = np.unique(clusters).size - 1
+    share = min(1, 200 / m)
+    floor = share * (norm.ppf(0.975) / t.ppf(0.975, df)) ** 2 if df > 0 and share >= 0.05 else 0
     influence = np.full((groups, outputs.shape[1]), np.nan)
     se = influence.copy()
     for k in range(groups):
         for j in range(outputs.shape[1]):
             y = outputs[:, j].astype(np.float64)
+            is_discrete = max(np.mean(y[1:] == y[:-1]), np.mean(y[2:] == y[:-2])) > 0.1
             with_k, without_k = y[masks[:, k]], y[~masks[:, k]]
             if not with_k.size or not without_k.size:
                 continue
@@ -20,15 +32,18 @@ def slow_difference(masks, outputs, clusters=None):
                 continue
             if clusters is None:
                 variance = with_k.var(ddof=1) / with_k.size + without_k.var(ddof=1) / without_k.size
+                without_effect = y.var(ddof=1) * (1 / with_k.size + 1 / without_k.size)
             else:
                 x = masks[:, k] - masks[:, k].mean()
                 residual = y - y.mean() - influence[k, j] * x
                 names = np.unique(clusters)
-                scores = [(x * residual)[clusters == name].sum() for name in names]
                 count = names.size
-                factor = count / (count - 1) * (m - 1) / (m - 2)
-                variance = factor * np.square(scores).sum() / (x**2).sum() ** 2
-            se[k, j] = np.sqrt(variance)
+                factor = count / (count - 1) * (m - 1) / (m - 2) / (x**2).sum() ** 2
+                variance, without_effect = (
+                    factor * np.square([(x * values)[clusters == name].sum() for name in names]).sum()
+                    for values in (residual, y - y.mean())
+                )
+            se[k, j] = np.sqrt(max(variance, floor * is_discrete * without_effect))
     return influence, se
 
 

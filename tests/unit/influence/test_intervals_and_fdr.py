@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from simulated_sweeps import Sweep, simulate
 
 from tui_influence.designs import Design
@@ -155,6 +156,49 @@ def test_orthogonal_masks_cover_95_percent_of_effects(groups, m, sweeps):
         low, high = interval(estimate.influence, estimate.se, estimate.df)
         covers.append(((low <= effects) & (effects <= high)).mean())
     assert abs(np.mean(covers) - 0.95) < 0.01
+
+
+@pytest.mark.parametrize("method", [difference, ridge])
+@pytest.mark.parametrize(("m", "alpha"), [(8, 0.5), (16, 0.5), (32, 0.25), (96, 0.25)])
+@pytest.mark.parametrize("chance", [0.5, 0.9])
+def test_coin_flips_of_few_models_are_seldom_discoveries(method, m, alpha, chance):
+    """An example that a model predicts correctly or not, by chance alone."""
+    has_discovery = []
+    for seed in range(100):
+        sweep = simulate("fixed", m, 36, 1, seed=seed, alpha=alpha)
+        flips = (np.random.default_rng([seed, m]).random(m) < chance).astype(float)
+        estimate = method(sweep.masks, flips)
+        q = benjamini_hochberg(p_values(estimate.influence[:, 0], estimate.se[:, 0], estimate.df))
+        has_discovery.append((q < 0.05).any())
+    assert np.mean(has_discovery) < 0.05 + STANDARD_ERRORS * np.sqrt(0.05 * 0.95 / 100)
+
+
+@pytest.mark.parametrize("clusters", [None, np.arange(12) // 2])
+def test_a_group_that_separates_few_models_wholly_has_the_error_of_a_score_test(clusters, monkeypatch):
+    """Neither arm varies, and no pair differs from another."""
+    monkeypatch.setattr("tui_influence.influence.design_effect._MAX_RELATIVE_OVERLAP", 0)
+    right = np.arange(12) % 4 < 2 if clusters is None else np.arange(12) % 2 == 0
+    estimate = difference(right[:, None], right.astype(float), clusters)
+    assert estimate.influence[0] == 1
+    error = np.sqrt(12 / 11 * 0.25 * 2 / 6 if clusters is None else 6 * 0.5**2 / 3**2 * 6 / 5 * 11 / 10)
+    assert interval(1.0, estimate.se[0, 0], estimate.df)[0] == pytest.approx(1 - norm.ppf(0.975) * error, rel=1e-6)
+    # of 924 divisions of twelve models in halves 2 are as extreme, of 64 signs of six pairs 2
+    assert p_values(1.0, estimate.se[0, 0], estimate.df) > (2 / 924 if clusters is None else 2 / 64)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_orthogonal_group_that_separates_few_models_wholly_has_an_error_too():
+    right = np.arange(12) % 4 < 2
+    estimate = difference(np.column_stack([right, np.arange(12) < 6]), right.astype(float))
+    assert 0.1 < estimate.se[0, 0] < 0.35
+
+
+@pytest.mark.parametrize("design", ["fixed", "pairs"])
+@pytest.mark.parametrize("method", [difference, ridge])
+def test_an_output_that_is_constant_but_for_rounding_has_no_discoveries(method, design):
+    sweep = simulate(design, 12, 36, 1, seed=1)
+    estimate = method(sweep.masks, np.full((12, 1), 0.1), sweep.clusters)
+    assert (p_values(estimate.influence, estimate.se, estimate.df) > 0.9).all()
 
 
 def orthogonal_masks(groups: int, m: int, seed: int):

@@ -199,7 +199,7 @@ def test_variances_are_corrected_by_the_residual_of_least_squares(m, groups):
     effect = design_effect.DesignEffect.of(masks, sweep.clusters, DOUBLE)
     influence = (x.T @ y) / np.diag(product)[:, None]
     padded = np.concatenate([influence, np.full((1, 3), np.nan)])
-    ratio = effect.ratio(sweep.outputs, padded)
+    ratio, null_ratio = effect.ratios(sweep.outputs, padded)
     for k in range(groups):
         others = sum(product[k, other] ** 2 for other in range(groups) if other != k) / product[k, k]
         overlap = others / ((np.trace(product) - product[k, k]) / rows)
@@ -209,9 +209,10 @@ def test_variances_are_corrected_by_the_residual_of_least_squares(m, groups):
             without = (total - product[k, k] * influence[k, j] ** 2) / (rows - 1)
             expected = (1 - overlap) * of_noise / without + overlap
             assert ratio[k, j] == pytest.approx(expected, rel=1e-6)
+            assert null_ratio[k, j] == pytest.approx((1 - overlap) * of_noise * rows / total + overlap, rel=1e-6)
     assert (ratio[groups] == 1).all()
     some = np.array([3, 1])
-    np.testing.assert_allclose(effect.of_groups(some).ratio(sweep.outputs, padded[some]), ratio[some])
+    np.testing.assert_allclose(effect.of_groups(some).ratios(sweep.outputs, padded[some])[0], ratio[some])
 
 
 def test_degrees_of_freedom_lie_between_those_of_the_residual_and_of_all_rows():
